@@ -1,0 +1,37 @@
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-deep check bench format
+
+FILE ?= README.md
+export FILE PYTHON
+
+help:
+	@echo "make demo        watch a graph summarise README.md (FILE=any.txt make demo)"
+	@echo "make test        run the tests on every CPython 3.10-3.13 found here"
+	@echo "make test-deep   compare many more random graphs with langgraph"
+	@echo "make check       ruff, mypy, import contracts, branch coverage of the core"
+	@echo "make bench       measure side by side with langgraph"
+	@echo "make format      let ruff format and fix"
+
+demo:
+	@scripts/setup-env .venv run
+	@.venv/bin/python scripts/demo.py
+
+test:
+	@scripts/test
+
+test-deep:
+	@scripts/setup-env .venv dev
+	HYPOTHESIS_PROFILE=deep .venv/bin/python -m pytest -q --timeout=7200 tests/differential
+
+check:
+	@scripts/setup-env .venv dev
+	@scripts/check
+
+bench:
+	@scripts/setup-env .venv dev
+	@.venv/bin/python -m benchmarks
+
+format:
+	@scripts/setup-env .venv dev
+	@.venv/bin/ruff check --fix
+	@.venv/bin/ruff format

@@ -1,0 +1,72 @@
+"""Exit codes, and what a failed graph looks like on stderr."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Iterable
+from typing import Final
+
+DONE: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+INTERRUPTED: Final = 130
+READER_GONE: Final = 141
+
+
+class UsageError(Exception):
+    """The command line asks for something that cannot be done; the message says what to do."""
+
+
+class ReaderGoneError(Exception):
+    """Whoever read stdout closed it."""
+
+
+def reason(error: BaseException) -> str:
+    """Return `error` in one line: its class, its text and the line of the user's code."""
+    text = " ".join(str(error).split())
+    described = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    if isinstance(error, SyntaxError):
+        # Its text names the line already.
+        return described
+    frames = _of_user(traceback.extract_tb(error.__traceback__))
+    if not frames:
+        return described
+    return f"{described} ({os.path.relpath(frames[-1].filename)}, line {frames[-1].lineno})"
+
+
+def print_failure(error: BaseException) -> None:
+    """Write the traceback of `error` to stderr, without the frames of the machinery."""
+    trace = traceback.TracebackException.from_exception(error)
+    _shorten(trace)
+    sys.stderr.writelines(trace.format())
+    sys.stderr.flush()
+
+
+def _shorten(trace: traceback.TracebackException) -> None:
+    frames = _of_user(trace.stack)
+    # A stack of None leaves out the "Traceback" heading as well.
+    trace.stack = traceback.StackSummary.from_list(frames) if frames else None  # type: ignore[assignment]  # format() tests for None
+    inner = (trace.__cause__, trace.__context__, *(getattr(trace, "exceptions", None) or ()))
+    for other in inner:
+        if other is not None and other.stack is not None:
+            _shorten(other)
+
+
+def _of_user(frames: Iterable[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
+    machinery = _machinery()
+    return [frame for frame in frames if not frame.filename.startswith(machinery)]
+
+
+def _machinery() -> tuple[str, ...]:
+    directories = [os.path.dirname(asyncio.__file__), os.path.dirname(concurrent.__file__)]
+    directories.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    for name in ("importlib", "langchain_core", "langsmith", "typer"):
+        path = getattr(sys.modules.get(name), "__file__", None)
+        if path is not None:
+            directories.append(os.path.dirname(path))
+    return (*(path + os.sep for path in directories), threading.__file__, "<frozen ")

@@ -1,0 +1,68 @@
+"""Turn anything a graph emits into what JSON can hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections import deque
+from collections.abc import Mapping, Set
+from enum import Enum
+from typing import Any, Final
+
+_SEQUENCES: Final = (list, tuple, Set, deque)
+
+
+def to_jsonable(value: Any) -> Any:
+    """Return `value` made of dicts with string keys, lists, strings, numbers, booleans and None.
+
+    Messages and other pydantic models and dataclasses become objects of their fields, exceptions
+    `{"error": class, "message": text}`, sequences and sets lists; whatever else there is becomes
+    its `str` (dates, ids, paths) or `repr`. A value inside itself becomes "<cycle>".
+    """
+    return _convert(value, ())
+
+
+def _convert(value: Any, outer: tuple[int, ...]) -> Any:
+    if value is None or (isinstance(value, (bool, int)) and not isinstance(value, Enum)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, Enum):
+        return _convert(value.value, outer)
+    if isinstance(value, str):
+        return str(value)
+    if id(value) in outer:
+        return "<cycle>"
+    inner = (*outer, id(value))
+    if isinstance(value, Mapping):
+        return {_key(key): _convert(item, inner) for key, item in value.items()}
+    if isinstance(value, _SEQUENCES):
+        return [_convert(item, inner) for item in value]
+    if isinstance(value, BaseException):
+        return {"error": type(value).__name__, "message": str(value)}
+    fields = _fields(value)
+    if fields is None:
+        return _text(value)
+    return {name: _convert(getattr(value, name, None), inner) for name in fields}
+
+
+def _fields(value: Any) -> list[str] | None:
+    if isinstance(value, type):
+        return None
+    if dataclasses.is_dataclass(value):
+        return [field.name for field in dataclasses.fields(value)]
+    model_fields = getattr(type(value), "model_fields", None)
+    if isinstance(model_fields, Mapping):
+        return [*model_fields, *(getattr(value, "model_extra", None) or ())]
+    return None
+
+
+def _key(key: Any) -> str:
+    return str(key.value if isinstance(key, Enum) else key)
+
+
+def _text(value: Any) -> str:
+    # The plain `str` of dates, ids, decimals and paths reads better than their `repr`.
+    has_own_str = "__str__" in vars(type(value)) or isinstance(value, os.PathLike)
+    return str(value) if has_own_str and not isinstance(value, (bytes, type)) else repr(value)

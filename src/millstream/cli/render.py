@@ -1,0 +1,221 @@
+"""What `millstream run` prints: a view for people and one for programs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any, Final, NoReturn, Protocol, TextIO
+
+from rich.console import Console
+from rich.pretty import pretty_repr
+from rich.text import Text
+
+from millstream.cli.failures import ReaderGoneError
+from millstream.cli.jsonable import to_jsonable
+
+STYLES: Final[Mapping[str, str]] = {
+    "updates": "bold green",
+    "values": "bold cyan",
+    "custom": "bold magenta",
+    "tasks": "bold blue",
+    "debug": "bold yellow",
+    "checkpoints": "bold yellow",
+}
+INTERRUPT: Final = "__interrupt__"
+MAX_ITEMS: Final = 3
+"""Of a collection that does not fit on a line so many items are shown; `--json` shows all."""
+
+
+class View(Protocol):
+    """Where the events of a run go."""
+
+    def show(self, namespace: Sequence[str], mode: str, payload: Any) -> None:
+        """Print one event."""
+
+    def finish(self) -> None:
+        """Print what belongs after the last event of a run that succeeded."""
+
+    def stop(self) -> None:
+        """Make room for what is printed about a run that failed."""
+
+
+class JsonView:
+    """One JSON object a line, each written out at once."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def show(self, namespace: Sequence[str], mode: str, payload: Any) -> None:
+        """Print one event."""
+        event = {"mode": mode, "ns": list(namespace), "data": to_jsonable(payload)}
+        try:
+            self._out.write(json.dumps(event, ensure_ascii=False) + "\n")
+            self._out.flush()
+        except BrokenPipeError as error:
+            _silence(self._out)
+            raise ReaderGoneError from error
+
+    def finish(self) -> None:
+        """Print nothing: every line is an event."""
+
+    def stop(self) -> None:
+        """Print nothing: every line is an event."""
+
+
+class LiveView:
+    """A block for each event, coloured on a terminal; strings of `custom` stand as they come."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._console = _QuietConsole(file=out, highlight=False, soft_wrap=True)
+        self._mark = "*" if self._console.options.ascii_only else "●"
+        self._started = time.monotonic()
+        self._events = 0
+        self._in_line = False
+
+    def show(self, namespace: Sequence[str], mode: str, payload: Any) -> None:
+        """Print one event."""
+        self._events += 1
+        if mode == "messages":
+            self._show_token(payload)
+            return
+        self.stop()
+        if mode == "custom" and isinstance(payload, str):
+            self._console.print(payload, markup=False)
+        elif mode == "updates" and isinstance(payload, Mapping):
+            for node, update in payload.items():
+                self._show_update(namespace, node, update)
+        else:
+            self._heading(namespace, mode, _subject(mode, payload))
+            self._body(_content(payload) if mode == "debug" else payload)
+
+    def finish(self) -> None:
+        """Say how many events there were and how long the run took."""
+        self.stop()
+        seconds = time.monotonic() - self._started
+        plural = "" if self._events == 1 else "s"
+        self._console.print(
+            Text(f"done: {self._events} event{plural} in {seconds:.2f} s", style="dim")
+        )
+
+    def stop(self) -> None:
+        """End the line that tokens were printed on."""
+        if self._in_line:
+            self._console.print()
+            self._in_line = False
+
+    def _show_token(self, payload: Any) -> None:
+        message = payload[0] if isinstance(payload, tuple) else payload
+        text = getattr(message, "content", message)
+        self._in_line = True
+        self._console.print(
+            text if isinstance(text, str) else pretty_repr(text), end="", markup=False
+        )
+
+    def _show_update(self, namespace: Sequence[str], node: str, update: Any) -> None:
+        if node != INTERRUPT:
+            self._heading(namespace, "updates", node)
+            self._body(update)
+            return
+        self._heading(namespace, "interrupt", "the run waits for an answer")
+        for interrupt in update:
+            self._body(getattr(interrupt, "value", interrupt))
+
+    def _heading(self, namespace: Sequence[str], mode: str, subject: str) -> None:
+        line = Text()
+        line.append(f"{self._mark} ", style=STYLES.get(mode, "bold red"))
+        line.append(mode, style=STYLES.get(mode, "bold red"))
+        if subject:
+            line.append(f" {subject}", style="bold")
+        if namespace:
+            line.append(f"  in {' > '.join(_short(part) for part in namespace)}", style="dim")
+        self._console.print(line)
+
+    def _body(self, payload: Any) -> None:
+        if isinstance(payload, Mapping):
+            for key, value in payload.items():
+                self._value(f"    {key}: ", value)
+        elif payload is not None:
+            self._value("    ", payload)
+
+    def _value(self, label: str, value: Any) -> None:
+        room = max(self._console.width - len(label), 20)
+        line = _one_line(value, room)
+        if len(line) <= room:
+            self._line(f"{label}{line}")
+        elif isinstance(value, Mapping):
+            self._line(f"{label}{_count(value)}")
+            for key, item in islice(value.items(), MAX_ITEMS):
+                self._line(
+                    f"      {_cut(f'{_one_line(key, room)}: {_one_line(item, room)}', room)}"
+                )
+        elif isinstance(value, (list, tuple)):
+            self._line(f"{label}{_count(value)}")
+            for item in value[:MAX_ITEMS]:
+                self._line(f"      {_cut(_one_line(item, room), room)}")
+        else:
+            note = f" ({len(value):,} characters)" if isinstance(value, str) else ""
+            self._line(f"{label}{_cut(line, room - len(note))}{note}")
+
+    def _line(self, text: str) -> None:
+        self._console.print(Text(text))
+
+
+class _QuietConsole(Console):
+    """A console that reports a closed pipe to the run instead of leaving the process."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        _silence(self.file)
+        raise ReaderGoneError
+
+
+def _count(value: Sequence[Any] | Mapping[Any, Any]) -> str:
+    shown = "" if len(value) <= MAX_ITEMS else f", the first {MAX_ITEMS}"
+    return f"{len(value):,} item{'' if len(value) == 1 else 's'}{shown}"
+
+
+def _cut(text: str, room: int) -> str:
+    return text if len(text) <= room else f"{text[: room - 1]}…"
+
+
+def _one_line(value: Any, room: int) -> str:
+    # The limits keep a huge value from being rendered in full only to be cut.
+    text = pretty_repr(
+        value, max_width=1_000_000, max_length=room, max_string=4 * room, max_depth=4
+    )
+    return " ".join(text.split("\n"))
+
+
+def _silence(out: Any) -> None:
+    # The interpreter flushes stdout once more at exit, which would complain again.
+    import os
+
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+    except (OSError, ValueError):
+        return
+
+
+def _subject(mode: str, payload: Any) -> str:
+    if not isinstance(payload, Mapping):
+        return ""
+    if mode == "debug":
+        inner = _content(payload)
+        name = inner.get("name", "") if isinstance(inner, Mapping) else ""
+        return f"{payload.get('type')} {name}, step {payload.get('step')}"
+    if mode == "tasks":
+        return f"{'start' if 'input' in payload else 'end'} {payload.get('name')}"
+    if mode == "checkpoints":
+        step = (payload.get("metadata") or {}).get("step")
+        return f"step {step}, next {', '.join(payload.get('next', ())) or 'nothing'}"
+    return ""
+
+
+def _content(payload: Any) -> Any:
+    return payload.get("payload", payload) if isinstance(payload, Mapping) else payload
+
+
+def _short(part: str) -> str:
+    name, colon, task = part.partition(":")
+    return f"{name}{colon}{task[:8]}"

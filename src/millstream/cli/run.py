@@ -1,0 +1,176 @@
+"""`millstream run`: run a graph and show what it emits while it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from millstream.cli.failures import (
+    DONE,
+    FAILED,
+    READER_GONE,
+    ReaderGoneError,
+    UsageError,
+    print_failure,
+)
+from millstream.cli.target import FORMS, load_graph
+
+if TYPE_CHECKING:
+    from millstream.cli.render import View
+
+DEFAULT_MODES: Final = ("updates", "custom")
+
+
+def run(
+    target: Annotated[str, typer.Argument(metavar="TARGET", help=f"The graph: {FORMS}.")],
+    *,
+    input: Annotated[
+        str, typer.Option("--input", "-i", metavar="JSON|@FILE|-", help="What the graph is given.")
+    ] = "{}",
+    stream_mode: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--stream-mode", "-m", metavar="MODE", help="Repeatable [default: updates, custom]."
+        ),
+    ] = None,
+    subgraphs: Annotated[
+        bool, typer.Option("--subgraphs", help="Also show what happens in subgraphs.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help='One {"mode", "ns", "data"} object a line.')
+    ] = False,
+    config: Annotated[
+        str, typer.Option("--config", "-c", metavar="JSON|@FILE", help="The config of the run.")
+    ] = "{}",
+) -> int:
+    """Run the graph TARGET and show its events as they happen."""
+    modes = _check_modes(stream_mode or list(DEFAULT_MODES))
+    value = _read_json(input, "--input")
+    settings = _read_json(config, "--config")
+    if not isinstance(settings, dict):
+        raise UsageError("--config must be a JSON object, such as '{\"recursion_limit\": 50}'")
+
+    from millstream.cli.render import JsonView, LiveView
+
+    with contextlib.ExitStack() as stack:
+        view: View
+        if as_json:
+            view = JsonView(sys.stdout)
+            # What nodes print must not stand between the JSON lines.
+            stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        else:
+            view = LiveView(sys.stdout)
+        graph = load_graph(target)
+        return _show_run(graph, value, _with_thread(graph, settings), modes, subgraphs, view)
+
+
+def _show_run(
+    graph: Any, value: Any, config: dict[str, Any], modes: list[str], subgraphs: bool, view: View
+) -> int:
+    arguments: dict[str, Any] = {"stream_mode": modes, "subgraphs": subgraphs}
+
+    def show(item: Any) -> None:
+        namespace, mode, payload = item if subgraphs else ((), *item)
+        view.show(namespace, mode, payload)
+
+    try:
+        if _needs_event_loop(graph):
+            _consume_async(graph.astream(value, config, **arguments), show)
+        else:
+            with contextlib.closing(graph.stream(value, config, **arguments)) as items:
+                for item in items:
+                    show(item)
+        view.finish()
+    except (KeyboardInterrupt, UsageError):
+        raise
+    except ReaderGoneError:
+        return READER_GONE
+    except BaseException as error:
+        view.stop()
+        print_failure(error)
+        return FAILED
+    return DONE
+
+
+def _consume_async(items: Any, show: Any) -> None:
+    import asyncio
+
+    async def consume() -> None:
+        async with contextlib.aclosing(items):
+            async for item in items:
+                show(item)
+
+    asyncio.run(consume())
+
+
+def _needs_event_loop(graph: Any) -> bool:
+    # Threads serve everything but functions that exist only as `async def`.
+    return any(
+        getattr(step, "afunc", None) is not None and getattr(step, "func", None) is None
+        for step in _steps(graph)
+    )
+
+
+def _steps(graph: Any) -> Iterator[Any]:
+    builder = getattr(graph, "builder", None)
+    for branches in getattr(builder, "branches", {}).values():
+        for branch in branches.values():
+            yield getattr(branch, "path", None)
+    for node in graph.nodes.values():
+        bound = getattr(node, "bound", node)
+        yield bound
+        yield from getattr(bound, "steps", ())
+        if hasattr(bound, "nodes"):
+            yield from _steps(bound)
+
+
+def _with_thread(graph: Any, config: dict[str, Any]) -> dict[str, Any]:
+    if getattr(graph, "checkpointer", None) in (None, True, False):
+        return config
+    configurable = config.get("configurable", {})
+    if not isinstance(configurable, dict):
+        raise UsageError('"configurable" in --config must be a JSON object')
+    if "thread_id" in configurable:
+        return config
+    import uuid
+
+    # A graph with a saver needs a thread; one run from a terminal starts a new one.
+    return {**config, "configurable": {**configurable, "thread_id": str(uuid.uuid4())}}
+
+
+def _check_modes(modes: list[str]) -> list[str]:
+    from typing import get_args
+
+    from millstream.types import StreamMode
+
+    known = get_args(StreamMode)
+    for mode in modes:
+        if mode not in known:
+            raise UsageError(f"no stream mode {mode!r}; choose from {', '.join(known)}")
+    return list(dict.fromkeys(modes))
+
+
+def _read_json(text: str, option: str) -> Any:
+    source = option
+    try:
+        if text == "-":
+            source, text = "stdin", sys.stdin.read()
+        elif text.startswith("@"):
+            source = text[1:]
+            with open(source, encoding="utf-8") as file:
+                text = file.read()
+    except OSError as error:
+        raise UsageError(f"{option} {text}: cannot read {source}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{option}: {source} is not UTF-8 text; give JSON in UTF-8") from error
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise UsageError(
+            f'{source} is not JSON: {error}; write it like \'{{"key": "value"}}\''
+        ) from error

@@ -1,0 +1,52 @@
+"""The `Command` a node returns.
+
+A module of its own, which `millstream.types` imports when the name is first used: a command may
+be the output of a LangChain tool, and the base class that says so is slow to import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Final, Generic, Literal
+
+from langchain_core.messages.tool import ToolOutputMixin
+from typing_extensions import TypeVar
+
+from millstream.constants import PARENT as PARENT_GRAPH
+from millstream.state_fields import update_as_tuples
+from millstream.types import Send
+
+__all__ = ("Command",)
+
+N = TypeVar("N", bound=Hashable)
+
+
+# No slots: the base class has a `__dict__` anyway, and `Command[str](...)` fails on a slotted
+# frozen dataclass before Python 3.12.
+@dataclass(frozen=True, kw_only=True)
+class Command(Generic[N], ToolOutputMixin):
+    """Update the state, choose what runs next, or answer an interrupt, in one object."""
+
+    graph: str | None = None
+    """Whom it is for: `None` is the current graph, `Command.PARENT` the closest parent."""
+    update: Any | None = None
+    """The state update: a dict, a list of pairs, or an object with annotations."""
+    resume: dict[str, Any] | Any | None = None
+    """The answer to the pending interrupt, or answers by interrupt id."""
+    goto: Send | Sequence[Send | N] | N = ()
+    """The next node or nodes, by name or as `Send`."""
+
+    PARENT: ClassVar[Literal["__parent__"]] = PARENT_GRAPH
+
+    def __repr__(self) -> str:
+        contents = ", ".join(
+            f"{name}={value!r}" for name in _FIELDS if (value := getattr(self, name))
+        )
+        return f"Command({contents})"
+
+    def _update_as_tuples(self) -> Sequence[tuple[str, Any]]:
+        return update_as_tuples(self.update)
+
+
+_FIELDS: Final = tuple(field.name for field in fields(Command))

@@ -1,0 +1,192 @@
+"""The state of one run: its channels, and the values they show.
+
+Two facts keep a superstep's cost independent of the size of the graph. Channels are copied from
+the compiled graph when they are first written, so idle ones do not exist. And the current value of
+every channel a node or a consumer may read is kept in a plain dict, `values`, so that reading the
+whole state is one `dict.copy`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from millstream.channels.base import BaseChannel
+from millstream.constants import (
+    ERROR,
+    ERROR_SOURCE_NODE,
+    INTERRUPT,
+    MISSING,
+    NO_WRITES,
+    PUSH,
+    RESUME,
+    RETURN,
+)
+
+if TYPE_CHECKING:
+    from millstream.core.protocol import Write
+    from millstream.core.spec import GraphSpec
+    from millstream.core.tasks import Task
+
+logger = logging.getLogger(__name__)
+
+NOT_CHANNELS = frozenset(
+    (NO_WRITES, PUSH, RESUME, INTERRUPT, RETURN, ERROR, ERROR_SOURCE_NODE)
+)
+"""Names that tasks write for the record, not for a channel."""
+
+Grouped = dict[str, list[Any]]
+
+
+class Cells:
+    """The channels of one run."""
+
+    __slots__ = ("_fading", "_spec", "live", "values")
+
+    def __init__(self, spec: GraphSpec, saved: Mapping[str, Any] | None = None) -> None:
+        self._spec = spec
+        self.live: dict[str, BaseChannel[Any, Any, Any]] = {}
+        """The channels that have been touched."""
+        self.values: dict[str, Any] = {}
+        """Values of the shown channels that have one, in declaration order."""
+        self._fading: set[str] = set()
+        saved = saved or {}
+        for name in spec.initial if not saved else dict.fromkeys((*spec.initial, *saved)):
+            if name in spec.channels:
+                channel = spec.channels[name].from_checkpoint(saved.get(name, MISSING))
+                self.live[name] = channel
+                if channel.is_available():
+                    self._show(name, channel)
+        self._sort()
+
+    def gather(self, tasks: Iterable[Task]) -> Grouped:
+        """Collect the tasks' writes by channel, in the order of the tasks."""
+        channels = self._spec.channels
+        grouped: Grouped = {}
+        for task in tasks:
+            for name, value in task.writes:
+                if name in grouped:
+                    grouped[name].append(value)
+                elif name in channels:
+                    grouped[name] = [value]
+                elif name not in NOT_CHANNELS:
+                    logger.warning(
+                        "Task %s with path %s wrote to unknown channel %s, ignoring it.",
+                        task.name,
+                        task.path,
+                        name,
+                    )
+        return grouped
+
+    def apply(
+        self, grouped: Grouped, touched: list[str] | None = None, *, is_step: bool = True
+    ) -> set[str]:
+        """Update the channels and return the names of those that now hold a new value.
+
+        `touched` collects every channel that changed in any way. At the end of a superstep
+        (`is_step`), channels that live for one step only and were not written lose their value.
+        """
+        updated: set[str] = set()
+        live, shown, size = self.live, self._spec.shown, len(self.values)
+        faded = self._fading.difference(grouped) if is_step and self._fading else ()
+        for name, writes in grouped.items():
+            channel = live.get(name)
+            if channel is None:
+                channel = live[name] = self._spec.channels[name].copy()
+            if channel.update(writes):
+                if touched is not None:
+                    touched.append(name)
+                if channel.is_available():
+                    updated.add(name)
+                    if channel.is_transient:
+                        self._fading.add(name)
+                    if name in shown:
+                        self.values[name] = channel.get()
+                else:
+                    self.values.pop(name, None)
+        for name in faded:
+            self._changed(name, live[name].update(()), touched, updated)
+        if len(self.values) != size:
+            self._sort()
+        return updated
+
+    def consume(self, names: Iterable[str], touched: list[str] | None) -> None:
+        """Tell the channels that a task which they triggered has run."""
+        for name in names:
+            channel = self.live.get(name)
+            if channel is not None and channel.consume() and touched is not None:
+                touched.append(name)
+
+    def finish(self, touched: list[str] | None) -> set[str]:
+        """Tell the channels that no work is left, and return those that now have a value."""
+        updated: set[str] = set()
+        for name in self._spec.finishing:
+            channel = self.live.get(name)
+            if channel is not None:
+                self._changed(name, channel.finish(), touched, updated)
+        return updated
+
+    def preview(self, writes: Sequence[Write]) -> dict[str, Any]:
+        """Return the shown values as they would be if only these writes were applied."""
+        shown = self._spec.shown
+        grouped: Grouped = {}
+        for name, value in writes:
+            if name in shown:
+                grouped.setdefault(name, []).append(value)
+        values = self.values.copy()
+        for name, pending in grouped.items():
+            channel = (self.live.get(name) or self._spec.channels[name]).copy()
+            channel.update(pending)
+            values.pop(name, None)
+            if channel.is_available():
+                values[name] = channel.get()
+        return values
+
+    def is_available(self, name: str) -> bool:
+        """Say whether the channel holds a value."""
+        channel = self.live.get(name)
+        return channel is not None and channel.is_available()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the channel's value, or `default` when it has none."""
+        channel = self.live.get(name)
+        return channel.get() if channel is not None and channel.is_available() else default
+
+    def saved_values(self, names: Collection[str]) -> dict[str, Any]:
+        """Return what a checkpoint stores of the named channels."""
+        stored = {}
+        for name, channel in self.live.items():
+            if name in names and (value := channel.checkpoint()) is not MISSING:
+                stored[name] = value
+        return stored
+
+    def _changed(
+        self, name: str, is_changed: bool, touched: list[str] | None, updated: set[str]
+    ) -> None:
+        channel = self.live[name]
+        if is_changed and touched is not None:
+            touched.append(name)
+        if channel.is_available():
+            if is_changed:
+                updated.add(name)
+                self._show(name, channel)
+        else:
+            self._fading.discard(name)
+            self.values.pop(name, None)
+
+    def _show(self, name: str, channel: BaseChannel[Any, Any, Any]) -> None:
+        if channel.is_transient:
+            self._fading.add(name)
+        if name in self._spec.shown:
+            self.values[name] = channel.get()
+
+    def _sort(self) -> None:
+        position = self._spec.shown
+        last = -1
+        for name in self.values:
+            if position[name] < last:
+                ordered = sorted(self.values, key=position.__getitem__)
+                self.values = {name: self.values[name] for name in ordered}
+                return
+            last = position[name]

@@ -1,0 +1,76 @@
+"""Which nodes run in the next superstep, and why.
+
+A node runs when one of the channels it listens to has changed since the node last saw it. Inside a
+run the channels updated by the previous superstep are known, so only the nodes they trigger are
+looked at; after loading a checkpoint without that record, versions decide for every node.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from millstream.constants import PUSH, TASKS
+from millstream.core.tasks import PUSH_TRIGGERS, Task
+
+if TYPE_CHECKING:
+    from millstream.core.cells import Cells
+    from millstream.core.machine import RunMachine
+    from millstream.core.snapshot import Lineage
+    from millstream.core.spec import GraphSpec, NodeSpec
+
+logger = logging.getLogger(__name__)
+
+
+def plan_triggered(spec: GraphSpec, updated: Iterable[str]) -> list[NodeSpec]:
+    """Return the nodes that the updated channels trigger, by name."""
+    triggered = spec.triggered
+    found: list[NodeSpec] = []
+    sources = 0
+    for name in updated:
+        nodes = triggered.get(name)
+        if nodes is not None:
+            found += nodes
+            sources += 1
+    if sources > 1:
+        found = sorted(set(found), key=_name)
+    return found
+
+
+def plan_unseen(spec: GraphSpec, cells: Cells, lineage: Lineage) -> list[NodeSpec]:
+    """Return the nodes with an unseen trigger, in the order in which they were added."""
+    return [
+        node
+        for node in spec.nodes.values()
+        if any(
+            cells.is_available(name) and lineage.is_triggered(node.name, name)
+            for name in node.triggers
+        )
+    ]
+
+
+def plan_sends(run: RunMachine) -> list[Task]:
+    """Return one task for each Send of the previous superstep, in order."""
+    tasks: list[Task] = []
+    for index, packet in enumerate(run.cells.get(TASKS) or ()):
+        try:
+            name, argument = packet.node, packet.arg
+        except AttributeError:
+            raise TypeError(
+                f"expected a Send in channel {TASKS!r}, got {packet!r}; "
+                f"it was written by another program or an older version"
+            ) from None
+        node = run.spec.nodes.get(name)
+        if node is None:
+            logger.warning("Ignoring unknown node name %s in pending sends", name)
+            continue
+        task = Task(run, node, (PUSH, index, False), PUSH_TRIGGERS)
+        task.input = argument
+        task.timeout = getattr(packet, "timeout", None)
+        tasks.append(task)
+    return tasks
+
+
+def _name(node: NodeSpec) -> str:
+    return node.name

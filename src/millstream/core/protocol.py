@@ -1,0 +1,63 @@
+"""The boundary of the core: what a driver tells the machine, and what it gets back.
+
+A driver talks to `machine.RunMachine` in one fixed rhythm::
+
+    machine.begin(writes)              # or machine.resume()
+    while (tasks := machine.plan()) is not None:
+        for task in tasks:             # run them in any order, concurrently
+            machine.finish(task)       # or machine.fail(task, error), machine.pause(task, asked)
+        machine.commit()
+
+Inputs are method calls, answers are return values, and everything a consumer may watch is told to
+an `Observer`. Method calls rather than message objects: a superstep makes about four of them, and
+an allocated message plus its dispatch would cost more than the decision it carries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from millstream.core.tasks import Task
+
+Write: TypeAlias = tuple[str, Any]
+"""One value for one channel."""
+
+TaskPath: TypeAlias = tuple[Any, ...]
+"""`(PULL, node)` for a triggered task, `(PUSH, index, False)` for the index-th Send."""
+
+
+@dataclass(slots=True)
+class Observer:
+    """What a run tells about itself; a fact nobody wants to hear is None and costs nothing.
+
+    The machine calls these in the order in which consumers must see the facts. They must not
+    raise, block or call back into the machine.
+    """
+
+    checkpoint_reached: Callable[[Sequence[Task]], None] | None = None
+    """The coming superstep is known: its tasks, before any of them starts."""
+    tasks_started: Callable[[Sequence[Task]], None] | None = None
+    """These tasks are about to run, in this order."""
+    task_finished: Callable[[Task], None] | None = None
+    """The task's writes are complete."""
+    task_replayed: Callable[[Task], None] | None = None
+    """The task's writes were known already: from a checkpoint or a cache."""
+    task_failed: Callable[[Task], None] | None = None
+    """The task failed for good, `task.error` says why."""
+    task_paused: Callable[[Task], None] | None = None
+    """The task asked questions, `task.interrupts` holds them."""
+    state_changed: Callable[[Collection[str] | None], None] | None = None
+    """These channels hold new values; None stands for a run that continues as it was saved."""
+    breakpoint_reached: Callable[[], None] | None = None
+    """The run stops at a static breakpoint."""
+
+
+class DrainControl(Protocol):
+    """The part of a `RunControl` the core looks at."""
+
+    @property
+    def drain_requested(self) -> bool:
+        """Say whether the run must stop before its next superstep."""

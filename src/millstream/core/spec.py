@@ -1,0 +1,87 @@
+"""The compiled graph: everything about a graph that does not change between runs.
+
+Built once by `pregel.compiling`, shared by all runs, never mutated. What a superstep needs is
+looked up here instead of being worked out again: which nodes a channel triggers, how a node reads
+its input, which channels change by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from millstream.channels.base import BaseChannel
+from millstream.constants import PULL, TASKS
+
+if TYPE_CHECKING:
+    from millstream.core.machine import RunMachine
+    from millstream.core.protocol import TaskPath
+
+
+@dataclass(slots=True, eq=False)
+class NodeSpec:
+    """One node as the engine sees it."""
+
+    name: str
+    triggers: tuple[str, ...]
+    """All channels the node listens to, sorted."""
+    read: Callable[[RunMachine], Any]
+    """Assemble the input of a triggered task; raises what the state schema raises."""
+    body: Any = None
+    """What a driver calls; opaque to the core."""
+    consumes: tuple[str, ...] = ()
+    """Triggers that forget their value when the node has run (barriers)."""
+    handler: str | None = None
+    """Name of the node that handles this node's failures."""
+    is_hidden: bool = False
+    """Hidden nodes produce no updates or tasks events."""
+    has_subgraph: bool = False
+    path: TaskPath = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.path = (PULL, self.name)
+
+
+@dataclass(slots=True, eq=False)
+class GraphSpec:
+    """A graph as the engine sees it."""
+
+    nodes: Mapping[str, NodeSpec]
+    channels: Mapping[str, BaseChannel[Any, Any, Any]]
+    """Empty channels, copied when a run first touches them."""
+    shown: Mapping[str, int]
+    """Position of every channel whose value is kept in plain sight, in declaration order."""
+    output_keys: str | tuple[str, ...]
+    stream_keys: str | tuple[str, ...]
+    triggered: Mapping[str, tuple[NodeSpec, ...]] = field(init=False)
+    """Channel -> the nodes it triggers, sorted by name."""
+    initial: tuple[str, ...] = field(init=False)
+    """Channels that hold a value before anything was written."""
+    finishing: tuple[str, ...] = field(init=False)
+    """Channels that may change when no work is left."""
+
+    def __post_init__(self) -> None:
+        triggered: dict[str, list[NodeSpec]] = {}
+        for name in sorted(self.nodes):
+            node = self.nodes[name]
+            for trigger in node.triggers:
+                triggered.setdefault(trigger, []).append(node)
+            node.consumes = tuple(
+                t
+                for t in node.triggers
+                if t in self.channels and overrides(self.channels[t], "consume")
+            )
+        self.triggered = {name: tuple(nodes) for name, nodes in triggered.items()}
+        self.initial = tuple(n for n, c in self.channels.items() if c.is_available())
+        self.finishing = tuple(n for n, c in self.channels.items() if overrides(c, "finish"))
+
+    @property
+    def has_fading_values(self) -> bool:
+        """Say whether a shown channel can lose its value without being written."""
+        return any(self.channels[name].is_transient for name in self.shown if name != TASKS)
+
+
+def overrides(channel: BaseChannel[Any, Any, Any], method: str) -> bool:
+    """Say whether the channel's class does anything when `method` is called."""
+    return getattr(type(channel), method) is not getattr(BaseChannel, method)

@@ -1,0 +1,164 @@
+"""Tasks: their identity, and the input they are given."""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import xxhash
+
+from millstream.constants import NS_END, NS_SEP, PULL, PUSH
+
+if TYPE_CHECKING:
+    from millstream.core.machine import RunMachine
+    from millstream.core.protocol import TaskPath, Write
+    from millstream.core.spec import NodeSpec
+
+PUSH_TRIGGERS = (PUSH,)
+
+
+class Task:
+    """One execution of one node in one superstep."""
+
+    __slots__ = (
+        "_id",
+        "error",
+        "input",
+        "interrupts",
+        "is_done",
+        "is_replayed",
+        "node",
+        "origin",
+        "path",
+        "run",
+        "timeout",
+        "triggers",
+        "writes",
+    )
+
+    def __init__(
+        self, run: RunMachine, node: NodeSpec, path: TaskPath, triggers: tuple[str, ...]
+    ) -> None:
+        self.run = run
+        self.node = node
+        self.path = path
+        self.triggers = triggers
+        self.input: Any = None
+        self.writes: list[Write] = []
+        self.is_done = False
+        self.is_replayed = False
+        self.error: BaseException | None = None
+        self.interrupts: tuple[Any, ...] = ()
+        self.timeout: Any = None
+        self.origin: Task | None = None
+        """The failed task this one handles."""
+        self._id: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The node's name."""
+        return self.node.name
+
+    @property
+    def id(self) -> str:
+        """The task's id: the same whenever this superstep of this checkpoint is run.
+
+        A UUID-shaped xxh3-128 of the checkpoint id and the task's place in the run. Worked out
+        when first asked for.
+        """
+        if self._id is None:
+            self._id = task_id(self)
+        return self._id
+
+    @property
+    def ns(self) -> str:
+        """The task's namespace, `parent|node:id`."""
+        return f"{self.name_ns}{NS_END}{self.id}"
+
+    @property
+    def name_ns(self) -> str:
+        """The namespace without the task's own id, `parent|node`."""
+        parent = self.run.ns
+        return f"{parent}{NS_SEP}{self.node.name}" if parent else self.node.name
+
+    @property
+    def is_pull(self) -> bool:
+        """Say whether channels triggered the task, rather than a Send."""
+        return bool(self.path[0] == PULL)
+
+
+def task_id(task: Task) -> str:
+    """Derive a task's id from its checkpoint and its place in the run."""
+    parts = [task.name_ns, str(task.run.step), task.node.name]
+    if task.is_pull:
+        parts += [PULL, *task.triggers]
+    else:
+        parts += [PUSH, str(task.path[1])]
+    if task.origin is not None:
+        parts += ["node_error_handler", task.origin.id]
+    checkpoint = binascii.unhexlify(task.run.checkpoint_id.replace("-", ""))
+    digest = xxhash.xxh3_128_hexdigest(checkpoint + "".join(parts).encode())
+    return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"
+
+
+def task_path_text(path: TaskPath) -> str:
+    """Encode a path so that sorting the texts sorts the tasks."""
+    parts = (f"{part:010d}" if isinstance(part, int) else str(part) for part in path)
+    return f"~{', '.join(parts)}"
+
+
+Coerce = Callable[[dict[str, Any]], Any]
+Read = Callable[["RunMachine"], Any]
+
+
+def reader(
+    keys: str | tuple[str, ...],
+    *,
+    shown: Mapping[str, int],
+    managed: Mapping[str, Any],
+    coerce: Coerce | None = None,
+) -> Read:
+    """Return the function that assembles a node's input from the state.
+
+    A single key reads that channel's bare value. Several keys read a dict of those that have a
+    value, managed values included, which `coerce` turns into the state schema's class.
+    """
+    if isinstance(keys, str):
+        return _single(keys)
+    computed = {key: managed[key] for key in keys if key in managed}
+    plain = tuple(key for key in keys if key not in managed)
+    values = _all if len(plain) == len(shown) else _some(plain)
+    if computed:
+        values = _with_computed(values, computed)
+    return values if coerce is None else _coerced(values, coerce)
+
+
+def _single(key: str) -> Read:
+    return lambda run: run.cells.get(key)
+
+
+def _all(run: RunMachine) -> dict[str, Any]:
+    return run.cells.values.copy()
+
+
+def _some(keys: tuple[str, ...]) -> Read:
+    def read(run: RunMachine) -> dict[str, Any]:
+        values = run.cells.values
+        return {key: values[key] for key in keys if key in values}
+
+    return read
+
+
+def _with_computed(read: Read, computed: Mapping[str, Any]) -> Read:
+    def read_all(run: RunMachine) -> dict[str, Any]:
+        values: dict[str, Any] = read(run)
+        for key, managed in computed.items():
+            values[key] = managed.get(run)
+        return values
+
+    return read_all
+
+
+def _coerced(read: Read, coerce: Coerce) -> Read:
+    return lambda run: coerce(read(run))

@@ -1,0 +1,302 @@
+"""The async driver: runs a graph in the asyncio task that reads its stream.
+
+Every task of a superstep is an asyncio task in a context of its own, so that the ambient config
+reaches what the node awaits, on Python 3.10 too. The reader and the nodes meet in an `Inbox`.
+Nothing outlives the run: leaving it early, by closing the stream or by cancelling its reader,
+cancels the running nodes and waits for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.runnables.config import var_child_runnable_config
+
+from millstream.drivers import caching, tracing
+from millstream.drivers.context import TaskContext
+from millstream.drivers.nodecall import add_task_note
+from millstream.drivers.run import RunAbandoned
+from millstream.drivers.store_task import StoreTask
+from millstream.drivers.timeouts import attempt_in_time, timeout_of
+from millstream.errors import GraphBubbleUp, NodeCancelledError, ParentCommand
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from millstream.core.tasks import Task
+    from millstream.drivers.run import Run
+    from millstream.stream.parts import Part
+
+
+async def drive(prepare: Callable[[], Run]) -> AsyncIterator[Any]:
+    """Run a graph and yield what its consumer asked for.
+
+    Nothing happens before the first item is requested. When the generator is closed or its reader
+    is cancelled, it returns only after every node of the run has stopped.
+    """
+    driver = AsyncDriver(prepare())
+    run = driver.run
+    if run.is_traced:
+        run.callbacks = await tracing.astart_graph(run.traced_config(), run.name, run.input)
+    steps = driver.steps()
+    try:
+        async for item in steps:
+            yield item
+        run.conclude()
+    except BaseException as error:
+        await steps.aclose()
+        if run.callbacks is not None:
+            await run.callbacks.on_chain_error(error)
+        raise
+    if run.callbacks is not None:
+        await run.callbacks.on_chain_end(run.traced_output())
+
+
+class Inbox:
+    """Where the driver waits for finished tasks and new parts.
+
+    Usable from any thread. One wake-up serves a whole burst: only a waiting driver is woken.
+    """
+
+    __slots__ = ("_loop", "_parts", "_thread", "_waiter", "ended")
+
+    def __init__(self, parts: deque[Part]) -> None:
+        self._parts = parts
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._waiter: asyncio.Future[None] | None = None
+        self.ended: deque[tuple[TaskContext, BaseException | None]] = deque()
+
+    def put(self, part: Part) -> None:
+        """Add a part for the consumer."""
+        self._parts.append(part)
+        if self._waiter is not None:
+            self._wake()
+
+    def end(self, context: TaskContext, error: BaseException | None) -> None:
+        """Add a finished task."""
+        self.ended.append((context, error))
+        if self._waiter is not None:
+            self._wake()
+
+    async def wait(self, timeout: float | None = None) -> None:
+        """Return when there is something to take; `TimeoutError` when there is not in time."""
+        waiter = self._waiter = self._loop.create_future()
+        try:
+            if not self._parts and not self.ended:
+                if timeout is None:
+                    await waiter
+                else:
+                    await asyncio.wait_for(waiter, timeout)
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if threading.get_ident() == self._thread:
+            self._release()
+        else:
+            try:
+                self._loop.call_soon_threadsafe(self._release)
+            except RuntimeError:
+                # The loop is closed: a thread of an abandoned run speaks to nobody.
+                return
+
+    def _release(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+
+class AsyncDriver:
+    """The loop around one machine."""
+
+    __slots__ = ("_inbox", "_queued", "_running", "_store", "run")
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._inbox = Inbox(run.parts)
+        self._running: dict[asyncio.Task[None], TaskContext] = {}
+        self._queued: deque[Task] = deque()
+        self._store: StoreTask | None = None
+        run.put = self._inbox.put
+
+    async def steps(self) -> AsyncIterator[Any]:
+        """Run superstep after superstep, yielding items as they come."""
+        run = self.run
+        try:
+            saver = run.saver
+            run.enter(await saver.aget_tuple(run.load_config()) if saver is not None else None)
+            machine, parts = run.machine, run.parts
+            run.note_checkpoint()
+            while True:
+                if run.journal is not None:
+                    await self._save()
+                tasks = machine.plan()
+                if parts:
+                    for item in run.take():
+                        yield item
+                if tasks is None:
+                    break
+                if run.cache is not None and tasks:
+                    tasks = await caching.areplay_cached(run, tasks)
+                if tasks:
+                    self._start(tasks)
+                    deadline = None if run.step_timeout is None else time.monotonic() + run.step_timeout
+                    while self._running:
+                        await self._settle(deadline)
+                        if parts:
+                            for item in run.take():
+                                yield item
+                if run.is_abandoned:
+                    raise RunAbandoned(run.name)
+                run.commit()
+                if parts:
+                    for item in run.take():
+                        yield item
+        except Exception:
+            for item in run.take():
+                yield item
+            raise
+        finally:
+            await self._close()
+
+    def _start(self, tasks: Sequence[Task]) -> None:
+        self._queued.extend(tasks)
+        self._start_queued()
+
+    def _start_queued(self) -> None:
+        limit = self.run.max_concurrency
+        while self._queued and (limit is None or len(self._running) < limit):
+            context = TaskContext(self.run, self._queued.popleft())
+            self._running[spawn(self._perform(context))] = context
+
+    async def _settle(self, deadline: float | None) -> None:
+        """Wait until something happened, and tell the machine which tasks have ended."""
+        run = self.run
+        timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+        try:
+            await self._inbox.wait(timeout)
+        except (TimeoutError, asyncio.TimeoutError):
+            raise asyncio.TimeoutError from None
+        ended = self._inbox.ended
+        while ended:
+            context, error = ended.popleft()
+            handler = run.report(context, error)
+            if handler is not None:
+                self._start([handler])
+            if run.journal is not None:
+                await self._save()
+            if run.machine.failure is not None:
+                await self._cancel_running()
+
+    async def _perform(self, context: TaskContext) -> None:
+        error: BaseException | None = None
+        try:
+            await execute(context)
+        except BaseException as raised:
+            error = raised
+        current = asyncio.current_task()
+        assert current is not None
+        del self._running[current]
+        if self._queued:
+            self._start_queued()
+        self._inbox.end(context, error)
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise error
+
+    async def _cancel_running(self) -> None:
+        """Cancel what is running and wait until it has stopped, however often we are cancelled."""
+        self._queued.clear()
+        cancelled: asyncio.CancelledError | None = None
+        for task, context in self._running.items():
+            context.is_over = True
+            task.cancel()
+        while running := list(self._running):
+            try:
+                await asyncio.wait(running)
+            except asyncio.CancelledError as error:
+                cancelled = error
+            for task in running:
+                if task.done():
+                    self._running.pop(task, None)
+        if cancelled is not None:
+            raise cancelled
+
+    async def _save(self) -> None:
+        """Carry out what has to be stored, as the run's durability says."""
+        journal = self.run.journal
+        assert journal is not None
+        if journal.durability == "async":
+            if self._store is None:
+                self._store = StoreTask(journal.saver)
+            while journal.pending:
+                await self._store.put(journal.pending.popleft())
+        else:
+            while journal.pending:
+                await journal.pending.popleft().astore(journal.saver)
+
+    async def _close(self) -> None:
+        """Stop what is still running, and store what was held back."""
+        try:
+            if self._running:
+                await self._cancel_running()
+        finally:
+            journal = self.run.journal
+            if journal is not None:
+                journal.close()
+                try:
+                    await self._save()
+                finally:
+                    if self._store is not None:
+                        await self._store.close()
+
+
+def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Start an asyncio task in a copy of the current context."""
+    if sys.version_info >= (3, 11):
+        return asyncio.create_task(work, context=contextvars.copy_context())
+    return contextvars.copy_context().run(asyncio.create_task, work)
+
+
+async def execute(context: TaskContext) -> None:
+    """Run a task until it succeeds or must not be tried again."""
+    body = context.task.node.body
+    timeout = timeout_of(context)
+    while True:
+        var_child_runnable_config.set(context.config)  # type: ignore[arg-type]  # a dict subclass
+        try:
+            if timeout is None:
+                await body.aattempt(context)
+            else:
+                await attempt_in_time(context, timeout)
+            if body.cache is not None and context.run.cache is not None:
+                await caching.akeep(context)
+            return
+        except ParentCommand as signal:
+            if not body.take_command(context, signal):
+                raise
+            await body.aapply_command(context, signal)
+            return
+        except GraphBubbleUp:
+            raise
+        except asyncio.CancelledError as error:
+            if context.is_over:
+                raise
+            cancelled = NodeCancelledError(context.task.name, *map(str, error.args[:1]))
+            add_task_note(cancelled, context)
+            raise cancelled from error
+        except Exception as error:
+            delay = body.retry_delay(context, error)
+            if delay is None:
+                add_task_note(error, context)
+                raise
+        context.is_over = True
+        await asyncio.sleep(delay)
+        context.next_attempt()

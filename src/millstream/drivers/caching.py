@@ -1,0 +1,84 @@
+"""Cached results of nodes: which tasks need not run, and keeping what they wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import xxhash
+
+from millstream.constants import CACHE_NS_WRITES
+
+if TYPE_CHECKING:
+    from millstream.core.tasks import Task
+    from millstream.drivers.context import TaskContext
+    from millstream.drivers.nodecall import NodeCall
+    from millstream.drivers.run import Run
+
+Key = tuple[tuple[str, ...], str]
+
+
+def keys_of(tasks: Sequence[Task]) -> dict[Key, list[Task]]:
+    """Return the cache keys of those tasks whose node has a cache policy."""
+    keys: dict[Key, list[Task]] = {}
+    for task in tasks:
+        if task.node.body.cache is not None:
+            keys.setdefault(cache_key(task), []).append(task)
+    return keys
+
+
+def cache_key(task: Task) -> Key:
+    """Return where the task's result is kept: its node's namespace, the hash of its input."""
+    body = task.node.body
+    key = body.cache.key_func(task.input)
+    data = key.encode() if isinstance(key, str) else key
+    return namespace_of(body, task.name), xxhash.xxh3_128_hexdigest(data)
+
+
+def namespace_of(body: NodeCall, name: str) -> tuple[str, ...]:
+    """Return the cache namespace of a node: its function's identity and its name."""
+    func = body.call.target
+    module = getattr(func, "__module__", None)
+    qualname = getattr(func, "__qualname__", None)
+    identity = f"{module}.{qualname}" if module and qualname else "__dynamic__"
+    return (CACHE_NS_WRITES, identity, name)
+
+
+def replay_cached(run: Run, tasks: Sequence[Task]) -> list[Task]:
+    """Replay the tasks found in the run's cache and return the others."""
+    keys = keys_of(tasks)
+    found = run.cache.get(tuple(keys)) if keys and run.cache is not None else {}
+    return _replay(run, tasks, keys, found)
+
+
+async def areplay_cached(run: Run, tasks: Sequence[Task]) -> list[Task]:
+    """Replay the tasks found in the run's cache and return the others."""
+    keys = keys_of(tasks)
+    found = await run.cache.aget(tuple(keys)) if keys and run.cache is not None else {}
+    return _replay(run, tasks, keys, found)
+
+
+def _replay(
+    run: Run, tasks: Sequence[Task], keys: dict[Key, list[Task]], found: dict[Any, Any]
+) -> list[Task]:
+    for key, writes in found.items():
+        for task in keys[key]:
+            run.machine.replay(task, [tuple(write) for write in writes])
+    return [task for task in tasks if not task.is_done]
+
+
+def keep(context: TaskContext) -> None:
+    """Keep the writes of a task that succeeded."""
+    if context.run.cache is not None:
+        context.run.cache.set(_entry(context))
+
+
+async def akeep(context: TaskContext) -> None:
+    """Keep the writes of a task that succeeded."""
+    if context.run.cache is not None:
+        await context.run.cache.aset(_entry(context))
+
+
+def _entry(context: TaskContext) -> dict[Any, Any]:
+    task = context.task
+    return {cache_key(task): (list(task.writes), task.node.body.cache.ttl)}

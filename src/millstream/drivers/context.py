@@ -1,0 +1,335 @@
+"""What the code of one task is given: config, runtime, writer.
+
+Almost all of it is made when somebody looks. The ambient config that LangChain's context variable
+carries is a `TaskConfig`: a dict that fills itself on first use, so that a node which never asks
+for its config costs no config, no task id and no runtime.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from millstream.constants import (
+    CONF,
+    CONFIG_KEY_CHECKPOINT_ID,
+    CONFIG_KEY_CHECKPOINT_MAP,
+    CONFIG_KEY_CHECKPOINT_NS,
+    CONFIG_KEY_READ,
+    CONFIG_KEY_RUNTIME,
+    CONFIG_KEY_SEND,
+    CONFIG_KEY_TASK,
+    CONFIG_KEY_TASK_ID,
+    NS_SEP,
+)
+from millstream.errors import NodeError
+from millstream.runtime import ExecutionInfo, Runtime, _no_op_heartbeat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from langchain_core.callbacks import BaseCallbackManager
+
+    from millstream.core.tasks import Task
+    from millstream.drivers.run import Run
+    from millstream.types import StreamWriter
+
+
+class FilledConfig(dict[str, Any]):
+    """A task's config, ready to read; a plain `RunnableConfig` dict that knows its task."""
+
+    __slots__ = ("context",)
+
+    context: TaskContext
+
+
+class TaskConfig(FilledConfig):
+    """A task's config that nobody has read yet.
+
+    Reading it in any way fills it and turns it into a `FilledConfig`, which has the speed of a
+    plain dict.
+    """
+
+    __slots__ = ()
+
+    def _fill(self) -> None:
+        self.__class__ = FilledConfig  # type: ignore[assignment]  # same layout, by design
+        self.update(self.context.make_config())
+
+    def __getitem__(self, key: str) -> Any:
+        self._fill()
+        return self[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._fill()
+        self[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        self._fill()
+        del self[key]
+
+    def __contains__(self, key: object) -> bool:
+        self._fill()
+        return key in self
+
+    def __iter__(self) -> Iterator[str]:
+        self._fill()
+        return iter(self)
+
+    def __len__(self) -> int:
+        self._fill()
+        return len(self)
+
+    def __eq__(self, other: object) -> bool:
+        self._fill()
+        return self == other
+
+    __hash__ = None  # type: ignore[assignment]  # dicts are not hashable
+
+    def __repr__(self) -> str:
+        self._fill()
+        return repr(self)
+
+    def __or__(self, other: Any) -> Any:
+        self._fill()
+        return self | other
+
+    def __ror__(self, other: Any) -> Any:
+        self._fill()
+        return other | self
+
+    def __ior__(self, other: Any) -> Any:
+        self._fill()
+        self.update(other)
+        return self
+
+    def __reduce__(self) -> Any:
+        self._fill()
+        return dict, (dict(self),)
+
+    def get(self, key: str, default: Any = None) -> Any:  # type: ignore[override]  # dict overloads
+        self._fill()
+        return self.get(key, default)
+
+    def keys(self) -> Any:
+        self._fill()
+        return self.keys()
+
+    def values(self) -> Any:
+        self._fill()
+        return self.values()
+
+    def items(self) -> Any:
+        self._fill()
+        return self.items()
+
+    def copy(self) -> dict[str, Any]:
+        self._fill()
+        return dict(self)
+
+    def setdefault(self, key: str, default: Any = None) -> Any:  # type: ignore[override]  # same
+        self._fill()
+        return self.setdefault(key, default)
+
+    def pop(self, *args: Any) -> Any:
+        self._fill()
+        return self.pop(*args)
+
+    def popitem(self) -> tuple[str, Any]:
+        self._fill()
+        return self.popitem()
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        self._fill()
+        self.update(*args, **kwargs)
+
+    def clear(self) -> None:
+        self._fill()
+        self.clear()
+
+
+class TaskContext:
+    """One task as its code sees it."""
+
+    __slots__ = (
+        "_runtime",
+        "_writer",
+        "attempt",
+        "callbacks",
+        "config",
+        "first_attempt_time",
+        "heartbeat",
+        "is_over",
+        "nested_runs",
+        "on_write",
+        "run",
+        "task",
+    )
+
+    def __init__(self, run: Run, task: Task) -> None:
+        self.run = run
+        self.task = task
+        self.config = config = TaskConfig()
+        config.context = self
+        self.attempt = 1
+        self.first_attempt_time: float | None = None
+        self.callbacks: BaseCallbackManager | None = None
+        """Callbacks for what the node itself runs, None when nobody listens."""
+        self.heartbeat: Callable[[], None] | None = None
+        """Set while the attempt has an idle timeout."""
+        self.on_write: Callable[[], None] | None = None
+        """Called for each custom item while the attempt is timed."""
+        self.is_over = False
+        """The attempt is over: what late code of it emits is dropped."""
+        self.nested_runs = 0
+        """How many graphs this task has called."""
+        self._runtime: Runtime[Any] | None = None
+        self._writer: StreamWriter | None = None
+
+    @property
+    def writer(self) -> StreamWriter:
+        """The stream writer: the run's own, or one that counts as progress of a timed attempt."""
+        if self._writer is None:
+            self._writer = self.run.writer
+            if self.on_write is not None:
+                self._writer = self._timed_writer(self._writer, self.on_write)
+        return self._writer
+
+    @property
+    def runtime(self) -> Runtime[Any]:
+        """The runtime of this attempt."""
+        if self._runtime is None:
+            run = self.run
+            self._runtime = Runtime(
+                context=run.context,
+                store=run.store,
+                stream_writer=self.writer,
+                heartbeat=self.heartbeat or _no_op_heartbeat,
+                previous=None,
+                execution_info=self._execution_info(),
+                server_info=run.server_info,
+                control=run.control,
+            )
+        return self._runtime
+
+    @property
+    def ns(self) -> str:
+        """The task's namespace."""
+        return self.task.ns
+
+    def injected(self, name: str) -> Any:
+        """Return the value of an injectable parameter."""
+        if name == "config":
+            return self.config
+        if name == "writer":
+            return self.writer
+        if name == "store":
+            return self.run.store
+        if name == "runtime":
+            return self.runtime
+        if name == "error" and self.task.origin is not None:
+            failed = self.task.origin
+            return NodeError(node=failed.name, error=failed.error)
+        return None
+
+    def next_attempt(self) -> None:
+        """Forget what belongs to the attempt that failed."""
+        self.attempt += 1
+        self.task.writes = []
+        self.config = config = TaskConfig()
+        config.context = self
+        self.nested_runs = 0
+        self.is_over = False
+        self._runtime = None
+        self._writer = None
+
+    def make_config(self) -> dict[str, Any]:
+        """Assemble the config that the node and everything below it see."""
+        run, task = self.run, self.task
+        config = {
+            **run.config,
+            "metadata": {**self.metadata(), **self.identity()},
+            "callbacks": self.callbacks,
+            CONF: {
+                **run.configurable,
+                CONFIG_KEY_CHECKPOINT_ID: None,
+                CONFIG_KEY_CHECKPOINT_NS: task.ns,
+                CONFIG_KEY_CHECKPOINT_MAP: run.checkpoint_map_with_own(),
+                CONFIG_KEY_TASK_ID: task.id,
+                CONFIG_KEY_TASK: self,
+                CONFIG_KEY_RUNTIME: self.runtime,
+                CONFIG_KEY_SEND: task.writes.extend,
+                CONFIG_KEY_READ: functools.partial(
+                    read_state, None, run.spec.channels, run.managed, self
+                ),
+            },
+        }
+        config.pop("run_name", None)
+        config.pop("run_id", None)
+        return config
+
+    def metadata(self) -> dict[str, Any]:
+        """Return the user's metadata for this task."""
+        return {**self.run.metadata, **(self.task.node.body.metadata or {})}
+
+    def identity(self) -> dict[str, Any]:
+        """Return the metadata that says which task this is."""
+        task = self.task
+        return {
+            "langgraph_step": task.run.step,
+            "langgraph_node": task.node.name,
+            "langgraph_triggers": task.triggers,
+            "langgraph_path": task.path,
+            "langgraph_checkpoint_ns": task.ns,
+        }
+
+    def _execution_info(self) -> ExecutionInfo:
+        run, task = self.run, self.task
+        if self.first_attempt_time is None:
+            self.first_attempt_time = time.time()
+        run_id = run.config.get("run_id")
+        return ExecutionInfo(
+            checkpoint_id=task.run.checkpoint_id,
+            checkpoint_ns=task.ns,
+            task_id=task.id,
+            thread_id=run.thread_id,
+            run_id=None if run_id is None else str(run_id),
+            node_attempt=self.attempt,
+            node_first_attempt_time=self.first_attempt_time,
+        )
+
+    def _timed_writer(self, write: StreamWriter, on_write: Callable[[], None]) -> StreamWriter:
+        attempt = self.attempt
+
+        def write_in_time(item: Any) -> None:
+            if not self.is_over and attempt == self.attempt:
+                on_write()
+                write(item)
+
+        return write_in_time
+
+
+def read_state(
+    _scratchpad: Any,
+    _channels: Mapping[str, Any],
+    _managed: Mapping[str, Any],
+    context: TaskContext,
+    select: str | list[str],
+    fresh: bool = False,
+) -> Any:
+    """Read the state from inside a task; `fresh` includes the task's own writes so far.
+
+    The first three parameters are there for packages that look at the partial in `configurable`.
+    """
+    cells = context.task.run.cells
+    values = cells.preview(context.task.writes) if fresh else cells.values
+    if isinstance(select, str):
+        return values[select]
+    return {key: values[key] for key in select if key in values}
+
+
+def split_ns(ns: str) -> tuple[str, ...]:
+    """Split a namespace text into its segments."""
+    return tuple(ns.split(NS_SEP)) if ns else ()

@@ -1,0 +1,224 @@
+"""Calling a node: its function, what its result writes, where its conditional edges lead.
+
+Compiled once per node. Signals that user code raises on its way out - questions, commands for a
+parent graph - pass through here; `settle` in `run` turns them into inputs of the machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.runnables import Runnable
+
+from millstream.constants import END, START, TASKS
+from millstream.core.retry import decide_retry
+from millstream.drivers import tracing
+from millstream.errors import InvalidUpdateError, ParentCommand
+from millstream.runnable import RunnableCallable, missing_sync_function
+from millstream.types import Command, Send
+
+if TYPE_CHECKING:
+    from millstream.core.protocol import Write
+    from millstream.drivers.context import TaskContext
+    from millstream.types import CachePolicy, RetryPolicy, TimeoutPolicy
+
+PLAIN_RESULTS = (dict, type(None))
+
+
+class Call:
+    """How a function or runnable is called with a value inside a task."""
+
+    __slots__ = ("_afunc", "_ainjected", "_func", "_injected", "_recurse", "name")
+
+    def __init__(self, bound: Runnable[Any, Any], name: str) -> None:
+        self.name = name
+        self._func: Callable[..., Any] | None = bound.invoke
+        self._afunc: Callable[..., Any] | None = bound.ainvoke
+        self._injected = self._ainjected = ("config",)
+        self._recurse = False
+        if type(bound) is RunnableCallable and not bound.kwargs and not bound.explode_args:
+            self._func, self._injected = bound.func, bound.injected
+            self._afunc, self._ainjected = bound.afunc, bound.ainjected
+            self._recurse = bound.recurse
+
+    @property
+    def is_async(self) -> bool:
+        """Say whether there is something to await."""
+        return self._afunc is not None
+
+    @property
+    def target(self) -> Callable[..., Any]:
+        """The function behind the call."""
+        func = self._func or self._afunc
+        assert func is not None
+        return func
+
+    def call(self, value: Any, context: TaskContext) -> Any:
+        """Call it in this thread."""
+        func = self._func
+        if func is None:
+            raise missing_sync_function(self.name)
+        if self._injected:
+            result = func(value, **{name: context.injected(name) for name in self._injected})
+        else:
+            result = func(value)
+        if type(result) not in PLAIN_RESULTS and self._recurse and isinstance(result, Runnable):
+            return result.invoke(value, context.config)  # type: ignore[arg-type]  # a dict subclass
+        return result
+
+    async def acall(self, value: Any, context: TaskContext) -> Any:
+        """Await it, or call it in a worker thread when it is not async."""
+        func = self._afunc
+        if func is None:
+            ambient = contextvars.copy_context()
+            return await asyncio.get_running_loop().run_in_executor(
+                None, ambient.run, self.call, value, context
+            )
+        if self._ainjected:
+            given = {name: context.injected(name) for name in self._ainjected}
+            result = await func(value, **given)
+        else:
+            result = await func(value)
+        if type(result) not in PLAIN_RESULTS and self._recurse and isinstance(result, Runnable):
+            return await result.ainvoke(value, context.config)  # type: ignore[arg-type]  # same
+        return result
+
+
+@dataclass(slots=True, eq=False)
+class BranchCall:
+    """A conditional edge: what its path function is given, and what its answer writes."""
+
+    call: Call
+    read: Callable[[dict[str, Any]], Any]
+    """Turn the state, the task's own writes included, into the path's input."""
+    ends: Mapping[Any, str] | None
+    is_passthrough: bool
+    """Keys of the node's raw result that are not in the state are given to the path too."""
+    to: Callable[[str], Write]
+    """Node name -> the write that triggers it."""
+
+    def input(self, context: TaskContext, result: Any) -> Any:
+        """Return what the path function is called with."""
+        task = context.task
+        value = self.read(task.run.cells.preview(task.writes))
+        if self.is_passthrough and isinstance(value, dict) and isinstance(result, dict):
+            return {**result, **value}
+        return value
+
+    def writes(self, answer: Any) -> list[Write]:
+        """Return the writes that send the run where the path function said."""
+        answers = answer if isinstance(answer, (list, tuple)) else [answer]
+        writes: list[Write] = []
+        for item in answers:
+            to = item if self.ends is None or isinstance(item, Send) else self.ends[item]
+            if to is None or to == START:
+                raise ValueError("Branch did not return a valid destination")
+            if isinstance(to, Send):
+                if to.node == END:
+                    raise InvalidUpdateError("Cannot send a packet to the END node")
+                writes.append((TASKS, to))
+            elif to != END:
+                writes.append(self.to(to))
+        return writes
+
+
+@dataclass(slots=True, eq=False)
+class NodeCall:
+    """Everything a driver needs to run one node."""
+
+    call: Call
+    to_writes: Callable[[Any], list[Write]]
+    """Turn the node's result into writes; raises for results a node must not return."""
+    branches: Sequence[BranchCall] = ()
+    retry: Sequence[RetryPolicy] = ()
+    timeout: TimeoutPolicy | None = None
+    cache: CachePolicy | None = None
+    tags: Sequence[str] = ()
+    metadata: Mapping[str, Any] | None = None
+    is_traced: bool = True
+
+    def attempt(self, context: TaskContext) -> None:
+        """Run the node once in this thread and leave its writes in the task."""
+        if context.run.callbacks is None or not self.is_traced:
+            self._settle(context, self.call.call(context.task.input, context))
+            return
+        node_run = tracing.start_node(context, self)
+        try:
+            result = self.call.call(context.task.input, context)
+            self._settle(context, result)
+        except BaseException as error:
+            node_run.on_chain_error(error)
+            raise
+        node_run.on_chain_end(result)
+
+    async def aattempt(self, context: TaskContext) -> None:
+        """Run the node once and leave its writes in the task."""
+        if context.run.callbacks is None or not self.is_traced:
+            await self._asettle(context, await self.call.acall(context.task.input, context))
+            return
+        node_run = await tracing.astart_node(context, self)
+        try:
+            result = await self.call.acall(context.task.input, context)
+            await self._asettle(context, result)
+        except BaseException as error:
+            await node_run.on_chain_error(error)
+            raise
+        await node_run.on_chain_end(result)
+
+    def _settle(self, context: TaskContext, result: Any) -> None:
+        writes = context.task.writes
+        writes += self.to_writes(result)
+        for branch in self.branches:
+            answer = branch.call.call(branch.input(context, result), context)
+            writes += branch.writes(answer)
+
+    async def _asettle(self, context: TaskContext, result: Any) -> None:
+        writes = context.task.writes
+        writes += self.to_writes(result)
+        for branch in self.branches:
+            answer = await branch.call.acall(branch.input(context, result), context)
+            writes += branch.writes(answer)
+
+    def take_command(self, context: TaskContext, signal: ParentCommand) -> bool:
+        """Apply a command that a nested graph sent to this task's graph; say whether it was one.
+
+        A command for "the parent" is first given the namespace of the task it is for, so that it
+        passes graphs in between unharmed.
+        """
+        command: Command[Any] = signal.args[0]
+        if command.graph == Command.PARENT:
+            parent = context.run.parent
+            if parent is not None:
+                signal.args = (replace(command, graph=parent.ns),)
+            return False
+        if command.graph not in (context.ns, context.task.name):
+            return False
+        context.task.writes.clear()
+        signal.args = (replace(command, graph=None),)
+        return True
+
+    def apply_command(self, context: TaskContext, signal: ParentCommand) -> None:
+        """Treat the command as if the node had returned it."""
+        self._settle(context, signal.args[0])
+
+    async def aapply_command(self, context: TaskContext, signal: ParentCommand) -> None:
+        """Treat the command as if the node had returned it."""
+        await self._asettle(context, signal.args[0])
+
+    def retry_delay(self, context: TaskContext, error: BaseException) -> float | None:
+        """Return the seconds before the next attempt, None when this was the last."""
+        if not self.retry:
+            return None
+        return decide_retry(self.retry, error, context.attempt, random.random)
+
+
+def add_task_note(error: BaseException, context: TaskContext) -> None:
+    """Say in the traceback which task the error comes from (Python 3.11 and later)."""
+    if hasattr(error, "add_note"):
+        task = context.task
+        error.add_note(f"During task with name '{task.name}' and id '{task.id}'")

@@ -1,0 +1,124 @@
+"""What a run stores, and in which order.
+
+A `Journal` only collects operations; the drivers carry them out - at once, behind the run's back or
+at its end, as its durability says. Operations of one run are carried out in the order in which
+they were added, so a checkpoint is never stored after one that follows it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from millstream.constants import ERROR, INTERRUPT, NO_WRITES
+from millstream.core.tasks import task_path_text
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+    from millstream.core.protocol import Write
+    from millstream.core.snapshot import SaveCheckpoint
+    from millstream.core.tasks import Task
+
+
+@dataclass(slots=True)
+class PutCheckpoint:
+    """Store a checkpoint under the config of its parent."""
+
+    config: dict[str, Any]
+    checkpoint: dict[str, Any]
+    metadata: dict[str, Any]
+    new_versions: dict[str, Any]
+
+    def store(self, saver: BaseCheckpointSaver[Any]) -> None:
+        """Carry it out in this thread."""
+        saver.put(self.config, self.checkpoint, self.metadata, self.new_versions)  # type: ignore[arg-type]  # dicts of the right shape
+
+    async def astore(self, saver: BaseCheckpointSaver[Any]) -> None:
+        """Carry it out."""
+        await saver.aput(self.config, self.checkpoint, self.metadata, self.new_versions)  # type: ignore[arg-type]  # same
+
+
+@dataclass(slots=True)
+class PutWrites:
+    """Store what one task wrote, next to the checkpoint its superstep started from."""
+
+    config: dict[str, Any]
+    writes: Sequence[Write]
+    task_id: str
+    path: str
+
+    def store(self, saver: BaseCheckpointSaver[Any]) -> None:
+        """Carry it out in this thread."""
+        saver.put_writes(self.config, self.writes, self.task_id, self.path)  # type: ignore[arg-type]  # a dict of the right shape
+
+    async def astore(self, saver: BaseCheckpointSaver[Any]) -> None:
+        """Carry it out."""
+        await saver.aput_writes(self.config, self.writes, self.task_id, self.path)  # type: ignore[arg-type]  # same
+
+
+class Journal:
+    """The operations of one run that have not been carried out yet."""
+
+    __slots__ = ("_config", "_last", "_writes", "durability", "pending", "saver")
+
+    def __init__(
+        self, saver: BaseCheckpointSaver[Any], config: dict[str, Any], durability: str
+    ) -> None:
+        self.saver = saver
+        self.durability = durability
+        self.pending: deque[PutCheckpoint | PutWrites] = deque()
+        self._config = config
+        self._last: PutCheckpoint | None = None
+        self._writes: list[PutWrites] = []
+
+    def add_checkpoint(self, save: SaveCheckpoint) -> None:
+        """Add a checkpoint; with durability `exit` only the last one counts."""
+        put = PutCheckpoint(
+            self._config_at(save.parent_id), save.checkpoint, save.metadata, save.new_versions
+        )
+        if self.durability != "exit":
+            self.pending.append(put)
+            return
+        if self._last is not None:
+            put.config = self._last.config
+            put.new_versions = {**self._last.new_versions, **put.new_versions}
+        self._last = put
+        self._writes.clear()
+
+    def add_task(self, task: Task, config: dict[str, Any] | None) -> None:
+        """Add what a task left behind: its writes, its questions or its error."""
+        if config is None:
+            return
+        writes = stored_writes(task)
+        if writes:
+            put = PutWrites(config, writes, task.id, task_path_text(task.path))
+            if self.durability == "exit":
+                self._writes.append(put)
+            else:
+                self.pending.append(put)
+
+    def close(self) -> None:
+        """Add what was held back until the end of the run."""
+        if self._last is not None:
+            self.pending.append(self._last)
+            self._last = None
+        self.pending += self._writes
+        self._writes = []
+
+    def _config_at(self, checkpoint_id: str | None) -> dict[str, Any]:
+        configurable = {**self._config["configurable"], "checkpoint_id": checkpoint_id}
+        return {**self._config, "configurable": configurable}
+
+
+def stored_writes(task: Task) -> list[Write]:
+    """Return what is stored of a task that has ended."""
+    if task.interrupts:
+        return [(INTERRUPT, task.interrupts)]
+    if task.error is not None:
+        return [(ERROR, task.error)]
+    if task.is_done:
+        return task.writes or [(NO_WRITES, None)]
+    return []

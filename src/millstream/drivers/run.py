@@ -1,0 +1,395 @@
+"""One run of one graph: what its tasks share, and the decisions both drivers leave to it.
+
+A driver asks a `Run` what to do with everything except waiting: how to start, what a finished task
+means, what to hand to the consumer, how to end.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from langgraph.checkpoint.base.id import uuid6
+
+from millstream.core.machine import RunLimits, RunMachine
+from millstream.core.snapshot import Lineage
+from millstream.core.state import RunStatus
+from millstream.drivers.context import TaskContext
+from millstream.drivers.persistence import Journal
+from millstream.errors import (
+    ErrorCode,
+    GraphDrained,
+    GraphInterrupt,
+    GraphRecursionError,
+    create_error_message,
+)
+from millstream.runtime import RunControl, ServerInfo, _no_op_stream_writer
+from millstream.stream.modes import Projection, observe, state_reader
+from millstream.stream.parts import Namespace, Part, Put, Shape, format_part
+
+if TYPE_CHECKING:
+    from langchain_core.callbacks import (
+        AsyncCallbackManagerForChainRun,
+        BaseCallbackManager,
+        CallbackManagerForChainRun,
+    )
+    from langgraph.cache.base import BaseCache
+    from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+    from langgraph.store.base import BaseStore
+
+    from millstream.core.protocol import Write
+    from millstream.core.spec import GraphSpec
+    from millstream.core.tasks import Task
+    from millstream.stream.parts import Encode
+    from millstream.types import StreamWriter
+
+
+class RunAbandoned(BaseException):
+    """The task that called this graph was cancelled: the run stops at the next superstep."""
+
+
+@dataclass(slots=True)
+class Start:
+    """How a run starts, decided when its checkpoint (if any) is known."""
+
+    writes: Sequence[Write]
+    is_resuming: bool
+
+
+@dataclass(slots=True)
+class View:
+    """What the consumer of a run wants to see."""
+
+    modes: frozenset[str]
+    """Modes to build, printed ones included."""
+    encode: Encode
+    output_keys: str | tuple[str, ...]
+    printed: frozenset[str] = frozenset()
+    yielded: frozenset[str] = frozenset()
+    has_subgraphs: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One run of one graph."""
+
+    spec: GraphSpec
+    name: str
+    managed: Mapping[str, Any]
+    shape: Shape
+    view: View
+    limits: RunLimits
+    config: dict[str, Any]
+    """The caller's config, without callbacks, metadata and configurable."""
+    metadata: dict[str, Any]
+    configurable: dict[str, Any]
+    start: Callable[[RunMachine, bool], Start]
+    """Turn the caller's input into what the machine starts with, given whether a checkpoint
+    was loaded."""
+    input: Any = None
+    context: Any = None
+    store: BaseStore | None = None
+    cache: BaseCache | None = None
+    saver: BaseCheckpointSaver[Any] | None = None
+    durability: str = "async"
+    control: RunControl | None = None
+    parent: TaskContext | None = None
+    namespace: Namespace = ()
+    ns: str = ""
+    checkpoint_map: dict[str, str] = field(default_factory=dict)
+    """Namespace -> checkpoint id of the enclosing graphs."""
+    max_concurrency: int | None = None
+    step_timeout: float | None = None
+    is_live: bool = False
+    """The consumer must be able to receive while nodes run."""
+    inherited_callbacks: Any = None
+    """The caller's LangChain callbacks."""
+    is_traced: bool = False
+    """Whether any callback handler may be listening."""
+    is_result_wanted: bool = False
+    """The caller wants the final state, not a stream."""
+    server_info: ServerInfo | None = None
+
+    parts: deque[Part] = field(default_factory=deque)
+    """Parts the consumer has not taken yet."""
+    put: Put = field(init=False)
+    """Where this run's parts go; a driver may put a wake-up around it."""
+    forwards: list[tuple[Put, frozenset[str]]] = field(default_factory=list)
+    """Where nested runs send their parts besides their own consumers, and which modes."""
+    custom_put: Put | None = None
+    """Where custom items of this run go: to the nearest consumer that asked for them."""
+    writer: StreamWriter = field(init=False)
+    machine: RunMachine = field(init=False)
+    journal: Journal | None = None
+    callbacks: CallbackManagerForChainRun | AsyncCallbackManagerForChainRun | None = None
+    has_values: bool = False
+    """Whether the state was ever shown: a run that wrote nothing has no result."""
+    last_values: Any = None
+    resumed_step: int | None = None
+    """The superstep that continues a saved run, None for a run that started anew."""
+    _read: Callable[[], Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.put = self.parts.append
+
+    # -- beginning ------------------------------------------------------------------------------
+
+    def enter(self, saved: CheckpointTuple | None) -> None:
+        """Build the machine, from the saved checkpoint if there is one, and give it its input."""
+        lineage = None
+        if self.saver is not None:
+            self.journal = Journal(self.saver, self._put_config(), self.durability)
+            lineage = Lineage(
+                stamp=_stamp, next_version=self._next_version, parents=self.checkpoint_map
+            )
+            if saved is not None:
+                lineage.load(saved.checkpoint, saved.metadata or {})
+                if saved.parent_config is not None:
+                    lineage.parent_id = saved.parent_config["configurable"].get("checkpoint_id")
+        machine = RunMachine(
+            self.spec,
+            None,  # type: ignore[arg-type]  # set below, it needs the machine
+            self.limits,
+            new_id=_new_id,
+            ns=self.ns,
+            lineage=lineage,
+            saved_values=saved.checkpoint["channel_values"] if saved is not None else None,
+            known_writes=(saved.pending_writes or ()) if saved is not None else (),
+        )
+        self.machine = machine
+        self._observe(machine)
+        start = self.start(machine, saved is not None)
+        if start.is_resuming:
+            self.resumed_step = machine.step
+            machine.resume(start.writes)
+        else:
+            machine.begin(start.writes)
+
+    def _observe(self, machine: RunMachine) -> None:
+        """Connect the machine to everybody who wants to see something of this run."""
+        inherited = self.parent.run.forwards if self.parent is not None else []
+        own = self.view.modes
+        targets: dict[str, list[Put]] = {}
+        for put, modes in [(self.put, own), *inherited]:
+            for mode in modes:
+                targets.setdefault(mode, []).append(put)
+        self.forwards = [*inherited, (self.put, own)] if self.view.has_subgraphs else inherited
+        if "custom" in own:
+            self.custom_put = self.put
+        elif inherited and self.parent is not None:
+            self.custom_put = self.parent.run.custom_put
+        self.writer = self._make_writer()
+        self._read = state_reader(machine, self.view.output_keys)
+        projection = Projection(
+            machine=machine,
+            namespace=self.namespace,
+            targets=targets,
+            output_keys=self.view.output_keys,
+            stream_keys=self.spec.stream_keys,
+            shape=self.shape,
+            now=_now,
+            task_metadata=self._task_metadata,
+            checkpoint_config=self.checkpoint_config,
+            on_values=self._values_listener(),
+            is_root=self.parent is None,
+        )
+        machine.observer = observe(projection)
+
+    def _make_writer(self) -> StreamWriter:
+        put, namespace = self.custom_put, self.namespace
+        if put is None:
+            return _no_op_stream_writer
+        return lambda item: put((namespace, "custom", item, None))
+
+    def _values_listener(self) -> Callable[[], None] | None:
+        if not self.is_result_wanted:
+            return None
+        return self._keep_values if self.spec.has_fading_values else self._note_values
+
+    def _note_values(self) -> None:
+        self.has_values = True
+
+    def _keep_values(self) -> None:
+        self.has_values = True
+        self.last_values = self._read()
+
+    # -- during ---------------------------------------------------------------------------------
+
+    def take(self) -> Iterator[Any]:
+        """Hand out what the consumer has not received yet."""
+        parts, view = self.parts, self.view
+        encode, printed = view.encode, view.printed
+        while parts:
+            part = parts.popleft()
+            if printed:
+                if part[1] in printed:
+                    print(format_part(part, has_subgraphs=view.has_subgraphs))  # noqa: T201
+                if part[1] not in view.yielded:
+                    continue
+            yield encode(part)
+
+    def report(self, context: TaskContext, error: BaseException | None) -> Task | None:
+        """Tell the machine how a task ended; return the task that handles a failure, if any."""
+        machine, task = self.machine, context.task
+        context.is_over = True
+        handler = None
+        if error is None:
+            machine.finish(task)
+        elif isinstance(error, GraphInterrupt):
+            machine.pause(task, error.args[0] if error.args else ())
+        else:
+            handler = machine.fail(task, error)
+        if self.journal is not None:
+            self.journal.add_task(task, self.checkpoint_config(machine.checkpoint_id))
+        return handler
+
+    def commit(self) -> None:
+        """Commit the superstep, and note the new checkpoint for storing."""
+        self.machine.commit()
+        self.note_checkpoint()
+
+    def note_checkpoint(self) -> None:
+        """Take the machine's new checkpoint, if any, to be stored."""
+        if self.journal is not None and self.machine.save is not None:
+            self.journal.add_checkpoint(self.machine.save)
+            self.machine.save = None
+
+    # -- ending ---------------------------------------------------------------------------------
+
+    def conclude(self) -> None:
+        """Raise what the run's end means to its caller; return if it ended well.
+
+        A root run that waits for a person ends well. A nested one tells its parent by raising.
+        """
+        machine = self.machine
+        status = machine.status
+        if status is RunStatus.FAILED:
+            assert machine.failure is not None and machine.failure.error is not None
+            raise machine.failure.error
+        if status is RunStatus.OUT_OF_STEPS:
+            raise GraphRecursionError(
+                create_error_message(
+                    message=(
+                        f"Recursion limit of {machine.limits.steps} reached without hitting a "
+                        "stop condition. You can increase the limit by setting the "
+                        "`recursion_limit` config key."
+                    ),
+                    error_code=ErrorCode.GRAPH_RECURSION_LIMIT,
+                )
+            )
+        if status is RunStatus.DRAINED:
+            assert self.control is not None
+            raise GraphDrained(self.control.drain_reason or "")
+        if self.parent is not None and status in (RunStatus.PAUSED, RunStatus.BREAKPOINT):
+            raise GraphInterrupt(tuple(machine.interrupts))
+
+    def output(self) -> Any:
+        """Return the last state that was shown, None if there was none."""
+        if not self.has_values:
+            return None
+        if self.spec.has_fading_values:
+            return self.last_values
+        return self._read()
+
+    @property
+    def is_resuming_step(self) -> bool:
+        """Say whether the current superstep was interrupted or failed before."""
+        return self.resumed_step == self.machine.step
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Say whether the task that called this graph is over already."""
+        return self.parent is not None and self.parent.is_over
+
+    # -- identity -------------------------------------------------------------------------------
+
+    @property
+    def thread_id(self) -> str | None:
+        """The thread the run belongs to, None without a saver."""
+        thread = self.configurable.get("thread_id")
+        return None if thread is None else str(thread)
+
+    def checkpoint_config(self, checkpoint_id: str | None) -> dict[str, Any] | None:
+        """Return the config that names a checkpoint of this run."""
+        if not checkpoint_id:
+            return None
+        named = {
+            **self.configurable,
+            "checkpoint_ns": self.ns,
+            "checkpoint_id": checkpoint_id,
+        }
+        if self.checkpoint_map:
+            named["checkpoint_map"] = {**self.checkpoint_map, self.ns: checkpoint_id}
+        return {"configurable": named}
+
+    def load_config(self) -> dict[str, Any]:
+        """Return the config that asks the saver for the checkpoint to start from."""
+        named = {**self.configurable, "checkpoint_ns": self.ns}
+        if self.parent is not None:
+            named.pop("checkpoint_id", None)
+        return {"configurable": named}
+
+    def checkpoint_map_with_own(self) -> dict[str, str]:
+        """Return the checkpoint ids of the enclosing graphs and of this one, by namespace."""
+        return {**self.checkpoint_map, self.ns: self.machine.checkpoint_id}
+
+    def traced_config(self) -> dict[str, Any]:
+        """Return the config with which the graph's own callbacks are set up."""
+        return {
+            **self.config,
+            "callbacks": self.inherited_callbacks,
+            "metadata": self.metadata,
+            "configurable": self.configurable,
+        }
+
+    def traced_output(self) -> Any:
+        """Return what callback handlers are told as the run's output."""
+        return self._read()
+
+    def node_callbacks(self, step: int) -> BaseCallbackManager | None:
+        """Return the callbacks for the tasks of a superstep."""
+        if self.callbacks is None:
+            return None
+        manager: BaseCallbackManager = self.callbacks.get_child(f"graph:step:{step}")
+        return manager
+
+    def _put_config(self) -> dict[str, Any]:
+        named = {**self.configurable, "checkpoint_ns": self.ns}
+        return {"metadata": self.metadata, "configurable": named}
+
+    def _next_version(self, current: Any) -> Any:
+        assert self.saver is not None
+        return self.saver.get_next_version(current, None)
+
+    def _task_metadata(self, task: Task) -> dict[str, Any]:
+        metadata = {
+            key: value
+            for key, value in {**self.metadata, **(task.node.body.metadata or {})}.items()
+            if key not in HIDDEN_METADATA and not key.startswith("langgraph_")
+        }
+        tags = [
+            tag
+            for tag in (*(self.config.get("tags") or ()), *task.node.body.tags)
+            if not tag.startswith("seq:step:")
+        ]
+        if tags:
+            metadata["tags"] = tags
+        return metadata
+
+
+HIDDEN_METADATA = frozenset(("thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"))
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat()
+
+
+def _new_id() -> str:
+    return str(uuid6(clock_seq=-2))
+
+
+def _stamp(step: int) -> tuple[str, str]:
+    return str(uuid6(clock_seq=step)), _now()

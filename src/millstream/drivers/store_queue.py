@@ -1,0 +1,55 @@
+"""A thread that stores checkpoints behind a sync run's back (durability `async`)."""
+
+from __future__ import annotations
+
+import threading
+from queue import Queue
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+    from millstream.drivers.persistence import PutCheckpoint, PutWrites
+
+MAX_IN_FLIGHT = 8
+"""Operations that may wait for a slow saver before the run waits too."""
+
+
+class StoreThread:
+    """Carries out operations one after the other, at most `MAX_IN_FLIGHT` behind the run.
+
+    The first error of the saver is raised by the next `put`, or by `close`; nothing is stored
+    after it.
+    """
+
+    __slots__ = ("_error", "_queue", "_saver", "_thread")
+
+    def __init__(self, saver: BaseCheckpointSaver[Any]) -> None:
+        self._saver = saver
+        self._queue: Queue[PutCheckpoint | PutWrites | None] = Queue(MAX_IN_FLIGHT)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="millstream-store", daemon=True)
+        self._thread.start()
+
+    def put(self, operation: PutCheckpoint | PutWrites) -> None:
+        """Hand over an operation; waits while too many are in flight."""
+        self._raise_error()
+        self._queue.put(operation)
+
+    def close(self) -> None:
+        """Wait until everything is stored, and end the thread."""
+        self._queue.put(None)
+        self._thread.join()
+        self._raise_error()
+
+    def _work(self) -> None:
+        while (operation := self._queue.get()) is not None:
+            if self._error is None:
+                try:
+                    operation.store(self._saver)
+                except BaseException as error:
+                    self._error = error
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error

@@ -1,0 +1,222 @@
+"""The sync driver: runs a graph in the thread that reads its stream.
+
+A superstep of one task runs right here. Only when several tasks run at once, or when the consumer
+must receive while a node runs, are worker threads used; then everything - finished tasks and
+wake-ups for new parts - arrives through one queue.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from langchain_core.runnables.config import var_child_runnable_config
+
+from millstream.drivers import caching, tracing
+from millstream.drivers.context import TaskContext
+from millstream.drivers.nodecall import add_task_note
+from millstream.drivers.run import RunAbandoned
+from millstream.drivers.store_queue import StoreThread
+from millstream.errors import GraphBubbleUp, ParentCommand
+
+if TYPE_CHECKING:
+    from millstream.core.tasks import Task
+    from millstream.drivers.run import Run
+    from millstream.stream.parts import Part
+
+MAX_THREADS = 32
+"""Worker threads of one superstep unless `max_concurrency` says otherwise."""
+
+Ended: TypeAlias = "tuple[TaskContext, BaseException | None]"
+
+
+def drive(prepare: Callable[[], Run]) -> Iterator[Any]:
+    """Run a graph and yield what its consumer asked for.
+
+    Nothing happens before the first item is requested. Closing the generator ends the run after
+    the node functions that are running: threads cannot be interrupted.
+    """
+    driver = SyncDriver(prepare())
+    run = driver.run
+    run.callbacks = (
+        tracing.start_graph(run.traced_config(), run.name, run.input) if run.is_traced else None
+    )
+    try:
+        yield from driver.steps()
+        run.conclude()
+    except BaseException as error:
+        if run.callbacks is not None:
+            run.callbacks.on_chain_error(error)
+        raise
+    if run.callbacks is not None:
+        run.callbacks.on_chain_end(run.traced_output())
+
+
+class SyncDriver:
+    """The loop around one machine."""
+
+    __slots__ = ("_inbox", "_is_woken", "_pool", "_store", "run")
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._inbox: SimpleQueue[Ended | None] = SimpleQueue()
+        self._is_woken = False
+        self._pool: Executor | None = None
+        self._store: StoreThread | None = None
+        if run.is_live:
+            run.put = self._put_and_wake
+
+    def steps(self) -> Iterator[Any]:
+        """Run superstep after superstep, yielding items as they come."""
+        run = self.run
+        try:
+            run.enter(run.saver.get_tuple(run.load_config()) if run.saver is not None else None)
+            machine, parts = run.machine, run.parts
+            journal = run.journal
+            run.note_checkpoint()
+            while True:
+                if journal is not None:
+                    self._save()
+                tasks = machine.plan()
+                if parts:
+                    yield from run.take()
+                if tasks is None:
+                    break
+                if run.cache is not None and tasks:
+                    tasks = caching.replay_cached(run, tasks)
+                if len(tasks) == 1 and not run.is_live and run.step_timeout is None:
+                    self._perform_here(tasks[0])
+                elif tasks:
+                    yield from self._perform_all(tasks)
+                if run.is_abandoned:
+                    raise RunAbandoned(run.name)
+                run.commit()
+                if parts:
+                    yield from run.take()
+        except Exception:
+            yield from run.take()
+            raise
+        finally:
+            self._close()
+
+    def _perform_here(self, task: Task) -> None:
+        """Run the only task of a superstep in this thread."""
+        run = self.run
+        context = TaskContext(run, task)
+        error: BaseException | None = None
+        try:
+            contextvars.copy_context().run(execute, context)
+        except (Exception, GraphBubbleUp) as raised:
+            error = raised
+        handler = run.report(context, error)
+        if handler is not None:
+            self._perform_here(handler)
+
+    def _perform_all(self, tasks: Sequence[Task]) -> Iterator[Any]:
+        """Run tasks in worker threads, yielding what they emit while they run."""
+        run = self.run
+        for task in tasks:
+            self._start(task)
+        running = len(tasks)
+        deadline = None if run.step_timeout is None else time.monotonic() + run.step_timeout
+        while running:
+            ended = self._wait(deadline)
+            if ended is None:
+                self._is_woken = False
+            else:
+                running -= 1
+                handler = run.report(*ended)
+                if handler is not None:
+                    self._start(handler)
+                    running += 1
+                if run.journal is not None:
+                    self._save()
+            if run.parts:
+                yield from run.take()
+
+    def _wait(self, deadline: float | None) -> Ended | None:
+        if deadline is None:
+            return self._inbox.get()
+        try:
+            return self._inbox.get(timeout=max(0.0, deadline - time.monotonic()))
+        except Empty:
+            raise TimeoutError("Timed out") from None
+
+    def _start(self, task: Task) -> None:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(
+                self.run.max_concurrency or MAX_THREADS, thread_name_prefix="millstream"
+            )
+        context = TaskContext(self.run, task)
+        self._pool.submit(contextvars.copy_context().run, self._perform, context)
+
+    def _perform(self, context: TaskContext) -> None:
+        error: BaseException | None = None
+        try:
+            execute(context)
+        except BaseException as raised:
+            error = raised
+        self._inbox.put((context, error))
+
+    def _put_and_wake(self, part: Part) -> None:
+        self.run.parts.append(part)
+        if not self._is_woken:
+            self._is_woken = True
+            self._inbox.put(None)
+
+    def _save(self) -> None:
+        """Carry out what has to be stored, as the run's durability says."""
+        journal = self.run.journal
+        assert journal is not None
+        if journal.durability == "async":
+            if self._store is None:
+                self._store = StoreThread(journal.saver)
+            while journal.pending:
+                self._store.put(journal.pending.popleft())
+        else:
+            while journal.pending:
+                journal.pending.popleft().store(journal.saver)
+
+    def _close(self) -> None:
+        """Wait for what is still running, and store what was held back."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+        journal = self.run.journal
+        if journal is not None:
+            journal.close()
+            try:
+                self._save()
+            finally:
+                if self._store is not None:
+                    self._store.close()
+
+
+def execute(context: TaskContext) -> None:
+    """Run a task in this thread until it succeeds or must not be tried again."""
+    body = context.task.node.body
+    while True:
+        var_child_runnable_config.set(context.config)  # type: ignore[arg-type]  # a dict subclass
+        try:
+            body.attempt(context)
+            if body.cache is not None and context.run.cache is not None:
+                caching.keep(context)
+            return
+        except ParentCommand as signal:
+            if not body.take_command(context, signal):
+                raise
+            body.apply_command(context, signal)
+            return
+        except GraphBubbleUp:
+            raise
+        except Exception as error:
+            delay = body.retry_delay(context, error)
+            if delay is None:
+                add_task_note(error, context)
+                raise
+        context.is_over = True
+        time.sleep(delay)
+        context.next_attempt()

@@ -1,0 +1,71 @@
+"""Timeouts of single attempts, for async nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from millstream.errors import NodeTimeoutError
+from millstream.runtime import _no_op_heartbeat
+from millstream.types import TimeoutPolicy
+
+if TYPE_CHECKING:
+    from millstream.drivers.context import TaskContext
+
+
+def timeout_of(context: TaskContext) -> TimeoutPolicy | None:
+    """Return the timeout of a task: its Send's own, else its node's."""
+    timeout: TimeoutPolicy | None = context.task.node.body.timeout
+    if context.task.timeout is not None:
+        timeout = TimeoutPolicy.coerce(context.task.timeout)
+    return timeout
+
+
+async def attempt_in_time(context: TaskContext, policy: TimeoutPolicy) -> None:
+    """Run one attempt; `NodeTimeoutError` when it takes, or is idle for, too long.
+
+    The attempt is cancelled and has stopped when the error is raised.
+    """
+    started = last_sign = time.monotonic()
+
+    def heartbeat() -> None:
+        nonlocal last_sign
+        last_sign = time.monotonic()
+
+    if policy.idle_timeout is not None:
+        context.heartbeat = heartbeat
+    context.on_write = heartbeat if policy.refresh_on == "auto" else _no_op_heartbeat
+    run_limit, idle_limit = seconds(policy.run_timeout), seconds(policy.idle_timeout)
+    attempt = asyncio.ensure_future(context.task.node.body.aattempt(context))
+    try:
+        while not attempt.done():
+            ends = [started + run_limit] if run_limit is not None else []
+            if idle_limit is not None:
+                ends.append(last_sign + idle_limit)
+            remaining = min(ends) - time.monotonic()
+            if remaining <= 0:
+                break
+            await asyncio.wait([attempt], timeout=remaining)
+        if attempt.done():
+            attempt.result()
+            return
+        context.is_over = True
+        now = time.monotonic()
+        is_run = run_limit is not None and now - started >= run_limit
+        raise NodeTimeoutError(
+            context.task.name,
+            now - started,
+            kind="run" if is_run else "idle",
+            run_timeout=run_limit,
+            idle_timeout=idle_limit,
+        )
+    finally:
+        if not attempt.done():
+            attempt.cancel()
+            await asyncio.wait([attempt])
+
+
+def seconds(value: object) -> float | None:
+    """Return a timeout in seconds."""
+    return None if value is None else float(value)  # type: ignore[arg-type]  # numbers by now

@@ -1,0 +1,243 @@
+"""Errors a program can catch, and the signals that end a node without being errors.
+
+Deliberate oddity:
+
+1. `GraphBubbleUp` and its kinds derive from `BaseException`. They travel through the code of a
+   node, where `except Exception` must not swallow an interrupt and let the run end as if it were
+   finished. `GraphDrained` alone is an `Exception` as well, because it reaches the caller of a
+   run, who may catch it like every other failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, Literal
+from warnings import warn
+
+from typing_extensions import deprecated
+
+from millstream.types import Interrupt
+from millstream.warnings import LangGraphDeprecatedSinceV10
+
+if TYPE_CHECKING:
+    from millstream.types import Command
+
+__all__ = (
+    "EmptyChannelError",
+    "EmptyInputError",
+    "ErrorCode",
+    "GraphBubbleUp",
+    "GraphDrained",
+    "GraphInterrupt",
+    "GraphRecursionError",
+    "InvalidUpdateError",
+    "NodeCancelledError",
+    "NodeError",
+    "NodeInterrupt",
+    "NodeTimeoutError",
+    "ParentCommand",
+    "TaskNotFound",
+    "UnknownInterruptError",
+    "is_invalid_resume",
+)
+
+_INVALID_RESUME_MARK: Final = "_langgraph_invalid_resume"
+
+
+class ErrorCode(Enum):
+    """Codes of the troubleshooting pages that error messages point to."""
+
+    GRAPH_RECURSION_LIMIT = "GRAPH_RECURSION_LIMIT"
+    INVALID_CONCURRENT_GRAPH_UPDATE = "INVALID_CONCURRENT_GRAPH_UPDATE"
+    INVALID_GRAPH_NODE_RETURN_VALUE = "INVALID_GRAPH_NODE_RETURN_VALUE"
+    MULTIPLE_SUBGRAPHS = "MULTIPLE_SUBGRAPHS"
+    INVALID_CHAT_HISTORY = "INVALID_CHAT_HISTORY"
+
+
+def create_error_message(*, message: str, error_code: ErrorCode) -> str:
+    """Return `message` with the address of the page that explains `error_code`."""
+    return (
+        f"{message}\nFor troubleshooting, visit: "
+        f"https://docs.langchain.com/oss/python/langgraph/errors/{error_code.value}"
+    )
+
+
+def _revive(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException:
+    return kind.__new__(kind, *args)
+
+
+def _reduce_without_init(error: BaseException) -> tuple[Any, ...]:
+    # Programs read `args[0]` as the message, so `args` are not the constructor's parameters
+    # and the default way, calling the constructor with them, would fail or say it twice.
+    return _revive, (type(error), error.args), error.__dict__
+
+
+class EmptyChannelError(Exception):
+    """A channel was read before anything was written to it."""
+
+
+class EmptyInputError(Exception):
+    """A run got no input and there is nothing saved to continue from."""
+
+
+class GraphRecursionError(RecursionError):
+    """A run did not end within its `recursion_limit` of supersteps.
+
+    Raised after all events of the supersteps that did run.
+    """
+
+
+class InvalidUpdateError(Exception):
+    """The writes of a superstep cannot be applied to a channel."""
+
+
+class TaskNotFound(Exception):
+    """A task is unknown to the executor that was asked for it."""
+
+
+class UnknownInterruptError(Exception):
+    """A resume value cannot be matched to the pending interrupts.
+
+    `reason` says how: `not_pending` (ids that wait for nothing), `empty_map` (no id at all) or
+    `ambiguous` (one value for several interrupts).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: Literal["not_pending", "empty_map", "ambiguous"],
+        interrupt_ids: Sequence[str] = (),
+        pending_ids: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.interrupt_ids = tuple(interrupt_ids)
+        self.pending_ids = tuple(pending_ids)
+
+    __reduce__ = _reduce_without_init
+
+
+@dataclass(frozen=True, slots=True)
+class NodeError:
+    """What an error handler is told: which node failed, and how."""
+
+    node: str
+    error: BaseException
+
+
+class NodeCancelledError(Exception):
+    """A node raised `asyncio.CancelledError` although nobody cancelled the run."""
+
+    def __init__(self, node: str, message: str | None = None) -> None:
+        super().__init__(
+            f"Node {node!r} raised asyncio.CancelledError" if message is None else message
+        )
+        self.node = node
+
+    __reduce__ = _reduce_without_init
+
+
+class NodeTimeoutError(Exception):
+    """A node ran longer than its `TimeoutPolicy` allows.
+
+    Seconds throughout. `timeout` is the limit that was exceeded: `run_timeout` or
+    `idle_timeout`, as `kind` says.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        elapsed: float,
+        *,
+        kind: Literal["idle", "run"],
+        idle_timeout: float | None = None,
+        run_timeout: float | None = None,
+    ) -> None:
+        if kind == "run":
+            timeout, progress = run_timeout, ""
+        elif kind == "idle":
+            timeout, progress = idle_timeout, " without making progress"
+        else:
+            raise ValueError("kind must be 'idle' or 'run'")
+        if timeout is None:
+            raise ValueError(f"{kind}_timeout is required when kind='{kind}'")
+        super().__init__(
+            f"Node {node!r} exceeded its {kind} timeout of {timeout:.3f}s{progress} "
+            f"(elapsed: {elapsed:.3f}s)."
+        )
+        self.node = node
+        self.elapsed = elapsed
+        self.kind = kind
+        self.timeout = timeout
+        self.idle_timeout = idle_timeout
+        self.run_timeout = run_timeout
+
+    __reduce__ = _reduce_without_init
+
+
+class GraphBubbleUp(BaseException):
+    """Base of the signals that leave a node on purpose; see oddity 1 of this module."""
+
+
+class GraphDrained(GraphBubbleUp, Exception):
+    """A run stopped between supersteps because it was asked to drain."""
+
+    def __init__(self, reason: str = "shutdown") -> None:
+        super().__init__(f"Graph drained: {reason}")
+        self.reason = reason
+
+    __reduce__ = _reduce_without_init
+
+
+class GraphInterrupt(GraphBubbleUp):
+    """A node waits for an answer; its one argument is the sequence of `Interrupt`s.
+
+    It is seen inside a run only: the caller of the run gets the interrupts as part of the output.
+    """
+
+    def __init__(self, interrupts: Sequence[Interrupt[Any]] = ()) -> None:
+        super().__init__(interrupts)
+
+
+@deprecated(
+    "NodeInterrupt is deprecated. Please use `langgraph.types.interrupt` instead.",
+    category=None,
+)
+class NodeInterrupt(GraphInterrupt):
+    """Interrupt a node by raising. Deprecated: call `interrupt` instead."""
+
+    def __init__(self, value: Any, id: str | None = None) -> None:
+        warn(
+            "NodeInterrupt is deprecated. Please use `langgraph.types.interrupt` instead.",
+            LangGraphDeprecatedSinceV10,
+            stacklevel=2,
+        )
+        super().__init__([Interrupt(value) if id is None else Interrupt(value, id)])
+
+    __reduce__ = _reduce_without_init
+
+
+class ParentCommand(GraphBubbleUp):
+    """A `Command` for a parent graph on its way there; its one argument is the command."""
+
+    args: tuple[Command[Any]]
+
+    def __init__(self, command: Command[Any]) -> None:
+        super().__init__(command)
+
+
+def mark_invalid_resume(error: BaseException) -> None:
+    """Note on `error` that a resume value caused it, for `is_invalid_resume`."""
+    try:
+        setattr(error, _INVALID_RESUME_MARK, True)
+    except AttributeError:
+        # An error without a `__dict__` cannot carry the mark, and it must not hide the error.
+        return
+
+
+def is_invalid_resume(error: BaseException) -> bool:
+    """Whether `error` says that a resume value does not fit the interrupt it answers."""
+    return bool(getattr(error, _INVALID_RESUME_MARK, False))

@@ -1,0 +1,61 @@
+"""Conditional edges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any, Literal, NamedTuple
+
+from langchain_core.runnables import Runnable
+from typing_extensions import get_args, get_origin, get_type_hints
+
+from millstream.graph.fields import input_annotation
+from millstream.runnable import RunnableCallable
+
+
+class BranchSpec(NamedTuple):
+    """A conditional edge as it was declared."""
+
+    path: Runnable[Any, Any]
+    ends: dict[Hashable, str] | None
+    """What the path may answer -> node; None when it answers with node names."""
+    input_schema: type[Any] | None = None
+    """The state class the path asks for, None for that of the node."""
+
+    @classmethod
+    def from_path(
+        cls,
+        path: Runnable[Any, Any],
+        path_map: dict[Hashable, str] | list[str] | None,
+        *,
+        infer_schema: bool = False,
+    ) -> BranchSpec:
+        """Return the edge for a path, its ends read from a `Literal` return annotation if need be."""
+        func = _function_of(path)
+        if isinstance(path_map, dict):
+            ends: dict[Hashable, str] | None = path_map.copy()
+        elif path_map is not None:
+            ends = {name: name for name in path_map}
+        else:
+            ends = _literal_ends(func)
+        schema = input_annotation(func) if infer_schema and func is not None else None
+        return cls(path, ends, schema)
+
+
+def _function_of(path: Runnable[Any, Any]) -> Callable[..., Any] | None:
+    func = getattr(path, "func", None) or getattr(path, "afunc", None)
+    if func is None and not isinstance(path, RunnableCallable):
+        return path if callable(path) else None
+    return func
+
+
+def _literal_ends(func: Callable[..., Any] | None) -> dict[Hashable, str] | None:
+    if func is None:
+        return None
+    target = func if hasattr(func, "__annotations__") else getattr(func, "__call__", func)  # noqa: B004
+    try:
+        returned = get_type_hints(target).get("return")
+    except (NameError, TypeError):
+        return None
+    if get_origin(returned) is Literal:
+        return {name: name for name in get_args(returned)}
+    return None

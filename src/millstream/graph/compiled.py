@@ -1,0 +1,260 @@
+"""The compiled state graph: nodes and edges as channels and writes."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from millstream.channels.ephemeral_value import EphemeralValue
+from millstream.channels.last_value import LastValueAfterFinish
+from millstream.channels.named_barrier_value import (
+    NamedBarrierValue,
+    NamedBarrierValueAfterFinish,
+)
+from millstream.channels.topic import Topic
+from millstream.constants import END, ROOT, START, TASKS
+from millstream.drivers.nodecall import BranchCall, Call
+from millstream.graph.updates import branch_channel, branch_write, join_channel, result_writer
+from millstream.pregel.compiling import as_policies
+from millstream.pregel.main import Pregel
+from millstream.pregel.node import PregelNode
+from millstream.runnable import coerce_to_runnable
+from millstream.stream.parts import Shape
+from millstream.types import Send
+from millstream.typing import ContextT, InputT, OutputT, StateT
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+    from pydantic import BaseModel
+
+    from millstream.core.protocol import Write
+    from millstream.graph.branch import BranchSpec
+    from millstream.graph.node_spec import NodeDefaults, StateNodeSpec
+    from millstream.graph.state import StateGraph
+
+
+class CompiledStateGraph(Pregel[StateT, ContextT, InputT, OutputT]):
+    """A runnable state graph; `StateGraph.compile()` makes it."""
+
+    builder: StateGraph[StateT, ContextT, InputT, OutputT]
+
+    def __init__(
+        self, *, builder: StateGraph[StateT, ContextT, InputT, OutputT], **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.builder = builder
+        self.shape = Shape(
+            output=_state_class(builder.output_schema), state=_state_class(builder.state_schema)
+        )
+
+    @classmethod
+    def from_builder(
+        cls,
+        builder: StateGraph[StateT, ContextT, InputT, OutputT],
+        *,
+        defaults: NodeDefaults,
+        default_handler: str,
+        **kwargs: Any,
+    ) -> CompiledStateGraph[StateT, ContextT, InputT, OutputT]:
+        """Turn the builder's nodes and edges into nodes and channels."""
+        assembly = _Assembly(builder, defaults)
+        assembly.add_start()
+        for name, spec in builder.nodes.items():
+            assembly.add_node(name, spec)
+        handlers: dict[str, str] = {}
+        if defaults.error_handler is not None:
+            handlers = assembly.add_default_handler(default_handler)
+        assembly.add_joins()
+        output = [key for key in builder.schemas[builder.output_schema] if key in builder.channels]
+        state = list(builder.channels)
+        return cls(
+            builder=builder,
+            nodes=assembly.nodes,
+            channels=assembly.channels,
+            input_channels=START,
+            stream_mode="updates",
+            output_channels=ROOT if output == [ROOT] else output,
+            stream_channels=ROOT if state == [ROOT] else state,
+            context_schema=builder.context_schema,
+            node_error_handler_map=handlers,
+            **kwargs,
+        )
+
+    def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+        """Return a pydantic model of the input."""
+        from millstream.graph.schema import input_model
+
+        return input_model(self.get_name("Input"), self.builder.input_schema)
+
+    def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+        """Return a pydantic model of the output."""
+        from millstream.graph.schema import output_model
+
+        keys = self.output_channels
+        names = (keys,) if isinstance(keys, str) else keys
+        channels = {key: self.channels[key] for key in names}
+        return output_model(self.get_name("Output"), self.builder.output_schema, channels)
+
+    def get_input_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
+        """Return the JSON schema of the input."""
+        return self._json_schema(self.builder.input_schema, "Input")
+
+    def get_output_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
+        """Return the JSON schema of the output."""
+        return self._json_schema(self.builder.output_schema, "Output")
+
+    def _json_schema(self, schema: Any, suffix: str) -> dict[str, Any]:
+        from millstream.graph.schema import json_schema
+
+        return json_schema(self.get_name(suffix), schema, self.builder.channels)
+
+
+class _Assembly:
+    """A compiled graph in the making."""
+
+    def __init__(self, builder: Any, defaults: NodeDefaults) -> None:
+        self._builder = builder
+        self._defaults = defaults
+        self.nodes: dict[str, PregelNode] = {}
+        self.channels: dict[str, Any] = {
+            **builder.channels,
+            **builder.managed,
+            START: EphemeralValue(builder.input_schema),
+            TASKS: Topic(Send, accumulate=False),
+        }
+
+    def add_start(self) -> None:
+        """Add the hidden node that writes the input to the state."""
+        keys = [
+            key
+            for key in self._builder.schemas[self._builder.input_schema]
+            if key in self._builder.channels
+        ]
+        self.nodes[START] = PregelNode(
+            channels=START,
+            triggers=[START],
+            to_writes=result_writer(keys, self._edge_writes(START)),
+            branches=self._branches(START, self._builder.state_schema),
+            tags=["langsmith:hidden"],
+        )
+
+    def add_node(self, name: str, spec: StateNodeSpec) -> None:
+        """Add a node with the channel that triggers it."""
+        builder, defaults = self._builder, self._defaults
+        channel = branch_channel(name)
+        self.channels[channel] = (
+            LastValueAfterFinish(Any) if spec.defer else EphemeralValue(Any, guard=False)
+        )
+        keys = list(builder.schemas[spec.input_schema])
+        is_handler = spec.is_error_handler
+        retry = spec.retry_policy or (None if is_handler else defaults.retry_policy)
+        self.nodes[name] = PregelNode(
+            channels=ROOT if keys == [ROOT] else keys,
+            triggers=[channel],
+            bound=spec.runnable,
+            mapper=_input_mapper(spec.input_schema, keys),
+            to_writes=result_writer(list(builder.channels), self._edge_writes(name)),
+            branches=self._branches(name, spec.input_schema),
+            retry_policy=as_policies(retry) or None,
+            cache_policy=spec.cache_policy or (None if is_handler else defaults.cache_policy),
+            timeout=spec.timeout or (None if is_handler else defaults.timeout),
+            trace_policy=spec.trace_policy,
+            metadata=spec.metadata,
+            is_error_handler=is_handler,
+            error_handler_node=spec.error_handler_node,
+        )
+
+    def add_default_handler(self, name: str) -> dict[str, str]:
+        """Add the handler of all nodes without one, and return who uses it."""
+        from millstream.graph.node_spec import StateNodeSpec
+
+        users = {
+            node: name
+            for node, spec in self._builder.nodes.items()
+            if not spec.is_error_handler and spec.error_handler_node is None
+        }
+        action = self._defaults.error_handler
+        self.add_node(
+            name,
+            StateNodeSpec(
+                runnable=coerce_to_runnable(action, name=name, trace=False),
+                metadata=None,
+                input_schema=self._builder.state_schema,
+                retry_policy=None,
+                cache_policy=None,
+                is_error_handler=True,
+            ),
+        )
+        return users
+
+    def add_joins(self) -> None:
+        """Add the channels of edges that wait for several nodes."""
+        for starts, end in sorted(self._builder.waiting_edges):
+            if end != END:
+                channel = join_channel(starts, end)
+                is_deferred = self._builder.nodes[end].defer
+                barrier = NamedBarrierValueAfterFinish if is_deferred else NamedBarrierValue
+                self.channels[channel] = barrier(str, set(starts))
+                self.nodes[end].triggers.append(channel)
+
+    def _edge_writes(self, name: str) -> list[Write]:
+        builder = self._builder
+        writes = [branch_write(end) for start, end in sorted(builder.edges) if start == name]
+        writes = [write for write in writes if write != branch_write(END)]
+        for starts, end in sorted(builder.waiting_edges):
+            if name in starts and end != END:
+                writes.append((join_channel(starts, end), name))
+        return writes
+
+    def _branches(self, name: str, schema: Any) -> list[BranchCall]:
+        branches: Mapping[str, BranchSpec] = self._builder.branches.get(name, {})
+        return [self._branch(branch, schema) for branch in branches.values()]
+
+    def _branch(self, branch: BranchSpec, schema: Any) -> BranchCall:
+        schema = branch.input_schema or schema
+        keys = list(self._builder.schemas[schema])
+        return BranchCall(
+            call=Call(branch.path, branch.path.name or "condition"),
+            read=_state_reader(keys, _input_mapper(schema, keys)),
+            ends=branch.ends,
+            is_passthrough=branch.input_schema is None,
+            to=branch_write,
+        )
+
+
+def _state_reader(
+    keys: Sequence[str], mapper: Callable[[Any], Any] | None
+) -> Callable[[dict[str, Any]], Any]:
+    """Return the function that picks what a conditional edge's path is given."""
+    if list(keys) == [ROOT]:
+        return lambda values: values.get(ROOT)
+    wanted = tuple(keys)
+
+    def read(values: dict[str, Any]) -> Any:
+        picked = {key: values[key] for key in wanted if key in values}
+        return picked if mapper is None else mapper(picked)
+
+    return read
+
+
+def _input_mapper(schema: Any, keys: Sequence[str]) -> Callable[[Any], Any] | None:
+    """Return the function that makes an instance of the state class, None for plain dicts."""
+    if list(keys) == [ROOT] or (inspect.isclass(schema) and issubclass(schema, dict)):
+        return None
+    return partial(_construct, schema)
+
+
+def _construct(schema: Any, values: dict[str, Any]) -> Any:
+    return schema(**values)
+
+
+def _state_class(schema: Any) -> type[Any] | None:
+    """Return the class that v2 parts carry the state in, None for plain dicts."""
+    if dataclasses.is_dataclass(schema) or hasattr(schema, "model_fields"):
+        return cast("type[Any]", schema)
+    return None
+
+

@@ -1,0 +1,75 @@
+"""Pydantic models and JSON schemas of a state graph, from its state classes and channels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from typing_extensions import get_type_hints, is_typeddict
+
+from millstream.constants import ROOT
+from millstream.pregel.schema import (
+    REQUIRED,
+    fields_model,
+    is_model,
+    root_model,
+    type_json_schema,
+)
+
+
+def input_model(name: str, schema: Any) -> type[BaseModel]:
+    """Return the model of a state graph's input: the state class itself, wrapped if needed."""
+    return root_model(name, schema)
+
+
+def output_model(name: str, schema: Any, channels: Mapping[str, Any]) -> type[BaseModel]:
+    """Return the model of a state graph's output: an optional field per output channel.
+
+    A run may end before a key is written, hence optional. `channels` are the output channels.
+    """
+    if ROOT in channels:
+        return root_model(name, schema)
+    return fields_model(name, {key: (cell.ValueType, None) for key, cell in channels.items()})
+
+
+def json_schema(name: str, schema: Any, channels: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON schema of a state class, as input or as output.
+
+    TypedDicts and pydantic models describe themselves. Of other classes the keys and defaults are
+    used, with the types the graph's `channels` accept; keys without a channel are left out.
+    """
+    if is_typeddict(schema) or is_model(schema):
+        return type_json_schema(schema)
+    if ROOT in channels:
+        return root_model(name, channels[ROOT].UpdateType, default=None).model_json_schema()
+    model = fields_model(name, dict(_class_fields(schema, channels)))
+    return model.model_json_schema()
+
+
+def _class_fields(
+    schema: Any, channels: Mapping[str, Any]
+) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    defaults = _dataclass_defaults(schema) if is_dataclass(schema) else {}
+    for key, hint in get_type_hints(schema).items():
+        if key in channels:
+            fallback = None if _is_optional(hint) else REQUIRED
+            yield key, (channels[key].UpdateType, defaults.get(key, fallback))
+
+
+def _dataclass_defaults(schema: Any) -> dict[str, Any]:
+    defaults = {}
+    for field in fields(schema):
+        if field.default is not MISSING:
+            defaults[field.name] = field.default
+        elif field.default_factory is not MISSING:
+            defaults[field.name] = field.default_factory()
+    return defaults
+
+
+def _is_optional(hint: Any) -> bool:
+    if get_origin(hint) is Annotated:
+        return _is_optional(get_args(hint)[0])
+    return get_origin(hint) in (Union, UnionType) and NoneType in get_args(hint)

@@ -1,0 +1,125 @@
+"""What a node's result writes: state updates, then where to go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from millstream.constants import END, ROOT, TASKS
+from millstream.errors import (
+    ErrorCode,
+    InvalidUpdateError,
+    ParentCommand,
+    create_error_message,
+)
+from millstream.state_fields import annotated_keys, changed_fields
+from millstream.types import Command, Send
+
+if TYPE_CHECKING:
+    from millstream.core.protocol import Write
+
+
+def branch_channel(node: str) -> str:
+    """Return the channel that triggers a node."""
+    return f"branch:to:{node}"
+
+
+def join_channel(starts: Sequence[str], end: str) -> str:
+    """Return the channel that triggers a node after several others."""
+    return f"join:{'+'.join(starts)}:{end}"
+
+
+def branch_write(node: str) -> Write:
+    """Return the write that triggers a node."""
+    return (branch_channel(node), None)
+
+
+def result_writer(
+    keys: Sequence[str], edges: Sequence[Write] = ()
+) -> Callable[[Any], list[Write]]:
+    """Return the function that turns a node's result into writes.
+
+    `keys` are the state keys a result may write; others are ignored. `edges` are written every
+    time: the node's static edges. Results that say nothing about the state raise
+    `InvalidUpdateError`, commands for a parent graph raise `ParentCommand`.
+    """
+    known = frozenset(keys)
+    static = tuple(edges)
+    updates_of = _root_updates if tuple(keys) == (ROOT,) else _dict_updates
+
+    def writes_of(result: Any) -> list[Write]:
+        if type(result) is dict and updates_of is _dict_updates:
+            writes = [item for item in result.items() if item[0] in known]
+        else:
+            writes = updates_of(result, keys, known)
+            writes += _goto_writes(result)
+        if static:
+            writes += static
+        return writes
+
+    return writes_of
+
+
+def _dict_updates(result: Any, keys: Sequence[str], known: frozenset[str]) -> list[Write]:
+    if result is None:
+        return []
+    if isinstance(result, dict):
+        return [(key, value) for key, value in result.items() if key in known]
+    if isinstance(result, Command):
+        return [write for write in _command_update(result) if write[0] in known]
+    if _has_commands(result):
+        return [write for part in result for write in _dict_updates(part, keys, known)]
+    if annotated_keys(type(result)):
+        return changed_fields(result, keys)
+    raise InvalidUpdateError(
+        create_error_message(
+            message=f"Expected dict, got {result}",
+            error_code=ErrorCode.INVALID_GRAPH_NODE_RETURN_VALUE,
+        )
+    )
+
+
+def _root_updates(result: Any, keys: Sequence[str], known: frozenset[str]) -> list[Write]:
+    if result is None:
+        return []
+    if isinstance(result, Command):
+        return [write for write in _command_update(result) if write[0] in known]
+    if _has_commands(result):
+        return [write for part in result for write in _root_updates(part, keys, known)]
+    return [(ROOT, result)]
+
+
+def _has_commands(result: Any) -> bool:
+    return isinstance(result, (list, tuple)) and any(isinstance(i, Command) for i in result)
+
+
+def _command_update(command: Command[Any]) -> Sequence[Write]:
+    if command.graph == Command.PARENT:
+        raise ParentCommand(command)
+    return command._update_as_tuples()
+
+
+def _goto_writes(result: Any) -> list[Write]:
+    """Return the writes that send the run where the result says, besides the static edges."""
+    if isinstance(result, Send):
+        return [(TASKS, result)]
+    if isinstance(result, Command):
+        commands: Sequence[Any] = (result,)
+    elif isinstance(result, (list, tuple)):
+        commands = [item for item in result if isinstance(item, Command)]
+    else:
+        return []
+    return [write for command in commands for write in goto_writes(command)]
+
+
+def goto_writes(command: Command[Any]) -> list[Write]:
+    """Return the writes of a command's `goto`; targets that are no names or Sends are ignored."""
+    goto = command.goto
+    targets = (goto,) if isinstance(goto, (Send, str)) else goto
+    writes: list[Write] = []
+    for target in targets:
+        if isinstance(target, Send):
+            writes.append((TASKS, target))
+        elif isinstance(target, str) and target != END:
+            writes.append(branch_write(target))
+    return writes

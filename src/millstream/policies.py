@@ -1,0 +1,156 @@
+"""What a program may decide about one node: retries, timeouts, caching, tracing."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, Generic, Literal, NamedTuple
+
+from typing_extensions import TypeVar
+
+__all__ = (
+    "CacheKey",
+    "CachePolicy",
+    "RetryPolicy",
+    "TimeoutPolicy",
+    "TracePolicy",
+    "default_cache_key",
+    "default_retry_on",
+    "omit_payload",
+)
+
+KeyFuncT = TypeVar("KeyFuncT", bound="Callable[..., str | bytes]")
+
+# Failures that the same call would meet again.
+_PERMANENT: Final = (
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    ImportError,
+    LookupError,
+    NameError,
+    SyntaxError,
+    RuntimeError,
+    ReferenceError,
+    StopIteration,
+    StopAsyncIteration,
+    OSError,
+)
+
+
+def default_retry_on(exc: BaseException) -> bool:
+    """Whether trying again may help: connection errors, server errors, unknown failures.
+
+    Not retried are programming errors, `OSError`s other than `ConnectionError`, and responses of
+    httpx whose status is below 500.
+    """
+    if isinstance(exc, ConnectionError):
+        return True
+    # An exception of a library that nobody imported cannot be on its way.
+    httpx = sys.modules.get("httpx")
+    if httpx is not None and isinstance(exc, httpx.HTTPStatusError):
+        return bool(500 <= exc.response.status_code < 600)
+    requests = sys.modules.get("requests")
+    if requests is not None and isinstance(exc, requests.HTTPError):
+        # A response of requests is falsy for every status from 400 on, so all of them are
+        # retried; programs that meet rate limits (429) have come to rely on it.
+        return not exc.response or 500 <= exc.response.status_code < 600
+    return not isinstance(exc, _PERMANENT)
+
+
+class RetryPolicy(NamedTuple):
+    """Say which failures of a node are tried again, how often and after how long (seconds)."""
+
+    initial_interval: float = 0.5
+    """Delay before the second attempt."""
+    backoff_factor: float = 2.0
+    """What each further delay is multiplied by."""
+    max_interval: float = 128.0
+    """Longest delay."""
+    max_attempts: int = 3
+    """Attempts in all, the first one included."""
+    jitter: bool = True
+    """Whether up to one second is added to each delay at random."""
+    retry_on: type[Exception] | Sequence[type[Exception]] | Callable[[Exception], bool] = (
+        default_retry_on
+    )
+    """Exception classes, or a function that decides."""
+
+
+def _seconds(limit: float | timedelta | None, field: str) -> float | None:
+    if limit is None:
+        return None
+    seconds = limit.total_seconds() if isinstance(limit, timedelta) else float(limit)
+    if seconds <= 0:
+        raise ValueError(f"{field} must be greater than 0")
+    return seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeoutPolicy:
+    """Say how long one attempt of a node may take, in all and without a sign of progress."""
+
+    run_timeout: float | timedelta | None = None
+    """Limit of the whole attempt; seconds when it is a number."""
+    idle_timeout: float | timedelta | None = None
+    """Limit since the last sign of progress; seconds when it is a number."""
+    refresh_on: Literal["auto", "heartbeat"] = "auto"
+    """What is a sign of progress: every event of the node, or only an explicit heartbeat."""
+
+    @classmethod
+    def coerce(cls, value: float | timedelta | TimeoutPolicy | None) -> TimeoutPolicy | None:
+        """Return a policy whose limits are seconds, `None` when nothing is limited.
+
+        A number or `timedelta` limits the whole attempt. Raises `ValueError` for a limit that is
+        not positive.
+        """
+        if value is None:
+            return None
+        if not isinstance(value, TimeoutPolicy):
+            return cls(run_timeout=_seconds(value, "run_timeout"))
+        if value.refresh_on not in ("auto", "heartbeat"):
+            raise ValueError("refresh_on must be 'auto' or 'heartbeat'")
+        run_timeout = _seconds(value.run_timeout, "run_timeout")
+        idle_timeout = _seconds(value.idle_timeout, "idle_timeout")
+        if run_timeout is None and idle_timeout is None:
+            return None
+        return cls(run_timeout=run_timeout, idle_timeout=idle_timeout, refresh_on=value.refresh_on)
+
+
+def default_cache_key(*args: Any, **kwargs: Hashable) -> bytes:
+    """Return the arguments pickled, keywords in sorted order."""
+    return pickle.dumps((args, tuple(sorted(kwargs.items()))), protocol=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachePolicy(Generic[KeyFuncT]):
+    """Say how the results of a node are cached."""
+
+    key_func: KeyFuncT = default_cache_key  # type: ignore[assignment]  # no default for a variable
+    """Makes the cache key from the node's input."""
+    ttl: int | None = None
+    """Seconds until a result is forgotten; `None` keeps it."""
+
+
+class CacheKey(NamedTuple):
+    """Where the writes of one task are cached, and for how many seconds."""
+
+    ns: tuple[str, ...]
+    key: str
+    ttl: int | None
+
+
+def omit_payload(_value: Any) -> dict[str, Any]:
+    """Return an empty dict; for a `TracePolicy` that keeps payloads out of traces."""
+    return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracePolicy:
+    """Say what traces show of a node's input and output; `None` shows all."""
+
+    process_inputs: Callable[[Any], Any] | None = None
+    process_outputs: Callable[[Any], Any] | None = None

@@ -1,0 +1,150 @@
+"""From declared nodes and channels to the compiled graph the engine runs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+from millstream.channels.base import BaseChannel
+from millstream.constants import RESERVED, START, TASKS
+from millstream.core.spec import GraphSpec, NodeSpec
+from millstream.core.tasks import reader
+from millstream.drivers.nodecall import Call, NodeCall
+from millstream.managed.base import is_managed_value
+from millstream.pregel.node import PregelNode
+from millstream.types import CachePolicy, RetryPolicy
+
+INTERNAL_PREFIXES: Final = ("branch:to:", "join:")
+
+
+def as_policies(policy: RetryPolicy | Sequence[RetryPolicy] | None) -> tuple[RetryPolicy, ...]:
+    """Return retry policies as a tuple; a single one is itself a tuple of numbers."""
+    if policy is None:
+        return ()
+    return (policy,) if isinstance(policy, RetryPolicy) else tuple(policy)
+
+
+def split_channels(
+    channels: Mapping[str, Any],
+) -> tuple[dict[str, BaseChannel[Any, Any, Any]], dict[str, Any]]:
+    """Separate real channels from values that are computed from the run."""
+    real = {name: c for name, c in channels.items() if not is_managed_value(c)}
+    managed = {name: c for name, c in channels.items() if name not in real}
+    return real, managed
+
+
+def visible(channels: Collection[str]) -> tuple[str, ...]:
+    """Return the channels that hold state, in their order."""
+    return tuple(
+        name
+        for name in channels
+        if name not in (START, TASKS) and not name.startswith(INTERNAL_PREFIXES)
+    )
+
+
+def compile_graph(
+    *,
+    nodes: Mapping[str, PregelNode],
+    channels: Mapping[str, Any],
+    output_keys: str | Sequence[str],
+    stream_keys: str | Sequence[str],
+    retry: Sequence[RetryPolicy],
+    cache: CachePolicy | None,
+    handlers: Mapping[str, str],
+) -> GraphSpec:
+    """Compute everything about a graph that can be known before it runs."""
+    real, managed = split_channels(channels)
+    shown = {name: index for index, name in enumerate(visible(real))}
+    specs = {}
+    for name, node in nodes.items():
+        keys = node.channels if isinstance(node.channels, str) else tuple(node.channels)
+        specs[name] = NodeSpec(
+            name=name,
+            triggers=tuple(sorted(node.triggers)),
+            read=reader(keys, shown=shown, managed=managed, coerce=node.mapper),
+            body=_node_call(name, node, retry, cache),
+            handler=node.error_handler_node or handlers.get(name),
+            is_hidden=name == START,
+            has_subgraph=bool(node.subgraphs),
+        )
+    return GraphSpec(
+        nodes=specs,
+        channels=real,
+        shown=shown,
+        output_keys=output_keys if isinstance(output_keys, str) else tuple(output_keys),
+        stream_keys=stream_keys if isinstance(stream_keys, str) else tuple(stream_keys),
+    )
+
+
+def _node_call(
+    name: str, node: PregelNode, retry: Sequence[RetryPolicy], cache: CachePolicy | None
+) -> NodeCall:
+    call = Call(node.bound, name)
+    if node.timeout is not None and not call.is_async:
+        raise ValueError(
+            "Node timeouts are only supported for async nodes because sync Python execution "
+            f"cannot be safely cancelled in-process. Node '{name}' is sync."
+        )
+    return NodeCall(
+        call=call,
+        to_writes=node.to_writes,
+        branches=tuple(node.branches),
+        retry=as_policies(node.retry_policy) or tuple(retry),
+        timeout=node.timeout,
+        cache=node.cache_policy or cache,
+        tags=tuple(node.tags or ()),
+        metadata=node.metadata,
+        is_traced=name != START,
+    )
+
+
+def validate_graph(
+    nodes: Mapping[str, PregelNode],
+    channels: Mapping[str, Any],
+    input_channels: str | Sequence[str],
+    output_channels: str | Sequence[str],
+    stream_channels: str | Sequence[str] | None,
+    interrupts: Sequence[str | Sequence[str]],
+) -> None:
+    """Refuse a graph whose parts do not fit together, naming the part."""
+    known = f"'{sorted(channels)}'"
+    for name in channels:
+        if name in RESERVED and name != TASKS:
+            raise ValueError(f"Channel name '{name}' is reserved")
+    subscribed = set()
+    for name, node in nodes.items():
+        if name in RESERVED and name != START:
+            raise ValueError(f"Node name '{name}' is reserved")
+        subscribed.update(node.triggers)
+        for channel in (
+            *node.triggers,
+            *([node.channels] if isinstance(node.channels, str) else node.channels),
+        ):
+            if channel not in channels:
+                raise ValueError(
+                    f"Node {name} reads channel '{channel}' not in known channels: {known}"
+                )
+    inputs = _as_list(input_channels)
+    for channel in inputs:
+        if channel not in channels:
+            raise ValueError(f"Input channel '{channel}' not in known channels: {known}")
+    if not any(channel in subscribed for channel in inputs):
+        if isinstance(input_channels, str):
+            raise ValueError(
+                f"Input channel {input_channels} is not subscribed to by any node"
+            )
+        raise ValueError(
+            f"None of the input channels {list(inputs)} are subscribed to by any node"
+        )
+    for channel in (*_as_list(output_channels), *_as_list(stream_channels or ())):
+        if channel not in channels:
+            raise ValueError(f"Output channel '{channel}' not in known channels: {known}")
+    for names in interrupts:
+        if names != "*":
+            for name in names:
+                if name not in nodes:
+                    raise ValueError(f"Node {name} not in nodes")
+
+
+def _as_list(names: str | Sequence[str]) -> Sequence[str]:
+    return (names,) if isinstance(names, str) else names

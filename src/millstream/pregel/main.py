@@ -1,0 +1,498 @@
+"""The compiled graph, as users call it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from millstream.channels.topic import Topic
+from millstream.constants import INTERRUPT, TASKS
+from millstream.drivers import aio, caching, sync
+from millstream.pregel.compiling import (
+    as_policies,
+    compile_graph,
+    split_channels,
+    validate_graph,
+    visible,
+)
+from millstream.pregel.node import NodeBuilder, PregelNode
+from millstream.pregel.opening import CallOptions, open_run
+from millstream.pregel.protocol import PregelProtocol
+from millstream.pregel.request import _merge
+from millstream.pregel.subgraphs import find_subgraph
+from millstream.stream.parts import Shape, coerce
+from millstream.types import GraphOutput, Send
+from millstream.typing import ContextT, InputT, OutputT, StateT
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+    from langchain_core.runnables.graph import Graph
+    from langgraph.cache.base import BaseCache
+    from langgraph.store.base import BaseStore
+    from pydantic import BaseModel
+    from typing_extensions import Self
+
+    from millstream.core.spec import GraphSpec
+    from millstream.drivers.run import Run
+    from millstream.runtime import RunControl
+    from millstream.types import (
+        All,
+        CachePolicy,
+        Checkpointer,
+        Command,
+        Durability,
+        RetryPolicy,
+        StreamMode,
+    )
+
+__all__ = ("NodeBuilder", "Pregel")
+
+Modes = "StreamMode | Sequence[StreamMode]"
+
+
+class Pregel(PregelProtocol[StateT, ContextT, InputT, OutputT]):
+    """A graph of nodes that communicate through channels, run in supersteps.
+
+    `StateGraph.compile()` makes one. Made directly, it needs `nodes`, the `channels` they share,
+    and which of them are input and output.
+    """
+
+    def __init__(
+        self,
+        *,
+        nodes: Mapping[str, PregelNode | NodeBuilder],
+        channels: Mapping[str, Any] | None,
+        auto_validate: bool = True,
+        stream_mode: StreamMode = "values",
+        stream_eager: bool = False,
+        output_channels: str | Sequence[str],
+        stream_channels: str | Sequence[str] | None = None,
+        interrupt_after_nodes: All | Sequence[str] = (),
+        interrupt_before_nodes: All | Sequence[str] = (),
+        input_channels: str | Sequence[str],
+        step_timeout: float | None = None,
+        debug: bool | None = None,
+        checkpointer: Checkpointer = None,
+        store: BaseStore | None = None,
+        cache: BaseCache[Any] | None = None,
+        retry_policy: RetryPolicy | Sequence[RetryPolicy] = (),
+        cache_policy: CachePolicy | None = None,
+        context_schema: type[ContextT] | None = None,
+        config: RunnableConfig | None = None,
+        node_error_handler_map: Mapping[str, str] | None = None,
+        name: str = "LangGraph",
+        stream_transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None = None,
+    ) -> None:
+        self.nodes: dict[str, PregelNode] = {
+            key: node.build() if isinstance(node, NodeBuilder) else node
+            for key, node in nodes.items()
+        }
+        self.channels: dict[str, Any] = dict(channels or {})
+        self.channels.setdefault(TASKS, Topic(Send, accumulate=False))
+        self.stream_mode = stream_mode
+        self.stream_eager = stream_eager
+        self.output_channels = output_channels
+        self.stream_channels = stream_channels
+        self.interrupt_after_nodes = interrupt_after_nodes
+        self.interrupt_before_nodes = interrupt_before_nodes
+        self.input_channels = input_channels
+        self.step_timeout = step_timeout
+        self.debug = bool(debug)
+        self.checkpointer = checkpointer
+        self.store = store
+        self.cache = cache
+        self.retry_policy = as_policies(retry_policy)
+        self.cache_policy = cache_policy
+        self.context_schema = context_schema
+        self.config = config
+        self.node_error_handler_map = dict(node_error_handler_map or {})
+        self.name = name
+        self.stream_transformers = tuple(stream_transformers or ())
+        self.shape = Shape()
+        self._spec: GraphSpec | None = None
+        if auto_validate:
+            self.validate()
+
+    # -- the compiled form ----------------------------------------------------------------------
+
+    @property
+    def spec(self) -> GraphSpec:
+        """The compiled form, computed once, when the graph is validated or first run."""
+        if self._spec is None:
+            for node in self.nodes.values():
+                if not node.subgraphs and (found := find_subgraph(node.bound)) is not None:
+                    node.subgraphs = (found,)
+            self._spec = compile_graph(
+                nodes=self.nodes,
+                channels=self.channels,
+                output_keys=self.output_channels,
+                stream_keys=self.stream_channels_asis,
+                retry=self.retry_policy,
+                cache=self.cache_policy,
+                handlers=self.node_error_handler_map,
+            )
+        return self._spec
+
+    @property
+    def managed(self) -> dict[str, Any]:
+        """The values that are computed from the run."""
+        return split_channels(self.channels)[1]
+
+    @property
+    def stream_channels_asis(self) -> str | Sequence[str]:
+        """The channels that streams show: one bare value, or a list of keys."""
+        if self.stream_channels:
+            return self.stream_channels
+        return list(visible(split_channels(self.channels)[0]))
+
+    @property
+    def stream_channels_list(self) -> Sequence[str]:
+        """The channels that streams show, always as a list."""
+        channels = self.stream_channels_asis
+        return [channels] if isinstance(channels, str) else channels
+
+    def validate(self) -> Self:
+        """Check that nodes and channels fit together; `ValueError` says what does not."""
+        validate_graph(
+            self.nodes,
+            self.channels,
+            self.input_channels,
+            self.output_channels,
+            self.stream_channels,
+            (self.interrupt_after_nodes, self.interrupt_before_nodes),
+        )
+        self._spec = None
+        assert self.spec is not None
+        return self
+
+    def copy(self, update: Mapping[str, Any] | None = None) -> Self:
+        """Return a copy with some attributes replaced."""
+        twin = copy.copy(self)
+        for key, value in (update or {}).items():
+            setattr(twin, key, value)
+        if update and not {"config", "name", "checkpointer", "store", "cache"} >= update.keys():
+            twin._spec = None
+        return twin
+
+    def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> Self:
+        """Return a copy whose config is merged into that of every call."""
+        merged = _merge([layer for layer in (self.config, config, kwargs) if layer])
+        merged.setdefault("configurable", {})
+        return self.copy({"config": merged})
+
+    def get_name(self, suffix: str | None = None, *, name: str | None = None) -> str:
+        """Return the name shown in traces and schemas."""
+        return f"{name or self.name}{suffix or ''}"
+
+    # -- running --------------------------------------------------------------------------------
+
+    def stream(
+        self,
+        input: InputT | Command[Any] | None,
+        config: RunnableConfig | None = None,
+        *,
+        context: ContextT | None = None,
+        stream_mode: StreamMode | Sequence[StreamMode] | None = None,
+        print_mode: StreamMode | Sequence[StreamMode] = (),
+        output_keys: str | Sequence[str] | None = None,
+        interrupt_before: All | Sequence[str] | None = None,
+        interrupt_after: All | Sequence[str] | None = None,
+        durability: Durability | None = None,
+        control: RunControl | None = None,
+        subgraphs: bool = False,
+        debug: bool | None = None,
+        version: Literal["v1", "v2"] = "v1",
+        **kwargs: Any,
+    ) -> Iterator[Any]:
+        """Run the graph in this thread and yield what happens, as it happens.
+
+        Nothing runs before the first item is requested. `stream_mode` names one mode, whose bare
+        payloads are yielded, or several, which yield `(mode, payload)`; `subgraphs` adds nested
+        graphs and puts their namespace, a tuple of `node:task_id`, in front. `version="v2"` yields
+        `StreamPart` dicts instead.
+
+        Raises what a node raises, after everything emitted before; `GraphRecursionError` when the
+        config's `recursion_limit` is reached; `ValueError` for an unknown mode, version or key.
+        Closing the iterator ends the run when the running node functions have returned.
+        """
+        options = CallOptions(
+            context=context,
+            stream_mode=stream_mode,
+            print_mode=print_mode,
+            output_keys=output_keys,
+            interrupt_before=interrupt_before,
+            interrupt_after=interrupt_after,
+            durability=durability,
+            control=control,
+            subgraphs=subgraphs,
+            debug=debug,
+            version=version,
+            unknown=kwargs,
+        )
+        return sync.drive(partial(open_run, self, input, config, options))
+
+    def astream(
+        self,
+        input: InputT | Command[Any] | None,
+        config: RunnableConfig | None = None,
+        *,
+        context: ContextT | None = None,
+        stream_mode: StreamMode | Sequence[StreamMode] | None = None,
+        print_mode: StreamMode | Sequence[StreamMode] = (),
+        output_keys: str | Sequence[str] | None = None,
+        interrupt_before: All | Sequence[str] | None = None,
+        interrupt_after: All | Sequence[str] | None = None,
+        durability: Durability | None = None,
+        control: RunControl | None = None,
+        subgraphs: bool = False,
+        debug: bool | None = None,
+        version: Literal["v1", "v2"] = "v1",
+        **kwargs: Any,
+    ) -> AsyncIterator[Any]:
+        """Run the graph and yield what happens, as it happens; see `stream`.
+
+        Async nodes run as asyncio tasks, sync ones in worker threads. Closing the iterator, or
+        cancelling the task that reads it, cancels all running async nodes and nested graphs and
+        returns when they have stopped.
+        """
+        options = CallOptions(
+            context=context,
+            stream_mode=stream_mode,
+            print_mode=print_mode,
+            output_keys=output_keys,
+            interrupt_before=interrupt_before,
+            interrupt_after=interrupt_after,
+            durability=durability,
+            control=control,
+            subgraphs=subgraphs,
+            debug=debug,
+            version=version,
+            unknown=kwargs,
+        )
+        return aio.drive(partial(open_run, self, input, config, options))
+
+    def invoke(
+        self,
+        input: InputT | Command[Any] | None,
+        config: RunnableConfig | None = None,
+        *,
+        context: ContextT | None = None,
+        stream_mode: StreamMode | Sequence[StreamMode] = "values",
+        version: Literal["v1", "v2"] = "v1",
+        **kwargs: Any,
+    ) -> Any:
+        """Run the graph and return its final state: what draining `stream` would leave.
+
+        With another `stream_mode` the list of all items is returned. A run that stops at
+        interrupts has them under `__interrupt__`; `version="v2"` returns a `GraphOutput` instead.
+        Other keyword arguments are those of `stream`.
+        """
+        if stream_mode != "values":
+            return list(
+                self.stream(
+                    input,
+                    config,
+                    context=context,
+                    stream_mode=stream_mode,
+                    version=version,
+                    **kwargs,
+                )
+            )
+        prepare, runs = self._prepare_result(input, config, context, version, kwargs)
+        for _ in sync.drive(prepare):
+            pass
+        return final_output(runs[0], version)
+
+    async def ainvoke(
+        self,
+        input: InputT | Command[Any] | None,
+        config: RunnableConfig | None = None,
+        *,
+        context: ContextT | None = None,
+        stream_mode: StreamMode | Sequence[StreamMode] = "values",
+        version: Literal["v1", "v2"] = "v1",
+        **kwargs: Any,
+    ) -> Any:
+        """Run the graph and return its final state; see `invoke`."""
+        if stream_mode != "values":
+            items = self.astream(
+                input,
+                config,
+                context=context,
+                stream_mode=stream_mode,
+                version=version,
+                **kwargs,
+            )
+            return [item async for item in items]
+        prepare, runs = self._prepare_result(input, config, context, version, kwargs)
+        async for _ in aio.drive(prepare):
+            pass
+        return final_output(runs[0], version)
+
+    def _prepare_result(
+        self,
+        input: Any,
+        config: RunnableConfig | None,
+        context: Any,
+        version: str,
+        kwargs: dict[str, Any],
+    ) -> tuple[Callable[[], Run], list[Run]]:
+        """Return the function that opens the run, and the list it will be found in."""
+        known = {key: kwargs.pop(key) for key in RESULT_OPTIONS if key in kwargs}
+        options = CallOptions(
+            context=context, version=version, unknown=kwargs, is_result_wanted=True, **known
+        )
+        runs: list[Run] = []
+
+        def prepare() -> Run:
+            runs.append(open_run(self, input, config, options))
+            return runs[0]
+
+        return prepare, runs
+
+    def clear_cache(self, nodes: Sequence[str] | None = None) -> None:
+        """Forget the cached results of these nodes, of all nodes by default."""
+        self._cache_to_clear().clear(self._cache_namespaces(nodes))
+
+    async def aclear_cache(self, nodes: Sequence[str] | None = None) -> None:
+        """Forget the cached results of these nodes, of all nodes by default."""
+        await self._cache_to_clear().aclear(self._cache_namespaces(nodes))
+
+    def _cache_to_clear(self) -> BaseCache[Any]:
+        if self.cache is None:
+            raise ValueError("No cache is set for this graph. Cannot clear cache.")
+        return self.cache
+
+    def _cache_namespaces(self, nodes: Sequence[str] | None) -> list[tuple[str, ...]]:
+        bodies = self.spec.nodes
+        return [
+            caching.namespace_of(bodies[name].body, name)
+            for name in (bodies if nodes is None else nodes)
+            if name in bodies
+        ]
+
+    # -- looking at the graph -------------------------------------------------------------------
+
+    def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
+        """Return a drawable picture of the graph; `xray` opens subgraphs, to a depth if a number."""
+        from millstream.pregel.drawing import draw_graph
+
+        return draw_graph(self, xray=xray, config=config)
+
+    async def aget_graph(
+        self, config: RunnableConfig | None = None, *, xray: int | bool = False
+    ) -> Graph:
+        """Return a drawable picture of the graph; see `get_graph`."""
+        return self.get_graph(config, xray=xray)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        """Show the graph in a notebook, as mermaid text."""
+        return {"text/plain": repr(self), "text/mermaid": self.get_graph().draw_mermaid()}
+
+    def get_subgraphs(
+        self, *, namespace: str | None = None, recurse: bool = False
+    ) -> Iterator[tuple[str, PregelProtocol[Any, Any, Any, Any]]]:
+        """Yield the name and graph of each node that runs one, nested ones as `outer|inner`."""
+        for name, node in self.nodes.items():
+            if namespace is not None and not (namespace == name or namespace.startswith(f"{name}|")):
+                continue
+            for graph in node.subgraphs[:1]:
+                if namespace is None or namespace == name:
+                    yield name, graph
+                if recurse and isinstance(graph, Pregel):
+                    inner = None if namespace is None else namespace[len(name) + 1 :] or None
+                    if namespace is None or inner is not None:
+                        for path, nested in graph.get_subgraphs(namespace=inner, recurse=True):
+                            yield f"{name}|{path}", nested
+
+    async def aget_subgraphs(
+        self, *, namespace: str | None = None, recurse: bool = False
+    ) -> AsyncIterator[tuple[str, PregelProtocol[Any, Any, Any, Any]]]:
+        """Yield the graphs that nodes run; see `get_subgraphs`."""
+        for item in self.get_subgraphs(namespace=namespace, recurse=recurse):
+            yield item
+
+    @property
+    def InputType(self) -> Any:
+        """The type of the input: one channel's updates."""
+        channels = self.input_channels
+        return self.channels[channels].UpdateType if isinstance(channels, str) else dict[str, Any]
+
+    @property
+    def OutputType(self) -> Any:
+        """The type of the output: one channel's value."""
+        channels = self.output_channels
+        return self.channels[channels].ValueType if isinstance(channels, str) else dict[str, Any]
+
+    def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+        """Return a pydantic model of the input."""
+        from millstream.pregel.schema import channels_model
+
+        types = {name: channel.UpdateType for name, channel in self._real_channels().items()}
+        model = channels_model(self.get_name("Input"), self.input_channels, types)
+        return cast("type[BaseModel]", model)
+
+    def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+        """Return a pydantic model of the output."""
+        from millstream.pregel.schema import channels_model
+
+        types = {name: channel.ValueType for name, channel in self._real_channels().items()}
+        model = channels_model(self.get_name("Output"), self.output_channels, types)
+        return cast("type[BaseModel]", model)
+
+    def get_input_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
+        """Return the JSON schema of the input."""
+        return self.get_input_schema(config).model_json_schema()
+
+    def get_output_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
+        """Return the JSON schema of the output."""
+        return self.get_output_schema(config).model_json_schema()
+
+    def get_context_jsonschema(self) -> dict[str, Any] | None:
+        """Return the JSON schema of the run context, None for a graph without one."""
+        from millstream.pregel.schema import context_json_schema
+
+        return context_json_schema(self.context_schema)
+
+    def config_schema(self, *, include: Sequence[str] | None = None) -> type[BaseModel]:
+        """Return a pydantic model of the run config."""
+        from millstream.pregel.schema import config_model
+
+        return config_model(self.get_name("Config"), self.context_schema, include)
+
+    def get_config_jsonschema(self, *, include: Sequence[str] | None = None) -> dict[str, Any]:
+        """Return the JSON schema of the run config."""
+        return self.config_schema(include=include).model_json_schema()
+
+    def _real_channels(self) -> dict[str, Any]:
+        return dict(split_channels(self.channels)[0])
+
+
+RESULT_OPTIONS = (
+    "print_mode",
+    "output_keys",
+    "interrupt_before",
+    "interrupt_after",
+    "durability",
+    "control",
+    "subgraphs",
+    "debug",
+)
+"""Keyword arguments of `stream` that `invoke` takes too."""
+
+
+def final_output(run: Run, version: str) -> Any:
+    """Return a run's final state with the questions it stopped at, as the version wants it."""
+    value, interrupts = run.output(), run.machine.interrupts
+    if version == "v1":
+        if not interrupts:
+            return value
+        state = value if isinstance(value, dict) else {}
+        return {**state, INTERRUPT: list(interrupts)}
+    if interrupts and value is None:
+        value = {}
+    if isinstance(value, dict) and run.shape.output is not None:
+        value = coerce(run.shape.output, value)
+    return GraphOutput(value=value, interrupts=tuple(interrupts))

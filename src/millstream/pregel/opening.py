@@ -1,0 +1,213 @@
+"""Opening a run: everything a call and its graph say, put together."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from millstream.core.machine import RunLimits
+from millstream.drivers import tracing
+from millstream.drivers.context import split_ns
+from millstream.drivers.run import Run, View
+from millstream.pregel.request import (
+    Caller,
+    identify_caller,
+    max_concurrency_of,
+    nested_ns,
+    recursion_limit_of,
+    server_info_of,
+    starter,
+)
+from millstream.runtime import RunControl
+from millstream.stream.parts import as_modes, check_modes, check_version, encoder
+from millstream.warnings import LangGraphDeprecatedSinceV10
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+
+    from millstream.pregel.main import Pregel
+
+NO_MODES: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class CallOptions:
+    """The keyword arguments of `stream` and `invoke`."""
+
+    context: Any = None
+    stream_mode: str | Collection[str] | None = None
+    print_mode: str | Collection[str] = ()
+    output_keys: str | Sequence[str] | None = None
+    interrupt_before: str | Sequence[str] | None = None
+    interrupt_after: str | Sequence[str] | None = None
+    durability: str | None = None
+    control: RunControl | None = None
+    subgraphs: bool = False
+    debug: bool | None = None
+    version: str = "v1"
+    unknown: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    is_result_wanted: bool = False
+    """Only the final state is wanted: nothing is streamed to the caller."""
+
+
+def open_run(
+    graph: Pregel[Any, Any, Any, Any],
+    input: Any,
+    config: RunnableConfig | None,
+    options: CallOptions,
+) -> Run:
+    """Check a call and make the run it asks for; nothing of it has happened yet."""
+    check_version(options.version)
+    durability = _durability(options)
+    caller = identify_caller(config, graph.config)
+    parent = caller.parent
+    limit = recursion_limit_of(caller.config)
+    saver = _saver(graph, caller)
+    if durability is not None and saver is None:
+        warnings.warn(
+            "`durability` has no effect when no checkpointer is present.", stacklevel=5
+        )
+    if parent is not None:
+        ns = nested_ns(parent, is_stateful=graph.checkpointer is True)
+    else:
+        ns = caller.configurable.get("checkpoint_ns") or ""
+    control = options.control or (parent.run.control if parent is not None else None)
+    run_control = control or RunControl()
+    is_resumed = parent is not None and parent.run.is_resuming_step
+    return Run(
+        spec=graph.spec,
+        name=graph.get_name(),
+        managed=graph.managed,
+        shape=graph.shape,
+        view=_view(graph, caller, options),
+        limits=RunLimits(
+            steps=limit,
+            before=options.interrupt_before or graph.interrupt_before_nodes,
+            after=options.interrupt_after or graph.interrupt_after_nodes,
+            control=run_control,
+        ),
+        config=caller.config,
+        metadata=caller.metadata,
+        configurable=caller.configurable,
+        start=starter(
+            input, graph.input_channels, has_saver=saver is not None, is_resumed=is_resumed
+        ),
+        input=input,
+        context=_context(graph, options.context, parent),
+        store=graph.store or (parent.run.store if parent is not None else None),
+        cache=graph.cache or (parent.run.cache if parent is not None else None),
+        saver=saver,
+        durability=durability or (parent.run.durability if parent is not None else "async"),
+        control=run_control,
+        parent=parent,
+        namespace=split_ns(ns),
+        ns=ns,
+        checkpoint_map=parent.run.checkpoint_map_with_own() if parent is not None else {},
+        max_concurrency=max_concurrency_of(caller.config),
+        step_timeout=graph.step_timeout,
+        is_live=_is_live(graph, options),
+        server_info=server_info_of(caller.configurable),
+        inherited_callbacks=caller.callbacks,
+        is_traced=tracing.is_listened_to({"callbacks": caller.callbacks}),
+        is_result_wanted=options.is_result_wanted,
+    )
+
+
+def _durability(options: CallOptions) -> str | None:
+    """Return the durability asked for, and complain about arguments nobody knows."""
+    unknown = dict(options.unknown)
+    during = unknown.pop("checkpoint_during", None)
+    if unknown:
+        names = ", ".join(sorted(unknown))
+        warnings.warn(
+            f"Ignoring unknown keyword arguments of stream/invoke: {names}", stacklevel=6
+        )
+    if during is None:
+        return options.durability
+    warnings.warn(
+        "`checkpoint_during` is deprecated and will be removed. "
+        "Please use `durability` instead.",
+        category=LangGraphDeprecatedSinceV10,
+        stacklevel=6,
+    )
+    if options.durability is not None:
+        raise ValueError(
+            "Cannot use both `checkpoint_during` and `durability` parameters. "
+            "Please use `durability` instead."
+        )
+    return "async" if during else "exit"
+
+
+def _saver(graph: Pregel[Any, Any, Any, Any], caller: Caller) -> Any:
+    """Return the saver of the run: a nested run uses its parent's."""
+    if graph.checkpointer is False:
+        return None
+    if caller.parent is not None:
+        return caller.parent.run.saver
+    if graph.checkpointer is True:
+        raise RuntimeError("checkpointer=True cannot be used for root graphs.")
+    if graph.checkpointer is not None and not caller.configurable:
+        raise ValueError(
+            "Checkpointer requires one or more of the following 'configurable' keys: "
+            "thread_id, checkpoint_ns, checkpoint_id"
+        )
+    return graph.checkpointer
+
+
+def _context(graph: Pregel[Any, Any, Any, Any], context: Any, parent: Any) -> Any:
+    """Return the run's context, an instance of the context schema where that is a class."""
+    if context is None:
+        return parent.run.context if parent is not None else None
+    schema = graph.context_schema
+    if schema is not None and isinstance(context, dict):
+        is_model = hasattr(schema, "model_fields")
+        if dataclasses.is_dataclass(schema) or is_model:
+            return schema(**context)
+    return context
+
+
+def _is_live(graph: Pregel[Any, Any, Any, Any], options: CallOptions) -> bool:
+    if options.is_result_wanted:
+        return False
+    if options.subgraphs or graph.stream_eager:
+        return True
+    return options.stream_mode is not None and "custom" in as_modes(options.stream_mode)
+
+
+def _view(graph: Pregel[Any, Any, Any, Any], caller: Caller, options: CallOptions) -> View:
+    """Return what the consumer wants to see, in which shape."""
+    mode = options.stream_mode
+    if mode is None:
+        mode = "values" if caller.is_explicit else graph.stream_mode
+    wanted = as_modes(mode)
+    is_debugged = options.debug or (options.debug is None and graph.debug)
+    printed = as_modes(("updates", "values") if is_debugged else options.print_mode)
+    check_modes((*wanted, *printed))
+    yielded = NO_MODES if options.is_result_wanted else frozenset(wanted)
+    return View(
+        modes=yielded | frozenset(printed),
+        encode=encoder(
+            options.version,
+            is_labelled=not isinstance(mode, str),
+            has_subgraphs=options.subgraphs,
+        ),
+        output_keys=_output_keys(graph, options),
+        printed=frozenset(printed),
+        yielded=yielded,
+        has_subgraphs=options.subgraphs,
+    )
+
+
+def _output_keys(
+    graph: Pregel[Any, Any, Any, Any], options: CallOptions
+) -> str | tuple[str, ...]:
+    keys = options.output_keys
+    if keys is None:
+        return graph.spec.output_keys if options.is_result_wanted else graph.spec.stream_keys
+    for key in (keys,) if isinstance(keys, str) else keys:
+        if key not in graph.channels:
+            raise ValueError(f"Key {key} not in channels")
+    return keys if isinstance(keys, str) else tuple(keys)

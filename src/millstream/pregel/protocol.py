@@ -1,0 +1,74 @@
+"""The interface that graphs share, wherever they run."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Generic, cast
+
+from langchain_core.runnables import Runnable, RunnableConfig
+
+from millstream.typing import ContextT, InputT, OutputT, StateT
+
+if TYPE_CHECKING:
+    from langchain_core.runnables.graph import Graph
+    from typing_extensions import Self
+
+    from millstream.types import All, Command, StreamMode
+
+__all__ = ("PregelProtocol", "StreamProtocol")
+
+StreamChunk = tuple[tuple[str, ...], str, Any]
+
+
+class PregelProtocol(Runnable[InputT, Any], Generic[StateT, ContextT, InputT, OutputT]):
+    """A graph that can be run, streamed and drawn."""
+
+    @abstractmethod
+    def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> Self:
+        """Return a copy whose config is merged into that of every call."""
+
+    @abstractmethod
+    def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
+        """Return a drawable picture of the graph."""
+
+    @abstractmethod
+    def stream(
+        self,
+        input: InputT | Command[Any] | None,
+        config: RunnableConfig | None = None,
+        *,
+        context: ContextT | None = None,
+        stream_mode: StreamMode | Sequence[StreamMode] | None = None,
+        interrupt_before: All | Sequence[str] | None = None,
+        interrupt_after: All | Sequence[str] | None = None,
+        subgraphs: bool = False,
+    ) -> Iterator[dict[str, Any] | Any]:
+        """Run the graph and yield what happens."""
+
+    @abstractmethod
+    def astream(
+        self,
+        input: InputT | Command[Any] | None,
+        config: RunnableConfig | None = None,
+        *,
+        context: ContextT | None = None,
+        stream_mode: StreamMode | Sequence[StreamMode] | None = None,
+        interrupt_before: All | Sequence[str] | None = None,
+        interrupt_after: All | Sequence[str] | None = None,
+        subgraphs: bool = False,
+    ) -> AsyncIterator[dict[str, Any] | Any]:
+        """Run the graph and yield what happens."""
+
+
+class StreamProtocol:
+    """A sink of `(namespace, mode, payload)` items, and the modes it wants."""
+
+    __slots__ = ("__call__", "modes")
+
+    modes: set[StreamMode]
+    __call__: Callable[[StreamChunk], None]
+
+    def __init__(self, __call__: Callable[[StreamChunk], None], modes: set[StreamMode]) -> None:
+        self.__call__ = cast("Callable[[StreamChunk], None]", __call__)
+        self.modes = modes

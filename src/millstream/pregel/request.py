@@ -1,0 +1,287 @@
+"""From the arguments of a call to a run: merge configs, check arguments, map the input.
+
+Everything a caller can get wrong is refused here, before anything has happened.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from langchain_core.runnables.config import CONFIG_KEYS, var_child_runnable_config
+
+from millstream.config import task_context_of
+from millstream.constants import (
+    CONF,
+    CONFIG_KEY_CHECKPOINT_ID,
+    CONFIG_KEY_CHECKPOINT_MAP,
+    CONFIG_KEY_CHECKPOINT_NS,
+    CONFIG_KEY_RUNTIME,
+    NS_END,
+    NS_SEP,
+    TASKS,
+)
+from millstream.drivers.context import FilledConfig, TaskContext, split_ns
+from millstream.drivers.run import Start
+from millstream.errors import EmptyInputError, InvalidUpdateError
+from millstream.types import Command, Send
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+
+    from millstream.core.machine import RunMachine
+    from millstream.core.protocol import Write
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_RECURSION_LIMIT: Final = int(os.environ.get("LANGGRAPH_DEFAULT_RECURSION_LIMIT", "10007"))
+"""Supersteps a run may take unless its config says otherwise."""
+
+PLACE_KEYS: Final = (
+    CONFIG_KEY_CHECKPOINT_ID,
+    CONFIG_KEY_CHECKPOINT_NS,
+    CONFIG_KEY_CHECKPOINT_MAP,
+)
+"""Keys of `configurable` that say where a run stands; a nested run has its own."""
+
+METADATA_KEYS: Final = (
+    "thread_id",
+    "checkpoint_id",
+    "checkpoint_ns",
+    "task_id",
+    "run_id",
+    "assistant_id",
+    "graph_id",
+)
+"""Keys of `configurable` that are shown as metadata."""
+
+
+@dataclass(slots=True)
+class Caller:
+    """Who calls a graph, and with what config."""
+
+    config: dict[str, Any]
+    """Without callbacks, metadata and configurable."""
+    callbacks: Any
+    metadata: dict[str, Any]
+    configurable: dict[str, Any]
+    parent: TaskContext | None
+    """The task that calls, None for a root run."""
+    is_explicit: bool
+    """The caller passed the config of its task explicitly."""
+
+
+def identify_caller(
+    config: RunnableConfig | None, bound: RunnableConfig | None
+) -> Caller:
+    """Merge the ambient config, the graph's own and the call's, and find the calling task.
+
+    A call from inside a task belongs to that task's run, unless it names another thread: then it
+    is a root run of its own that shares callbacks, tags and metadata.
+    """
+    ambient = var_child_runnable_config.get()
+    layers: list[Mapping[str, Any]] = []
+    if ambient is not None and ambient is not config:
+        layers.append(ambient)
+    if bound:
+        layers.append(bound)
+    if config:
+        layers.append(config)
+    parent = task_context_of(layers[0]) if layers else None
+    if config is not None and (context := task_context_of(config)) is not None:
+        parent = context
+        if isinstance(config, FilledConfig):
+            layers = [*([bound] if bound else ()), config]
+    merged = _merge(layers)
+    thread = (config or {}).get(CONF, {}) if config is not None else {}
+    thread = (thread or {}).get("thread_id")
+    if parent is not None and thread is not None and thread != parent.run.configurable.get(
+        "thread_id"
+    ):
+        assert config is not None
+        merged[CONF] = dict(config[CONF])
+        parent = None
+    configurable = merged.pop(CONF, {})
+    metadata = merged.pop("metadata", {})
+    for key in METADATA_KEYS:
+        value = configurable.get(key)
+        if value and key not in metadata:
+            metadata[key] = value
+    if parent is not None:
+        configurable = {
+            key: value
+            for key, value in configurable.items()
+            if not key.startswith("__") and key not in PLACE_KEYS
+        }
+        metadata[CONFIG_KEY_CHECKPOINT_NS] = parent.ns
+    return Caller(
+        config=merged,
+        callbacks=merged.pop("callbacks", None),
+        metadata=metadata,
+        configurable=configurable,
+        parent=parent,
+        is_explicit=config is not None and task_context_of(config) is not None,
+    )
+
+
+def _merge(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Merge configs: tags are joined, metadata and configurable merged, the last of others wins."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            if value is None:
+                continue
+            if key == "tags":
+                known = merged.get("tags", [])
+                merged["tags"] = [*known, *(tag for tag in value if tag not in known)]
+            elif key in ("metadata", CONF):
+                merged[key] = {**merged.get(key, {}), **value}
+            elif key == "callbacks":
+                merged[key] = merge_callbacks(merged.get(key), value)
+            elif key in CONFIG_KEYS:
+                merged[key] = value
+            else:
+                merged[CONF] = {**merged.get(CONF, {}), key: value}
+    return merged
+
+
+def merge_callbacks(first: Any, second: Any) -> Any:
+    """Return callbacks that hear everything both would: lists of handlers, or managers."""
+    if first is None or first is second:
+        return second
+    if isinstance(first, list) and isinstance(second, list):
+        return first + [handler for handler in second if handler not in first]
+    if isinstance(first, list):
+        first, second = second, first
+        manager = first.copy()
+        for handler in second:
+            manager.add_handler(handler, inherit=True)
+        return manager
+    if isinstance(second, list):
+        manager = first.copy()
+        for handler in second:
+            manager.add_handler(handler, inherit=True)
+        return manager
+    return first.merge(second)
+
+
+def nested_ns(parent: TaskContext, *, is_stateful: bool) -> str:
+    """Return the namespace of the next graph the task calls.
+
+    The first one has the task's own namespace, the next ones a number more. A graph that keeps
+    its state between calls is named by nodes only, because task ids change.
+    """
+    count = parent.nested_runs
+    parent.nested_runs += 1
+    ns = parent.ns
+    if is_stateful:
+        ns = NS_SEP.join(
+            segment.split(NS_END, 1)[0] for segment in split_ns(ns) if not segment.isdigit()
+        )
+    return f"{ns}{NS_SEP}{count}" if count else ns
+
+
+def recursion_limit_of(config: Mapping[str, Any]) -> int:
+    """Return the number of supersteps the run may take."""
+    limit: int = config.get("recursion_limit", DEFAULT_RECURSION_LIMIT)
+    if limit < 1:
+        raise ValueError("recursion_limit must be at least 1")
+    return limit
+
+
+def max_concurrency_of(config: Mapping[str, Any]) -> int | None:
+    """Return how many tasks may run at once, None for no limit."""
+    limit: int | None = config.get("max_concurrency")
+    if limit is not None and limit < 1:
+        raise ValueError("max_concurrency must be at least 1")
+    return limit
+
+
+def starter(
+    input: Any, input_channels: str | Sequence[str], *, has_saver: bool, is_resumed: bool
+) -> Callable[[RunMachine, bool], Start]:
+    """Return the function that turns the input into what the machine starts with."""
+    if isinstance(input, Command):
+        _check_command(input, has_saver=has_saver)
+
+    def start(machine: RunMachine, is_known: bool) -> Start:
+        if is_known and (is_resumed or input is None or isinstance(input, Command)):
+            writes = command_writes(input) if isinstance(input, Command) else []
+            return Start(writes, is_resuming=True)
+        writes = map_input(input, input_channels)
+        if not writes:
+            raise EmptyInputError(f"Received no input for {input_channels}")
+        return Start(writes, is_resuming=False)
+
+    return start
+
+
+def _check_command(command: Command[Any], *, has_saver: bool) -> None:
+    if command.graph == Command.PARENT:
+        raise InvalidUpdateError("There is no parent graph")
+    if command.resume is not None and not has_saver:
+        raise RuntimeError("Cannot use Command(resume=...) without checkpointer")
+    if command.resume is not None:
+        raise NotImplementedError("Command(resume=...) is not available yet")
+    command_writes(command)
+    if command.update is None and command.resume is None and not command.goto:
+        raise EmptyInputError(
+            "Received empty Command input: give it an update, a goto or a resume value"
+        )
+
+
+def command_writes(command: Command[Any]) -> list[Write]:
+    """Return what a command given as input writes; `TypeError` for a wrong `goto`."""
+    goto = command.goto
+    writes: list[Write] = []
+    for target in (goto,) if isinstance(goto, (Send, str)) else goto:
+        if isinstance(target, Send):
+            writes.append((TASKS, target))
+        elif isinstance(target, str):
+            writes.append((f"branch:to:{target}", "__start__"))
+        else:
+            raise TypeError(
+                f"In Command.goto, expected Send/str, got {type(target).__name__}"
+            )
+    if command.update is not None:
+        writes += command._update_as_tuples()
+    return writes
+
+
+def map_input(input: Any, channels: str | Sequence[str]) -> list[Write]:
+    """Return the writes for a graph's input: one bare value, or a dict by channel."""
+    if input is None:
+        return []
+    if isinstance(channels, str):
+        return [(channels, input)]
+    if not isinstance(input, dict):
+        raise TypeError(f"Expected chunk to be a dict, got {type(input).__name__}")
+    writes = []
+    for key, value in input.items():
+        if key in channels:
+            writes.append((key, value))
+        else:
+            logger.warning("Input channel %s not found in %s", key, channels)
+    return writes
+
+
+def server_info_of(configurable: Mapping[str, Any]) -> Any:
+    """Return what a server said about itself in `configurable`, None if nothing."""
+    keys = ("assistant_id", "graph_id", "langgraph_auth_user")
+    if not any(key in configurable for key in keys):
+        return None
+    from millstream.runtime import ServerInfo
+
+    return ServerInfo(
+        assistant_id=configurable.get("assistant_id", ""),
+        graph_id=configurable.get("graph_id", ""),
+        user=configurable.get("langgraph_auth_user"),
+    )
+
+
+def given_runtime(configurable: Mapping[str, Any]) -> Any:
+    """Return a runtime that a server put into `configurable`, None if there is none."""
+    return configurable.get(CONFIG_KEY_RUNTIME)

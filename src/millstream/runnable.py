@@ -1,0 +1,300 @@
+"""Functions as runnables: which parameters they want, and how they are called.
+
+A node, a conditional edge's path or an error handler may take, besides its input, any of the
+parameters in `INJECTABLE`. What a function wants is worked out once, when it is added to a graph.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableParallel
+from langchain_core.runnables.config import (
+    ensure_config,
+    run_in_executor,
+    set_config_context,
+    var_child_runnable_config,
+)
+
+from millstream.config import task_context_of
+from millstream.constants import CONF, CONFIG_KEY_RUNTIME
+
+RunnableLike: TypeAlias = (
+    "Runnable[Any, Any] | Callable[..., Any] | Callable[..., Awaitable[Any]]"
+    " | Callable[..., Iterator[Any]] | Callable[..., AsyncIterator[Any]] | Mapping[str, Any]"
+)
+"""What can be made a node."""
+
+ANYTHING: Final = None
+INJECTABLE: Final[Mapping[str, tuple[str, ...] | None]] = {
+    "config": ("RunnableConfig",),
+    "writer": ("StreamWriter",),
+    "store": ("BaseStore",),
+    "previous": ANYTHING,
+    "runtime": ANYTHING,
+    "error": ("NodeError",),
+}
+"""Parameter name -> the class names its annotation may mention, None for any annotation.
+
+All but `error` are also injected when they have no annotation.
+"""
+
+
+def injected_parameters(func: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of the injectable parameters that the function asks for.
+
+    The first positional parameter is the input and never injected. Annotations may be classes,
+    `Optional[...]` or `... | None`, and strings of these, so that
+    `from __future__ import annotations` changes nothing.
+    """
+    try:
+        parameters = list(inspect.signature(func).parameters.values())
+    except (TypeError, ValueError):
+        return ()
+    wanted = []
+    for index, parameter in enumerate(parameters):
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        is_input = index == 0 and parameter.kind is not parameter.KEYWORD_ONLY
+        if not is_input and parameter.name in INJECTABLE and _is_wanted(parameter):
+            wanted.append(parameter.name)
+    return tuple(wanted)
+
+
+def _is_wanted(parameter: inspect.Parameter) -> bool:
+    allowed = INJECTABLE[parameter.name]
+    if allowed is ANYTHING:
+        return True
+    if parameter.annotation is parameter.empty:
+        return parameter.name != "error"
+    names = _annotation_names(parameter.annotation)
+    if parameter.name == "config" and not names & {*allowed, "None"}:
+        warnings.warn(
+            "The 'config' parameter should be typed as 'RunnableConfig' or "
+            f"'RunnableConfig | None', not '{parameter.annotation}'. ",
+            stacklevel=7,
+        )
+    return bool(names & set(allowed)) and names <= {*allowed, "None", "NoneType", "Optional"}
+
+
+def _annotation_names(annotation: Any) -> set[str]:
+    """Return the last names of the classes an annotation consists of."""
+    if isinstance(annotation, str):
+        cleaned = annotation.strip().strip("'\"")
+        for separator in "|[],":
+            cleaned = cleaned.replace(separator, " ")
+        return {part.rsplit(".", 1)[-1] for part in cleaned.split()}
+    arguments = typing.get_args(annotation)
+    if arguments and _is_union(annotation):
+        return set().union(*(_annotation_names(argument) for argument in arguments))
+    if isinstance(annotation, typing.ForwardRef):
+        return _annotation_names(annotation.__forward_arg__)
+    if _is_stream_writer(annotation):
+        return {"StreamWriter"}
+    return {getattr(annotation, "__name__", repr(annotation))}
+
+
+def _is_union(annotation: Any) -> bool:
+    origin = typing.get_origin(annotation)
+    return origin is typing.Union or getattr(origin, "__name__", "") == "UnionType"
+
+
+def _is_stream_writer(annotation: Any) -> bool:
+    from millstream.types import StreamWriter
+
+    return bool(annotation == StreamWriter)
+
+
+def is_async_callable(func: Any) -> bool:
+    """Say whether calling the function gives something to await."""
+    return inspect.iscoroutinefunction(func) or (
+        hasattr(func, "__call__") and inspect.iscoroutinefunction(func.__call__)  # noqa: B004
+    )
+
+
+def is_generator_function(func: Any) -> bool:
+    """Say whether calling the function gives a generator, sync or async."""
+    call = func if inspect.isroutine(func) else getattr(func, "__call__", func)  # noqa: B004
+    return any(
+        check(candidate)
+        for candidate in (func, call)
+        for check in (inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    )
+
+
+class RunnableCallable(Runnable[Any, Any]):
+    """A function, or a sync and an async one, as a runnable.
+
+    Parameters named in `INJECTABLE` are filled in from the run. A function that returns a
+    runnable has it invoked with the same input, unless `recurse` is False. Nothing is traced: the
+    node's own run stands for it.
+    """
+
+    def __init__(
+        self,
+        func: Callable[..., Any] | None,
+        afunc: Callable[..., Awaitable[Any]] | None = None,
+        *,
+        name: str | None = None,
+        tags: Sequence[str] | None = None,
+        trace: bool = True,
+        recurse: bool = True,
+        explode_args: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        if func is not None and afunc is None and is_async_callable(func):
+            func, afunc = None, func
+        if func is None and afunc is None:
+            raise ValueError("At least one of func or afunc must be provided.")
+        self.func = func
+        self.afunc = afunc
+        self.name = name or _callable_name(func or afunc)
+        self.tags = list(tags) if tags else None
+        self.kwargs = kwargs
+        self.trace = trace
+        self.recurse = recurse
+        self.explode_args = explode_args
+        self.injected = injected_parameters(func) if func is not None else ()
+        self.ainjected = injected_parameters(afunc) if afunc is not None else ()
+
+    def __repr__(self) -> str:
+        return f"{self.name}(tags={self.tags}, recurse={self.recurse})"
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Call the function; `TypeError` when there is only an async one."""
+        if self.func is None:
+            raise missing_sync_function(self.name or "")
+        config = config if config is not None else ensure_config()
+        args, named = self._arguments(input, config, self.injected, kwargs)
+        result = call_in_config(self.func, config, args, named)
+        if self.recurse and isinstance(result, Runnable):
+            return result.invoke(input, config)
+        return result
+
+    async def ainvoke(
+        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Any:
+        """Await the async function, or call the sync one in a worker thread."""
+        config = config if config is not None else ensure_config()
+        if self.afunc is None:
+            return await run_in_executor(config, self.invoke, input, config, **kwargs)
+        args, named = self._arguments(input, config, self.ainjected, kwargs)
+        token = var_child_runnable_config.set(config)
+        try:
+            result = await self.afunc(*args, **named)
+        finally:
+            var_child_runnable_config.reset(token)
+        if self.recurse and isinstance(result, Runnable):
+            return await result.ainvoke(input, config)
+        return result
+
+    def _arguments(
+        self,
+        input: Any,
+        config: RunnableConfig,
+        injected: Sequence[str],
+        extra: Mapping[str, Any],
+    ) -> tuple[Sequence[Any], dict[str, Any]]:
+        args: Sequence[Any] = (input,)
+        named = {**self.kwargs, **extra}
+        if self.explode_args:
+            args, given = input
+            named = {**self.kwargs, **given, **extra}
+        for name in injected:
+            if name not in named:
+                named[name] = injected_value(name, config)
+        return args, named
+
+
+def injected_value(name: str, config: RunnableConfig) -> Any:
+    """Return what a parameter is given, from the config of the task that is running."""
+    if name == "config":
+        return config
+    context = task_context_of(config)
+    if context is not None:
+        return context.injected(name)
+    runtime = (config.get(CONF) or {}).get(CONFIG_KEY_RUNTIME)
+    if name == "runtime":
+        return runtime
+    return getattr(runtime, "stream_writer" if name == "writer" else name, None)
+
+
+def call_in_config(
+    func: Callable[..., Any], config: RunnableConfig, args: Sequence[Any], named: dict[str, Any]
+) -> Any:
+    """Call a function with `config` as the ambient config, leaving no trace of it."""
+    with set_config_context(config) as context:
+        return context.run(func, *args, **named)
+
+
+def missing_sync_function(name: str) -> TypeError:
+    """Return the error for an async-only node in a sync run."""
+    return TypeError(
+        f'No synchronous function provided to "{name}".'
+        "\nEither initialize with a synchronous function or invoke via the async API "
+        "(ainvoke, astream, etc.)"
+    )
+
+
+def coerce_to_runnable(
+    thing: Any, *, name: str | None = None, trace: bool = True
+) -> Runnable[Any, Any]:
+    """Make a runnable of a function, generator function, mapping or runnable.
+
+    Raises `TypeError` for anything else.
+    """
+    if isinstance(thing, Runnable):
+        return thing
+    if is_generator_function(thing):
+        return _generator_runnable(thing, name)
+    if callable(thing):
+        return RunnableCallable(thing, name=name, trace=trace)
+    if isinstance(thing, dict):
+        return RunnableParallel(thing)
+    raise TypeError(
+        "Expected a Runnable, callable or dict."
+        f"Instead got an unsupported type: {type(thing)}"
+    )
+
+
+def _generator_runnable(func: Callable[..., Any], name: str | None) -> RunnableCallable:
+    """Make a runnable whose result is what the generator yielded, added up where possible."""
+    if inspect.isasyncgenfunction(func) or inspect.isasyncgenfunction(
+        getattr(func, "__call__", None)  # noqa: B004
+    ):
+
+        @functools.wraps(func)
+        async def collect_async(*args: Any, **kwargs: Any) -> Any:
+            total: Any = None
+            async for chunk in func(*args, **kwargs):
+                total = _added(total, chunk)
+            return total
+
+        return RunnableCallable(None, collect_async, name=name)
+
+    @functools.wraps(func)
+    def collect(*args: Any, **kwargs: Any) -> Any:
+        total: Any = None
+        for chunk in func(*args, **kwargs):
+            total = _added(total, chunk)
+        return total
+
+    return RunnableCallable(collect, name=name)
+
+
+def _added(total: Any, chunk: Any) -> Any:
+    if total is None:
+        return chunk
+    try:
+        return total + chunk
+    except TypeError:
+        return chunk
+
+
+def _callable_name(func: Any) -> str:
+    return getattr(func, "__name__", None) or type(func).__name__

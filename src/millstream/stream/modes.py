@@ -1,0 +1,320 @@
+"""Projectors: what each stream mode shows of a run.
+
+`observe` builds the `Observer` of one run from the modes somebody asked for. Payloads are built
+only for those; the payload rules are one small function per mode. Where several modes watch one
+fact the order is fixed: checkpoints before debug, updates before tasks before debug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from millstream.constants import ERROR, INTERRUPT, RETURN
+from millstream.core.protocol import Observer
+
+if TYPE_CHECKING:
+    from millstream.core.machine import RunMachine
+    from millstream.core.tasks import Task
+    from millstream.stream.parts import Namespace, Put, Shape
+
+Keys = "str | tuple[str, ...]"
+
+
+@dataclass(slots=True)
+class Projection:
+    """What the projectors need to know of a run besides its machine."""
+
+    machine: RunMachine
+    namespace: Namespace
+    targets: Mapping[str, Sequence[Put]]
+    """Stream mode -> where its parts go; a mode nobody wants is absent."""
+    output_keys: str | tuple[str, ...]
+    """What `values` and `updates` show."""
+    stream_keys: str | tuple[str, ...]
+    """What `tasks` and `checkpoints` show."""
+    shape: Shape | None
+    now: Callable[[], str]
+    """The time of an event, ISO 8601."""
+    task_metadata: Callable[[Task], dict[str, Any]]
+    """User metadata of a task; empty when there is none."""
+    checkpoint_config: Callable[[str | None], dict[str, Any] | None]
+    """Checkpoint id -> the config that names it."""
+    on_values: Callable[[], None] | None = None
+    """Called whenever the shown state has changed."""
+    is_root: bool = True
+
+    def sender(self, mode: str) -> Callable[[Any], None] | None:
+        """Return the function that sends a payload of this mode, None if nobody listens."""
+        puts = tuple(self.targets.get(mode, ()))
+        if not puts:
+            return None
+        namespace, shape = self.namespace, self.shape
+        if len(puts) == 1:
+            put = puts[0]
+            return lambda payload: put((namespace, mode, payload, shape))
+
+        def send(payload: Any) -> None:
+            part = (namespace, mode, payload, shape)
+            for put in puts:
+                put(part)
+
+        return send
+
+
+def observe(view: Projection) -> Observer:
+    """Build the observer for the modes that somebody listens to."""
+    observer = Observer()
+    values, updates = view.sender("values"), view.sender("updates")
+    if values is not None or view.on_values is not None:
+        observer.state_changed = _state_values(view, values)
+    started, settled = _task_events(view)
+    observer.tasks_started = started
+    show_update = _task_update(view, updates) if updates is not None else None
+    observer.task_finished = _both(show_update, settled)
+    observer.task_replayed = show_update
+    observer.task_failed = settled
+    observer.task_paused = _questions(view, values, updates, settled)
+    observer.checkpoint_reached = _checkpoints(view)
+    if updates is not None and view.is_root:
+        send = updates
+        observer.breakpoint_reached = lambda: send({INTERRUPT: ()})
+    return observer
+
+
+TaskFact = Callable[["Task"], None]
+
+
+def _both(first: TaskFact | None, second: TaskFact | None) -> TaskFact | None:
+    if first is None or second is None:
+        return first or second
+
+    def both(task: Task) -> None:
+        first(task)
+        second(task)
+
+    return both
+
+
+def _state_values(
+    view: Projection, send: Callable[[Any], None] | None
+) -> Callable[[Collection[str] | None], None]:
+    note = view.on_values
+    read = state_reader(view.machine, view.output_keys)
+    keys = view.output_keys
+    watched = {keys} if isinstance(keys, str) else set(keys)
+
+    def state_changed(updated: Collection[str] | None) -> None:
+        if updated is None or not watched.isdisjoint(updated):
+            if note is not None:
+                note()
+            if send is not None:
+                send(read())
+
+    return state_changed
+
+
+def state_reader(machine: RunMachine, keys: str | tuple[str, ...]) -> Callable[[], Any]:
+    """Return the function that reads the shown state: a dict, or one key's bare value."""
+    cells = machine.cells
+    if isinstance(keys, str):
+        return lambda: cells.get(keys)
+    if len(keys) == len(machine.spec.shown) and all(key in machine.spec.shown for key in keys):
+        return lambda: cells.values.copy()
+    return lambda: {key: cells.values[key] for key in keys if key in cells.values}
+
+
+def _task_update(view: Projection, send: Callable[[Any], None]) -> TaskFact:
+    keys = view.output_keys
+    shown = keys if isinstance(keys, str) else frozenset(keys)
+
+    def show(task: Task) -> None:
+        node = task.node
+        if node.is_hidden:
+            return
+        update = {node.name: task_update(task.writes, shown)}
+        if task.is_replayed:
+            update["__metadata__"] = {"cached": True}
+        send(update)
+
+    return show
+
+
+def task_update(writes: Sequence[tuple[str, Any]], keys: str | frozenset[str]) -> Any:
+    """Return what a task wrote to the shown keys, as `updates` shows it.
+
+    A dict of its writes, a list of one-key dicts when it wrote a key more than once, None when
+    there are none; for a single key the bare value.
+    """
+    update: Any = None
+    for name, value in writes:
+        if name == RETURN:
+            return value
+        if isinstance(keys, str):
+            if name == keys:
+                update = value
+        elif name in keys:
+            if update is None:
+                update = {name: value}
+            elif name in update:
+                return [{n: v} for n, v in writes if n in keys]
+            else:
+                update[name] = value
+    return update
+
+
+def task_result(writes: Sequence[tuple[str, Any]], keys: str | tuple[str, ...]) -> dict[str, Any]:
+    """Return what a task wrote, as `tasks` shows it; repeated keys under `$writes`."""
+    shown = (keys,) if isinstance(keys, str) else keys
+    result: dict[str, Any] = {}
+    repeated: set[str] = set()
+    for name, value in writes:
+        if name not in shown and name != RETURN:
+            continue
+        if name not in result:
+            result[name] = value
+        elif name in repeated:
+            result[name]["$writes"].append(value)
+        else:
+            result[name] = {"$writes": [result[name], value]}
+            repeated.add(name)
+    return result
+
+
+def _task_events(view: Projection) -> tuple[Callable[[Any], None] | None, TaskFact | None]:
+    """Return the projectors of task starts and of task results, for `tasks` and `debug`."""
+    tasks, debug = view.sender("tasks"), view.sender("debug")
+    if tasks is None and debug is None:
+        return None, None
+    tell = _twin(view, tasks, debug)
+
+    def started(planned: Sequence[Task]) -> None:
+        for task in planned:
+            if not task.node.is_hidden:
+                tell("task", _task_start(task, view.task_metadata(task)), task.run.step)
+
+    def settled(task: Task) -> None:
+        if not task.node.is_hidden:
+            tell("task_result", _task_end(task, view.stream_keys), task.run.step)
+
+    return started, settled
+
+
+def _twin(
+    view: Projection,
+    plain: Callable[[Any], None] | None,
+    debug: Callable[[Any], None] | None,
+) -> Callable[[str, dict[str, Any], int], None]:
+    """Send a payload plainly and then wrapped for `debug`, to whoever listens."""
+
+    def tell(kind: str, payload: dict[str, Any], step: int) -> None:
+        if plain is not None:
+            plain(payload)
+        if debug is not None:
+            debug({"step": step, "timestamp": view.now(), "type": kind, "payload": payload})
+
+    return tell
+
+
+def _task_start(task: Task, metadata: dict[str, Any]) -> dict[str, Any]:
+    payload = {
+        "id": task.id,
+        "name": task.node.name,
+        "input": task.input,
+        "triggers": task.triggers,
+    }
+    if metadata:
+        payload["metadata"] = metadata
+    return payload
+
+
+def _task_end(task: Task, keys: str | tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "id": task.id,
+        "name": task.node.name,
+        "error": task.error,
+        "result": task_result(task.writes, keys),
+        "interrupts": [as_dict(interrupt) for interrupt in task.interrupts],
+    }
+
+
+def as_dict(interrupt: Any) -> dict[str, Any]:
+    """Return an `Interrupt` as the dict shown in `tasks` and `checkpoints`."""
+    return {
+        "value": interrupt.value,
+        "id": interrupt.id,
+        "response_schema": interrupt.response_schema,
+    }
+
+
+def _questions(
+    view: Projection,
+    values: Callable[[Any], None] | None,
+    updates: Callable[[Any], None] | None,
+    settled: TaskFact | None,
+) -> TaskFact | None:
+    if values is None and updates is None and settled is None:
+        return None
+    read = state_reader(view.machine, view.output_keys)
+
+    def asked(task: Task) -> None:
+        if updates is not None:
+            updates({INTERRUPT: task.interrupts})
+        if values is not None:
+            state = read()
+            base = state if isinstance(state, dict) and not isinstance(view.output_keys, str) else {}
+            values({**base, INTERRUPT: task.interrupts})
+        if settled is not None:
+            settled(task)
+
+    return asked
+
+
+def _checkpoints(view: Projection) -> Callable[[Sequence[Task]], None] | None:
+    """Return the projector of checkpoints; runs that do not save have none."""
+    checkpoints, debug = view.sender("checkpoints"), view.sender("debug")
+    if view.machine.lineage is None or (checkpoints is None and debug is None):
+        return None
+    tell = _twin(view, checkpoints, debug)
+    read = state_reader(view.machine, view.stream_keys)
+    lineage = view.machine.lineage
+
+    def reached(tasks: Sequence[Task]) -> None:
+        payload = {
+            "config": view.checkpoint_config(lineage.id),
+            "parent_config": view.checkpoint_config(lineage.parent_id),
+            "values": read(),
+            "metadata": lineage.metadata,
+            "next": [task.node.name for task in tasks],
+            "tasks": [_pending_task(view, task) for task in tasks],
+        }
+        tell("checkpoint", payload, lineage.metadata["step"])
+
+    return reached
+
+
+def _pending_task(view: Projection, task: Task) -> dict[str, Any]:
+    known = view.machine.known_writes.get(task.id, ())
+    shown: dict[str, Any] = {"id": task.id, "name": task.node.name}
+    errors = [value for name, value in known if name == ERROR]
+    if errors:
+        shown["error"] = errors[-1] if isinstance(errors[-1], str) else repr(errors[-1])
+    else:
+        asked = [i for name, value in known if name == INTERRUPT for i in as_tuple(value)]
+        shown["interrupts"] = tuple(as_dict(i) for i in asked)
+        if known and not asked:
+            shown["result"] = task_result(known, view.stream_keys)
+    shown["state"] = _nested_config(view, task) if task.node.has_subgraph else None
+    return shown
+
+
+def as_tuple(value: Any) -> tuple[Any, ...]:
+    """Return stored interrupts as a tuple; a single one may have been stored bare."""
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
+
+
+def _nested_config(view: Projection, task: Task) -> dict[str, Any]:
+    config = view.checkpoint_config(view.machine.checkpoint_id) or {"configurable": {}}
+    thread = config["configurable"].get("thread_id")
+    return {"configurable": {"thread_id": thread, "checkpoint_ns": task.ns}}

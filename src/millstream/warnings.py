@@ -1,0 +1,74 @@
+"""Deprecation warnings, named and worded as programs written for LangGraph filter them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = (
+    "LangGraphDeprecatedSinceV05",
+    "LangGraphDeprecatedSinceV10",
+    "LangGraphDeprecatedSinceV11",
+    "LangGraphDeprecationWarning",
+)
+
+
+class LangGraphDeprecationWarning(DeprecationWarning):
+    """Say that a part of the API is deprecated, since when and until when.
+
+    `since` and `expected_removal` are `(major, minor)` of the LangGraph API; the removal
+    defaults to the next major version. A trailing full stop of `message` is dropped from the
+    attribute, because the text goes on with the versions.
+    """
+
+    message: str
+    since: tuple[int, int]
+    expected_removal: tuple[int, int]
+
+    def __init__(
+        self,
+        message: str,
+        *args: object,
+        since: tuple[int, int],
+        expected_removal: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__(message, *args)
+        self.message = message.rstrip(".")
+        self.since = since
+        self.expected_removal = expected_removal or (since[0] + 1, 0)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _revive, (type(self), self.args), self.__dict__
+
+    def __str__(self) -> str:
+        return (
+            f"{self.message}. Deprecated in LangGraph V{self.since[0]}.{self.since[1]}"
+            f" to be removed in V{self.expected_removal[0]}.{self.expected_removal[1]}."
+        )
+
+
+class LangGraphDeprecatedSinceV05(LangGraphDeprecationWarning):
+    """Mark what version 0.5 of the API deprecated."""
+
+    def __init__(self, message: str, *args: object) -> None:
+        super().__init__(message, *args, since=(0, 5), expected_removal=(2, 0))
+
+
+class LangGraphDeprecatedSinceV10(LangGraphDeprecationWarning):
+    """Mark what version 1.0 of the API deprecated."""
+
+    def __init__(self, message: str, *args: object) -> None:
+        super().__init__(message, *args, since=(1, 0), expected_removal=(2, 0))
+
+
+class LangGraphDeprecatedSinceV11(LangGraphDeprecationWarning):
+    """Mark what version 1.1 of the API deprecated."""
+
+    def __init__(self, message: str, *args: object) -> None:
+        super().__init__(message, *args, since=(1, 1), expected_removal=(3, 0))
+
+
+def _revive(
+    kind: type[LangGraphDeprecationWarning], args: tuple[Any, ...]
+) -> LangGraphDeprecationWarning:
+    # Not through __init__: its keyword-only parameters are not part of `args`.
+    return kind.__new__(kind, *args)

@@ -1,0 +1,32 @@
+"""Compare programs by name from a terminal: `python -m differential [name-prefix]...`."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from differential import programs
+from differential.harness import compare, explain
+from differential.registry import PROGRAMS
+
+
+def main() -> int:
+    """Print one line per program, and the differences of those that differ."""
+    programs.load()
+    failed = 0
+    for name, program in PROGRAMS.items():
+        if sys.argv[1:] and not name.startswith(tuple(sys.argv[1:])):
+            continue
+        started = time.perf_counter()
+        mismatches = compare(program)
+        seconds = time.perf_counter() - started
+        failed += bool(mismatches)
+        sys.stdout.write(f"{'DIFF' if mismatches else 'same'} {seconds:6.2f}s {name}\n")
+        if mismatches:
+            sys.stdout.write(explain(program, mismatches) + "\n\n")
+    sys.stdout.write(f"{failed} programs differ\n")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""Every deliberate difference from langgraph 1.2.22, by name.
+
+A program or call that names one must really differ: an exclusion that is no longer needed fails
+the suite. `heading` is the section of `docs/compatibility.md` that gives the reason.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+
+def _always(driver: str) -> bool:
+    return True
+
+
+def _async_before_311(driver: str) -> bool:
+    return driver == "async" and sys.version_info < (3, 11)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One deliberate difference and the drivers it shows under."""
+
+    heading: str
+    applies: Callable[[str], bool] = _always
+
+
+DIFFERENCES: Final = {
+    "stream-modes-in-a-tuple": Difference("A tuple or set of modes is labelled like a list"),
+    "unknown-stream-mode": Difference("An unknown stream mode is refused"),
+    "unknown-version": Difference("An unknown version is refused"),
+    "unknown-keyword": Difference("Unknown keyword arguments give a warning"),
+    "v2-coercion": Difference("v2 coercion uses each namespace's own schema"),
+    "empty-command": Difference("An empty Command gives a clear error"),
+    "command-on-fresh-thread": Difference("A Command on a fresh thread is applied once"),
+    "sync-durability-without-saver": Difference('durability="sync" without a saver works'),
+    "string-annotations": Difference("Optional annotations are injected when they are strings"),
+    "writer-outside-context": Difference("The writer knows its namespace"),
+    "async-accessors-on-3.10": Difference(
+        "get_stream_writer and get_config work in async nodes on Python 3.10", _async_before_311
+    ),
+}

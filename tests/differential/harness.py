@@ -1,0 +1,295 @@
+"""Record a program on one engine under every setting, and compare two recordings."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import difflib
+import io
+import logging
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from differential import ordering
+from differential.differences import DIFFERENCES
+from differential.engines import CANDIDATE_ROOT, REFERENCE_ROOT, Engine, engine
+from differential.registry import Call, Matrix, Program
+from differential.render import mask, number, render, render_raised
+
+DEFAULT_MODE: Final = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How the calls of a program are made; `mode` is None for invoke."""
+
+    driver: str
+    method: str
+    mode: str | tuple[str, ...] | None = None
+    version: str | None = None
+    subgraphs: bool | None = None
+
+    def label(self) -> str:
+        """Return a short text for messages."""
+        mode = "all" if isinstance(self.mode, tuple) else self.mode
+        version = self.version and f"{self.version}"
+        nested = "subgraphs" if self.subgraphs else None
+        return " ".join(filter(None, (self.driver, self.method, mode, version, nested)))
+
+
+@dataclass(slots=True)
+class Recording:
+    """What one program did under one setting, a list of lines for each call."""
+
+    calls: list[list[str]] = field(default_factory=list)
+    around: list[str] = field(default_factory=list)
+
+
+def settings(program: Program) -> Iterator[Setting]:
+    """Yield the settings `program` is recorded under."""
+    modes = tuple(program.modes)
+    for driver in program.drivers:
+        if program.probe is not None:
+            yield Setting(driver, "probe")
+        elif program.matrix is Matrix.AS_WRITTEN:
+            yield Setting(driver, "stream")
+            yield Setting(driver, "invoke")
+        elif program.matrix is Matrix.TOGETHER:
+            yield Setting(driver, "stream", modes, "v1", True)
+            yield Setting(driver, "stream", modes, "v2", False)
+            yield Setting(driver, "invoke", None, "v1")
+        else:
+            yield from _graph_settings(driver, modes, is_full=program.matrix is Matrix.FULL)
+
+
+def _graph_settings(driver: str, modes: tuple[str, ...], *, is_full: bool) -> Iterator[Setting]:
+    for version in ("v1", "v2"):
+        for subgraphs in (False, True) if is_full else (True,):
+            yield Setting(driver, "stream", modes, version, subgraphs)
+        yield Setting(driver, "invoke", None, version)
+    if is_full:
+        for mode in (DEFAULT_MODE, *modes):
+            yield Setting(driver, "stream", mode, "v1", False)
+            if driver == "sync" and mode in ("values", "custom"):
+                yield Setting(driver, "stream", mode, "v2", True)
+
+
+def record(program: Program, root: str, setting: Setting) -> Recording:
+    """Build the program afresh on one engine and make its calls."""
+    recording = Recording()
+    printed = io.StringIO()
+    with (
+        contextlib.redirect_stdout(printed),
+        _watch_warnings(program, recording),
+        _watch_logs(program, root, recording),
+    ):
+        if program.probe is not None:
+            recording.calls.append(_ask(program, engine(root), setting.driver))
+        else:
+            _make_calls(program, engine(root), setting, recording)
+    if printed.getvalue():
+        recording.around.append(f"printed {printed.getvalue()!r}")
+    return _finish(program, recording)
+
+
+def _ask(program: Program, subject: Engine, driver: str) -> list[str]:
+    assert program.probe is not None
+    try:
+        facts = program.probe(subject, driver)
+    except Exception as error:
+        return [f"raised {render_raised(error)}"]
+    if isinstance(facts, dict):
+        return [f"{key}: {render(fact)}" for key, fact in facts.items()]
+    return [render(fact) for fact in facts] if isinstance(facts, list) else [render(facts)]
+
+
+def _make_calls(program: Program, subject: Engine, setting: Setting, into: Recording) -> None:
+    assert program.build is not None
+    try:
+        graph, calls = program.build(subject)
+    except Exception as error:
+        into.calls.append([f"not built {render_raised(error)}"])
+        return
+    for call in calls:
+        raw, outcome = _make(graph, call, setting)
+        # Which of several failing tasks was first is timing; the note with its id goes with it.
+        outcome = mask(outcome) if program.unordered else outcome
+        into.calls.append([*_lines(program, raw, setting), outcome])
+
+
+def _make(graph: Any, call: Call, setting: Setting) -> tuple[list[Any], str]:
+    kwargs = dict(call.kwargs)
+    if setting.version is not None:
+        kwargs.setdefault("version", setting.version)
+    if setting.method == "stream" and setting.mode is not None:
+        kwargs.setdefault("subgraphs", setting.subgraphs)
+        if setting.mode != DEFAULT_MODE:
+            mode = setting.mode
+            kwargs.setdefault("stream_mode", list(mode) if isinstance(mode, tuple) else mode)
+    items: list[Any] = []
+    try:
+        if setting.method == "invoke" and setting.driver == "sync":
+            return items, f"result {render(graph.invoke(call.input, call.config, **kwargs))}"
+        if setting.method == "invoke":
+            result = asyncio.run(graph.ainvoke(call.input, call.config, **kwargs))
+            return items, f"result {render(result)}"
+        if setting.driver == "sync":
+            for item in graph.stream(call.input, call.config, **kwargs):
+                items.append(_freeze(item))
+        else:
+            asyncio.run(_collect(graph, call, kwargs, items))
+    except Exception as error:
+        return items, f"raised {render_raised(error)}"
+    return items, "ended"
+
+
+async def _collect(graph: Any, call: Call, kwargs: dict[str, Any], into: list[Any]) -> None:
+    async for item in graph.astream(call.input, call.config, **kwargs):
+        into.append(_freeze(item))
+
+
+@dataclass(frozen=True, slots=True)
+class _Frozen:
+    """An item with its text as it was when it was emitted: payloads are live objects."""
+
+    item: Any
+    line: str
+
+
+def _freeze(item: Any) -> _Frozen:
+    return _Frozen(item, render(item))
+
+
+def _lines(program: Program, raw: list[_Frozen], setting: Setting) -> list[str]:
+    lines = [frozen.line for frozen in raw]
+    if not program.unordered:
+        return lines
+    if not isinstance(setting.mode, tuple):
+        return ordering.multiset(lines)
+    items = [
+        ordering.parse(
+            frozen.item, version=setting.version or "v1", subgraphs=bool(setting.subgraphs)
+        )
+        for frozen in raw
+    ]
+    return ordering.canonical(items)
+
+
+@contextlib.contextmanager
+def _watch_warnings(program: Program, recording: Recording) -> Iterator[None]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    if program.warns:
+        recording.around += [f"warned {w.category.__name__}: {_plain(w.message)}" for w in caught]
+
+
+def _plain(message: object) -> str:
+    return render(str(message))
+
+
+class _Records(logging.Handler):
+    def __init__(self, root: str, lines: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self.root, self.lines = root, lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name.split(".")[0] == self.root:
+            self.lines.append(f"logged {record.levelname}: {record.getMessage()}")
+
+
+@contextlib.contextmanager
+def _watch_logs(program: Program, root: str, recording: Recording) -> Iterator[None]:
+    lines: list[str] = []
+    handler, logger = _Records(root, lines), logging.getLogger()
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+    if program.logs:
+        recording.around += lines
+
+
+def _finish(program: Program, recording: Recording) -> Recording:
+    ends = [len(lines) for lines in recording.calls]
+    flat = [line for lines in recording.calls for line in lines] + recording.around
+    for pattern in program.scrub:
+        flat = [re.sub(pattern, "<scrubbed>", line) for line in flat]
+    flat = number(flat)
+    recording.calls = []
+    for end in ends:
+        recording.calls.append(flat[:end])
+        flat = flat[end:]
+    recording.around = flat
+    return recording
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One setting under which two engines did not do the same."""
+
+    setting: Setting
+    call: int
+    diff: tuple[str, ...]
+
+
+def compare(
+    program: Program, *, reference: str = REFERENCE_ROOT, candidate: str = CANDIDATE_ROOT
+) -> list[Mismatch]:
+    """Return every undeclared difference, and every declared one that did not show."""
+    found: list[Mismatch] = []
+    is_self = reference == candidate
+    for setting in settings(program):
+        expected = record(program, reference, setting)
+        actual = record(program, candidate, setting)
+        declared = _declared(program, setting, expected)
+        for index, diff in _differing(expected, actual):
+            if index in declared:
+                declared.remove(index)
+            else:
+                found.append(Mismatch(setting, index, diff))
+        stale = () if is_self else sorted(declared)
+        found += [Mismatch(setting, index, ("declared to differ, but equal",)) for index in stale]
+    return found
+
+
+def _declared(program: Program, setting: Setting, expected: Recording) -> set[int]:
+    names: dict[int, str | None] = dict.fromkeys(range(len(expected.calls)), program.differs)
+    if program.build is not None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                _, calls = program.build(engine(REFERENCE_ROOT))
+            except Exception:
+                calls = ()
+        for index, call in enumerate(calls):
+            names[index] = call.differs or program.differs
+    return {
+        index for index, name in names.items() if name and DIFFERENCES[name].applies(setting.driver)
+    }
+
+
+def _differing(expected: Recording, actual: Recording) -> Iterator[tuple[int, tuple[str, ...]]]:
+    pairs: list[tuple[int, Sequence[str], Sequence[str]]] = []
+    for index in range(max(len(expected.calls), len(actual.calls))):
+        before = expected.calls[index] if index < len(expected.calls) else ["<no such call>"]
+        after = actual.calls[index] if index < len(actual.calls) else ["<no such call>"]
+        pairs.append((index, before, after))
+    pairs.append((-1, expected.around, actual.around))
+    for index, before, after in pairs:
+        if before != after:
+            lines = difflib.unified_diff(before, after, "expected", "got", lineterm="", n=1)
+            yield index, tuple(lines)
+
+
+def explain(program: Program, mismatches: Sequence[Mismatch], *, limit: int = 3) -> str:
+    """Return a message: the settings that differ and the diff of the first few."""
+    out = [f"{program.name}: {len(mismatches)} settings differ"]
+    out += [f"  {m.setting.label()} (call {m.call})" for m in mismatches]
+    for mismatch in mismatches[:limit]:
+        out += ["", f"{mismatch.setting.label()}, call {mismatch.call}:", *mismatch.diff]
+    return "\n".join(out)

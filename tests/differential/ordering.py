@@ -1,0 +1,154 @@
+"""Compare parallel work without its timing.
+
+Tasks of one superstep finish in an order that no engine promises. What is promised, and what
+the canonical form keeps: the items before the tasks, the order of the task starts, the order of
+the items of each task, the superstep each item belongs to, and every item exactly once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from differential.render import mask, render
+
+TASK_MODES = ("tasks", "debug")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One stream item with its namespace and mode made explicit."""
+
+    namespace: tuple[str, ...]
+    mode: str
+    payload: Any
+    line: str
+
+
+@dataclass(slots=True)
+class _Superstep:
+    before: list[str] = field(default_factory=list)
+    starts: dict[str, list[str]] = field(default_factory=dict)
+    tasks: dict[str, list[str]] = field(default_factory=dict)
+    children: dict[str, list[Item]] = field(default_factory=dict)
+    customs: dict[str, list[str]] = field(default_factory=dict)
+    cached: list[str] = field(default_factory=list)
+    pending: list[Item] = field(default_factory=list)
+    failures: set[str] = field(default_factory=set)
+    is_running: bool = False
+
+
+def parse(raw: Any, *, version: str, subgraphs: bool) -> Item:
+    """Read one item of a stream of several modes."""
+    if version == "v2":
+        namespace, mode, payload = raw["ns"], raw["type"], raw["data"]
+    elif subgraphs:
+        namespace, mode, payload = raw
+    else:
+        namespace, (mode, payload) = (), raw
+    return Item(tuple(namespace), mode, payload, render(raw))
+
+
+def canonical(items: Sequence[Item], depth: int = 0) -> list[str]:
+    """Return the items' lines in an order that does not depend on which task finished first."""
+    lines: list[str] = []
+    for superstep in _split(items, depth):
+        lines += _flatten(superstep, depth)
+    return lines
+
+
+def _split(items: Sequence[Item], depth: int) -> list[_Superstep]:
+    steps = [_Superstep()]
+    for item in items:
+        step = steps[-1]
+        if len(item.namespace) > depth:
+            step.is_running = True
+            key = item.namespace[depth].rpartition(":")[2]
+            step.children.setdefault(key, []).append(item)
+            continue
+        kind = _kind(item)
+        if kind in ("before", "start") and (step.is_running or (kind == "before" and step.starts)):
+            step = _Superstep()
+            steps.append(step)
+        _place(step, item, kind)
+    return steps
+
+
+def _kind(item: Item) -> str:
+    if item.mode == "values":
+        is_interrupt = isinstance(item.payload, dict) and "__interrupt__" in item.payload
+        return "pending" if is_interrupt else "before"
+    if item.mode == "custom":
+        return "custom"
+    if item.mode == "updates":
+        is_cached = isinstance(item.payload, dict) and "__metadata__" in item.payload
+        return "cached" if is_cached else "pending"
+    if item.mode == "debug":
+        return {"checkpoint": "before", "task": "start"}.get(item.payload["type"], "result")
+    if item.mode == "tasks":
+        return "start" if "triggers" in item.payload else "result"
+    return "before"
+
+
+def _place(step: _Superstep, item: Item, kind: str) -> None:
+    if kind == "before":
+        step.before.append(item.line)
+        return
+    if kind == "start":
+        step.starts.setdefault(_task(item), []).append(item.line)
+        return
+    step.is_running = True
+    if kind == "cached":
+        # No result event follows to say which task it was.
+        step.cached.append(item.line)
+    elif kind == "custom":
+        owner = item.payload.get("by", "") if isinstance(item.payload, dict) else ""
+        step.customs.setdefault(owner, []).append(item.line)
+    elif kind == "pending":
+        step.pending.append(item)
+    else:
+        key = _task(item)
+        lines = step.tasks.setdefault(key, [])
+        lines += [held.line for held in step.pending]
+        step.pending.clear()
+        lines.append(item.line)
+        error = (item.payload if item.mode == "tasks" else item.payload["payload"]).get("error")
+        if error is not None:
+            step.failures.add(mask(render(error)))
+
+
+def _task(item: Item) -> str:
+    payload = item.payload if item.mode == "tasks" else item.payload["payload"]
+    return str(payload["id"])
+
+
+def _flatten(step: _Superstep, depth: int) -> list[str]:
+    lines = list(step.before)
+    for start in step.starts.values():
+        lines += start
+    lines += step.cached
+    if step.failures and len(step.starts) > 1:
+        # What the siblings of a failing task still show depends on timing alone: a thread runs
+        # on unseen, an async task is cancelled where it stands.
+        return [*lines, *sorted(step.failures)]
+    known = list(step.starts)
+    others = sorted(step.tasks.keys() | step.children.keys() - set(known), key=_first(step))
+    for key in [*known, *(key for key in others if key not in step.starts)]:
+        lines += step.tasks.get(key, ())
+        lines += [f"  {line}" for line in canonical(step.children.get(key, ()), depth + 1) if line]
+    for owner in sorted(step.customs):
+        lines += step.customs[owner]
+    return lines + [item.line for item in step.pending]
+
+
+def _first(step: _Superstep) -> Any:
+    def key(task: str) -> str:
+        return mask("".join(step.tasks.get(task, ())))
+
+    return key
+
+
+def multiset(lines: Sequence[str]) -> list[str]:
+    """Return the lines without ids, sorted: equal for equal multisets."""
+    return sorted(map(mask, lines))

@@ -1,0 +1,103 @@
+"""The rows of recorded behaviour that the programs cover, section by section.
+
+The numbers are those of the recorded behaviour of langgraph 1.2.22: 1 entry points, 2 stream
+modes, 4 what a node is given, 7 engine semantics. Messages mode, the functional API, state
+operations and resuming belong to later parts of the suite.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_SECTIONS: Final = {
+    "1.1": (
+        "input config context stream_mode print_mode output_keys interrupt_before interrupt_after "
+        "durability control subgraphs debug version unknown_kwargs checkpoint_during lazy "
+        "default_mode default_mode_in_node unvalidated_mode empty_mode_list tuple_of_modes"
+    ),
+    "1.2": (
+        "v1_single v1_single_subgraphs v1_list v1_list_subgraphs v2 v2_values_interrupts "
+        "v2_ns_without_subgraphs v2_coerced_values v2_coerced_checkpoints v2_coercion_hazards"
+    ),
+    "1.3": (
+        "v1_values v1_interrupt v1_breakpoint v1_other_mode v2_values v2_other_mode "
+        "nothing_written v2_interrupt_first several_interrupts graph_output_keys output_key "
+        "subgraphs"
+    ),
+    "1.4": "print_format print_mode_adds_modes debug_prints",
+    "1.5": (
+        "recursion_limit_value missing_configurable missing_thread_id context_errors "
+        "late_errors early_close"
+    ),
+    "1.6": "batch transform with_config pipe with_retry schemas attributes",
+    "2.1": (
+        "checkpoint_order task_order update_result_debug values_after_updates hidden_start "
+        "push_before_pull pull_alphabetical reducers_by_path single_task"
+    ),
+    "2.2": "payload first_item no_write_no_item start_of_continue live_objects private_shown",
+    "2.3": (
+        "returned nothing several_writes model root subgraph parent_command overwrite cached "
+        "failed interrupt breakpoint error_handler two_sends single_output_key"
+    ),
+    "2.4": "payload order retried",
+    "2.6": (
+        "payload subgraph_config next_and_tasks sources user_configurable emitted_late "
+        "exit_durability failed_task"
+    ),
+    "2.7": (
+        "start_and_result triggers input metadata error writes_list cached error_handler "
+        "subgraph_around parent_command"
+    ),
+    "2.8": "wrapper alone_or_with_tasks",
+    "2.9": (
+        "dynamic sibling root_state subgraph static static_in_subgraph static_last_node "
+        "without_saver resume_without_saver with_error node_interrupt"
+    ),
+    "2.11": (
+        "result_before_raise note siblings continue_after_failure conflicting_writes recursion "
+        "retries drain handler"
+    ),
+    "2.12": "goto_added goto_list send_returned branch_sends cached",
+    "2.13": (
+        "sink_needs_subgraphs inner_invoke_forwards sub_sub invisible_without segments "
+        "second_call_segment persistent_child between_parent_items"
+    ),
+    "4.1": (
+        "state config writer store previous runtime error annotations unknown_parameter "
+        "callables runnable dict generator returned_runnable unsupported async_only"
+    ),
+    "4.2": "accessors outside_a_run context_propagation",
+    "4.3": "noop_without_custom raw_thread",
+    "4.4": "own_graph subgraph_silent subgraph_forwarded inner_custom inner_without_custom",
+    "4.5": "runtime_fields execution_info run_id server_info inherited",
+    "4.6": "coerced errors passed_as_is none",
+    "7.1": (
+        "typed_dict dataclass pydantic annotated_channel reducer bad_reducer managed root "
+        "input_output deprecated_kwargs private same_key managed_in_schema node_input "
+        "graph_input not_a_dict no_input pydantic_late"
+    ),
+    "7.2": "dict none command list_with_command model send wrong",
+    "7.3": (
+        "last_value binop topic ephemeral any_value untracked barrier overwrite "
+        "two_overwrites overwrite_last_value add_messages"
+    ),
+    "7.4": (
+        "names duplicate reserved edges waiting conditional path_map literal branch_input "
+        "branch_results branch_twice unknown_goto unknown_send additive_goto uneven sequence "
+        "conditional_entry node_defaults compile interrupt_names defer destinations"
+    ),
+    "7.5": "snapshot recursion_limit remaining_steps max_concurrency step_timeout",
+    "7.6": (
+        "send send_order command_parent parent_at_root command_input wrong_goto "
+        "fresh_thread empty_command"
+    ),
+    "7.7": (
+        "retry retry_on retry_sequence retry_default timeout timeout_sync timeout_value "
+        "cancelled cache cache_errors handler handler_default handler_fails"
+    ),
+    "7.8": "store",
+}
+
+ROWS: Final = {
+    f"{section}:{row}": section for section, rows in _SECTIONS.items() for row in rows.split()
+}

@@ -1,0 +1,44 @@
+"""Every hand-written program does the same on millstream as on langgraph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from differential import programs
+from differential.differences import DIFFERENCES
+from differential.harness import compare, explain
+from differential.registry import PROGRAMS, Program
+from differential.rows import ROWS
+
+programs.load()
+
+
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS.keys())
+def test_program_does_the_same_on_both_engines(program: Program) -> None:
+    """Events, results, errors, warnings and printed text agree under every setting."""
+    mismatches = compare(program)
+
+    assert not mismatches, explain(program, mismatches)
+
+
+def test_every_row_of_the_specification_is_covered() -> None:
+    """Programs name only known rows, and every row is named by at least one program."""
+    claimed = {row for program in PROGRAMS.values() for row in program.rows}
+
+    assert sorted(claimed - ROWS.keys()) == []
+    assert sorted(ROWS.keys() - claimed) == []
+
+
+def test_there_are_at_least_eighty_programs() -> None:
+    """The number the project promises."""
+    assert len(PROGRAMS) >= 80
+
+
+def test_every_declared_difference_is_documented() -> None:
+    """Each difference has its section in the compatibility page."""
+    page = Path(__file__).parents[2] / "docs" / "compatibility.md"
+    headings = {line.lstrip("# ").strip() for line in page.read_text().splitlines()}
+
+    assert sorted({d.heading for d in DIFFERENCES.values()} - headings) == []
