@@ -143,6 +143,10 @@ def _make(graph: Any, call: Call, setting: Setting) -> tuple[list[Any], str]:
             asyncio.run(_collect(graph, call, kwargs, items))
     except Exception as error:
         return items, f"raised {render_raised(error)}"
+    except BaseException as error:
+        if type(error).__module__.partition(".")[0] not in (REFERENCE_ROOT, CANDIDATE_ROOT):
+            raise
+        return items, f"raised past `except Exception` {render_raised(error)}"
     return items, "ended"
 
 

@@ -57,15 +57,11 @@ def run(
 
     from millstream.cli.render import JsonView, LiveView
 
-    with contextlib.ExitStack() as stack:
-        view: View
-        if as_json:
-            view = JsonView(sys.stdout)
-            # What nodes print must not stand between the JSON lines.
-            stack.enter_context(contextlib.redirect_stdout(sys.stderr))
-        else:
-            view = LiveView(sys.stdout)
+    out = sys.stdout
+    # What nodes print must not stand between the JSON lines.
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         graph = load_graph(target)
+        view = JsonView(out) if as_json else LiveView(out)
         return _show_run(graph, value, _with_thread(graph, settings), modes, subgraphs, view)
 
 

@@ -1,0 +1,73 @@
+"""What is measured and what it has to reach.
+
+A `Group` is measured together: its contenders take turns, so that a machine that is busy for a
+while is busy for all of them. Every result is microseconds per unit of work (a step, a key, ...).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+MILLSTREAM: Final = "millstream"
+LANGGRAPH: Final = "langgraph"
+FLOOR: Final = "floor"
+
+Call: TypeAlias = "Callable[[], Any] | Callable[[], Awaitable[Any]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One way to do the work of a row."""
+
+    name: str
+    call: Call
+    """Do the work once; a coroutine function is awaited in one event loop kept for all."""
+    between: Callable[[], object] | None = None
+    """Called before every sample, outside the clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """An upper bound for millstream in the goal's row."""
+
+    limit: float
+    """Microseconds per unit, or with `over` a quotient."""
+    over: tuple[str, str] | None = None
+    """The row and contender whose result millstream's is divided by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the report: the same work done by each contender."""
+
+    title: str
+    unit: str
+    units: int
+    """How many units one call does."""
+    contenders: tuple[Contender, ...]
+    goals: tuple[Goal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows that are measured together, because they are compared with each other."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+
+def ceiling(limit: float) -> Goal:
+    """Return the goal of costing at most `limit` microseconds per unit."""
+    return Goal(limit)
+
+
+def fraction(row: str, divisor: float) -> Goal:
+    """Return the goal of costing at most one `divisor`th of langgraph in the same row."""
+    return Goal(1 / divisor, (row, LANGGRAPH))
+
+
+def growth(base: str, limit: float) -> Goal:
+    """Return the goal of costing at most `limit` times what millstream costs in the row `base`."""
+    return Goal(limit, (base, MILLSTREAM))

@@ -1,0 +1,80 @@
+"""Every row's work runs on every contender; the calls themselves check what came out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from benchmarks.__main__ import AREAS, main
+from benchmarks.harness import Effort, measure
+from benchmarks.rows import LANGGRAPH, MILLSTREAM, Group, Row, ceiling
+
+from benchmarks import building, chain, events, fanout, idle, keys, nested
+
+ONCE = Effort(seconds=0.0, rounds=1, sample=0.0)
+
+SMALL = {
+    "chain": lambda: chain.groups(3),
+    "idle": lambda: idle.groups(4, 5),
+    "keys": lambda: keys.groups((2, 4)),
+    "fanout": lambda: fanout.groups(3, 4),
+    "nested": lambda: nested.groups(2),
+    "events": lambda: events.groups(3),
+    "building": lambda: building.groups(3),
+}
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """Give the test an event loop of its own."""
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+@pytest.mark.parametrize("area", AREAS)
+def test_every_row_compares_both_libraries(area: str, loop: asyncio.AbstractEventLoop) -> None:
+    for group in SMALL[area]():
+        results = measure(group, ONCE, loop)
+
+        titles = [row.title for row in group.rows]
+        assert len(set(titles)) == len(titles)
+        for row in group.rows:
+            assert results[row.title, MILLSTREAM].best > 0
+            assert results[row.title, LANGGRAPH].best > 0
+
+
+@pytest.mark.parametrize(
+    ("limit", "arguments", "code"),
+    [(1e9, ["--strict"], 0), (0.0, ["--strict"], 1), (0.0, [], 0)],
+    ids=["strict, goal met", "strict, goal missed", "goal missed"],
+)
+def test_only_strict_runs_fail_when_a_goal_is_missed(
+    limit: float,
+    arguments: list[str],
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def groups() -> list[Group]:
+        (row,) = building.groups(2)[0].rows
+        aimed = Row(row.title, row.unit, row.units, row.contenders, (ceiling(limit),))
+        return [Group("building", (aimed,))]
+
+    monkeypatch.setitem(AREAS, "building", groups)
+    monkeypatch.setattr("benchmarks.__main__.QUICK", ONCE)
+
+    assert main(["--quick", *arguments, "building"]) == code
+
+    shown = capsys.readouterr().out
+    assert "build and compile 2 nodes" in shown
+    assert "Machine speed" in shown
+    assert ("PASS" if limit else "FAIL") in shown
+
+
+def test_an_unknown_area_is_refused_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["nonsense"])
+
+    assert "choose from chain, idle, keys" in capsys.readouterr().err

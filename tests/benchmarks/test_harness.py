@@ -1,0 +1,152 @@
+"""The harness sees what it must see; everything here takes milliseconds."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from benchmarks.harness import Effort, Samples, Verdict, interleave, judge, measure
+from benchmarks.report import describe
+from benchmarks.rows import (
+    LANGGRAPH,
+    MILLSTREAM,
+    Call,
+    Contender,
+    Group,
+    Row,
+    ceiling,
+    fraction,
+    growth,
+)
+
+THREE_ROUNDS = Effort(seconds=0.0, rounds=3, sample=0.0)
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """Give the test an event loop of its own."""
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+def test_contenders_take_turns_in_the_order_of_the_rows() -> None:
+    order: list[str] = []
+
+    def clock(name: str) -> Callable[[int], float]:
+        def take(count: int) -> float:
+            order.append(f"{name} x{count}")
+            return 0.5
+
+        return take
+
+    rounds = interleave(
+        [(None, clock("a"), 1), (lambda: order.append("before b"), clock("b"), 4)], THREE_ROUNDS
+    )
+
+    assert order == ["a x1", "before b", "b x4"] * 3
+    assert rounds == [[0.5, 0.5]] * 3
+
+
+def test_rounds_go_on_until_the_time_is_spent() -> None:
+    effort = Effort(seconds=0.02, rounds=1, sample=0.0)
+
+    rounds = interleave([(None, _sleep_and_say, 1)], effort)
+
+    assert 2 <= len(rounds) <= 20
+
+
+def _sleep_and_say(count: int) -> float:
+    time.sleep(0.002 * count)
+    return 0.002 * count
+
+
+def _idle() -> None:
+    pass
+
+
+def _nap() -> None:
+    time.sleep(0.002)
+
+
+async def _aidle() -> None:
+    pass
+
+
+async def _anap() -> None:
+    await asyncio.sleep(0.002)
+
+
+@pytest.mark.parametrize(("quick", "slow"), [(_idle, _nap), (_aidle, _anap)], ids=["sync", "async"])
+def test_a_planted_slowdown_is_seen(
+    quick: Call, slow: Call, loop: asyncio.AbstractEventLoop
+) -> None:
+    contenders = (Contender(MILLSTREAM, slow), Contender(LANGGRAPH, quick))
+    row = Row("work", "step", 10, contenders, (ceiling(100), fraction("work", 2)))
+
+    results = measure(Group("planted", (row,)), THREE_ROUNDS, loop)
+
+    assert len(results["work", MILLSTREAM].values) == 3
+    assert 200 <= results["work", MILLSTREAM].best <= results["work", MILLSTREAM].median
+    assert results["work", LANGGRAPH].best < 100
+    assert [verdict.is_met for verdict in judge(row, results)] == [False, False]
+
+
+def test_quick_work_is_repeated_within_a_sample(loop: asyncio.AbstractEventLoop) -> None:
+    calls = 0
+
+    def call() -> None:
+        nonlocal calls
+        calls += 1
+        time.sleep(0.0005)
+
+    row = Row("work", "step", 1, (Contender(MILLSTREAM, call),))
+    effort = Effort(seconds=0.0, rounds=2, sample=0.01)
+
+    results = measure(Group("quick", (row,)), effort, loop)
+
+    assert calls >= 3 + 2 * 2
+    assert 500 <= results["work", MILLSTREAM].best <= 5000
+
+
+def test_what_is_between_samples_is_not_counted(loop: asyncio.AbstractEventLoop) -> None:
+    row = Row("work", "step", 1, (Contender(MILLSTREAM, _idle, _nap),))
+
+    results = measure(Group("between", (row,)), THREE_ROUNDS, loop)
+
+    assert results["work", MILLSTREAM].best < 1000
+
+
+def test_goals_divide_the_best_rounds() -> None:
+    row = Row("wide", "key", 1, (), (ceiling(9.0), fraction("wide", 10), growth("narrow", 1.3)))
+    results = {
+        ("wide", MILLSTREAM): Samples((12.0, 10.0, 30.0)),
+        ("wide", LANGGRAPH): Samples((200.0, 150.0)),
+        ("narrow", MILLSTREAM): Samples((8.0, 9.0)),
+    }
+
+    verdicts = judge(row, results)
+
+    assert [verdict.reached for verdict in verdicts] == [10.0, 10.0 / 150.0, 1.25]
+    assert [verdict.is_met for verdict in verdicts] == [False, True, True]
+
+
+def test_best_and_median_of_samples() -> None:
+    samples = Samples((5.0, 1.0, 9.0, 2.0))
+
+    assert (samples.best, samples.median) == (1.0, 3.5)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "text"),
+    [
+        (Verdict(ceiling(10), 8.04), "PASS 8.0 of 10 µs"),
+        (Verdict(ceiling(10), 12.0), "FAIL 12.0 of 10 µs (8.0 at reference speed)"),
+        (Verdict(fraction("row", 14), 1 / 15.5), "PASS 1/15.5 of 1/14"),
+        (Verdict(growth("row", 1.15), 1.2), "FAIL 1.20x of 1.15x"),
+    ],
+)
+def test_outcomes_read_as_reached_of_allowed(verdict: Verdict, text: str) -> None:
+    assert describe(verdict, speed=1.5).plain == text
