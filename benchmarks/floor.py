@@ -11,7 +11,8 @@ from typing import Any, Final
 
 State = dict[str, Any]
 
-# The floor of a sync step on the otherwise idle 2-core machine for which the goals were set.
+# A median sync step of the floor on the otherwise idle 2-core machine the goals were set for, where
+# a sync step of langgraph 1.2.22 costs 146.
 REFERENCE_STEP: Final = 0.40
 
 

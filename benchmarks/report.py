@@ -15,7 +15,7 @@ from benchmarks.harness import Results, Samples, Verdict, judge
 from benchmarks.rows import FLOOR, LANGGRAPH, MILLSTREAM, Group, Row
 
 # Enough for the widest table when nobody looks at a terminal, as in a log file.
-LOG_WIDTH: Final = 150
+LOG_WIDTH: Final = 160
 
 PREAMBLE: Final = (
     "Microseconds per unit; rounds are interleaved in one process; ratio = langgraph / millstream "
@@ -51,7 +51,7 @@ def show_group(console: Console, group: Group, results: Results, speed: float) -
     table.add_column("work", no_wrap=True)
     table.add_column("per")
     for name in (MILLSTREAM, "median", LANGGRAPH, "median", "ratio", FLOOR):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("goal", no_wrap=True)
     for row in group.rows:
         table.add_row(*_cells(row, results, speed))

@@ -275,7 +275,7 @@ def _generator_runnable(func: Callable[..., Any], name: str | None) -> RunnableC
                 total = _added(total, chunk)
             return total
 
-        return RunnableCallable(None, collect_async, name=name)
+        return RunnableCallable(_refuse_sync, collect_async, name=name)
 
     @functools.wraps(func)
     def collect(*args: Any, **kwargs: Any) -> Any:
@@ -285,6 +285,10 @@ def _generator_runnable(func: Callable[..., Any], name: str | None) -> RunnableC
         return total
 
     return RunnableCallable(collect, name=name)
+
+
+def _refuse_sync(_: Any) -> Any:
+    raise TypeError("Cannot invoke a coroutine function synchronously.Use `ainvoke` instead.")
 
 
 def _added(total: Any, chunk: Any) -> Any:

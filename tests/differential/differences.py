@@ -39,6 +39,8 @@ DIFFERENCES: Final = {
     "sync-durability-without-saver": Difference('durability="sync" without a saver works'),
     "string-annotations": Difference("Optional annotations are injected when they are strings"),
     "writer-outside-context": Difference("The writer knows its namespace"),
+    "signals": Difference("Interrupts and parent commands pass `except Exception`"),
+    "refused-writes": Difference("A finished task is reported even when its writes are refused"),
     "async-accessors-on-3.10": Difference(
         "get_stream_writer and get_config work in async nodes on Python 3.10", _async_before_311
     ),

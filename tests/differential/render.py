@@ -57,7 +57,7 @@ def _text(value: Any) -> str:
     if isinstance(value, type):
         return f"<class {value.__name__}>"
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_text(k)}: {_text(v)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{_text(k)}: {_entry(k, v)}" for k, v in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_text, value)) + "]"
     if isinstance(value, tuple):
@@ -65,6 +65,13 @@ def _text(value: Any) -> str:
     if isinstance(value, (set, frozenset)):
         return "{" + ", ".join(sorted(map(_text, value))) + "}"
     return _object(value)
+
+
+def _entry(key: Any, value: Any) -> str:
+    if key in ("configurable", "metadata") and isinstance(value, Mapping):
+        # Bags of settings, filled from sets: their order differs from process to process.
+        return _text(dict(sorted(value.items(), key=str)))
+    return _text(value)
 
 
 def _is_enum(value: Any) -> bool:

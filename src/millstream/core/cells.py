@@ -79,6 +79,16 @@ class Cells:
                     )
         return grouped
 
+    def group(self, writes: Iterable[Write]) -> Grouped:
+        """Collect writes that belong to no task, those of an input or command, by channel."""
+        grouped: Grouped = {}
+        for name, value in writes:
+            if name in self._spec.channels:
+                grouped.setdefault(name, []).append(value)
+            else:
+                logger.warning("The input wrote to unknown channel %s, ignoring it.", name)
+        return grouped
+
     def apply(
         self, grouped: Grouped, touched: list[str] | None = None, *, is_step: bool = True
     ) -> set[str]:
@@ -115,8 +125,8 @@ class Cells:
         """Tell the channels that a task which they triggered has run."""
         for name in names:
             channel = self.live.get(name)
-            if channel is not None and channel.consume() and touched is not None:
-                touched.append(name)
+            if channel is not None and channel.consume():
+                self._changed(name, True, touched, set())
 
     def finish(self, touched: list[str] | None) -> set[str]:
         """Tell the channels that no work is left, and return those that now have a value."""

@@ -27,6 +27,7 @@ from millstream.core.interrupts import is_breakpoint
 from millstream.core.plan import plan_sends, plan_triggered, plan_unseen
 from millstream.core.state import ENDED, ProtocolError, RunStatus
 from millstream.core.tasks import Task
+from millstream.errors import GraphBubbleUp
 
 if TYPE_CHECKING:
     from millstream.core.protocol import DrainControl, Observer, Write
@@ -143,18 +144,13 @@ class RunMachine:
             is_step = bool(left_over)
         else:
             is_step = False
-        grouped: dict[str, list[Any]] = {}
-        for name, value in writes:
-            grouped.setdefault(name, []).append(value)
-        self._updated = self.cells.apply(grouped, touched, is_step=is_step)
+        self._updated = self.cells.apply(self.cells.group(writes), touched, is_step=is_step)
         if lineage is not None:
             lineage.bump(touched or ())
             self._known = {}
             self.save = lineage.record(self.cells, "input", self.step, self._updated)
         self.status = RunStatus.READY
         self.step += 1
-        if self.observer.state_changed is not None:
-            self.observer.state_changed(self._updated)
 
     def resume(self, writes: Sequence[Write] = ()) -> None:
         """Continue from the loaded checkpoint, after applying a command's own writes."""
@@ -165,10 +161,7 @@ class RunMachine:
             self._updated = set(lineage.updated)
         if writes:
             touched: list[str] = []
-            grouped: dict[str, list[Any]] = {}
-            for name, value in writes:
-                grouped.setdefault(name, []).append(value)
-            updated = self.cells.apply(grouped, touched, is_step=False)
+            updated = self.cells.apply(self.cells.group(writes), touched, is_step=False)
             lineage.bump(touched)
             if self._updated is not None:
                 self._updated |= updated
@@ -232,16 +225,17 @@ class RunMachine:
     def fail(self, task: Task, error: BaseException) -> Task | None:
         """Take note that the task failed for good; return the task that handles it, if any.
 
-        Without a handler the run fails: `commit` will end it with the first such error.
+        Without a handler the run fails: `commit` will end it with the first such error. A signal
+        on its way to a parent graph ends this run in the same way, but is nobody's failure.
         """
         self._require("fail")
         task.error = error
         task.writes = []
         if self.failure is not None:
             return None
-        if self.observer.task_failed is not None:
+        if self.observer.task_failed is not None and not isinstance(error, GraphBubbleUp):
             self.observer.task_failed(task)
-        if task.node.handler is not None and isinstance(error, Exception):
+        if task.node.handler is not None and _is_handled(error):
             return self._plan_handler(task)
         self.failure = task
         return None
@@ -364,6 +358,10 @@ class RunMachine:
         if not self.interrupts and self.observer.breakpoint_reached is not None:
             self.observer.breakpoint_reached()
         self.status = RunStatus.PAUSED if self.interrupts else RunStatus.BREAKPOINT
+
+
+def _is_handled(error: BaseException) -> bool:
+    return isinstance(error, Exception) and not isinstance(error, GraphBubbleUp)
 
 
 def null_writes(known: Mapping[str, list[Write]]) -> list[Write]:

@@ -43,6 +43,8 @@ class Lineage:
     next_version: Callable[[Any], Any]
     parents: Mapping[str, str]
     """Namespace -> checkpoint id of the enclosing graphs."""
+    is_saved_at_end: bool = False
+    """Only the last checkpoint of the run is stored: all of them follow the one loaded."""
     id: str = ""
     parent_id: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -54,6 +56,8 @@ class Lineage:
     def load(self, checkpoint: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
         """Continue from a stored checkpoint."""
         self.id = checkpoint["id"]
+        if self.is_saved_at_end:
+            self.parent_id = self.id
         self.versions = dict(checkpoint["channel_versions"])
         self.saved_versions = dict(self.versions)
         self.seen = {name: dict(seen) for name, seen in checkpoint["versions_seen"].items()}
@@ -98,7 +102,8 @@ class Lineage:
         self, cells: Cells, source: str, step: int, updated: Iterable[str] | None
     ) -> SaveCheckpoint:
         """Make a new checkpoint of the current state the head of the chain."""
-        self.parent_id = self.id or None
+        if not self.is_saved_at_end:
+            self.parent_id = self.id or None
         self.id, ts = self.stamp(step)
         self.seen.setdefault(INPUT_SEEN, {})
         self.updated = None if updated is None else sorted(updated)

@@ -289,9 +289,7 @@ async def execute(context: TaskContext) -> None:
         except asyncio.CancelledError as error:
             if context.is_over:
                 raise
-            cancelled = NodeCancelledError(context.task.name, *map(str, error.args[:1]))
-            add_task_note(cancelled, context)
-            raise cancelled from error
+            raise NodeCancelledError(context.task.name) from error
         except Exception as error:
             delay = body.retry_delay(context, error)
             if delay is None:

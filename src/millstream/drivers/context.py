@@ -222,7 +222,8 @@ class TaskContext:
     def injected(self, name: str) -> Any:
         """Return the value of an injectable parameter."""
         if name == "config":
-            return self.config
+            # A copy of the ambient config, because programs rely on a plain dict here.
+            return self.config.copy()
         if name == "writer":
             return self.writer
         if name == "store":
@@ -250,7 +251,7 @@ class TaskContext:
         run, task = self.run, self.task
         config = {
             **run.config,
-            "metadata": {**self.metadata(), **self.identity()},
+            "metadata": self.metadata(),
             "callbacks": self.callbacks,
             CONF: {
                 **run.configurable,
@@ -271,18 +272,16 @@ class TaskContext:
         return config
 
     def metadata(self) -> dict[str, Any]:
-        """Return the user's metadata for this task."""
-        return {**self.run.metadata, **(self.task.node.body.metadata or {})}
-
-    def identity(self) -> dict[str, Any]:
-        """Return the metadata that says which task this is."""
+        """Return the task's metadata: the run's, which task this is, and the node's own."""
         task = self.task
         return {
+            **self.run.metadata,
             "langgraph_step": task.run.step,
             "langgraph_node": task.node.name,
             "langgraph_triggers": task.triggers,
             "langgraph_path": task.path,
             "langgraph_checkpoint_ns": task.ns,
+            **(task.node.body.metadata or {}),
         }
 
     def _execution_info(self) -> ExecutionInfo:

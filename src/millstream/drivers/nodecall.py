@@ -193,8 +193,7 @@ class NodeCall:
         command: Command[Any] = signal.args[0]
         if command.graph == Command.PARENT:
             parent = context.run.parent
-            if parent is not None:
-                signal.args = (replace(command, graph=parent.ns),)
+            signal.args = (replace(command, graph="" if parent is None else parent.ns),)
             return False
         if command.graph not in (context.ns, context.task.name):
             return False
@@ -215,6 +214,14 @@ class NodeCall:
         if not self.retry:
             return None
         return decide_retry(self.retry, error, context.attempt, random.random)
+
+
+def sync_timeout_error(name: str) -> ValueError:
+    """Return the error for a timeout where nothing can be cancelled."""
+    return ValueError(
+        "Node timeouts are only supported for async nodes because sync Python execution "
+        f"cannot be safely cancelled in-process. Node '{name}' is sync."
+    )
 
 
 def add_task_note(error: BaseException, context: TaskContext) -> None:

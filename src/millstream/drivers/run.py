@@ -143,11 +143,14 @@ class Run:
         if self.saver is not None:
             self.journal = Journal(self.saver, self._put_config(), self.durability)
             lineage = Lineage(
-                stamp=_stamp, next_version=self._next_version, parents=self.checkpoint_map
+                stamp=_stamp,
+                next_version=self._next_version,
+                parents=self.checkpoint_map,
+                is_saved_at_end=self.durability == "exit",
             )
             if saved is not None:
                 lineage.load(saved.checkpoint, saved.metadata or {})
-                if saved.parent_config is not None:
+                if saved.parent_config is not None and not lineage.is_saved_at_end:
                     lineage.parent_id = saved.parent_config["configurable"].get("checkpoint_id")
         machine = RunMachine(
             self.spec,
@@ -317,13 +320,12 @@ class Run:
         if not checkpoint_id:
             return None
         named = {
-            **self.configurable,
             "checkpoint_ns": self.ns,
-            "checkpoint_id": checkpoint_id,
+            **self.public_configurable(),
         }
         if self.checkpoint_map:
             named["checkpoint_map"] = {**self.checkpoint_map, self.ns: checkpoint_id}
-        return {"configurable": named}
+        return {"configurable": {**named, "checkpoint_id": checkpoint_id}}
 
     def load_config(self) -> dict[str, Any]:
         """Return the config that asks the saver for the checkpoint to start from."""
@@ -331,6 +333,17 @@ class Run:
         if self.parent is not None:
             named.pop("checkpoint_id", None)
         return {"configurable": named}
+
+    def public_configurable(self) -> dict[str, Any]:
+        """Return the caller's `configurable` without what says where a run stands."""
+        public = {
+            key: value
+            for key, value in self.configurable.items()
+            if not key.startswith("__") and key not in PLACE_KEYS
+        }
+        if "thread_id" in public:
+            public["thread_id"] = str(public["thread_id"])
+        return public
 
     def checkpoint_map_with_own(self) -> dict[str, str]:
         """Return the checkpoint ids of the enclosing graphs and of this one, by namespace."""
@@ -368,7 +381,7 @@ class Run:
         metadata = {
             key: value
             for key, value in {**self.metadata, **(task.node.body.metadata or {})}.items()
-            if key not in HIDDEN_METADATA and not key.startswith("langgraph_")
+            if key not in HIDDEN_METADATA
         }
         tags = [
             tag
@@ -380,7 +393,20 @@ class Run:
         return metadata
 
 
-HIDDEN_METADATA = frozenset(("thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"))
+PLACE_KEYS = ("checkpoint_id", "checkpoint_ns", "checkpoint_map")
+"""Keys of `configurable` that say where a run stands; a nested run has its own."""
+HIDDEN_METADATA = frozenset(
+    (
+        "thread_id",
+        *PLACE_KEYS,
+        "langgraph_step",
+        "langgraph_node",
+        "langgraph_triggers",
+        "langgraph_path",
+        "langgraph_checkpoint_ns",
+    )
+)
+"""Metadata that says where a task stands, not what the user said of it."""
 
 
 def _now() -> str:

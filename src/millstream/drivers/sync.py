@@ -18,7 +18,7 @@ from langchain_core.runnables.config import var_child_runnable_config
 
 from millstream.drivers import caching, tracing
 from millstream.drivers.context import TaskContext
-from millstream.drivers.nodecall import add_task_note
+from millstream.drivers.nodecall import add_task_note, sync_timeout_error
 from millstream.drivers.run import RunAbandoned
 from millstream.drivers.store_queue import StoreThread
 from millstream.errors import GraphBubbleUp, ParentCommand
@@ -198,6 +198,8 @@ class SyncDriver:
 def execute(context: TaskContext) -> None:
     """Run a task in this thread until it succeeds or must not be tried again."""
     body = context.task.node.body
+    if body.timeout is not None or context.task.timeout is not None:
+        raise sync_timeout_error(context.task.name)
     while True:
         var_child_runnable_config.set(context.config)  # type: ignore[arg-type]  # a dict subclass
         try:

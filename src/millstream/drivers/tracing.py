@@ -112,5 +112,5 @@ def _for_node(context: TaskContext, node: NodeCall) -> dict[str, Any]:
     return {
         "inheritable_callbacks": callbacks,
         "inheritable_tags": tags,
-        "inheritable_metadata": {**context.metadata(), **context.identity()},
+        "inheritable_metadata": context.metadata(),
     }

@@ -368,8 +368,8 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             )
 
 
-V05: Final = (LangGraphDeprecatedSinceV05, "LangGraph V0.5 to be removed in V2.0")
-V10: Final = (LangGraphDeprecatedSinceV10, "LangGraph V1.0 to be removed in V2.0")
+V05: Final = LangGraphDeprecatedSinceV05
+V10: Final = LangGraphDeprecatedSinceV10
 
 
 def _renamed(
@@ -377,15 +377,13 @@ def _renamed(
     old: str,
     new: str,
     value: Any,
-    since: tuple[type[DeprecationWarning], str],
+    category: type[DeprecationWarning],
 ) -> Any:
     """Return an argument that may have been given under its old name, which warns."""
     if old not in kwargs:
         return value
-    category, version = since
     warnings.warn(
-        f"`{old}` is deprecated and will be removed. Please use `{new}` instead. "
-        f"Deprecated in {version}.",
+        f"`{old}` is deprecated and will be removed. Please use `{new}` instead.",
         category=category,
         stacklevel=3,
     )

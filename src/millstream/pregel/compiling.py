@@ -9,7 +9,7 @@ from millstream.channels.base import BaseChannel
 from millstream.constants import RESERVED, START, TASKS
 from millstream.core.spec import GraphSpec, NodeSpec
 from millstream.core.tasks import reader
-from millstream.drivers.nodecall import Call, NodeCall
+from millstream.drivers.nodecall import Call, NodeCall, sync_timeout_error
 from millstream.managed.base import is_managed_value
 from millstream.pregel.node import PregelNode
 from millstream.types import CachePolicy, RetryPolicy
@@ -81,10 +81,7 @@ def _node_call(
 ) -> NodeCall:
     call = Call(node.bound, name)
     if node.timeout is not None and not call.is_async:
-        raise ValueError(
-            "Node timeouts are only supported for async nodes because sync Python execution "
-            f"cannot be safely cancelled in-process. Node '{name}' is sync."
-        )
+        raise sync_timeout_error(name)
     return NodeCall(
         call=call,
         to_writes=node.to_writes,

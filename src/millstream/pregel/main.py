@@ -491,7 +491,7 @@ def final_output(run: Run, version: str) -> Any:
             return value
         state = value if isinstance(value, dict) else {}
         return {**state, INTERRUPT: list(interrupts)}
-    if interrupts and value is None:
+    if interrupts and not isinstance(value, dict):
         value = {}
     if isinstance(value, dict) and run.shape.output is not None:
         value = coerce(run.shape.output, value)

@@ -16,8 +16,6 @@ from langchain_core.runnables.config import CONFIG_KEYS, var_child_runnable_conf
 from millstream.config import task_context_of
 from millstream.constants import (
     CONF,
-    CONFIG_KEY_CHECKPOINT_ID,
-    CONFIG_KEY_CHECKPOINT_MAP,
     CONFIG_KEY_CHECKPOINT_NS,
     CONFIG_KEY_RUNTIME,
     NS_END,
@@ -25,7 +23,7 @@ from millstream.constants import (
     TASKS,
 )
 from millstream.drivers.context import FilledConfig, TaskContext, split_ns
-from millstream.drivers.run import Start
+from millstream.drivers.run import PLACE_KEYS, Start
 from millstream.errors import EmptyInputError, InvalidUpdateError
 from millstream.types import Command, Send
 
@@ -40,21 +38,14 @@ logger = logging.getLogger(__name__)
 DEFAULT_RECURSION_LIMIT: Final = int(os.environ.get("LANGGRAPH_DEFAULT_RECURSION_LIMIT", "10007"))
 """Supersteps a run may take unless its config says otherwise."""
 
-PLACE_KEYS: Final = (
-    CONFIG_KEY_CHECKPOINT_ID,
-    CONFIG_KEY_CHECKPOINT_NS,
-    CONFIG_KEY_CHECKPOINT_MAP,
-)
-"""Keys of `configurable` that say where a run stands; a nested run has its own."""
-
 METADATA_KEYS: Final = (
     "thread_id",
     "checkpoint_id",
     "checkpoint_ns",
     "task_id",
     "run_id",
-    "assistant_id",
     "graph_id",
+    "assistant_id",
 )
 """Keys of `configurable` that are shown as metadata."""
 
@@ -237,7 +228,7 @@ def command_writes(command: Command[Any]) -> list[Write]:
     """Return what a command given as input writes; `TypeError` for a wrong `goto`."""
     goto = command.goto
     writes: list[Write] = []
-    for target in (goto,) if isinstance(goto, (Send, str)) else goto:
+    for target in goto if isinstance(goto, (list, tuple)) else (goto,):
         if isinstance(target, Send):
             writes.append((TASKS, target))
         elif isinstance(target, str):

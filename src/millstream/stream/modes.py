@@ -302,9 +302,9 @@ def _pending_task(view: Projection, task: Task) -> dict[str, Any]:
         shown["error"] = errors[-1] if isinstance(errors[-1], str) else repr(errors[-1])
     else:
         asked = [i for name, value in known if name == INTERRUPT for i in as_tuple(value)]
-        shown["interrupts"] = tuple(as_dict(i) for i in asked)
         if known and not asked:
             shown["result"] = task_result(known, view.stream_keys)
+        shown["interrupts"] = tuple(as_dict(i) for i in asked)
     shown["state"] = _nested_config(view, task) if task.node.has_subgraph else None
     return shown
 

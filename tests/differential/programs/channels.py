@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Rem
 from typing_extensions import TypedDict
 
 from differential.kit import Log, say, thread, wire
-from differential.registry import SAVED_MODES, attempt, call, probe, program
+from differential.registry import SAVED_MODES, Matrix, attempt, call, probe, program
 
 
 @program(
@@ -54,7 +54,7 @@ def reducers(e):
     return graph, [call({"total": 1}), call({"text": "in", "unset": "first"})]
 
 
-@program("channels.failing_reducer", rows=("7.3:binop",))
+@program("channels.failing_reducer", rows=("7.3:binop",), matrix=Matrix.BRIEF)
 def failing_reducer(e):
     def picky(left, right):
         if right == "bad":
@@ -66,6 +66,17 @@ def failing_reducer(e):
 
     graph = wire(e, S, "START a b END", a=lambda s: {"text": "a"}, b=lambda s: {"text": "bad"})
     return graph.compile(), [call({"text": "x"}), call({"text": "bad"})]
+
+
+@program(
+    "channels.refused_write",
+    rows=("7.3:binop", "2.1:single_task"),
+    matrix=Matrix.AS_WRITTEN,
+    differs="refused-writes",
+)
+def refused_write(e):
+    graph = wire(e, Log, "START a END", a=lambda s: {"log": "not a list"}).compile()
+    return graph, [call({"log": ["in"]}, stream_mode="updates")]
 
 
 @program("channels.topic", rows=("7.3:topic", "7.1:annotated_channel"), unordered=True)
@@ -244,7 +255,7 @@ def messages(e):
     return graph, [call({"messages": [HumanMessage("you", id="1")]}), call({"messages": "str"})]
 
 
-@program("channels.messages_state", rows=("7.3:add_messages",))
+@program("channels.messages_state", rows=("7.3:add_messages",), matrix=Matrix.BRIEF)
 def messages_state(e):
     keep = e.message.REMOVE_ALL_MESSAGES
     graph = wire(

@@ -217,7 +217,7 @@ def parent_from_function(e):
     return builder.compile(), [call({"x": 1})]
 
 
-@program("command.parent_at_root", rows=("7.6:parent_at_root",))
+@program("command.parent_at_root", rows=("7.6:parent_at_root",), differs="signals")
 def parent_at_root(e):
     command = e.types.Command
     graph = _child(e, lambda s: command(graph=command.PARENT, update={"log": ["up"]}))

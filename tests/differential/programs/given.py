@@ -428,10 +428,9 @@ def unsupported_nodes(e, driver):
 
     return {
         "number": attempt(add(5)),
-        "none": attempt(add(None)),
+        "none": type(attempt(add(None))).__name__,
         "string": attempt(add("text")),
         "list": attempt(add([])),
-        "class": attempt(add(dict)),
     }
 
 

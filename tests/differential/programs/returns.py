@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from differential.kit import START, Log, add_paths, fail, thread, wire
-from differential.registry import SAVED_MODES, call, program
+from differential.registry import SAVED_MODES, Matrix, call, program
 
 
 def _one(e, node, schema=Log):
@@ -126,7 +126,7 @@ def after_siblings(e):
     ]
 
 
-@program("errors.slow_sibling", rows=("2.11:siblings",), unordered=True)
+@program("errors.slow_sibling", rows=("2.11:siblings",), unordered=True, matrix=Matrix.BRIEF)
 def slow_sibling(e):
     def slow(state):
         time.sleep(0.01)

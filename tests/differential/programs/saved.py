@@ -253,7 +253,7 @@ def deprecated(e):
     return wire(e, Log, "START a ask END", a=..., ask=ask).compile(), [call({"x": 1})]
 
 
-@program("interrupt.swallowed", rows=("2.9:dynamic",))
+@program("interrupt.swallowed", rows=("2.9:dynamic",), differs="signals")
 def swallowed(e):
     def ask(state):
         try:
