@@ -176,9 +176,7 @@ class RunnableCallable(Runnable[Any, Any]):
             return result.invoke(input, config)
         return result
 
-    async def ainvoke(
-        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Any:
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Await the async function, or call the sync one in a worker thread."""
         config = config if config is not None else ensure_config()
         if self.afunc is None:
@@ -257,8 +255,7 @@ def coerce_to_runnable(
     if isinstance(thing, dict):
         return RunnableParallel(thing)
     raise TypeError(
-        "Expected a Runnable, callable or dict."
-        f"Instead got an unsupported type: {type(thing)}"
+        f"Expected a Runnable, callable or dict.Instead got an unsupported type: {type(thing)}"
     )
 
 

@@ -109,6 +109,9 @@ def _no_op_heartbeat() -> None:
     """Do nothing: the attempt has no idle timeout."""
 
 
+_NO_CONTEXT: Any = None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Runtime(Generic[ContextT]):
     """What a node is given besides its state.
@@ -116,7 +119,7 @@ class Runtime(Generic[ContextT]):
     Usable from any thread the node starts: the stream writer knows its namespace.
     """
 
-    context: ContextT = cast("ContextT", None)
+    context: ContextT = _NO_CONTEXT
     """The run's static context, an instance of the graph's `context_schema`."""
     store: BaseStore | None = None
     stream_writer: StreamWriter = _no_op_stream_writer

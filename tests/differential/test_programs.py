@@ -15,6 +15,7 @@ from differential.rows import ROWS
 programs.load()
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS.keys())
 def test_program_does_the_same_on_both_engines(program: Program) -> None:
     """Events, results, errors, warnings and printed text agree under every setting."""

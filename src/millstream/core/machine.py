@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from millstream.constants import ERROR, INTERRUPT, NULL_TASK_ID, RESUME, TASKS
+from millstream.constants import ERROR, INTERRUPT, RESUME, TASKS
 from millstream.core.cells import Cells
 from millstream.core.interrupts import is_breakpoint
 from millstream.core.plan import plan_sends, plan_triggered, plan_unseen
@@ -180,7 +180,6 @@ class RunMachine:
             if self.status in ENDED:
                 return None
             raise ProtocolError("plan", self.status)
-        limits = self.limits
         pushes = plan_sends(self) if TASKS in self.cells.live else []
         pulls = self._plan_pulls()
         self._pushes, self._pulls = pushes, pulls
@@ -190,16 +189,11 @@ class RunMachine:
                 task.input = self._read(task)
         if self.observer.checkpoint_reached is not None:
             self.observer.checkpoint_reached(tasks)
-        if self._is_stopping:
-            return self._stop_at_breakpoint()
-        if self.step > self.stop:
-            return self._end(RunStatus.OUT_OF_STEPS)
-        if not tasks:
-            return self._end(RunStatus.DONE)
-        if limits.control is not None and limits.control.drain_requested:
-            return self._end(RunStatus.DRAINED)
-        if limits.before and is_breakpoint(limits.before, tasks, self.lineage):
-            return self._stop_at_breakpoint()
+        end = self._decide_end(tasks)
+        if end is not None:
+            self.status = end
+            self.tasks = ()
+            return None
         self.tasks = tasks
         self.status = RunStatus.STEPPING
         if self.observer.tasks_started is not None:
@@ -294,14 +288,23 @@ class RunMachine:
         if self.status is not expected:
             raise ProtocolError(received, self.status)
 
-    def _end(self, status: RunStatus) -> None:
-        self.status = status
-        self.tasks = ()
-
-    def _stop_at_breakpoint(self) -> None:
+    def _decide_end(self, tasks: Sequence[Task]) -> RunStatus | None:
+        """Return the status in which the run ends instead of running the tasks, if it does."""
+        limits = self.limits
+        is_stopping = self._is_stopping
+        if not is_stopping:
+            if self.step > self.stop:
+                return RunStatus.OUT_OF_STEPS
+            if not tasks:
+                return RunStatus.DONE
+            if limits.control is not None and limits.control.drain_requested:
+                return RunStatus.DRAINED
+            is_stopping = bool(limits.before) and is_breakpoint(limits.before, tasks, self.lineage)
+        if not is_stopping:
+            return None
         if self.observer.breakpoint_reached is not None:
             self.observer.breakpoint_reached()
-        self._end(RunStatus.BREAKPOINT)
+        return RunStatus.BREAKPOINT
 
     def _plan_pulls(self) -> list[Task]:
         if self._updated is not None:
@@ -334,9 +337,7 @@ class RunMachine:
 
     def _plan_handler(self, failed: Task) -> Task:
         assert failed.node.handler is not None
-        handler = Task(
-            self, self.spec.nodes[failed.node.handler], failed.path, failed.triggers
-        )
+        handler = Task(self, self.spec.nodes[failed.node.handler], failed.path, failed.triggers)
         handler.origin = failed
         handler.input = failed.input
         self.tasks = [*self.tasks, handler]
@@ -362,8 +363,3 @@ class RunMachine:
 
 def _is_handled(error: BaseException) -> bool:
     return isinstance(error, Exception) and not isinstance(error, GraphBubbleUp)
-
-
-def null_writes(known: Mapping[str, list[Write]]) -> list[Write]:
-    """Return the stored writes that belong to no task: those of a command."""
-    return list(known.get(NULL_TASK_ID, ()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from millstream.types import RetryPolicy
@@ -34,7 +34,7 @@ def decide_retry(
 
 
 def _accepts(policy: RetryPolicy, error: Exception) -> bool:
-    retry_on = policy.retry_on
+    retry_on: Any = policy.retry_on
     if isinstance(retry_on, type) and issubclass(retry_on, Exception):
         return isinstance(error, retry_on)
     if isinstance(retry_on, (list, tuple)):

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables.config import var_child_runnable_config
@@ -25,6 +25,7 @@ from millstream.drivers.nodecall import add_task_note
 from millstream.drivers.run import RunAbandoned
 from millstream.drivers.store_task import StoreTask
 from millstream.drivers.timeouts import attempt_in_time, timeout_of
+from millstream.drivers.waiting import wait_through_cancellation
 from millstream.errors import GraphBubbleUp, NodeCancelledError, ParentCommand
 
 if TYPE_CHECKING:
@@ -43,8 +44,10 @@ async def drive(prepare: Callable[[], Run]) -> AsyncIterator[Any]:
     """
     driver = AsyncDriver(prepare())
     run = driver.run
+    graph_run = None
     if run.is_traced:
-        run.callbacks = await tracing.astart_graph(run.traced_config(), run.name, run.input)
+        graph_run = await tracing.astart_graph(run.traced_config(), run.name, run.input)
+        run.callbacks = graph_run
     steps = driver.steps()
     try:
         async for item in steps:
@@ -52,11 +55,11 @@ async def drive(prepare: Callable[[], Run]) -> AsyncIterator[Any]:
         run.conclude()
     except BaseException as error:
         await steps.aclose()
-        if run.callbacks is not None:
-            await run.callbacks.on_chain_error(error)
+        if graph_run is not None:
+            await graph_run.on_chain_error(error)
         raise
-    if run.callbacks is not None:
-        await run.callbacks.on_chain_end(run.traced_output())
+    if graph_run is not None:
+        await graph_run.on_chain_end(run.traced_output())
 
 
 class Inbox:
@@ -117,55 +120,55 @@ class Inbox:
 class AsyncDriver:
     """The loop around one machine."""
 
-    __slots__ = ("_inbox", "_queued", "_running", "_store", "run")
+    __slots__ = ("_deadline", "_inbox", "_queued", "_running", "_store", "run")
 
     def __init__(self, run: Run) -> None:
         self.run = run
         self._inbox = Inbox(run.parts)
         self._running: dict[asyncio.Task[None], TaskContext] = {}
         self._queued: deque[Task] = deque()
+        self._deadline: float | None = None
         self._store: StoreTask | None = None
         run.put = self._inbox.put
 
-    async def steps(self) -> AsyncIterator[Any]:
+    async def steps(self) -> AsyncGenerator[Any, None]:
         """Run superstep after superstep, yielding items as they come."""
-        run = self.run
+        run, ended = self.run, self._inbox.ended
         try:
             saver = run.saver
             run.enter(await saver.aget_tuple(run.load_config()) if saver is not None else None)
-            machine, parts = run.machine, run.parts
+            parts = run.parts
             run.note_checkpoint()
-            while True:
-                if run.journal is not None:
-                    await self._save()
-                tasks = machine.plan()
-                if parts:
+            while (tasks := await self._plan()) is not None:
+                self._start(tasks)
+                while self._running or ended or parts:
+                    if not parts:
+                        await self._settle()
                     for item in run.take():
                         yield item
-                if tasks is None:
-                    break
-                if run.cache is not None and tasks:
-                    tasks = await caching.areplay_cached(run, tasks)
-                if tasks:
-                    self._start(tasks)
-                    deadline = None if run.step_timeout is None else time.monotonic() + run.step_timeout
-                    while self._running:
-                        await self._settle(deadline)
-                        if parts:
-                            for item in run.take():
-                                yield item
-                if run.is_abandoned:
-                    raise RunAbandoned(run.name)
                 run.commit()
-                if parts:
-                    for item in run.take():
-                        yield item
+            for item in run.take():
+                yield item
         except Exception:
             for item in run.take():
                 yield item
             raise
         finally:
             await self._close()
+
+    async def _plan(self) -> Sequence[Task] | None:
+        """Return the tasks to run in the next superstep, None at the end of the run."""
+        run = self.run
+        if run.journal is not None:
+            await self._save()
+        if run.is_abandoned:
+            raise RunAbandoned(run.name)
+        tasks = run.machine.plan()
+        if run.step_timeout is not None:
+            self._deadline = time.monotonic() + run.step_timeout
+        if tasks and run.cache is not None:
+            tasks = await caching.areplay_cached(run, tasks)
+        return tasks
 
     def _start(self, tasks: Sequence[Task]) -> None:
         self._queued.extend(tasks)
@@ -177,9 +180,9 @@ class AsyncDriver:
             context = TaskContext(self.run, self._queued.popleft())
             self._running[spawn(self._perform(context))] = context
 
-    async def _settle(self, deadline: float | None) -> None:
+    async def _settle(self) -> None:
         """Wait until something happened, and tell the machine which tasks have ended."""
-        run = self.run
+        run, deadline = self.run, self._deadline
         timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
         try:
             await self._inbox.wait(timeout)
@@ -219,10 +222,7 @@ class AsyncDriver:
             context.is_over = True
             task.cancel()
         while running := list(self._running):
-            try:
-                await asyncio.wait(running)
-            except asyncio.CancelledError as error:
-                cancelled = error
+            cancelled = await wait_through_cancellation(running) or cancelled
             for task in running:
                 if task.done():
                     self._running.pop(task, None)

@@ -109,7 +109,7 @@ class TaskConfig(FilledConfig):
         self._fill()
         return dict, (dict(self),)
 
-    def get(self, key: str, default: Any = None) -> Any:  # type: ignore[override]  # dict overloads
+    def get(self, key: str, default: Any = None) -> Any:
         self._fill()
         return self.get(key, default)
 
@@ -129,7 +129,7 @@ class TaskConfig(FilledConfig):
         self._fill()
         return dict(self)
 
-    def setdefault(self, key: str, default: Any = None) -> Any:  # type: ignore[override]  # same
+    def setdefault(self, key: str, default: Any = None) -> Any:
         self._fill()
         return self.setdefault(key, default)
 
@@ -232,6 +232,7 @@ class TaskContext:
             return self.runtime
         if name == "error" and self.task.origin is not None:
             failed = self.task.origin
+            assert failed.error is not None
             return NodeError(node=failed.name, error=failed.error)
         return None
 
@@ -241,7 +242,6 @@ class TaskContext:
         self.task.writes = []
         self.config = config = TaskConfig()
         config.context = self
-        self.nested_runs = 0
         self.is_over = False
         self._runtime = None
         self._writer = None

@@ -39,7 +39,8 @@ class Call:
         self.name = name
         self._func: Callable[..., Any] | None = bound.invoke
         self._afunc: Callable[..., Any] | None = bound.ainvoke
-        self._injected = self._ainjected = ("config",)
+        self._injected: tuple[str, ...] = ("config",)
+        self._ainjected: tuple[str, ...] = ("config",)
         self._recurse = False
         if type(bound) is RunnableCallable and not bound.kwargs and not bound.explode_args:
             self._func, self._injected = bound.func, bound.injected
@@ -137,7 +138,7 @@ class NodeCall:
     branches: Sequence[BranchCall] = ()
     retry: Sequence[RetryPolicy] = ()
     timeout: TimeoutPolicy | None = None
-    cache: CachePolicy | None = None
+    cache: CachePolicy[Any] | None = None
     tags: Sequence[str] = ()
     metadata: Mapping[str, Any] | None = None
     is_traced: bool = True

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from langgraph.checkpoint.base.id import uuid6
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         BaseCallbackManager,
         CallbackManagerForChainRun,
     )
+    from langchain_core.runnables import RunnableConfig
     from langgraph.cache.base import BaseCache
     from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
     from langgraph.store.base import BaseStore
@@ -92,7 +93,7 @@ class Run:
     input: Any = None
     context: Any = None
     store: BaseStore | None = None
-    cache: BaseCache | None = None
+    cache: BaseCache[Any] | None = None
     saver: BaseCheckpointSaver[Any] | None = None
     durability: str = "async"
     control: RunControl | None = None
@@ -125,6 +126,7 @@ class Run:
     machine: RunMachine = field(init=False)
     journal: Journal | None = None
     callbacks: CallbackManagerForChainRun | AsyncCallbackManagerForChainRun | None = None
+    """The graph's own run in LangChain's callbacks, None when nobody listens."""
     has_values: bool = False
     """Whether the state was ever shown: a run that wrote nothing has no result."""
     last_values: Any = None
@@ -270,7 +272,8 @@ class Run:
         machine = self.machine
         status = machine.status
         if status is RunStatus.FAILED:
-            assert machine.failure is not None and machine.failure.error is not None
+            assert machine.failure is not None
+            assert machine.failure.error is not None
             raise machine.failure.error
         if status is RunStatus.OUT_OF_STEPS:
             raise GraphRecursionError(
@@ -327,7 +330,7 @@ class Run:
             named["checkpoint_map"] = {**self.checkpoint_map, self.ns: checkpoint_id}
         return {"configurable": {**named, "checkpoint_id": checkpoint_id}}
 
-    def load_config(self) -> dict[str, Any]:
+    def load_config(self) -> RunnableConfig:
         """Return the config that asks the saver for the checkpoint to start from."""
         named = {**self.configurable, "checkpoint_ns": self.ns}
         if self.parent is not None:
@@ -349,14 +352,15 @@ class Run:
         """Return the checkpoint ids of the enclosing graphs and of this one, by namespace."""
         return {**self.checkpoint_map, self.ns: self.machine.checkpoint_id}
 
-    def traced_config(self) -> dict[str, Any]:
+    def traced_config(self) -> RunnableConfig:
         """Return the config with which the graph's own callbacks are set up."""
-        return {
+        config = {
             **self.config,
             "callbacks": self.inherited_callbacks,
             "metadata": self.metadata,
             "configurable": self.configurable,
         }
+        return cast("RunnableConfig", config)
 
     def traced_output(self) -> Any:
         """Return what callback handlers are told as the run's output."""

@@ -45,10 +45,13 @@ class StoreThread:
     def _work(self) -> None:
         while (operation := self._queue.get()) is not None:
             if self._error is None:
-                try:
-                    operation.store(self._saver)
-                except BaseException as error:
-                    self._error = error
+                self._store(operation)
+
+    def _store(self, operation: PutCheckpoint | PutWrites) -> None:
+        try:
+            operation.store(self._saver)
+        except BaseException as error:
+            self._error = error
 
     def _raise_error(self) -> None:
         if self._error is not None:

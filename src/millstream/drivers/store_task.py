@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from millstream.drivers.waiting import wait_through_cancellation
+
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
@@ -39,10 +41,7 @@ class StoreTask:
         closing = asyncio.ensure_future(self._queue.put(None))
         cancelled: asyncio.CancelledError | None = None
         while not self._task.done():
-            try:
-                await asyncio.wait([self._task])
-            except asyncio.CancelledError as error:
-                cancelled = error
+            cancelled = await wait_through_cancellation([self._task]) or cancelled
         await closing
         if cancelled is not None:
             raise cancelled
@@ -51,10 +50,13 @@ class StoreTask:
     async def _work(self) -> None:
         while (operation := await self._queue.get()) is not None:
             if self._error is None:
-                try:
-                    await operation.astore(self._saver)
-                except BaseException as error:
-                    self._error = error
+                await self._store(operation)
+
+    async def _store(self, operation: PutCheckpoint | PutWrites) -> None:
+        try:
+            await operation.astore(self._saver)
+        except BaseException as error:
+            self._error = error
 
     def _raise_error(self) -> None:
         if self._error is not None:

@@ -42,18 +42,19 @@ def drive(prepare: Callable[[], Run]) -> Iterator[Any]:
     """
     driver = SyncDriver(prepare())
     run = driver.run
-    run.callbacks = (
-        tracing.start_graph(run.traced_config(), run.name, run.input) if run.is_traced else None
-    )
+    graph_run = None
+    if run.is_traced:
+        graph_run = tracing.start_graph(run.traced_config(), run.name, run.input)
+        run.callbacks = graph_run
     try:
         yield from driver.steps()
         run.conclude()
     except BaseException as error:
-        if run.callbacks is not None:
-            run.callbacks.on_chain_error(error)
+        if graph_run is not None:
+            graph_run.on_chain_error(error)
         raise
-    if run.callbacks is not None:
-        run.callbacks.on_chain_end(run.traced_output())
+    if graph_run is not None:
+        graph_run.on_chain_end(run.traced_output())
 
 
 class SyncDriver:
@@ -75,33 +76,36 @@ class SyncDriver:
         run = self.run
         try:
             run.enter(run.saver.get_tuple(run.load_config()) if run.saver is not None else None)
-            machine, parts = run.machine, run.parts
-            journal = run.journal
+            parts = run.parts
             run.note_checkpoint()
-            while True:
-                if journal is not None:
-                    self._save()
-                tasks = machine.plan()
+            while (tasks := self._plan()) is not None:
                 if parts:
                     yield from run.take()
-                if tasks is None:
-                    break
-                if run.cache is not None and tasks:
-                    tasks = caching.replay_cached(run, tasks)
                 if len(tasks) == 1 and not run.is_live and run.step_timeout is None:
                     self._perform_here(tasks[0])
                 elif tasks:
                     yield from self._perform_all(tasks)
-                if run.is_abandoned:
-                    raise RunAbandoned(run.name)
                 run.commit()
                 if parts:
                     yield from run.take()
+            yield from run.take()
         except Exception:
             yield from run.take()
             raise
         finally:
             self._close()
+
+    def _plan(self) -> Sequence[Task] | None:
+        """Return the tasks to run in the next superstep, None at the end of the run."""
+        run = self.run
+        if run.journal is not None:
+            self._save()
+        if run.is_abandoned:
+            raise RunAbandoned(run.name)
+        tasks = run.machine.plan()
+        if tasks and run.cache is not None:
+            tasks = caching.replay_cached(run, tasks)
+        return tasks
 
     def _perform_here(self, task: Task) -> None:
         """Run the only task of a superstep in this thread."""

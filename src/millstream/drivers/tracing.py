@@ -59,9 +59,7 @@ def _is_traced() -> bool:
     )
 
 
-def start_graph(
-    config: RunnableConfig, name: str, input: Any
-) -> CallbackManagerForChainRun | None:
+def start_graph(config: RunnableConfig, name: str, input: Any) -> CallbackManagerForChainRun | None:
     """Tell the handlers that a graph starts; None when there are none."""
     manager = get_callback_manager_for_config(_for_graph(config))
     if not manager.handlers:

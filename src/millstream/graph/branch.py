@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from langchain_core.runnables import Runnable
-from typing_extensions import get_args, get_origin, get_type_hints
+from typing_extensions import get_type_hints
 
 from millstream.graph.fields import input_annotation
 from millstream.runnable import RunnableCallable
@@ -29,7 +29,7 @@ class BranchSpec(NamedTuple):
         *,
         infer_schema: bool = False,
     ) -> BranchSpec:
-        """Return the edge for a path, its ends read from a `Literal` return annotation if need be."""
+        """Return the edge for a path; a `Literal` return annotation can stand for a path map."""
         func = _function_of(path)
         if isinstance(path_map, dict):
             ends: dict[Hashable, str] | None = path_map.copy()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -242,7 +241,7 @@ def _state_reader(
 
 def _input_mapper(schema: Any, keys: Sequence[str]) -> Callable[[Any], Any] | None:
     """Return the function that makes an instance of the state class, None for plain dicts."""
-    if list(keys) == [ROOT] or (inspect.isclass(schema) and issubclass(schema, dict)):
+    if list(keys) == [ROOT] or _state_class(schema) is None:
         return None
     return partial(_construct, schema)
 
@@ -256,5 +255,3 @@ def _state_class(schema: Any) -> type[Any] | None:
     if dataclasses.is_dataclass(schema) or hasattr(schema, "model_fields"):
         return cast("type[Any]", schema)
     return None
-
-

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
-from typing_extensions import (
-    Annotated,
-    NotRequired,
-    Required,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing_extensions import NotRequired, Required, get_type_hints
 
 from millstream.channels.base import BaseChannel
 from millstream.channels.binop import BinaryOperatorAggregate

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from langchain_core.runnables import Runnable
-from typing_extensions import get_args, get_origin, get_type_hints
+from typing_extensions import get_type_hints
 
 from millstream.types import Command
 
@@ -23,7 +23,7 @@ class StateNodeSpec:
     metadata: dict[str, Any] | None
     input_schema: Any
     retry_policy: RetryPolicy | Sequence[RetryPolicy] | None
-    cache_policy: CachePolicy | None
+    cache_policy: CachePolicy[Any] | None
     is_error_handler: bool = False
     error_handler_node: str | None = None
     ends: tuple[str, ...] | Mapping[str, str] = ()
@@ -38,7 +38,7 @@ class NodeDefaults:
     """What nodes get that do not say otherwise."""
 
     retry_policy: RetryPolicy | Sequence[RetryPolicy] | None = None
-    cache_policy: CachePolicy | None = None
+    cache_policy: CachePolicy[Any] | None = None
     error_handler: Any = None
     timeout: TimeoutPolicy | None = None
 
@@ -51,7 +51,8 @@ def command_ends(func: Any) -> tuple[str, ...]:
     except (NameError, TypeError):
         return ()
     for candidate in (returned, *get_args(returned)):
-        if get_origin(candidate) is Command:
+        origin: Any = get_origin(candidate)
+        if origin is Command:
             for argument in get_args(candidate):
                 if get_origin(argument) is Literal:
                     return tuple(get_args(argument))

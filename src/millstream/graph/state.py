@@ -7,7 +7,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Generic, overload
+from typing import TYPE_CHECKING, Any, Final, Generic
 
 from langchain_core.runnables import Runnable
 
@@ -105,7 +105,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         self,
         *,
         retry_policy: RetryPolicy | Sequence[RetryPolicy] | None = None,
-        cache_policy: CachePolicy | None = None,
+        cache_policy: CachePolicy[Any] | None = None,
         error_handler: Callable[..., Any] | None = None,
         timeout: float | timedelta | TimeoutPolicy | None = None,
     ) -> Self:
@@ -121,11 +121,6 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             defaults.timeout = TimeoutPolicy.coerce(timeout)
         return self
 
-    @overload
-    def add_node(self, node: Any, /, **options: Any) -> Self: ...
-    @overload
-    def add_node(self, node: str, action: Any, /, **options: Any) -> Self: ...
-
     def add_node(
         self,
         node: Any,
@@ -135,7 +130,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         metadata: dict[str, Any] | None = None,
         input_schema: Any = None,
         retry_policy: RetryPolicy | Sequence[RetryPolicy] | None = None,
-        cache_policy: CachePolicy | None = None,
+        cache_policy: CachePolicy[Any] | None = None,
         error_handler: Callable[..., Any] | None = None,
         destinations: dict[str, str] | tuple[str, ...] | None = None,
         timeout: float | timedelta | TimeoutPolicy | None = None,
@@ -291,6 +286,18 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
 
     def validate(self, interrupt: Sequence[str] | None = None) -> Self:
         """Check that all edges connect known nodes and that there is a way in."""
+        self._check_sources()
+        self._check_targets()
+        for name in self.nodes:
+            if name in RESERVED:
+                raise ValueError(f"Node name '{name}' is reserved")
+        for name in interrupt or ():
+            if name not in self.nodes:
+                raise ValueError(f"Interrupt node `{name}` not found")
+        self.compiled = True
+        return self
+
+    def _check_sources(self) -> None:
         sources = {start for start, _ in self.edges}
         sources.update(start for starts, _ in self.waiting_edges for start in starts)
         sources.update(self.branches)
@@ -302,26 +309,21 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             raise ValueError(
                 "Graph must have an entrypoint: add at least one edge from START to another node"
             )
+
+    def _check_targets(self) -> None:
+        known = {*self.nodes, END}
         for source, branches in self.branches.items():
             for name, branch in branches.items():
                 for end in (branch.ends or {}).values():
-                    if end not in self.nodes and end != END:
+                    if end not in known:
                         raise ValueError(
                             f"At '{source}' node, '{name}' branch found unknown target '{end}'"
                         )
         targets = [end for _, end in sorted(self.edges)]
         targets += [end for spec in self.nodes.values() for end in spec.ends]
         for target in targets:
-            if target not in self.nodes and target != END:
+            if target not in known:
                 raise ValueError(f"Found edge ending at unknown node `{target}`")
-        for name in self.nodes:
-            if name in RESERVED:
-                raise ValueError(f"Node name '{name}' is reserved")
-        for name in interrupt or ():
-            if name not in self.nodes:
-                raise ValueError(f"Interrupt node `{name}` not found")
-        self.compiled = True
-        return self
 
     def compile(
         self,
@@ -422,5 +424,3 @@ def _breakpoints(names: All | Sequence[str] | None) -> All | list[str]:
     if isinstance(names, str):
         return "*" if names == "*" else [names]
     return list(names or ())
-
-

@@ -34,9 +34,7 @@ def branch_write(node: str) -> Write:
     return (branch_channel(node), None)
 
 
-def result_writer(
-    keys: Sequence[str], edges: Sequence[Write] = ()
-) -> Callable[[Any], list[Write]]:
+def result_writer(keys: Sequence[str], edges: Sequence[Write] = ()) -> Callable[[Any], list[Write]]:
     """Return the function that turns a node's result into writes.
 
     `keys` are the state keys a result may write; others are ignored. `edges` are written every
@@ -69,7 +67,8 @@ def _dict_updates(result: Any, keys: Sequence[str], known: frozenset[str]) -> li
         return [write for write in _command_update(result) if write[0] in known]
     if _has_commands(result):
         return [write for part in result for write in _dict_updates(part, keys, known)]
-    if annotated_keys(type(result)):
+    kind: Any = type(result)
+    if annotated_keys(kind):
         return changed_fields(result, keys)
     raise InvalidUpdateError(
         create_error_message(

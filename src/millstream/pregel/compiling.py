@@ -49,7 +49,7 @@ def compile_graph(
     output_keys: str | Sequence[str],
     stream_keys: str | Sequence[str],
     retry: Sequence[RetryPolicy],
-    cache: CachePolicy | None,
+    cache: CachePolicy[Any] | None,
     handlers: Mapping[str, str],
 ) -> GraphSpec:
     """Compute everything about a graph that can be known before it runs."""
@@ -77,7 +77,7 @@ def compile_graph(
 
 
 def _node_call(
-    name: str, node: PregelNode, retry: Sequence[RetryPolicy], cache: CachePolicy | None
+    name: str, node: PregelNode, retry: Sequence[RetryPolicy], cache: CachePolicy[Any] | None
 ) -> NodeCall:
     call = Call(node.bound, name)
     if node.timeout is not None and not call.is_async:
@@ -104,43 +104,39 @@ def validate_graph(
     interrupts: Sequence[str | Sequence[str]],
 ) -> None:
     """Refuse a graph whose parts do not fit together, naming the part."""
-    known = f"'{sorted(channels)}'"
     for name in channels:
         if name in RESERVED and name != TASKS:
             raise ValueError(f"Channel name '{name}' is reserved")
-    subscribed = set()
     for name, node in nodes.items():
         if name in RESERVED and name != START:
             raise ValueError(f"Node name '{name}' is reserved")
-        subscribed.update(node.triggers)
-        for channel in (
-            *node.triggers,
-            *([node.channels] if isinstance(node.channels, str) else node.channels),
-        ):
-            if channel not in channels:
-                raise ValueError(
-                    f"Node {name} reads channel '{channel}' not in known channels: {known}"
-                )
-    inputs = _as_list(input_channels)
-    for channel in inputs:
-        if channel not in channels:
-            raise ValueError(f"Input channel '{channel}' not in known channels: {known}")
-    if not any(channel in subscribed for channel in inputs):
-        if isinstance(input_channels, str):
-            raise ValueError(
-                f"Input channel {input_channels} is not subscribed to by any node"
-            )
-        raise ValueError(
-            f"None of the input channels {list(inputs)} are subscribed to by any node"
-        )
+        for channel in (*node.triggers, *_as_list(node.channels)):
+            _check_channel(channel, channels, f"Node {name} reads channel")
+    _check_inputs(nodes, channels, input_channels)
     for channel in (*_as_list(output_channels), *_as_list(stream_channels or ())):
-        if channel not in channels:
-            raise ValueError(f"Output channel '{channel}' not in known channels: {known}")
+        _check_channel(channel, channels, "Output channel")
     for names in interrupts:
-        if names != "*":
-            for name in names:
-                if name not in nodes:
-                    raise ValueError(f"Node {name} not in nodes")
+        for name in () if names == "*" else names:
+            if name not in nodes:
+                raise ValueError(f"Node {name} not in nodes")
+
+
+def _check_inputs(
+    nodes: Mapping[str, PregelNode], channels: Mapping[str, Any], inputs: str | Sequence[str]
+) -> None:
+    subscribed = {trigger for node in nodes.values() for trigger in node.triggers}
+    for channel in _as_list(inputs):
+        _check_channel(channel, channels, "Input channel")
+    if not subscribed.isdisjoint(_as_list(inputs)):
+        return
+    if isinstance(inputs, str):
+        raise ValueError(f"Input channel {inputs} is not subscribed to by any node")
+    raise ValueError(f"None of the input channels {list(inputs)} are subscribed to by any node")
+
+
+def _check_channel(channel: str, channels: Mapping[str, Any], what: str) -> None:
+    if channel not in channels:
+        raise ValueError(f"{what} '{channel}' not in known channels: '{sorted(channels)}'")
 
 
 def _as_list(names: str | Sequence[str]) -> Sequence[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from millstream.channels.topic import Topic
 from millstream.constants import INTERRUPT, TASKS
@@ -13,13 +13,11 @@ from millstream.drivers import aio, caching, sync
 from millstream.pregel.compiling import (
     as_policies,
     compile_graph,
-    split_channels,
     validate_graph,
-    visible,
 )
+from millstream.pregel.inspection import InspectableGraph
 from millstream.pregel.node import NodeBuilder, PregelNode
 from millstream.pregel.opening import CallOptions, open_run
-from millstream.pregel.protocol import PregelProtocol
 from millstream.pregel.request import _merge
 from millstream.pregel.subgraphs import find_subgraph
 from millstream.stream.parts import Shape, coerce
@@ -28,10 +26,8 @@ from millstream.typing import ContextT, InputT, OutputT, StateT
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
-    from langchain_core.runnables.graph import Graph
     from langgraph.cache.base import BaseCache
     from langgraph.store.base import BaseStore
-    from pydantic import BaseModel
     from typing_extensions import Self
 
     from millstream.core.spec import GraphSpec
@@ -49,10 +45,8 @@ if TYPE_CHECKING:
 
 __all__ = ("NodeBuilder", "Pregel")
 
-Modes = "StreamMode | Sequence[StreamMode]"
 
-
-class Pregel(PregelProtocol[StateT, ContextT, InputT, OutputT]):
+class Pregel(InspectableGraph[StateT, ContextT, InputT, OutputT]):
     """A graph of nodes that communicate through channels, run in supersteps.
 
     `StateGraph.compile()` makes one. Made directly, it needs `nodes`, the `channels` they share,
@@ -78,7 +72,7 @@ class Pregel(PregelProtocol[StateT, ContextT, InputT, OutputT]):
         store: BaseStore | None = None,
         cache: BaseCache[Any] | None = None,
         retry_policy: RetryPolicy | Sequence[RetryPolicy] = (),
-        cache_policy: CachePolicy | None = None,
+        cache_policy: CachePolicy[Any] | None = None,
         context_schema: type[ContextT] | None = None,
         config: RunnableConfig | None = None,
         node_error_handler_map: Mapping[str, str] | None = None,
@@ -135,24 +129,6 @@ class Pregel(PregelProtocol[StateT, ContextT, InputT, OutputT]):
             )
         return self._spec
 
-    @property
-    def managed(self) -> dict[str, Any]:
-        """The values that are computed from the run."""
-        return split_channels(self.channels)[1]
-
-    @property
-    def stream_channels_asis(self) -> str | Sequence[str]:
-        """The channels that streams show: one bare value, or a list of keys."""
-        if self.stream_channels:
-            return self.stream_channels
-        return list(visible(split_channels(self.channels)[0]))
-
-    @property
-    def stream_channels_list(self) -> Sequence[str]:
-        """The channels that streams show, always as a list."""
-        channels = self.stream_channels_asis
-        return [channels] if isinstance(channels, str) else channels
-
     def validate(self) -> Self:
         """Check that nodes and channels fit together; `ValueError` says what does not."""
         validate_graph(
@@ -188,7 +164,7 @@ class Pregel(PregelProtocol[StateT, ContextT, InputT, OutputT]):
 
     # -- running --------------------------------------------------------------------------------
 
-    def stream(
+    def stream(  # type: ignore[override]  # named options instead of **kwargs
         self,
         input: InputT | Command[Any] | None,
         config: RunnableConfig | None = None,
@@ -233,7 +209,7 @@ class Pregel(PregelProtocol[StateT, ContextT, InputT, OutputT]):
         )
         return sync.drive(partial(open_run, self, input, config, options))
 
-    def astream(
+    def astream(  # type: ignore[override]  # named options instead of **kwargs
         self,
         input: InputT | Command[Any] | None,
         config: RunnableConfig | None = None,
@@ -372,102 +348,6 @@ class Pregel(PregelProtocol[StateT, ContextT, InputT, OutputT]):
             for name in (bodies if nodes is None else nodes)
             if name in bodies
         ]
-
-    # -- looking at the graph -------------------------------------------------------------------
-
-    def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
-        """Return a drawable picture of the graph; `xray` opens subgraphs, to a depth if a number."""
-        from millstream.pregel.drawing import draw_graph
-
-        return draw_graph(self, xray=xray, config=config)
-
-    async def aget_graph(
-        self, config: RunnableConfig | None = None, *, xray: int | bool = False
-    ) -> Graph:
-        """Return a drawable picture of the graph; see `get_graph`."""
-        return self.get_graph(config, xray=xray)
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        """Show the graph in a notebook, as mermaid text."""
-        return {"text/plain": repr(self), "text/mermaid": self.get_graph().draw_mermaid()}
-
-    def get_subgraphs(
-        self, *, namespace: str | None = None, recurse: bool = False
-    ) -> Iterator[tuple[str, PregelProtocol[Any, Any, Any, Any]]]:
-        """Yield the name and graph of each node that runs one, nested ones as `outer|inner`."""
-        for name, node in self.nodes.items():
-            if namespace is not None and not (namespace == name or namespace.startswith(f"{name}|")):
-                continue
-            for graph in node.subgraphs[:1]:
-                if namespace is None or namespace == name:
-                    yield name, graph
-                if recurse and isinstance(graph, Pregel):
-                    inner = None if namespace is None else namespace[len(name) + 1 :] or None
-                    if namespace is None or inner is not None:
-                        for path, nested in graph.get_subgraphs(namespace=inner, recurse=True):
-                            yield f"{name}|{path}", nested
-
-    async def aget_subgraphs(
-        self, *, namespace: str | None = None, recurse: bool = False
-    ) -> AsyncIterator[tuple[str, PregelProtocol[Any, Any, Any, Any]]]:
-        """Yield the graphs that nodes run; see `get_subgraphs`."""
-        for item in self.get_subgraphs(namespace=namespace, recurse=recurse):
-            yield item
-
-    @property
-    def InputType(self) -> Any:
-        """The type of the input: one channel's updates."""
-        channels = self.input_channels
-        return self.channels[channels].UpdateType if isinstance(channels, str) else dict[str, Any]
-
-    @property
-    def OutputType(self) -> Any:
-        """The type of the output: one channel's value."""
-        channels = self.output_channels
-        return self.channels[channels].ValueType if isinstance(channels, str) else dict[str, Any]
-
-    def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
-        """Return a pydantic model of the input."""
-        from millstream.pregel.schema import channels_model
-
-        types = {name: channel.UpdateType for name, channel in self._real_channels().items()}
-        model = channels_model(self.get_name("Input"), self.input_channels, types)
-        return cast("type[BaseModel]", model)
-
-    def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
-        """Return a pydantic model of the output."""
-        from millstream.pregel.schema import channels_model
-
-        types = {name: channel.ValueType for name, channel in self._real_channels().items()}
-        model = channels_model(self.get_name("Output"), self.output_channels, types)
-        return cast("type[BaseModel]", model)
-
-    def get_input_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
-        """Return the JSON schema of the input."""
-        return self.get_input_schema(config).model_json_schema()
-
-    def get_output_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
-        """Return the JSON schema of the output."""
-        return self.get_output_schema(config).model_json_schema()
-
-    def get_context_jsonschema(self) -> dict[str, Any] | None:
-        """Return the JSON schema of the run context, None for a graph without one."""
-        from millstream.pregel.schema import context_json_schema
-
-        return context_json_schema(self.context_schema)
-
-    def config_schema(self, *, include: Sequence[str] | None = None) -> type[BaseModel]:
-        """Return a pydantic model of the run config."""
-        from millstream.pregel.schema import config_model
-
-        return config_model(self.get_name("Config"), self.context_schema, include)
-
-    def get_config_jsonschema(self, *, include: Sequence[str] | None = None) -> dict[str, Any]:
-        """Return the JSON schema of the run config."""
-        return self.config_schema(include=include).model_json_schema()
-
-    def _real_channels(self) -> dict[str, Any]:
-        return dict(split_channels(self.channels)[0])
 
 
 RESULT_OPTIONS = (

@@ -65,7 +65,7 @@ class PregelNode:
     branches: Sequence[BranchCall] = ()
     mapper: Callable[[Any], Any] | None = None
     retry_policy: Sequence[RetryPolicy] | None = None
-    cache_policy: CachePolicy | None = None
+    cache_policy: CachePolicy[Any] | None = None
     timeout: TimeoutPolicy | None = None
     trace_policy: TracePolicy | None = None
     tags: Sequence[str] | None = None
@@ -98,7 +98,7 @@ class NodeBuilder:
         self._writes: list[ChannelWriteEntry] = []
         self._bound: Runnable[Any, Any] = PASSTHROUGH
         self._retry_policy: list[RetryPolicy] = []
-        self._cache_policy: CachePolicy | None = None
+        self._cache_policy: CachePolicy[Any] | None = None
         self._timeout: TimeoutPolicy | None = None
 
     def subscribe_only(self, channel: str) -> Self:
@@ -159,7 +159,7 @@ class NodeBuilder:
         self._retry_policy.extend(policies)
         return self
 
-    def add_cache_policy(self, policy: CachePolicy) -> Self:
+    def add_cache_policy(self, policy: CachePolicy[Any]) -> Self:
         """Keep results in the graph's cache."""
         self._cache_policy = policy
         return self

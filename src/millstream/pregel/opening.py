@@ -67,9 +67,7 @@ def open_run(
     limit = recursion_limit_of(caller.config)
     saver = _saver(graph, caller)
     if durability is not None and saver is None:
-        warnings.warn(
-            "`durability` has no effect when no checkpointer is present.", stacklevel=5
-        )
+        warnings.warn("`durability` has no effect when no checkpointer is present.", stacklevel=5)
     if parent is not None:
         ns = nested_ns(parent, is_stateful=graph.checkpointer is True)
     else:
@@ -122,14 +120,11 @@ def _durability(options: CallOptions) -> str | None:
     during = unknown.pop("checkpoint_during", None)
     if unknown:
         names = ", ".join(sorted(unknown))
-        warnings.warn(
-            f"Ignoring unknown keyword arguments of stream/invoke: {names}", stacklevel=6
-        )
+        warnings.warn(f"Ignoring unknown keyword arguments of stream/invoke: {names}", stacklevel=6)
     if during is None:
         return options.durability
     warnings.warn(
-        "`checkpoint_during` is deprecated and will be removed. "
-        "Please use `durability` instead.",
+        "`checkpoint_during` is deprecated and will be removed. Please use `durability` instead.",
         category=LangGraphDeprecatedSinceV10,
         stacklevel=6,
     )
@@ -201,9 +196,7 @@ def _view(graph: Pregel[Any, Any, Any, Any], caller: Caller, options: CallOption
     )
 
 
-def _output_keys(
-    graph: Pregel[Any, Any, Any, Any], options: CallOptions
-) -> str | tuple[str, ...]:
+def _output_keys(graph: Pregel[Any, Any, Any, Any], options: CallOptions) -> str | tuple[str, ...]:
     keys = options.output_keys
     if keys is None:
         return graph.spec.output_keys if options.is_result_wanted else graph.spec.stream_keys

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Generic, cast
+from typing import TYPE_CHECKING, Any, Generic
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
@@ -33,7 +33,7 @@ class PregelProtocol(Runnable[InputT, Any], Generic[StateT, ContextT, InputT, Ou
         """Return a drawable picture of the graph."""
 
     @abstractmethod
-    def stream(
+    def stream(  # type: ignore[override]  # named options instead of **kwargs
         self,
         input: InputT | Command[Any] | None,
         config: RunnableConfig | None = None,
@@ -47,7 +47,7 @@ class PregelProtocol(Runnable[InputT, Any], Generic[StateT, ContextT, InputT, Ou
         """Run the graph and yield what happens."""
 
     @abstractmethod
-    def astream(
+    def astream(  # type: ignore[override]  # named options instead of **kwargs
         self,
         input: InputT | Command[Any] | None,
         config: RunnableConfig | None = None,
@@ -70,5 +70,5 @@ class StreamProtocol:
     __call__: Callable[[StreamChunk], None]
 
     def __init__(self, __call__: Callable[[StreamChunk], None], modes: set[StreamMode]) -> None:
-        self.__call__ = cast("Callable[[StreamChunk], None]", __call__)
+        self.__call__ = __call__
         self.modes = modes

@@ -65,9 +65,7 @@ class Caller:
     """The caller passed the config of its task explicitly."""
 
 
-def identify_caller(
-    config: RunnableConfig | None, bound: RunnableConfig | None
-) -> Caller:
+def identify_caller(config: RunnableConfig | None, bound: RunnableConfig | None) -> Caller:
     """Merge the ambient config, the graph's own and the call's, and find the calling task.
 
     A call from inside a task belongs to that task's run, unless it names another thread: then it
@@ -87,13 +85,14 @@ def identify_caller(
         if isinstance(config, FilledConfig):
             layers = [*([bound] if bound else ()), config]
     merged = _merge(layers)
-    thread = (config or {}).get(CONF, {}) if config is not None else {}
-    thread = (thread or {}).get("thread_id")
-    if parent is not None and thread is not None and thread != parent.run.configurable.get(
-        "thread_id"
+    given: Mapping[str, Any] = (config or {}).get(CONF) or {}
+    thread = given.get("thread_id")
+    if (
+        parent is not None
+        and thread is not None
+        and thread != parent.run.configurable.get("thread_id")
     ):
-        assert config is not None
-        merged[CONF] = dict(config[CONF])
+        merged[CONF] = dict(given)
         parent = None
     configurable = merged.pop(CONF, {})
     metadata = merged.pop("metadata", {})
@@ -234,9 +233,7 @@ def command_writes(command: Command[Any]) -> list[Write]:
         elif isinstance(target, str):
             writes.append((f"branch:to:{target}", "__start__"))
         else:
-            raise TypeError(
-                f"In Command.goto, expected Send/str, got {type(target).__name__}"
-            )
+            raise TypeError(f"In Command.goto, expected Send/str, got {type(target).__name__}")
     if command.update is not None:
         writes += command._update_as_tuples()
     return writes

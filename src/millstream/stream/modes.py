@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from millstream.core.tasks import Task
     from millstream.stream.parts import Namespace, Put, Shape
 
-Keys = "str | tuple[str, ...]"
-
 
 @dataclass(slots=True)
 class Projection:
@@ -262,8 +260,7 @@ def _questions(
         if updates is not None:
             updates({INTERRUPT: task.interrupts})
         if values is not None:
-            state = read()
-            base = state if isinstance(state, dict) and not isinstance(view.output_keys, str) else {}
+            base = {} if isinstance(view.output_keys, str) else read()
             values({**base, INTERRUPT: task.interrupts})
         if settled is not None:
             settled(task)

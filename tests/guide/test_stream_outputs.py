@@ -1,0 +1,406 @@
+"""The examples of LangGraph's guide "Stream outputs" run with only the import root changed.
+
+No `from __future__ import annotations` here: the examples are as they were published. What they
+print is compared with what the guide shows; where it shows nothing, with what LangGraph prints.
+"""
+
+import asyncio
+import json
+import operator
+import re
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any, Optional, TypedDict
+
+import pytest
+from langchain_core.tools import tool
+from typing_extensions import Annotated
+
+from millstream.config import get_stream_writer
+from millstream.graph import END, START, StateGraph
+from millstream.types import StreamWriter
+
+pytestmark = pytest.mark.timeout(20)
+
+TASK_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def printed(chunks: list[Any]) -> list[str]:
+    """Return what `print` would show of each chunk, ids aside."""
+    return [TASK_ID.sub("<id>", str(chunk)) for chunk in chunks]
+
+
+class State(TypedDict):
+    topic: str
+    joke: str
+
+
+def refine_topic(state: State):
+    return {"topic": state["topic"] + " and cats"}
+
+
+def generate_joke(state: State):
+    return {"joke": f"This is a joke about {state['topic']}"}
+
+
+@pytest.fixture
+def joke_graph() -> Any:
+    return (
+        StateGraph(State)
+        .add_node(refine_topic)
+        .add_node(generate_joke)
+        .add_edge(START, "refine_topic")
+        .add_edge("refine_topic", "generate_joke")
+        .add_edge("generate_joke", END)
+        .compile()
+    )
+
+
+def test_updates_prints_what_the_guide_shows(driver: Any, joke_graph: Any) -> None:
+    chunks = driver.stream(joke_graph, {"topic": "ice cream"}, stream_mode="updates")
+
+    assert printed(chunks) == [
+        "{'refine_topic': {'topic': 'ice cream and cats'}}",
+        "{'generate_joke': {'joke': 'This is a joke about ice cream and cats'}}",
+    ]
+
+
+def test_values_prints_the_state_after_each_step(driver: Any, joke_graph: Any) -> None:
+    chunks = driver.stream(joke_graph, {"topic": "ice cream"}, stream_mode="values")
+
+    assert printed(chunks) == [
+        "{'topic': 'ice cream'}",
+        "{'topic': 'ice cream and cats'}",
+        "{'topic': 'ice cream and cats', 'joke': 'This is a joke about ice cream and cats'}",
+    ]
+
+
+def test_several_modes_print_tuples_of_mode_and_chunk(driver: Any, joke_graph: Any) -> None:
+    chunks = driver.stream(joke_graph, {"topic": "ice cream"}, stream_mode=["updates", "custom"])
+
+    assert printed(chunks) == [
+        "('updates', {'refine_topic': {'topic': 'ice cream and cats'}})",
+        "('updates', {'generate_joke': {'joke': 'This is a joke about ice cream and cats'}})",
+    ]
+
+
+def test_debug_names_nodes_and_shows_their_state(driver: Any, joke_graph: Any) -> None:
+    chunks = driver.stream(joke_graph, {"topic": "ice cream"}, stream_mode="debug")
+
+    times = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00")
+    assert [times.sub("<time>", line) for line in printed(chunks)] == [
+        "{'step': 1, 'timestamp': '<time>', 'type': 'task', 'payload': {'id': '<id>',"
+        " 'name': 'refine_topic', 'input': {'topic': 'ice cream'},"
+        " 'triggers': ('branch:to:refine_topic',), 'metadata': {}}}",
+        "{'step': 1, 'timestamp': '<time>', 'type': 'task_result', 'payload': {'id': '<id>',"
+        " 'name': 'refine_topic', 'error': None, 'result': {'topic': 'ice cream and cats'},"
+        " 'interrupts': []}}",
+        "{'step': 2, 'timestamp': '<time>', 'type': 'task', 'payload': {'id': '<id>',"
+        " 'name': 'generate_joke', 'input': {'topic': 'ice cream and cats'},"
+        " 'triggers': ('branch:to:generate_joke',), 'metadata': {}}}",
+        "{'step': 2, 'timestamp': '<time>', 'type': 'task_result', 'payload': {'id': '<id>',"
+        " 'name': 'generate_joke', 'error': None,"
+        " 'result': {'joke': 'This is a joke about ice cream and cats'}, 'interrupts': []}}",
+    ]
+
+
+class SubgraphState(TypedDict):
+    foo: str  # note that this key is shared with the parent graph state
+    bar: str
+
+
+class ParentState(TypedDict):
+    foo: str
+
+
+def test_subgraphs_print_what_the_guide_shows(driver: Any) -> None:
+    def subgraph_node_1(state: SubgraphState):
+        return {"bar": "bar"}
+
+    def subgraph_node_2(state: SubgraphState):
+        return {"foo": state["foo"] + state["bar"]}
+
+    subgraph_builder = StateGraph(SubgraphState)
+    subgraph_builder.add_node(subgraph_node_1)
+    subgraph_builder.add_node(subgraph_node_2)
+    subgraph_builder.add_edge(START, "subgraph_node_1")
+    subgraph_builder.add_edge("subgraph_node_1", "subgraph_node_2")
+    subgraph = subgraph_builder.compile()
+
+    def node_1(state: ParentState):
+        return {"foo": "hi! " + state["foo"]}
+
+    builder = StateGraph(ParentState)
+    builder.add_node("node_1", node_1)
+    builder.add_node("node_2", subgraph)
+    builder.add_edge(START, "node_1")
+    builder.add_edge("node_1", "node_2")
+    graph = builder.compile()
+
+    chunks = driver.stream(graph, {"foo": "foo"}, stream_mode="updates", subgraphs=True)
+
+    assert printed(chunks) == [
+        "((), {'node_1': {'foo': 'hi! foo'}})",
+        "(('node_2:<id>',), {'subgraph_node_1': {'bar': 'bar'}})",
+        "(('node_2:<id>',), {'subgraph_node_2': {'foo': 'hi! foobar'}})",
+        "((), {'node_2': {'foo': 'hi! foobar'}})",
+    ]
+    assert len({namespace for namespace, _ in chunks}) == 2
+
+
+class QueryState(TypedDict):
+    query: str
+    answer: str
+
+
+def test_custom_items_from_a_node(driver: Any) -> None:
+    def node(state: QueryState):
+        writer = get_stream_writer()
+        writer({"custom_key": "Generating custom data inside node"})
+        return {"answer": "some data"}
+
+    graph = StateGraph(QueryState).add_node(node).add_edge(START, "node").compile()
+    inputs = {"query": "example"}
+
+    assert printed(driver.stream(graph, inputs, stream_mode="custom")) == [
+        "{'custom_key': 'Generating custom data inside node'}"
+    ]
+    assert printed(driver.stream(graph, inputs, stream_mode=["updates", "custom"])) == [
+        "('custom', {'custom_key': 'Generating custom data inside node'})",
+        "('updates', {'node': {'answer': 'some data'}})",
+    ]
+
+
+@tool
+def query_database(query: str) -> str:
+    """Query the database."""
+    writer = get_stream_writer()
+    writer({"data": "Retrieved 0/100 records", "type": "progress"})
+    writer({"data": "Retrieved 100/100 records", "type": "progress"})
+    return "some-answer"
+
+
+TOOL_LINES = [
+    "{'data': 'Retrieved 0/100 records', 'type': 'progress'}",
+    "{'data': 'Retrieved 100/100 records', 'type': 'progress'}",
+]
+
+
+def test_custom_items_from_a_tool(driver: Any) -> None:
+    def call_tool(state: QueryState):
+        return {"answer": query_database.invoke({"query": state["query"]})}
+
+    graph = StateGraph(QueryState).add_node(call_tool).add_edge(START, "call_tool").compile()
+
+    assert printed(driver.stream(graph, {"query": "q"}, stream_mode="custom")) == TOOL_LINES
+    assert driver.invoke(graph, {"query": "q"}) == {"query": "q", "answer": "some-answer"}
+
+
+def test_custom_items_from_a_tool_that_an_async_node_awaits() -> None:
+    async def call_tool(state: QueryState):
+        return {"answer": await query_database.ainvoke({"query": state["query"]})}
+
+    graph = StateGraph(QueryState).add_node(call_tool).add_edge(START, "call_tool").compile()
+
+    assert printed(collect(graph, {"query": "q"}, stream_mode="custom")) == TOOL_LINES
+
+
+def collect(graph: Any, inputs: Any, **kwargs: Any) -> list[Any]:
+    """Return every chunk of `astream`."""
+
+    async def run() -> list[Any]:
+        return [chunk async for chunk in graph.astream(inputs, **kwargs)]
+
+    return asyncio.run(run())
+
+
+class TopicState(TypedDict):
+    topic: str
+    result: str
+
+
+def your_custom_streaming_client(topic: str) -> Iterator[str]:
+    yield from ("All ", topic, " purr.")
+
+
+def test_any_llm_streams_through_custom(driver: Any) -> None:
+    def call_arbitrary_model(state):
+        """Example node that calls an arbitrary model and streams the output"""
+        writer = get_stream_writer()
+        for chunk in your_custom_streaming_client(state["topic"]):
+            writer({"custom_llm_chunk": chunk})
+        return {"result": "completed"}
+
+    graph = (
+        StateGraph(TopicState)
+        .add_node(call_arbitrary_model)
+        .add_edge(START, "call_arbitrary_model")
+        .compile()
+    )
+
+    assert printed(driver.stream(graph, {"topic": "cats"}, stream_mode="custom")) == [
+        "{'custom_llm_chunk': 'All '}",
+        "{'custom_llm_chunk': 'cats'}",
+        "{'custom_llm_chunk': ' purr.'}",
+    ]
+    assert driver.invoke(graph, {"topic": "cats"}) == {"topic": "cats", "result": "completed"}
+
+
+@dataclass
+class Delta:
+    role: Optional[str] = None
+    content: Optional[str] = None
+
+
+@dataclass
+class Choice:
+    delta: Delta
+
+
+@dataclass
+class Completion:
+    choices: list[Choice]
+
+
+class AsyncClient:
+    """Stands in for the vendor's client: same calls, no network."""
+
+    def __init__(self) -> None:
+        self.chat = self.completions = self
+
+    async def create(self, *, messages: list[dict], model: str, stream: bool) -> AsyncIterator[Any]:
+        assert stream
+        assert "'bedroom'" in messages[0]["content"]
+
+        async def chunks() -> AsyncIterator[Any]:
+            for delta in (
+                Delta("assistant", ""),
+                Delta(content="bed: to sleep in, "),
+                Delta(content="lamp: to read by, "),
+                Delta(content="rug: warm"),
+            ):
+                await asyncio.sleep(0)
+                yield Completion([Choice(delta)])
+
+        return chunks()
+
+
+openai_client = AsyncClient()
+model_name = "gpt-4o-mini"
+
+
+async def stream_tokens(model_name: str, messages: list[dict]):
+    response = await openai_client.chat.completions.create(
+        messages=messages, model=model_name, stream=True
+    )
+    role = None
+    async for chunk in response:
+        delta = chunk.choices[0].delta
+
+        if delta.role is not None:
+            role = delta.role
+
+        if delta.content:
+            yield {"role": role, "content": delta.content}
+
+
+async def get_items(place: str) -> str:
+    """Use this tool to list items one might find in a place you're asked about."""
+    writer = get_stream_writer()
+    response = ""
+    async for msg_chunk in stream_tokens(
+        model_name,
+        [
+            {
+                "role": "user",
+                "content": (
+                    "Can you tell me what kind of items "
+                    f"i might find in the following place: '{place}'. "
+                    "List at least 3 such items separating them by a comma. "
+                    "And include a brief description of each item."
+                ),
+            }
+        ],
+    ):
+        response += msg_chunk["content"]
+        writer(msg_chunk)
+
+    return response
+
+
+class DictMessagesState(TypedDict):
+    messages: Annotated[list[dict], operator.add]
+
+
+async def call_tool(state: DictMessagesState):
+    ai_message = state["messages"][-1]
+    tool_call = ai_message["tool_calls"][-1]
+
+    function_name = tool_call["function"]["name"]
+    if function_name != "get_items":
+        raise ValueError(f"Tool {function_name} not supported")
+
+    function_arguments = tool_call["function"]["arguments"]
+    arguments = json.loads(function_arguments)
+
+    function_response = await get_items(**arguments)
+    tool_message = {
+        "tool_call_id": tool_call["id"],
+        "role": "tool",
+        "name": function_name,
+        "content": function_response,
+    }
+    return {"messages": [tool_message]}
+
+
+def test_an_arbitrary_chat_model_streams_from_an_async_tool() -> None:
+    graph = StateGraph(DictMessagesState).add_node(call_tool).add_edge(START, "call_tool").compile()
+    function = {"arguments": '{"place":"bedroom"}', "name": "get_items"}
+    inputs = {
+        "messages": [
+            {
+                "content": None,
+                "role": "assistant",
+                "tool_calls": [{"id": "1", "function": function, "type": "function"}],
+            }
+        ]
+    }
+
+    chunks = collect(graph, inputs, stream_mode=["custom", "values"])
+
+    tokens = [chunk["content"] for mode, chunk in chunks if mode == "custom"]
+    assert tokens == ["bed: to sleep in, ", "lamp: to read by, ", "rug: warm"]
+    assert chunks[-1][1]["messages"][-1] == {
+        "tool_call_id": "1",
+        "role": "tool",
+        "name": "get_items",
+        "content": "".join(tokens),
+    }
+
+
+def test_an_async_node_with_a_writer_parameter() -> None:
+    async def generate_joke(state: State, writer: StreamWriter):
+        writer({"custom_key": "Streaming custom data while generating a joke"})
+        return {"joke": f"This is a joke about {state['topic']}"}
+
+    graph = StateGraph(State).add_node(generate_joke).add_edge(START, "generate_joke").compile()
+
+    assert printed(collect(graph, {"topic": "ice cream"}, stream_mode="custom")) == [
+        "{'custom_key': 'Streaming custom data while generating a joke'}"
+    ]
+
+
+def test_an_async_node_with_get_stream_writer() -> None:
+    async def node(state: QueryState):
+        writer = get_stream_writer()
+        writer({"custom_key": "Generating custom data inside node"})
+        await asyncio.sleep(0)
+        get_stream_writer()({"custom_key": "after an await"})
+        return {"answer": "some data"}
+
+    graph = StateGraph(QueryState).add_node(node).add_edge(START, "node").compile()
+
+    assert printed(collect(graph, {"query": "example"}, stream_mode="custom")) == [
+        "{'custom_key': 'Generating custom data inside node'}",
+        "{'custom_key': 'after an await'}",
+    ]
