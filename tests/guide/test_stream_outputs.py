@@ -91,13 +91,13 @@ def test_debug_names_nodes_and_shows_their_state(driver: Any, joke_graph: Any) -
     assert [times.sub("<time>", line) for line in printed(chunks)] == [
         "{'step': 1, 'timestamp': '<time>', 'type': 'task', 'payload': {'id': '<id>',"
         " 'name': 'refine_topic', 'input': {'topic': 'ice cream'},"
-        " 'triggers': ('branch:to:refine_topic',), 'metadata': {}}}",
+        " 'triggers': ('branch:to:refine_topic',)}}",
         "{'step': 1, 'timestamp': '<time>', 'type': 'task_result', 'payload': {'id': '<id>',"
         " 'name': 'refine_topic', 'error': None, 'result': {'topic': 'ice cream and cats'},"
         " 'interrupts': []}}",
         "{'step': 2, 'timestamp': '<time>', 'type': 'task', 'payload': {'id': '<id>',"
         " 'name': 'generate_joke', 'input': {'topic': 'ice cream and cats'},"
-        " 'triggers': ('branch:to:generate_joke',), 'metadata': {}}}",
+        " 'triggers': ('branch:to:generate_joke',)}}",
         "{'step': 2, 'timestamp': '<time>', 'type': 'task_result', 'payload': {'id': '<id>',"
         " 'name': 'generate_joke', 'error': None,"
         " 'result': {'joke': 'This is a joke about ice cream and cats'}, 'interrupts': []}}",
