@@ -40,6 +40,14 @@ DIFFERENCES: Final = {
     "string-annotations": Difference("Optional annotations are injected when they are strings"),
     "writer-outside-context": Difference("The writer knows its namespace"),
     "signals": Difference("Interrupts and parent commands pass `except Exception`"),
+    "failed-branch": Difference("A task that failed shows no update"),
+    "failed-branch-in-sync": Difference(
+        "A task that failed shows no update", lambda driver: driver == "sync"
+    ),
+    "items-before-an-error": Difference(
+        "Everything that happened before an error is delivered before it"
+    ),
+    "exit-parent": Difference('Checkpoints of a run with durability="exit" name their true parent'),
     "refused-writes": Difference("A finished task is reported even when its writes are refused"),
     "async-accessors-on-3.10": Difference(
         "get_stream_writer and get_config work in async nodes on Python 3.10", _async_before_311

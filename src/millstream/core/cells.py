@@ -96,8 +96,12 @@ class Cells:
         (`is_step`), channels that live for one step only and were not written lose their value.
         """
         updated: set[str] = set()
-        live, shown, size = self.live, self._spec.shown, len(self.values)
-        faded = self._fading.difference(grouped) if is_step and self._fading else ()
+        live, shown = self.live, self._spec.shown
+        if is_step and self._fading:
+            for name in self._fading.difference(grouped):
+                self._changed(name, live[name].update(()), touched, updated)
+        # A value that goes leaves the others in order; one that comes is put at the end.
+        size = len(self.values)
         for name, writes in grouped.items():
             channel = live.get(name)
             if channel is None:
@@ -111,10 +115,8 @@ class Cells:
                         self._fading.add(name)
                     if name in shown:
                         self.values[name] = channel.get()
-                else:
-                    self.values.pop(name, None)
-        for name in faded:
-            self._changed(name, live[name].update(()), touched, updated)
+                elif self.values.pop(name, MISSING) is not MISSING:
+                    size -= 1
         if len(self.values) != size:
             self._sort()
         return updated
@@ -136,19 +138,23 @@ class Cells:
         return updated
 
     def preview(self, writes: Sequence[Write]) -> dict[str, Any]:
-        """Return the shown values as they would be if only these writes were applied."""
+        """Return the shown values as they would be if the superstep had only these writes.
+
+        Values that are new come last, whatever their place in the declaration.
+        """
         shown = self._spec.shown
-        grouped: Grouped = {}
+        grouped: Grouped = {name: [] for name in self._fading if name in shown}
         for name, value in writes:
             if name in shown:
                 grouped.setdefault(name, []).append(value)
         values = self.values.copy()
         for name, pending in grouped.items():
-            channel = (self.live.get(name) or self._spec.channels[name]).copy()
+            channel = self.live.get(name, self._spec.channels[name]).copy()
             channel.update(pending)
-            values.pop(name, None)
             if channel.is_available():
                 values[name] = channel.get()
+            else:
+                values.pop(name, None)
         return values
 
     def is_available(self, name: str) -> bool:
@@ -178,7 +184,10 @@ class Cells:
         if channel.is_available():
             if is_changed:
                 updated.add(name)
+                size = len(self.values)
                 self._show(name, channel)
+                if len(self.values) != size:
+                    self._sort()
         else:
             self._fading.discard(name)
             self.values.pop(name, None)

@@ -348,7 +348,7 @@ class RunMachine:
     def _in_write_order(self) -> list[Task]:
         pulls = self._pulls
         if self._updated is None:
-            pulls = sorted(pulls, key=lambda task: task.node.name)
+            pulls = sorted(pulls, key=lambda task: task.path)
         return pulls + self._pushes if self._pushes else pulls
 
     def _pause_run(self) -> None:

@@ -72,13 +72,20 @@ class Call:
             return result.invoke(value, context.config)  # type: ignore[arg-type]  # a dict subclass
         return result
 
+    def _call_in_thread(self, value: Any, context: TaskContext) -> Any:
+        try:
+            return self.call(value, context)
+        except StopIteration as error:
+            # A future cannot carry one: whoever awaits it would wait for ever.
+            raise RuntimeError from error
+
     async def acall(self, value: Any, context: TaskContext) -> Any:
         """Await it, or call it in a worker thread when it is not async."""
         func = self._afunc
         if func is None:
             ambient = contextvars.copy_context()
             return await asyncio.get_running_loop().run_in_executor(
-                None, ambient.run, self.call, value, context
+                None, ambient.run, self._call_in_thread, value, context
             )
         if self._ainjected:
             given = {name: context.injected(name) for name in self._ainjected}

@@ -180,7 +180,11 @@ def continue_single(e):
     ]
 
 
-@program("errors.in_branch", rows=("7.4:conditional", "2.11:result_before_raise"))
+@program(
+    "errors.in_branch",
+    rows=("7.4:conditional", "2.11:result_before_raise"),
+    differs="failed-branch",
+)
 def in_branch(e):
     def path(state):
         raise LookupError("no way")
@@ -242,4 +246,7 @@ def node_schema_error(e):
 
     builder = wire(e, S, a=..., strict=node)
     add_paths(builder, "START a strict END")
-    return builder.compile(), [call({"x": 1}), call({"x": 1, "missing": 2})]
+    return builder.compile(), [
+        call({"x": 1}, differs="items-before-an-error"),
+        call({"x": 1, "missing": 2}),
+    ]

@@ -59,7 +59,10 @@ def durability(e):
     graph = wire(e, Log, "START a b END", a=..., b=...).compile(checkpointer=e.saver())
     return graph, [
         call({"x": 1}, thread(kind), durability=kind) for kind in ("sync", "async", "exit")
-    ] + [call({"x": 2}, thread("exit")), call({"x": 3}, thread("sync"), durability="exit")]
+    ] + [
+        call({"x": 2}, thread("exit")),
+        call({"x": 3}, thread("sync"), durability="exit", differs="exit-parent"),
+    ]
 
 
 @program("saved.exit_after_failure", rows=("2.6:exit_durability",), modes=SAVED_MODES)

@@ -81,7 +81,10 @@ def pydantic_state(e):
         return {"a": "not a number"}
 
     graph = wire(e, S, "START good bad last END", good=good, bad=bad, last=say("last")).compile()
-    return graph, [call({"a": 1}), call(S(a=5, b="x")), call({"a": "zzz"}), call({"b": "only"})]
+    return graph, [
+        call(values, differs="items-before-an-error")
+        for values in ({"a": 1}, S(a=5, b="x"), {"a": "zzz"}, {"b": "only"})
+    ]
 
 
 @program("state.pydantic_ok", rows=("7.1:pydantic", "1.2:v2_coerced_values"))
