@@ -233,14 +233,19 @@ class AsyncDriver:
         """Carry out what has to be stored, as the run's durability says."""
         journal = self.run.journal
         assert journal is not None
-        if journal.durability == "async":
-            if self._store is None:
-                self._store = StoreTask(journal.saver)
-            while journal.pending:
-                await self._store.put(journal.pending.popleft())
-        else:
-            while journal.pending:
-                await journal.pending.popleft().astore(journal.saver)
+        if journal.durability == "async" and self._store is None:
+            self._store = StoreTask(journal.saver)
+        while journal.pending:
+            operation = journal.pending.popleft()
+            try:
+                if self._store is not None:
+                    await self._store.put(operation)
+                else:
+                    await operation.astore(journal.saver)
+            except asyncio.CancelledError:
+                # It was not stored: `_close` will try again.
+                journal.pending.appendleft(operation)
+                raise
 
     async def _close(self) -> None:
         """Stop what is still running, and store what was held back."""

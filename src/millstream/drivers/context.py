@@ -267,7 +267,7 @@ class TaskContext:
                 ),
             },
         }
-        config.pop("run_name", None)
+        config.pop("run_name", None)  # these name the graph's run, not the node's
         config.pop("run_id", None)
         return config
 

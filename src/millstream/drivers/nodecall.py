@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnablePassthrough
 
 from millstream.constants import END, START, TASKS
 from millstream.core.retry import decide_retry
@@ -30,22 +30,35 @@ if TYPE_CHECKING:
 PLAIN_RESULTS = (dict, type(None))
 
 
+def _same(value: Any) -> Any:
+    return value
+
+
+async def _asame(value: Any) -> Any:
+    return value
+
+
 class Call:
     """How a function or runnable is called with a value inside a task."""
 
-    __slots__ = ("_afunc", "_ainjected", "_func", "_injected", "_recurse", "name")
+    __slots__ = ("_afunc", "_ainjected", "_func", "_injected", "_is_runnable", "_recurse", "name")
 
     def __init__(self, bound: Runnable[Any, Any], name: str) -> None:
         self.name = name
         self._func: Callable[..., Any] | None = bound.invoke
         self._afunc: Callable[..., Any] | None = bound.ainvoke
-        self._injected: tuple[str, ...] = ("config",)
-        self._ainjected: tuple[str, ...] = ("config",)
+        self._injected: tuple[str, ...] = ()
+        self._ainjected: tuple[str, ...] = ()
+        self._is_runnable = True
         self._recurse = False
         if type(bound) is RunnableCallable and not bound.kwargs and not bound.explode_args:
             self._func, self._injected = bound.func, bound.injected
             self._afunc, self._ainjected = bound.afunc, bound.ainjected
+            self._is_runnable = False
             self._recurse = bound.recurse
+        elif type(bound) is RunnablePassthrough and bound.func is None and bound.afunc is None:
+            self._is_runnable = False
+            self._func, self._afunc = _same, _asame
 
     @property
     def is_async(self) -> bool:
@@ -64,6 +77,8 @@ class Call:
         func = self._func
         if func is None:
             raise missing_sync_function(self.name)
+        if self._is_runnable:
+            return func(value, context.config)
         if self._injected:
             result = func(value, **{name: context.injected(name) for name in self._injected})
         else:
@@ -87,6 +102,8 @@ class Call:
             return await asyncio.get_running_loop().run_in_executor(
                 None, ambient.run, self._call_in_thread, value, context
             )
+        if self._is_runnable:
+            return await func(value, context.config)
         if self._ainjected:
             given = {name: context.injected(name) for name in self._ainjected}
             result = await func(value, **given)

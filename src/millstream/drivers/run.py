@@ -307,8 +307,9 @@ class Run:
 
     @property
     def is_abandoned(self) -> bool:
-        """Say whether the task that called this graph is over already."""
-        return self.parent is not None and self.parent.is_over
+        """Say whether the task that called this graph, or one further up, is over already."""
+        parent = self.parent
+        return parent is not None and (parent.is_over or parent.run.is_abandoned)
 
     # -- identity -------------------------------------------------------------------------------
 

@@ -62,8 +62,23 @@ async def attempt_in_time(context: TaskContext, policy: TimeoutPolicy) -> None:
         )
     finally:
         if not attempt.done():
-            attempt.cancel()
+            await stop(attempt)
+
+
+async def stop(attempt: asyncio.Future[None]) -> None:
+    """Cancel an attempt and wait until it has stopped, however often we are cancelled."""
+    cancelled: asyncio.CancelledError | None = None
+    attempt.cancel()
+    while not attempt.done():
+        try:
             await asyncio.wait([attempt])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if not attempt.cancelled():
+        # Looking at what went wrong on the way out keeps asyncio from reporting it as unseen.
+        attempt.exception()
+    if cancelled is not None:
+        raise cancelled
 
 
 def seconds(value: object) -> float | None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from millstream.drivers.nodecall import BranchCall
     from millstream.runnable import RunnableLike
 
-PASSTHROUGH = RunnablePassthrough[Any]()
+PASSTHROUGH: Runnable[Any, Any] = RunnablePassthrough()
 
 
 @dataclass(frozen=True, slots=True)

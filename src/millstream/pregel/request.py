@@ -22,7 +22,7 @@ from millstream.constants import (
     NS_SEP,
     TASKS,
 )
-from millstream.drivers.context import FilledConfig, TaskContext, split_ns
+from millstream.drivers.context import FilledConfig, TaskConfig, TaskContext, split_ns
 from millstream.drivers.run import PLACE_KEYS, Start
 from millstream.errors import EmptyInputError, InvalidUpdateError
 from millstream.types import Command, Send
@@ -37,6 +37,9 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_RECURSION_LIMIT: Final = int(os.environ.get("LANGGRAPH_DEFAULT_RECURSION_LIMIT", "10007"))
 """Supersteps a run may take unless its config says otherwise."""
+
+RUN_KEYS: Final = ("run_id", "run_name")
+"""Config keys that name one run, and not those nested in it."""
 
 METADATA_KEYS: Final = (
     "thread_id",
@@ -72,6 +75,9 @@ def identify_caller(config: RunnableConfig | None, bound: RunnableConfig | None)
     is a root run of its own that shares callbacks, tags and metadata.
     """
     ambient = var_child_runnable_config.get()
+    own = ambient if config is None else config
+    if type(own) is TaskConfig and not bound:
+        return _called_by_task(own.context, is_explicit=config is not None)
     layers: list[Mapping[str, Any]] = []
     if ambient is not None and ambient is not config:
         layers.append(ambient)
@@ -114,6 +120,20 @@ def identify_caller(config: RunnableConfig | None, bound: RunnableConfig | None)
         configurable=configurable,
         parent=parent,
         is_explicit=config is not None and task_context_of(config) is not None,
+    )
+
+
+def _called_by_task(parent: TaskContext, *, is_explicit: bool) -> Caller:
+    """Return the caller when a task's config was passed on as it is, without reading it."""
+    run = parent.run
+    config = {key: value for key, value in run.config.items() if key not in RUN_KEYS}
+    return Caller(
+        config=config,
+        callbacks=parent.callbacks,
+        metadata={**parent.metadata(), CONFIG_KEY_CHECKPOINT_NS: parent.ns},
+        configurable=run.configurable,
+        parent=parent,
+        is_explicit=is_explicit,
     )
 
 

@@ -1,0 +1,598 @@
+"""Leaving an async run early stops all of it before the call returns, at every depth."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import operator
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from typing_extensions import TypedDict
+
+from millstream.config import get_stream_writer
+from millstream.errors import NodeTimeoutError
+from millstream.graph import START, StateGraph
+from millstream.types import RetryPolicy, Send, TimeoutPolicy
+
+pytestmark = pytest.mark.timeout(20)
+
+FOREVER = 60.0
+
+
+class State(TypedDict):
+    x: int
+    log: Annotated[list[Any], operator.add]
+
+
+@dataclass
+class Watch:
+    """Counts the nodes that have begun and those that have ended."""
+
+    begun: int = 0
+    ended: int = 0
+    cleanup: float = 0.01
+
+    async def sleep(self, state: Any) -> None:
+        """Be a node that only ends when it is cancelled."""
+        self.begun += 1
+        try:
+            get_stream_writer()(("begun", self.begun))
+            await asyncio.sleep(FOREVER)
+        finally:
+            await asyncio.sleep(self.cleanup)
+            self.ended += 1
+
+
+@dataclass
+class Situation:
+    """A graph, and what is running when the stream is left."""
+
+    graph: Any
+    watch: Watch
+    running: int
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+def graph_of(*, saver: Any = None, **nodes: Any) -> Any:
+    """Compile a graph that runs all these nodes at once."""
+    builder = StateGraph(State)
+    for name, node in nodes.items():
+        action, options = node if isinstance(node, tuple) else (node, {})
+        builder.add_node(name, action, **options)
+        builder.add_edge(START, name)
+    return builder.compile(checkpointer=saver)
+
+
+def fan_out(action: Any, count: int, *, timeout: float | None = None) -> Any:
+    builder = StateGraph(State)
+    builder.add_node("worker", action)
+    builder.add_conditional_edges(
+        START, lambda state: [Send("worker", {"x": n}, timeout=timeout) for n in range(count)]
+    )
+    return builder.compile()
+
+
+def in_node(watch: Watch) -> Situation:
+    return Situation(graph_of(a=watch.sleep), watch, 1)
+
+
+def in_siblings(watch: Watch) -> Situation:
+    return Situation(graph_of(a=watch.sleep, b=watch.sleep, c=watch.sleep), watch, 3)
+
+
+def in_subgraph(watch: Watch) -> Situation:
+    return Situation(graph_of(sub=graph_of(a=watch.sleep)), watch, 1)
+
+
+def three_deep(watch: Watch) -> Situation:
+    """Graphs awaited, streamed and used as nodes, each with a sibling, three levels down."""
+    third = graph_of(a=watch.sleep, b=watch.sleep)
+
+    async def call(state: State) -> None:
+        await third.ainvoke({"x": 1})
+
+    second = graph_of(call=call, a=watch.sleep)
+
+    async def read(state: State) -> None:
+        async for _ in second.astream({"x": 1}):
+            pass
+
+    return Situation(graph_of(read=read, sub=second, a=watch.sleep), watch, 7)
+
+
+def in_fan_out(watch: Watch) -> Situation:
+    return Situation(fan_out(watch.sleep, 50), watch, 50)
+
+
+def in_queue(watch: Watch) -> Situation:
+    return Situation(fan_out(watch.sleep, 50), watch, 3, {"max_concurrency": 3})
+
+
+def in_nested_fan_out(watch: Watch) -> Situation:
+    return Situation(graph_of(sub=fan_out(watch.sleep, 20), a=watch.sleep), watch, 21)
+
+
+def in_timed_attempt(watch: Watch) -> Situation:
+    policy = TimeoutPolicy(run_timeout=FOREVER, idle_timeout=FOREVER)
+    return Situation(graph_of(a=(watch.sleep, {"timeout": policy})), watch, 1)
+
+
+def in_timed_sends(watch: Watch) -> Situation:
+    return Situation(fan_out(watch.sleep, 10, timeout=FOREVER), watch, 10)
+
+
+def between_retries(watch: Watch) -> Situation:
+    async def fail(state: State) -> None:
+        watch.begun += 1
+        watch.ended += 1
+        get_stream_writer()(("begun", watch.begun))
+        raise ConnectionError("try again")
+
+    policy = RetryPolicy(initial_interval=FOREVER, jitter=False)
+    return Situation(graph_of(a=(fail, {"retry_policy": policy})), watch, 1)
+
+
+def in_handler(watch: Watch) -> Situation:
+    async def fail(state: State) -> None:
+        raise ValueError("handled")
+
+    return Situation(graph_of(a=(fail, {"error_handler": watch.sleep})), watch, 1)
+
+
+def in_generator(watch: Watch) -> Situation:
+    async def node(state: State) -> Any:
+        yield {"log": ["first"]}
+        await watch.sleep(state)
+
+    return Situation(graph_of(a=node), watch, 1)
+
+
+def in_step_timeout(watch: Watch) -> Situation:
+    situation = in_siblings(watch)
+    situation.graph.step_timeout = FOREVER
+    return situation
+
+
+def with_saver(watch: Watch) -> Situation:
+    child = graph_of(a=watch.sleep)
+    graph = graph_of(saver=InMemorySaver(), sub=child, a=watch.sleep)
+    return Situation(graph, watch, 2, {"configurable": {"thread_id": "1"}})
+
+
+SITUATIONS = [
+    in_node,
+    in_siblings,
+    in_subgraph,
+    three_deep,
+    in_fan_out,
+    in_queue,
+    in_nested_fan_out,
+    in_timed_attempt,
+    in_timed_sends,
+    between_retries,
+    in_handler,
+    in_generator,
+    in_step_timeout,
+    with_saver,
+]
+
+
+# -- ways to leave a stream -----------------------------------------------------------------------
+
+Leave = Callable[[Situation], Awaitable[list[Any]]]
+
+
+def open_stream(situation: Situation) -> Any:
+    return situation.graph.astream(
+        {"x": 1}, situation.config, stream_mode="custom", subgraphs=True
+    )
+
+
+async def by_closing(situation: Situation) -> list[Any]:
+    items: list[Any] = []
+    async with aclosing(open_stream(situation)) as stream:
+        async for item in stream:
+            items.append(item)
+            if len(items) == situation.running:
+                break
+    return items
+
+
+async def by_breaking(situation: Situation) -> list[Any]:
+    """The event loop closes a stream that nobody refers to, soon after."""
+    items: list[Any] = []
+    async for item in open_stream(situation):
+        items.append(item)
+        if len(items) == situation.running:
+            break
+    gc.collect()
+    while len(asyncio.all_tasks()) > 1:
+        await asyncio.sleep(0.001)
+    return items
+
+
+async def by_raising(situation: Situation) -> list[Any]:
+    items: list[Any] = []
+    with pytest.raises(LookupError):
+        async with aclosing(open_stream(situation)) as stream:
+            async for item in stream:
+                items.append(item)
+                if len(items) == situation.running:
+                    raise LookupError("the consumer's own")
+    return items
+
+
+async def by_cancelling(situation: Situation) -> list[Any]:
+    items: list[Any] = []
+
+    async def read() -> None:
+        async for item in open_stream(situation):
+            items.append(item)
+
+    reader = asyncio.create_task(read())
+    while len(items) < situation.running:
+        await asyncio.sleep(0)
+    reader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    return items
+
+
+async def by_cancelling_twice(situation: Situation) -> list[Any]:
+    """A second cancellation, while nodes clean up, does not abandon them."""
+    situation.watch.cleanup = 0.05
+    items: list[Any] = []
+
+    async def read() -> None:
+        async for item in open_stream(situation):
+            items.append(item)
+
+    reader = asyncio.create_task(read())
+    while len(items) < situation.running:
+        await asyncio.sleep(0)
+    reader.cancel()
+    await asyncio.sleep(0.01)
+    reader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    return items
+
+
+async def by_time(situation: Situation) -> list[Any]:
+    items: list[Any] = []
+
+    async def read() -> None:
+        async for item in open_stream(situation):
+            items.append(item)
+
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(read(), 0.1)
+    return items
+
+
+WAYS: list[Leave] = [
+    by_closing,
+    by_breaking,
+    by_raising,
+    by_cancelling,
+    by_cancelling_twice,
+    by_time,
+]
+
+
+def run(work: Callable[[], Awaitable[Any]]) -> Any:
+    """Run in an event loop; fail if a task is left or if anything complains to the loop."""
+    complaints: list[Any] = []
+
+    async def main() -> Any:
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(told))
+        result = await work()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        gc.collect()
+        await asyncio.sleep(0)
+        return result
+
+    result = asyncio.run(main())
+    assert complaints == []
+    return result
+
+
+@pytest.mark.parametrize("situate", SITUATIONS)
+@pytest.mark.parametrize("leave", WAYS)
+def test_leaving_a_stream_stops_every_node(
+    situate: Callable[[Watch], Situation], leave: Leave
+) -> None:
+    situation = situate(Watch())
+
+    async def work() -> list[Any]:
+        items = await leave(situation)
+        assert situation.watch.ended == situation.watch.begun == situation.running
+        return items
+
+    items = run(work)
+
+    assert [item for _, item in items] == [("begun", n + 1) for n in range(situation.running)]
+
+
+@pytest.mark.parametrize("situate", SITUATIONS)
+def test_cancelling_ainvoke_stops_every_node(situate: Callable[[Watch], Situation]) -> None:
+    situation = situate(Watch())
+
+    async def work() -> None:
+        call = asyncio.create_task(situation.graph.ainvoke({"x": 1}, situation.config))
+        while situation.watch.begun < situation.running:
+            await asyncio.sleep(0)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert situation.watch.ended == situation.watch.begun == situation.running
+
+    run(work)
+
+
+def test_cancelling_abatch_stops_every_run() -> None:
+    watch = Watch()
+    graph = graph_of(a=watch.sleep)
+
+    async def work() -> None:
+        call = asyncio.create_task(graph.abatch([{"x": n} for n in range(5)]))
+        while watch.begun < 5:
+            await asyncio.sleep(0)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        while len(asyncio.all_tasks()) > 1:
+            await asyncio.sleep(0.001)
+        assert watch.ended == 5
+
+    run(work)
+
+
+def test_a_node_that_gives_up_on_a_nested_graph_stops_it() -> None:
+    watch = Watch()
+    child = graph_of(sub=graph_of(a=watch.sleep), b=watch.sleep)
+
+    async def impatient(state: State) -> dict[str, Any]:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(child.ainvoke({"x": 1}), 0.05)
+        return {"log": [watch.begun, watch.ended, len(asyncio.all_tasks())]}
+
+    async def work() -> Any:
+        return await graph_of(impatient=impatient).ainvoke({"x": 1})
+
+    assert run(work) == {"x": 1, "log": [2, 2, 2]}
+
+
+def test_a_node_that_breaks_out_of_a_nested_stream_leaves_nothing_running() -> None:
+    watch = Watch()
+    child = graph_of(a=watch.sleep)
+
+    async def node(state: State) -> dict[str, Any]:
+        async with aclosing(child.astream({"x": 1}, stream_mode="custom")) as stream:
+            async for item in stream:
+                return {"log": [item]}
+        return {}
+
+    async def work() -> Any:
+        result = await graph_of(node=node).ainvoke({"x": 1})
+        assert watch.ended == 1
+        return result
+
+    assert run(work) == {"x": 1, "log": [("begun", 1)]}
+
+
+def test_a_failure_stops_the_siblings_and_their_nested_graphs() -> None:
+    watch = Watch()
+
+    async def fail(state: State) -> None:
+        while watch.begun < 3:
+            await asyncio.sleep(0)
+        raise ValueError("boom")
+
+    graph = graph_of(a=watch.sleep, fail=fail, sub=graph_of(a=watch.sleep, b=watch.sleep))
+
+    async def work() -> None:
+        with pytest.raises(ValueError, match="boom"):
+            await graph.ainvoke({"x": 1})
+        assert watch.ended == 3
+
+    run(work)
+
+
+def test_a_node_that_ignores_its_cancellation_is_waited_for() -> None:
+    ended: list[str] = []
+
+    async def stubborn(state: State) -> dict[str, Any]:
+        get_stream_writer()("begun")
+        try:
+            await asyncio.sleep(FOREVER)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.05)
+        ended.append("stubborn")
+        return {"log": ["not seen"]}
+
+    async def work() -> list[Any]:
+        async with aclosing(graph_of(a=stubborn).astream({"x": 1}, stream_mode="custom")) as items:
+            async for item in items:
+                return [item, *ended]
+        return []
+
+    assert run(work) == ["begun"]
+    assert ended == ["stubborn"]
+
+
+def test_leaving_while_a_timed_out_attempt_cleans_up_waits_for_it() -> None:
+    watch = Watch(cleanup=0.2)
+    graph = graph_of(a=(watch.sleep, {"timeout": 0.05}))
+
+    async def work() -> None:
+        call = asyncio.create_task(graph.ainvoke({"x": 1}))
+        await asyncio.sleep(0.1)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert watch.ended == 1
+
+    run(work)
+
+
+def test_a_timed_out_attempt_that_fails_on_its_way_out_complains_to_nobody() -> None:
+    async def clumsy(state: State) -> None:
+        try:
+            await asyncio.sleep(FOREVER)
+        finally:
+            raise ValueError("on the way out")
+
+    graph = graph_of(a=(clumsy, {"timeout": 0.02}))
+
+    async def work() -> None:
+        with pytest.raises(NodeTimeoutError):
+            await graph.ainvoke({"x": 1})
+
+    run(work)
+
+
+def test_leaving_before_the_first_item_runs_nothing() -> None:
+    watch = Watch()
+
+    async def work() -> None:
+        stream = graph_of(a=watch.sleep).astream({"x": 1})
+        await stream.aclose()
+        assert [item async for item in stream] == []
+
+    run(work)
+
+    assert watch.begun == 0
+
+
+def test_a_closed_stream_is_at_its_end() -> None:
+    watch = Watch()
+
+    async def work() -> None:
+        stream = graph_of(a=watch.sleep).astream({"x": 1}, stream_mode=["values", "custom"])
+        assert await stream.__anext__() == ("values", {"x": 1, "log": []})
+        await stream.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await stream.__anext__()
+
+    run(work)
+
+
+# -- savers ---------------------------------------------------------------------------------------
+
+
+class SlowSaver(InMemorySaver):
+    """Takes its time for each write."""
+
+    async def aput(self, *args: Any) -> Any:
+        await asyncio.sleep(0.02)
+        return await super().aput(*args)
+
+    async def aput_writes(self, *args: Any) -> None:
+        await asyncio.sleep(0.02)
+        await super().aput_writes(*args)
+
+
+@pytest.mark.parametrize("after", [0.0, 0.01, 0.05, 0.1, 0.2])
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+def test_leaving_while_checkpoints_are_written_loses_no_finished_step(
+    after: float, durability: Any
+) -> None:
+    saver, finished = SlowSaver(), []
+    config = {"configurable": {"thread_id": "1"}}
+
+    async def count(state: State) -> dict[str, Any]:
+        await asyncio.sleep(0.001)
+        finished.append(len(finished))
+        return {"log": [finished[-1]]}
+
+    builder = StateGraph(State).add_node(count).add_edge(START, "count").add_edge("count", "count")
+    graph = builder.compile(checkpointer=saver)
+
+    async def work() -> None:
+        call = asyncio.create_task(graph.ainvoke({"x": 1}, config, durability=durability))
+        await asyncio.sleep(after)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+    run(work)
+
+    saved = list(saver.list(config))
+    parents = [item.parent_config for item in saved]
+    assert parents == [item.config for item in saved[1:]] + [None] * bool(saved)
+    stored = []
+    if saved:
+        stored = list(saved[0].checkpoint["channel_values"].get("log", []))
+        for _, channel, value in saved[0].pending_writes or ():
+            stored += value if channel == "log" else []
+    assert stored == finished
+
+
+def test_leaving_while_a_checkpoint_is_awaited_stops_the_run() -> None:
+    watch = Watch()
+    config = {"configurable": {"thread_id": "1"}}
+    graph = graph_of(saver=SlowSaver(), a=watch.sleep)
+
+    async def work() -> None:
+        call = asyncio.create_task(graph.ainvoke({"x": 1}, config, durability="sync"))
+        await asyncio.sleep(0.01)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+    run(work)
+
+    assert watch.begun == 0
+
+
+# -- threads below an async run -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_async_node", [False, True], ids=["sync node", "to_thread"])
+def test_a_nested_sync_graph_of_a_cancelled_run_stops_at_its_next_superstep(
+    is_async_node: bool,
+) -> None:
+    ran: list[str] = []
+    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def first(state: State) -> None:
+        ran.append("first")
+        begun.set()
+        go_on.wait(10)
+
+    def second(state: State) -> None:
+        ran.append("second")
+
+    builder = StateGraph(State).add_sequence([first, second]).add_edge(START, "first")
+    child = graph_of(sub=builder.compile())
+
+    def call(state: State) -> None:
+        try:
+            child.invoke({"x": 1})
+        finally:
+            ended.set()
+
+    async def acall(state: State) -> None:
+        await asyncio.to_thread(call, state)
+
+    graph = graph_of(call=acall if is_async_node else call)
+
+    async def work() -> None:
+        invocation = asyncio.create_task(graph.ainvoke({"x": 1}))
+        await asyncio.to_thread(begun.wait, 10)
+        invocation.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await invocation
+        go_on.set()
+        assert await asyncio.to_thread(ended.wait, 10)
+
+    run(work)
+
+    assert ran == ["first"]
