@@ -211,7 +211,7 @@ async def by_breaking(situation: Situation) -> list[Any]:
         items.append(item)
         if len(items) == situation.running:
             break
-    gc.collect()
+    gc.collect(1)
     while len(asyncio.all_tasks()) > 1:
         await asyncio.sleep(0.001)
     return items
@@ -294,7 +294,7 @@ def run(work: Callable[[], Awaitable[Any]]) -> Any:
         asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(told))
         result = await work()
         assert asyncio.all_tasks() == {asyncio.current_task()}
-        gc.collect()
+        gc.collect(1)
         await asyncio.sleep(0)
         return result
 
@@ -499,16 +499,17 @@ class SlowSaver(InMemorySaver):
         await super().aput_writes(*args)
 
 
-@pytest.mark.parametrize("after", [0.0, 0.01, 0.05, 0.1, 0.2])
+@pytest.mark.parametrize("steps", [1, 3, 12, 25])
 @pytest.mark.parametrize("durability", ["sync", "async", "exit"])
 def test_leaving_while_checkpoints_are_written_loses_no_finished_step(
-    after: float, durability: Any
+    steps: int, durability: Any
 ) -> None:
-    saver, finished = SlowSaver(), []
+    saver, finished = SlowSaver(), list[int]()
     config = {"configurable": {"thread_id": "1"}}
 
     async def count(state: State) -> dict[str, Any]:
-        await asyncio.sleep(0.001)
+        if len(finished) == steps:
+            await asyncio.sleep(FOREVER)
         finished.append(len(finished))
         return {"log": [finished[-1]]}
 
@@ -517,7 +518,9 @@ def test_leaving_while_checkpoints_are_written_loses_no_finished_step(
 
     async def work() -> None:
         call = asyncio.create_task(graph.ainvoke({"x": 1}, config, durability=durability))
-        await asyncio.sleep(after)
+        while len(finished) < steps:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
@@ -525,13 +528,10 @@ def test_leaving_while_checkpoints_are_written_loses_no_finished_step(
     run(work)
 
     saved = list(saver.list(config))
-    parents = [item.parent_config for item in saved]
-    assert parents == [item.config for item in saved[1:]] + [None] * bool(saved)
-    stored = []
-    if saved:
-        stored = list(saved[0].checkpoint["channel_values"].get("log", []))
-        for _, channel, value in saved[0].pending_writes or ():
-            stored += value if channel == "log" else []
+    assert [item.parent_config for item in saved] == [*(item.config for item in saved[1:]), None]
+    stored = list(saved[0].checkpoint["channel_values"].get("log", []))
+    for _, channel, value in saved[0].pending_writes or ():
+        stored += value if channel == "log" else []
     assert stored == finished
 
 

@@ -8,6 +8,7 @@ import threading
 import warnings
 from dataclasses import dataclass
 from typing import Annotated, Any, Optional
+from uuid import uuid4
 
 import pytest
 from langchain_core.runnables import RunnableConfig
@@ -464,6 +465,47 @@ def test_a_command_for_the_parent_passes_except_exception(driver: Any) -> None:
 
     assert driver.invoke(chain(outer), {"x": 1}) == {"x": 1, "log": ["parent"]}
     assert not issubclass(ParentCommand, Exception)
+
+
+def test_the_same_run_id_does_not_discard_the_input(driver: Any) -> None:
+    graph = chain(one, checkpointer=InMemorySaver())
+    config = {**thread(), "run_id": uuid4()}
+
+    driver.invoke(graph, {"x": 1}, config)
+    result = driver.invoke(graph, {"x": 2, "log": ["again"]}, config)
+
+    assert result == {"x": 2, "log": ["one", "again", "one"]}
+
+
+def test_a_breakpoint_given_as_a_string_is_one_name(driver: Any) -> None:
+    nodes = [("a", one), ("review", one)]
+    before = chain(*nodes, checkpointer=InMemorySaver(), interrupt_before="review")
+    after = chain(*nodes, checkpointer=InMemorySaver(), interrupt_after="a")
+
+    for graph in (before, after):
+        assert driver.invoke(graph, {"x": 1}, thread()) == {"x": 1, "log": ["one"]}
+        assert driver.invoke(graph, None, thread()) == {"x": 1, "log": ["one", "one"]}
+
+
+def test_a_breakpoint_argument_given_as_a_string_is_one_name(driver: Any) -> None:
+    graph = chain(("a", one), ("review", one), checkpointer=InMemorySaver())
+
+    for number, where in enumerate([{"interrupt_before": "review"}, {"interrupt_after": "a"}]):
+        config = thread(str(number))
+        assert driver.invoke(graph, {"x": 1}, config, **where) == {"x": 1, "log": ["one"]}
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_max_concurrency_below_one_is_refused(driver: Any, limit: int) -> None:
+    with pytest.raises(ValueError, match="^max_concurrency must be at least 1$"):
+        driver.invoke(chain(one), {"x": 1}, {"max_concurrency": limit})
+
+
+def test_unknown_keywords_of_the_builder_give_a_warning_that_names_them() -> None:
+    with pytest.warns(UserWarning, match="nonsense"):
+        builder = StateGraph(State, nonsense=1)
+    with pytest.warns(UserWarning, match="nonsense"):
+        builder.add_node(one, nonsense=1)
 
 
 def test_no_warning_is_given_for_a_correct_call(driver: Any) -> None:

@@ -1,9 +1,10 @@
 """The state of one run: its channels, and the values they show.
 
-Two facts keep a superstep's cost independent of the size of the graph. Channels are copied from
-the compiled graph when they are first written, so idle ones do not exist. And the current value of
-every channel a node or a consumer may read is kept in a plain dict, `values`, so that reading the
-whole state is one `dict.copy`.
+Three things keep a superstep's cost small and independent of the size of the graph. Channels are
+copied from the compiled graph when they are first written, so idle ones do not exist. The current
+value of every channel a node or a consumer may read is kept in a plain dict, `values`, so that
+reading the whole state is one `dict.copy`. And the channels that only say "run this node next",
+the signals, need no channel object at all: they hold their last write until the superstep ends.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ Grouped = dict[str, list[Any]]
 class Cells:
     """The channels of one run."""
 
-    __slots__ = ("_fading", "_spec", "live", "values")
+    __slots__ = ("_fading", "_lit", "_spec", "live", "values")
 
     def __init__(self, spec: GraphSpec, saved: Mapping[str, Any] | None = None) -> None:
         self._spec = spec
@@ -49,9 +50,13 @@ class Cells:
         self.values: dict[str, Any] = {}
         """Values of the shown channels that have one, in declaration order."""
         self._fading: set[str] = set()
+        self._lit: dict[str, Any] = {}
+        """The signals that were written, with what was written last."""
         saved = saved or {}
         for name in spec.initial if not saved else dict.fromkeys((*spec.initial, *saved)):
-            if name in spec.channels:
+            if name in spec.signals:
+                self._lit[name] = saved[name]
+            elif name in spec.channels:
                 channel = spec.channels[name].from_checkpoint(saved.get(name, MISSING))
                 self.live[name] = channel
                 if channel.is_available():
@@ -96,13 +101,18 @@ class Cells:
         (`is_step`), channels that live for one step only and were not written lose their value.
         """
         updated: set[str] = set()
-        live, shown = self.live, self._spec.shown
-        if is_step and self._fading:
-            for name in self._fading.difference(grouped):
-                self._changed(name, live[name].update(()), touched, updated)
+        live, shown, signals = self.live, self._spec.shown, self._spec.signals
+        if is_step:
+            self._fade(grouped, touched, updated)
         # A value that goes leaves the others in order; one that comes is put at the end.
         size = len(self.values)
         for name, writes in grouped.items():
+            if name in signals:
+                self._lit[name] = writes[-1]
+                updated.add(name)
+                if touched is not None:
+                    touched.append(name)
+                continue
             channel = live.get(name)
             if channel is None:
                 channel = live[name] = self._spec.channels[name].copy()
@@ -120,6 +130,16 @@ class Cells:
         if len(self.values) != size:
             self._sort()
         return updated
+
+    def _fade(self, grouped: Grouped, touched: list[str] | None, updated: set[str]) -> None:
+        """End the life of what lives for one superstep and was not written again."""
+        if self._lit:
+            if touched is not None:
+                touched += [name for name in self._lit if name not in grouped]
+            self._lit = {}
+        if self._fading:
+            for name in self._fading.difference(grouped):
+                self._changed(name, self.live[name].update(()), touched, updated)
 
     def consume(self, names: Iterable[str], touched: list[str] | None) -> None:
         """Tell the channels that a task which they triggered has run."""
@@ -160,7 +180,7 @@ class Cells:
     def is_available(self, name: str) -> bool:
         """Say whether the channel holds a value."""
         channel = self.live.get(name)
-        return channel is not None and channel.is_available()
+        return name in self._lit or (channel is not None and channel.is_available())
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return the channel's value, or `default` when it has none."""
@@ -169,7 +189,7 @@ class Cells:
 
     def saved_values(self, names: Collection[str]) -> dict[str, Any]:
         """Return what a checkpoint stores of the named channels."""
-        stored = {}
+        stored = {name: value for name, value in self._lit.items() if name in names}
         for name, channel in self.live.items():
             if name in names and (value := channel.checkpoint()) is not MISSING:
                 stored[name] = value

@@ -26,11 +26,11 @@ from millstream.core.cells import Cells
 from millstream.core.interrupts import is_breakpoint
 from millstream.core.plan import plan_sends, plan_triggered, plan_unseen
 from millstream.core.state import ENDED, ProtocolError, RunStatus
-from millstream.core.tasks import Task
+from millstream.core.tasks import HANDLER, PUSH_TRIGGERS, Task
 from millstream.errors import GraphBubbleUp
 
 if TYPE_CHECKING:
-    from millstream.core.protocol import DrainControl, Observer, Write
+    from millstream.core.protocol import DrainControl, Observer, TaskPath, Write
     from millstream.core.snapshot import Lineage, SaveCheckpoint
     from millstream.core.spec import GraphSpec
 
@@ -337,19 +337,19 @@ class RunMachine:
 
     def _plan_handler(self, failed: Task) -> Task:
         assert failed.node.handler is not None
-        handler = Task(self, self.spec.nodes[failed.node.handler], failed.path, failed.triggers)
+        path = (*failed.path, HANDLER, False)
+        handler = Task(self, self.spec.nodes[failed.node.handler], path, PUSH_TRIGGERS)
         handler.origin = failed
         handler.input = failed.input
         self.tasks = [*self.tasks, handler]
-        siblings = self._pulls if failed.is_pull else self._pushes
-        siblings[siblings.index(failed)] = handler
         return handler
 
     def _in_write_order(self) -> list[Task]:
-        pulls = self._pulls
-        if self._updated is None:
-            pulls = sorted(pulls, key=lambda task: task.path)
-        return pulls + self._pushes if self._pushes else pulls
+        pulls, pushes = self._pulls, self._pushes
+        has_handlers = len(self.tasks) > len(pulls) + len(pushes)
+        if has_handlers or self._updated is None:
+            return sorted(self.tasks, key=_path)
+        return pulls + pushes if pushes else pulls
 
     def _pause_run(self) -> None:
         finished = [task for task in self._in_write_order() if task.is_done and task.writes]
@@ -359,6 +359,10 @@ class RunMachine:
         if not self.interrupts and self.observer.breakpoint_reached is not None:
             self.observer.breakpoint_reached()
         self.status = RunStatus.PAUSED if self.interrupts else RunStatus.BREAKPOINT
+
+
+def _path(task: Task) -> TaskPath:
+    return task.path
 
 
 def _is_handled(error: BaseException) -> bool:

@@ -26,7 +26,10 @@ Write: TypeAlias = tuple[str, Any]
 """One value for one channel."""
 
 TaskPath: TypeAlias = tuple[Any, ...]
-"""`(PULL, node)` for a triggered task, `(PUSH, index, False)` for the index-th Send."""
+"""`(PULL, node)` for a triggered task, `(PUSH, index, False)` for the index-th Send.
+
+The path of a task that handles a failure begins with the path of the failed one.
+"""
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from millstream.channels.base import BaseChannel
-from millstream.constants import PULL, TASKS
+from millstream.constants import PULL
 
 if TYPE_CHECKING:
     from millstream.core.machine import RunMachine
@@ -54,12 +54,18 @@ class GraphSpec:
     """Position of every channel whose value is kept in plain sight, in declaration order."""
     output_keys: str | tuple[str, ...]
     stream_keys: str | tuple[str, ...]
+    managed: Mapping[str, Any] = field(default_factory=dict)
+    """Values that are computed from the run."""
+    signals: frozenset[str] = frozenset()
+    """Channels that only trigger a node: nobody reads their value."""
     triggered: Mapping[str, tuple[NodeSpec, ...]] = field(init=False)
     """Channel -> the nodes it triggers, sorted by name."""
     initial: tuple[str, ...] = field(init=False)
     """Channels that hold a value before anything was written."""
     finishing: tuple[str, ...] = field(init=False)
     """Channels that may change when no work is left."""
+    has_fading_values: bool = field(init=False)
+    """Whether a shown channel can lose its value without being written."""
 
     def __post_init__(self) -> None:
         triggered: dict[str, list[NodeSpec]] = {}
@@ -75,11 +81,7 @@ class GraphSpec:
         self.triggered = {name: tuple(nodes) for name, nodes in triggered.items()}
         self.initial = tuple(n for n, c in self.channels.items() if c.is_available())
         self.finishing = tuple(n for n, c in self.channels.items() if overrides(c, "finish"))
-
-    @property
-    def has_fading_values(self) -> bool:
-        """Say whether a shown channel can lose its value without being written."""
-        return any(self.channels[name].is_transient for name in self.shown if name != TASKS)
+        self.has_fading_values = any(self.channels[name].is_transient for name in self.shown)
 
 
 def overrides(channel: BaseChannel[Any, Any, Any], method: str) -> bool:

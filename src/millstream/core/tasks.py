@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from millstream.core.spec import NodeSpec
 
 PUSH_TRIGGERS = (PUSH,)
+HANDLER = "node_error_handler"
+"""Marks the path and the id of a task that handles a failure."""
 
 
 class Task:
@@ -78,25 +80,28 @@ class Task:
 
     @property
     def name_ns(self) -> str:
-        """The namespace without the task's own id, `parent|node`."""
-        parent = self.run.ns
+        """The namespace without the task's own id, `parent|node`.
+
+        The parent of a task that handles a failure is the failed task.
+        """
+        parent = self.run.ns if self.origin is None else self.origin.ns
         return f"{parent}{NS_SEP}{self.node.name}" if parent else self.node.name
 
     @property
     def is_pull(self) -> bool:
-        """Say whether channels triggered the task, rather than a Send."""
-        return bool(self.path[0] == PULL)
+        """Say whether channels triggered the task, rather than a Send or a failure."""
+        return self.triggers is not PUSH_TRIGGERS
 
 
 def task_id(task: Task) -> str:
     """Derive a task's id from its checkpoint and its place in the run."""
     parts = [task.name_ns, str(task.run.step), task.node.name]
-    if task.is_pull:
+    if task.origin is not None:
+        parts += [PUSH, HANDLER, task.origin.id]
+    elif task.is_pull:
         parts += [PULL, *task.triggers]
     else:
         parts += [PUSH, str(task.path[1])]
-    if task.origin is not None:
-        parts += ["node_error_handler", task.origin.id]
     checkpoint = binascii.unhexlify(task.run.checkpoint_id.replace("-", ""))
     digest = xxhash.xxh3_128_hexdigest(checkpoint + "".join(parts).encode())
     return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"

@@ -89,17 +89,16 @@ class Inbox:
         if self._waiter is not None:
             self._wake()
 
-    async def wait(self, timeout: float | None = None) -> None:
-        """Return when there is something to take; `TimeoutError` when there is not in time."""
+    def news(self) -> asyncio.Future[None]:
+        """Return a future that is resolved when there is something to take; `disarm` it then."""
         waiter = self._waiter = self._loop.create_future()
-        try:
-            if not self._parts and not self.ended:
-                if timeout is None:
-                    await waiter
-                else:
-                    await asyncio.wait_for(waiter, timeout)
-        finally:
-            self._waiter = None
+        if self._parts or self.ended:
+            waiter.set_result(None)
+        return waiter
+
+    def disarm(self) -> None:
+        """Stop waiting."""
+        self._waiter = None
 
     def _wake(self) -> None:
         if threading.get_ident() == self._thread:
@@ -182,13 +181,15 @@ class AsyncDriver:
 
     async def _settle(self) -> None:
         """Wait until something happened, and tell the machine which tasks have ended."""
-        run, deadline = self.run, self._deadline
-        timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+        run, inbox, deadline = self.run, self._inbox, self._deadline
         try:
-            await self._inbox.wait(timeout)
-        except (TimeoutError, asyncio.TimeoutError):
-            raise asyncio.TimeoutError from None
-        ended = self._inbox.ended
+            if deadline is None:
+                await inbox.news()
+            else:
+                await asyncio.wait_for(inbox.news(), max(0.0, deadline - time.monotonic()))
+        finally:
+            inbox.disarm()
+        ended = inbox.ended
         while ended:
             context, error = ended.popleft()
             handler = run.report(context, error)

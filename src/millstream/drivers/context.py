@@ -263,7 +263,7 @@ class TaskContext:
                 CONFIG_KEY_RUNTIME: self.runtime,
                 CONFIG_KEY_SEND: task.writes.extend,
                 CONFIG_KEY_READ: functools.partial(
-                    read_state, None, run.spec.channels, run.managed, self
+                    read_state, None, run.spec.channels, run.spec.managed, self
                 ),
             },
         }

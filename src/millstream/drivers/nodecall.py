@@ -184,7 +184,11 @@ class NodeCall:
     async def aattempt(self, context: TaskContext) -> None:
         """Run the node once and leave its writes in the task."""
         if context.run.callbacks is None or not self.is_traced:
-            await self._asettle(context, await self.call.acall(context.task.input, context))
+            result = await self.call.acall(context.task.input, context)
+            if self.branches:
+                await self._asettle(context, result)
+            else:
+                context.task.writes += self.to_writes(result)
             return
         node_run = await tracing.astart_node(context, self)
         try:

@@ -79,7 +79,6 @@ class Run:
 
     spec: GraphSpec
     name: str
-    managed: Mapping[str, Any]
     shape: Shape
     view: View
     limits: RunLimits
@@ -127,6 +126,8 @@ class Run:
     journal: Journal | None = None
     callbacks: CallbackManagerForChainRun | AsyncCallbackManagerForChainRun | None = None
     """The graph's own run in LangChain's callbacks, None when nobody listens."""
+    is_closed: bool = False
+    """The driver has stopped: what is still running in threads has nobody to report to."""
     has_values: bool = False
     """Whether the state was ever shown: a run that wrote nothing has no result."""
     last_values: Any = None
@@ -240,6 +241,7 @@ class Run:
         """Tell the machine how a task ended; return the task that handles a failure, if any."""
         machine, task = self.machine, context.task
         context.is_over = True
+        del context.config  # it refers back to the context: leave no cycle to the collector
         handler = None
         if error is None:
             machine.finish(task)
@@ -307,9 +309,14 @@ class Run:
 
     @property
     def is_abandoned(self) -> bool:
-        """Say whether the task that called this graph, or one further up, is over already."""
+        """Say whether the task that called this graph, or one further up, is over already.
+
+        So it is when a run further up was left early.
+        """
         parent = self.parent
-        return parent is not None and (parent.is_over or parent.run.is_abandoned)
+        return parent is not None and (
+            parent.is_over or parent.run.is_closed or parent.run.is_abandoned
+        )
 
     # -- identity -------------------------------------------------------------------------------
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 MAX_THREADS = 32
 """Worker threads of one superstep unless `max_concurrency` says otherwise."""
+RETRY_WATCH = 0.05
+"""Seconds between two looks, during a back-off, at whether the run was left."""
 
 Ended: TypeAlias = "tuple[TaskContext, BaseException | None]"
 
@@ -187,6 +189,7 @@ class SyncDriver:
 
     def _close(self) -> None:
         """Wait for what is still running, and store what was held back."""
+        self.run.is_closed = True
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
         journal = self.run.journal
@@ -224,5 +227,14 @@ def execute(context: TaskContext) -> None:
                 add_task_note(error, context)
                 raise
         context.is_over = True
-        time.sleep(delay)
+        wait_for_retry(context.run, delay)
         context.next_attempt()
+
+
+def wait_for_retry(run: Run, seconds: float) -> None:
+    """Sleep, and raise `RunAbandoned` soon after nobody waits for the run any more."""
+    end = time.monotonic() + seconds
+    while (remaining := end - time.monotonic()) > 0:
+        time.sleep(min(remaining, RETRY_WATCH))
+        if run.is_closed or run.is_abandoned:
+            raise RunAbandoned(run.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -117,6 +117,7 @@ class _Assembly:
     def __init__(self, builder: Any, defaults: NodeDefaults) -> None:
         self._builder = builder
         self._defaults = defaults
+        self._writes = _static_writes(builder.edges, builder.waiting_edges)
         self.nodes: dict[str, PregelNode] = {}
         self.channels: dict[str, Any] = {
             **builder.channels,
@@ -200,13 +201,7 @@ class _Assembly:
                 self.nodes[end].triggers.append(channel)
 
     def _edge_writes(self, name: str) -> list[Write]:
-        builder = self._builder
-        writes = [branch_write(end) for start, end in sorted(builder.edges) if start == name]
-        writes = [write for write in writes if write != branch_write(END)]
-        for starts, end in sorted(builder.waiting_edges):
-            if name in starts and end != END:
-                writes.append((join_channel(starts, end), name))
-        return writes
+        return self._writes.get(name, [])
 
     def _branches(self, name: str, schema: Any) -> list[BranchCall]:
         branches: Mapping[str, BranchSpec] = self._builder.branches.get(name, {})
@@ -222,6 +217,21 @@ class _Assembly:
             is_passthrough=branch.input_schema is None,
             to=branch_write,
         )
+
+
+def _static_writes(
+    edges: Iterable[tuple[str, str]], waiting_edges: Iterable[tuple[tuple[str, ...], str]]
+) -> dict[str, list[Write]]:
+    """Return what each node writes to follow its static edges."""
+    writes: dict[str, list[Write]] = {}
+    for start, end in sorted(edges):
+        if end != END:
+            writes.setdefault(start, []).append(branch_write(end))
+    for starts, end in sorted(waiting_edges):
+        if end != END:
+            for start in dict.fromkeys(starts):
+                writes.setdefault(start, []).append((join_channel(starts, end), start))
+    return writes
 
 
 def _state_reader(

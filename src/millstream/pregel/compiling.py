@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from millstream.channels.base import BaseChannel
+from millstream.channels.ephemeral_value import EphemeralValue
 from millstream.constants import RESERVED, START, TASKS
 from millstream.core.spec import GraphSpec, NodeSpec
 from millstream.core.tasks import reader
@@ -14,7 +15,8 @@ from millstream.managed.base import is_managed_value
 from millstream.pregel.node import PregelNode
 from millstream.types import CachePolicy, RetryPolicy
 
-INTERNAL_PREFIXES: Final = ("branch:to:", "join:")
+SIGNAL_PREFIX: Final = "branch:to:"
+INTERNAL_PREFIXES: Final = (SIGNAL_PREFIX, "join:")
 
 
 def as_policies(policy: RetryPolicy | Sequence[RetryPolicy] | None) -> tuple[RetryPolicy, ...]:
@@ -73,6 +75,23 @@ def compile_graph(
         shown=shown,
         output_keys=output_keys if isinstance(output_keys, str) else tuple(output_keys),
         stream_keys=stream_keys if isinstance(stream_keys, str) else tuple(stream_keys),
+        managed=managed,
+        signals=_signals(real, nodes),
+    )
+
+
+def _signals(
+    channels: Mapping[str, BaseChannel[Any, Any, Any]], nodes: Mapping[str, PregelNode]
+) -> frozenset[str]:
+    """Return the channels that only trigger nodes: unguarded, for one step, read by nobody."""
+    read = {channel for node in nodes.values() for channel in _as_list(node.channels)}
+    return frozenset(
+        name
+        for name, channel in channels.items()
+        if name.startswith(SIGNAL_PREFIX)
+        and type(channel) is EphemeralValue
+        and not channel.guard
+        and name not in read
     )
 
 

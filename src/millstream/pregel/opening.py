@@ -78,7 +78,6 @@ def open_run(
     return Run(
         spec=graph.spec,
         name=graph.get_name(),
-        managed=graph.managed,
         shape=graph.shape,
         view=_view(graph, caller, options),
         limits=RunLimits(
