@@ -57,12 +57,13 @@ def graph(
     channels: Channels | None = None,
     *,
     shown: Sequence[str] | None = None,
+    has_signals: bool = True,
 ) -> GraphSpec:
-    """Return a compiled graph; triggers that are no channel live for one superstep, unseen."""
+    """Return a compiled graph; triggers that are no channel are signals, or live as long."""
     nodes, declared = list(nodes), dict(channels or {})
     state = tuple(declared) if shown is None else tuple(shown)
-    for name in (trigger for one in nodes for trigger in one.triggers):
-        declared.setdefault(name, EphemeralValue(Any, guard=False))
+    signals = {t for one in nodes for t in one.triggers if t not in declared}
+    declared.update((name, EphemeralValue(Any, guard=False)) for name in sorted(signals))
     declared.setdefault(TASKS, Topic(Any))
     for name, channel in declared.items():
         channel.key = name
@@ -72,6 +73,7 @@ def graph(
         shown={name: index for index, name in enumerate(state)},
         output_keys=state,
         stream_keys=state,
+        signals=frozenset(signals if has_signals else ()),
     )
 
 

@@ -14,7 +14,7 @@ from millstream.channels import (
     NamedBarrierValue,
     NamedBarrierValueAfterFinish,
 )
-from millstream.constants import PULL, TASKS
+from millstream.constants import PULL
 from millstream.core.spec import GraphSpec, overrides
 
 
@@ -66,10 +66,10 @@ def test_channels_that_may_change_at_the_end_are_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shown", "expected"), [(["last"], False), (["last", TASKS], False), (["gone"], True)]
+    ("shown", "expected"), [([], False), (["last"], False), (["last", "gone"], True)]
 )
 def test_a_state_fades_if_a_shown_channel_does(shown: list[str], expected: bool) -> None:
-    """Channels out of sight do not count, nor do pending Sends."""
+    """Channels out of sight do not count."""
     spec = graph([], {"last": LastValue(int), "gone": EphemeralValue(int)}, shown=shown)
 
     assert spec.has_fading_values is expected

@@ -111,9 +111,13 @@ def test_sorting_path_texts_sorts_the_tasks() -> None:
 
     texts = [task_path_text(path) for path in paths]
 
+    assert texts == [
+        "~__pregel_pull, a",
+        "~__pregel_pull, b",
+        "~__pregel_push, 0000000002, 0000000000",
+        "~__pregel_push, 0000000010, 0000000000",
+    ]
     assert texts == sorted(texts)
-    assert texts[0] == "~__pregel_pull, a"
-    assert texts[2] == "~__pregel_push, 0000000002, False"
 
 
 SHOWN = {"x": 0, "y": 1, "z": 2}

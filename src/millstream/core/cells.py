@@ -41,7 +41,7 @@ Grouped = dict[str, list[Any]]
 class Cells:
     """The channels of one run."""
 
-    __slots__ = ("_fading", "_lit", "_spec", "live", "values")
+    __slots__ = ("_fading", "_is_sorted", "_lit", "_spec", "live", "values")
 
     def __init__(self, spec: GraphSpec, saved: Mapping[str, Any] | None = None) -> None:
         self._spec = spec
@@ -50,6 +50,7 @@ class Cells:
         self.values: dict[str, Any] = {}
         """Values of the shown channels that have one, in declaration order."""
         self._fading: set[str] = set()
+        self._is_sorted = True
         self._lit: dict[str, Any] = {}
         """The signals that were written, with what was written last."""
         saved = saved or {}
@@ -60,7 +61,7 @@ class Cells:
                 channel = spec.channels[name].from_checkpoint(saved.get(name, MISSING))
                 self.live[name] = channel
                 if channel.is_available():
-                    self._show(name, channel)
+                    self._note_change(name, channel, None, set())
         self._sort()
 
     def gather(self, tasks: Iterable[Task]) -> Grouped:
@@ -101,11 +102,9 @@ class Cells:
         (`is_step`), channels that live for one step only and were not written lose their value.
         """
         updated: set[str] = set()
-        live, shown, signals = self.live, self._spec.shown, self._spec.signals
+        live, signals = self.live, self._spec.signals
         if is_step:
             self._fade(grouped, touched, updated)
-        # A value that goes leaves the others in order; one that comes is put at the end.
-        size = len(self.values)
         for name, writes in grouped.items():
             if name in signals:
                 self._lit[name] = writes[-1]
@@ -117,18 +116,8 @@ class Cells:
             if channel is None:
                 channel = live[name] = self._spec.channels[name].copy()
             if channel.update(writes):
-                if touched is not None:
-                    touched.append(name)
-                if channel.is_available():
-                    updated.add(name)
-                    if channel.is_transient:
-                        self._fading.add(name)
-                    if name in shown:
-                        self.values[name] = channel.get()
-                elif self.values.pop(name, MISSING) is not MISSING:
-                    size -= 1
-        if len(self.values) != size:
-            self._sort()
+                self._note_change(name, channel, touched, updated)
+        self._sort()
         return updated
 
     def _fade(self, grouped: Grouped, touched: list[str] | None, updated: set[str]) -> None:
@@ -139,22 +128,25 @@ class Cells:
             self._lit = {}
         if self._fading:
             for name in self._fading.difference(grouped):
-                self._changed(name, self.live[name].update(()), touched, updated)
+                channel = self.live[name]
+                if channel.update(()):
+                    self._note_change(name, channel, touched, updated)
 
     def consume(self, names: Iterable[str], touched: list[str] | None) -> None:
         """Tell the channels that a task which they triggered has run."""
         for name in names:
             channel = self.live.get(name)
             if channel is not None and channel.consume():
-                self._changed(name, True, touched, set())
+                self._note_change(name, channel, touched, set())
 
     def finish(self, touched: list[str] | None) -> set[str]:
         """Tell the channels that no work is left, and return those that now have a value."""
         updated: set[str] = set()
         for name in self._spec.finishing:
             channel = self.live.get(name)
-            if channel is not None:
-                self._changed(name, channel.finish(), touched, updated)
+            if channel is not None and channel.finish():
+                self._note_change(name, channel, touched, updated)
+        self._sort()
         return updated
 
     def preview(self, writes: Sequence[Write]) -> dict[str, Any]:
@@ -195,30 +187,33 @@ class Cells:
                 stored[name] = value
         return stored
 
-    def _changed(
-        self, name: str, is_changed: bool, touched: list[str] | None, updated: set[str]
+    def _note_change(
+        self,
+        name: str,
+        channel: BaseChannel[Any, Any, Any],
+        touched: list[str] | None,
+        updated: set[str],
     ) -> None:
-        channel = self.live[name]
-        if is_changed and touched is not None:
+        """Show a channel's new value, or that it has none any more."""
+        if touched is not None:
             touched.append(name)
-        if channel.is_available():
-            if is_changed:
-                updated.add(name)
-                size = len(self.values)
-                self._show(name, channel)
-                if len(self.values) != size:
-                    self._sort()
-        else:
+        if not channel.is_available():
             self._fading.discard(name)
             self.values.pop(name, None)
-
-    def _show(self, name: str, channel: BaseChannel[Any, Any, Any]) -> None:
+            return
+        updated.add(name)
         if channel.is_transient:
             self._fading.add(name)
         if name in self._spec.shown:
+            if name not in self.values:
+                self._is_sorted = False
             self.values[name] = channel.get()
 
     def _sort(self) -> None:
+        """Bring the shown values back into declaration order after new ones have come."""
+        if self._is_sorted:
+            return
+        self._is_sorted = True
         position = self._spec.shown
         last = -1
         for name in self.values:

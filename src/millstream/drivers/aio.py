@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.runnables.config import var_child_runnable_config
 
@@ -60,6 +60,9 @@ async def drive(prepare: Callable[[], Run]) -> AsyncIterator[Any]:
         raise
     if graph_run is not None:
         await graph_run.on_chain_end(run.traced_output())
+
+
+TASK_NAME: Final = "millstream task"
 
 
 class Inbox:
@@ -213,6 +216,8 @@ class AsyncDriver:
             self._start_queued()
         self._inbox.end(context, error)
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            # The loop raises it to its caller; asking here keeps it from being reported as unseen.
+            current.add_done_callback(asyncio.Task.exception)
             raise error
 
     async def _cancel_running(self) -> None:
@@ -265,9 +270,16 @@ class AsyncDriver:
 
 
 def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Start an asyncio task in a copy of the current context."""
+    """Start an asyncio task in a copy of the current context.
+
+    `asyncio.Task` directly where nobody has replaced how tasks are made: this is done once per
+    task of a graph, and making up a name for each costs as much as making it.
+    """
     if sys.version_info >= (3, 11):
-        return asyncio.create_task(work, context=contextvars.copy_context())
+        loop, ambient = asyncio.get_running_loop(), contextvars.copy_context()
+        if loop.get_task_factory() is None:
+            return asyncio.Task(work, loop=loop, name=TASK_NAME, context=ambient)
+        return loop.create_task(work, context=ambient)
     return contextvars.copy_context().run(asyncio.create_task, work)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextvars
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -21,6 +21,7 @@ from millstream.drivers.context import TaskContext
 from millstream.drivers.nodecall import add_task_note, sync_timeout_error
 from millstream.drivers.run import RunAbandoned
 from millstream.drivers.store_queue import StoreThread
+from millstream.drivers.workers import Workers
 from millstream.errors import GraphBubbleUp, ParentCommand
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class SyncDriver:
         self.run = run
         self._inbox: SimpleQueue[Ended | None] = SimpleQueue()
         self._is_woken = False
-        self._pool: Executor | None = None
+        self._pool: Workers | None = None
         self._store: StoreThread | None = None
         if run.is_live:
             run.put = self._put_and_wake
@@ -154,11 +155,10 @@ class SyncDriver:
 
     def _start(self, task: Task) -> None:
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(
-                self.run.max_concurrency or MAX_THREADS, thread_name_prefix="millstream"
-            )
+            self._pool = Workers(self.run.max_concurrency or MAX_THREADS)
         context = TaskContext(self.run, task)
-        self._pool.submit(contextvars.copy_context().run, self._perform, context)
+        ambient = contextvars.copy_context()
+        self._pool.submit(partial(ambient.run, self._perform, context))
 
     def _perform(self, context: TaskContext) -> None:
         error: BaseException | None = None
@@ -191,7 +191,7 @@ class SyncDriver:
         """Wait for what is still running, and store what was held back."""
         self.run.is_closed = True
         if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool.close()
         journal = self.run.journal
         if journal is not None:
             journal.close()

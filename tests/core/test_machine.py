@@ -1,0 +1,554 @@
+"""One run: what its machine decides at each input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from core.builders import (
+    Asks,
+    Fails,
+    begun,
+    doing,
+    graph,
+    log,
+    names,
+    new_lineage,
+    new_machine,
+    node,
+    perform,
+    recording,
+    run,
+)
+
+from millstream.channels import LastValue, LastValueAfterFinish, NamedBarrierValue
+from millstream.constants import ERROR, INTERRUPT, PULL, PUSH, TASKS
+from millstream.core.protocol import Write
+from millstream.core.state import RunStatus
+from millstream.core.tasks import Task
+from millstream.errors import GraphBubbleUp
+from millstream.types import Send
+
+LOUD = doing(a=[("log", ["a"])], b=[("log", ["b"])], c=[("log", ["c"])])
+
+
+@dataclass(slots=True)
+class Control:
+    """A drain request that a test can make."""
+
+    drain_requested: bool = False
+
+
+def to(*targets: str) -> list[Write]:
+    """Return the writes that trigger these nodes."""
+    return [(f"to:{name}", None) for name in targets]
+
+
+# -- supersteps -------------------------------------------------------------------------------
+
+
+def test_a_run_without_tasks_is_done_at_once() -> None:
+    """Input that triggers nothing changes the state and ends the run."""
+    machine = begun(graph([node("a")], {"log": log()}), ("log", [1]))
+
+    assert machine.plan() is None
+    assert (machine.status, machine.cells.values) == (RunStatus.DONE, {"log": [1]})
+
+
+def test_a_run_that_ended_stays_so() -> None:
+    """Asking again gives the same answer."""
+    machine = begun(graph([]))
+
+    assert [machine.plan(), machine.plan()] == [None, None]
+    assert machine.tasks == ()
+
+
+def test_tasks_of_a_superstep_do_not_see_each_others_writes() -> None:
+    """All read the state committed before; the next superstep reads the new one."""
+    spec = graph([node("a"), node("b"), node("c")], {"log": log()})
+    machine = begun(spec, *to("a", "b"), ("log", [0]))
+    read: list[Any] = []
+
+    def behave(task: Task) -> list[Write]:
+        read.append((task.name, task.input))
+        return [("log", [task.name]), *(to("c") if task.name == "a" else [])]
+
+    run(machine, behave)
+
+    assert read == [
+        ("a", {"log": [0]}),
+        ("b", {"log": [0]}),
+        ("c", {"log": [0, "a", "b"]}),
+    ]
+
+
+def test_writes_are_applied_by_node_name_then_by_position_of_sends() -> None:
+    """Triggered tasks come first, although Sends are listed first."""
+    spec = graph([node("b"), node("a"), node("s")], {"log": log()})
+    machine = begun(spec, *to("b", "a"), (TASKS, [Send("s", 2), Send("s", 1)]))
+
+    tasks = machine.plan() or ()
+    for task in tasks:
+        task.writes = [("log", [(task.name, task.path[1])])]
+        machine.finish(task)
+    machine.commit()
+
+    assert names(tasks) == ["s", "s", "a", "b"]
+    assert machine.cells.values["log"] == [("a", "a"), ("b", "b"), ("s", 0), ("s", 1)]
+
+
+def test_a_barrier_starts_over_when_its_node_has_run() -> None:
+    """A Send to the same node does not count as the barrier's run."""
+    spec = graph(
+        [node("c", "join", "to:c")],
+        {"join": NamedBarrierValue(str, {"x", "y"}), "log": log()},
+        shown=["log"],
+    )
+    machine = begun(spec, ("join", "x"), ("join", "y"))
+    held = []
+
+    run(
+        machine,
+        lambda task: [("log", [1]), ("join", "x"), (TASKS, Send("c", 1))][: 3 if task.is_pull else 1],
+        committed=lambda m: held.append(m.cells.live["join"].checkpoint()),
+    )
+
+    assert held == [{"x"}, {"x"}]
+
+
+def test_a_deferred_node_runs_when_no_work_is_left() -> None:
+    """Its channel shows the value only after the last superstep of the others."""
+    spec = graph(
+        [node("a"), node("b"), node("late", "wait")],
+        {"log": log(), "wait": LastValueAfterFinish(Any)},
+        shown=["log"],
+    )
+    machine = begun(spec, *to("a"))
+
+    run(
+        machine,
+        doing(
+            a=[("log", ["a"]), ("wait", 1), *to("b")],
+            b=[("log", ["b"])],
+            late=[("log", ["late"])],
+        ),
+    )
+
+    assert machine.cells.values == {"log": ["a", "b", "late"]}
+
+
+def test_the_limit_counts_supersteps() -> None:
+    """A cycle runs as often as the limit says; the next plan tells why it ended."""
+    machine = begun(graph([node("a")], {"log": log()}), *to("a"), steps=3)
+
+    run(machine, doing(a=[("log", [1]), *to("a")]))
+
+    assert machine.status is RunStatus.OUT_OF_STEPS
+    assert machine.cells.values == {"log": [1, 1, 1]}
+
+
+def test_input_beyond_the_limit_is_not_read() -> None:
+    """Tasks that will not run need no input, and no input can fail."""
+
+    def read(machine: Any) -> Any:
+        raise AssertionError("read too far")
+
+    observer, facts = recording()
+    machine = begun(graph([node("a", read=read)]), *to("a"), steps=-1, observer=observer)
+
+    assert machine.plan() is None
+    assert facts == [("checkpoint_reached", ["a"])]
+
+
+@pytest.mark.parametrize(("requested", "expected"), [(True, "drained"), (False, "done")])
+def test_a_drain_stops_the_run_between_supersteps(requested: bool, expected: str) -> None:
+    """The superstep in progress is committed, the next one does not start."""
+    control = Control()
+    machine = begun(
+        graph([node("a"), node("b")], {"log": log()}),
+        *to("a"),
+        limits={"control": control},
+    )
+
+    def behave(task: Task) -> list[Write]:
+        control.drain_requested = requested
+        return [("log", [task.name]), *(to("b") if task.name == "a" else [])]
+
+    run(machine, behave)
+
+    assert machine.status.value == expected
+    assert machine.cells.values == {"log": ["a"] if requested else ["a", "b"]}
+
+
+def test_a_drain_of_a_run_without_work_is_no_drain() -> None:
+    """A run that is done anyway ended well."""
+    machine = begun(graph([]), limits={"control": Control(drain_requested=True)})
+
+    machine.plan()
+
+    assert machine.status is RunStatus.DONE
+
+
+# -- what a task reads --------------------------------------------------------------------------
+
+
+class Noted(Exception):
+    """An error that takes notes on every Python."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[str] = []
+
+    def add_note(self, note: str) -> None:
+        """Keep the note."""
+        self.notes.append(note)
+
+
+class Bare(Exception):
+    """An error that takes no notes, as all of Python 3.10."""
+
+    @property
+    def add_note(self) -> None:
+        """Pretend not to be here."""
+        raise AttributeError("add_note")
+
+
+@pytest.mark.parametrize("error", [Noted(), Bare()])
+def test_an_error_while_reading_passes_through_and_names_the_task(error: Exception) -> None:
+    """The note says before which task it happened; an error without notes passes as it is."""
+
+    def read(machine: Any) -> Any:
+        raise error
+
+    machine = begun(graph([node("a", read=read)]), *to("a"))
+
+    with pytest.raises(type(error)) as caught:
+        machine.plan()
+
+    assert caught.value is error
+    assert getattr(error, "notes", None) in (
+        None,
+        ["Before task with name 'a' and path '('__pregel_pull', 'a')'"],
+    )
+
+
+# -- failures -----------------------------------------------------------------------------------
+
+
+def test_the_first_failure_ends_the_run_and_nothing_is_committed() -> None:
+    """Later failures are remembered by their tasks, but no longer told."""
+    observer, facts = recording()
+    spec = graph([node("a"), node("b"), node("c")], {"log": log()})
+    machine = begun(spec, *to("a", "b", "c"), observer=observer)
+    first, second = ValueError("first"), ValueError("second")
+
+    run(machine, doing(a=[("log", ["a"])], b=Fails(first), c=Fails(second)))
+
+    assert machine.status is RunStatus.FAILED
+    assert machine.failure is not None
+    assert (machine.failure.name, machine.failure.error) == ("b", first)
+    assert [task.error for task in machine.tasks] == [None, first, second]
+    assert machine.cells.values == {"log": []}
+    assert facts[2:] == [("task_finished", "a"), ("task_failed", ("b", first))]
+
+
+def test_tasks_that_end_after_a_failure_are_not_told() -> None:
+    """Consumers see nothing after the error that ends the run."""
+    observer, facts = recording()
+    machine = begun(graph([node("a"), node("b"), node("c")]), *to("a", "b", "c"), observer=observer)
+
+    run(machine, doing(a=Fails(ValueError()), b=[], c=Asks(("why?",))))
+
+    assert [fact for fact, _ in facts] == ["checkpoint_reached", "tasks_started", "task_failed"]
+
+
+def test_a_failed_task_writes_nothing() -> None:
+    """What it wrote before it failed is dropped."""
+    machine = begun(graph([node("a")], {"log": log()}), *to("a"))
+    (task,) = machine.plan() or ()
+    task.writes = [("log", [1])]
+
+    machine.fail(task, ValueError())
+
+    assert task.writes == []
+
+
+def test_a_signal_to_the_parent_ends_the_run_but_is_nobodys_failure() -> None:
+    """No handler sees it and no consumer is told."""
+    observer, facts = recording()
+    spec = graph([node("a", handler="h"), node("h")])
+    machine = begun(spec, *to("a"), observer=observer)
+    signal = GraphBubbleUp()
+
+    run(machine, doing(a=Fails(signal)))
+
+    assert machine.status is RunStatus.FAILED
+    assert machine.failure is not None
+    assert machine.failure.error is signal
+    assert facts[2:] == []
+
+
+def test_an_error_that_ends_the_program_is_not_handled() -> None:
+    """Handlers are for exceptions."""
+    machine = begun(graph([node("a", handler="h"), node("h")]), *to("a"))
+
+    run(machine, doing(a=Fails(KeyboardInterrupt())))
+
+    assert machine.status is RunStatus.FAILED
+
+
+@pytest.mark.parametrize("is_sent", [False, True])
+def test_a_handler_takes_the_failed_tasks_place(is_sent: bool) -> None:
+    """It gets the failed task's input, runs in its superstep and writes where it would have."""
+    spec = graph(
+        [node("a"), node("b", handler="a_handler"), node("c"), node("a_handler")], {"log": log()}
+    )
+    cause = [(TASKS, [Send("a", 0), Send("b", 1), Send("c", 2)])] if is_sent else to(*"abc")
+    machine = begun(spec, *cause)
+    handled: list[Task] = []
+
+    def behave(task: Task) -> Any:
+        if task.name == "b":
+            return Fails(ValueError("no"))
+        if task.name == "a_handler":
+            handled.append(task)
+        return [("log", [task.name])]
+
+    run(machine, behave)
+
+    (handler,) = handled
+    assert machine.cells.values == {"log": ["a", "a_handler", "c"]}
+    assert handler.input == (1 if is_sent else {"log": []})
+    assert handler.origin is not None
+    assert (handler.origin.name, str(handler.origin.error)) == ("b", "no")
+    assert handler.triggers == (PUSH,)
+    assert handler.path == ((PUSH, 1, False) if is_sent else (PULL, "b")) + (
+        "node_error_handler",
+        False,
+    )
+    assert handler.ns == f"b:{handler.origin.id}|a_handler:{handler.id}"
+
+
+def test_the_tasks_a_plan_returned_are_the_drivers() -> None:
+    """Handlers join the superstep's tasks, not the list a driver is going through."""
+    machine = begun(graph([node("a", handler="h"), node("h")]), *to("a"))
+    tasks = machine.plan()
+    assert tasks is not None
+
+    machine.fail(tasks[0], ValueError())
+
+    assert (names(tasks), names(machine.tasks)) == (["a"], ["a", "h"])
+
+
+def test_a_handler_that_fails_fails_the_run() -> None:
+    """Its own error counts, and both are told."""
+    observer, facts = recording()
+    machine = begun(graph([node("a", handler="h"), node("h")]), *to("a"), observer=observer)
+    first, second = ValueError(1), ValueError(2)
+
+    run(machine, doing(a=Fails(first), h=Fails(second)))
+
+    assert machine.failure is not None
+    assert machine.failure.error is second
+    assert facts[2:] == [("task_failed", ("a", first)), ("task_failed", ("h", second))]
+
+
+def test_a_handled_failure_consumes_what_triggered_it() -> None:
+    """A waiting edge before a node that fails waits again, and can fire again."""
+    spec = graph(
+        [node("a"), node("b", "join", handler="h"), node("h")],
+        {"join": NamedBarrierValue(str, {"a"}), "log": log()},
+        shown=["log"],
+    )
+    lineage = new_lineage()
+    machine = begun(spec, *to("a"), lineage=lineage)
+
+    def behave(task: Task) -> Any:
+        if task.name == "b":
+            return Fails(ValueError())
+        again = to("a") if task.name == "h" and len(task.input["log"]) < 3 else []
+        return [("log", [task.name]), *([("join", "a")] if task.name == "a" else again)]
+
+    run(machine, behave)
+
+    assert machine.cells.values == {"log": ["a", "h", "a", "h"]}
+    assert list(lineage.seen["b"]) == ["join"]
+
+
+# -- questions and breakpoints ------------------------------------------------------------------
+
+
+def test_questions_pause_the_run_and_show_what_the_others_wrote() -> None:
+    """Finished siblings' writes are shown, but the superstep is not over."""
+    observer, facts = recording()
+    lineage = new_lineage()
+    spec = graph([node("a"), node("b"), node("c"), node("d")], {"log": log()})
+    machine = begun(spec, *to("a", "b", "c", "d"), observer=observer, lineage=lineage)
+    saved = machine.save
+
+    run(machine, doing(a=[("log", ["a"])], b=Asks(("who?", "why?")), c=Asks(("how?",)), d=[]))
+
+    assert (machine.status, machine.step) == (RunStatus.PAUSED, 0)
+    assert machine.interrupts == ["who?", "why?", "how?"]
+    assert machine.cells.values == {"log": ["a"]}
+    assert machine.save is saved
+    assert facts[2:] == [
+        ("task_finished", "a"),
+        ("task_paused", ("b", ("who?", "why?"))),
+        ("task_paused", ("c", ("how?",))),
+        ("task_finished", "d"),
+        ("state_changed", ["log"]),
+    ]
+
+
+def test_a_task_that_asked_writes_nothing() -> None:
+    """It will run again from its start."""
+    machine = begun(graph([node("a")], {"log": log()}), *to("a"))
+    (task,) = machine.plan() or ()
+    task.writes = [("log", [1])]
+
+    machine.pause(task, ("who?",))
+    machine.commit()
+
+    assert (task.interrupts, task.writes, machine.cells.values) == (("who?",), [], {"log": []})
+
+
+def test_a_breakpoint_of_a_nested_run_stops_this_one() -> None:
+    """Nobody was asked, so the run is at a breakpoint as well."""
+    observer, facts = recording()
+    machine = begun(graph([node("a")]), *to("a"), observer=observer)
+
+    run(machine, doing(a=Asks()))
+
+    assert machine.status is RunStatus.BREAKPOINT
+    assert facts[2:] == [("state_changed", []), ("breakpoint_reached", None)]
+
+
+def test_a_question_beats_a_nested_breakpoint() -> None:
+    """The run waits for the answer."""
+    observer, facts = recording()
+    machine = begun(graph([node("a"), node("b")]), *to("a", "b"), observer=observer)
+
+    run(machine, doing(a=Asks(), b=Asks(("who?",))))
+
+    assert machine.status is RunStatus.PAUSED
+    assert facts[2:] == [("task_paused", ("b", ("who?",))), ("state_changed", [])]
+
+
+def test_a_run_stops_before_the_listed_nodes() -> None:
+    """None of the superstep's tasks has started."""
+    observer, facts = recording()
+    spec = graph([node("a"), node("b")], {"log": log()})
+    machine = begun(spec, *to("a", "b"), observer=observer, limits={"before": ["b"]})
+
+    run(machine, LOUD)
+
+    assert machine.status is RunStatus.BREAKPOINT
+    assert facts == [("checkpoint_reached", ["a", "b"]), ("breakpoint_reached", None)]
+
+
+def test_a_run_stops_after_the_listed_nodes() -> None:
+    """Their superstep is committed and the next one is known."""
+    observer, facts = recording()
+    spec = graph([node("a"), node("b")], {"log": log()})
+    machine = begun(spec, *to("a"), observer=observer, limits={"after": ["a"]})
+
+    run(machine, doing(a=[("log", ["a"]), *to("b")]))
+
+    assert (machine.status, machine.cells.values) == (RunStatus.BREAKPOINT, {"log": ["a"]})
+    assert facts[3:] == [
+        ("state_changed", ["log", "to:b"]),
+        ("checkpoint_reached", ["b"]),
+        ("breakpoint_reached", None),
+    ]
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_a_breakpoint_at_another_node_does_not_stop_the_run(place: str) -> None:
+    """Only the listed nodes count."""
+    machine = begun(graph([node("a")], {"log": log()}), *to("a"), limits={place: ["z"]})
+
+    run(machine, LOUD)
+
+    assert (machine.status, machine.cells.values) == (RunStatus.DONE, {"log": ["a"]})
+
+
+# -- identity -----------------------------------------------------------------------------------
+
+
+def test_a_run_that_saves_nothing_draws_one_id() -> None:
+    """Only when somebody looks at it."""
+    drawn: list[str] = []
+
+    def new_id() -> str:
+        drawn.append(f"{len(drawn):032x}")
+        return drawn[-1]
+
+    machine = begun(graph([]))
+    machine.new_id = new_id
+
+    before = list(drawn)
+    seen = [machine.checkpoint_id, machine.checkpoint_id]
+
+    assert (before, seen) == ([], [f"{0:032x}"] * 2)
+
+
+def test_a_run_that_saves_has_the_id_of_its_last_checkpoint() -> None:
+    """Before the first one is recorded, an id is drawn."""
+    machine = new_machine(graph([node("a")]), lineage=new_lineage())
+    seen = [machine.checkpoint_id]
+
+    machine.begin(to("a"))
+    seen.append(machine.checkpoint_id)
+    run(machine, doing())
+    seen.append(machine.checkpoint_id)
+
+    assert seen == [f"{number:032x}" for number in (0, 1, 2)]
+
+
+def test_a_run_without_an_observer_tells_nobody() -> None:
+    """Every decision is made in silence as well."""
+    spec = graph([node("a"), node("b"), node("h")], {"last": LastValue(int)})
+    endings: list[tuple[Sequence[Write], Any]] = [
+        (to("a"), doing(a=Fails(ValueError()))),
+        (to("a", "b"), doing(a=Asks(("who?",)), b=Asks())),
+        (to("a"), doing(a=Asks())),
+        (to("a"), doing(a=[("last", 1)])),
+    ]
+
+    ends = []
+    for writes, behave in endings:
+        machine = begun(spec, *writes)
+        run(machine, behave)
+        ends.append(machine.status.value)
+
+    assert ends == ["failed", "paused", "breakpoint", "done"]
+
+
+def test_known_writes_are_kept_by_task() -> None:
+    """The writes stored with a checkpoint, in the order in which they were stored."""
+    known = [("t1", "log", [1]), ("t2", ERROR, "no"), ("t1", INTERRUPT, "who?")]
+
+    machine = new_machine(graph([]), known_writes=known)
+
+    assert machine.known_writes == {
+        "t1": [("log", [1]), (INTERRUPT, "who?")],
+        "t2": [(ERROR, "no")],
+    }
+
+
+def test_a_task_can_be_replayed_by_the_driver() -> None:
+    """Writes found in a cache count like those of a run, and are told apart."""
+    observer, facts = recording()
+    machine = begun(graph([node("a"), node("b")], {"log": log()}), *to("a", "b"), observer=observer)
+    cached, fresh = machine.plan() or ()
+
+    machine.replay(cached, iter([("log", ["cached"])]))
+    perform(machine, fresh, LOUD)
+    machine.commit()
+
+    assert machine.cells.values == {"log": ["cached", "b"]}
+    assert [cached.is_replayed, fresh.is_replayed] == [True, False]
+    assert facts[2:4] == [("task_replayed", "a"), ("task_finished", "b")]
