@@ -153,6 +153,18 @@ def run(
         committed(machine)
 
 
+def to(*targets: str) -> list[Write]:
+    """Return the writes that trigger these nodes."""
+    return [(f"to:{name}", None) for name in targets]
+
+
+def planned(machine: RunMachine) -> Sequence[Task]:
+    """Return the tasks of the next superstep, which there must be."""
+    tasks = machine.plan()
+    assert tasks is not None
+    return tasks
+
+
 def names(tasks: Iterable[Task] | None) -> list[str] | None:
     """Return the names of the tasks."""
     return None if tasks is None else [task.name for task in tasks]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from core.builders import Channels, graph, log, new_machine, node
 
+from core.builders import Channels, graph, log, new_machine, node
 from millstream.channels import (
     AnyValue,
     EphemeralValue,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import pytest
-from core.builders import graph, new_lineage, new_machine, node
 
+from core.builders import graph, new_lineage, new_machine, node
 from millstream.constants import INTERRUPT
 from millstream.core.interrupts import is_breakpoint
 from millstream.core.tasks import Task

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 
 import pytest
-from core.builders import begun, graph, names, new_lineage, node
 
+from core.builders import begun, graph, names, new_lineage, node
 from millstream.channels import LastValue
 from millstream.constants import PUSH, TASKS
 from millstream.core.cells import Cells

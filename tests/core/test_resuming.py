@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from core.builders import (
     Asks,
     begun,
@@ -15,10 +16,11 @@ from core.builders import (
     new_lineage,
     new_machine,
     node,
+    perform,
+    planned,
     recording,
     run,
 )
-
 from millstream.channels import NamedBarrierValue
 from millstream.constants import ERROR, NO_WRITES, RESUME, TASKS
 from millstream.core.machine import RunMachine
@@ -61,11 +63,11 @@ def test_a_checkpoint_is_made_of_the_input_and_of_every_superstep() -> None:
     ]
 
     assert made == [
-        ("input", -1, []),
+        ("input", -1, None),
         ("loop", 0, ["a"]),
         ("loop", 1, ["a", "b"]),
         ("loop", 2, ["a", "b", "c"]),
-    ] or made == [("input", -1, None), *made[1:]]
+    ]
 
 
 @pytest.mark.parametrize("is_forgetful", [False, True])
@@ -89,9 +91,9 @@ def test_a_run_resumes_where_it_was_saved(is_forgetful: bool) -> None:
 
 
 def test_a_run_counts_its_own_supersteps() -> None:
-    """The limit starts anew when a thread is continued."""
+    """The limit starts anew, and allows a resumed run two supersteps more than it says."""
     spec = chain()
-    machine = new_machine(spec, saved=saved_by(spec)[1], steps=1)
+    machine = new_machine(spec, saved=saved_by(spec)[0], steps=0)
 
     machine.resume()
     run(machine, CHAIN)
@@ -160,7 +162,7 @@ def with_known(*stored: tuple[str, str, Any]) -> tuple[RunMachine, list[Any]]:
     spec = graph([node("a"), node("b")], {"log": log()})
     first = begun(spec, ("to:a", None), ("to:b", None), lineage=new_lineage())
     assert first.save is not None
-    ids = {task.name: task.id for task in first.plan() or ()}
+    ids = {task.name: task.id for task in planned(first)}
     observer, facts = recording()
     known = [(ids[name], channel, value) for name, channel, value in stored]
     machine = new_machine(spec, observer, saved=first.save, known_writes=known)
@@ -221,14 +223,13 @@ def test_a_resumed_run_does_not_stop_twice_at_one_breakpoint() -> None:
     """It stops again at the next one."""
     spec, ends = chain(), []
     stopped = begun(spec, ("to:a", None), lineage=new_lineage(), limits={"before": "*"})
+    last = stopped.save
     for _ in range(4):
-        saves = [stopped.save]
-        run(stopped, CHAIN, committed=lambda m, saves=saves: saves.append(m.save))
+        run(stopped, CHAIN)
         ends.append((stopped.status.value, stopped.cells.values["log"]))
-        assert saves[-1] is not None
-        stopped = new_machine(spec, saved=saves[-1], limits={"before": "*"})
+        last = stopped.save or last
+        stopped = new_machine(spec, saved=last, limits={"before": "*"})
         stopped.resume()
-        stopped.save = saves[-1]
 
     assert ends == [
         ("breakpoint", []),
@@ -247,8 +248,12 @@ def test_writes_of_a_resumed_superstep_are_applied_by_name(is_forgetful: bool) -
     machine = new_machine(spec, saved=forgetful(first.save) if is_forgetful else first.save)
 
     machine.resume()
-    run(machine, lambda task: [("log", [task.name])])
+    tasks = planned(machine)
+    for task in tasks:
+        perform(machine, task, lambda task: [("log", [task.name])])
+    machine.commit()
 
+    assert names(tasks) == (["b", "a"] if is_forgetful else ["a", "b"])
     assert machine.cells.values == {"log": ["a", "b"]}
 
 
@@ -256,13 +261,16 @@ def test_a_paused_run_can_be_answered() -> None:
     """The task that asked runs again, from the same checkpoint and with the same id."""
     spec = chain()
     asked = begun(spec, ("to:a", None), lineage=new_lineage())
-    save, ids = asked.save, []
-    assert save is not None
-    run(asked, lambda task: ids.append(task.id) or Asks(("who?",)))
-    machine = new_machine(spec, saved=save)
+    assert asked.save is not None
+    run(asked, doing(a=Asks(("who?",))))
+    machine = new_machine(spec, saved=asked.save)
 
     machine.resume()
-    run(machine, lambda task: ids.append(task.id) or CHAIN(task))
+    (again,) = planned(machine)
+    ids = [asked.tasks[0].id, again.id]
+    perform(machine, again, CHAIN)
+    machine.commit()
+    run(machine, CHAIN)
 
     assert ids[0] == ids[1]
     assert machine.cells.values == {"log": ["a", "b", "c"]}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from core.builders import graph, log, new_lineage, new_machine, node
-
 from millstream.channels import LastValue
 from millstream.constants import INTERRUPT
 from millstream.core.cells import Cells

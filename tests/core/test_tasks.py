@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from core.builders import begun, graph, new_lineage, new_machine, node
 
+from core.builders import begun, graph, new_lineage, new_machine, node
 from millstream.channels import LastValue
 from millstream.constants import PULL, PUSH
 from millstream.core.machine import RunMachine

@@ -34,7 +34,9 @@ class State(TypedDict):
 
 def chain(*nodes: Any, schema: Any = State, **kwargs: Any) -> Any:
     """Compile a graph that runs these nodes one after the other."""
-    return StateGraph(schema).add_sequence(nodes).add_edge(START, name_of(nodes[0])).compile(**kwargs)
+    return (
+        StateGraph(schema).add_sequence(nodes).add_edge(START, name_of(nodes[0])).compile(**kwargs)
+    )
 
 
 def name_of(node: Any) -> str:
@@ -88,7 +90,7 @@ def test_an_unknown_mode_is_refused_naming_the_valid_ones(
     def node(state: State) -> None:
         ran.append(1)
 
-    with pytest.raises(ValueError, match="stream mode '(value|evens)'") as caught:
+    with pytest.raises(ValueError, match=r"stream mode '(value|evens)'") as caught:
         driver.stream(chain(node), {"x": 1}, **{argument: modes})
 
     for mode in ("values", "updates", "checkpoints", "tasks", "debug", "messages", "custom"):
@@ -497,7 +499,7 @@ def test_a_breakpoint_argument_given_as_a_string_is_one_name(driver: Any) -> Non
 
 @pytest.mark.parametrize("limit", [0, -1])
 def test_max_concurrency_below_one_is_refused(driver: Any, limit: int) -> None:
-    with pytest.raises(ValueError, match="^max_concurrency must be at least 1$"):
+    with pytest.raises(ValueError, match=r"^max_concurrency must be at least 1$"):
         driver.invoke(chain(one), {"x": 1}, {"max_concurrency": limit})
 
 

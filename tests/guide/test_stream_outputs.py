@@ -10,11 +10,10 @@ import operator
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from typing import Any, Optional, TypedDict
+from typing import Annotated, Any, Optional, TypedDict
 
 import pytest
 from langchain_core.tools import tool
-from typing_extensions import Annotated
 
 from millstream.config import get_stream_writer
 from millstream.graph import END, START, StateGraph

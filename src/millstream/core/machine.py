@@ -42,7 +42,8 @@ class RunLimits:
     """What may stop a run from outside its graph."""
 
     steps: int
-    """Supersteps the run may take, the hidden first one included."""
+    """Supersteps the run may take after the hidden first one; a resumed run has no hidden one and
+    may take two more."""
     before: str | Collection[str] = ()
     """Nodes to stop before; `"*"` for all."""
     after: str | Collection[str] = ()
@@ -309,10 +310,9 @@ class RunMachine:
     def _plan_pulls(self) -> list[Task]:
         if self._updated is not None:
             nodes = plan_triggered(self.spec, self._updated)
-        elif self.lineage is not None:
-            nodes = plan_unseen(self.spec, self.cells, self.lineage)
         else:
-            nodes = []
+            assert self.lineage is not None, "a run that saves nothing knows what it updated"
+            nodes = plan_unseen(self.spec, self.cells, self.lineage)
         return [Task(self, node, node.path, node.triggers) for node in nodes]
 
     def _read(self, task: Task) -> Any:

@@ -24,6 +24,7 @@ from millstream.constants import (
     CONFIG_KEY_TASK_ID,
     NS_SEP,
 )
+from millstream.drivers.tracing import silent_callbacks
 from millstream.errors import NodeError
 from millstream.runtime import ExecutionInfo, Runtime, _no_op_heartbeat
 
@@ -252,7 +253,7 @@ class TaskContext:
         config = {
             **run.config,
             "metadata": self.metadata(),
-            "callbacks": self.callbacks,
+            "callbacks": self.callbacks or silent_callbacks(task.id),
             CONF: {
                 **run.configurable,
                 CONFIG_KEY_CHECKPOINT_ID: None,

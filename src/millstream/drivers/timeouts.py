@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+from millstream.drivers.waiting import wait_through_cancellation
 from millstream.errors import NodeTimeoutError
 from millstream.runtime import _no_op_heartbeat
 from millstream.types import TimeoutPolicy
@@ -37,7 +38,7 @@ async def attempt_in_time(context: TaskContext, policy: TimeoutPolicy) -> None:
         context.heartbeat = heartbeat
     context.on_write = heartbeat if policy.refresh_on == "auto" else _no_op_heartbeat
     run_limit, idle_limit = seconds(policy.run_timeout), seconds(policy.idle_timeout)
-    attempt = asyncio.ensure_future(context.task.node.body.aattempt(context))
+    attempt = asyncio.create_task(context.task.node.body.aattempt(context))
     try:
         while not attempt.done():
             ends = [started + run_limit] if run_limit is not None else []
@@ -65,15 +66,12 @@ async def attempt_in_time(context: TaskContext, policy: TimeoutPolicy) -> None:
             await stop(attempt)
 
 
-async def stop(attempt: asyncio.Future[None]) -> None:
+async def stop(attempt: asyncio.Task[None]) -> None:
     """Cancel an attempt and wait until it has stopped, however often we are cancelled."""
     cancelled: asyncio.CancelledError | None = None
     attempt.cancel()
     while not attempt.done():
-        try:
-            await asyncio.wait([attempt])
-        except asyncio.CancelledError as error:
-            cancelled = error
+        cancelled = await wait_through_cancellation([attempt]) or cancelled
     if not attempt.cancelled():
         # Looking at what went wrong on the way out keeps asyncio from reporting it as unseen.
         attempt.exception()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
 from langchain_core.globals import get_debug
@@ -41,7 +42,16 @@ TRACING_VARIABLES: Final = (
 
 def is_listened_to(config: RunnableConfig) -> bool:
     """Say whether any callback handler would hear about a run with this config."""
-    return bool(config.get("callbacks")) or get_debug() or _is_traced()
+    callbacks = config.get("callbacks")
+    return bool(getattr(callbacks, "handlers", callbacks)) or get_debug() or _is_traced()
+
+
+def silent_callbacks(task_id: str) -> CallbackManager:
+    """Return the callbacks of a task nobody listens to.
+
+    Code in nodes may use them: `dispatch_custom_event` refuses to work without a run above it.
+    """
+    return CallbackManager([], parent_run_id=UUID(task_id))
 
 
 def _is_traced() -> bool:

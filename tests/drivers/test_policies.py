@@ -1,0 +1,512 @@
+"""Retries, timeouts, draining, caching and concurrency limits, with what they stream."""
+
+from __future__ import annotations
+
+import asyncio
+import operator
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Annotated, Any
+
+import pytest
+from langgraph.cache.memory import InMemoryCache
+from langgraph.checkpoint.memory import InMemorySaver
+from typing_extensions import TypedDict
+
+from millstream.config import get_stream_writer
+from millstream.errors import GraphDrained, NodeError, NodeTimeoutError
+from millstream.graph import START, StateGraph
+from millstream.runtime import RunControl, Runtime
+from millstream.types import CachePolicy, RetryPolicy, Send, StreamWriter, TimeoutPolicy
+
+pytestmark = pytest.mark.timeout(20)
+
+AT_ONCE = RetryPolicy(initial_interval=0, jitter=False)
+
+
+class State(TypedDict):
+    x: int
+    log: Annotated[list[Any], operator.add]
+
+
+def graph_of(action: Any, *, compile_with: Any = None, **options: Any) -> Any:
+    """Compile a graph of one node."""
+    builder = StateGraph(State)
+    builder.add_node("node", action, **options)
+    return builder.add_edge(START, "node").compile(**(compile_with or {}))
+
+
+def astream(graph: Any, *args: Any, **kwargs: Any) -> list[Any]:
+    async def run() -> list[Any]:
+        return [item async for item in graph.astream(*args, **kwargs)]
+
+    return asyncio.run(run())
+
+
+# -- retries --------------------------------------------------------------------------------------
+
+
+def test_a_retried_node_keeps_the_custom_items_of_failed_attempts(driver: Any) -> None:
+    def node(state: State, runtime: Runtime[Any]) -> dict[str, Any]:
+        attempt = runtime.execution_info.node_attempt
+        runtime.stream_writer(attempt)
+        if attempt < 3:
+            raise ConnectionError("try again")
+        return {"log": [attempt]}
+
+    items = driver.stream(
+        graph_of(node, retry_policy=AT_ONCE), {"x": 1}, stream_mode=["custom", "updates"]
+    )
+
+    assert items == [
+        ("custom", 1),
+        ("custom", 2),
+        ("custom", 3),
+        ("updates", {"node": {"log": [3]}}),
+    ]
+
+
+def test_execution_info_tells_the_attempts_of_one_task_apart(driver: Any) -> None:
+    infos: list[Any] = []
+
+    def node(state: State, runtime: Runtime[Any]) -> None:
+        infos.append(runtime.execution_info)
+        if len(infos) < 3:
+            raise ConnectionError("try again")
+
+    before = time.time()
+    driver.invoke(graph_of(node, retry_policy=AT_ONCE), {"x": 1})
+
+    assert [info.node_attempt for info in infos] == [1, 2, 3]
+    assert len({info.task_id for info in infos}) == 1
+    assert len({info.node_first_attempt_time for info in infos}) == 1
+    assert before <= infos[0].node_first_attempt_time <= time.time()
+    assert infos[0].checkpoint_ns == f"node:{infos[0].task_id}"
+    assert (infos[0].thread_id, infos[0].run_id) == (None, None)
+
+
+def test_the_state_of_a_retried_node_is_that_of_the_first_attempt(driver: Any) -> None:
+    seen: list[Any] = []
+    child = graph_of(lambda state: {"log": ["child"]})
+
+    def node(state: State) -> dict[str, Any]:
+        seen.append(state)
+        child.invoke({"x": 1})
+        if len(seen) == 1:
+            raise ConnectionError("try again")
+        return {"log": ["done"]}
+
+    result = driver.invoke(graph_of(node, retry_policy=AT_ONCE), {"x": 1})
+
+    assert seen == [{"x": 1, "log": []}] * 2
+    assert result == {"x": 1, "log": ["done"]}
+
+
+def test_siblings_of_a_retried_node_run_once(driver: Any) -> None:
+    ran: list[str] = []
+
+    def fail_once(state: State) -> None:
+        ran.append("retried")
+        if ran.count("retried") == 1:
+            raise ConnectionError("try again")
+
+    builder = StateGraph(State)
+    builder.add_node("retried", fail_once, retry_policy=AT_ONCE)
+    builder.add_node("other", lambda state: ran.append("other"))
+    graph = builder.add_edge(START, "retried").add_edge(START, "other").compile()
+
+    driver.invoke(graph, {"x": 1})
+
+    assert sorted(ran) == ["other", "retried", "retried"]
+
+
+def test_a_back_off_does_not_hold_up_the_siblings(driver: Any) -> None:
+    attempts: list[int] = []
+
+    def fail_once(state: State) -> None:
+        attempts.append(1)
+        if len(attempts) == 1:
+            raise ConnectionError("try again")
+
+    policy = RetryPolicy(initial_interval=0.3, jitter=False)
+    builder = StateGraph(State)
+    builder.add_node("retried", fail_once, retry_policy=policy)
+    builder.add_node("other", lambda state: {"log": [len(attempts)]})
+    graph = builder.add_edge(START, "retried").add_edge(START, "other").compile()
+
+    first, _ = driver.stream(graph, {"x": 1})
+    assert first.keys() == {"other"}
+
+
+def test_a_handler_runs_after_the_last_attempt(driver: Any) -> None:
+    attempts: list[int] = []
+
+    def node(state: State) -> None:
+        attempts.append(1)
+        raise ConnectionError(f"attempt {len(attempts)}")
+
+    def handle(state: State, error: NodeError) -> dict[str, Any]:
+        return {"log": [error.node, str(error.error), len(attempts)]}
+
+    graph = graph_of(node, retry_policy=AT_ONCE, error_handler=handle)
+
+    assert driver.invoke(graph, {"x": 1})["log"] == ["node", "attempt 3", 3]
+
+
+# -- timeouts -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", [0.05, timedelta(seconds=0.05), TimeoutPolicy(run_timeout=0.05)])
+def test_an_attempt_that_takes_too_long_is_cancelled(limit: Any) -> None:
+    ended: list[int] = []
+
+    async def node(state: State) -> None:
+        get_stream_writer()("begun")
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(1)
+
+    async def run() -> list[Any]:
+        items = []
+        with pytest.raises(NodeTimeoutError) as caught:  # noqa: PT012  # the loop is what raises
+            async for item in graph_of(node, timeout=limit).astream({"x": 1}, stream_mode="custom"):
+                items.append(item)
+        assert (caught.value.node, caught.value.kind) == ("node", "run")
+        assert caught.value.run_timeout == 0.05
+        assert ended == [1]
+        return items
+
+    assert asyncio.run(run()) == ["begun"]
+
+
+def idle(signal: Callable[[Runtime[Any]], None], **options: Any) -> Any:
+    """Return a graph whose node works for half a second and gives a sign every 0.02."""
+
+    async def node(state: State, runtime: Runtime[Any]) -> dict[str, Any]:
+        for _ in range(25):
+            await asyncio.sleep(0.02)
+            signal(runtime)
+        return {"log": ["done"]}
+
+    return graph_of(node, timeout=TimeoutPolicy(idle_timeout=0.4, **options))
+
+
+@pytest.mark.parametrize("refresh_on", ["auto", "heartbeat"])
+def test_heartbeats_keep_an_idle_timeout_away(refresh_on: Any) -> None:
+    graph = idle(lambda runtime: runtime.heartbeat(), refresh_on=refresh_on)
+
+    assert asyncio.run(graph.ainvoke({"x": 1}))["log"] == ["done"]
+
+
+def test_custom_items_keep_an_idle_timeout_away() -> None:
+    graph = idle(lambda runtime: runtime.stream_writer("working"))
+
+    items = astream(graph, {"x": 1}, stream_mode=["custom", "updates"])
+
+    assert items == [("custom", "working")] * 25 + [("updates", {"node": {"log": ["done"]}})]
+
+
+def test_custom_items_nobody_asked_for_keep_an_idle_timeout_away() -> None:
+    graph = idle(lambda runtime: runtime.stream_writer("working"))
+
+    assert asyncio.run(graph.ainvoke({"x": 1}))["log"] == ["done"]
+
+
+def test_only_heartbeats_count_when_the_policy_says_so() -> None:
+    graph = idle(lambda runtime: runtime.stream_writer("working"), refresh_on="heartbeat")
+
+    with pytest.raises(NodeTimeoutError) as caught:
+        asyncio.run(graph.ainvoke({"x": 1}))
+
+    assert (caught.value.kind, caught.value.idle_timeout) == ("idle", 0.4)
+
+
+def test_a_silent_node_runs_into_its_idle_timeout() -> None:
+    with pytest.raises(NodeTimeoutError) as caught:
+        asyncio.run(idle(lambda runtime: None).ainvoke({"x": 1}))
+
+    assert caught.value.kind == "idle"
+
+
+def test_a_heartbeat_without_idle_timeout_does_nothing(driver: Any) -> None:
+    def node(state: State, runtime: Runtime[Any]) -> None:
+        runtime.heartbeat()
+
+    assert driver.invoke(graph_of(node), {"x": 1}) == {"x": 1, "log": []}
+
+
+def test_a_timed_out_attempt_is_tried_again_and_its_late_items_are_dropped() -> None:
+    late: list[StreamWriter] = []
+
+    async def node(state: State, writer: StreamWriter) -> dict[str, Any]:
+        late.append(writer)
+        writer(f"attempt {len(late)}")
+        if len(late) == 1:
+            try:
+                await asyncio.sleep(60)
+            finally:
+                writer("too late")
+        late[0]("much too late")
+        return {"log": [len(late)]}
+
+    graph = graph_of(node, timeout=0.15, retry_policy=AT_ONCE)
+
+    assert astream(graph, {"x": 1}, stream_mode=["custom", "updates"]) == [
+        ("custom", "attempt 1"),
+        ("custom", "attempt 2"),
+        ("updates", {"node": {"log": [2]}}),
+    ]
+
+
+def test_each_send_can_have_a_timeout_of_its_own() -> None:
+    async def worker(state: State) -> dict[str, Any]:
+        await asyncio.sleep((0, 60, 0.3)[state["x"]])
+        return {"log": [state["x"]]}
+
+    def handle(state: State, error: NodeError) -> dict[str, Any]:
+        return {"log": [type(error.error)]}
+
+    builder = StateGraph(State).add_node(worker, error_handler=handle)
+    builder.add_conditional_edges(
+        START,
+        lambda state: [
+            Send("worker", {"x": 0}, timeout=0.2),
+            Send("worker", {"x": 1}, timeout=0.2),
+            Send("worker", {"x": 2}, timeout=5),
+        ],
+    )
+
+    result = asyncio.run(builder.compile().ainvoke({"x": 9}))
+
+    assert sorted(map(str, result["log"])) == sorted(map(str, [0, NodeTimeoutError, 2]))
+
+
+# -- draining -------------------------------------------------------------------------------------
+
+
+def loop_graph(begun: threading.Event, go_on: threading.Event, **kwargs: Any) -> Any:
+    """Return a graph that counts for ever, waiting in its second superstep."""
+
+    def count(state: State) -> dict[str, Any]:
+        if state["x"] == 1:
+            begun.set()
+            go_on.wait(5)
+        return {"x": state["x"] + 1}
+
+    builder = StateGraph(State).add_node(count).add_edge(START, "count")
+    return builder.add_edge("count", "count").compile(**kwargs)
+
+
+@pytest.mark.parametrize("is_nested", [False, True], ids=["root", "nested"])
+def test_a_drain_from_another_thread_stops_the_run_after_its_superstep(
+    driver: Any, is_nested: bool
+) -> None:
+    begun, go_on, control = threading.Event(), threading.Event(), RunControl()
+    graph = loop_graph(begun, go_on)
+    if is_nested:
+        graph = graph_of(graph)
+
+    def drain() -> None:
+        begun.wait(5)
+        control.request_drain("deploy")
+        go_on.set()
+
+    other = threading.Thread(target=drain)
+    other.start()
+    with pytest.raises(GraphDrained) as caught:
+        driver.invoke(graph, {"x": 0}, control=control)
+    other.join()
+
+    assert caught.value.reason == "deploy"
+
+
+def test_a_drained_run_has_delivered_and_saved_its_supersteps(driver: Any) -> None:
+    saver, control = InMemorySaver(), RunControl()
+    config: Any = {"configurable": {"thread_id": "1"}}
+
+    def count(state: State) -> dict[str, Any]:
+        if state["x"] == 2:
+            control.request_drain()
+        return {"x": state["x"] + 1}
+
+    builder = StateGraph(State).add_node(count).add_edge(START, "count")
+    builder.add_conditional_edges("count", lambda state: "count" if state["x"] < 5 else "__end__")
+    graph = builder.compile(checkpointer=saver)
+    items: list[Any] = []
+
+    async def read() -> None:
+        async for item in graph.astream({"x": 0}, config, control=control):
+            items.append(item["count"]["x"])
+
+    with pytest.raises(GraphDrained, match="shutdown"):  # noqa: PT012  # one act, two drivers
+        if driver.name == "async":
+            asyncio.run(read())
+        for item in graph.stream({"x": 0}, config, control=control):
+            items.append(item["count"]["x"])
+
+    assert items == [1, 2, 3]
+    assert driver.invoke(graph, None, config)["x"] == 5
+
+
+def test_nodes_see_a_drain_request(driver: Any) -> None:
+    control = RunControl()
+
+    def node(state: State, runtime: Runtime[Any]) -> dict[str, Any]:
+        before = (runtime.drain_requested, runtime.drain_reason)
+        control.request_drain("first")
+        control.request_drain("second")
+        return {"log": [before, (runtime.drain_requested, runtime.drain_reason)]}
+
+    result = driver.invoke(graph_of(node), {"x": 1}, control=control)
+
+    assert result["log"] == [(False, None), (True, "second")]
+
+
+# -- caching --------------------------------------------------------------------------------------
+
+
+def cached(ran: list[int], **policy: Any) -> Any:
+    def node(state: State) -> dict[str, Any]:
+        ran.append(state["x"])
+        return {"log": [state["x"]]}
+
+    return graph_of(
+        node, cache_policy=CachePolicy(**policy), compile_with={"cache": InMemoryCache()}
+    )
+
+
+def test_a_cached_result_is_replayed(driver: Any) -> None:
+    ran: list[int] = []
+    graph = cached(ran)
+
+    first = driver.stream(graph, {"x": 1})
+    second = driver.stream(graph, {"x": 1})
+    other = driver.stream(graph, {"x": 2})
+
+    assert first == [{"node": {"log": [1]}}]
+    assert second == [{"node": {"log": [1]}, "__metadata__": {"cached": True}}]
+    assert other == [{"node": {"log": [2]}}]
+    assert ran == [1, 2]
+
+
+def test_a_cache_key_can_be_chosen(driver: Any) -> None:
+    ran: list[int] = []
+    graph = cached(ran, key_func=lambda state: str(state["x"] % 2))
+
+    results = [driver.invoke(graph, {"x": x})["log"] for x in (1, 3, 2, 5)]
+
+    assert results == [[1], [1], [2], [1]]
+    assert ran == [1, 2]
+
+
+def test_a_cleared_cache_is_empty(driver: Any) -> None:
+    ran: list[int] = []
+    graph = cached(ran)
+
+    driver.invoke(graph, {"x": 1})
+    if driver.name == "async":
+        asyncio.run(graph.aclear_cache())
+    else:
+        graph.clear_cache(["node"])
+    driver.invoke(graph, {"x": 1})
+
+    assert ran == [1, 1]
+
+
+def test_a_failure_is_not_cached(driver: Any) -> None:
+    ran: list[int] = []
+
+    def node(state: State) -> dict[str, Any]:
+        ran.append(1)
+        if len(ran) == 1:
+            raise ValueError("once")
+        return {"log": ["done"]}
+
+    graph = graph_of(node, cache_policy=CachePolicy(), compile_with={"cache": InMemoryCache()})
+
+    with pytest.raises(ValueError, match="once"):
+        driver.invoke(graph, {"x": 1})
+    results = [driver.invoke(graph, {"x": 1})["log"] for _ in range(2)]
+
+    assert results == [["done"], ["done"]]
+    assert len(ran) == 2
+
+
+# -- concurrency ----------------------------------------------------------------------------------
+
+
+class Gauge:
+    """Notes how many are inside at once."""
+
+    def __init__(self) -> None:
+        self.inside = self.most = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self.inside -= 1
+
+
+def fan_out(worker: Any, count: int) -> Any:
+    builder = StateGraph(State)
+    builder.add_node("worker", worker)
+    builder.add_conditional_edges(
+        START, lambda state: [Send("worker", {"x": n}) for n in range(count)]
+    )
+    return builder.compile()
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+def test_max_concurrency_limits_running_tasks(driver: Any, limit: int) -> None:
+    gauge = Gauge()
+
+    def worker(state: State) -> dict[str, Any]:
+        with gauge:
+            time.sleep(0.005)
+        return {"log": [state["x"]]}
+
+    result = driver.invoke(fan_out(worker, 12), {"x": 0}, {"max_concurrency": limit})
+
+    assert result["log"] == list(range(12))
+    assert gauge.most == limit
+
+
+def test_max_concurrency_limits_async_tasks() -> None:
+    gauge = Gauge()
+
+    async def worker(state: State) -> dict[str, Any]:
+        with gauge:
+            await asyncio.sleep(0.005)
+        return {"log": [state["x"]]}
+
+    result = asyncio.run(fan_out(worker, 12).ainvoke({"x": 0}, {"max_concurrency": 4}))
+
+    assert result["log"] == list(range(12))
+    assert gauge.most == 4
+
+
+def test_max_concurrency_of_one_does_not_block_nested_graphs(driver: Any) -> None:
+    child = fan_out(lambda state: {"log": [state["x"]]}, 3)
+
+    def call(state: State) -> dict[str, Any]:
+        return {"log": [child.invoke({"x": 0})["log"]]}
+
+    result = driver.invoke(fan_out(call, 3), {"x": 0}, {"max_concurrency": 1})
+
+    assert result["log"] == [[0, 1, 2]] * 3
+
+
+def test_a_step_timeout_ends_the_run(driver: Any) -> None:
+    graph = graph_of(lambda state: time.sleep(0.3))
+    graph.step_timeout = 0.05
+
+    with pytest.raises((TimeoutError, asyncio.TimeoutError)):
+        driver.invoke(graph, {"x": 1})
