@@ -86,9 +86,8 @@ class RunControl:
         self._reason: str | None = None
 
     def request_drain(self, reason: str = "shutdown") -> None:
-        """Ask the run to stop before its next superstep; the first reason is kept."""
-        if self._reason is None:
-            self._reason = reason
+        """Ask the run to stop before its next superstep; the last reason counts."""
+        self._reason = reason
 
     @property
     def drain_requested(self) -> bool:

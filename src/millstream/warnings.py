@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+import warnings
+from typing import Any, Final
 
 __all__ = (
     "LangGraphDeprecatedSinceV05",
@@ -10,6 +12,9 @@ __all__ = (
     "LangGraphDeprecatedSinceV11",
     "LangGraphDeprecationWarning",
 )
+
+
+PACKAGE: Final = f"{__name__.partition('.')[0]}."
 
 
 class LangGraphDeprecationWarning(DeprecationWarning):
@@ -72,3 +77,11 @@ def _revive(
 ) -> LangGraphDeprecationWarning:
     # Not through __init__: its keyword-only parameters are not part of `args`.
     return kind.__new__(kind, *args)
+
+
+def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn about the innermost line outside this package, however deep we are."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

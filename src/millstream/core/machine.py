@@ -246,7 +246,10 @@ class RunMachine:
             self.observer.task_paused(task)
 
     def commit(self) -> None:
-        """Apply the superstep's writes, or end the run if a task failed or asked."""
+        """Apply the superstep's writes, or end the run if a task failed or asked.
+
+        Raises what a channel raises that refuses its writes; the run has failed then.
+        """
         if self.status is not RunStatus.STEPPING:
             raise ProtocolError("commit", self.status)
         if self.failure is not None:
@@ -257,18 +260,16 @@ class RunMachine:
             return
         cells, lineage = self.cells, self.lineage
         ordered = self._in_write_order()
-        grouped = cells.gather(ordered)
         touched: list[str] | None = None
         if lineage is not None:
             lineage.see(ordered)
             touched = []
-        for task in ordered:
-            if task.node.consumes and task.is_pull:
-                cells.consume(task.node.consumes, touched)
-        updated = cells.apply(grouped, touched)
-        spec = self.spec
-        if spec.finishing and spec.triggered.keys().isdisjoint(updated):
-            updated |= cells.finish(touched)
+        try:
+            updated = self._apply(ordered, touched)
+        except BaseException:
+            # Some channels have taken their writes, others have not: nothing may follow.
+            self.status = RunStatus.FAILED
+            raise
         self._updated = updated
         step = self.step
         self.step = step + 1
@@ -281,6 +282,18 @@ class RunMachine:
             self.save = lineage.record(cells, "loop", step, updated)
         if self.limits.after and is_breakpoint(self.limits.after, ordered, lineage):
             self._is_stopping = True
+
+    def _apply(self, ordered: Sequence[Task], touched: list[str] | None) -> set[str]:
+        """Apply the tasks' writes and return the channels that hold new values."""
+        cells, spec = self.cells, self.spec
+        grouped = cells.gather(ordered)
+        for task in ordered:
+            if task.node.consumes and task.is_pull:
+                cells.consume(task.node.consumes, touched)
+        updated = cells.apply(grouped, touched)
+        if spec.finishing and spec.triggered.keys().isdisjoint(updated):
+            updated |= cells.finish(touched)
+        return updated
 
     # -- decisions ------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ class Task:
     """One execution of one node in one superstep."""
 
     __slots__ = (
+        "_checkpoint_id",
         "_id",
         "error",
         "input",
@@ -34,6 +35,7 @@ class Task:
         "origin",
         "path",
         "run",
+        "step",
         "timeout",
         "triggers",
         "writes",
@@ -43,6 +45,7 @@ class Task:
         self, run: RunMachine, node: NodeSpec, path: TaskPath, triggers: tuple[str, ...]
     ) -> None:
         self.run = run
+        self.step = run.step
         self.node = node
         self.path = path
         self.triggers = triggers
@@ -56,6 +59,8 @@ class Task:
         self.origin: Task | None = None
         """The failed task this one handles."""
         self._id: str | None = None
+        # Kept, because the run goes on while code of the task may still ask.
+        self._checkpoint_id = run.lineage.id if run.lineage is not None else None
 
     @property
     def name(self) -> str:
@@ -72,6 +77,11 @@ class Task:
         if self._id is None:
             self._id = task_id(self)
         return self._id
+
+    @property
+    def checkpoint_id(self) -> str:
+        """The id of the checkpoint the task's superstep started from."""
+        return self._checkpoint_id or self.run.checkpoint_id
 
     @property
     def ns(self) -> str:
@@ -95,14 +105,14 @@ class Task:
 
 def task_id(task: Task) -> str:
     """Derive a task's id from its checkpoint and its place in the run."""
-    parts = [task.name_ns, str(task.run.step), task.node.name]
+    parts = [task.name_ns, str(task.step), task.node.name]
     if task.origin is not None:
         parts += [PUSH, HANDLER, task.origin.id]
     elif task.is_pull:
         parts += [PULL, *task.triggers]
     else:
         parts += [PUSH, str(task.path[1])]
-    checkpoint = binascii.unhexlify(task.run.checkpoint_id.replace("-", ""))
+    checkpoint = binascii.unhexlify(task.checkpoint_id.replace("-", ""))
     digest = xxhash.xxh3_128_hexdigest(checkpoint + "".join(parts).encode())
     return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"
 

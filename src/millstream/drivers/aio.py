@@ -261,12 +261,21 @@ class AsyncDriver:
         finally:
             journal = self.run.journal
             if journal is not None:
+                self._note_finished()
                 journal.close()
                 try:
                     await self._save()
                 finally:
                     if self._store is not None:
                         await self._store.close()
+
+    def _note_finished(self) -> None:
+        """Have the writes of tasks stored that finished while the run was being left."""
+        ended = self._inbox.ended
+        while ended:
+            context, error = ended.popleft()
+            if error is None:
+                self.run.report(context, None)
 
 
 def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

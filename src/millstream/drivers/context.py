@@ -258,7 +258,7 @@ class TaskContext:
                 **run.configurable,
                 CONFIG_KEY_CHECKPOINT_ID: None,
                 CONFIG_KEY_CHECKPOINT_NS: task.ns,
-                CONFIG_KEY_CHECKPOINT_MAP: run.checkpoint_map_with_own(),
+                CONFIG_KEY_CHECKPOINT_MAP: run.checkpoint_map_at(task.checkpoint_id),
                 CONFIG_KEY_TASK_ID: task.id,
                 CONFIG_KEY_TASK: self,
                 CONFIG_KEY_RUNTIME: self.runtime,
@@ -277,7 +277,7 @@ class TaskContext:
         task = self.task
         return {
             **self.run.metadata,
-            "langgraph_step": task.run.step,
+            "langgraph_step": task.step,
             "langgraph_node": task.node.name,
             "langgraph_triggers": task.triggers,
             "langgraph_path": task.path,
@@ -291,7 +291,7 @@ class TaskContext:
             self.first_attempt_time = time.time()
         run_id = run.config.get("run_id")
         return ExecutionInfo(
-            checkpoint_id=task.run.checkpoint_id,
+            checkpoint_id=task.checkpoint_id,
             checkpoint_ns=task.ns,
             task_id=task.id,
             thread_id=run.thread_id,

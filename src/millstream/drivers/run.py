@@ -335,7 +335,7 @@ class Run:
             **self.public_configurable(),
         }
         if self.checkpoint_map:
-            named["checkpoint_map"] = {**self.checkpoint_map, self.ns: checkpoint_id}
+            named["checkpoint_map"] = self.checkpoint_map_at(checkpoint_id)
         return {"configurable": {**named, "checkpoint_id": checkpoint_id}}
 
     def load_config(self) -> RunnableConfig:
@@ -356,9 +356,9 @@ class Run:
             public["thread_id"] = str(public["thread_id"])
         return public
 
-    def checkpoint_map_with_own(self) -> dict[str, str]:
+    def checkpoint_map_at(self, checkpoint_id: str) -> dict[str, str]:
         """Return the checkpoint ids of the enclosing graphs and of this one, by namespace."""
-        return {**self.checkpoint_map, self.ns: self.machine.checkpoint_id}
+        return {**self.checkpoint_map, self.ns: checkpoint_id}
 
     def traced_config(self) -> RunnableConfig:
         """Return the config with which the graph's own callbacks are set up."""

@@ -113,7 +113,7 @@ def _for_graph(config: RunnableConfig) -> RunnableConfig:
 
 
 def _for_node(context: TaskContext, node: NodeCall) -> dict[str, Any]:
-    callbacks: BaseCallbackManager | None = context.run.node_callbacks(context.task.run.step)
+    callbacks: BaseCallbackManager | None = context.run.node_callbacks(context.task.step)
     tags = list(node.tags)
     if context.task.node.is_hidden:
         tags.append(TAG_HIDDEN)

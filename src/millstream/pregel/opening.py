@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,11 +22,12 @@ from millstream.pregel.request import (
 )
 from millstream.runtime import RunControl
 from millstream.stream.parts import as_modes, check_modes, check_version, encoder
-from millstream.warnings import LangGraphDeprecatedSinceV10
+from millstream.warnings import LangGraphDeprecatedSinceV10, warn_caller
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
+    from millstream.drivers.context import TaskContext
     from millstream.pregel.main import Pregel
 
 NO_MODES: frozenset[str] = frozenset()
@@ -67,7 +67,7 @@ def open_run(
     limit = recursion_limit_of(caller.config)
     saver = _saver(graph, caller)
     if durability is not None and saver is None:
-        warnings.warn("`durability` has no effect when no checkpointer is present.", stacklevel=5)
+        warn_caller("`durability` has no effect when no checkpointer is present.")
     if parent is not None:
         ns = nested_ns(parent, is_stateful=graph.checkpointer is True)
     else:
@@ -102,7 +102,7 @@ def open_run(
         parent=parent,
         namespace=split_ns(ns),
         ns=ns,
-        checkpoint_map=parent.run.checkpoint_map_with_own() if parent is not None else {},
+        checkpoint_map=_checkpoint_map(parent),
         max_concurrency=max_concurrency_of(caller.config),
         step_timeout=graph.step_timeout,
         is_live=_is_live(graph, options),
@@ -113,19 +113,24 @@ def open_run(
     )
 
 
+def _checkpoint_map(parent: TaskContext | None) -> dict[str, str]:
+    if parent is None:
+        return {}
+    return parent.run.checkpoint_map_at(parent.task.checkpoint_id)
+
+
 def _durability(options: CallOptions) -> str | None:
     """Return the durability asked for, and complain about arguments nobody knows."""
     unknown = dict(options.unknown)
     during = unknown.pop("checkpoint_during", None)
     if unknown:
         names = ", ".join(sorted(unknown))
-        warnings.warn(f"Ignoring unknown keyword arguments of stream/invoke: {names}", stacklevel=6)
+        warn_caller(f"Ignoring unknown keyword arguments of stream/invoke: {names}")
     if during is None:
         return options.durability
-    warnings.warn(
+    warn_caller(
         "`checkpoint_during` is deprecated and will be removed. Please use `durability` instead.",
-        category=LangGraphDeprecatedSinceV10,
-        stacklevel=6,
+        LangGraphDeprecatedSinceV10,
     )
     if options.durability is not None:
         raise ValueError(

@@ -190,11 +190,11 @@ def _task_events(view: Projection) -> tuple[Callable[[Any], None] | None, TaskFa
     def started(planned: Sequence[Task]) -> None:
         for task in planned:
             if not task.node.is_hidden:
-                tell("task", _task_start(task, view.task_metadata(task)), task.run.step)
+                tell("task", _task_start(task, view.task_metadata(task)), task.step)
 
     def settled(task: Task) -> None:
         if not task.node.is_hidden:
-            tell("task_result", _task_end(task, view.stream_keys), task.run.step)
+            tell("task_result", _task_end(task, view.stream_keys), task.step)
 
     return started, settled
 

@@ -134,7 +134,9 @@ def literal(e):
 @program("routing.wrong_branch_results", rows=("7.4:branch_results",), logs=True)
 def wrong_branch_results(e):
     results = iter([None, START, "zzz", [], 5, [None], e.types.Send(END, {}), ["b", "zzz"]])
-    calls = [call({"x": 1}, differs="failed-branch" if i in (0, 1, 5, 6) else None) for i in range(8)]
+    calls = [
+        call({"x": 1}, differs="failed-branch" if i in (0, 1, 5, 6) else None) for i in range(8)
+    ]
     return _branching(e, lambda s: next(results)), calls
 
 
