@@ -278,15 +278,7 @@ def raw_with_subgraph(root: Engine) -> Any:
     return compiled(root, ["a", ("sub", {}, graph)], [(START, "a"), ("a", "sub")])
 
 
-def entrypoint(root: Engine) -> Any:
-    @root.func.entrypoint()
-    def work(value: int) -> int:
-        return value
-
-    return work
-
-
-RAW_GRAPHS: Final = (raw_chain, raw_fan, raw_loop, raw_alone, raw_with_subgraph, entrypoint)
+RAW_GRAPHS: Final = (raw_chain, raw_fan, raw_loop, raw_alone, raw_with_subgraph)
 
 
 class ReferenceNode:

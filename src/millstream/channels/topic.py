@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Generic, Union
+from typing import Any, Generic
 
 from typing_extensions import Self
 
@@ -45,7 +45,7 @@ class Topic(
     def UpdateType(self) -> Any:
         """One item or a list of items."""
         # Not `|`, which fails for a type that is a string.
-        return Union[self.typ, list[self.typ]]  # type: ignore[name-defined]  # as above
+        return self.typ | list[self.typ]  # type: ignore[name-defined]  # as above
 
     @property
     def values(self) -> list[Value]:

@@ -9,6 +9,7 @@ from millstream.constants import NS_SEP
 from millstream.pregel.compiling import split_channels, visible
 from millstream.pregel.protocol import PregelProtocol
 from millstream.typing import ContextT, InputT, OutputT, StateT
+from millstream.warnings import LangGraphDeprecatedSinceV10, warn_caller
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -129,14 +130,26 @@ class InspectableGraph(PregelProtocol[StateT, ContextT, InputT, OutputT]):
         return context_json_schema(self.context_schema)
 
     def config_schema(self, *, include: Sequence[str] | None = None) -> type[BaseModel]:
-        """Return a pydantic model of the run config."""
+        """Return a pydantic model of the run config. Deprecated: see `get_context_jsonschema`."""
+        warn_caller(
+            "`config_schema` is deprecated. "
+            "Use `get_context_jsonschema` for the relevant schema instead.",
+            LangGraphDeprecatedSinceV10,
+        )
+        return self._config_model(include)
+
+    def get_config_jsonschema(self, *, include: Sequence[str] | None = None) -> dict[str, Any]:
+        """Return the JSON schema of the run config. Deprecated: see `get_context_jsonschema`."""
+        warn_caller(
+            "`get_config_jsonschema` is deprecated. Use `get_context_jsonschema` instead.",
+            LangGraphDeprecatedSinceV10,
+        )
+        return self._config_model(include).model_json_schema()
+
+    def _config_model(self, include: Sequence[str] | None) -> type[BaseModel]:
         from millstream.pregel.schema import config_model
 
         return config_model(self.get_name("Config"), self.context_schema, include)
-
-    def get_config_jsonschema(self, *, include: Sequence[str] | None = None) -> dict[str, Any]:
-        """Return the JSON schema of the run config."""
-        return self.config_schema(include=include).model_json_schema()
 
     def _real_channels(self) -> dict[str, Any]:
         return dict(split_channels(self.channels)[0])

@@ -158,10 +158,6 @@ class Pregel(InspectableGraph[StateT, ContextT, InputT, OutputT]):
         merged.setdefault("configurable", {})
         return self.copy({"config": merged})
 
-    def get_name(self, suffix: str | None = None, *, name: str | None = None) -> str:
-        """Return the name shown in traces and schemas."""
-        return f"{name or self.name}{suffix or ''}"
-
     # -- running --------------------------------------------------------------------------------
 
     def stream(  # type: ignore[override]  # named options instead of **kwargs
