@@ -527,3 +527,35 @@ def test_no_warning_is_given_for_a_correct_call(driver: Any) -> None:
             control=None,
             context=None,
         )
+
+
+# -- stores and error handlers --------------------------------------------------------------------
+
+
+def test_a_nested_graph_uses_its_own_store(driver: Any) -> None:
+    """A store given to a subgraph is not replaced by the store, or the lack of one, above it."""
+    own = InMemoryStore()
+
+    def look(state: State) -> dict[str, Any]:
+        return {"log": [get_store() is own]}
+
+    child = chain(look, store=own)
+
+    assert driver.invoke(chain(("child", child)), {"x": 1})["log"][-1:] == [True]
+
+
+def test_custom_items_of_an_error_handler_have_the_namespace_of_its_graph(driver: Any) -> None:
+    """A handler is a node of the graph like any other."""
+
+    def bad(state: State) -> dict[str, Any]:
+        raise ValueError("bad")
+
+    def handle(state: State) -> dict[str, Any]:
+        get_stream_writer()("handled")
+        return {}
+
+    builder = StateGraph(State).add_node(bad, error_handler=handle).add_edge(START, "bad")
+
+    items = driver.stream(builder.compile(), {"x": 1}, stream_mode="custom", subgraphs=True)
+
+    assert items == [((), "handled")]
