@@ -25,7 +25,7 @@ from millstream.constants import ERROR, INTERRUPT, RESUME, TASKS
 from millstream.core.cells import Cells
 from millstream.core.interrupts import is_breakpoint
 from millstream.core.plan import plan_sends, plan_triggered, plan_unseen
-from millstream.core.state import ENDED, ProtocolError, RunStatus
+from millstream.core.state import ALLOWED, ENDED, ProtocolError, RunStatus
 from millstream.core.tasks import HANDLER, PUSH_TRIGGERS, Task
 from millstream.errors import GraphBubbleUp
 
@@ -130,8 +130,6 @@ class RunMachine:
         """Writes stored with the loaded checkpoint, by task id."""
         return self._known
 
-    # -- inputs ---------------------------------------------------------------------------------
-
     def begin(self, writes: Sequence[Write]) -> None:
         """Start from new input; tasks left over from the loaded checkpoint are dropped."""
         self._require("begin")
@@ -197,6 +195,9 @@ class RunMachine:
             return None
         self.tasks = tasks
         self.status = RunStatus.STEPPING
+        if len(tasks) > 1:
+            # Their ids derive from this one: it must be there before several threads ask for it.
+            self.checkpoint_id  # noqa: B018
         if self.observer.tasks_started is not None:
             self.observer.tasks_started(tasks)
         return self._without_known(tasks) if self._known else tasks
@@ -295,11 +296,8 @@ class RunMachine:
             updated |= cells.finish(touched)
         return updated
 
-    # -- decisions ------------------------------------------------------------------------------
-
     def _require(self, received: str) -> None:
-        expected = RunStatus.CREATED if received in ("begin", "resume") else RunStatus.STEPPING
-        if self.status is not expected:
+        if self.status is not ALLOWED[received]:
             raise ProtocolError(received, self.status)
 
     def _decide_end(self, tasks: Sequence[Task]) -> RunStatus | None:

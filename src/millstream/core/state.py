@@ -2,8 +2,9 @@
 
 A run is always in exactly one status, and only `RunMachine` moves it. The rules:
 
-1. Everything that decides whether an input is allowed lives in `ALLOWED`. A pair that is not
-   listed is a driver bug and raises `ProtocolError` before anything has changed.
+1. `ALLOWED` lists the one status in which each input is allowed; an ended run may be asked to
+   `plan` again. Any other pair is a driver bug and raises `ProtocolError` before anything has
+   changed.
 2. A run alternates between READY (state is committed, nothing runs) and STEPPING (the tasks of one
    superstep are running). Only in READY may a checkpoint be taken: writes of superstep N are
    invisible until it commits (bulk-synchronous).

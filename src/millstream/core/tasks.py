@@ -26,6 +26,7 @@ class Task:
     __slots__ = (
         "_checkpoint_id",
         "_id",
+        "cache_key",
         "error",
         "input",
         "interrupts",
@@ -56,6 +57,8 @@ class Task:
         self.error: BaseException | None = None
         self.interrupts: tuple[Any, ...] = ()
         self.timeout: Any = None
+        self.cache_key: Any = None
+        """Where the result is kept, for a driver that caches."""
         self.origin: Task | None = None
         """The failed task this one handles."""
         self._id: str | None = None

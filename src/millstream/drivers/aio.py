@@ -95,9 +95,13 @@ class Inbox:
     def news(self) -> asyncio.Future[None]:
         """Return a future that is resolved when there is something to take; `disarm` it then."""
         waiter = self._waiter = self._loop.create_future()
-        if self._parts or self.ended:
+        if self.has_news():
             waiter.set_result(None)
         return waiter
+
+    def has_news(self) -> bool:
+        """Say whether there is something to take."""
+        return bool(self._parts or self.ended)
 
     def disarm(self) -> None:
         """Stop waiting."""
@@ -105,15 +109,16 @@ class Inbox:
 
     def _wake(self) -> None:
         if threading.get_ident() == self._thread:
-            self._release()
+            self.release()
         else:
             try:
-                self._loop.call_soon_threadsafe(self._release)
+                self._loop.call_soon_threadsafe(self.release)
             except RuntimeError:
                 # The loop is closed: a thread of an abandoned run speaks to nobody.
                 return
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Wake the driver if it is waiting."""
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
@@ -144,10 +149,12 @@ class AsyncDriver:
             while (tasks := await self._plan()) is not None:
                 self._start(tasks)
                 while self._running or ended or parts:
-                    if not parts:
+                    if ended or not parts:
                         await self._settle()
                     for item in run.take():
                         yield item
+                    if parts:
+                        await asyncio.sleep(0)  # threads that emit must not keep the loop busy
                 run.commit()
             for item in run.take():
                 yield item
@@ -180,18 +187,20 @@ class AsyncDriver:
         limit = self.run.max_concurrency
         while self._queued and (limit is None or len(self._running) < limit):
             context = TaskContext(self.run, self._queued.popleft())
-            self._running[spawn(self._perform(context))] = context
+            task = spawn(self._perform(context))
+            if not task.done():
+                self._running[task] = context
 
     async def _settle(self) -> None:
         """Wait until something happened, and tell the machine which tasks have ended."""
         run, inbox, deadline = self.run, self._inbox, self._deadline
-        try:
-            if deadline is None:
+        if deadline is None:
+            try:
                 await inbox.news()
-            else:
-                await asyncio.wait_for(inbox.news(), max(0.0, deadline - time.monotonic()))
-        finally:
-            inbox.disarm()
+            finally:
+                inbox.disarm()
+        else:
+            await self._settle_until(deadline)
         ended = inbox.ended
         while ended:
             context, error = ended.popleft()
@@ -203,14 +212,29 @@ class AsyncDriver:
             if run.machine.failure is not None:
                 await self._cancel_running()
 
+    async def _settle_until(self, deadline: float) -> None:
+        """Wait until something happened; `TimeoutError` when nothing has by then."""
+        # Not asyncio.wait_for: before Python 3.12 it can swallow a cancellation.
+        inbox = self._inbox
+        remaining = max(0.0, deadline - time.monotonic())
+        timer = asyncio.get_running_loop().call_later(remaining, inbox.release)
+        try:
+            await inbox.news()
+        finally:
+            timer.cancel()
+            inbox.disarm()
+        if not inbox.has_news() and time.monotonic() >= deadline:
+            raise asyncio.TimeoutError
+
     async def _perform(self, context: TaskContext) -> None:
+        current = asyncio.current_task()
+        assert current is not None
+        self._running[current] = context  # with eager tasks we are here before `spawn` returns
         error: BaseException | None = None
         try:
             await execute(context)
         except BaseException as raised:
             error = raised
-        current = asyncio.current_task()
-        assert current is not None
         del self._running[current]
         if self._queued:
             self._start_queued()
@@ -225,7 +249,7 @@ class AsyncDriver:
         self._queued.clear()
         cancelled: asyncio.CancelledError | None = None
         for task, context in self._running.items():
-            context.is_over = True
+            context.is_over = context.is_cancelled = True
             task.cancel()
         while running := list(self._running):
             cancelled = await wait_through_cancellation(running) or cancelled
@@ -249,8 +273,12 @@ class AsyncDriver:
                 else:
                     await operation.astore(journal.saver)
             except asyncio.CancelledError:
-                # It was not stored: `_close` will try again.
-                journal.pending.appendleft(operation)
+                if self._store is None:
+                    # It was not stored: `_close` will try again.
+                    journal.pending.appendleft(operation)
+                raise
+            except Exception:
+                journal.give_up()
                 raise
 
     async def _close(self) -> None:
@@ -261,21 +289,13 @@ class AsyncDriver:
         finally:
             journal = self.run.journal
             if journal is not None:
-                self._note_finished()
+                self.run.note_finished(self._inbox.ended)
                 journal.close()
                 try:
                     await self._save()
                 finally:
                     if self._store is not None:
                         await self._store.close()
-
-    def _note_finished(self) -> None:
-        """Have the writes of tasks stored that finished while the run was being left."""
-        ended = self._inbox.ended
-        while ended:
-            context, error = ended.popleft()
-            if error is None:
-                self.run.report(context, None)
 
 
 def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -296,6 +316,7 @@ async def execute(context: TaskContext) -> None:
     """Run a task until it succeeds or must not be tried again."""
     body = context.task.node.body
     timeout = timeout_of(context)
+    context.start()
     while True:
         var_child_runnable_config.set(context.config)  # type: ignore[arg-type]  # a dict subclass
         try:
@@ -303,9 +324,6 @@ async def execute(context: TaskContext) -> None:
                 await body.aattempt(context)
             else:
                 await attempt_in_time(context, timeout)
-            if body.cache is not None and context.run.cache is not None:
-                await caching.akeep(context)
-            return
         except ParentCommand as signal:
             if not body.take_command(context, signal):
                 raise
@@ -322,6 +340,10 @@ async def execute(context: TaskContext) -> None:
             if delay is None:
                 add_task_note(error, context)
                 raise
+        else:
+            if body.cache is not None:
+                await caching.akeep(context)
+            return
         context.is_over = True
         await asyncio.sleep(delay)
         context.next_attempt()

@@ -23,7 +23,9 @@ def keys_of(tasks: Sequence[Task]) -> dict[Key, list[Task]]:
     keys: dict[Key, list[Task]] = {}
     for task in tasks:
         if task.node.body.cache is not None:
-            keys.setdefault(cache_key(task), []).append(task)
+            # Kept with the task: the node may change its input.
+            task.cache_key = cache_key(task)
+            keys.setdefault(task.cache_key, []).append(task)
     return keys
 
 
@@ -81,4 +83,4 @@ async def akeep(context: TaskContext) -> None:
 
 def _entry(context: TaskContext) -> dict[Any, Any]:
     task = context.task
-    return {cache_key(task): (list(task.writes), task.node.body.cache.ttl)}
+    return {task.cache_key: (list(task.writes), task.node.body.cache.ttl)}

@@ -8,6 +8,7 @@ for its config costs no config, no task id and no runtime.
 from __future__ import annotations
 
 import functools
+import itertools
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,14 @@ class FilledConfig(dict[str, Any]):
     context: TaskContext
 
 
+def fill(config: TaskConfig) -> None:
+    """Fill a config that is being read; harmless if another thread has just done so."""
+    made = config.context.make_config()
+    if type(config) is TaskConfig:
+        dict.update(config, made)
+        config.__class__ = FilledConfig  # type: ignore[assignment]  # same layout, by design
+
+
 class TaskConfig(FilledConfig):
     """A task's config that nobody has read yet.
 
@@ -55,99 +64,103 @@ class TaskConfig(FilledConfig):
 
     __slots__ = ()
 
-    def _fill(self) -> None:
-        self.__class__ = FilledConfig  # type: ignore[assignment]  # same layout, by design
-        self.update(self.context.make_config())
-
     def __getitem__(self, key: str) -> Any:
-        self._fill()
+        fill(self)
         return self[key]
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._fill()
+        fill(self)
         self[key] = value
 
     def __delitem__(self, key: str) -> None:
-        self._fill()
+        fill(self)
         del self[key]
 
     def __contains__(self, key: object) -> bool:
-        self._fill()
+        fill(self)
         return key in self
 
     def __iter__(self) -> Iterator[str]:
-        self._fill()
+        fill(self)
         return iter(self)
 
     def __len__(self) -> int:
-        self._fill()
+        fill(self)
         return len(self)
 
     def __eq__(self, other: object) -> bool:
-        self._fill()
+        fill(self)
         return self == other
+
+    def __ne__(self, other: object) -> bool:
+        fill(self)
+        return self != other
+
+    def __reversed__(self) -> Iterator[str]:
+        fill(self)
+        return reversed(self)
 
     __hash__ = None  # type: ignore[assignment]  # dicts are not hashable
 
     def __repr__(self) -> str:
-        self._fill()
+        fill(self)
         return repr(self)
 
     def __or__(self, other: Any) -> Any:
-        self._fill()
+        fill(self)
         return self | other
 
     def __ror__(self, other: Any) -> Any:
-        self._fill()
+        fill(self)
         return other | self
 
     def __ior__(self, other: Any) -> Any:
-        self._fill()
+        fill(self)
         self.update(other)
         return self
 
     def __reduce__(self) -> Any:
-        self._fill()
+        fill(self)
         return dict, (dict(self),)
 
     def get(self, key: str, default: Any = None) -> Any:
-        self._fill()
+        fill(self)
         return self.get(key, default)
 
     def keys(self) -> Any:
-        self._fill()
+        fill(self)
         return self.keys()
 
     def values(self) -> Any:
-        self._fill()
+        fill(self)
         return self.values()
 
     def items(self) -> Any:
-        self._fill()
+        fill(self)
         return self.items()
 
     def copy(self) -> dict[str, Any]:
-        self._fill()
+        fill(self)
         return dict(self)
 
     def setdefault(self, key: str, default: Any = None) -> Any:
-        self._fill()
+        fill(self)
         return self.setdefault(key, default)
 
     def pop(self, *args: Any) -> Any:
-        self._fill()
+        fill(self)
         return self.pop(*args)
 
     def popitem(self) -> tuple[str, Any]:
-        self._fill()
+        fill(self)
         return self.popitem()
 
     def update(self, *args: Any, **kwargs: Any) -> None:
-        self._fill()
+        fill(self)
         self.update(*args, **kwargs)
 
     def clear(self) -> None:
-        self._fill()
+        fill(self)
         self.clear()
 
 
@@ -162,6 +175,7 @@ class TaskContext:
         "config",
         "first_attempt_time",
         "heartbeat",
+        "is_cancelled",
         "is_over",
         "nested_runs",
         "on_write",
@@ -184,8 +198,10 @@ class TaskContext:
         """Called for each custom item while the attempt is timed."""
         self.is_over = False
         """The attempt is over: what late code of it emits is dropped."""
-        self.nested_runs = 0
-        """How many graphs this task has called."""
+        self.is_cancelled = False
+        """Nobody waits for the attempt any more."""
+        self.nested_runs = itertools.count()
+        """Numbers the graphs this task calls, also from several threads."""
         self._runtime: Runtime[Any] | None = None
         self._writer: StreamWriter | None = None
 
@@ -237,13 +253,18 @@ class TaskContext:
             return NodeError(node=failed.name, error=failed.error)
         return None
 
+    def start(self) -> None:
+        """Take note of the time if there may be several attempts, which can ask for it."""
+        if self.task.node.body.retry:
+            self.first_attempt_time = time.time()
+
     def next_attempt(self) -> None:
         """Forget what belongs to the attempt that failed."""
         self.attempt += 1
         self.task.writes = []
         self.config = config = TaskConfig()
         config.context = self
-        self.is_over = False
+        self.is_over = self.is_cancelled = False
         self._runtime = None
         self._writer = None
 

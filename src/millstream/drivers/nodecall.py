@@ -1,7 +1,7 @@
 """Calling a node: its function, what its result writes, where its conditional edges lead.
 
 Compiled once per node. Signals that user code raises on its way out - questions, commands for a
-parent graph - pass through here; `settle` in `run` turns them into inputs of the machine.
+parent graph - pass through here; `Run.report` turns them into inputs of the machine.
 """
 
 from __future__ import annotations

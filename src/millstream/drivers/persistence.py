@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from millstream.constants import ERROR, INTERRUPT, NO_WRITES
 from millstream.core.tasks import task_path_text
@@ -59,6 +59,14 @@ class PutWrites:
         await saver.aput_writes(self.config, self.writes, self.task_id, self.path)  # type: ignore[arg-type]  # same
 
 
+Operation: TypeAlias = PutCheckpoint | PutWrites
+
+
+def store_now(saver: BaseCheckpointSaver[Any], operation: Operation) -> None:
+    """Carry out an operation in this thread."""
+    operation.store(saver)
+
+
 class Journal:
     """The operations of one run that have not been carried out yet."""
 
@@ -69,7 +77,7 @@ class Journal:
     ) -> None:
         self.saver = saver
         self.durability = durability
-        self.pending: deque[PutCheckpoint | PutWrites] = deque()
+        self.pending: deque[Operation] = deque()
         self._config = config
         self._last: PutCheckpoint | None = None
         self._writes: list[PutWrites] = []
@@ -99,6 +107,12 @@ class Journal:
                 self._writes.append(put)
             else:
                 self.pending.append(put)
+
+    def give_up(self) -> None:
+        """Store nothing more: the saver has failed, and what follows would leave a gap."""
+        self.pending.clear()
+        self._writes.clear()
+        self._last = None
 
     def close(self) -> None:
         """Add what was held back until the end of the run."""

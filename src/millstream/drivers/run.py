@@ -7,7 +7,7 @@ means, what to hand to the consumer, how to end.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, cast
@@ -16,7 +16,7 @@ from langgraph.checkpoint.base.id import uuid6
 
 from millstream.core.machine import RunLimits, RunMachine
 from millstream.core.snapshot import Lineage
-from millstream.core.state import RunStatus
+from millstream.core.state import ENDED, RunStatus
 from millstream.drivers.context import TaskContext
 from millstream.drivers.persistence import Journal
 from millstream.errors import (
@@ -126,8 +126,8 @@ class Run:
     journal: Journal | None = None
     callbacks: CallbackManagerForChainRun | AsyncCallbackManagerForChainRun | None = None
     """The graph's own run in LangChain's callbacks, None when nobody listens."""
-    is_closed: bool = False
-    """The driver has stopped: what is still running in threads has nobody to report to."""
+    is_left: bool = False
+    """The reader has gone before the run ended."""
     has_values: bool = False
     """Whether the state was ever shown: a run that wrote nothing has no result."""
     last_values: Any = None
@@ -137,8 +137,6 @@ class Run:
 
     def __post_init__(self) -> None:
         self.put = self.parts.append
-
-    # -- beginning ------------------------------------------------------------------------------
 
     def enter(self, saved: CheckpointTuple | None) -> None:
         """Build the machine, from the saved checkpoint if there is one, and give it its input."""
@@ -222,13 +220,11 @@ class Run:
         self.has_values = True
         self.last_values = self._read()
 
-    # -- during ---------------------------------------------------------------------------------
-
     def take(self) -> Iterator[Any]:
         """Hand out what the consumer has not received yet."""
         parts, view = self.parts, self.view
         encode, printed = view.encode, view.printed
-        while parts:
+        for _ in range(len(parts)):
             part = parts.popleft()
             if printed:
                 if part[1] in printed:
@@ -263,8 +259,6 @@ class Run:
         if self.journal is not None and self.machine.save is not None:
             self.journal.add_checkpoint(self.machine.save)
             self.machine.save = None
-
-    # -- ending ---------------------------------------------------------------------------------
 
     def conclude(self) -> None:
         """Raise what the run's end means to its caller; return if it ended well.
@@ -309,16 +303,29 @@ class Run:
 
     @property
     def is_abandoned(self) -> bool:
-        """Say whether the task that called this graph, or one further up, is over already.
+        """Say whether nobody waits for this run any more.
 
-        So it is when a run further up was left early.
+        So it is when the task that called it was cancelled, or a run further up was left early. A
+        graph that a node started in the background may outlive the node.
         """
         parent = self.parent
         return parent is not None and (
-            parent.is_over or parent.run.is_closed or parent.run.is_abandoned
+            parent.is_cancelled or parent.run.is_left or parent.run.is_abandoned
         )
 
-    # -- identity -------------------------------------------------------------------------------
+    def note_leaving(self) -> None:
+        """Take note that the driver stops, at the end of the run or before."""
+        self.is_left = self.has_machine() and self.machine.status not in ENDED
+
+    def has_machine(self) -> bool:
+        """Say whether the run has got as far as having a machine."""
+        return hasattr(self, "machine")
+
+    def note_finished(self, ended: Iterable[tuple[TaskContext, BaseException | None]]) -> None:
+        """Have the writes of tasks stored that finished while the run was being left."""
+        for context, error in ended:
+            if error is None and self.machine.status is RunStatus.STEPPING:
+                self.report(context, None)
 
     @property
     def thread_id(self) -> str | None:

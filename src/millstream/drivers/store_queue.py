@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
-    from millstream.drivers.persistence import PutCheckpoint, PutWrites
+    from millstream.drivers.persistence import Operation
 
 MAX_IN_FLIGHT = 8
 """Operations that may wait for a slow saver before the run waits too."""
@@ -26,12 +26,12 @@ class StoreThread:
 
     def __init__(self, saver: BaseCheckpointSaver[Any]) -> None:
         self._saver = saver
-        self._queue: Queue[PutCheckpoint | PutWrites | None] = Queue(MAX_IN_FLIGHT)
+        self._queue: Queue[Operation | None] = Queue(MAX_IN_FLIGHT)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="millstream-store", daemon=True)
         self._thread.start()
 
-    def put(self, operation: PutCheckpoint | PutWrites) -> None:
+    def put(self, operation: Operation) -> None:
         """Hand over an operation; waits while too many are in flight."""
         self._raise_error()
         self._queue.put(operation)
@@ -47,7 +47,7 @@ class StoreThread:
             if self._error is None:
                 self._store(operation)
 
-    def _store(self, operation: PutCheckpoint | PutWrites) -> None:
+    def _store(self, operation: Operation) -> None:
         try:
             operation.store(self._saver)
         except BaseException as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from millstream.drivers.waiting import wait_through_cancellation
@@ -10,52 +11,62 @@ from millstream.drivers.waiting import wait_through_cancellation
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
-    from millstream.drivers.persistence import PutCheckpoint, PutWrites
+    from millstream.drivers.persistence import Operation
 
 MAX_IN_FLIGHT = 8
 """Operations that may wait for a slow saver before the run waits too."""
+MAX_TRIES = 3
+"""How often `close` starts again when what it waits for is cancelled from outside."""
 
 
 class StoreTask:
     """Carries out operations one after the other, at most `MAX_IN_FLIGHT` behind the run.
 
     The first error of the saver is raised by the next `put`, or by `close`; nothing is stored
-    after it.
+    after it. The asyncio task lives only while there is something to store. When it is cancelled
+    from outside, as at the end of `asyncio.run`, nothing is lost: the next one goes on.
     """
 
-    __slots__ = ("_error", "_queue", "_saver", "_task")
+    __slots__ = ("_error", "_pending", "_saver", "_task")
 
     def __init__(self, saver: BaseCheckpointSaver[Any]) -> None:
         self._saver = saver
-        self._queue: asyncio.Queue[PutCheckpoint | PutWrites | None] = asyncio.Queue(MAX_IN_FLIGHT)
+        self._pending: deque[Operation] = deque()
         self._error: BaseException | None = None
-        self._task = asyncio.create_task(self._work())
+        self._task: asyncio.Task[None] | None = None
 
-    async def put(self, operation: PutCheckpoint | PutWrites) -> None:
+    async def put(self, operation: Operation) -> None:
         """Hand over an operation; waits while too many are in flight."""
         self._raise_error()
-        await self._queue.put(operation)
+        self._pending.append(operation)
+        task = self._working()
+        if len(self._pending) > MAX_IN_FLIGHT:
+            await asyncio.wait([task])
 
     async def close(self) -> None:
-        """Wait until everything is stored, and end the task; a cancellation waits that long."""
-        closing = asyncio.ensure_future(self._queue.put(None))
+        """Return when everything is stored; a cancellation waits that long."""
         cancelled: asyncio.CancelledError | None = None
-        while not self._task.done():
-            cancelled = await wait_through_cancellation([self._task]) or cancelled
-        await closing
+        for _ in range(MAX_TRIES):
+            if self._pending and self._error is None:
+                cancelled = await wait_through_cancellation([self._working()]) or cancelled
         if cancelled is not None:
             raise cancelled
         self._raise_error()
 
-    async def _work(self) -> None:
-        while (operation := await self._queue.get()) is not None:
-            if self._error is None:
-                await self._store(operation)
+    def _working(self) -> asyncio.Task[None]:
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._work())
+        return self._task
 
-    async def _store(self, operation: PutCheckpoint | PutWrites) -> None:
+    async def _work(self) -> None:
+        while self._pending and self._error is None:
+            await self._store(self._pending[0])
+            self._pending.popleft()
+
+    async def _store(self, operation: Operation) -> None:
         try:
             await operation.astore(self._saver)
-        except BaseException as error:
+        except Exception as error:
             self._error = error
 
     def _raise_error(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextvars
 import time
+from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -19,10 +20,11 @@ from langchain_core.runnables.config import var_child_runnable_config
 from millstream.drivers import caching, tracing
 from millstream.drivers.context import TaskContext
 from millstream.drivers.nodecall import add_task_note, sync_timeout_error
+from millstream.drivers.persistence import Operation, store_now
 from millstream.drivers.run import RunAbandoned
 from millstream.drivers.store_queue import StoreThread
 from millstream.drivers.workers import Workers
-from millstream.errors import GraphBubbleUp, ParentCommand
+from millstream.errors import GraphBubbleUp, NodeCancelledError, ParentCommand
 
 if TYPE_CHECKING:
     from millstream.core.tasks import Task
@@ -181,19 +183,24 @@ class SyncDriver:
         if journal.durability == "async":
             if self._store is None:
                 self._store = StoreThread(journal.saver)
-            while journal.pending:
-                self._store.put(journal.pending.popleft())
+            store: Callable[[Operation], None] = self._store.put
         else:
+            store = partial(store_now, journal.saver)
+        try:
             while journal.pending:
-                journal.pending.popleft().store(journal.saver)
+                store(journal.pending.popleft())
+        except Exception:
+            journal.give_up()
+            raise
 
     def _close(self) -> None:
         """Wait for what is still running, and store what was held back."""
-        self.run.is_closed = True
+        self.run.note_leaving()
         if self._pool is not None:
             self._pool.close()
         journal = self.run.journal
         if journal is not None:
+            self.run.note_finished(self._left_over())
             journal.close()
             try:
                 self._save()
@@ -201,19 +208,24 @@ class SyncDriver:
                 if self._store is not None:
                     self._store.close()
 
+    def _left_over(self) -> Iterator[Ended]:
+        """Take the tasks that finished while the run was being left."""
+        while not self._inbox.empty():
+            ended = self._inbox.get()
+            if ended is not None:
+                yield ended
+
 
 def execute(context: TaskContext) -> None:
     """Run a task in this thread until it succeeds or must not be tried again."""
     body = context.task.node.body
     if body.timeout is not None or context.task.timeout is not None:
         raise sync_timeout_error(context.task.name)
+    context.start()
     while True:
         var_child_runnable_config.set(context.config)  # type: ignore[arg-type]  # a dict subclass
         try:
             body.attempt(context)
-            if body.cache is not None and context.run.cache is not None:
-                caching.keep(context)
-            return
         except ParentCommand as signal:
             if not body.take_command(context, signal):
                 raise
@@ -221,11 +233,17 @@ def execute(context: TaskContext) -> None:
             return
         except GraphBubbleUp:
             raise
+        except CancelledError as error:
+            raise NodeCancelledError(context.task.name) from error
         except Exception as error:
             delay = body.retry_delay(context, error)
             if delay is None:
                 add_task_note(error, context)
                 raise
+        else:
+            if body.cache is not None:
+                caching.keep(context)
+            return
         context.is_over = True
         wait_for_retry(context.run, delay)
         context.next_attempt()
@@ -236,5 +254,5 @@ def wait_for_retry(run: Run, seconds: float) -> None:
     end = time.monotonic() + seconds
     while (remaining := end - time.monotonic()) > 0:
         time.sleep(min(remaining, RETRY_WATCH))
-        if run.is_closed or run.is_abandoned:
+        if run.is_left or run.is_abandoned:
             raise RunAbandoned(run.name)

@@ -51,7 +51,7 @@ async def attempt_in_time(context: TaskContext, policy: TimeoutPolicy) -> None:
         if attempt.done():
             attempt.result()
             return
-        context.is_over = True
+        context.is_over = context.is_cancelled = True
         now = time.monotonic()
         is_run = run_limit is not None and now - started >= run_limit
         raise NodeTimeoutError(
@@ -64,6 +64,8 @@ async def attempt_in_time(context: TaskContext, policy: TimeoutPolicy) -> None:
     finally:
         if not attempt.done():
             await stop(attempt)
+        elif not attempt.cancelled():
+            attempt.exception()  # looked at, should we be cancelled in this very moment
 
 
 async def stop(attempt: asyncio.Task[None]) -> None:

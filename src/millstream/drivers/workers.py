@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 
 
 class Workers:
@@ -38,8 +39,9 @@ class Workers:
 
     def close(self) -> None:
         """Drop work that has not begun, and wait until the rest is done."""
-        while not self._queue.empty():
-            self._queue.get()
+        with suppress(Empty):
+            while True:
+                self._queue.get_nowait()
         for _ in self._threads:
             self._queue.put(None)
         for thread in self._threads:

@@ -17,6 +17,7 @@ from millstream.graph.branch import BranchSpec
 from millstream.graph.compiled import CompiledStateGraph
 from millstream.graph.fields import input_annotation, schema_fields
 from millstream.graph.node_spec import NodeDefaults, StateNodeSpec, command_ends
+from millstream.pregel.compiling import breakpoint_names
 from millstream.runnable import coerce_to_runnable
 from millstream.types import TimeoutPolicy, ensure_valid_checkpointer
 from millstream.typing import ContextT, InputT, OutputT, StateT
@@ -76,8 +77,6 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         self._add_schema(self.input_schema, allow_managed=self.input_schema is state_schema)
         self._add_schema(self.output_schema, allow_managed=self.output_schema is state_schema)
 
-    # -- state ----------------------------------------------------------------------------------
-
     def _add_schema(self, schema: Any, /, allow_managed: bool = True) -> None:
         if schema in self.schemas:
             return
@@ -98,8 +97,6 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             if self.managed.setdefault(key, value) is not value:
                 raise ValueError(f"Managed value '{key}' already exists with a different type")
         self.schemas[schema] = {**channels, **managed}
-
-    # -- nodes ----------------------------------------------------------------------------------
 
     def set_node_defaults(
         self,
@@ -216,8 +213,6 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             previous = name
         return self
 
-    # -- edges ----------------------------------------------------------------------------------
-
     def add_edge(self, start_key: str | list[str], end_key: str) -> Self:
         """Run `end_key` after `start_key`; after all of them when it is a list.
 
@@ -282,8 +277,6 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         """End after this node: an edge to END."""
         return self.add_edge(key, END)
 
-    # -- compiling ------------------------------------------------------------------------------
-
     def validate(self, interrupt: Sequence[str] | None = None) -> Self:
         """Check that all edges connect known nodes and that there is a way in."""
         self._check_sources()
@@ -344,7 +337,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         which runs stop, `"*"` all of them. Raises `ValueError` for a graph that cannot run.
         """
         checkpointer = ensure_valid_checkpointer(checkpointer)
-        before, after = _breakpoints(interrupt_before), _breakpoints(interrupt_after)
+        before, after = breakpoint_names(interrupt_before), breakpoint_names(interrupt_after)
         named = [] if before == "*" else list(before)
         self.validate(named if after == "*" else [*named, *after])
         return CompiledStateGraph.from_builder(
@@ -417,10 +410,3 @@ def _path_name(path: Any) -> str | None:
         return None
     name: str | None = getattr(path, "__name__", None)
     return "condition" if name == "<lambda>" or name is None else name
-
-
-def _breakpoints(names: All | Sequence[str] | None) -> All | list[str]:
-    """Return breakpoints as a list of names, or `"*"`."""
-    if isinstance(names, str):
-        return "*" if names == "*" else [names]
-    return list(names or ())

@@ -26,6 +26,13 @@ def as_policies(policy: RetryPolicy | Sequence[RetryPolicy] | None) -> tuple[Ret
     return (policy,) if isinstance(policy, RetryPolicy) else tuple(policy)
 
 
+def breakpoint_names(names: str | Sequence[str] | None) -> str | list[str]:
+    """Return breakpoints as a list of names, or `"*"` for all nodes."""
+    if isinstance(names, str):
+        return "*" if names == "*" else [names]
+    return list(names or ())
+
+
 def split_channels(
     channels: Mapping[str, Any],
 ) -> tuple[dict[str, BaseChannel[Any, Any, Any]], dict[str, Any]]:

@@ -18,7 +18,7 @@ from millstream.pregel.compiling import (
 from millstream.pregel.inspection import InspectableGraph
 from millstream.pregel.node import NodeBuilder, PregelNode
 from millstream.pregel.opening import CallOptions, open_run
-from millstream.pregel.request import _merge
+from millstream.pregel.request import merge_configs
 from millstream.pregel.subgraphs import find_subgraph
 from millstream.stream.parts import Shape, coerce
 from millstream.types import GraphOutput, Send
@@ -109,8 +109,6 @@ class Pregel(InspectableGraph[StateT, ContextT, InputT, OutputT]):
         if auto_validate:
             self.validate()
 
-    # -- the compiled form ----------------------------------------------------------------------
-
     @property
     def spec(self) -> GraphSpec:
         """The compiled form, computed once, when the graph is validated or first run."""
@@ -154,11 +152,9 @@ class Pregel(InspectableGraph[StateT, ContextT, InputT, OutputT]):
 
     def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> Self:
         """Return a copy whose config is merged into that of every call."""
-        merged = _merge([layer for layer in (self.config, config, kwargs) if layer])
+        merged = merge_configs([layer for layer in (self.config, config, kwargs) if layer])
         merged.setdefault("configurable", {})
         return self.copy({"config": merged})
-
-    # -- running --------------------------------------------------------------------------------
 
     def stream(  # type: ignore[override]  # named options instead of **kwargs
         self,
@@ -252,6 +248,12 @@ class Pregel(InspectableGraph[StateT, ContextT, InputT, OutputT]):
         *,
         context: ContextT | None = None,
         stream_mode: StreamMode | Sequence[StreamMode] = "values",
+        print_mode: StreamMode | Sequence[StreamMode] = (),
+        output_keys: str | Sequence[str] | None = None,
+        interrupt_before: All | Sequence[str] | None = None,
+        interrupt_after: All | Sequence[str] | None = None,
+        durability: Durability | None = None,
+        control: RunControl | None = None,
         version: Literal["v1", "v2"] = "v1",
         **kwargs: Any,
     ) -> Any:
@@ -259,23 +261,26 @@ class Pregel(InspectableGraph[StateT, ContextT, InputT, OutputT]):
 
         With another `stream_mode` the list of all items is returned. A run that stops at
         interrupts has them under `__interrupt__`; `version="v2"` returns a `GraphOutput` instead.
-        Other keyword arguments are those of `stream`.
+        `subgraphs` and `debug` are those of `stream`.
         """
-        if stream_mode != "values":
-            return list(
-                self.stream(
-                    input,
-                    config,
-                    context=context,
-                    stream_mode=stream_mode,
-                    version=version,
-                    **kwargs,
-                )
-            )
-        prepare, runs = self._prepare_result(input, config, context, version, kwargs)
-        for _ in sync.drive(prepare):
-            pass
-        return final_output(runs[0], version)
+        options = CallOptions(
+            context=context,
+            stream_mode=stream_mode,
+            print_mode=print_mode,
+            output_keys=output_keys,
+            interrupt_before=interrupt_before,
+            interrupt_after=interrupt_after,
+            durability=durability,
+            control=control,
+            subgraphs=kwargs.pop("subgraphs", False),
+            debug=kwargs.pop("debug", None),
+            version=version,
+            unknown=kwargs,
+            is_result_wanted=stream_mode == "values",
+        )
+        runs: list[Run] = []
+        items = list(sync.drive(partial(_open, runs, self, input, config, options)))
+        return final_output(runs[0], version) if options.is_result_wanted else items
 
     async def ainvoke(
         self,
@@ -284,45 +289,35 @@ class Pregel(InspectableGraph[StateT, ContextT, InputT, OutputT]):
         *,
         context: ContextT | None = None,
         stream_mode: StreamMode | Sequence[StreamMode] = "values",
+        print_mode: StreamMode | Sequence[StreamMode] = (),
+        output_keys: str | Sequence[str] | None = None,
+        interrupt_before: All | Sequence[str] | None = None,
+        interrupt_after: All | Sequence[str] | None = None,
+        durability: Durability | None = None,
+        control: RunControl | None = None,
         version: Literal["v1", "v2"] = "v1",
         **kwargs: Any,
     ) -> Any:
         """Run the graph and return its final state; see `invoke`."""
-        if stream_mode != "values":
-            items = self.astream(
-                input,
-                config,
-                context=context,
-                stream_mode=stream_mode,
-                version=version,
-                **kwargs,
-            )
-            return [item async for item in items]
-        prepare, runs = self._prepare_result(input, config, context, version, kwargs)
-        async for _ in aio.drive(prepare):
-            pass
-        return final_output(runs[0], version)
-
-    def _prepare_result(
-        self,
-        input: Any,
-        config: RunnableConfig | None,
-        context: Any,
-        version: str,
-        kwargs: dict[str, Any],
-    ) -> tuple[Callable[[], Run], list[Run]]:
-        """Return the function that opens the run, and the list it will be found in."""
-        known = {key: kwargs.pop(key) for key in RESULT_OPTIONS if key in kwargs}
         options = CallOptions(
-            context=context, version=version, unknown=kwargs, is_result_wanted=True, **known
+            context=context,
+            stream_mode=stream_mode,
+            print_mode=print_mode,
+            output_keys=output_keys,
+            interrupt_before=interrupt_before,
+            interrupt_after=interrupt_after,
+            durability=durability,
+            control=control,
+            subgraphs=kwargs.pop("subgraphs", False),
+            debug=kwargs.pop("debug", None),
+            version=version,
+            unknown=kwargs,
+            is_result_wanted=stream_mode == "values",
         )
         runs: list[Run] = []
-
-        def prepare() -> Run:
-            runs.append(open_run(self, input, config, options))
-            return runs[0]
-
-        return prepare, runs
+        drive = aio.drive(partial(_open, runs, self, input, config, options))
+        items = [item async for item in drive]
+        return final_output(runs[0], version) if options.is_result_wanted else items
 
     def clear_cache(self, nodes: Sequence[str] | None = None) -> None:
         """Forget the cached results of these nodes, of all nodes by default."""
@@ -346,17 +341,16 @@ class Pregel(InspectableGraph[StateT, ContextT, InputT, OutputT]):
         ]
 
 
-RESULT_OPTIONS = (
-    "print_mode",
-    "output_keys",
-    "interrupt_before",
-    "interrupt_after",
-    "durability",
-    "control",
-    "subgraphs",
-    "debug",
-)
-"""Keyword arguments of `stream` that `invoke` takes too."""
+def _open(
+    runs: list[Run],
+    graph: Pregel[Any, Any, Any, Any],
+    input: Any,
+    config: RunnableConfig | None,
+    options: CallOptions,
+) -> Run:
+    """Open a run and leave it in `runs`, where its result will be found."""
+    runs.append(open_run(graph, input, config, options))
+    return runs[0]
 
 
 def final_output(run: Run, version: str) -> Any:

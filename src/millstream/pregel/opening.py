@@ -11,6 +11,7 @@ from millstream.core.machine import RunLimits
 from millstream.drivers import tracing
 from millstream.drivers.context import split_ns
 from millstream.drivers.run import Run, View
+from millstream.pregel.compiling import breakpoint_names
 from millstream.pregel.request import (
     Caller,
     identify_caller,
@@ -72,6 +73,7 @@ def open_run(
         ns = nested_ns(parent, is_stateful=graph.checkpointer is True)
     else:
         ns = caller.configurable.get("checkpoint_ns") or ""
+    view = _view(graph, caller, options)
     control = options.control or (parent.run.control if parent is not None else None)
     run_control = control or RunControl()
     is_resumed = parent is not None and parent.run.is_resuming_step
@@ -79,11 +81,11 @@ def open_run(
         spec=graph.spec,
         name=graph.get_name(),
         shape=graph.shape,
-        view=_view(graph, caller, options),
+        view=view,
         limits=RunLimits(
             steps=limit,
-            before=options.interrupt_before or graph.interrupt_before_nodes,
-            after=options.interrupt_after or graph.interrupt_after_nodes,
+            before=breakpoint_names(options.interrupt_before) or graph.interrupt_before_nodes,
+            after=breakpoint_names(options.interrupt_after) or graph.interrupt_after_nodes,
             control=run_control,
         ),
         config=caller.config,
@@ -105,7 +107,7 @@ def open_run(
         checkpoint_map=_checkpoint_map(parent),
         max_concurrency=max_concurrency_of(caller.config),
         step_timeout=graph.step_timeout,
-        is_live=_is_live(graph, options),
+        is_live=_is_live(graph, options, view),
         server_info=server_info_of(caller.configurable),
         inherited_callbacks=caller.callbacks,
         is_traced=tracing.is_listened_to({"callbacks": caller.callbacks}),
@@ -168,12 +170,11 @@ def _context(graph: Pregel[Any, Any, Any, Any], context: Any, parent: Any) -> An
     return context
 
 
-def _is_live(graph: Pregel[Any, Any, Any, Any], options: CallOptions) -> bool:
-    if options.is_result_wanted:
-        return False
-    if options.subgraphs or graph.stream_eager:
+def _is_live(graph: Pregel[Any, Any, Any, Any], options: CallOptions, view: View) -> bool:
+    """Say whether the consumer must be able to receive while a node runs."""
+    if "custom" in view.modes:
         return True
-    return options.stream_mode is not None and "custom" in as_modes(options.stream_mode)
+    return not options.is_result_wanted and (options.subgraphs or graph.stream_eager)
 
 
 def _view(graph: Pregel[Any, Any, Any, Any], caller: Caller, options: CallOptions) -> View:

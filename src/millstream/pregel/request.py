@@ -17,7 +17,6 @@ from millstream.config import task_context_of
 from millstream.constants import (
     CONF,
     CONFIG_KEY_CHECKPOINT_NS,
-    CONFIG_KEY_RUNTIME,
     NS_END,
     NS_SEP,
     TASKS,
@@ -25,6 +24,7 @@ from millstream.constants import (
 from millstream.drivers.context import FilledConfig, TaskConfig, TaskContext, split_ns
 from millstream.drivers.run import PLACE_KEYS, Start
 from millstream.errors import EmptyInputError, InvalidUpdateError
+from millstream.runtime import ServerInfo
 from millstream.types import Command, Send
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def identify_caller(config: RunnableConfig | None, bound: RunnableConfig | None)
         parent = context
         if isinstance(config, FilledConfig):
             layers = [*([bound] if bound else ()), config]
-    merged = _merge(layers)
+    merged = merge_configs(layers)
     given: Mapping[str, Any] = (config or {}).get(CONF) or {}
     thread = given.get("thread_id")
     if (
@@ -137,7 +137,7 @@ def _called_by_task(parent: TaskContext, *, is_explicit: bool) -> Caller:
     )
 
 
-def _merge(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def merge_configs(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Merge configs: tags are joined, metadata and configurable merged, the last of others wins."""
     merged: dict[str, Any] = {}
     for layer in layers:
@@ -184,8 +184,7 @@ def nested_ns(parent: TaskContext, *, is_stateful: bool) -> str:
     The first one has the task's own namespace, the next ones a number more. A graph that keeps
     its state between calls is named by nodes only, because task ids change.
     """
-    count = parent.nested_runs
-    parent.nested_runs += 1
+    count = next(parent.nested_runs)
     ns = parent.ns
     if is_stateful:
         ns = NS_SEP.join(
@@ -276,20 +275,13 @@ def map_input(input: Any, channels: str | Sequence[str]) -> list[Write]:
     return writes
 
 
-def server_info_of(configurable: Mapping[str, Any]) -> Any:
+def server_info_of(configurable: Mapping[str, Any]) -> ServerInfo | None:
     """Return what a server said about itself in `configurable`, None if nothing."""
     keys = ("assistant_id", "graph_id", "langgraph_auth_user")
     if not any(key in configurable for key in keys):
         return None
-    from millstream.runtime import ServerInfo
-
     return ServerInfo(
         assistant_id=configurable.get("assistant_id", ""),
         graph_id=configurable.get("graph_id", ""),
         user=configurable.get("langgraph_auth_user"),
     )
-
-
-def given_runtime(configurable: Mapping[str, Any]) -> Any:
-    """Return a runtime that a server put into `configurable`, None if there is none."""
-    return configurable.get(CONFIG_KEY_RUNTIME)
