@@ -35,7 +35,7 @@ def draw(
     except ImportError as error:
         raise UsageError(
             f"drawing needs the package {error.name or 'grandalf'}; "
-            "pip install 'millstream[ascii]', or use --format mermaid"
+            "pip install grandalf, or use --format mermaid"
         ) from error
     except Exception as error:
         raise UsageError(f"{target} cannot be drawn: {reason(error)}") from error

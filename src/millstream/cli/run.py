@@ -35,7 +35,10 @@ def run(
     stream_mode: Annotated[
         list[str] | None,
         typer.Option(
-            "--stream-mode", "-m", metavar="MODE", help="Repeatable [default: updates, custom]."
+            "--stream-mode",
+            "-m",
+            metavar="MODE",
+            help="values, updates, custom, tasks, debug or checkpoints; repeatable.",
         ),
     ] = None,
     subgraphs: Annotated[
@@ -140,11 +143,8 @@ def _with_thread(graph: Any, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_modes(modes: list[str]) -> list[str]:
-    from typing import get_args
+    from millstream.stream.parts import AVAILABLE_MODES as known
 
-    from millstream.types import StreamMode
-
-    known = get_args(StreamMode)
     for mode in modes:
         if mode not in known:
             raise UsageError(f"no stream mode {mode!r}; choose from {', '.join(known)}")
@@ -158,7 +158,7 @@ def _read_json(text: str, option: str) -> Any:
             source, text = "stdin", sys.stdin.read()
         elif text.startswith("@"):
             source = text[1:]
-            with open(source, encoding="utf-8") as file:
+            with open(source, encoding="utf-8-sig") as file:
                 text = file.read()
     except OSError as error:
         raise UsageError(f"{option} {text}: cannot read {source}: {error.strerror}") from error
