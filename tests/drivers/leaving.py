@@ -268,8 +268,11 @@ async def by_time(situation: Situation) -> list[Any]:
         async for item in open_stream(situation):
             items.append(item)
 
+    reading = asyncio.create_task(read())
+    while len(items) < situation.running:
+        await asyncio.sleep(0.01)
     with pytest.raises(asyncio.TimeoutError):
-        await asyncio.wait_for(read(), 0.25)
+        await asyncio.wait_for(reading, 0.05)
     return items
 
 

@@ -127,18 +127,21 @@ def test_eager_tasks_run_graphs() -> None:
 
 def test_closing_a_sync_stream_keeps_the_results_of_running_nodes() -> None:
     """The stream waits for them, so what they wrote is stored."""
-    saver, may_end = InMemorySaver(), threading.Event()
+    saver, begun, may_end = InMemorySaver(), threading.Event(), threading.Event()
 
     def quick(state: State) -> dict[str, Any]:
         return {"log": ["quick"]}
 
     def slow(state: State) -> dict[str, Any]:
-        may_end.wait(5)
+        begun.set()
+        assert may_end.wait(5)
         return {"log": ["slow"]}
 
     graph = fan([("quick", quick), ("slow", slow)], checkpointer=saver)
     stream = graph.stream({"x": 1}, THREAD, stream_mode="updates", durability="sync")
     assert next(stream) == {"quick": {"log": ["quick"]}}
+
+    assert begun.wait(5)
 
     threading.Timer(0.05, may_end.set).start()
     stream.close()
