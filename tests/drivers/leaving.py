@@ -263,14 +263,16 @@ async def by_cancelling_twice(situation: Situation) -> list[Any]:
 
 async def by_time(situation: Situation) -> list[Any]:
     items: list[Any] = []
+    all_begun = asyncio.Event()
 
     async def read() -> None:
         async for item in open_stream(situation):
             items.append(item)
+            if len(items) == situation.running:
+                all_begun.set()
 
     reading = asyncio.create_task(read())
-    while len(items) < situation.running:
-        await asyncio.sleep(0.01)
+    await all_begun.wait()
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(reading, 0.05)
     return items
