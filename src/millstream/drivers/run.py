@@ -315,11 +315,8 @@ class Run:
 
     def note_leaving(self) -> None:
         """Take note that the driver stops, at the end of the run or before."""
-        self.is_left = self.has_machine() and self.machine.status not in ENDED
-
-    def has_machine(self) -> bool:
-        """Say whether the run has got as far as having a machine."""
-        return hasattr(self, "machine")
+        machine: RunMachine | None = getattr(self, "machine", None)
+        self.is_left = machine is not None and machine.status not in ENDED
 
     def note_finished(self, ended: Iterable[tuple[TaskContext, BaseException | None]]) -> None:
         """Have the writes of tasks stored that finished while the run was being left."""
