@@ -130,8 +130,9 @@ def _flatten(step: _Superstep, depth: int) -> list[str]:
     lines += step.cached
     if step.failures and len(step.starts) > 1:
         # What the siblings of a failing task still show depends on timing alone: a thread runs
-        # on unseen, an async task is cancelled where it stands.
-        return [*lines, *sorted(step.failures)]
+        # on unseen, an async task is cancelled where it stands, and may or may not say so.
+        causes = {line for line in step.failures if not line.startswith("CancelledError")}
+        return [*lines, *sorted(causes or step.failures)]
     known = list(step.starts)
     others = sorted(step.tasks.keys() | step.children.keys() - set(known), key=_first(step))
     for key in [*known, *(key for key in others if key not in step.starts)]:
