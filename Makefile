@@ -17,7 +17,7 @@ demo:
 	@.venv/bin/python scripts/demo.py
 
 test:
-	@scripts/test
+	@scripts/services.sh run -- scripts/test
 
 test-deep:
 	@scripts/setup-env .venv dev

@@ -8,7 +8,19 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from benchmarks import building, chain, events, fanout, floor, idle, keys, nested, report
+from benchmarks import (
+    building,
+    chain,
+    durability,
+    events,
+    fanout,
+    floor,
+    idle,
+    keys,
+    nested,
+    report,
+    saving,
+)
 from benchmarks.harness import FULL, QUICK, Effort, Verdict, judge, measure
 from benchmarks.rows import MILLSTREAM, Contender, Group, Row
 
@@ -20,6 +32,8 @@ AREAS: Final[dict[str, Callable[[], list[Group]]]] = {
     "nested": nested.groups,
     "events": events.groups,
     "building": building.groups,
+    "saving": saving.groups,
+    "durability": durability.groups,
 }
 
 
@@ -61,7 +75,7 @@ def machine_speed(loop: asyncio.AbstractEventLoop) -> float:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("areas", nargs="*", metavar="AREA", help=f"some of {', '.join(AREAS)}")
-    parser.add_argument("--quick", action="store_true", help="finish within a minute")
+    parser.add_argument("--quick", action="store_true", help="finish in a minute or two")
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a goal is missed")
     options = parser.parse_args(arguments)
     for area in options.areas:

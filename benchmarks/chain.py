@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from langgraph.checkpoint.memory import InMemorySaver
 from typing_extensions import TypedDict
 
 from benchmarks import floor
@@ -51,7 +50,6 @@ def groups(length: int = 100) -> list[Group]:
         _updates(length, is_async=True),
         _others(length, is_async=False),
         _others(length, is_async=True),
-        _saved(length),
     ]
 
 
@@ -99,39 +97,3 @@ def _others(length: int, *, is_async: bool) -> Group:
             ),
         ),
     )
-
-
-def _saved(length: int) -> Group:
-    rows = []
-    for is_async in (False, True):
-        contenders = tuple(_saving(peer, length, is_async=is_async) for peer in PEERS)
-        title = f"chain of {length}, InMemorySaver, {word(is_async)}"
-        rows.append(Row(title, "step", length, contenders))
-    return Group("chain with a saver", tuple(rows))
-
-
-def _saving(peer: Peer, length: int, *, is_async: bool) -> Contender:
-    saver = InMemorySaver()
-    graph = build(peer, length, is_async=is_async, checkpointer=saver)
-    thread = 0
-
-    def config() -> dict[str, Any]:
-        nonlocal thread
-        thread += 1
-        return {"recursion_limit": 10_000, "configurable": {"thread_id": str(thread)}}
-
-    def call() -> None:
-        assert sum(1 for _ in graph.stream({"n": 0}, config(), stream_mode="updates")) == length
-
-    async def acall() -> None:
-        count = 0
-        async for _ in graph.astream({"n": 0}, config(), stream_mode="updates"):
-            count += 1
-        assert count == length
-
-    def forget() -> None:
-        saver.storage.clear()
-        saver.writes.clear()
-        saver.blobs.clear()
-
-    return Contender(peer.name, acall if is_async else call, forget)

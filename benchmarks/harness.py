@@ -12,10 +12,11 @@ import inspect
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, cast
 
-from benchmarks.rows import MILLSTREAM, Contender, Goal, Group, Row
+from benchmarks.rows import MILLSTREAM, Call, Contender, Goal, Group, Row
 
 MICRO: Final = 1e6
 
@@ -33,10 +34,12 @@ class Effort:
     """Rounds done in any case."""
     sample: float
     """Shortest sample in seconds; quicker work is repeated within one sample."""
+    supersteps: int = 5000
+    """Length of a run that is gauged."""
 
 
 FULL: Final = Effort(seconds=8.0, rounds=7, sample=0.010)
-QUICK: Final = Effort(seconds=1.0, rounds=3, sample=0.004)
+QUICK: Final = Effort(seconds=1.0, rounds=3, sample=0.004, supersteps=1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +82,51 @@ def judge(row: Row, results: Results) -> list[Verdict]:
     Quotients are those of the best rounds: disturbances only ever add time.
     """
     own = results[row.title, MILLSTREAM].best
-    return [
-        Verdict(goal, own if goal.over is None else own / results[goal.over].best)
-        for goal in row.goals
-    ]
+    return [Verdict(goal, _reached(own, goal, results)) for goal in row.goals]
+
+
+def _reached(own: float, goal: Goal, results: Results) -> float:
+    if goal.over is not None:
+        return own / results[goal.over].best
+    if goal.beyond is not None:
+        return own - results[goal.beyond].best
+    return own
 
 
 def measure(group: Group, effort: Effort, loop: asyncio.AbstractEventLoop) -> Results:
-    """Warm every contender up, then let them take turns until the effort is spent."""
-    turns = [
-        (row, contender, _clock(contender, loop))
+    """Warm every contender up, then let them take turns until the effort is spent.
+
+    Gauges are read once and all at the same time: they wait for processes of their own.
+    """
+    try:
+        return {**_read_gauges(group, effort), **_time_turns(group, effort, loop)}
+    finally:
+        for contender in (contender for row in group.rows for contender in row.contenders):
+            if contender.after is not None:
+                _clock(contender.after, loop)(1)
+
+
+def _read_gauges(group: Group, effort: Effort) -> Results:
+    gauges = [
+        ((row.title, contender.name), contender.call)
         for row in group.rows
         for contender in row.contenders
+        if contender.is_gauge
     ]
+    with ThreadPoolExecutor(max(1, len(gauges))) as pool:
+        read = [(key, pool.submit(call, effort.supersteps)) for key, call in gauges]
+        return {key: Samples((future.result(),)) for key, future in read}
+
+
+def _time_turns(group: Group, effort: Effort, loop: asyncio.AbstractEventLoop) -> Results:
+    turns = [
+        (row, contender, _clock(contender.call, loop))
+        for row in group.rows
+        for contender in row.contenders
+        if not contender.is_gauge
+    ]
+    if not turns:
+        return {}
     counts = [_count(contender, clock, effort.sample) for _, contender, clock in turns]
     gc.collect()
     gc.freeze()
@@ -138,8 +173,7 @@ def _count(contender: Contender, clock: Measure, sample: float) -> int:
     return max(1, round(sample / max(once, 1e-7)))
 
 
-def _clock(contender: Contender, loop: asyncio.AbstractEventLoop) -> Measure:
-    call = contender.call
+def _clock(call: Call, loop: asyncio.AbstractEventLoop) -> Measure:
     if not inspect.iscoroutinefunction(call):
         return lambda count: _time(call, count)
     acall = cast(Callable[[], Awaitable[Any]], call)

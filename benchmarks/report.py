@@ -74,12 +74,14 @@ def show_summary(console: Console, verdicts: Mapping[str, Iterable[Verdict]], sp
 def describe(verdict: Verdict, speed: float) -> Text:
     """Return one goal's outcome; a missed time is shown at reference speed too."""
     goal = verdict.goal
-    if goal.over is None:
+    if goal.beyond is not None:
+        bound = f"{verdict.reached:+.1f} of {goal.limit:+g} MB"
+    elif goal.over is None:
         bound = f"{verdict.reached:.1f} of {goal.limit:g} µs"
         if not verdict.is_met:
             bound += f" ({verdict.reached / speed:.1f} at reference speed)"
     elif goal.over[1] == LANGGRAPH:
-        bound = f"1/{1 / verdict.reached:.1f} of 1/{1 / goal.limit:.0f}"
+        bound = f"1/{1 / verdict.reached:.1f} of 1/{1 / goal.limit:g}"
     else:
         bound = f"{verdict.reached:.2f}x of {goal.limit:g}x"
     label, style = ("PASS", "green") if verdict.is_met else ("FAIL", "bold red")

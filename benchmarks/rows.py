@@ -1,7 +1,8 @@
 """What is measured and what it has to reach.
 
 A `Group` is measured together: its contenders take turns, so that a machine that is busy for a
-while is busy for all of them. Every result is microseconds per unit of work (a step, a key, ...).
+while is busy for all of them. Every result is microseconds per unit of work (a step, a key, ...);
+a gauge's is what its row says.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ MILLSTREAM: Final = "millstream"
 LANGGRAPH: Final = "langgraph"
 FLOOR: Final = "floor"
 
-Call: TypeAlias = "Callable[[], Any] | Callable[[], Awaitable[Any]]"
+Call: TypeAlias = "Callable[..., Any] | Callable[..., Awaitable[Any]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,10 @@ class Contender:
     """Do the work once; a coroutine function is awaited in one event loop kept for all."""
     between: Callable[[], object] | None = None
     """Called before every sample, outside the clock."""
+    after: Call | None = None
+    """Called when everything has been measured."""
+    is_gauge: bool = False
+    """`call` is no work to be timed: given the number of supersteps, it returns the result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +38,11 @@ class Goal:
     """An upper bound for millstream in the goal's row."""
 
     limit: float
-    """Microseconds per unit, or with `over` a quotient."""
+    """Microseconds per unit, with `over` a quotient, with `beyond` megabytes."""
     over: tuple[str, str] | None = None
     """The row and contender whose result millstream's is divided by."""
+    beyond: tuple[str, str] | None = None
+    """The row and contender whose result is subtracted from millstream's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +78,8 @@ def fraction(row: str, divisor: float) -> Goal:
 def growth(base: str, limit: float) -> Goal:
     """Return the goal of costing at most `limit` times what millstream costs in the row `base`."""
     return Goal(limit, (base, MILLSTREAM))
+
+
+def at_most_beyond(base: str, limit: float) -> Goal:
+    """Return the goal of at most `limit` MB more than millstream has in the row `base`."""
+    return Goal(limit, beyond=(base, MILLSTREAM))

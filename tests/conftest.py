@@ -1,8 +1,11 @@
-"""Fixtures shared by the whole suite: behaviour tests run once per driver."""
+"""Fixtures shared by the whole suite: the two drivers, a PostgreSQL database."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -48,3 +51,26 @@ class AsyncDriver:
 def driver(request: pytest.FixtureRequest) -> SyncDriver | AsyncDriver:
     """Give the test one driver; the test runs once with each."""
     return request.param()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """Give the address of a new PostgreSQL database that has the tables of a saver."""
+    server = os.environ.get("MILLSTREAM_TEST_POSTGRES")
+    if not server:
+        pytest.skip("no PostgreSQL server: scripts/services.sh run -- pytest starts one")
+    import psycopg
+    from langgraph.checkpoint.postgres import PostgresSaver
+    from psycopg import conninfo, sql
+
+    name = f"millstream_{uuid.uuid4().hex}"
+    database = sql.Identifier(name)
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL("create database {}").format(database))
+    address = conninfo.make_conninfo(server, dbname=name)
+    with PostgresSaver.from_conn_string(address) as saver:
+        saver.setup()
+    yield address
+    # Fails when a test has left a connection open.
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL("drop database {}").format(database))

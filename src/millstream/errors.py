@@ -33,6 +33,7 @@ __all__ = (
     "GraphInterrupt",
     "GraphRecursionError",
     "InvalidUpdateError",
+    "MissingThreadError",
     "NodeCancelledError",
     "NodeError",
     "NodeInterrupt",
@@ -118,6 +119,16 @@ class UnknownInterruptError(Exception):
         self.pending_ids = tuple(pending_ids)
 
     __reduce__ = _reduce_without_init
+
+
+class MissingThreadError(KeyError):
+    """A config does not name the thread whose state is meant; the missing key is its argument."""
+
+    def __str__(self) -> str:
+        return (
+            f"config['configurable'] has no {self.args[0]!r}: say which thread is meant, "
+            "as in {'configurable': {'thread_id': '1'}}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,38 +2,72 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
-from typing_extensions import is_typeddict
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from millstream.config import get_task_context
-from millstream.errors import GraphInterrupt
-from millstream.types import Interrupt
+from millstream.constants import MISSING
+from millstream.errors import GraphInterrupt, mark_invalid_resume
+from millstream.types import Interrupt, interrupt_id
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+    from millstream.drivers.context import TaskContext
 
 
 def interrupt(value: Any, *, response_schema: Any = None) -> Any:
-    """Pause the task and put `value` to whoever called the graph.
+    """Pause the task and put `value` to whoever called the graph; return the answer.
 
-    The run stops after the superstep; the question is in its output and in the `updates` and
-    `values` streams. `response_schema`, a pydantic model, TypedDict or dataclass, is shown to the
-    caller as JSON schema. Raises `RuntimeError` outside a run.
+    The first time, the run stops after the superstep with the question in its output and in the
+    `updates` and `values` streams. `Command(resume=answer)` runs the task again from its top, and
+    this call returns the answer. A task may ask several questions: their order tells which answer
+    belongs to which, so it must not change between two runs of the task.
+
+    `response_schema` says what an answer looks like. A type that pydantic knows (a model, a
+    TypedDict, `int`, ...) is shown to the caller as JSON schema and makes this call return a
+    validated instance; an answer that does not fit raises `pydantic.ValidationError` and the
+    question stays open. A dict is shown as it is and checks nothing.
+
+    Raises `RuntimeError` outside a run.
     """
-    context = get_task_context()
-    raise GraphInterrupt(
-        (Interrupt.from_ns(value, context.ns, response_schema=_shown_schema(response_schema)),)
-    )
+    context: TaskContext = get_task_context()
+    task = context.task
+    if task.answers is None:
+        task.answers = []
+    answers, index = task.answers, context.next_question()
+    validator = _validator(response_schema)
+    if index >= len(answers):
+        given = task.run.answers
+        answer = MISSING if given is None else given.take()
+        if answer is MISSING:
+            schema = response_schema if validator is None else validator.json_schema()
+            id = interrupt_id(context.ns, len(answers))
+            raise GraphInterrupt((Interrupt(value, id, response_schema=schema),))
+        answers.append(answer)
+    task.asked = max(task.asked, index + 1)
+    if validator is None:
+        return answers[index]
+    try:
+        return validator.validate_python(answers[index])
+    except Exception as error:
+        # Whoever answers next answers this question again.
+        del answers[index:]
+        task.asked = index
+        mark_invalid_resume(error)
+        raise
 
 
-def _shown_schema(schema: Any) -> Any:
-    """Return what clients see of a response schema."""
+def _validator(schema: Any) -> TypeAdapter[Any] | None:
+    """Return what checks answers, None when nothing is to be checked."""
     if schema is None or isinstance(schema, dict):
-        return schema
-    if is_typeddict(schema) or dataclasses.is_dataclass(schema) or hasattr(schema, "model_fields"):
-        from pydantic import TypeAdapter
+        return None
+    return _adapter(schema)
 
-        return TypeAdapter(schema).json_schema()
-    raise TypeError(
-        "response_schema must be a pydantic model, a TypedDict, a dataclass or a JSON schema "
-        f"dict, got {schema!r}"
-    )
+
+@lru_cache(maxsize=256)
+def _adapter(schema: Any) -> TypeAdapter[Any]:
+    """Return the adapter of a type; making one takes longer than a superstep."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(schema)

@@ -45,11 +45,11 @@ All but `error` are also injected when they have no annotation.
 """
 
 
-def injected_parameters(func: Callable[..., Any]) -> tuple[str, ...]:
+def injected_parameters(func: Callable[..., Any], *, has_input: bool = True) -> tuple[str, ...]:
     """Return the names of the injectable parameters that the function asks for.
 
-    The first positional parameter is the input and never injected. Annotations may be classes,
-    `Optional[...]` or `... | None`, and strings of these, so that
+    The first positional parameter is the input, if there is one, and not injected. Annotations may
+    be classes, `Optional[...]` or `... | None`, and strings of these, so that
     `from __future__ import annotations` changes nothing.
     """
     try:
@@ -60,7 +60,7 @@ def injected_parameters(func: Callable[..., Any]) -> tuple[str, ...]:
     for index, parameter in enumerate(parameters):
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
-        is_input = index == 0 and parameter.kind is not parameter.KEYWORD_ONLY
+        is_input = has_input and index == 0 and parameter.kind is not parameter.KEYWORD_ONLY
         if not is_input and parameter.name in INJECTABLE and _is_wanted(parameter):
             wanted.append(parameter.name)
     return tuple(wanted)
@@ -107,7 +107,7 @@ def _is_union(annotation: Any) -> bool:
 def _is_stream_writer(annotation: Any) -> bool:
     from millstream.types import StreamWriter
 
-    return bool(annotation == StreamWriter)
+    return bool(annotation == StreamWriter or annotation == Callable[[Any], None])
 
 
 def is_async_callable(func: Any) -> bool:

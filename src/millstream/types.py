@@ -1,7 +1,7 @@
 """What programs pass to a graph and get from it.
 
-`Command` and `Checkpointer` are imported when they are first used, because what they are built
-from is slow to import: see `millstream.command`.
+`Command`, `Checkpointer` and `StreamWriter` are made when they are first used, because what they
+are built from is slow to import: see `millstream.command`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeAlias, final
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, NamedTuple, TypeAlias, final
 from warnings import warn
 
 from typing_extensions import TypeVar, deprecated
@@ -53,6 +53,12 @@ if TYPE_CHECKING:
     from millstream.interrupts import interrupt
 
     Checkpointer: TypeAlias = bool | BaseCheckpointSaver[Any] | None
+    StreamWriter: TypeAlias = Callable[[Any], None]
+    """Puts one item into the `custom` stream of a run.
+
+    A node's or tool's parameter with this annotation is given the run's writer, and is not part of
+    what a model is told about the tool.
+    """
 
 __all__ = (
     "All",
@@ -104,8 +110,6 @@ StreamMode: TypeAlias = Literal[
     "values", "updates", "checkpoints", "tasks", "debug", "messages", "custom"
 ]
 """What a stream shows."""
-StreamWriter: TypeAlias = Callable[[Any], None]
-"""Puts one item into the `custom` stream of a run."""
 
 
 def __getattr__(name: str) -> Any:
@@ -124,6 +128,11 @@ def __getattr__(name: str) -> Any:
 
         globals()[name] = alias = bool | BaseCheckpointSaver | None
         return alias
+    if name == "StreamWriter":
+        from langchain_core.tools import InjectedToolArg
+
+        globals()[name] = writer = Annotated[Callable[[Any], None], InjectedToolArg]
+        return writer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -11,9 +11,9 @@ from benchmarks.__main__ import AREAS, main
 from benchmarks.harness import Effort, measure
 from benchmarks.rows import LANGGRAPH, MILLSTREAM, Group, Row, ceiling
 
-from benchmarks import building, chain, events, fanout, idle, keys, nested
+from benchmarks import building, chain, durability, events, fanout, idle, keys, nested, saving
 
-ONCE = Effort(seconds=0.0, rounds=1, sample=0.0)
+ONCE = Effort(seconds=0.0, rounds=1, sample=0.0, supersteps=20)
 
 SMALL = {
     "chain": lambda: chain.groups(3),
@@ -23,6 +23,8 @@ SMALL = {
     "nested": lambda: nested.groups(2),
     "events": lambda: events.groups(3),
     "building": lambda: building.groups(3),
+    "saving": lambda: saving.groups(3, 2, 5),
+    "durability": lambda: durability.groups(("sync",)),
 }
 
 

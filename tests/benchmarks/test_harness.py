@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -16,6 +17,7 @@ from benchmarks.rows import (
     Contender,
     Group,
     Row,
+    at_most_beyond,
     ceiling,
     fraction,
     growth,
@@ -119,8 +121,52 @@ def test_what_is_between_samples_is_not_counted(loop: asyncio.AbstractEventLoop)
     assert results["work", MILLSTREAM].best < 1000
 
 
-def test_goals_divide_the_best_rounds() -> None:
-    row = Row("wide", "key", 1, (), (ceiling(9.0), fraction("wide", 10), growth("narrow", 1.3)))
+def test_gauges_are_read_at_the_same_time_and_not_timed(loop: asyncio.AbstractEventLoop) -> None:
+    both = threading.Barrier(2, timeout=10)
+
+    def read(supersteps: int) -> float:
+        both.wait()
+        return supersteps / 10
+
+    contenders = (
+        Contender(MILLSTREAM, read, is_gauge=True),
+        Contender(LANGGRAPH, read, is_gauge=True),
+    )
+    effort = Effort(seconds=0.0, rounds=3, sample=0.0, supersteps=50)
+
+    results = measure(Group("memory", (Row("peak", "MB", 1, contenders),)), effort, loop)
+
+    assert results == {("peak", name): Samples((5.0,)) for name in (MILLSTREAM, LANGGRAPH)}
+
+
+def test_contenders_are_closed_even_when_one_fails(loop: asyncio.AbstractEventLoop) -> None:
+    closed: list[str] = []
+
+    async def aclose() -> None:
+        closed.append("async")
+
+    def fail() -> None:
+        raise OSError("broken")
+
+    contenders = (
+        Contender(MILLSTREAM, fail, after=lambda: closed.append("sync")),
+        Contender(LANGGRAPH, _aidle, after=aclose),
+    )
+
+    with pytest.raises(OSError, match="broken"):
+        measure(Group("work", (Row("work", "step", 1, contenders),)), THREE_ROUNDS, loop)
+
+    assert closed == ["sync", "async"]
+
+
+def test_goals_compare_the_best_rounds() -> None:
+    goals = (
+        ceiling(9.0),
+        fraction("wide", 10),
+        growth("narrow", 1.3),
+        at_most_beyond("narrow", 1.5),
+    )
+    row = Row("wide", "key", 1, (), goals)
     results = {
         ("wide", MILLSTREAM): Samples((12.0, 10.0, 30.0)),
         ("wide", LANGGRAPH): Samples((200.0, 150.0)),
@@ -129,8 +175,8 @@ def test_goals_divide_the_best_rounds() -> None:
 
     verdicts = judge(row, results)
 
-    assert [verdict.reached for verdict in verdicts] == [10.0, 10.0 / 150.0, 1.25]
-    assert [verdict.is_met for verdict in verdicts] == [False, True, True]
+    assert [verdict.reached for verdict in verdicts] == [10.0, 10.0 / 150.0, 1.25, 2.0]
+    assert [verdict.is_met for verdict in verdicts] == [False, True, True, False]
 
 
 def test_best_and_median_of_samples() -> None:
@@ -145,6 +191,8 @@ def test_best_and_median_of_samples() -> None:
         (Verdict(ceiling(10), 8.04), "PASS 8.0 of 10 µs"),
         (Verdict(ceiling(10), 12.0), "FAIL 12.0 of 10 µs (8.0 at reference speed)"),
         (Verdict(fraction("row", 14), 1 / 15.5), "PASS 1/15.5 of 1/14"),
+        (Verdict(fraction("row", 2.5), 1 / 3.0), "PASS 1/3.0 of 1/2.5"),
+        (Verdict(at_most_beyond("row", 10), 12.3), "FAIL +12.3 of +10 MB"),
         (Verdict(growth("row", 1.15), 1.2), "FAIL 1.20x of 1.15x"),
     ],
 )

@@ -256,6 +256,18 @@ def test_a_run_stops_after_the_listed_nodes() -> None:
 
 
 @pytest.mark.parametrize("place", ["before", "after"])
+def test_a_run_at_a_breakpoint_knows_on_which_side_of_a_node_it_is(place: str) -> None:
+    """Both kinds end it in the same status."""
+    spec = graph([node("a"), node("b")], {"log": log()})
+    machine = begun(spec, *to("a"), limits={place: ["a"]})
+
+    run(machine, doing(a=to("b")))
+
+    assert machine.status is RunStatus.BREAKPOINT
+    assert machine.is_stopped_after is (place == "after")
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
 def test_a_breakpoint_at_another_node_does_not_stop_the_run(place: str) -> None:
     """Only the listed nodes count."""
     machine = begun(graph([node("a")], {"log": log()}), *to("a"), limits={place: ["z"]})

@@ -305,6 +305,7 @@ def send_input(machine: RunMachine, received: str) -> Any:
     arguments: dict[str, tuple[Any, ...]] = {
         "begin": ([("log", [1])],),
         "resume": ([("log", [1])],),
+        "call": (task, spec, ((), {})),
         "finish": (task,),
         "replay": (task, [("log", [1])]),
         "fail": (task, ValueError()),
@@ -322,6 +323,7 @@ def state_of(machine: RunMachine) -> dict[str, Any]:
         **{name: getattr(machine, name) for name in ("status", "step", "stop", "failure", "save")},
         **{name: list(getattr(machine, name)) for name in lists},
         "known": dict(machine.known_writes),
+        "calls": [task.path for task in machine._calls.tasks] if machine._calls else [],
         "values": dict(cells.values),
         "live": {name: channel.checkpoint() for name, channel in cells.live.items()},
         "lit": cells.saved_values(cells._spec.signals),

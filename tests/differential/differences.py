@@ -52,4 +52,16 @@ DIFFERENCES: Final = {
     "async-accessors-on-3.10": Difference(
         "get_stream_writer and get_config work in async nodes on Python 3.10", _async_before_311
     ),
+    "same-run-id": Difference("The same run_id does not discard the input"),
+    "unknown-checkpoint": Difference("A checkpoint that does not exist is nobody's parent"),
+    "stale-answer": Difference("A question is never answered with an older answer"),
+    "invalid-answer": Difference("An answer that does not fit leaves the question as it was"),
+    "answer-keys": Difference("An answer may be a dict with any keys"),
+    "resume-unknown-thread": Difference("An answer for an unknown thread is refused"),
+    "parent-command-in-update": Difference("update_state refuses a Command for a parent graph"),
+    "bad-updates-are-refused-first": Difference("Bad updates are refused before any is stored"),
+    "edges-in-updates": Difference("Path functions get all their parameters in update_state"),
+    "missing-thread-id": Difference("A missing thread_id is named in the error"),
+    "bound-config-in-updates": Difference("with_config counts for updates and histories too"),
+    "saver-in-config": Difference("Configs of snapshots hold no objects"),
 }

@@ -9,14 +9,14 @@ import io
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from differential import ordering
 from differential.differences import DIFFERENCES
 from differential.engines import CANDIDATE_ROOT, REFERENCE_ROOT, Engine, engine
-from differential.registry import Call, Matrix, Program
+from differential.registry import Call, Late, Look, Matrix, Program
 from differential.render import mask, number, render, render_raised
 
 DEFAULT_MODE: Final = "default"
@@ -114,13 +114,25 @@ def _make_calls(program: Program, subject: Engine, setting: Setting, into: Recor
         into.calls.append([f"not built {render_raised(error)}"])
         return
     for call in calls:
-        raw, outcome = _make(graph, call, setting)
+        if isinstance(call, Look):
+            into.calls.append(_observe(program, graph, call, setting))
+            continue
+        raw, outcome = _make(program, graph, call, setting)
         # Which of several failing tasks was first is timing; the note with its id goes with it.
         outcome = mask(outcome) if program.unordered else outcome
         into.calls.append([*_lines(program, raw, setting), outcome])
 
 
-def _make(graph: Any, call: Call, setting: Setting) -> tuple[list[Any], str]:
+def _observe(program: Program, graph: Any, look: Look, setting: Setting) -> list[str]:
+    try:
+        facts = _shown(program, look.observe(graph, setting.driver))
+    except Exception as error:
+        return [f"raised {render_raised(error)}"]
+    lines = [render(fact) for fact in facts] if isinstance(facts, list) else [render(facts)]
+    return [mask(line) for line in lines] if program.unordered else lines
+
+
+def _make(program: Program, graph: Any, call: Call, setting: Setting) -> tuple[list[Any], str]:
     kwargs = dict(call.kwargs)
     if setting.version is not None:
         kwargs.setdefault("version", setting.version)
@@ -131,16 +143,18 @@ def _make(graph: Any, call: Call, setting: Setting) -> tuple[list[Any], str]:
             kwargs.setdefault("stream_mode", list(mode) if isinstance(mode, tuple) else mode)
     items: list[Any] = []
     try:
+        input, config = _known(call.input, graph), _known(call.config, graph)
         if setting.method == "invoke" and setting.driver == "sync":
-            return items, f"result {render(graph.invoke(call.input, call.config, **kwargs))}"
+            result = graph.invoke(input, config, **kwargs)
+            return items, f"result {render(_shown(program, result))}"
         if setting.method == "invoke":
-            result = asyncio.run(graph.ainvoke(call.input, call.config, **kwargs))
-            return items, f"result {render(result)}"
+            result = asyncio.run(graph.ainvoke(input, config, **kwargs))
+            return items, f"result {render(_shown(program, result))}"
         if setting.driver == "sync":
-            for item in graph.stream(call.input, call.config, **kwargs):
-                items.append(_freeze(item))
+            for item in graph.stream(input, config, **kwargs):
+                items.append(_freeze(_shown(program, item)))
         else:
-            asyncio.run(_collect(graph, call, kwargs, items))
+            asyncio.run(_collect(graph.astream(input, config, **kwargs), program, items))
     except Exception as error:
         return items, f"raised {render_raised(error)}"
     except BaseException as error:
@@ -150,9 +164,17 @@ def _make(graph: Any, call: Call, setting: Setting) -> tuple[list[Any], str]:
     return items, "ended"
 
 
-async def _collect(graph: Any, call: Call, kwargs: dict[str, Any], into: list[Any]) -> None:
-    async for item in graph.astream(call.input, call.config, **kwargs):
-        into.append(_freeze(item))
+def _shown(program: Program, fact: Any) -> Any:
+    return ordering.settled(fact) if program.unordered else fact
+
+
+def _known(argument: Any, graph: Any) -> Any:
+    return argument.make(graph) if isinstance(argument, Late) else argument
+
+
+async def _collect(stream: AsyncIterator[Any], program: Program, into: list[Any]) -> None:
+    async for item in stream:
+        into.append(_freeze(_shown(program, item)))
 
 
 @dataclass(frozen=True, slots=True)

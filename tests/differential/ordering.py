@@ -24,6 +24,7 @@ class Item:
     mode: str
     payload: Any
     line: str
+    is_question: bool
 
 
 @dataclass(slots=True)
@@ -47,7 +48,30 @@ def parse(raw: Any, *, version: str, subgraphs: bool) -> Item:
         namespace, mode, payload = raw
     else:
         namespace, (mode, payload) = (), raw
-    return Item(tuple(namespace), mode, payload, render(raw))
+    # v2 puts the questions beside the values, v1 among them.
+    asked = raw.get("interrupts") if version == "v2" else None
+    is_question = bool(asked) or (isinstance(payload, dict) and "__interrupt__" in payload)
+    return Item(tuple(namespace), mode, payload, render(raw), is_question)
+
+
+def settled(value: Any) -> Any:
+    """Return `value` with the questions in it in an order that is not timing."""
+    if type(value) is dict:
+        return {key: settled(inner) for key, inner in value.items()}
+    if type(value).__name__ == "GraphOutput":
+        return type(value)(value=value.value, interrupts=settled(value.interrupts))
+    if type(value) not in (list, tuple):
+        is_record = isinstance(value, tuple) and hasattr(value, "_make")
+        return value._make(map(settled, value)) if is_record else value
+    if value and all(map(_is_question, value)):
+        return type(value)(sorted(value, key=lambda question: mask(render(question))))
+    return type(value)(map(settled, value))
+
+
+def _is_question(value: Any) -> bool:
+    return type(value).__name__ == "Interrupt" or (
+        isinstance(value, dict) and value.keys() == {"value", "id", "response_schema"}
+    )
 
 
 def canonical(items: Sequence[Item], depth: int = 0) -> list[str]:
@@ -77,8 +101,7 @@ def _split(items: Sequence[Item], depth: int) -> list[_Superstep]:
 
 def _kind(item: Item) -> str:
     if item.mode == "values":
-        is_interrupt = isinstance(item.payload, dict) and "__interrupt__" in item.payload
-        return "pending" if is_interrupt else "before"
+        return "pending" if item.is_question else "before"
     if item.mode == "custom":
         return "custom"
     if item.mode == "updates":

@@ -32,6 +32,26 @@ def call(
     return Call(input, config, kwargs, differs)
 
 
+@dataclass(frozen=True, slots=True)
+class Late:
+    """An input or config that depends on what earlier calls stored; made from the graph."""
+
+    make: Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Facts about the thread between two calls: `(graph, driver name) -> facts`."""
+
+    observe: Callable[[Any, str], Any]
+    differs: str | None = None
+
+
+def look(observe: Callable[[Any, str], Any], *, differs: str | None = None) -> Look:
+    """Describe an observation made in the place of a call."""
+    return Look(observe, differs)
+
+
 class Matrix(Enum):
     """Which settings a program is recorded under."""
 
@@ -41,7 +61,7 @@ class Matrix(Enum):
     AS_WRITTEN = "stream and invoke with exactly the arguments of the call"
 
 
-Build = Callable[[Engine], tuple[Any, Sequence[Call]]]
+Build = Callable[[Engine], tuple[Any, Sequence[Call | Look]]]
 Probe = Callable[[Engine, str], Any]
 
 

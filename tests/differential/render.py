@@ -96,7 +96,7 @@ def _object(value: Any) -> str:
         return _fields(value, type(value).model_fields)
     slots = getattr(type(value), "__slots__", ())
     if slots and not isinstance(slots, str) and not callable(value):
-        return _fields(value, [name for name in slots if hasattr(value, name)])
+        return _fields(value, [name for name in sorted(slots) if hasattr(value, name)])
     name = getattr(value, "__name__", None)
     return f"<{type(value).__name__}{f' {name}' if name else ''}>"
 

@@ -1,8 +1,8 @@
 """The rows of recorded behaviour that the programs cover, section by section.
 
 The numbers are those of the recorded behaviour of langgraph 1.2.22: 1 entry points, 2 stream
-modes, 4 what a node is given, 7 engine semantics. Messages mode, the functional API, state
-operations and resuming belong to later parts of the suite.
+modes, 4 what a node is given, 7 engine semantics. Messages mode belongs to a later part of the
+suite.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _SECTIONS: Final = {
     "2.4": "payload order retried",
     "2.6": (
         "payload subgraph_config next_and_tasks sources user_configurable emitted_late "
-        "exit_durability failed_task"
+        "exit_durability failed_task resumed_tasks fork_source"
     ),
     "2.7": (
         "start_and_result triggers input metadata error writes_list cached error_handler "
@@ -51,11 +51,12 @@ _SECTIONS: Final = {
     "2.8": "wrapper alone_or_with_tasks",
     "2.9": (
         "dynamic sibling root_state subgraph static static_in_subgraph static_last_node "
-        "without_saver resume_without_saver with_error node_interrupt"
+        "without_saver resume_without_saver with_error node_interrupt pair_per_task "
+        "not_committed resume cached_siblings"
     ),
     "2.11": (
         "result_before_raise note siblings continue_after_failure conflicting_writes recursion "
-        "retries drain handler"
+        "retries drain handler only_unfinished_again"
     ),
     "2.12": "goto_added goto_list send_returned branch_sends cached",
     "2.13": (
@@ -71,6 +72,10 @@ _SECTIONS: Final = {
     "4.4": "own_graph subgraph_silent subgraph_forwarded inner_custom inner_without_custom",
     "4.5": "runtime_fields execution_info run_id server_info inherited",
     "4.6": "coerced errors passed_as_is none",
+    "4.7": (
+        "inputs outputs errors commands state store runtime config call_id wrappers interrupts "
+        "condition attributes validation_node"
+    ),
     "7.1": (
         "typed_dict dataclass pydantic annotated_channel reducer bad_reducer managed root "
         "input_output deprecated_kwargs private same_key managed_in_schema node_input "
@@ -79,7 +84,7 @@ _SECTIONS: Final = {
     "7.2": "dict none command list_with_command model send wrong",
     "7.3": (
         "last_value binop topic ephemeral any_value untracked barrier overwrite "
-        "two_overwrites overwrite_last_value add_messages"
+        "two_overwrites overwrite_last_value add_messages delta"
     ),
     "7.4": (
         "names duplicate reserved edges waiting conditional path_map literal branch_input "
@@ -96,6 +101,22 @@ _SECTIONS: Final = {
         "cancelled cache cache_errors handler handler_default handler_fails"
     ),
     "7.8": "store",
+    "7.9": (
+        "reexecuted answers_in_order ids falsy_answers several_pending id_map unknown_ids "
+        "empty_map other_dict strict response_schema dict_schema none_asks_again swallowed "
+        "new_input_discards nothing_pending static_resume with_update_and_goto same_run_id"
+    ),
+    "7.10": (
+        "exit_history time_travel replay_finished input_at_checkpoint command_at_checkpoint "
+        "update_then_continue subgraph_savers namespaces unknown_thread unknown_checkpoint "
+        "missing_thread_id no_saver refused_update"
+    ),
+    "7.11": (
+        "entrypoint default_mode task_events previous final injected caught failed resumed "
+        "nested_tasks tasks_in_nodes namespaces never_awaited retries cache timeout cancelled "
+        "interrupts callbacks futures outside_a_run names schemas refused"
+    ),
+    "7.12": "lifecycle_callbacks",
 }
 
 ROWS: Final = {

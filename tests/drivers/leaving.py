@@ -15,6 +15,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from typing_extensions import TypedDict
 
 from millstream.config import get_stream_writer
+from millstream.func import entrypoint, task
 from millstream.graph import START, StateGraph
 from millstream.types import RetryPolicy, Send, TimeoutPolicy
 
@@ -161,6 +162,51 @@ def with_saver(watch: Watch) -> Situation:
     return Situation(graph, watch, 2, {"configurable": {"thread_id": "1"}})
 
 
+def in_task_calls(watch: Watch) -> Situation:
+    """Tasks that are awaited, called by a task, and never awaited."""
+
+    @task
+    async def sleep() -> None:
+        await watch.sleep(None)
+
+    @task
+    async def call() -> None:
+        await asyncio.gather(sleep(), sleep())
+
+    @entrypoint()
+    async def work(x: Any) -> None:
+        sleep()
+        await asyncio.gather(call(), sleep())
+
+    return Situation(work, watch, 4)
+
+
+def in_task_called_by_node(watch: Watch) -> Situation:
+    child = graph_of(a=watch.sleep)
+
+    @task
+    async def call() -> None:
+        await child.ainvoke({"x": 1})
+
+    async def node(state: State) -> None:
+        await call()
+
+    return Situation(graph_of(a=node, b=watch.sleep), watch, 2)
+
+
+def in_queued_task_calls(watch: Watch) -> Situation:
+    @task
+    async def sleep() -> None:
+        await watch.sleep(None)
+
+    @entrypoint(checkpointer=InMemorySaver())
+    async def work(x: Any) -> None:
+        await asyncio.gather(*[sleep() for _ in range(50)])
+
+    config = {"configurable": {"thread_id": "1"}, "max_concurrency": 3}
+    return Situation(work, watch, 3, config)
+
+
 SITUATIONS = [
     in_node,
     in_siblings,
@@ -176,6 +222,9 @@ SITUATIONS = [
     in_generator,
     in_step_timeout,
     with_saver,
+    in_task_calls,
+    in_task_called_by_node,
+    in_queued_task_calls,
 ]
 
 

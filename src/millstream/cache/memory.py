@@ -1,7 +1,5 @@
 """A cache in memory."""
 
-from langgraph.cache.memory import (
-    InMemoryCache,
-)
+from langgraph.cache.memory import InMemoryCache
 
 __all__ = ("InMemoryCache",)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from millstream.channels.any_value import AnyValue
 from millstream.channels.base import BaseChannel
 from millstream.channels.binop import BinaryOperatorAggregate
+from millstream.channels.delta import DeltaChannel
 from millstream.channels.ephemeral_value import EphemeralValue
 from millstream.channels.last_value import LastValue, LastValueAfterFinish
 from millstream.channels.named_barrier_value import (
@@ -21,6 +22,7 @@ __all__ = (
     "AnyValue",
     "BaseChannel",
     "BinaryOperatorAggregate",
+    "DeltaChannel",
     "EphemeralValue",
     "LastValue",
     "LastValueAfterFinish",

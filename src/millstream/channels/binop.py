@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-import collections.abc
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, ClassVar, Final, Generic, get_args, get_origin
+from typing import Any, ClassVar, Generic
 
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
-from typing_extensions import NotRequired, Required, Self
+from typing_extensions import Self
 
 from millstream.channels.base import BaseChannel, Value
-from millstream.constants import MISSING, OVERWRITE, Missing
-from millstream.errors import (
-    EmptyChannelError,
-    ErrorCode,
-    InvalidUpdateError,
-    create_error_message,
+from millstream.channels.reducing import (
+    OVERWRITE_TYPES,
+    TWO_OVERWRITES,
+    factory_of,
+    is_same_operator,
+    replacement_in,
 )
-from millstream.types import Overwrite
+from millstream.constants import MISSING, Missing
+from millstream.errors import EmptyChannelError, InvalidUpdateError
 
 __all__ = ("BinaryOperatorAggregate",)
-
-_QUALIFIERS: Final = (Annotated, Required, NotRequired)
-_CONCRETE: Final[dict[Any, Callable[[], Any]]] = {
-    collections.abc.Sequence: list,
-    collections.abc.MutableSequence: list,
-    collections.abc.Set: set,
-    collections.abc.MutableSet: set,
-    collections.abc.Mapping: dict,
-    collections.abc.MutableMapping: dict,
-}
-# A write of one of these types may be an Overwrite; all others take the short way.
-_OVERWRITE_TYPES: Final = (Overwrite, dict)
 
 
 class BinaryOperatorAggregate(BaseChannel[Value, Value, Value], Generic[Value]):
@@ -51,11 +39,11 @@ class BinaryOperatorAggregate(BaseChannel[Value, Value, Value], Generic[Value]):
         self.typ = typ
         self.key = ""
         self.operator = operator
-        self.factory = _factory_of(typ)
+        self.factory = factory_of(typ)
         self.value = _first_value(self.factory)
 
     def __eq__(self, value: object) -> bool:
-        return isinstance(value, BinaryOperatorAggregate) and _is_same_operator(
+        return isinstance(value, BinaryOperatorAggregate) and is_same_operator(
             self.operator, value.operator
         )
 
@@ -112,16 +100,16 @@ class BinaryOperatorAggregate(BaseChannel[Value, Value, Value], Generic[Value]):
         if len(values) == 1 and reduced is not MISSING:
             # The common case, without the bookkeeping that several writes need.
             value = values[0]
-            if not isinstance(value, _OVERWRITE_TYPES):
+            if not isinstance(value, OVERWRITE_TYPES):
                 self.value = operator(reduced, value)
                 return True
         has_overwrite = False
         for value in values:
-            if isinstance(value, _OVERWRITE_TYPES):
-                replacement = _replacement_in(value)
+            if isinstance(value, OVERWRITE_TYPES):
+                replacement = replacement_in(value)
                 if replacement is not MISSING:
                     if has_overwrite:
-                        raise InvalidUpdateError(_TWO_OVERWRITES)
+                        raise InvalidUpdateError(TWO_OVERWRITES)
                     reduced = replacement
                     has_overwrite = True
                     continue
@@ -144,36 +132,6 @@ class BinaryOperatorAggregate(BaseChannel[Value, Value, Value], Generic[Value]):
         return twin
 
 
-_TWO_OVERWRITES: Final = create_error_message(
-    message="Can receive only one Overwrite value per super-step.",
-    error_code=ErrorCode.INVALID_CONCURRENT_GRAPH_UPDATE,
-)
-
-
-def _replacement_in(write: Any) -> Any:
-    if isinstance(write, Overwrite):
-        return write.value
-    # What an Overwrite looks like after a trip through JSON, in its short and its long form.
-    if len(write) == 1 and OVERWRITE in write:
-        return write[OVERWRITE]
-    if write.get("type") == OVERWRITE and "value" in write:
-        return write["value"]
-    return MISSING
-
-
-def _factory_of(typ: Any) -> Any:
-    origin = get_origin(typ)
-    while origin in _QUALIFIERS:
-        typ = get_args(typ)[0]
-        origin = get_origin(typ)
-    kind = origin or typ
-    try:
-        return _CONCRETE.get(kind, kind)
-    except TypeError:
-        # An unhashable annotation names no class either way.
-        return kind
-
-
 def _first_value(factory: Any) -> Any:
     # `typ` may be anything a user annotated: that it cannot be called without arguments is
     # normal, and its own errors belong to the first write, not to the construction of a graph.
@@ -181,12 +139,3 @@ def _first_value(factory: Any) -> Any:
         return factory()
     except Exception:
         return MISSING
-
-
-def _is_same_operator(left: Any, right: Any) -> bool:
-    # Two lambdas of the same source are different objects each time their annotation is
-    # evaluated, so a lambda counts as equal to everything.
-    return left is right or "<lambda>" in (
-        getattr(left, "__name__", None),
-        getattr(right, "__name__", None),
-    )

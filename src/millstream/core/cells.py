@@ -9,11 +9,15 @@ the signals, need no channel object at all: they hold their last write until the
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from langgraph.checkpoint.serde.types import _DeltaSnapshot
+
 from millstream.channels.base import BaseChannel
+from millstream.channels.delta import replaces_value
 from millstream.constants import (
     ERROR,
     ERROR_SOURCE_NODE,
@@ -41,7 +45,7 @@ Grouped = dict[str, list[Any]]
 class Cells:
     """The channels of one run."""
 
-    __slots__ = ("_fading", "_is_sorted", "_lit", "_spec", "live", "values")
+    __slots__ = ("_fading", "_is_sorted", "_lit", "_spec", "live", "replaced", "values")
 
     def __init__(self, spec: GraphSpec, saved: Mapping[str, Any] | None = None) -> None:
         self._spec = spec
@@ -51,6 +55,8 @@ class Cells:
         """Values of the shown channels that have one, in declaration order."""
         self._fading: set[str] = set()
         self._is_sorted = True
+        self.replaced: set[str] = set()
+        """Delta channels that a superstep replaced, until a checkpoint takes note of it."""
         self._lit: dict[str, Any] = {}
         """The signals that were written, with what was written last."""
         saved = saved or {}
@@ -139,6 +145,20 @@ class Cells:
             if channel is not None and channel.consume():
                 self._note_change(name, channel, touched, set())
 
+    def end_step(self, tasks: Sequence[Task], touched: list[str] | None) -> set[str]:
+        """Apply the writes of a superstep's tasks and return the channels that hold new values."""
+        grouped = self.gather(tasks)
+        for name in self._spec.deltas:
+            if any(map(replaces_value, grouped.get(name, ()))):
+                self.replaced.add(name)
+        for task in tasks:
+            if task.node.consumes and task.is_pull:
+                self.consume(task.node.consumes, touched)
+        updated = self.apply(grouped, touched)
+        if self._spec.finishing and self._spec.triggered.keys().isdisjoint(updated):
+            updated |= self.finish(touched)
+        return updated
+
     def finish(self, touched: list[str] | None) -> set[str]:
         """Tell the channels that no work is left, and return those that now have a value."""
         updated: set[str] = set()
@@ -186,6 +206,10 @@ class Cells:
             if name in names and (value := channel.checkpoint()) is not MISSING:
                 stored[name] = value
         return stored
+
+    def snapshots(self, names: Iterable[str]) -> dict[str, Any]:
+        """Return what a checkpoint stores of delta channels to keep their whole value."""
+        return {name: _DeltaSnapshot(copy.copy(self.live[name].get())) for name in names}
 
     def _note_change(
         self,

@@ -19,22 +19,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from millstream.constants import ERROR, INTERRUPT, RESUME, TASKS
+from millstream.constants import INTERRUPT, TASKS
+from millstream.core import known
+from millstream.core.calls import Calls, CallTask
 from millstream.core.cells import Cells
 from millstream.core.interrupts import is_breakpoint
+from millstream.core.known import Place
 from millstream.core.plan import plan_sends, plan_triggered, plan_unseen
 from millstream.core.state import ALLOWED, ENDED, ProtocolError, RunStatus
 from millstream.core.tasks import HANDLER, PUSH_TRIGGERS, Task
 from millstream.errors import GraphBubbleUp
 
 if TYPE_CHECKING:
+    from millstream.core.answers import Answers
     from millstream.core.protocol import DrainControl, Observer, TaskPath, Write
     from millstream.core.snapshot import Lineage, SaveCheckpoint
-    from millstream.core.spec import GraphSpec
+    from millstream.core.spec import GraphSpec, NodeSpec
 
-SPECIAL_WRITES = frozenset((ERROR, INTERRUPT, RESUME))
+BRANCHES: Final = ("update", "fork")
+"""Sources of checkpoints that begin a branch of their own."""
 
 
 @dataclass(slots=True)
@@ -55,15 +60,21 @@ class RunMachine:
     """One run of one graph."""
 
     __slots__ = (
+        "_calls",
         "_checkpoint_id",
+        "_is_anew",
+        "_is_answered",
         "_is_stopping",
         "_known",
         "_pulls",
         "_pushes",
         "_updated",
+        "answers",
         "cells",
+        "commands",
         "failure",
         "interrupts",
+        "is_travelling",
         "limits",
         "lineage",
         "new_id",
@@ -88,6 +99,7 @@ class RunMachine:
         lineage: Lineage | None = None,
         saved_values: Mapping[str, Any] | None = None,
         known_writes: Iterable[tuple[str, str, Any]] = (),
+        answers: Answers | None = None,
     ) -> None:
         self.spec = spec
         self.observer = observer
@@ -106,11 +118,18 @@ class RunMachine:
         self.interrupts: list[Any] = []
         """All questions asked by the tasks of this superstep, in order of asking."""
         self.save: SaveCheckpoint | None = None
-        """The checkpoint to store, set by `begin` and `commit`; the driver takes it away."""
-        self._known: dict[str, list[Write]] = {}
-        for task_id, channel, value in known_writes:
-            self._known.setdefault(task_id, []).append((channel, value))
+        """The checkpoint to store, set by `begin`, `resume` and `commit`; the driver takes it."""
+        self.answers = answers
+        """Answers for the questions of this run, those of the enclosing run by default."""
+        self.commands: Sequence[Write] = ()
+        """What commands wrote since the loaded checkpoint, to be kept next to it."""
+        self.is_travelling = False
+        """The run goes on from a checkpoint that was named, whatever came after it."""
+        self._is_anew = False
+        self._is_answered = False
+        self._known = known.by_task(known_writes)
         self._checkpoint_id: str | None = None
+        self._calls: Calls | None = None
         self._updated: set[str] | None = None
         self._pulls: list[Task] = []
         self._pushes: list[Task] = []
@@ -126,9 +145,25 @@ class RunMachine:
         return self._checkpoint_id
 
     @property
+    def is_stopped_after(self) -> bool:
+        """Whether a run at a breakpoint stopped after a node, and not before one."""
+        return self._is_stopping
+
+    @property
     def known_writes(self) -> Mapping[str, list[Write]]:
         """Writes stored with the loaded checkpoint, by task id."""
         return self._known
+
+    @property
+    def questions(self) -> Sequence[Any]:
+        """The questions the run waits for: `interrupts`, or what callers did not pass on."""
+        if self.interrupts or self._calls is None:
+            return self.interrupts
+        return self._calls.questions()
+
+    def pending(self) -> list[Task]:
+        """Return the tasks of the coming superstep, without starting it or reading their input."""
+        return plan_sends(self) + self._plan_pulls()
 
     def begin(self, writes: Sequence[Write]) -> None:
         """Start from new input; tasks left over from the loaded checkpoint are dropped."""
@@ -137,7 +172,10 @@ class RunMachine:
         lineage = self.lineage
         if lineage is not None:
             touched = []
-            left_over = [*plan_sends(self), *self._plan_pulls()]
+            commands = known.take_commands(self._known)
+            if commands:
+                self._apply_commands(commands)
+            left_over = self.pending()
             lineage.see(left_over)
             self.cells.consume((n for t in left_over for n in t.node.consumes), touched)
             is_step = bool(left_over)
@@ -151,23 +189,61 @@ class RunMachine:
         self.status = RunStatus.READY
         self.step += 1
 
-    def resume(self, writes: Sequence[Write] = ()) -> None:
-        """Continue from the loaded checkpoint, after applying a command's own writes."""
+    def resume(
+        self,
+        writes: Sequence[Write] = (),
+        *,
+        answers: Answers | None = None,
+        is_strict: bool = False,
+        place: Place = Place.LATEST,
+    ) -> None:
+        """Continue from the loaded checkpoint, after applying a command's own writes.
+
+        What `place` means: going on from a checkpoint that was named, rather than from wherever
+        the thread is, runs its tasks anew, on a new branch unless the checkpoint is one already.
+        Answers to questions are for the tasks as they are, so they start no branch. Raises what
+        `Answers.check` raises, before anything has changed.
+        """
         self._require("resume")
         lineage = self.lineage
         assert lineage is not None, "a run without checkpoints has nothing to resume"
         if lineage.updated is not None:
             self._updated = set(lineage.updated)
-        if writes:
-            touched: list[str] = []
-            updated = self.cells.apply(self.cells.group(writes), touched, is_step=False)
-            lineage.bump(touched)
-            if self._updated is not None:
-                self._updated |= updated
+        if answers is not None:
+            answers.check(self._waiting(), is_strict=is_strict and place is not Place.PAST)
+            self.answers, self._is_answered = answers, True
+        self.is_travelling = place is not Place.LATEST and answers is None
+        is_forking = self.is_travelling and (
+            place is Place.PAST or lineage.metadata.get("source") not in BRANCHES
+        )
+        self.commands = [*known.take_commands(self._known), *writes]
+        if self.commands:
+            self._apply_commands(self.commands)
+        self._is_anew = self.is_travelling or place is Place.PAST
+        if self.is_travelling:
+            self._known = known.without_answers(self._known)
         lineage.see_everything(INTERRUPT)
+        if is_forking:
+            self.save = lineage.record(self.cells, "fork", self.step, self._updated)
+            self._known = {}
+            self.step += 1
         self.status = RunStatus.READY
         if self.observer.state_changed is not None:
             self.observer.state_changed(None)
+
+    def _apply_commands(self, writes: Sequence[Write]) -> None:
+        """Apply writes that belong to no task."""
+        touched: list[str] = []
+        updated = self.cells.apply(self.cells.group(writes), touched, is_step=False)
+        assert self.lineage is not None, "only a run that is resumed gets commands"
+        self.lineage.bump(touched)
+        if self._updated is not None:
+            self._updated |= updated
+
+    def _waiting(self) -> set[str]:
+        """Return the ids of the questions that wait for an answer."""
+        tasks = self.pending()
+        return known.waiting_questions(self._known, {task.id: task.ns for task in tasks})
 
     def plan(self) -> Sequence[Task] | None:
         """Return the tasks to run now, or None when the run has ended (`status` says why).
@@ -193,6 +269,8 @@ class RunMachine:
             self.status = end
             self.tasks = ()
             return None
+        if self._known and not self._is_anew:
+            tasks = [*tasks, *self._handlers_of_known(tasks)]
         self.tasks = tasks
         self.status = RunStatus.STEPPING
         if len(tasks) > 1:
@@ -201,6 +279,22 @@ class RunMachine:
         if self.observer.tasks_started is not None:
             self.observer.tasks_started(tasks)
         return self._without_known(tasks) if self._known else tasks
+
+    def call(self, caller: Task, node: NodeSpec, value: Any) -> CallTask:
+        """Return the task for what a running task calls, to be run like any other.
+
+        One that `is_done` ran before, and its result is known.
+        """
+        self._require("call")
+        if self._calls is None:
+            self._calls = Calls()
+        task = self._calls.add(caller, node, value)
+        if self.observer.tasks_started is not None:
+            self.observer.tasks_started((task,))
+        if self._known and (writes := self.recall(task)):
+            task.writes = writes
+            task.is_done = task.is_replayed = True
+        return task
 
     def finish(self, task: Task) -> None:
         """Take note that the task ran to its end; its writes are in `task.writes`."""
@@ -222,7 +316,8 @@ class RunMachine:
         """Take note that the task failed for good; return the task that handles it, if any.
 
         Without a handler the run fails: `commit` will end it with the first such error. A signal
-        on its way to a parent graph ends this run in the same way, but is nobody's failure.
+        on its way to a parent graph ends this run in the same way, but is nobody's failure. What
+        a failed call means is up to its caller.
         """
         self._require("fail")
         task.error = error
@@ -231,16 +326,25 @@ class RunMachine:
             return None
         if self.observer.task_failed is not None and not isinstance(error, GraphBubbleUp):
             self.observer.task_failed(task)
+        if isinstance(task, CallTask):
+            return None
         if task.node.handler is not None and _is_handled(error):
-            return self._plan_handler(task)
+            handler = self._handler_of(task, task.node.handler)
+            self.tasks = [*self.tasks, handler]
+            return handler
         self.failure = task
         return None
 
     def pause(self, task: Task, interrupts: Sequence[Any]) -> None:
-        """Take note that the task asked questions, or stopped at a nested breakpoint."""
+        """Take note that the task asked questions, or stopped at a nested breakpoint.
+
+        A call that does so stops its caller, who passes the questions on.
+        """
         self._require("pause")
         task.interrupts = tuple(interrupts)
         task.writes = []
+        if isinstance(task, CallTask):
+            return
         self.interrupts += interrupts
         self._is_stopping = self._is_stopping or not interrupts
         if interrupts and self.failure is None and self.observer.task_paused is not None:
@@ -256,7 +360,7 @@ class RunMachine:
         if self.failure is not None:
             self.status = RunStatus.FAILED
             return
-        if self.interrupts or self._is_stopping:
+        if self.questions or self._is_stopping:
             self._pause_run()
             return
         cells, lineage = self.cells, self.lineage
@@ -266,12 +370,13 @@ class RunMachine:
             lineage.see(ordered)
             touched = []
         try:
-            updated = self._apply(ordered, touched)
+            updated = cells.end_step(ordered, touched)
         except BaseException:
             # Some channels have taken their writes, others have not: nothing may follow.
             self.status = RunStatus.FAILED
             raise
         self._updated = updated
+        self._calls = None
         step = self.step
         self.step = step + 1
         self.status = RunStatus.READY
@@ -279,22 +384,14 @@ class RunMachine:
             self.observer.state_changed(updated)
         if lineage is not None:
             lineage.bump(touched or ())
+            if lineage.deltas is not None:
+                lineage.deltas.drop(self._known, ordered)
             self._known = {}
             self.save = lineage.record(cells, "loop", step, updated)
+            if self._is_answered and self.answers is not None:
+                self.answers.expire()
         if self.limits.after and is_breakpoint(self.limits.after, ordered, lineage):
             self._is_stopping = True
-
-    def _apply(self, ordered: Sequence[Task], touched: list[str] | None) -> set[str]:
-        """Apply the tasks' writes and return the channels that hold new values."""
-        cells, spec = self.cells, self.spec
-        grouped = cells.gather(ordered)
-        for task in ordered:
-            if task.node.consumes and task.is_pull:
-                cells.consume(task.node.consumes, touched)
-        updated = cells.apply(grouped, touched)
-        if spec.finishing and spec.triggered.keys().isdisjoint(updated):
-            updated |= cells.finish(touched)
-        return updated
 
     def _require(self, received: str) -> None:
         if self.status is not ALLOWED[received]:
@@ -335,41 +432,64 @@ class RunMachine:
                 error.add_note(f"Before task with name '{task.name}' and path '{path[:3]}'")
             raise
 
+    def _handlers_of_known(self, tasks: Sequence[Task]) -> list[Task]:
+        """Return the tasks that handle failures from before the run was stopped."""
+        handlers = []
+        for task in tasks:
+            error = known.handled_error(self._known.get(task.id, ()))
+            if error is not None and task.node.handler is not None:
+                task.error = error
+                handlers.append(self._handler_of(task, task.node.handler))
+        return handlers
+
     def _without_known(self, tasks: Sequence[Task]) -> list[Task]:
         missing = []
         for task in tasks:
-            writes = self._known.get(task.id, ())
-            plain = [write for write in writes if write[0] not in SPECIAL_WRITES]
+            plain = self.recall(task)
             if plain:
                 self.replay(task, plain)
-            else:
+            elif task.error is None:
                 missing.append(task)
         return missing
 
-    def _plan_handler(self, failed: Task) -> Task:
-        assert failed.node.handler is not None
+    def recall(self, task: Task) -> list[Write]:
+        """Return what the task wrote when it ran before; empty, and its answers, if it must run."""
+        writes = self._known.get(task.id)
+        if writes is None:
+            return []
+        plain = [] if self._is_anew else known.plain_writes(writes)
+        if not plain:
+            recorded = known.recorded_answers(writes)
+            answers = self.answers
+            task.answers = recorded if answers is None else answers.given_to(task.ns, recorded)
+        return plain
+
+    def _handler_of(self, failed: Task, name: str) -> Task:
         path = (*failed.path, HANDLER, False)
-        handler = Task(self, self.spec.nodes[failed.node.handler], path, PUSH_TRIGGERS)
+        handler = Task(self, self.spec.nodes[name], path, PUSH_TRIGGERS)
         handler.origin = failed
         handler.input = failed.input
-        self.tasks = [*self.tasks, handler]
         return handler
 
     def _in_write_order(self) -> list[Task]:
         pulls, pushes = self._pulls, self._pushes
         has_handlers = len(self.tasks) > len(pulls) + len(pushes)
         if has_handlers or self._updated is None:
-            return sorted(self.tasks, key=_path)
-        return pulls + pushes if pushes else pulls
+            ordered = sorted(self.tasks, key=_path)
+        else:
+            ordered = pulls + pushes if pushes else pulls
+        return ordered if self._calls is None else [*ordered, *self._calls.in_write_order()]
 
     def _pause_run(self) -> None:
         finished = [task for task in self._in_write_order() if task.is_done and task.writes]
-        updated = self.cells.apply(self.cells.gather(finished), is_step=False)
-        if self.observer.state_changed is not None:
+        updated = self.cells.apply(self.cells.gather(finished), is_step=bool(finished))
+        is_paused = bool(self.questions)
+        # A nested run that asks is not over: its caller shows what comes of it.
+        if self.observer.state_changed is not None and not (is_paused and self.ns):
             self.observer.state_changed(updated)
-        if not self.interrupts and self.observer.breakpoint_reached is not None:
+        if not is_paused and self.observer.breakpoint_reached is not None:
             self.observer.breakpoint_reached()
-        self.status = RunStatus.PAUSED if self.interrupts else RunStatus.BREAKPOINT
+        self.status = RunStatus.PAUSED if is_paused else RunStatus.BREAKPOINT
 
 
 def _path(task: Task) -> TaskPath:

@@ -8,6 +8,9 @@ A driver talks to `machine.RunMachine` in one fixed rhythm::
             machine.finish(task)       # or machine.fail(task, error), machine.pause(task, asked)
         machine.commit()
 
+While a task runs, its code may call others: `machine.call(task, node, input)` gives a task that
+ends like any other, before the commit.
+
 Inputs are method calls, answers are return values, and everything a consumer may watch is told to
 an `Observer`. Method calls rather than message objects: a superstep makes about four of them, and
 an allocated message plus its dispatch would cost more than the decision it carries.
@@ -28,7 +31,8 @@ Write: TypeAlias = tuple[str, Any]
 TaskPath: TypeAlias = tuple[Any, ...]
 """`(PULL, node)` for a triggered task, `(PUSH, index, False)` for the index-th Send.
 
-The path of a task that handles a failure begins with the path of the failed one.
+`(PUSH, path, index, True)` for the index-th call of the task with that path. The path of a task
+that handles a failure begins with the path of the failed one.
 """
 
 

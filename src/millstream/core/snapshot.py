@@ -8,7 +8,7 @@ so threads are interchangeable.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +16,7 @@ from millstream.constants import INTERRUPT
 
 if TYPE_CHECKING:
     from millstream.core.cells import Cells
+    from millstream.core.deltas import DeltaLog
     from millstream.core.tasks import Task
 
 FORMAT: Final = 4
@@ -46,42 +47,55 @@ class Lineage:
     is_saved_at_end: bool = False
     """Only the last checkpoint of the run is stored: all of them follow the one loaded."""
     id: str = ""
+    loaded_id: str = ""
+    """The checkpoint the run goes on from."""
     parent_id: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, Any] = field(default_factory=dict)
-    seen: dict[str, dict[str, Any]] = field(default_factory=dict)
-    saved_versions: dict[str, Any] = field(default_factory=dict)
+    seen: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Node -> the versions it has seen. Replaced, never changed: checkpoints share them."""
+    newest: Any = None
+    """The highest version there is."""
+    unsaved: set[str] = field(default_factory=set)
+    """Channels whose versions no checkpoint has; with `is_saved_at_end`, since the one loaded."""
     updated: list[str] | None = None
+    deltas: DeltaLog | None = None
+    """None for a graph without delta channels."""
 
-    def load(self, checkpoint: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
-        """Continue from a stored checkpoint."""
-        self.id = checkpoint["id"]
-        if self.is_saved_at_end:
-            self.parent_id = self.id
+    def load(
+        self,
+        checkpoint: Mapping[str, Any],
+        metadata: Mapping[str, Any],
+        written: Iterable[str] = (),
+    ) -> None:
+        """Continue from a stored checkpoint, next to which writes to channels are stored."""
+        self.id = self.loaded_id = checkpoint["id"]
         self.versions = dict(checkpoint["channel_versions"])
-        self.saved_versions = dict(self.versions)
-        self.seen = {name: dict(seen) for name, seen in checkpoint["versions_seen"].items()}
+        self.newest = max(self.versions.values(), default=None)
+        self.seen = dict(checkpoint["versions_seen"])
         self.updated = checkpoint.get("updated_channels")
         self.metadata = dict(metadata)
+        if self.deltas is not None:
+            self.deltas.load(metadata, dict(self.versions), written)
 
     def see(self, tasks: Iterable[Task]) -> None:
         """Note that the tasks have seen what triggered them."""
         versions = self.versions
         for task in tasks:
-            self.seen.setdefault(task.node.name, {}).update(
-                {name: versions[name] for name in task.triggers if name in versions}
-            )
+            new = {name: versions[name] for name in task.triggers if name in versions}
+            old = self.seen.get(task.node.name)
+            self.seen[task.node.name] = {**old, **new} if old else new
 
     def see_everything(self, observer: str) -> None:
         """Note that `observer` (a reserved name) has seen all there is."""
-        self.seen.setdefault(observer, {}).update(self.versions)
+        self.seen[observer] = {**self.seen.get(observer, {}), **self.versions}
 
     def bump(self, touched: Sequence[str]) -> None:
         """Give the channels a version newer than any other."""
         if touched:
-            current = max(self.versions.values(), default=None)
-            version = self.next_version(current)
-            self.versions.update(dict.fromkeys(touched, version))
+            self.newest = self.next_version(self.newest)
+            self.versions.update(dict.fromkeys(touched, self.newest))
+            self.unsaved.update(touched)
 
     def is_triggered(self, node: str, trigger: str) -> bool:
         """Say whether the node has not yet seen the channel's newest value."""
@@ -102,26 +116,48 @@ class Lineage:
         self, cells: Cells, source: str, step: int, updated: Iterable[str] | None
     ) -> SaveCheckpoint:
         """Make a new checkpoint of the current state the head of the chain."""
-        if not self.is_saved_at_end:
-            self.parent_id = self.id or None
+        self.parent_id = (self.loaded_id if self.is_saved_at_end else self.id) or None
         self.id, ts = self.stamp(step)
         self.seen.setdefault(INPUT_SEEN, {})
         self.updated = None if updated is None else sorted(updated)
         self.metadata = {"source": source, "step": step, "parents": dict(self.parents)}
-        saved = self.saved_versions
-        new = {n: v for n, v in self.versions.items() if n not in saved or v > saved[n]}
-        self.saved_versions = dict(self.versions)
+        whole: Collection[str] = ()
+        if self.deltas is not None:
+            self.deltas.due |= cells.replaced
+            cells.replaced = set()
+            whole = self.deltas.decide(source, self.versions)
+            self._renew([name for name in whole if name not in self.unsaved])
+            self.deltas.versions = dict(self.versions)
+            self.metadata |= self.deltas.as_metadata()
+        new = {name: self.versions[name] for name in self.unsaved}
+        if not self.is_saved_at_end:
+            self.unsaved.clear()
+        values = cells.saved_values(self.versions)
+        if whole:
+            values |= cells.snapshots(whole)
         return SaveCheckpoint(
             checkpoint={
                 "v": FORMAT,
                 "ts": ts,
                 "id": self.id,
-                "channel_values": cells.saved_values(self.versions),
+                "channel_values": values,
                 "channel_versions": dict(self.versions),
-                "versions_seen": {name: dict(seen) for name, seen in self.seen.items()},
+                "versions_seen": dict(self.seen),
                 "updated_channels": self.updated,
             },
             metadata=self.metadata,
             parent_id=self.parent_id,
             new_versions=new,
         )
+
+    def _renew(self, names: Sequence[str]) -> None:
+        """Give channels a new version, under which savers store a value, without any news.
+
+        Whoever has seen the old version has seen the new one.
+        """
+        old = {name: self.versions[name] for name in names}
+        self.bump(names)
+        for node, seen in self.seen.items():
+            new = {name: self.versions[name] for name in names if seen.get(name) == old[name]}
+            if new:
+                self.seen[node] = {**seen, **new}

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from millstream.channels.base import BaseChannel
+from millstream.channels.delta import DeltaChannel
 from millstream.constants import PULL
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class GraphSpec:
     """Channel -> the nodes it triggers, sorted by name."""
     initial: tuple[str, ...] = field(init=False)
     """Channels that hold a value before anything was written."""
+    deltas: Mapping[str, int] = field(init=False)
+    """Channels stored as what was written -> updates after which the whole value is stored."""
     finishing: tuple[str, ...] = field(init=False)
     """Channels that may change when no work is left."""
     has_fading_values: bool = field(init=False)
@@ -79,7 +82,12 @@ class GraphSpec:
                 if t in self.channels and overrides(self.channels[t], "consume")
             )
         self.triggered = {name: tuple(nodes) for name, nodes in triggered.items()}
-        self.initial = tuple(n for n, c in self.channels.items() if c.is_available())
+        self.deltas = {
+            n: c.snapshot_frequency for n, c in self.channels.items() if isinstance(c, DeltaChannel)
+        }
+        self.initial = tuple(
+            n for n, c in self.channels.items() if n in self.deltas or c.is_available()
+        )
         self.finishing = tuple(n for n, c in self.channels.items() if overrides(c, "finish"))
         self.has_fading_values = any(self.channels[name].is_transient for name in self.shown)
 

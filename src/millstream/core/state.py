@@ -49,6 +49,7 @@ ALLOWED: Final[Mapping[str, RunStatus]] = {
     "begin": RunStatus.CREATED,
     "resume": RunStatus.CREATED,
     "plan": RunStatus.READY,
+    "call": RunStatus.STEPPING,
     "finish": RunStatus.STEPPING,
     "replay": RunStatus.STEPPING,
     "fail": RunStatus.STEPPING,

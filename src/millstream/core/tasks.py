@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import xxhash
@@ -26,6 +26,8 @@ class Task:
     __slots__ = (
         "_checkpoint_id",
         "_id",
+        "answers",
+        "asked",
         "cache_key",
         "error",
         "input",
@@ -56,6 +58,10 @@ class Task:
         self.is_replayed = False
         self.error: BaseException | None = None
         self.interrupts: tuple[Any, ...] = ()
+        self.answers: list[Any] | None = None
+        """Answers to the task's questions, in the order in which it asks them."""
+        self.asked = 0
+        """How many questions it has asked."""
         self.timeout: Any = None
         self.cache_key: Any = None
         """Where the result is kept, for a driver that caches."""
@@ -97,8 +103,20 @@ class Task:
 
         The parent of a task that handles a failure is the failed task.
         """
-        parent = self.run.ns if self.origin is None else self.origin.ns
+        parent = self.parent_ns
         return f"{parent}{NS_SEP}{self.node.name}" if parent else self.node.name
+
+    @property
+    def parent_ns(self) -> str:
+        """The namespace the task's own is in: the run's, or that of the task it belongs to."""
+        return self.run.ns if self.origin is None else self.origin.ns
+
+    @property
+    def place(self) -> Sequence[str]:
+        """What tells the task from the others of its name in the same superstep."""
+        if self.origin is not None:
+            return (PUSH, HANDLER, self.origin.id)
+        return (PULL, *self.triggers) if self.is_pull else (PUSH, str(self.path[1]))
 
     @property
     def is_pull(self) -> bool:
@@ -108,13 +126,7 @@ class Task:
 
 def task_id(task: Task) -> str:
     """Derive a task's id from its checkpoint and its place in the run."""
-    parts = [task.name_ns, str(task.step), task.node.name]
-    if task.origin is not None:
-        parts += [PUSH, HANDLER, task.origin.id]
-    elif task.is_pull:
-        parts += [PULL, *task.triggers]
-    else:
-        parts += [PUSH, str(task.path[1])]
+    parts = (task.name_ns, str(task.step), task.node.name, *task.place)
     checkpoint = binascii.unhexlify(task.checkpoint_id.replace("-", ""))
     digest = xxhash.xxh3_128_hexdigest(checkpoint + "".join(parts).encode())
     return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"
@@ -122,8 +134,13 @@ def task_id(task: Task) -> str:
 
 def task_path_text(path: TaskPath) -> str:
     """Encode a path so that sorting the texts sorts the tasks."""
-    parts = (f"{part:010d}" if isinstance(part, int) else str(part) for part in path)
-    return f"~{', '.join(parts)}"
+    return f"~{', '.join(map(_part_text, path))}"
+
+
+def _part_text(part: Any) -> str:
+    if isinstance(part, int):
+        return f"{part:010d}"
+    return task_path_text(part) if isinstance(part, tuple) else str(part)
 
 
 Coerce = Callable[[dict[str, Any]], Any]

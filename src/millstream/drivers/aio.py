@@ -11,29 +11,42 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.runnables.config import var_child_runnable_config
 
-from millstream.drivers import caching, tracing
+from millstream.drivers import caching, lifecycle, tracing
+from millstream.drivers.calls import (
+    AnyFuture,
+    CallContext,
+    CallCounts,
+    late_call_error,
+    report_call,
+    settle,
+    with_defaults,
+)
 from millstream.drivers.context import TaskContext
+from millstream.drivers.inbox import Inbox
+from millstream.drivers.loading import aload
 from millstream.drivers.nodecall import add_task_note
 from millstream.drivers.run import RunAbandoned
 from millstream.drivers.store_task import StoreTask
 from millstream.drivers.timeouts import attempt_in_time, timeout_of
 from millstream.drivers.waiting import wait_through_cancellation
+from millstream.drivers.workers import Workers
 from millstream.errors import GraphBubbleUp, NodeCancelledError, ParentCommand
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from millstream.core.spec import NodeSpec
     from millstream.core.tasks import Task
     from millstream.drivers.run import Run
-    from millstream.stream.parts import Part
 
 
 async def drive(prepare: Callable[[], Run]) -> AsyncIterator[Any]:
@@ -53,7 +66,10 @@ async def drive(prepare: Callable[[], Run]) -> AsyncIterator[Any]:
         async for item in steps:
             yield item
         run.conclude()
+        if graph_run is not None:
+            await lifecycle.atell_ended(run, graph_run)
     except BaseException as error:
+        run.chain_failure(error)
         await steps.aclose()
         if graph_run is not None:
             await graph_run.on_chain_error(error)
@@ -63,87 +79,52 @@ async def drive(prepare: Callable[[], Run]) -> AsyncIterator[Any]:
 
 
 TASK_NAME: Final = "millstream task"
-
-
-class Inbox:
-    """Where the driver waits for finished tasks and new parts.
-
-    Usable from any thread. One wake-up serves a whole burst: only a waiting driver is woken.
-    """
-
-    __slots__ = ("_loop", "_parts", "_thread", "_waiter", "ended")
-
-    def __init__(self, parts: deque[Part]) -> None:
-        self._parts = parts
-        self._loop = asyncio.get_running_loop()
-        self._thread = threading.get_ident()
-        self._waiter: asyncio.Future[None] | None = None
-        self.ended: deque[tuple[TaskContext, BaseException | None]] = deque()
-
-    def put(self, part: Part) -> None:
-        """Add a part for the consumer."""
-        self._parts.append(part)
-        if self._waiter is not None:
-            self._wake()
-
-    def end(self, context: TaskContext, error: BaseException | None) -> None:
-        """Add a finished task."""
-        self.ended.append((context, error))
-        if self._waiter is not None:
-            self._wake()
-
-    def news(self) -> asyncio.Future[None]:
-        """Return a future that is resolved when there is something to take; `disarm` it then."""
-        waiter = self._waiter = self._loop.create_future()
-        if self.has_news():
-            waiter.set_result(None)
-        return waiter
-
-    def has_news(self) -> bool:
-        """Say whether there is something to take."""
-        return bool(self._parts or self.ended)
-
-    def disarm(self) -> None:
-        """Stop waiting."""
-        self._waiter = None
-
-    def _wake(self) -> None:
-        if threading.get_ident() == self._thread:
-            self.release()
-        else:
-            try:
-                self._loop.call_soon_threadsafe(self.release)
-            except RuntimeError:
-                # The loop is closed: a thread of an abandoned run speaks to nobody.
-                return
-
-    def release(self) -> None:
-        """Wake the driver if it is waiting."""
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+MAX_THREADS: Final = 32
+"""Worker threads for called functions that are not async, unless `max_concurrency` is less."""
 
 
 class AsyncDriver:
     """The loop around one machine."""
 
-    __slots__ = ("_deadline", "_inbox", "_queued", "_running", "_store", "run")
+    __slots__ = (
+        "_callers",
+        "_deadline",
+        "_inbox",
+        "_is_stopping",
+        "_queued",
+        "_running",
+        "_saving",
+        "_store",
+        "_threads",
+        "_trouble",
+        "run",
+    )
 
     def __init__(self, run: Run) -> None:
         self.run = run
         self._inbox = Inbox(run.parts)
         self._running: dict[asyncio.Task[None], TaskContext] = {}
-        self._queued: deque[Task] = deque()
+        self._queued: deque[TaskContext] = deque()
         self._deadline: float | None = None
         self._store: StoreTask | None = None
+        self._callers = CallCounts()
+        self._threads: Workers | None = None
+        """Threads for calls of functions that are not async."""
+        self._saving: asyncio.Lock | None = None
+        """Set when calls store results besides the reader."""
+        self._trouble: Exception | None = None
+        """The saver's error, met by a call."""
+        self._is_stopping = False
         run.put = self._inbox.put
+        run.call = self._call
 
     async def steps(self) -> AsyncGenerator[Any, None]:
         """Run superstep after superstep, yielding items as they come."""
         run, ended = self.run, self._inbox.ended
         try:
-            saver = run.saver
-            run.enter(await saver.aget_tuple(run.load_config()) if saver is not None else None)
+            run.enter(await aload(run))
+            if run.callbacks is not None:
+                await lifecycle.atell_entered(run, run.callbacks)
             parts = run.parts
             run.note_checkpoint()
             while (tasks := await self._plan()) is not None:
@@ -155,6 +136,7 @@ class AsyncDriver:
                         yield item
                     if parts:
                         await asyncio.sleep(0)  # threads that emit must not keep the loop busy
+                self._raise_trouble()
                 run.commit()
             for item in run.take():
                 yield item
@@ -180,14 +162,19 @@ class AsyncDriver:
         return tasks
 
     def _start(self, tasks: Sequence[Task]) -> None:
-        self._queued.extend(tasks)
+        run = self.run
+        self._queued.extend(TaskContext(run, task) for task in tasks)
         self._start_queued()
 
     def _start_queued(self) -> None:
         limit = self.run.max_concurrency
-        while self._queued and (limit is None or len(self._running) < limit):
-            context = TaskContext(self.run, self._queued.popleft())
-            task = spawn(self._perform(context))
+        while self._queued and (limit is None or len(self._running) - len(self._callers) < limit):
+            context = self._queued.popleft()
+            if isinstance(context, CallContext):
+                task = spawn(self._perform_call(context), context.ambient)
+                task.add_done_callback(partial(self._drop_call, context))
+            else:
+                task = spawn(self._perform(context))
             if not task.done():
                 self._running[task] = context
 
@@ -201,16 +188,25 @@ class AsyncDriver:
                 inbox.disarm()
         else:
             await self._settle_until(deadline)
-        ended = inbox.ended
-        while ended:
-            context, error = ended.popleft()
-            handler = run.report(context, error)
-            if handler is not None:
-                self._start([handler])
+        while inbox.ended:
+            self._report_ended()
             if run.journal is not None:
                 await self._save()
             if run.machine.failure is not None:
                 await self._cancel_running()
+        self._raise_trouble()
+
+    def _report_ended(self) -> None:
+        """Tell the machine which tasks have ended, in the order in which they did."""
+        ended = self._inbox.ended
+        while ended:
+            handler = self.run.report(*ended.popleft())
+            if handler is not None:
+                self._start([handler])
+
+    def _raise_trouble(self) -> None:
+        if self._trouble is not None:
+            raise self._trouble
 
     async def _settle_until(self, deadline: float) -> None:
         """Wait until something happened; `TimeoutError` when nothing has by then."""
@@ -236,6 +232,8 @@ class AsyncDriver:
         except BaseException as raised:
             error = raised
         del self._running[current]
+        if self._callers:
+            self._forget(context)
         if self._queued:
             self._start_queued()
         self._inbox.end(context, error)
@@ -244,8 +242,143 @@ class AsyncDriver:
             current.add_done_callback(asyncio.Task.exception)
             raise error
 
+    def _call(self, caller: TaskContext, node: NodeSpec, value: Any) -> AnyFuture:
+        """Start what the code of a task calls; it may do so in any thread.
+
+        The future is one for the caller's thread: to be awaited, or to be waited for.
+        """
+        ambient = contextvars.copy_context()
+        if self._inbox.is_here:
+            future = asyncio.get_running_loop().create_future()
+            self._begin_call(caller, node, value, future, ambient)
+            return future
+        waited: Future[Any] = Future()
+        if not self._inbox.soon(self._call_for_thread, caller, node, value, waited, ambient):
+            raise RunAbandoned(self.run.name)
+        return waited
+
+    def _call_for_thread(
+        self,
+        caller: TaskContext,
+        node: NodeSpec,
+        value: Any,
+        future: Future[Any],
+        ambient: contextvars.Context,
+    ) -> None:
+        try:
+            self._begin_call(caller, node, value, future, ambient)
+        except BaseException as error:
+            future.set_exception(error)
+
+    def _begin_call(
+        self,
+        caller: TaskContext,
+        node: NodeSpec,
+        value: Any,
+        future: AnyFuture,
+        ambient: contextvars.Context,
+    ) -> None:
+        run = self.run
+        if self._is_stopping or run.is_left:
+            raise RunAbandoned(run.name)
+        if caller.is_over:
+            raise late_call_error(node, caller)
+        task = run.machine.call(caller.task, with_defaults(run, node), value)
+        context = CallContext(run, task, caller, future, self._workers)
+        if task.is_done:
+            settle(context, None)
+            return
+        context.ambient = ambient
+        if self._saving is None and run.journal is not None:
+            self._saving = asyncio.Lock()
+        if self._callers.begin(caller) and self._threads is not None:
+            self._threads.widen()
+        self._queued.append(context)
+        self._start_queued()
+
+    async def _perform_call(self, context: CallContext) -> None:
+        current = asyncio.current_task()
+        assert current is not None
+        self._running[current] = context
+        context.future.add_done_callback(partial(self._note_settled, current, context))
+        error: BaseException | None = None
+        try:
+            if context.future.cancelled():
+                raise asyncio.CancelledError
+            known = await caching.afind(context)
+            if known is not None:
+                self.run.machine.replay(context.task, known)
+            else:
+                await execute(context)
+        except BaseException as raised:
+            error = raised
+        is_dropped = self._is_stopping or (context.is_cancelled and context.caller.is_cancelled)
+        if not is_dropped:
+            error = await self._end_call(context, error)
+        del self._running[current]
+        self._count_out(context)
+        if self._queued:
+            self._start_queued()
+        settle(context, error)
+        self._inbox.release()
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            current.add_done_callback(asyncio.Task.exception)
+            raise error
+
+    def _drop_call(self, context: CallContext, _: object = None) -> None:
+        """Tell the caller of a call that was stopped before it had begun."""
+        settle(context, RunAbandoned(self.run.name))
+
+    def _note_settled(
+        self, task: asyncio.Task[None], context: CallContext, future: AnyFuture
+    ) -> None:
+        """Stop a call whose caller has cancelled its future."""
+        if not future.cancelled():
+            return
+        context.is_over = context.is_cancelled = True
+        if self._inbox.is_here:
+            task.cancel()
+        else:
+            self._inbox.soon(task.cancel)
+
+    async def _end_call(
+        self, context: CallContext, error: BaseException | None
+    ) -> BaseException | None:
+        """Report a call and store its result; return what its caller is told went wrong."""
+        self._report_ended()  # its caller may be among them, and comes first
+        report_call(context, error)
+        if self.run.journal is not None:
+            try:
+                await self._save()
+            except asyncio.CancelledError as raised:
+                error = raised
+            except Exception as raised:
+                error = self._trouble = raised
+        return error
+
+    def _count_out(self, context: CallContext) -> None:
+        """Note that a call has ended: its caller waits for one less."""
+        self._forget(context)
+        if self._callers.end(context.caller) and self._threads is not None:
+            self._threads.narrow()
+
+    def _forget(self, caller: TaskContext) -> None:
+        """Note that a task has ended, whether or not its calls have."""
+        if self._callers.forget(caller) and self._threads is not None:
+            self._threads.narrow()
+
+    def _workers(self) -> Workers:
+        if self._threads is None:
+            limit = self.run.max_concurrency or MAX_THREADS
+            self._threads = Workers(limit + len(self._callers))
+        return self._threads
+
     async def _cancel_running(self) -> None:
         """Cancel what is running and wait until it has stopped, however often we are cancelled."""
+        self._is_stopping = True
+        for queued in self._queued:
+            if isinstance(queued, CallContext):
+                self._drop_call(queued)
         self._queued.clear()
         cancelled: asyncio.CancelledError | None = None
         for task, context in self._running.items():
@@ -261,6 +394,14 @@ class AsyncDriver:
 
     async def _save(self) -> None:
         """Carry out what has to be stored, as the run's durability says."""
+        if self._saving is None:
+            await self._save_pending()
+        else:
+            # Whoever comes second waits for what the first has taken, which may be its own.
+            async with self._saving:
+                await self._save_pending()
+
+    async def _save_pending(self) -> None:
         journal = self.run.journal
         assert journal is not None
         if journal.durability == "async" and self._store is None:
@@ -287,10 +428,12 @@ class AsyncDriver:
             if self._running:
                 await self._cancel_running()
         finally:
+            if self._threads is not None:
+                self._threads.leave()
             journal = self.run.journal
             if journal is not None:
                 self.run.note_finished(self._inbox.ended)
-                journal.close()
+                self.run.close_journal()
                 try:
                     await self._save()
                 finally:
@@ -298,18 +441,22 @@ class AsyncDriver:
                         await self._store.close()
 
 
-def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Start an asyncio task in a copy of the current context.
+def spawn(
+    work: Coroutine[Any, Any, None], ambient: contextvars.Context | None = None
+) -> asyncio.Task[None]:
+    """Start an asyncio task in the context, a copy of the current one by default.
 
     `asyncio.Task` directly where nobody has replaced how tasks are made: this is done once per
     task of a graph, and making up a name for each costs as much as making it.
     """
+    if ambient is None:
+        ambient = contextvars.copy_context()
     if sys.version_info >= (3, 11):
-        loop, ambient = asyncio.get_running_loop(), contextvars.copy_context()
+        loop = asyncio.get_running_loop()
         if loop.get_task_factory() is None:
             return asyncio.Task(work, loop=loop, name=TASK_NAME, context=ambient)
         return loop.create_task(work, context=ambient)
-    return contextvars.copy_context().run(asyncio.create_task, work)
+    return ambient.run(asyncio.create_task, work)
 
 
 async def execute(context: TaskContext) -> None:

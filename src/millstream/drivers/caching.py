@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import xxhash
 
 from millstream.constants import CACHE_NS_WRITES
+from millstream.core.calls import CallTask
 
 if TYPE_CHECKING:
+    from millstream.core.protocol import Write
     from millstream.core.tasks import Task
     from millstream.drivers.context import TaskContext
     from millstream.drivers.nodecall import NodeCall
@@ -32,18 +34,26 @@ def keys_of(tasks: Sequence[Task]) -> dict[Key, list[Task]]:
 def cache_key(task: Task) -> Key:
     """Return where the task's result is kept: its node's namespace, the hash of its input."""
     body = task.node.body
-    key = body.cache.key_func(task.input)
+    if isinstance(task, CallTask):
+        args, kwargs = task.input
+        namespace, key = call_namespace(body.call.target), body.cache.key_func(*args, **kwargs)
+    else:
+        namespace, key = namespace_of(body, task.name), body.cache.key_func(task.input)
     data = key.encode() if isinstance(key, str) else key
-    return namespace_of(body, task.name), xxhash.xxh3_128_hexdigest(data)
+    return namespace, xxhash.xxh3_128_hexdigest(data)
 
 
 def namespace_of(body: NodeCall, name: str) -> tuple[str, ...]:
     """Return the cache namespace of a node: its function's identity and its name."""
-    func = body.call.target
+    return (*call_namespace(body.call.target), name)
+
+
+def call_namespace(func: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the cache namespace of a `@task`: its function's identity."""
     module = getattr(func, "__module__", None)
     qualname = getattr(func, "__qualname__", None)
     identity = f"{module}.{qualname}" if module and qualname else "__dynamic__"
-    return (CACHE_NS_WRITES, identity, name)
+    return (CACHE_NS_WRITES, identity)
 
 
 def replay_cached(run: Run, tasks: Sequence[Task]) -> list[Task]:
@@ -66,7 +76,28 @@ def _replay(
     for key, writes in found.items():
         for task in keys[key]:
             run.machine.replay(task, [tuple(write) for write in writes])
+            run.note_task(task)
     return [task for task in tasks if not task.is_done]
+
+
+def find(context: TaskContext) -> list[Write] | None:
+    """Return what the task wrote when it ran with this input before, if its cache knows."""
+    keys = keys_of([context.task])
+    if not keys or context.run.cache is None:
+        return None
+    return _found(context.run.cache.get(tuple(keys)))
+
+
+async def afind(context: TaskContext) -> list[Write] | None:
+    """Return what the task wrote when it ran with this input before, if its cache knows."""
+    keys = keys_of([context.task])
+    if not keys or context.run.cache is None:
+        return None
+    return _found(await context.run.cache.aget(tuple(keys)))
+
+
+def _found(found: dict[Any, Any]) -> list[Write] | None:
+    return next(([tuple(write) for write in writes] for writes in found.values()), None)
 
 
 def keep(context: TaskContext) -> None:

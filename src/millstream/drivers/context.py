@@ -24,6 +24,7 @@ from millstream.constants import (
     CONFIG_KEY_TASK,
     CONFIG_KEY_TASK_ID,
     NS_SEP,
+    PREVIOUS,
 )
 from millstream.drivers.tracing import silent_callbacks
 from millstream.errors import NodeError
@@ -168,6 +169,7 @@ class TaskContext:
     """One task as its code sees it."""
 
     __slots__ = (
+        "_questions",
         "_runtime",
         "_writer",
         "attempt",
@@ -202,6 +204,7 @@ class TaskContext:
         """Nobody waits for the attempt any more."""
         self.nested_runs = itertools.count()
         """Numbers the graphs this task calls, also from several threads."""
+        self._questions = 0
         self._runtime: Runtime[Any] | None = None
         self._writer: StreamWriter | None = None
 
@@ -209,10 +212,37 @@ class TaskContext:
     def writer(self) -> StreamWriter:
         """The stream writer: the run's own, or one that counts as progress of a timed attempt."""
         if self._writer is None:
-            self._writer = self.run.writer
+            self._writer = self.run_writer()
             if self.on_write is not None:
                 self._writer = self._timed_writer(self._writer, self.on_write)
         return self._writer
+
+    def run_writer(self) -> StreamWriter:
+        """Return the writer of items in the task's namespace."""
+        return self.run.writer
+
+    @property
+    def previous(self) -> Any:
+        """What the last run of a functional graph on this thread saved, None if nothing."""
+        return self.run.machine.cells.get(PREVIOUS)
+
+    @property
+    def parent(self) -> TaskContext | None:
+        """The task that called this one's graph, None in a root run."""
+        return self.run.parent
+
+    @property
+    def traced_input(self) -> Any:
+        """The input as callback handlers are told."""
+        return self.task.input
+
+    def inherited_callbacks(self) -> BaseCallbackManager | None:
+        """Return the callbacks that the task's own are made from."""
+        return self.run.node_callbacks(self.task.step)
+
+    def checkpoint_map(self) -> dict[str, str]:
+        """Return the checkpoint ids of the graphs the task is in, by namespace."""
+        return self.run.checkpoint_map_at(self.task.checkpoint_id)
 
     @property
     def runtime(self) -> Runtime[Any]:
@@ -224,7 +254,7 @@ class TaskContext:
                 store=run.store,
                 stream_writer=self.writer,
                 heartbeat=self.heartbeat or _no_op_heartbeat,
-                previous=None,
+                previous=self.previous,
                 execution_info=self._execution_info(),
                 server_info=run.server_info,
                 control=run.control,
@@ -235,6 +265,12 @@ class TaskContext:
     def ns(self) -> str:
         """The task's namespace."""
         return self.task.ns
+
+    def next_question(self) -> int:
+        """Return how many questions this attempt has asked before this one."""
+        index = self._questions
+        self._questions = index + 1
+        return index
 
     def injected(self, name: str) -> Any:
         """Return the value of an injectable parameter."""
@@ -247,6 +283,8 @@ class TaskContext:
             return self.run.store
         if name == "runtime":
             return self.runtime
+        if name == "previous":
+            return self.previous
         if name == "error" and self.task.origin is not None:
             failed = self.task.origin
             assert failed.error is not None
@@ -265,6 +303,7 @@ class TaskContext:
         self.config = config = TaskConfig()
         config.context = self
         self.is_over = self.is_cancelled = False
+        self._questions = 0
         self._runtime = None
         self._writer = None
 
@@ -279,7 +318,7 @@ class TaskContext:
                 **run.configurable,
                 CONFIG_KEY_CHECKPOINT_ID: None,
                 CONFIG_KEY_CHECKPOINT_NS: task.ns,
-                CONFIG_KEY_CHECKPOINT_MAP: run.checkpoint_map_at(task.checkpoint_id),
+                CONFIG_KEY_CHECKPOINT_MAP: self.checkpoint_map(),
                 CONFIG_KEY_TASK_ID: task.id,
                 CONFIG_KEY_TASK: self,
                 CONFIG_KEY_RUNTIME: self.runtime,

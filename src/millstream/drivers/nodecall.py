@@ -170,12 +170,12 @@ class NodeCall:
     def attempt(self, context: TaskContext) -> None:
         """Run the node once in this thread and leave its writes in the task."""
         if context.run.callbacks is None or not self.is_traced:
-            self._settle(context, self.call.call(context.task.input, context))
+            self.settle(context, self.call.call(context.task.input, context))
             return
         node_run = tracing.start_node(context, self)
         try:
             result = self.call.call(context.task.input, context)
-            self._settle(context, result)
+            self.settle(context, result)
         except BaseException as error:
             node_run.on_chain_error(error)
             raise
@@ -186,27 +186,29 @@ class NodeCall:
         if context.run.callbacks is None or not self.is_traced:
             result = await self.call.acall(context.task.input, context)
             if self.branches:
-                await self._asettle(context, result)
+                await self.asettle(context, result)
             else:
                 context.task.writes += self.to_writes(result)
             return
         node_run = await tracing.astart_node(context, self)
         try:
             result = await self.call.acall(context.task.input, context)
-            await self._asettle(context, result)
+            await self.asettle(context, result)
         except BaseException as error:
             await node_run.on_chain_error(error)
             raise
         await node_run.on_chain_end(result)
 
-    def _settle(self, context: TaskContext, result: Any) -> None:
+    def settle(self, context: TaskContext, result: Any) -> None:
+        """Leave in the task what the node's result writes, and where its edges lead."""
         writes = context.task.writes
         writes += self.to_writes(result)
         for branch in self.branches:
             answer = branch.call.call(branch.input(context, result), context)
             writes += branch.writes(answer)
 
-    async def _asettle(self, context: TaskContext, result: Any) -> None:
+    async def asettle(self, context: TaskContext, result: Any) -> None:
+        """Leave in the task what the node's result writes, and where its edges lead."""
         writes = context.task.writes
         writes += self.to_writes(result)
         for branch in self.branches:
@@ -221,7 +223,7 @@ class NodeCall:
         """
         command: Command[Any] = signal.args[0]
         if command.graph == Command.PARENT:
-            parent = context.run.parent
+            parent = context.parent
             signal.args = (replace(command, graph="" if parent is None else parent.ns),)
             return False
         if command.graph not in (context.ns, context.task.name):
@@ -232,11 +234,11 @@ class NodeCall:
 
     def apply_command(self, context: TaskContext, signal: ParentCommand) -> None:
         """Treat the command as if the node had returned it."""
-        self._settle(context, signal.args[0])
+        self.settle(context, signal.args[0])
 
     async def aapply_command(self, context: TaskContext, signal: ParentCommand) -> None:
         """Treat the command as if the node had returned it."""
-        await self._asettle(context, signal.args[0])
+        await self.asettle(context, signal.args[0])
 
     def retry_delay(self, context: TaskContext, error: BaseException) -> float | None:
         """Return the seconds before the next attempt, None when this was the last."""

@@ -7,18 +7,18 @@ means, what to hand to the consumer, how to end.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, cast
 
-from langgraph.checkpoint.base.id import uuid6
-
+from millstream.constants import CONFIG_KEY_STRICT_RESUME, NS_END
+from millstream.core.known import Place
 from millstream.core.machine import RunLimits, RunMachine
-from millstream.core.snapshot import Lineage
 from millstream.core.state import ENDED, RunStatus
+from millstream.drivers import delta
+from millstream.drivers.clock import new_id, now
 from millstream.drivers.context import TaskContext
-from millstream.drivers.persistence import Journal
+from millstream.drivers.loading import Replay, before_branch, open_journal
 from millstream.errors import (
     ErrorCode,
     GraphDrained,
@@ -38,14 +38,18 @@ if TYPE_CHECKING:
     )
     from langchain_core.runnables import RunnableConfig
     from langgraph.cache.base import BaseCache
-    from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+    from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.store.base import BaseStore
 
+    from millstream.core.answers import Answers
     from millstream.core.protocol import Write
-    from millstream.core.spec import GraphSpec
+    from millstream.core.spec import GraphSpec, NodeSpec
     from millstream.core.tasks import Task
+    from millstream.drivers.loading import Loaded
+    from millstream.drivers.persistence import Journal
+    from millstream.stream.messages import MessageTap
     from millstream.stream.parts import Encode
-    from millstream.types import StreamWriter
+    from millstream.types import CachePolicy, RetryPolicy, StreamWriter
 
 
 class RunAbandoned(BaseException):
@@ -58,6 +62,8 @@ class Start:
 
     writes: Sequence[Write]
     is_resuming: bool
+    answers: Answers | None = None
+    """What a person answered."""
 
 
 @dataclass(slots=True)
@@ -101,6 +107,10 @@ class Run:
     ns: str = ""
     checkpoint_map: dict[str, str] = field(default_factory=dict)
     """Namespace -> checkpoint id of the enclosing graphs."""
+    named: Mapping[str, str] = field(default_factory=dict)
+    """Namespace -> the checkpoint id that the caller of the root run wants to go on from."""
+    replay: Replay | None = None
+    """Set while a root run goes on from a checkpoint that the caller named."""
     max_concurrency: int | None = None
     step_timeout: float | None = None
     is_live: bool = False
@@ -119,8 +129,16 @@ class Run:
     """Where this run's parts go; a driver may put a wake-up around it."""
     forwards: list[tuple[Put, frozenset[str]]] = field(default_factory=list)
     """Where nested runs send their parts besides their own consumers, and which modes."""
+    taps: tuple[MessageTap, ...] = ()
+    """The consumers of `messages` that hear this run."""
     custom_put: Put | None = None
     """Where custom items of this run go: to the nearest consumer that asked for them."""
+    retry: Sequence[RetryPolicy] = ()
+    """Retry policies of calls that have none of their own."""
+    cache_policy: CachePolicy[Any] | None = None
+    """Cache policy of calls that have none of their own."""
+    call: Callable[[TaskContext, NodeSpec, Any], Any] = field(init=False)
+    """Start what the code of a task calls, and return its future; the driver's."""
     writer: StreamWriter = field(init=False)
     machine: RunMachine = field(init=False)
     journal: Journal | None = None
@@ -138,39 +156,47 @@ class Run:
     def __post_init__(self) -> None:
         self.put = self.parts.append
 
-    def enter(self, saved: CheckpointTuple | None) -> None:
+    def enter(self, loaded: Loaded) -> None:
         """Build the machine, from the saved checkpoint if there is one, and give it its input."""
-        lineage = None
-        if self.saver is not None:
-            self.journal = Journal(self.saver, self._put_config(), self.durability)
-            lineage = Lineage(
-                stamp=_stamp,
-                next_version=self._next_version,
-                parents=self.checkpoint_map,
-                is_saved_at_end=self.durability == "exit",
-            )
-            if saved is not None:
-                lineage.load(saved.checkpoint, saved.metadata or {})
-                if saved.parent_config is not None and not lineage.is_saved_at_end:
-                    lineage.parent_id = saved.parent_config["configurable"].get("checkpoint_id")
-        machine = RunMachine(
+        saved = loaded.saved
+        machine = self.machine = RunMachine(
             self.spec,
             None,  # type: ignore[arg-type]  # set below, it needs the machine
             self.limits,
-            new_id=_new_id,
+            new_id=new_id,
             ns=self.ns,
-            lineage=lineage,
+            lineage=open_journal(self, loaded) if self.saver is not None else None,
             saved_values=saved.checkpoint["channel_values"] if saved is not None else None,
             known_writes=(saved.pending_writes or ()) if saved is not None else (),
+            answers=self.parent.run.machine.answers if self.parent is not None else None,
         )
-        self.machine = machine
         self._observe(machine)
-        start = self.start(machine, saved is not None)
+        # A checkpoint without versions is that of a thread that has not begun.
+        is_known = saved is not None and bool(saved.checkpoint["channel_versions"])
+        start = self.start(machine, is_known)
         if start.is_resuming:
-            self.resumed_step = machine.step
-            machine.resume(start.writes)
+            self._resume(start, loaded)
         else:
             machine.begin(start.writes)
+
+    def _resume(self, start: Start, loaded: Loaded) -> None:
+        """Continue the saved run, and keep what its input wrote with the checkpoint."""
+        machine, saved = self.machine, loaded.saved
+        assert saved is not None
+        assert machine.lineage is not None
+        checkpoint_id = machine.lineage.id
+        machine.resume(
+            start.writes,
+            answers=start.answers,
+            is_strict=bool(self.configurable.get(CONFIG_KEY_STRICT_RESUME)),
+            place=loaded.place,
+        )
+        self.resumed_step = machine.step
+        if machine.lineage.id == checkpoint_id and start.writes and self.journal is not None:
+            kept = delta.commands_to_keep(machine, is_shared=loaded.place is Place.PAST)
+            self.journal.add_commands(kept, self.checkpoint_config(checkpoint_id))
+        if self.parent is None and machine.is_travelling:
+            self.replay = Replay(before_branch(saved))
 
     def _observe(self, machine: RunMachine) -> None:
         """Connect the machine to everybody who wants to see something of this run."""
@@ -185,6 +211,7 @@ class Run:
             self.custom_put = self.put
         elif inherited and self.parent is not None:
             self.custom_put = self.parent.run.custom_put
+        self.taps = self._hearing_taps()
         self.writer = self._make_writer()
         self._read = state_reader(machine, self.view.output_keys)
         projection = Projection(
@@ -194,13 +221,26 @@ class Run:
             output_keys=self.view.output_keys,
             stream_keys=self.spec.stream_keys,
             shape=self.shape,
-            now=_now,
+            now=now,
             task_metadata=self._task_metadata,
             checkpoint_config=self.checkpoint_config,
             on_values=self._values_listener(),
             is_root=self.parent is None,
         )
         machine.observer = observe(projection)
+
+    def _hearing_taps(self) -> tuple[MessageTap, ...]:
+        taps: tuple[MessageTap, ...] = ()
+        if self.parent is not None and self.parent.run.taps:
+            taps = tuple(tap for tap in self.parent.run.taps if tap.hears(self.namespace))
+        if "messages" not in self.view.modes:
+            return taps
+        # Imported with the first stream of messages: they are slow to import.
+        from millstream.stream.messages import MessageTap
+
+        has_subgraphs = self.view.has_subgraphs
+        own = MessageTap(self.put, self.namespace, self.shape, has_subgraphs=has_subgraphs)
+        return (*taps, own)
 
     def _make_writer(self) -> StreamWriter:
         put, namespace = self.custom_put, self.namespace
@@ -245,9 +285,13 @@ class Run:
             machine.pause(task, error.args[0] if error.args else ())
         else:
             handler = machine.fail(task, error)
-        if self.journal is not None:
-            self.journal.add_task(task, self.checkpoint_config(machine.checkpoint_id))
+        self.note_task(task)
         return handler
+
+    def note_task(self, task: Task) -> None:
+        """Take note of what a task left behind, to be stored."""
+        if self.journal is not None:
+            self.journal.add_task(task, self.checkpoint_config(self.machine.checkpoint_id))
 
     def commit(self) -> None:
         """Commit the superstep, and note the new checkpoint for storing."""
@@ -259,6 +303,25 @@ class Run:
         if self.journal is not None and self.machine.save is not None:
             self.journal.add_checkpoint(self.machine.save)
             self.machine.save = None
+
+    def close_journal(self) -> None:
+        """Have stored what was held back until the end of the run.
+
+        With durability `exit` a nested run that has ended well leaves nothing: its result is with
+        its caller. One that keeps its state between calls does.
+        """
+        assert self.journal is not None
+        is_fleeting = self.parent is not None and NS_END in self.ns
+        if self.durability == "exit" and is_fleeting and self.machine.status is RunStatus.DONE:
+            self.journal.give_up()
+        self.journal.close()
+
+    def chain_failure(self, error: BaseException) -> None:
+        """Keep the failure of a task visible in an error that takes its place: a saver's."""
+        machine: RunMachine | None = getattr(self, "machine", None)
+        failed = machine.failure if machine is not None else None
+        if failed is not None and failed.error is not error and error.__context__ is None:
+            error.__context__ = failed.error
 
     def conclude(self) -> None:
         """Raise what the run's end means to its caller; return if it ended well.
@@ -286,7 +349,7 @@ class Run:
             assert self.control is not None
             raise GraphDrained(self.control.drain_reason or "")
         if self.parent is not None and status in (RunStatus.PAUSED, RunStatus.BREAKPOINT):
-            raise GraphInterrupt(tuple(machine.interrupts))
+            raise GraphInterrupt(tuple(machine.questions))
 
     def output(self) -> Any:
         """Return the last state that was shown, None if there was none."""
@@ -342,11 +405,21 @@ class Run:
             named["checkpoint_map"] = self.checkpoint_map_at(checkpoint_id)
         return {"configurable": {**named, "checkpoint_id": checkpoint_id}}
 
-    def load_config(self) -> RunnableConfig:
-        """Return the config that asks the saver for the checkpoint to start from."""
+    def named_checkpoint(self) -> str | None:
+        """Return the id of the checkpoint that the caller wants this run to go on from.
+
+        For a nested run the caller's ids count in the superstep that goes on from one.
+        """
+        if self.parent is not None and not self.parent.run.is_resuming_step:
+            return None
+        return self.named.get(self.ns)
+
+    def load_config(self, checkpoint_id: str | None = None) -> RunnableConfig:
+        """Return the config that asks the saver for a checkpoint, for the newest by default."""
         named = {**self.configurable, "checkpoint_ns": self.ns}
-        if self.parent is not None:
-            named.pop("checkpoint_id", None)
+        named.pop("checkpoint_id", None)
+        if checkpoint_id is not None:
+            named["checkpoint_id"] = checkpoint_id
         return {"configurable": named}
 
     def public_configurable(self) -> dict[str, Any]:
@@ -385,14 +458,6 @@ class Run:
         manager: BaseCallbackManager = self.callbacks.get_child(f"graph:step:{step}")
         return manager
 
-    def _put_config(self) -> dict[str, Any]:
-        named = {**self.configurable, "checkpoint_ns": self.ns}
-        return {"metadata": self.metadata, "configurable": named}
-
-    def _next_version(self, current: Any) -> Any:
-        assert self.saver is not None
-        return self.saver.get_next_version(current, None)
-
     def _task_metadata(self, task: Task) -> dict[str, Any]:
         metadata = {
             key: value
@@ -423,15 +488,3 @@ HIDDEN_METADATA = frozenset(
     )
 )
 """Metadata that says where a task stands, not what the user said of it."""
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat()
-
-
-def _new_id() -> str:
-    return str(uuid6(clock_seq=-2))
-
-
-def _stamp(step: int) -> tuple[str, str]:
-    return str(uuid6(clock_seq=step)), _now()

@@ -3,22 +3,37 @@
 A superstep of one task runs right here. Only when several tasks run at once, or when the consumer
 must receive while a node runs, are worker threads used; then everything - finished tasks and
 wake-ups for new parts - arrives through one queue.
+
+Code of a task may call other tasks, and then waits for them without coming back here. So a call
+is run, reported and stored by its own worker thread, under the lock that keeps such threads and
+this one out of each other's way.
 """
 
 from __future__ import annotations
 
 import contextvars
+import threading
 import time
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.runnables.config import var_child_runnable_config
 
-from millstream.drivers import caching, tracing
+from millstream.drivers import caching, lifecycle, tracing
+from millstream.drivers.calls import (
+    CallContext,
+    CallCounts,
+    late_call_error,
+    report_call,
+    settle,
+    with_defaults,
+)
 from millstream.drivers.context import TaskContext
+from millstream.drivers.loading import load
 from millstream.drivers.nodecall import add_task_note, sync_timeout_error
 from millstream.drivers.persistence import Operation, store_now
 from millstream.drivers.run import RunAbandoned
@@ -27,6 +42,7 @@ from millstream.drivers.workers import Workers
 from millstream.errors import GraphBubbleUp, NodeCancelledError, ParentCommand
 
 if TYPE_CHECKING:
+    from millstream.core.spec import NodeSpec
     from millstream.core.tasks import Task
     from millstream.drivers.run import Run
     from millstream.stream.parts import Part
@@ -54,7 +70,10 @@ def drive(prepare: Callable[[], Run]) -> Iterator[Any]:
     try:
         yield from driver.steps()
         run.conclude()
+        if graph_run is not None:
+            lifecycle.tell_ended(run, graph_run)
     except BaseException as error:
+        run.chain_failure(error)
         if graph_run is not None:
             graph_run.on_chain_error(error)
         raise
@@ -65,7 +84,19 @@ def drive(prepare: Callable[[], Run]) -> Iterator[Any]:
 class SyncDriver:
     """The loop around one machine."""
 
-    __slots__ = ("_inbox", "_is_woken", "_pool", "_store", "run")
+    __slots__ = (
+        "_callers",
+        "_calls",
+        "_here",
+        "_inbox",
+        "_is_woken",
+        "_lock",
+        "_pool",
+        "_running",
+        "_store",
+        "_trouble",
+        "run",
+    )
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -73,6 +104,18 @@ class SyncDriver:
         self._is_woken = False
         self._pool: Workers | None = None
         self._store: StoreThread | None = None
+        self._lock = threading.Lock()
+        """Held by whoever tells the machine something while other threads may do so too."""
+        self._running = 0
+        """Tasks in worker threads."""
+        self._here: TaskContext | None = None
+        """The task that runs in the reader's thread."""
+        self._calls: set[CallContext] | None = None
+        """Calls that have not ended; None as long as there were none."""
+        self._callers = CallCounts()
+        self._trouble: Exception | None = None
+        """The saver's error, met in a worker thread."""
+        run.call = self._call
         if run.is_live:
             run.put = self._put_and_wake
 
@@ -80,7 +123,9 @@ class SyncDriver:
         """Run superstep after superstep, yielding items as they come."""
         run = self.run
         try:
-            run.enter(run.saver.get_tuple(run.load_config()) if run.saver is not None else None)
+            run.enter(load(run))
+            if run.callbacks is not None:
+                lifecycle.tell_entered(run, run.callbacks)
             parts = run.parts
             run.note_checkpoint()
             while (tasks := self._plan()) is not None:
@@ -88,8 +133,12 @@ class SyncDriver:
                     yield from run.take()
                 if len(tasks) == 1 and not run.is_live and run.step_timeout is None:
                     self._perform_here(tasks[0])
+                    if self._running:
+                        yield from self._wait_for_all(None)
                 elif tasks:
                     yield from self._perform_all(tasks)
+                if self._trouble is not None:
+                    raise self._trouble
                 run.commit()
                 if parts:
                     yield from run.take()
@@ -115,37 +164,55 @@ class SyncDriver:
     def _perform_here(self, task: Task) -> None:
         """Run the only task of a superstep in this thread."""
         run = self.run
-        context = TaskContext(run, task)
+        context = self._here = TaskContext(run, task)
         error: BaseException | None = None
         try:
             contextvars.copy_context().run(execute, context)
         except (Exception, GraphBubbleUp) as raised:
             error = raised
-        handler = run.report(context, error)
+        with self._lock:
+            handler = self._report(context, error)
         if handler is not None:
             self._perform_here(handler)
 
     def _perform_all(self, tasks: Sequence[Task]) -> Iterator[Any]:
         """Run tasks in worker threads, yielding what they emit while they run."""
-        run = self.run
+        timeout = self.run.step_timeout
+        self._running = len(tasks)
         for task in tasks:
             self._start(task)
-        running = len(tasks)
-        deadline = None if run.step_timeout is None else time.monotonic() + run.step_timeout
-        while running:
+        yield from self._wait_for_all(None if timeout is None else time.monotonic() + timeout)
+
+    def _wait_for_all(self, deadline: float | None) -> Iterator[Any]:
+        """Wait for the tasks in worker threads, yielding what they emit."""
+        run = self.run
+        while self._running:
             ended = self._wait(deadline)
             if ended is None:
                 self._is_woken = False
             else:
-                running -= 1
-                handler = run.report(*ended)
+                with self._lock:
+                    self._running -= 1
+                    handler = self._report(*ended)
+                    if handler is not None:
+                        self._running += 1
+                    if run.journal is not None:
+                        self._save()
                 if handler is not None:
                     self._start(handler)
-                    running += 1
-                if run.journal is not None:
-                    self._save()
+            if self._trouble is not None:
+                raise self._trouble
             if run.parts:
                 yield from run.take()
+
+    def _report(self, context: TaskContext, error: BaseException | None) -> Task | None:
+        self._forget(context)
+        return self.run.report(context, error)
+
+    def _forget(self, caller: TaskContext) -> None:
+        """Note that a task has ended, whether or not its calls have."""
+        if self._callers and self._callers.forget(caller) and caller is not self._here:
+            self._workers().narrow()
 
     def _wait(self, deadline: float | None) -> Ended | None:
         if deadline is None:
@@ -156,11 +223,14 @@ class SyncDriver:
             raise TimeoutError("Timed out") from None
 
     def _start(self, task: Task) -> None:
-        if self._pool is None:
-            self._pool = Workers(self.run.max_concurrency or MAX_THREADS)
         context = TaskContext(self.run, task)
         ambient = contextvars.copy_context()
-        self._pool.submit(partial(ambient.run, self._perform, context))
+        self._workers().submit(partial(ambient.run, self._perform, context))
+
+    def _workers(self) -> Workers:
+        if self._pool is None:
+            self._pool = Workers(self.run.max_concurrency or MAX_THREADS)
+        return self._pool
 
     def _perform(self, context: TaskContext) -> None:
         error: BaseException | None = None
@@ -168,10 +238,97 @@ class SyncDriver:
             execute(context)
         except BaseException as raised:
             error = raised
+        if self._callers:
+            with self._lock:
+                # Its calls report for themselves, and must not be before it.
+                has_reported = context in self._callers and self._end_caller(context, error)
+            if has_reported:
+                self._wake()
+                return
         self._inbox.put((context, error))
+
+    def _end_caller(self, context: TaskContext, error: BaseException | None) -> bool:
+        self._running -= 1
+        handler = self._report(context, error)
+        if handler is not None:
+            self._running += 1
+            self._start(handler)
+        self._save_here()
+        return True
+
+    def _call(self, caller: TaskContext, node: NodeSpec, value: Any) -> Future[Any]:
+        """Start what the code of a task calls; it may do so in any thread."""
+        if node.body.call.is_async:
+            raise RuntimeError("In an sync context async tasks cannot be called")
+        run = self.run
+        future: Future[Any] = Future()
+        with self._lock:
+            if run.is_left:
+                raise RunAbandoned(run.name)
+            if caller.is_over:
+                raise late_call_error(node, caller)
+            task = run.machine.call(caller.task, with_defaults(run, node), value)
+            context = CallContext(run, task, caller, future, self._workers)
+            if task.is_done:
+                settle(context, None)
+                return future
+            if self._calls is None:
+                self._calls = set()
+            self._calls.add(context)
+            self._running += 1
+            if self._callers.begin(caller) and caller is not self._here:
+                self._workers().widen()
+        ambient = contextvars.copy_context()
+        self._workers().submit(partial(ambient.run, self._perform_call, context))
+        return future
+
+    def _perform_call(self, context: CallContext) -> None:
+        with self._lock:
+            if self.run.is_left:
+                return
+            context.has_begun = True
+        error: BaseException | None = None
+        try:
+            known = caching.find(context)
+            if known is not None:
+                with self._lock:
+                    self.run.machine.replay(context.task, known)
+            else:
+                execute(context)
+        except BaseException as raised:
+            error = raised
+        with self._lock:
+            error = self._end_call(context, error)
+        # Not under the lock: whoever waits for the future may call the next task.
+        settle(context, error)
+        self._wake()
+
+    def _end_call(self, context: CallContext, error: BaseException | None) -> BaseException | None:
+        """Report a call and store its result; return what its caller is told went wrong."""
+        report_call(context, error)
+        error = self._save_here() or error
+        assert self._calls is not None
+        self._calls.discard(context)
+        self._running -= 1
+        self._forget(context)
+        if self._callers.end(context.caller) and context.caller is not self._here:
+            self._workers().narrow()
+        return error
+
+    def _save_here(self) -> Exception | None:
+        """Store what is pending from a worker thread; return the saver's error, if any."""
+        if self.run.journal is not None and not self.run.is_left:
+            try:
+                self._save()
+            except Exception as error:
+                self._trouble = error
+        return self._trouble
 
     def _put_and_wake(self, part: Part) -> None:
         self.run.parts.append(part)
+        self._wake()
+
+    def _wake(self) -> None:
         if not self._is_woken:
             self._is_woken = True
             self._inbox.put(None)
@@ -195,13 +352,17 @@ class SyncDriver:
 
     def _close(self) -> None:
         """Wait for what is still running, and store what was held back."""
-        self.run.note_leaving()
+        with self._lock:
+            self.run.note_leaving()
+            dropped = [call for call in self._calls or () if not call.has_begun]
+        for call in dropped:
+            settle(call, RunAbandoned(self.run.name))
         if self._pool is not None:
             self._pool.close()
         journal = self.run.journal
         if journal is not None:
             self.run.note_finished(self._left_over())
-            journal.close()
+            self.run.close_journal()
             try:
                 self._save()
             finally:

@@ -94,7 +94,7 @@ async def astart_graph(
 def start_node(context: TaskContext, node: NodeCall) -> CallbackManagerForChainRun:
     """Tell the handlers that a task starts, and hand the node its own callbacks."""
     manager = CallbackManager.configure(**_for_node(context, node))
-    node_run = manager.on_chain_start(None, context.task.input, name=context.task.name)
+    node_run = manager.on_chain_start(None, context.traced_input, name=context.task.name)
     context.callbacks = node_run.get_child("seq:step:1")
     return node_run
 
@@ -102,7 +102,7 @@ def start_node(context: TaskContext, node: NodeCall) -> CallbackManagerForChainR
 async def astart_node(context: TaskContext, node: NodeCall) -> AsyncCallbackManagerForChainRun:
     """Tell the handlers that a task starts, and hand the node its own callbacks."""
     manager = AsyncCallbackManager.configure(**_for_node(context, node))
-    node_run = await manager.on_chain_start(None, context.task.input, name=context.task.name)
+    node_run = await manager.on_chain_start(None, context.traced_input, name=context.task.name)
     context.callbacks = node_run.get_child("seq:step:1")
     return node_run
 
@@ -113,7 +113,7 @@ def _for_graph(config: RunnableConfig) -> RunnableConfig:
 
 
 def _for_node(context: TaskContext, node: NodeCall) -> dict[str, Any]:
-    callbacks: BaseCallbackManager | None = context.run.node_callbacks(context.task.step)
+    callbacks: BaseCallbackManager | None = context.inherited_callbacks()
     tags = list(node.tags)
     if context.task.node.is_hidden:
         tags.append(TAG_HIDDEN)

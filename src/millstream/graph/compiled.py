@@ -49,6 +49,9 @@ class CompiledStateGraph(Pregel[StateT, ContextT, InputT, OutputT]):
             output=_state_class(builder.output_schema), state=_state_class(builder.state_schema)
         )
 
+    def _declared_schemas(self) -> Sequence[Any]:
+        return (*super()._declared_schemas(), *self.builder.schemas)
+
     @classmethod
     def from_builder(
         cls,

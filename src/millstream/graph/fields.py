@@ -10,6 +10,7 @@ from typing_extensions import NotRequired, Required, get_type_hints
 
 from millstream.channels.base import BaseChannel
 from millstream.channels.binop import BinaryOperatorAggregate
+from millstream.channels.delta import DeltaChannel
 from millstream.channels.last_value import LastValue
 from millstream.constants import ROOT
 from millstream.managed.base import is_managed_value
@@ -43,6 +44,8 @@ def field_channel(annotation: Any) -> BaseChannel[Any, Any, Any]:
         typ, *metadata = get_args(annotation)
         typ = _stripped(typ)
         for item in metadata:
+            if isinstance(item, DeltaChannel):
+                return item.typed(typ)
             if isinstance(item, BaseChannel):
                 return item
             if inspect.isclass(item) and issubclass(item, BaseChannel):

@@ -260,6 +260,9 @@ def _assemble(graph: DrawnGraph, plan: _Plan, edges: set[_Edge], last: list[str]
         ]
         if pauses:
             metadata["__interrupt"] = ",".join(pauses)
+        tools = getattr(data, "tools_by_name", None)
+        if tools:
+            metadata["__tools"] = list(tools)
         drawn.add_node(data, name, metadata=metadata or None)
     chosen = _one_edge_per_pair(edges)
     if not plan.has_start_node and START not in drawn.nodes:

@@ -15,10 +15,10 @@ from millstream.pregel.compiling import (
     compile_graph,
     validate_graph,
 )
-from millstream.pregel.inspection import InspectableGraph
 from millstream.pregel.node import NodeBuilder, PregelNode
 from millstream.pregel.opening import CallOptions, open_run
 from millstream.pregel.request import merge_configs
+from millstream.pregel.saved import SavedGraph
 from millstream.pregel.subgraphs import find_subgraph
 from millstream.stream.parts import Shape, coerce
 from millstream.types import GraphOutput, Send
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 __all__ = ("NodeBuilder", "Pregel")
 
 
-class Pregel(InspectableGraph[StateT, ContextT, InputT, OutputT]):
+class Pregel(SavedGraph[StateT, ContextT, InputT, OutputT]):
     """A graph of nodes that communicate through channels, run in supersteps.
 
     `StateGraph.compile()` makes one. Made directly, it needs `nodes`, the `channels` they share,

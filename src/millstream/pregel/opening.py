@@ -7,20 +7,24 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from millstream.constants import CONFIG_KEY_THREAD_ID
 from millstream.core.machine import RunLimits
 from millstream.drivers import tracing
 from millstream.drivers.context import split_ns
 from millstream.drivers.run import Run, View
+from millstream.errors import MissingThreadError
 from millstream.pregel.compiling import breakpoint_names
 from millstream.pregel.request import (
     Caller,
     identify_caller,
     max_concurrency_of,
+    named_checkpoints,
     nested_ns,
     recursion_limit_of,
     server_info_of,
     starter,
 )
+from millstream.pregel.savers import saver_of
 from millstream.runtime import RunControl
 from millstream.stream.parts import as_modes, check_modes, check_version, encoder
 from millstream.warnings import LangGraphDeprecatedSinceV10, warn_caller
@@ -69,14 +73,16 @@ def open_run(
     saver = _saver(graph, caller)
     if durability is not None and saver is None:
         warn_caller("`durability` has no effect when no checkpointer is present.")
-    if parent is not None:
-        ns = nested_ns(parent, is_stateful=graph.checkpointer is True)
-    else:
-        ns = caller.configurable.get("checkpoint_ns") or ""
+    ns = "" if parent is None else nested_ns(parent, is_stateful=graph.checkpointer is True)
+    named = named_checkpoints(caller.configurable) if parent is None else parent.run.named
+    replay = None if parent is None else parent.run.replay
     view = _view(graph, caller, options)
     control = options.control or (parent.run.control if parent is not None else None)
     run_control = control or RunControl()
-    is_resumed = parent is not None and parent.run.is_resuming_step
+    # In a past that is run again, a nested graph is called like the first time.
+    is_resumed = (
+        parent is not None and parent.run.is_resuming_step and (replay is None or ns in named)
+    )
     return Run(
         spec=graph.spec,
         name=graph.get_name(),
@@ -97,7 +103,7 @@ def open_run(
         input=input,
         context=_context(graph, options.context, parent),
         store=graph.store or (parent.run.store if parent is not None else None),
-        cache=graph.cache or (parent.run.cache if parent is not None else None),
+        cache=_cache(graph, parent),
         saver=saver,
         durability=durability or (parent.run.durability if parent is not None else "async"),
         control=run_control,
@@ -105,6 +111,10 @@ def open_run(
         namespace=split_ns(ns),
         ns=ns,
         checkpoint_map=_checkpoint_map(parent),
+        named=named,
+        replay=replay,
+        retry=graph.retry_policy,
+        cache_policy=graph.cache_policy,
         max_concurrency=max_concurrency_of(caller.config),
         step_timeout=graph.step_timeout,
         is_live=_is_live(graph, options, view),
@@ -118,7 +128,7 @@ def open_run(
 def _checkpoint_map(parent: TaskContext | None) -> dict[str, str]:
     if parent is None:
         return {}
-    return parent.run.checkpoint_map_at(parent.task.checkpoint_id)
+    return parent.checkpoint_map()
 
 
 def _durability(options: CallOptions) -> str | None:
@@ -143,19 +153,27 @@ def _durability(options: CallOptions) -> str | None:
 
 
 def _saver(graph: Pregel[Any, Any, Any, Any], caller: Caller) -> Any:
-    """Return the saver of the run: a nested run uses its parent's."""
-    if graph.checkpointer is False:
-        return None
-    if caller.parent is not None:
-        return caller.parent.run.saver
-    if graph.checkpointer is True:
-        raise RuntimeError("checkpointer=True cannot be used for root graphs.")
-    if graph.checkpointer is not None and not caller.configurable:
+    """Return the saver of the run, None without one; a root run that saves needs a thread."""
+    saver = saver_of(graph, caller.configurable, caller.parent)
+    if saver is None or caller.parent is not None:
+        return saver
+    if not caller.configurable:
         raise ValueError(
             "Checkpointer requires one or more of the following 'configurable' keys: "
             "thread_id, checkpoint_ns, checkpoint_id"
         )
-    return graph.checkpointer
+    if caller.configurable.get(CONFIG_KEY_THREAD_ID) is None:
+        raise MissingThreadError(CONFIG_KEY_THREAD_ID)
+    return saver
+
+
+def _cache(graph: Pregel[Any, Any, Any, Any], parent: TaskContext | None) -> Any:
+    """Return the cache of the run: the graph's own, or that of the run it is nested in."""
+    if graph.cache is None:
+        return None if parent is None else parent.run.cache
+    from millstream.wire import wired
+
+    return wired(graph.cache)
 
 
 def _context(graph: Pregel[Any, Any, Any, Any], context: Any, parent: Any) -> Any:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables.graph import Graph
     from typing_extensions import Self
 
-    from millstream.types import All, Command, StreamMode
+    from millstream.types import All, Command, StateSnapshot, StateUpdate, StreamMode
 
 __all__ = ("PregelProtocol", "StreamProtocol")
 
@@ -22,7 +22,7 @@ StreamChunk = tuple[tuple[str, ...], str, Any]
 
 
 class PregelProtocol(Runnable[InputT, Any], Generic[StateT, ContextT, InputT, OutputT]):
-    """A graph that can be run, streamed and drawn."""
+    """A graph that can be run, streamed and drawn, and whose threads can be read and changed."""
 
     @abstractmethod
     def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> Self:
@@ -31,6 +31,66 @@ class PregelProtocol(Runnable[InputT, Any], Generic[StateT, ContextT, InputT, Ou
     @abstractmethod
     def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
         """Return a drawable picture of the graph."""
+
+    @abstractmethod
+    def get_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
+        """Return the state of a thread, or of one checkpoint of it."""
+
+    @abstractmethod
+    async def aget_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
+        """Return the state of a thread, or of one checkpoint of it."""
+
+    @abstractmethod
+    def get_state_history(
+        self,
+        config: RunnableConfig,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> Iterator[StateSnapshot]:
+        """Yield the checkpoints of a thread, the newest first."""
+
+    @abstractmethod
+    def aget_state_history(
+        self,
+        config: RunnableConfig,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[StateSnapshot]:
+        """Yield the checkpoints of a thread, the newest first."""
+
+    @abstractmethod
+    def bulk_update_state(
+        self, config: RunnableConfig, updates: Sequence[Sequence[StateUpdate]]
+    ) -> RunnableConfig:
+        """Write to the state of a thread several times, one checkpoint for each superstep."""
+
+    @abstractmethod
+    async def abulk_update_state(
+        self, config: RunnableConfig, updates: Sequence[Sequence[StateUpdate]]
+    ) -> RunnableConfig:
+        """Write to the state of a thread several times, one checkpoint for each superstep."""
+
+    @abstractmethod
+    def update_state(
+        self,
+        config: RunnableConfig,
+        values: dict[str, Any] | Any | None,
+        as_node: str | None = None,
+    ) -> RunnableConfig:
+        """Write to the state of a thread as if a node had returned `values`."""
+
+    @abstractmethod
+    async def aupdate_state(
+        self,
+        config: RunnableConfig,
+        values: dict[str, Any] | Any | None,
+        as_node: str | None = None,
+    ) -> RunnableConfig:
+        """Write to the state of a thread as if a node had returned `values`."""
 
     @abstractmethod
     def stream(  # type: ignore[override]  # named options instead of **kwargs

@@ -16,11 +16,14 @@ from langchain_core.runnables.config import CONFIG_KEYS, var_child_runnable_conf
 from millstream.config import task_context_of
 from millstream.constants import (
     CONF,
+    CONFIG_KEY_CHECKPOINT_ID,
+    CONFIG_KEY_CHECKPOINT_MAP,
     CONFIG_KEY_CHECKPOINT_NS,
     NS_END,
     NS_SEP,
     TASKS,
 )
+from millstream.core.answers import Answers
 from millstream.drivers.context import FilledConfig, TaskConfig, TaskContext, split_ns
 from millstream.drivers.run import PLACE_KEYS, Start
 from millstream.errors import EmptyInputError, InvalidUpdateError
@@ -217,9 +220,16 @@ def starter(
         _check_command(input, has_saver=has_saver)
 
     def start(machine: RunMachine, is_known: bool) -> Start:
-        if is_known and (is_resumed or input is None or isinstance(input, Command)):
-            writes = command_writes(input) if isinstance(input, Command) else []
-            return Start(writes, is_resuming=True)
+        if is_known and isinstance(input, Command):
+            answers = None if input.resume is None else Answers(input.resume)
+            return Start(command_writes(input), is_resuming=True, answers=answers)
+        if is_known and (is_resumed or input is None):
+            return Start([], is_resuming=True)
+        if isinstance(input, Command) and input.resume is not None:
+            raise EmptyInputError(
+                "There is nothing to resume: the thread has no checkpoint. Check its thread_id, "
+                "or start it with an input"
+            )
         writes = map_input(input, input_channels)
         if not writes:
             raise EmptyInputError(f"Received no input for {input_channels}")
@@ -233,13 +243,20 @@ def _check_command(command: Command[Any], *, has_saver: bool) -> None:
         raise InvalidUpdateError("There is no parent graph")
     if command.resume is not None and not has_saver:
         raise RuntimeError("Cannot use Command(resume=...) without checkpointer")
-    if command.resume is not None:
-        raise NotImplementedError("Command(resume=...) is not available yet")
     command_writes(command)
     if command.update is None and command.resume is None and not command.goto:
         raise EmptyInputError(
             "Received empty Command input: give it an update, a goto or a resume value"
         )
+
+
+def named_checkpoints(configurable: Mapping[str, Any]) -> dict[str, str]:
+    """Return the checkpoints that a caller wants to go on from, by namespace."""
+    named = dict(configurable.get(CONFIG_KEY_CHECKPOINT_MAP) or {})
+    checkpoint_id = configurable.get(CONFIG_KEY_CHECKPOINT_ID)
+    if checkpoint_id:
+        named[configurable.get(CONFIG_KEY_CHECKPOINT_NS) or ""] = str(checkpoint_id)
+    return named
 
 
 def command_writes(command: Command[Any]) -> list[Write]:

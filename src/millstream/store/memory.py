@@ -1,7 +1,5 @@
 """A store in memory, for tests and small programs."""
 
-from langgraph.store.memory import (
-    InMemoryStore,
-)
+from langgraph.store.memory import InMemoryStore
 
 __all__ = ("InMemoryStore",)

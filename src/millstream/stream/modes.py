@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from millstream.constants import ERROR, INTERRUPT, RETURN
+from millstream.core.known import as_tuple, plain_writes
 from millstream.core.protocol import Observer
 
 if TYPE_CHECKING:
@@ -299,16 +300,15 @@ def _pending_task(view: Projection, task: Task) -> dict[str, Any]:
         shown["error"] = errors[-1] if isinstance(errors[-1], str) else repr(errors[-1])
     else:
         asked = [i for name, value in known if name == INTERRUPT for i in as_tuple(value)]
-        if known and not asked:
-            shown["result"] = task_result(known, view.stream_keys)
+        if plain_writes(known):
+            keys = view.stream_keys
+            if isinstance(keys, str):
+                shown["result"] = task_update(known, keys)
+            else:
+                shown["result"] = task_result(known, keys)
         shown["interrupts"] = tuple(as_dict(i) for i in asked)
     shown["state"] = _nested_config(view, task) if task.node.has_subgraph else None
     return shown
-
-
-def as_tuple(value: Any) -> tuple[Any, ...]:
-    """Return stored interrupts as a tuple; a single one may have been stored bare."""
-    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
 
 
 def _nested_config(view: Projection, task: Task) -> dict[str, Any]:

@@ -85,9 +85,9 @@ def missing_configurable(e):
     return graph, [
         call({"x": 1}),
         call({"x": 1}, {"configurable": {}}),
-        call({"x": 1}, {"configurable": {"user": "u"}}),
+        call({"x": 1}, {"configurable": {"user": "u"}}, differs="missing-thread-id"),
         call({"x": 1}, thread("")),
-        call({"x": 1}, {"configurable": {"checkpoint_ns": ""}}),
+        call({"x": 1}, {"configurable": {"checkpoint_ns": ""}}, differs="missing-thread-id"),
     ]
 
 

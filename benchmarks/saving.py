@@ -1,0 +1,181 @@
+"""Runs that are saved: what a superstep costs with a saver, and that it costs the same later on."""
+
+from __future__ import annotations
+
+import operator
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import count, islice
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import aiosqlite
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from typing_extensions import TypedDict
+
+from benchmarks.chain import build
+from benchmarks.null_saver import NullSaver
+from benchmarks.peers import PEERS, Peer, word
+from benchmarks.rows import Contender, Group, Row, fraction, growth
+
+UNSYNCED: Final = "PRAGMA synchronous=OFF"
+GROWTH: Final = 1.5
+"""How much more a step may cost 800 entries later. Joining lists copies them, which is a few of its
+microseconds; anything done in Python for every entry would cost more than the step."""
+
+
+class Log(TypedDict):
+    """A list that every step makes longer."""
+
+    entries: Annotated[list[str], operator.add]
+
+
+def groups(length: int = 100, early: int = 100, late: int = 900) -> list[Group]:
+    """Return the groups of this area."""
+    synced = partial(in_file, is_synced=True)
+    asynced = partial(ain_file, is_synced=True)
+    return [
+        _chains(length, "InMemorySaver", in_memory, in_memory, 2.5),
+        _chains(length, "SqliteSaver", in_file, ain_file, 1.5),
+        # No goal: both libraries store as often, and on a busy disk wait for little else.
+        _chains(length, "SqliteSaver waiting for the disk", synced, asynced, None),
+        _growth(NullSaver, length, early, late),
+        _growth(InMemorySaver, length, early, late),
+    ]
+
+
+def _chains(length: int, name: str, make: Any, amake: Any, divisor: float | None) -> Group:
+    rows = []
+    for is_async in (False, True):
+        title = f"chain of {length}, {name}, {word(is_async)}"
+        contenders = tuple(
+            (amake if is_async else make)(peer, length, is_async=is_async) for peer in PEERS
+        )
+        goals = (fraction(title, divisor),) if divisor is not None else ()
+        rows.append(Row(title, "step", length, contenders, goals))
+    return Group(f"chain with {name}", tuple(rows))
+
+
+def in_memory(peer: Peer, length: int, *, is_async: bool) -> Contender:
+    """Return a chain whose saver keeps everything in memory."""
+    saver = InMemorySaver()
+    graph = build(peer, length, is_async=is_async, checkpointer=saver)
+    configs = threads()
+
+    async def acall() -> None:
+        await _aconsume(graph, next(configs), length)
+
+    def forget() -> None:
+        saver.storage.clear()
+        saver.writes.clear()
+        saver.blobs.clear()
+
+    call = acall if is_async else lambda: _consume(graph, next(configs), length)
+    return Contender(peer.name, call, forget)
+
+
+def in_file(peer: Peer, length: int, *, is_async: bool, is_synced: bool = False) -> Contender:
+    """Return a chain that is saved in a database file.
+
+    Unless `is_synced`, which is what the saver itself sets up, the system writes the file when it
+    likes: how long the disk takes is nobody's cost.
+    """
+    folder = tempfile.mkdtemp()
+    opened = SqliteSaver.from_conn_string(str(Path(folder, "saved.db")))
+    saver = opened.__enter__()
+    if not is_synced:
+        saver.conn.execute(UNSYNCED)
+    graph = build(peer, length, is_async=is_async, checkpointer=saver)
+    configs = threads()
+
+    def close() -> None:
+        opened.__exit__(None, None, None)
+        shutil.rmtree(folder)
+
+    return Contender(peer.name, lambda: _consume(graph, next(configs), length), after=close)
+
+
+def ain_file(peer: Peer, length: int, *, is_async: bool, is_synced: bool = False) -> Contender:
+    """Return the async twin of `in_file`; the database is opened where there is a loop."""
+    folder = tempfile.mkdtemp()
+    graph: Any = None
+    connection: Any = None
+    configs = threads()
+
+    async def call() -> None:
+        nonlocal graph, connection
+        if graph is None:
+            connection = await aiosqlite.connect(str(Path(folder, "saved.db")))
+            if not is_synced:
+                await connection.execute(UNSYNCED)
+            saver = AsyncSqliteSaver(connection)
+            graph = build(peer, length, is_async=is_async, checkpointer=saver)
+        await _aconsume(graph, next(configs), length)
+
+    async def close() -> None:
+        await connection.close()
+        shutil.rmtree(folder)
+
+    return Contender(peer.name, call, after=close)
+
+
+def threads() -> Iterator[dict[str, Any]]:
+    """Yield the config of one new thread after the other."""
+    for number in count():
+        yield {"recursion_limit": 10_000, "configurable": {"thread_id": str(number)}}
+
+
+def _consume(graph: Any, config: Any, expected: int) -> None:
+    seen = sum(1 for _ in graph.stream({"n": 0}, config, stream_mode="updates"))
+    assert seen == expected
+
+
+async def _aconsume(graph: Any, config: Any, expected: int) -> None:
+    seen = 0
+    async for _ in graph.astream({"n": 0}, config, stream_mode="updates"):
+        seen += 1
+    assert seen == expected
+
+
+def _growth(make: Callable[[], Any], length: int, early: int, late: int) -> Group:
+    base, grown = (f"growing list from step {start}, {make.__name__}" for start in (early, late))
+    # Only the run itself must not grow: what a saver keeps of a list grows with it.
+    goals = (growth(base, GROWTH),) if make is NullSaver else ()
+    return Group(
+        f"one run of a growing list with {make.__name__}, early and late",
+        (
+            Row(base, "step", length, tuple(_window(p, make, early, length) for p in PEERS)),
+            Row(grown, "step", length, tuple(_window(p, make, late, length) for p in PEERS), goals),
+        ),
+    )
+
+
+def _window(peer: Peer, make: Callable[[], Any], start: int, length: int) -> Contender:
+    """Return what measures a part of one run: it is led up to the part outside the clock."""
+    builder = peer.StateGraph(Log)
+    builder.add_node("grow", lambda state: {"entries": [f"entry {len(state['entries'])}"]})
+    builder.add_edge(peer.START, "grow")
+    builder.add_conditional_edges("grow", lambda state: "grow", ["grow"])
+    stream: Any = None
+
+    def begin() -> None:
+        nonlocal stream
+        end()
+        graph = builder.compile(checkpointer=make())
+        config = {"recursion_limit": 100_000, "configurable": {"thread_id": "1"}}
+        # With `sync` a part ends with what it has to store.
+        stream = graph.stream({"entries": []}, config, stream_mode="updates", durability="sync")
+        assert sum(1 for _ in islice(stream, start)) == start
+
+    def go_on() -> None:
+        assert sum(1 for _ in islice(stream, length)) == length
+
+    def end() -> None:
+        if stream is not None:
+            stream.close()
+
+    return Contender(peer.name, go_on, begin, end)

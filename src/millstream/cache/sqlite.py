@@ -1,0 +1,5 @@
+"""A cache in a SQLite file."""
+
+from langgraph.cache.sqlite import SqliteCache
+
+__all__ = ("SqliteCache",)

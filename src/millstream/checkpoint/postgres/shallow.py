@@ -1,0 +1,14 @@
+"""Savers in PostgreSQL that keep only the latest checkpoint."""
+
+from millstream.distributions import provided_by
+
+with provided_by("langgraph-checkpoint-postgres"):
+    from langgraph.checkpoint.postgres.shallow import (
+        AsyncShallowPostgresSaver,
+        ShallowPostgresSaver,
+    )
+
+__all__ = (
+    "AsyncShallowPostgresSaver",
+    "ShallowPostgresSaver",
+)

@@ -1,0 +1,1 @@
+"""How savers and caches turn objects into bytes."""

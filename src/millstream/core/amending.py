@@ -1,0 +1,121 @@
+"""Changing a saved thread from outside: in whose name, and what becomes of the tasks under way.
+
+Nothing runs here. Somebody says what tasks of some nodes wrote, or that the tasks of the coming
+superstep are not to run, and the outcome is a checkpoint like any other. The machine is one that
+was loaded and not started; afterwards it is of no further use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from millstream.constants import INTERRUPT, NULL_TASK_ID
+from millstream.core.known import plain_writes
+from millstream.core.tasks import Task
+
+if TYPE_CHECKING:
+    from millstream.core.machine import RunMachine
+    from millstream.core.protocol import Write
+    from millstream.core.snapshot import Lineage, SaveCheckpoint
+    from millstream.core.spec import NodeSpec
+
+
+class Amendment(Task):
+    """A task that did not run: somebody says what it wrote.
+
+    Nothing triggered it, so what triggers its node stays as it is.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, run: RunMachine, node: NodeSpec, index: int, id: str) -> None:
+        super().__init__(run, node, (INTERRUPT, index), (INTERRUPT,))
+        self._id = id
+
+    @property
+    def is_pull(self) -> bool:
+        """Say that no channel triggered the task."""
+        return False
+
+
+def last_writer(machine: RunMachine, entry: str | None) -> str | None:
+    """Return the node that was the last to see something new, None if it cannot be told.
+
+    `entry` is the node that takes the input, the first to write to a thread without history.
+    """
+    nodes = machine.spec.nodes
+    if len(nodes) == 1:
+        return next(iter(nodes))
+    sightings = sorted(
+        (version, name)
+        for name, seen in _lineage(machine).seen.items()
+        if name in nodes
+        for version in seen.values()
+    )
+    if not sightings:
+        return entry
+    if len(sightings) > 1 and sightings[-1][0] == sightings[-2][0]:
+        return None
+    return sightings[-1][1]
+
+
+def amend(machine: RunMachine, tasks: Sequence[Amendment]) -> SaveCheckpoint:
+    """Apply the writes of one superstep that did not run; the tasks under way are dropped.
+
+    Raises what a channel raises that refuses its writes.
+    """
+    lineage = _lineage(machine)
+    touched: list[str] = []
+    lineage.see(tasks)
+    machine.cells.end_step(tasks, touched)
+    lineage.bump(touched)
+    return _record(machine)
+
+
+def skip_tasks(machine: RunMachine) -> SaveCheckpoint:
+    """End the coming superstep with what its tasks have written so far, and run none of them."""
+    lineage = _lineage(machine)
+    tasks = with_known_writes(machine, machine.pending())
+    touched: list[str] = []
+    machine.cells.apply(machine.cells.group(commands_of(machine)), touched, is_step=False)
+    lineage.bump(touched)
+    if tasks:
+        touched.clear()
+        lineage.see(tasks)
+        machine.cells.end_step(tasks, touched)
+        lineage.bump(touched)
+    return _record(machine)
+
+
+def give_input(machine: RunMachine, writes: Sequence[Write]) -> SaveCheckpoint:
+    """Write the input of a run that is not started; the tasks under way stay where they are."""
+    lineage = _lineage(machine)
+    touched: list[str] = []
+    machine.cells.apply(machine.cells.group(writes), touched, is_step=False)
+    lineage.bump(touched)
+    return lineage.record(machine.cells, "input", machine.step, None)
+
+
+def commands_of(machine: RunMachine) -> list[Write]:
+    """Return what commands wrote since the loaded checkpoint."""
+    return plain_writes(machine.known_writes.get(NULL_TASK_ID, ()))
+
+
+def with_known_writes(machine: RunMachine, tasks: Iterable[Task]) -> list[Task]:
+    """Return the tasks in write order, those that finished before with their writes."""
+    ordered = sorted(tasks, key=lambda task: task.path)
+    for task in ordered:
+        task.writes = plain_writes(machine.known_writes.get(task.id, ()))
+    return ordered
+
+
+def _lineage(machine: RunMachine) -> Lineage:
+    assert machine.lineage is not None, "without checkpoints there is nothing to change"
+    return machine.lineage
+
+
+def _record(machine: RunMachine) -> SaveCheckpoint:
+    # The first superstep of a thread that never had an input counts as 0.
+    step = max(machine.step, 0)
+    return _lineage(machine).record(machine.cells, "update", step, None)

@@ -1,0 +1,70 @@
+"""Calls: tasks that the code of a running task starts, in the middle of a superstep.
+
+A call belongs to the superstep of its caller, and its result to the caller alone: it writes no
+channel. What becomes of a failure, or of a question, is up to the caller, who may catch the one
+and passes on the other. The n-th call of a task has the same id whenever the task is run, which is
+how its result is found again when the task has to run once more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from millstream.constants import PUSH
+from millstream.core.tasks import PUSH_TRIGGERS, Task, task_path_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from millstream.core.spec import NodeSpec
+
+
+class CallTask(Task):
+    """A task that another task called; its input is `(args, kwargs)`."""
+
+    __slots__ = ("caller",)
+
+    def __init__(self, caller: Task, node: NodeSpec, index: int, value: Any) -> None:
+        super().__init__(caller.run, node, (PUSH, caller.path, index, True), PUSH_TRIGGERS)
+        self.caller = caller
+        self.input = value
+
+    @property
+    def parent_ns(self) -> str:
+        """The caller's namespace."""
+        return self.caller.ns
+
+    @property
+    def place(self) -> Sequence[str]:
+        """What tells the call from the others of its name in the same caller."""
+        return (PUSH, task_path_text(self.caller.path), str(self.path[2]))
+
+
+class Calls:
+    """The calls of one superstep."""
+
+    __slots__ = ("_counts", "tasks")
+
+    def __init__(self) -> None:
+        self._counts: dict[Task, int] = {}
+        self.tasks: list[CallTask] = []
+
+    def add(self, caller: Task, node: NodeSpec, value: Any) -> CallTask:
+        """Make the task for the caller's next call."""
+        index = self._counts.get(caller, 0)
+        self._counts[caller] = index + 1
+        task = CallTask(caller, node, index, value)
+        self.tasks.append(task)
+        return task
+
+    def in_write_order(self) -> list[CallTask]:
+        """Return the tasks in an order that does not depend on when they were called."""
+        return sorted(self.tasks, key=_path_text)
+
+    def questions(self) -> list[Any]:
+        """Return all their questions, in order of calling."""
+        return [question for task in self.tasks for question in task.interrupts]
+
+
+def _path_text(task: CallTask) -> str:
+    return task_path_text(task.path)

@@ -1,0 +1,102 @@
+"""When a checkpoint stores the whole value of a delta channel.
+
+A delta channel is rebuilt from the writes that are stored next to the checkpoints on the way. So
+its whole value must be stored
+
+1. often enough that rebuilding stays cheap: after so many updates, or so many supersteps;
+2. when an `Overwrite` came with other writes, because stored writes do not say which of them
+   belong to one superstep;
+3. when the writes stored next to the parent are not what led to the new checkpoint. So it is when
+   the parent is missing, when a new input or a new branch drops tasks that had finished, when
+   something other than a task wrote, and when the parent has other children.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from millstream.core.known import Known
+    from millstream.core.tasks import Task
+
+COUNTERS: Final = "counters_since_delta_snapshot"
+"""The key of a checkpoint's metadata with (updates, supersteps) of each delta channel."""
+NO_TASKS: Final = ("input", "fork")
+"""Sources of checkpoints that hold what no task wrote."""
+
+
+@dataclass(slots=True)
+class DeltaLog:
+    """What the next checkpoint must know of its delta channels."""
+
+    frequencies: Mapping[str, int]
+    """Delta channel -> updates after which its whole value is stored."""
+    max_supersteps: int
+    """Supersteps after which it is stored although the channel was not written."""
+    is_sticky: bool = False
+    """A checkpoint may yet be replaced by the next one, which must store as much."""
+    is_parent_shared: bool = False
+    """The checkpoint gone on from has children that are not of this run."""
+    counters: dict[str, tuple[int, int]] = field(default_factory=dict)
+    due: set[str] = field(default_factory=set)
+    """Channels whose whole value the next checkpoint must store."""
+    pending: set[str] = field(default_factory=set)
+    """Channels for which writes are stored next to the loaded checkpoint."""
+    has_parent: bool = False
+    """The next checkpoint follows another one."""
+    versions: Mapping[str, Any] = field(default_factory=dict)
+    """Version of each channel in the last checkpoint."""
+
+    def load(
+        self, metadata: Mapping[str, Any], versions: Mapping[str, Any], written: Iterable[str]
+    ) -> None:
+        """Go on from a checkpoint, next to which writes to some channels are stored."""
+        stored = metadata.get(COUNTERS) or {}
+        self.counters = {n: (stored[n][0], stored[n][1]) for n in self.frequencies if n in stored}
+        self.pending = self.frequencies.keys() & set(written)
+        self.has_parent = True
+        self.versions = versions
+
+    def drop(self, known: Known, tasks: Iterable[Task]) -> None:
+        """Take note of stored writes that belong to no task of the superstep.
+
+        A run that was killed while it stored its only checkpoint leaves such writes behind.
+        """
+        ids = {task.id for task in tasks}
+        self.due.update(
+            name
+            for task_id, writes in known.items()
+            if task_id not in ids
+            for name, _ in writes
+            if name in self.frequencies
+        )
+
+    def decide(self, source: str, versions: Mapping[str, Any]) -> set[str]:
+        """Return the channels whose whole value a new checkpoint stores."""
+        last = self.versions
+        written = {name for name in self.frequencies if versions.get(name) != last.get(name)}
+        if source != "loop" or self.is_parent_shared:
+            self.due |= self.pending
+        if source in NO_TASKS or self.is_parent_shared or not self.has_parent:
+            self.due |= written
+        self.pending = set()
+        self.has_parent = True
+        self.is_parent_shared = self.is_parent_shared and self.is_sticky
+        for name, frequency in self.frequencies.items():
+            updates, supersteps = self.counters.get(name, (0, 0))
+            updates, supersteps = updates + (name in written), supersteps + 1
+            self.counters[name] = (updates, supersteps)
+            if updates >= frequency or supersteps >= self.max_supersteps:
+                self.due.add(name)
+        whole = self.due.intersection(versions)
+        for name in whole:
+            del self.counters[name]
+        if not self.is_sticky:
+            self.due = set()
+        return whole
+
+    def as_metadata(self) -> dict[str, Any]:
+        """Return what the new checkpoint's metadata say."""
+        return {COUNTERS: dict(self.counters)} if self.counters else {}

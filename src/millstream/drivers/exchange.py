@@ -1,0 +1,161 @@
+"""What using saved state asks of the outside, and the two ways of asking.
+
+The decisions are generators: they yield requests and are sent the answers. So they are written
+once, and the sync and async methods differ only in how a request is carried out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
+
+from langchain_core.runnables.config import var_child_runnable_config
+
+from millstream.drivers import tracing
+from millstream.drivers.delta import acomplete, complete
+from millstream.drivers.persistence import PutCheckpoint, PutWrites
+from millstream.errors import InvalidUpdateError, ParentCommand
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+
+    from millstream.core.spec import GraphSpec
+    from millstream.drivers.context import TaskContext
+
+ResultT = TypeVar("ResultT")
+
+UPDATE_RUN: Final = "LangGraphUpdateState"
+"""What callback handlers are told runs while the state is updated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Ask for the checkpoint of a config; answered by a `CheckpointTuple` or None."""
+
+    config: Mapping[str, Any]
+    spec: GraphSpec | None = None
+    """The graph whose delta channels are to have their values, None if nobody looks at them."""
+    before: Mapping[str, Any] | None = None
+    """Names a checkpoint: the newest one of `config` that is older is meant."""
+
+    def carry_out(self, saver: BaseCheckpointSaver[Any]) -> CheckpointTuple | None:
+        """Ask in this thread."""
+        config, before = cast("Any", self.config), cast("Any", self.before)
+        if before is None:
+            saved = saver.get_tuple(config)
+        else:
+            saved = next(iter(saver.list(config, before=before, limit=1)), None)
+        if saved is None or self.spec is None:
+            return saved
+        return complete(saver, saved, self.spec)
+
+    async def acarry_out(self, saver: BaseCheckpointSaver[Any]) -> CheckpointTuple | None:
+        """Ask and wait."""
+        config, before = cast("Any", self.config), cast("Any", self.before)
+        saved = None
+        if before is None:
+            saved = await saver.aget_tuple(config)
+        else:
+            async for found in saver.alist(config, before=before, limit=1):
+                saved = found
+        if saved is None or self.spec is None:
+            return saved
+        return await acomplete(saver, saved, self.spec)
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Ask for the writes of a result, and of the node's conditional edges, in the task."""
+
+    context: TaskContext
+    result: Any
+
+    def carry_out(self) -> None:
+        """Call what there is to call in this thread."""
+        context, run = self.context, self.context.run
+        callbacks = None
+        if run.is_traced:
+            run.callbacks = callbacks = tracing.start_graph(
+                run.traced_config(), UPDATE_RUN, self.result
+            )
+            context.callbacks = run.node_callbacks(context.task.step)
+        try:
+            with _ambient(context):
+                context.task.node.body.settle(context, self.result)
+        except BaseException as error:
+            if callbacks is not None:
+                callbacks.on_chain_error(error)
+            raise
+        if callbacks is not None:
+            callbacks.on_chain_end(self.result)
+
+    async def acarry_out(self) -> None:
+        """Await or call what there is to call."""
+        context, run = self.context, self.context.run
+        callbacks = None
+        if run.is_traced:
+            run.callbacks = callbacks = await tracing.astart_graph(
+                run.traced_config(), UPDATE_RUN, self.result
+            )
+            context.callbacks = run.node_callbacks(context.task.step)
+        try:
+            with _ambient(context):
+                await context.task.node.body.asettle(context, self.result)
+        except BaseException as error:
+            if callbacks is not None:
+                await callbacks.on_chain_error(error)
+            raise
+        if callbacks is not None:
+            await callbacks.on_chain_end(self.result)
+
+
+@contextmanager
+def _ambient(context: TaskContext) -> Iterator[None]:
+    """Let the code below see the task's config; there is no graph above it to send commands to."""
+    token = var_child_runnable_config.set(context.config)  # type: ignore[arg-type]  # a dict subclass
+    try:
+        yield
+    except ParentCommand:
+        raise InvalidUpdateError("There is no parent graph") from None
+    finally:
+        var_child_runnable_config.reset(token)
+
+
+Request: TypeAlias = Load | Settle | PutCheckpoint | PutWrites
+Steps: TypeAlias = Generator[Request, Any, ResultT]
+
+
+def carry_out(steps: Steps[ResultT], saver: BaseCheckpointSaver[Any]) -> ResultT:
+    """Answer every request in this thread and return the outcome."""
+    answer: Any = None
+    while True:
+        try:
+            request = steps.send(answer)
+        except StopIteration as end:
+            outcome: ResultT = end.value
+            return outcome
+        if isinstance(request, Load):
+            answer = request.carry_out(saver)
+        elif isinstance(request, Settle):
+            request.carry_out()
+        else:
+            answer = request.store(saver)
+
+
+async def acarry_out(steps: Steps[ResultT], saver: BaseCheckpointSaver[Any]) -> ResultT:
+    """Answer every request and return the outcome."""
+    answer: Any = None
+    while True:
+        try:
+            request = steps.send(answer)
+        except StopIteration as end:
+            outcome: ResultT = end.value
+            return outcome
+        if isinstance(request, Load):
+            answer = await request.acarry_out(saver)
+        elif isinstance(request, Settle):
+            await request.acarry_out()
+        else:
+            answer = await request.astore(saver)

@@ -1,0 +1,82 @@
+"""Where the async driver meets the tasks it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from millstream.drivers.context import TaskContext
+    from millstream.stream.parts import Part
+
+
+class Inbox:
+    """Where the driver waits for finished tasks and new parts.
+
+    Usable from any thread. One wake-up serves a whole burst: only a waiting driver is woken.
+    """
+
+    __slots__ = ("_loop", "_parts", "_thread", "_waiter", "ended")
+
+    def __init__(self, parts: deque[Part]) -> None:
+        self._parts = parts
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._waiter: asyncio.Future[None] | None = None
+        self.ended: deque[tuple[TaskContext, BaseException | None]] = deque()
+
+    def put(self, part: Part) -> None:
+        """Add a part for the consumer."""
+        self._parts.append(part)
+        if self._waiter is not None:
+            self._wake()
+
+    def end(self, context: TaskContext, error: BaseException | None) -> None:
+        """Add a finished task."""
+        self.ended.append((context, error))
+        if self._waiter is not None:
+            self._wake()
+
+    def news(self) -> asyncio.Future[None]:
+        """Return a future that is resolved when there is something to take; `disarm` it then."""
+        waiter = self._waiter = self._loop.create_future()
+        if self.has_news():
+            waiter.set_result(None)
+        return waiter
+
+    def has_news(self) -> bool:
+        """Say whether there is something to take."""
+        return bool(self._parts or self.ended)
+
+    def disarm(self) -> None:
+        """Stop waiting."""
+        self._waiter = None
+
+    @property
+    def is_here(self) -> bool:
+        """Say whether this is the driver's thread."""
+        return threading.get_ident() == self._thread
+
+    def soon(self, func: Callable[..., object], *args: Any) -> bool:
+        """Have the driver's thread call a function; say whether it still listens."""
+        try:
+            self._loop.call_soon_threadsafe(func, *args)
+        except RuntimeError:
+            # The loop is closed: a thread of an abandoned run speaks to nobody.
+            return False
+        return True
+
+    def _wake(self) -> None:
+        if self.is_here:
+            self.release()
+        else:
+            self.soon(self.release)
+
+    def release(self) -> None:
+        """Wake the driver if it is waiting."""
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)

@@ -1,0 +1,118 @@
+"""Which checkpoint a run goes on from, and the chain of those that follow.
+
+Three things can name the checkpoint: the caller, by `checkpoint_id` or, for nested graphs,
+`checkpoint_map`; a run further up that goes on from an old checkpoint, so that a graph nested in it
+sees its own state as it was then; or nobody, and it is the newest one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from millstream.constants import NS_END, NS_SEP
+from millstream.core.known import Place
+from millstream.core.machine import BRANCHES
+from millstream.core.snapshot import Lineage
+from millstream.drivers import delta
+from millstream.drivers.clock import stamp
+from millstream.drivers.exchange import Load, acarry_out, carry_out
+from millstream.drivers.persistence import Journal
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import CheckpointTuple
+
+    from millstream.drivers.exchange import Steps
+    from millstream.drivers.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The checkpoint a run goes on from, if there is one."""
+
+    saved: CheckpointTuple | None = None
+    place: Place = Place.LATEST
+
+
+@dataclass(slots=True)
+class Replay:
+    """A thread's past that is being run again, for the graphs nested in it."""
+
+    checkpoint_id: str
+    """Nested graphs see their state as it was before this checkpoint."""
+    _visited: set[str] = field(default_factory=set)
+
+    def visit(self, ns: str) -> bool:
+        """Say whether the namespace is entered for the first time; task ids do not count."""
+        name = NS_SEP.join(segment.split(NS_END, 1)[0] for segment in ns.split(NS_SEP))
+        is_first = name not in self._visited
+        self._visited.add(name)
+        return is_first
+
+
+def find_start(run: Run) -> Steps[Loaded]:
+    """Ask for what is needed, and return the checkpoint the run goes on from."""
+    spec, newest = run.spec, run.load_config()
+    named = run.named_checkpoint()
+    if named is None:
+        before = None
+        if run.replay is not None and run.parent is not None and run.replay.visit(run.ns):
+            before = run.load_config(run.replay.checkpoint_id)
+        return Loaded((yield Load(newest, spec, before)))
+    saved = yield Load(run.load_config(named), spec)
+    if saved is None or run.parent is not None:
+        return Loaded(saved, Place.NAMED)
+    latest = yield Load(newest)
+    is_latest = latest is not None and latest.checkpoint["id"] == saved.checkpoint["id"]
+    return Loaded(saved, Place.NAMED if is_latest else Place.PAST)
+
+
+def open_journal(run: Run, loaded: Loaded) -> Lineage:
+    """Give a run that saves its journal, and return the chain of checkpoints it continues."""
+    saver, saved = run.saver, loaded.saved
+    assert saver is not None, "only a run with a saver has a journal"
+    is_saved_at_end = run.durability == "exit"
+    history = None
+    if is_saved_at_end:
+        history = delta.new_history(run.spec, has_parent=saved is not None, stamp=stamp)
+    named = {**run.configurable, "checkpoint_ns": run.ns}
+    config = {"metadata": run.metadata, "configurable": named}
+    run.journal = Journal(saver, config, run.durability, history)
+    lineage = Lineage(
+        stamp=stamp,
+        next_version=lambda current: saver.get_next_version(current, None),
+        parents=run.checkpoint_map,
+        is_saved_at_end=is_saved_at_end,
+        deltas=delta.new_log(
+            run.spec,
+            is_saved_at_end=is_saved_at_end,
+            is_parent_shared=loaded.place is Place.PAST,
+        ),
+    )
+    if saved is not None:
+        written = (name for _, name, _ in saved.pending_writes or ())
+        lineage.load(saved.checkpoint, saved.metadata or {}, written)
+        if saved.parent_config is not None:
+            lineage.parent_id = saved.parent_config["configurable"].get("checkpoint_id")
+    return lineage
+
+
+def before_branch(saved: CheckpointTuple) -> str:
+    """Return the id of the checkpoint that nested graphs had not yet run after.
+
+    A branch made by an update was begun later than what nested graphs did on the way.
+    """
+    is_branch = (saved.metadata or {}).get("source") in BRANCHES
+    config = saved.parent_config if is_branch and saved.parent_config else saved.config
+    checkpoint_id: str = config["configurable"]["checkpoint_id"]
+    return checkpoint_id
+
+
+def load(run: Run) -> Loaded:
+    """Load what the run goes on from, in this thread."""
+    return Loaded() if run.saver is None else carry_out(find_start(run), run.saver)
+
+
+async def aload(run: Run) -> Loaded:
+    """Load what the run goes on from."""
+    return Loaded() if run.saver is None else await acarry_out(find_start(run), run.saver)

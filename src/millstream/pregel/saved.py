@@ -1,0 +1,168 @@
+"""Reading and changing what is saved of a graph's threads."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from millstream.allowlist import declared_classes, is_strict
+from millstream.constants import CONF
+from millstream.drivers.delta import acomplete, complete
+from millstream.drivers.exchange import acarry_out, carry_out
+from millstream.pregel.inspection import InspectableGraph
+from millstream.pregel.savers import Site, locate
+from millstream.pregel.snapshots import read_state, show_saved
+from millstream.pregel.updating import checked, update_state
+from millstream.types import StateUpdate
+from millstream.typing import ContextT, InputT, OutputT, StateT
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+    from langgraph.store.base import BaseStore
+
+    from millstream.core.spec import GraphSpec
+    from millstream.stream.parts import Shape
+    from millstream.types import Checkpointer, StateSnapshot
+
+
+class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
+    """What can be done with a compiled graph's saved state; `Pregel` adds how it runs.
+
+    Everywhere the config names the thread, by `configurable.thread_id`, and may name one checkpoint
+    of it, by `checkpoint_id`, or the state of a nested graph, by `checkpoint_ns`. Without a saver
+    `ValueError` is raised, without a thread `KeyError`.
+    """
+
+    checkpointer: Checkpointer
+    store: BaseStore | None
+    config: RunnableConfig | None
+    shape: Shape
+
+    @property
+    def spec(self) -> GraphSpec:
+        """The compiled form."""
+        raise NotImplementedError
+
+    def stored_classes(self) -> frozenset[tuple[str, str]]:
+        """Return module and name of the classes that this graph's checkpoints may hold.
+
+        Only what `LANGGRAPH_STRICT_MSGPACK` asks for: empty when it is not set.
+        """
+        if not is_strict():
+            return frozenset()
+        types = [kind for c in self.channels.values() for kind in _stored_types(c)]
+        return declared_classes([*types, *self._declared_schemas()])
+
+    def _declared_schemas(self) -> Sequence[Any]:
+        return () if self.context_schema is None else (self.context_schema,)
+
+    def get_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
+        """Return the state of a thread, or of one checkpoint of it.
+
+        Without a `checkpoint_id` the snapshot shows where the thread is now: with what finished
+        tasks of an interrupted superstep wrote, and only the others in `next`. With one it shows
+        the superstep as it began. `subgraphs` puts the state of nested graphs that have been
+        interrupted in their tasks. A thread nobody knows has an empty state.
+        """
+        site = locate(self, config)
+        return carry_out(read_state(site, with_nested=subgraphs), site.saver)
+
+    async def aget_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
+        """Return the state of a thread; see `get_state`."""
+        site = locate(self, config)
+        return await acarry_out(read_state(site, with_nested=subgraphs), site.saver)
+
+    def get_state_history(
+        self,
+        config: RunnableConfig,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> Iterator[StateSnapshot]:
+        """Yield the checkpoints of a thread, the newest first.
+
+        `filter` names metadata they must have, `before` a checkpoint they must be older than.
+        """
+        site = locate(self, config)
+        where = _history_config(site)
+        # All at once: a saver must not hold its cursor while somebody else reads or writes.
+        for saved in list(site.saver.list(where, before=before, limit=limit, filter=filter)):
+            whole = complete(site.saver, saved, self.spec)
+            yield show_saved(site, whole)
+
+    async def aget_state_history(
+        self,
+        config: RunnableConfig,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[StateSnapshot]:
+        """Yield the checkpoints of a thread, the newest first; see `get_state_history`."""
+        site = locate(self, config)
+        where = _history_config(site)
+        found = site.saver.alist(where, before=before, limit=limit, filter=filter)
+        for saved in [saved async for saved in found]:
+            whole = await acomplete(site.saver, saved, self.spec)
+            yield show_saved(site, whole)
+
+    def update_state(
+        self,
+        config: RunnableConfig,
+        values: dict[str, Any] | Any | None,
+        as_node: str | None = None,
+        task_id: str | None = None,
+    ) -> RunnableConfig:
+        """Write to the state of a thread as if a node had returned `values`.
+
+        Returns the config of the new checkpoint. Its edges say what runs next, conditional ones
+        are called. `as_node` is the node that was the last to run unless it is given. Three names
+        are special: `"__end__"` with `values` None ends the superstep under way without its
+        unfinished tasks, `"__input__"` makes `values` the input of the next run, and `"__copy__"`
+        repeats the checkpoint, then applies a list of `(values, as_node)`. `task_id` tells which
+        of the waiting tasks of the node is meant.
+
+        Raises `InvalidUpdateError` for an unknown node, for one that cannot be told, and for what
+        a node must not return; nothing is stored then.
+        """
+        return self.bulk_update_state(config, [[StateUpdate(values, as_node, task_id)]])
+
+    async def aupdate_state(
+        self,
+        config: RunnableConfig,
+        values: dict[str, Any] | Any,
+        as_node: str | None = None,
+        task_id: str | None = None,
+    ) -> RunnableConfig:
+        """Write to the state of a thread; see `update_state`."""
+        return await self.abulk_update_state(config, [[StateUpdate(values, as_node, task_id)]])
+
+    def bulk_update_state(
+        self, config: RunnableConfig, supersteps: Sequence[Sequence[StateUpdate]]
+    ) -> RunnableConfig:
+        """Write to the state of a thread several times, one checkpoint for each superstep.
+
+        The updates of one superstep are applied together, each in the name of its `as_node`.
+        Returns the config of the last checkpoint; see `update_state`.
+        """
+        site = locate(self, config, must_exist=True)
+        steps = checked(site.graph.spec, supersteps)
+        return carry_out(update_state(site, steps), site.saver)
+
+    async def abulk_update_state(
+        self, config: RunnableConfig, supersteps: Sequence[Sequence[StateUpdate]]
+    ) -> RunnableConfig:
+        """Write to the state of a thread several times; see `bulk_update_state`."""
+        site = locate(self, config, must_exist=True)
+        steps = checked(site.graph.spec, supersteps)
+        return await acarry_out(update_state(site, steps), site.saver)
+
+
+def _history_config(site: Site) -> Any:
+    named: Mapping[str, Any] = {**site.configurable, "checkpoint_ns": site.ns}
+    return {**site.config, CONF: named}
+
+
+def _stored_types(channel: Any) -> tuple[Any, ...]:
+    return tuple(getattr(channel, kind, None) for kind in ("ValueType", "UpdateType"))

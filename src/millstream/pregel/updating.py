@@ -1,0 +1,248 @@
+"""Changing what is saved of a thread: updates become task writes and a new checkpoint.
+
+All that can be known to be wrong without looking at the thread is refused before anything is
+stored, and every superstep is worked out before the first of its parts is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID, uuid5
+
+from langchain_core.runnables.config import var_child_runnable_config
+
+from millstream.constants import CONF, END, INPUT, INTERRUPT
+from millstream.core.amending import Amendment, amend, give_input, last_writer, skip_tasks
+from millstream.core.deltas import COUNTERS
+from millstream.core.tasks import task_path_text
+from millstream.drivers import tracing
+from millstream.drivers.clock import stamp
+from millstream.drivers.context import TaskContext, split_ns
+from millstream.drivers.exchange import Load, Settle
+from millstream.drivers.persistence import PutCheckpoint, PutWrites
+from millstream.drivers.run import Run, Start, View
+from millstream.errors import InvalidUpdateError
+from millstream.pregel.request import map_input
+from millstream.pregel.savers import with_map
+from millstream.pregel.snapshots import restore
+from millstream.runtime import RunControl, _no_op_stream_writer
+from millstream.stream.parts import encoder
+from millstream.types import StateUpdate
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+    from langgraph.checkpoint.base import CheckpointTuple
+
+    from millstream.core.machine import RunMachine
+    from millstream.core.protocol import Write
+    from millstream.core.snapshot import SaveCheckpoint
+    from millstream.core.spec import GraphSpec
+    from millstream.drivers.exchange import Steps
+    from millstream.pregel.savers import Site
+
+COPY: Final = "__copy__"
+"""The `as_node` of an update that repeats the checkpoint before anything is changed."""
+
+Superstep = Sequence[StateUpdate]
+
+
+def checked(spec: GraphSpec, supersteps: Sequence[Sequence[Any]]) -> list[Superstep]:
+    """Return the supersteps of a bulk update, or raise for what can never be right."""
+    if len(supersteps) == 0:
+        raise ValueError("No supersteps provided")
+    if any(len(updates) == 0 for updates in supersteps):
+        raise ValueError("No updates provided")
+    steps: list[Superstep] = [[StateUpdate(*u) for u in updates] for updates in supersteps]
+    for updates in steps:
+        _check_superstep(spec, updates)
+    return steps
+
+
+def _check_superstep(spec: GraphSpec, updates: Superstep) -> None:
+    first, is_single = updates[0], len(updates) == 1
+    if _clears(first):
+        _refuse_unless(is_single, "Cannot apply multiple updates when clearing state")
+    elif first.as_node == INPUT:
+        _refuse_unless(is_single, "Cannot apply multiple updates when updating as input")
+    elif first.as_node == COPY:
+        _refuse_unless(is_single, "Cannot copy checkpoint with multiple updates")
+        if updates_of_copy := _updates_of_copy(first.values):
+            _check_superstep(spec, updates_of_copy)
+    else:
+        for update in updates:
+            if update.as_node is None:
+                _refuse_unless(is_single, "as_node is required when applying multiple updates")
+            elif update.as_node not in spec.nodes:
+                raise InvalidUpdateError(f"Node {update.as_node} does not exist")
+
+
+def _refuse_unless(is_allowed: bool, message: str) -> None:
+    if not is_allowed:
+        raise InvalidUpdateError(message)
+
+
+def _clears(update: StateUpdate) -> bool:
+    return update.values is None and update.as_node == END
+
+
+def _updates_of_copy(values: Any) -> Superstep:
+    """Return what is to be changed right after copying, grouped by node.
+
+    It is given as a list of `(values, as_node)`; anything else changes nothing.
+    """
+    grouped: dict[Any, list[StateUpdate]] = {}
+    for item in values if isinstance(values, list) else ():
+        if not isinstance(item, Sequence) or len(item) < 2:
+            raise InvalidUpdateError(
+                f"Invalid update item: {item} when copying checkpoint\n"
+                "Use pairs of values and the name of a node"
+            )
+        grouped.setdefault(item[1], []).append(StateUpdate(item[0], item[1]))
+    return [update for updates in grouped.values() for update in updates]
+
+
+def update_state(site: Site, supersteps: Sequence[Superstep]) -> Steps[RunnableConfig]:
+    """Carry out checked updates one superstep after the other; return the last config."""
+    is_newest = not site.is_named
+    for updates in supersteps:
+        spec = None if updates[0].as_node == COPY else site.graph.spec
+        saved: CheckpointTuple | None = yield Load(site.config, spec)
+        if updates[0].as_node == COPY:
+            config = yield from _copy(site, saved)
+            if updates_of_copy := _updates_of_copy(updates[0].values):
+                config = yield from update_state(site.at(config), (updates_of_copy,))
+        else:
+            if saved is not None and not is_newest:
+                newest = yield Load(site.newest().config)
+                is_newest = newest is not None and newest.checkpoint["id"] == saved.checkpoint["id"]
+            config = yield from _amend(site, saved, updates, is_newest=is_newest)
+        site, is_newest = site.at(config), True
+    return config
+
+
+def _copy(site: Site, saved: CheckpointTuple | None) -> Steps[RunnableConfig]:
+    """Store the checkpoint once more, next to itself."""
+    if saved is None:
+        raise InvalidUpdateError("Cannot copy a non-existent checkpoint")
+    metadata: Mapping[str, Any] = saved.metadata or {}
+    step = metadata.get("step", -2) + 1
+    checkpoint_id, ts = stamp(step)
+    parent = saved.parent_config
+    parent_id = None if parent is None else parent[CONF].get("checkpoint_id")
+    named = {"thread_id": site.configurable["thread_id"], "checkpoint_ns": site.ns}
+    counters = {COUNTERS: metadata[COUNTERS]} if COUNTERS in metadata else {}
+    put = PutCheckpoint(
+        {CONF: {**named, "checkpoint_id": parent_id}},
+        {**saved.checkpoint, "id": checkpoint_id, "ts": ts, "updated_channels": None},
+        {"source": "fork", "step": step, "parents": metadata.get("parents", {}), **counters},
+        {},
+    )
+    return with_map((yield put), metadata)
+
+
+def _amend(
+    site: Site, saved: CheckpointTuple | None, updates: Superstep, *, is_newest: bool
+) -> Steps[RunnableConfig]:
+    """Store one superstep of updates.
+
+    Its writes are stored next to the thread's newest checkpoint as well, as if tasks had made
+    them. A checkpoint that the thread has moved past keeps the writes it has.
+    """
+    machine = restore(site, saved, is_parent_shared=not is_newest)
+    writes: list[PutWrites] = []
+    config = _put_config(site, saved)
+    if _clears(updates[0]):
+        save = skip_tasks(machine)
+    elif updates[0].as_node == INPUT:
+        given = _input_writes(site, updates[0].values)
+        id = str(uuid5(UUID(machine.checkpoint_id), INPUT))
+        writes.append(PutWrites(config, given, id, ""))
+        save = give_input(machine, given)
+    else:
+        tasks = _amendments(site, machine, updates)
+        run = _run(site, machine)
+        for task, update in zip(tasks, updates, strict=True):
+            yield Settle(TaskContext(run, task), update.values)
+            writes.append(PutWrites(config, task.writes, task.id, task_path_text(task.path)))
+        save = amend(machine, tasks)
+    for write in writes if saved is not None and is_newest else ():
+        if write.writes:
+            yield write
+    return with_map((yield _put(config, save)), save.metadata)
+
+
+def _input_writes(site: Site, values: Any) -> list[Write]:
+    channels = site.graph.input_channels
+    writes = map_input(values, channels)
+    if not writes:
+        raise InvalidUpdateError(f"Received no input writes for {channels}")
+    return writes
+
+
+def _amendments(site: Site, machine: RunMachine, updates: Superstep) -> list[Amendment]:
+    """Return one task for each update, in the place of the node's waiting tasks if it has any."""
+    waiting: dict[str, list[str]] = {}
+    for task in machine.pending():
+        waiting.setdefault(task.name, []).append(task.id)
+    channels = site.graph.input_channels
+    entry = channels if isinstance(channels, str) and channels in machine.spec.nodes else None
+    amendments = []
+    for index, update in enumerate(updates):
+        name = update.as_node
+        if name is None:
+            name = last_writer(machine, entry)
+        if name is None:
+            raise InvalidUpdateError("Ambiguous update, specify as_node")
+        ids = waiting.get(name)
+        id = update.task_id or (ids.pop(0) if ids else None)
+        if id is None:
+            place = f"{INTERRUPT}:{index}" if index else INTERRUPT
+            id = str(uuid5(UUID(machine.checkpoint_id), place))
+        amendments.append(Amendment(machine, machine.spec.nodes[name], index, id))
+    return amendments
+
+
+def _put_config(site: Site, saved: CheckpointTuple | None) -> dict[str, Any]:
+    """Return the config of what the update changes, with metadata for the new checkpoint."""
+    ambient = var_child_runnable_config.get() or {}
+    named = {**site.configurable, "checkpoint_ns": site.ns}
+    if saved is not None:
+        named["checkpoint_id"] = saved.checkpoint["id"]
+    metadata = {**(ambient.get("metadata") or {}), **(site.config.get("metadata") or {})}
+    return {"metadata": metadata, CONF: named}
+
+
+def _put(config: dict[str, Any], save: SaveCheckpoint) -> PutCheckpoint:
+    return PutCheckpoint(config, save.checkpoint, save.metadata, save.new_versions)
+
+
+def _run(site: Site, machine: RunMachine) -> Run:
+    """Return a run that never starts, for the conditional edges that are asked where to go."""
+    callbacks = site.config.get("callbacks")
+    private = ("callbacks", "metadata", CONF, "run_name", "run_id")
+    run = Run(
+        spec=machine.spec,
+        name=site.graph.get_name(),
+        shape=site.graph.shape,
+        view=View(frozenset(), encoder("v1", is_labelled=False, has_subgraphs=False), ()),
+        limits=machine.limits,
+        config={key: value for key, value in site.config.items() if key not in private},
+        metadata=_put_config(site, None)["metadata"],
+        configurable=site.configurable,
+        start=_never,
+        store=site.graph.store,
+        control=RunControl(),
+        namespace=split_ns(site.ns),
+        ns=site.ns,
+        checkpoint_map=dict(machine.lineage.parents) if machine.lineage is not None else {},
+        inherited_callbacks=callbacks,
+        is_traced=tracing.is_listened_to({"callbacks": callbacks}),
+    )
+    run.machine = machine
+    run.writer = _no_op_stream_writer
+    return run
+
+
+def _never(machine: RunMachine, is_known: bool) -> Start:
+    raise AssertionError("an update starts no run")

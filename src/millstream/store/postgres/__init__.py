@@ -1,0 +1,16 @@
+"""Stores in PostgreSQL."""
+
+from millstream.distributions import provided_by
+
+with provided_by("langgraph-checkpoint-postgres"):
+    from langgraph.store.postgres import (
+        AsyncPostgresStore,
+        PoolConfig,
+        PostgresStore,
+    )
+
+__all__ = (
+    "AsyncPostgresStore",
+    "PoolConfig",
+    "PostgresStore",
+)

@@ -1,0 +1,8 @@
+"""A store in PostgreSQL, for async programs."""
+
+from millstream.distributions import provided_by
+
+with provided_by("langgraph-checkpoint-postgres"):
+    from langgraph.store.postgres.aio import AsyncPostgresStore
+
+__all__ = ("AsyncPostgresStore",)

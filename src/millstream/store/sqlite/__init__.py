@@ -1,0 +1,14 @@
+"""Stores in a SQLite file."""
+
+from millstream.distributions import provided_by
+
+with provided_by("langgraph-checkpoint-sqlite"):
+    from langgraph.store.sqlite import (
+        AsyncSqliteStore,
+        SqliteStore,
+    )
+
+__all__ = (
+    "AsyncSqliteStore",
+    "SqliteStore",
+)

@@ -1,0 +1,175 @@
+"""The `messages` stream: tokens of chat models, and whole messages, from below one run.
+
+A `MessageTap` is the ear of one consumer. LangChain tells it what chat models say, because it is
+among the callbacks of every task; the engine tells it what nodes are given and return. Each message
+goes out once: a chunk always, a whole message only if nothing with its id did before.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID, uuid4
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk
+
+from millstream.constants import NS_SEP, TAG_NOSTREAM
+from millstream.types import Command
+
+if TYPE_CHECKING:
+    from langchain_core.outputs import LLMResult
+
+    from millstream.stream.parts import Namespace, Put, Shape
+
+T = TypeVar("T")
+Metadata = dict[str, Any]
+
+
+class MessageTap(BaseCallbackHandler):
+    """Sends what is said below a run to the consumer that asked for `messages`.
+
+    `namespace` is that of the graph the consumer called; what nested graphs say is sent only with
+    `has_subgraphs`. Safe to use from several threads.
+    """
+
+    run_inline = True
+    """Called in the thread of the model, so that tokens keep their order."""
+    ignore_chain = True
+    ignore_agent = True
+    ignore_retriever = True
+    ignore_retry = True
+    ignore_custom_event = True
+
+    def __init__(
+        self, put: Put, namespace: Namespace, shape: Shape | None, *, has_subgraphs: bool
+    ) -> None:
+        self._put = put
+        self._namespace = namespace
+        self._shape = shape
+        self._has_subgraphs = has_subgraphs
+        self._seen: set[str | None] = set()
+        self._models: dict[UUID, tuple[Namespace, Metadata]] = {}
+
+    def hears(self, namespace: Namespace) -> bool:
+        """Say whether the consumer wants messages of the graph with this namespace."""
+        return self._has_subgraphs or not namespace or namespace == self._namespace
+
+    def note(self, value: Any) -> None:
+        """Take note of messages a node is given: they are history, not news."""
+        self._seen.update(message.id for message in messages_in(value) if message.id is not None)
+
+    def tell(self, namespace: Namespace, message: BaseMessage, metadata: Metadata) -> None:
+        """Send a whole message whose id was not sent before; one without id is given one."""
+        if message.id is None:
+            message.id = str(uuid4())
+        elif message.id in self._seen:
+            return
+        self.push(namespace, message, metadata)
+
+    def push(self, namespace: Namespace, message: BaseMessage, metadata: Metadata) -> None:
+        """Send a message or chunk, whatever was sent before."""
+        self._seen.add(message.id)
+        self._put((namespace, "messages", (message, metadata), self._shape))
+
+    def on_chat_model_start(
+        self,
+        serialized: dict[str, Any],
+        messages: list[list[BaseMessage]],
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Start to listen to a model, unless it is told to be silent."""
+        if metadata is None or "langgraph_checkpoint_ns" not in metadata:
+            return
+        namespace = graph_namespace(metadata)
+        if TAG_NOSTREAM in (tags or ()) or not self.hears(namespace):
+            return
+        shown = [tag for tag in tags or () if not tag.startswith("seq:step:")]
+        self._models[run_id] = (namespace, {**metadata, "tags": shown} if shown else metadata)
+
+    def on_llm_new_token(
+        self,
+        token: str | list[str | dict[str, Any]],
+        *,
+        chunk: Any = None,
+        run_id: UUID,
+        **kwargs: Any,
+    ) -> None:
+        """Send a chunk."""
+        heard = self._models.get(run_id)
+        if heard is not None and isinstance(chunk, ChatGenerationChunk):
+            self.push(heard[0], chunk.message, heard[1])
+
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
+        """Send what the model said if it came without chunks."""
+        heard = self._models.pop(run_id, None)
+        if heard is None or not response.generations or not response.generations[0]:
+            return
+        message = getattr(response.generations[0][0], "message", None)
+        if isinstance(message, BaseMessage):
+            self.tell(heard[0], message, heard[1])
+
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Stop listening."""
+        self._models.pop(run_id, None)
+
+    def tap_output_aiter(self, run_id: UUID, output: AsyncIterator[T]) -> AsyncIterator[T]:
+        """Leave the output alone; that this exists makes models stream when they are invoked."""
+        return output
+
+    def tap_output_iter(self, run_id: UUID, output: Iterator[T]) -> Iterator[T]:
+        """Leave the output alone; see `tap_output_aiter`."""
+        return output
+
+
+def graph_namespace(metadata: Mapping[str, Any]) -> Namespace:
+    """Return the namespace of the graph that a task belongs to, given the task's metadata.
+
+    The task's own segment does not count, nor those of calls of tasks by tasks.
+    """
+    segments = tuple(metadata["langgraph_checkpoint_ns"].split(NS_SEP))
+    path, own = metadata.get("langgraph_path", ()), 1
+    while len(path) > 1 and path[-1] is True:
+        path, own = path[1], own + 1
+    return segments[:-own]
+
+
+def messages_in(value: Any) -> Iterator[BaseMessage]:
+    """Yield the messages in what a node is given or returns.
+
+    It is a message, a sequence of them, or a state whose top-level values are that; a `Command`
+    counts by its update, alone or in a sequence.
+    """
+    if isinstance(value, Command):
+        value = value.update
+    if isinstance(value, BaseMessage):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            if isinstance(item, BaseMessage):
+                yield item
+            elif isinstance(item, Command):
+                yield from messages_in(item)
+    else:
+        for field in _fields(value):
+            if isinstance(field, BaseMessage):
+                yield field
+            elif isinstance(field, Sequence) and not isinstance(field, (str, bytes)):
+                yield from (item for item in field if isinstance(item, BaseMessage))
+
+
+def _fields(state: Any) -> list[Any]:
+    """Return the top-level values of a state; a value that is no state has none."""
+    if isinstance(state, dict):
+        return list(state.values())
+    names = getattr(type(state), "model_fields", None)
+    if names is None and dataclasses.is_dataclass(state):
+        names = [field.name for field in dataclasses.fields(state)]
+    return [getattr(state, name, None) for name in names or ()]

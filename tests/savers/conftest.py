@@ -1,0 +1,28 @@
+"""The matrix of this package: each kind of saver with each driver."""
+
+from __future__ import annotations
+
+import itertools
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+
+from differential.engines import CANDIDATE_ROOT, engine
+from savers.backends import DRIVERS, SyncRuns
+
+MATRIX = list(itertools.product(("memory", "sqlite", "postgres"), DRIVERS))
+
+
+@pytest.fixture(params=MATRIX, ids=["-".join(pair) for pair in MATRIX])
+def runs(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[SyncRuns]:
+    """Give the test one kind of saver under one driver.
+
+    With DIFF_SELF=1 graphs run on langgraph, which shows that a test expects the right thing.
+    """
+    kind, driver = request.param
+    address = str(tmp_path / "saver.sqlite")
+    if kind == "postgres":
+        address = request.getfixturevalue("postgres")
+    with DRIVERS[driver](engine(CANDIDATE_ROOT), kind, address) as runs:
+        yield runs
