@@ -98,7 +98,7 @@ def test_the_error_of_a_node_stays_visible_when_the_saver_fails_too(runs: SyncRu
 
     graph = wire(runs.engine, Log, "START bad END", bad=bad).compile(checkpointer=runs.saver)
 
-    fail_at(runs, "put_writes", 0)
+    fail_at(runs, "put_writes", 1)  # the first is of START
     with pytest.raises(Broken) as caught:
         runs.invoke(graph, {"x": 1}, new_thread(), durability="sync")
 
