@@ -1,4 +1,4 @@
-"""The example of the README does what the README says."""
+"""The examples of the README do what the README says."""
 
 from __future__ import annotations
 
@@ -7,17 +7,25 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 README = Path(__file__).parents[2] / "README.md"
 
 
-def test_the_example_prints_what_stands_below_it(tmp_path: Path) -> None:
-    text = README.read_text(encoding="utf-8")
-    program, expected = re.findall(r"```(?:python|text)\n(.*?)```", text, re.DOTALL)
+TEXT = README.read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(?:python|text)\n(.*?)```", TEXT, re.DOTALL)
+EXAMPLES = list(zip(BLOCKS[::2], BLOCKS[1::2], strict=True))
+
+
+@pytest.mark.parametrize(("program", "expected"), EXAMPLES)
+def test_an_example_prints_what_stands_below_it(
+    program: str, expected: str, tmp_path: Path
+) -> None:
     path = tmp_path / "example.py"
     path.write_text(program, encoding="utf-8")
 
     done = subprocess.run([sys.executable, path], capture_output=True, text=True, check=False)
 
-    # The two parallel tasks may report in either order.
+    # Parallel tasks may report in either order.
     assert sorted(done.stdout.splitlines()) == sorted(expected.splitlines())
     assert done.stderr == ""
