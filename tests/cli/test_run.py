@@ -121,7 +121,7 @@ def test_a_failed_graph_shows_the_users_frames_alone(millstream: Any) -> None:
         (["graphs:graph", "-i", "@missing"], "--input @missing: cannot read missing: No such "),
         (["graphs:graph", "-c", "[]"], "--config must be a JSON object, such as "),
         (["graphs:graph", "-m", "vlaues"], "no stream mode 'vlaues'; choose from values, "),
-        (["graphs:graph", "-m", "messages"], "no stream mode 'messages'; choose from values, "),
+        (["graphs:graph", "-m", "message"], "no stream mode 'message'; choose from values, "),
         (["graphs:graph", "--jsno"], "No such option: --jsno"),
         ([], "Missing argument 'TARGET'. (see millstream run --help)"),
     ],

@@ -143,7 +143,7 @@ def _with_thread(graph: Any, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_modes(modes: list[str]) -> list[str]:
-    from millstream.stream.parts import AVAILABLE_MODES as known
+    from millstream.stream.parts import MODES as known
 
     for mode in modes:
         if mode not in known:

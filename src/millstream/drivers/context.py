@@ -26,7 +26,7 @@ from millstream.constants import (
     NS_SEP,
     PREVIOUS,
 )
-from millstream.drivers.tracing import silent_callbacks
+from millstream.drivers.tracing import task_callbacks
 from millstream.errors import NodeError
 from millstream.runtime import ExecutionInfo, Runtime, _no_op_heartbeat
 
@@ -313,7 +313,7 @@ class TaskContext:
         config = {
             **run.config,
             "metadata": self.metadata(),
-            "callbacks": self.callbacks or silent_callbacks(task.id),
+            "callbacks": task_callbacks(self),
             CONF: {
                 **run.configurable,
                 CONFIG_KEY_CHECKPOINT_ID: None,

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 def note_input(context: TaskContext) -> None:
     """Take note of the messages that a task is given, before it runs."""
+    given = context.traced_input
     for tap in context.run.taps:
-        tap.note(context.task.input)
+        tap.note(given)
 
 
 def tell_result(context: TaskContext, result: Any) -> None:

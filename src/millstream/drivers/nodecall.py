@@ -17,7 +17,7 @@ from langchain_core.runnables import Runnable, RunnablePassthrough
 
 from millstream.constants import END, START, TASKS
 from millstream.core.retry import decide_retry
-from millstream.drivers import tracing
+from millstream.drivers import hearing, tracing
 from millstream.errors import InvalidUpdateError, ParentCommand
 from millstream.runnable import RunnableCallable, missing_sync_function
 from millstream.types import Command, Send
@@ -169,9 +169,18 @@ class NodeCall:
 
     def attempt(self, context: TaskContext) -> None:
         """Run the node once in this thread and leave its writes in the task."""
+        taps = context.run.taps
+        if taps:
+            hearing.note_input(context)
         if context.run.callbacks is None or not self.is_traced:
-            self.settle(context, self.call.call(context.task.input, context))
-            return
+            result = self.call.call(context.task.input, context)
+            self.settle(context, result)
+        else:
+            result = self._attempt_traced(context)
+        if taps:
+            hearing.tell_result(context, result)
+
+    def _attempt_traced(self, context: TaskContext) -> Any:
         node_run = tracing.start_node(context, self)
         try:
             result = self.call.call(context.task.input, context)
@@ -180,16 +189,25 @@ class NodeCall:
             node_run.on_chain_error(error)
             raise
         node_run.on_chain_end(result)
+        return result
 
     async def aattempt(self, context: TaskContext) -> None:
         """Run the node once and leave its writes in the task."""
+        taps = context.run.taps
+        if taps:
+            hearing.note_input(context)
         if context.run.callbacks is None or not self.is_traced:
             result = await self.call.acall(context.task.input, context)
             if self.branches:
                 await self.asettle(context, result)
             else:
                 context.task.writes += self.to_writes(result)
-            return
+        else:
+            result = await self._aattempt_traced(context)
+        if taps:
+            hearing.tell_result(context, result)
+
+    async def _aattempt_traced(self, context: TaskContext) -> Any:
         node_run = await tracing.astart_node(context, self)
         try:
             result = await self.call.acall(context.task.input, context)
@@ -198,6 +216,7 @@ class NodeCall:
             await node_run.on_chain_error(error)
             raise
         await node_run.on_chain_end(result)
+        return result
 
     def settle(self, context: TaskContext, result: Any) -> None:
         """Leave in the task what the node's result writes, and where its edges lead."""

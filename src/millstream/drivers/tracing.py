@@ -23,6 +23,7 @@ from millstream.constants import TAG_HIDDEN
 if TYPE_CHECKING:
     from langchain_core.callbacks import (
         AsyncCallbackManagerForChainRun,
+        BaseCallbackHandler,
         BaseCallbackManager,
         CallbackManagerForChainRun,
     )
@@ -46,12 +47,37 @@ def is_listened_to(config: RunnableConfig) -> bool:
     return bool(getattr(callbacks, "handlers", callbacks)) or get_debug() or _is_traced()
 
 
-def silent_callbacks(task_id: str) -> CallbackManager:
-    """Return the callbacks of a task nobody listens to.
+def without_taps(callbacks: Any) -> Any:
+    """Return a graph's inherited callbacks without the taps of runs above it.
 
-    Code in nodes may use them: `dispatch_custom_event` refuses to work without a run above it.
+    Those are not for graphs but for chat models, and the engine passes them on by itself.
     """
-    return CallbackManager([], parent_run_id=UUID(task_id))
+    handlers = getattr(callbacks, "handlers", callbacks)
+    if not handlers or not any(map(_is_tap, handlers)):
+        return callbacks
+    if isinstance(callbacks, list):
+        return [handler for handler in callbacks if not _is_tap(handler)]
+    kept = callbacks.copy()
+    kept.handlers = [handler for handler in kept.handlers if not _is_tap(handler)]
+    kept.inheritable_handlers = [h for h in kept.inheritable_handlers if not _is_tap(h)]
+    return kept
+
+
+def _is_tap(handler: Any) -> bool:
+    return getattr(handler, "is_tap", False) is True
+
+
+def task_callbacks(context: TaskContext) -> BaseCallbackManager:
+    """Return the callbacks for what a task runs.
+
+    Never none: `dispatch_custom_event` refuses to work without a run above it.
+    """
+    taps: list[BaseCallbackHandler] = list(context.run.taps)
+    if context.callbacks is None:
+        return CallbackManager(taps, inheritable_handlers=taps, parent_run_id=UUID(context.task.id))
+    for tap in taps:
+        context.callbacks.add_handler(tap)
+    return context.callbacks
 
 
 def _is_traced() -> bool:

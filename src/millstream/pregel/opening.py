@@ -79,6 +79,7 @@ def open_run(
     view = _view(graph, caller, options)
     control = options.control or (parent.run.control if parent is not None else None)
     run_control = control or RunControl()
+    callbacks = tracing.without_taps(caller.callbacks)
     # In a past that is run again, a nested graph is called like the first time.
     is_resumed = (
         parent is not None and parent.run.is_resuming_step and (replay is None or ns in named)
@@ -119,8 +120,8 @@ def open_run(
         step_timeout=graph.step_timeout,
         is_live=_is_live(graph, options, view),
         server_info=server_info_of(caller.configurable),
-        inherited_callbacks=caller.callbacks,
-        is_traced=tracing.is_listened_to({"callbacks": caller.callbacks}),
+        inherited_callbacks=callbacks,
+        is_traced=tracing.is_listened_to({"callbacks": callbacks}),
         is_result_wanted=options.is_result_wanted,
     )
 
@@ -190,7 +191,7 @@ def _context(graph: Pregel[Any, Any, Any, Any], context: Any, parent: Any) -> An
 
 def _is_live(graph: Pregel[Any, Any, Any, Any], options: CallOptions, view: View) -> bool:
     """Say whether the consumer must be able to receive while a node runs."""
-    if "custom" in view.modes:
+    if "custom" in view.modes or "messages" in view.modes:
         return True
     return not options.is_result_wanted and (options.subgraphs or graph.stream_eager)
 

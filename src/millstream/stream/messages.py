@@ -35,6 +35,8 @@ class MessageTap(BaseCallbackHandler):
     `has_subgraphs`. Safe to use from several threads.
     """
 
+    is_tap = True
+    """Not a listener to runs: a graph with no other handler needs no callbacks."""
     run_inline = True
     """Called in the thread of the model, so that tokens keep their order."""
     ignore_chain = True

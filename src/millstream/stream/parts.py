@@ -24,8 +24,6 @@ Put: TypeAlias = Callable[[Part], None]
 Encode: TypeAlias = Callable[[Part], Any]
 
 MODES: Final = ("values", "updates", "checkpoints", "tasks", "debug", "messages", "custom")
-AVAILABLE_MODES: Final = tuple(mode for mode in MODES if mode != "messages")
-"""Those that can be asked for today."""
 VERSIONS: Final = ("v1", "v2")
 
 
@@ -42,11 +40,6 @@ def check_modes(modes: Iterable[str]) -> None:
     for mode in modes:
         if mode not in MODES:
             raise ValueError(f"Unknown stream mode {mode!r}; use one or more of {', '.join(MODES)}")
-        if mode not in AVAILABLE_MODES:
-            raise NotImplementedError(
-                f"stream_mode={mode!r} is not available yet; stream tokens with "
-                "get_stream_writer() and stream_mode='custom' until it is"
-            )
 
 
 def check_version(version: str) -> None:
