@@ -46,13 +46,15 @@ _SECTIONS: Final = {
     ),
     "2.7": (
         "start_and_result triggers input metadata error writes_list cached error_handler "
-        "subgraph_around parent_command"
+        "subgraph_around parent_command "
+        "result"
     ),
     "2.8": "wrapper alone_or_with_tasks",
     "2.9": (
         "dynamic sibling root_state subgraph static static_in_subgraph static_last_node "
         "without_saver resume_without_saver with_error node_interrupt pair_per_task "
-        "not_committed resume cached_siblings"
+        "not_committed resume cached_siblings "
+        "state_after"
     ),
     "2.11": (
         "result_before_raise note siblings continue_after_failure conflicting_writes recursion "
@@ -81,7 +83,7 @@ _SECTIONS: Final = {
         "input_output deprecated_kwargs private same_key managed_in_schema node_input "
         "graph_input not_a_dict no_input pydantic_late"
     ),
-    "7.2": "dict none command list_with_command model send wrong",
+    "7.2": ("dict none command list_with_command model send wrong returns"),
     "7.3": (
         "last_value binop topic ephemeral any_value untracked barrier overwrite "
         "two_overwrites overwrite_last_value add_messages delta"
@@ -104,12 +106,15 @@ _SECTIONS: Final = {
     "7.9": (
         "reexecuted answers_in_order ids falsy_answers several_pending id_map unknown_ids "
         "empty_map other_dict strict response_schema dict_schema none_asks_again swallowed "
-        "new_input_discards nothing_pending static_resume with_update_and_goto same_run_id"
+        "new_input_discards nothing_pending static_resume with_update_and_goto same_run_id "
+        "input"
     ),
     "7.10": (
         "exit_history time_travel replay_finished input_at_checkpoint command_at_checkpoint "
         "update_then_continue subgraph_savers namespaces unknown_thread unknown_checkpoint "
-        "missing_thread_id no_saver refused_update"
+        "missing_thread_id no_saver refused_update "
+        "as_node bulk_update checkpoint_map checkpoint_ns get_state history pending_writes "
+        "saver_modes special_nodes subgraphs update_state"
     ),
     "7.11": (
         "entrypoint default_mode task_events previous final injected caught failed resumed "
@@ -117,6 +122,7 @@ _SECTIONS: Final = {
         "interrupts callbacks futures outside_a_run names schemas refused"
     ),
     "7.12": "lifecycle_callbacks",
+    "9": "InvalidUpdateError KeyError ValueError",
 }
 
 ROWS: Final = {
