@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -143,7 +144,10 @@ def millstream(folder: Path, capsys: pytest.CaptureFixture[str]) -> Millstream:
 
 @pytest.fixture
 def start(folder: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Give the command as a function that starts a process of its own."""
+    """Give the command as a function that starts a process of its own.
+
+    Ctrl-C reaches it also when the tests run in the background, where a shell has it ignored.
+    """
     started: list[subprocess.Popen[str]] = []
 
     def call(*arguments: str) -> subprocess.Popen[str]:
@@ -153,6 +157,7 @@ def start(folder: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         started.append(process)
         return process
