@@ -11,7 +11,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from differential.engines import engine
 from interchange.delta_scenarios import DELTA_SCENARIOS, chain
 from interchange.playing import Scenario, Stage, World, play
-from interchange.test_threads import DIRECTIONS, THEIRS
+from interchange.test_threads import DIRECTIONS, STAGES, THEIRS
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +21,7 @@ def expected() -> dict[Any, list[str]]:
 
 
 @pytest.mark.parametrize("scenario", DELTA_SCENARIOS, ids=lambda scenario: scenario.name)
-@pytest.mark.parametrize("driver", ["sync", "async"])
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+@pytest.mark.parametrize(("kind", "driver"), STAGES)
 @pytest.mark.parametrize(("first", "second"), DIRECTIONS, ids=["theirs-ours", "ours-theirs"])
 def test_a_thread_with_delta_channels_can_change_hands(
     request: pytest.FixtureRequest,
