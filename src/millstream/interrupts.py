@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
 
 from millstream.config import get_task_context
 from millstream.constants import MISSING
@@ -11,9 +12,14 @@ from millstream.errors import GraphInterrupt, mark_invalid_resume
 from millstream.types import Interrupt, interrupt_id
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pydantic import TypeAdapter
 
     from millstream.drivers.context import TaskContext
+
+_ASKING: Final = Lock()
+"""One question at a time finds its answer: threads of a task may ask at once."""
 
 
 def interrupt(value: Any, *, response_schema: Any = None) -> Any:
@@ -32,20 +38,13 @@ def interrupt(value: Any, *, response_schema: Any = None) -> Any:
     Raises `RuntimeError` outside a run.
     """
     context: TaskContext = get_task_context()
-    task = context.task
-    if task.answers is None:
-        task.answers = []
-    answers, index = task.answers, context.next_question()
     validator = _validator(response_schema)
+    with _ASKING:
+        index, answers = _find_answer(context)
     if index >= len(answers):
-        given = task.run.answers
-        answer = MISSING if given is None else given.take()
-        if answer is MISSING:
-            schema = response_schema if validator is None else validator.json_schema()
-            id = interrupt_id(context.ns, len(answers))
-            raise GraphInterrupt((Interrupt(value, id, response_schema=schema),))
-        answers.append(answer)
-    task.asked = max(task.asked, index + 1)
+        schema = response_schema if validator is None else validator.json_schema()
+        id = interrupt_id(context.ns, len(answers))
+        raise GraphInterrupt((Interrupt(value, id, response_schema=schema),))
     if validator is None:
         return answers[index]
     try:
@@ -53,20 +52,46 @@ def interrupt(value: Any, *, response_schema: Any = None) -> Any:
     except Exception as error:
         # Whoever answers next answers this question again.
         del answers[index:]
-        task.asked = index
+        context.task.asked = index
         mark_invalid_resume(error)
         raise
+
+
+def _find_answer(context: TaskContext) -> tuple[int, list[Any]]:
+    """Return which question this is, and the task's answers, which may have one for it now."""
+    task = context.task
+    if task.answers is None:
+        task.answers = []
+    answers, index = task.answers, context.next_question()
+    if index >= len(answers) and task.run.answers is not None:
+        answer = task.run.answers.take(_tasks_around(context))
+        if answer is not MISSING:
+            answers.append(answer)
+    task.asked = max(task.asked, min(index + 1, len(answers)))
+    return index, answers
+
+
+def _tasks_around(context: TaskContext) -> Iterator[str]:
+    """Yield the ids of the task that asks and of those it is nested in."""
+    current: TaskContext | None = context
+    while current is not None:
+        yield current.task.id
+        current = current.parent
 
 
 def _validator(schema: Any) -> TypeAdapter[Any] | None:
     """Return what checks answers, None when nothing is to be checked."""
     if schema is None or isinstance(schema, dict):
         return None
-    return _adapter(schema)
+    try:
+        # With its text, because unions that differ in their order are equal.
+        return _adapter(schema, repr(schema))
+    except TypeError:  # it cannot be hashed
+        return _adapter.__wrapped__(schema, "")
 
 
 @lru_cache(maxsize=256)
-def _adapter(schema: Any) -> TypeAdapter[Any]:
+def _adapter(schema: Any, text: str) -> TypeAdapter[Any]:
     """Return the adapter of a type; making one takes longer than a superstep."""
     from pydantic import TypeAdapter
 

@@ -15,10 +15,15 @@ NS = "ask:1"
 FIRST, SECOND = interrupt_id(NS), interrupt_id(NS, 1)
 
 
+def in_task(*pending: str) -> dict[str, set[str]]:
+    """Return questions that wait in the task `t`."""
+    return {question: {"t"} for question in pending}
+
+
 def refusal(resume: Any, *pending: str, is_strict: bool = True) -> tuple[str, tuple[str, ...]]:
     """Return why the answer is refused, and which questions wait."""
     with pytest.raises(UnknownInterruptError) as caught:
-        Answers(resume).check(pending, is_strict=is_strict)
+        Answers(resume).check(in_task(*pending), is_strict=is_strict)
     return caught.value.reason, caught.value.pending_ids
 
 
@@ -26,8 +31,8 @@ def test_a_bare_value_is_taken_once() -> None:
     """By whoever asks first."""
     answers = Answers("yes")
 
-    assert answers.take() == "yes"
-    assert answers.take() is MISSING
+    assert answers.take(["t"]) == "yes"
+    assert answers.take(["t"]) is MISSING
 
 
 def test_a_bare_value_expires() -> None:
@@ -36,33 +41,74 @@ def test_a_bare_value_expires() -> None:
 
     answers.expire()
 
-    assert answers.take() is MISSING
+    assert answers.take(["t"]) is MISSING
 
 
 @pytest.mark.parametrize("resume", [{"a": 1}, {"Z" * 32: 1}, {1: 2}, [1], 0, "", False])
 def test_what_is_no_map_of_ids_is_one_value(resume: Any) -> None:
     """A dict is a map only when every key looks like an id."""
-    assert Answers(resume).take() == resume
+    assert Answers(resume).take(["t"]) == resume
 
 
 def test_a_map_answers_the_next_question_of_a_task() -> None:
     """It comes after what the task was answered before."""
-    assert Answers({FIRST: None}).given_to(NS, []) == [None]
-    assert Answers({SECOND: 2}).given_to(NS, [1]) == [1, 2]
-    assert Answers({SECOND: 2}).given_to(NS, []) == []
-    assert Answers({FIRST: 1}).take() is MISSING
+    assert Answers({FIRST: None}).given_to(NS, [], {FIRST}) == [None]
+    assert Answers({SECOND: 2}).given_to(NS, [1], {SECOND}) == [1, 2]
+    assert Answers({SECOND: 2}).given_to(NS, [], {FIRST}) == []
+    assert Answers({FIRST: 1}).take(["t"]) is MISSING
 
 
 def test_a_map_may_name_the_first_question_for_a_later_one() -> None:
     """Threads of older versions know no other id."""
-    assert Answers({FIRST: 2}).given_to(NS, [1]) == [1, 2]
+    assert Answers({FIRST: 2}).given_to(NS, [1], {FIRST}) == [1, 2]
+
+
+def test_an_answer_that_made_its_task_fail_can_be_replaced() -> None:
+    """By naming the question again."""
+    again = Answers({SECOND: "good"})
+
+    assert again.given_to(NS, [1, "bad"], {SECOND}, has_failed=True) == [1, "good"]
+    assert again.given_to(NS, [1, "bad"], {FIRST}, has_failed=True) == [1, "bad"]
+    assert Answers({FIRST: 0}).given_to(NS, [1, "bad"], {SECOND}, has_failed=True) == [1, "bad"]
+
+
+def test_an_answer_that_was_sent_twice_answers_one_question() -> None:
+    """The second question has an id of its own."""
+    assert Answers({FIRST: 1}).given_to(NS, [1], {SECOND}) == [1]
+
+
+def test_a_bare_value_is_given_to_the_task_whose_question_waits() -> None:
+    """So it is kept even if the task fails before it asks."""
+    answers = Answers("yes")
+    answers.check(in_task(SECOND), is_strict=False)
+
+    assert answers.given_to(NS, [1], {SECOND}) == [1, "yes"]
+    assert answers.given_to("other:2", [], ()) == []
+    assert answers.take(["t"]) is MISSING
+
+
+def test_a_bare_value_is_for_the_task_that_waits_and_what_is_nested_in_it() -> None:
+    """Another task that asks something new asks a person."""
+    answers = Answers("yes")
+    answers.check(in_task(FIRST), is_strict=False)
+
+    assert answers.take(["other"]) is MISSING
+    assert answers.take(["nested", "t"]) == "yes"
+
+
+def test_a_bare_value_goes_to_whoever_asks_when_nothing_waits() -> None:
+    """As after a breakpoint."""
+    answers = Answers("yes")
+    answers.check({}, is_strict=True)
+
+    assert answers.take(["any"]) == "yes"
 
 
 def test_recorded_answers_are_not_shared() -> None:
     """The task adds to its own list."""
     recorded = [1]
 
-    Answers("x").given_to(NS, recorded).append(2)
+    Answers("x").given_to(NS, recorded, ()).append(2)
 
     assert recorded == [1]
 
@@ -70,7 +116,7 @@ def test_recorded_answers_are_not_shared() -> None:
 def test_one_value_for_several_questions_is_refused() -> None:
     """With the error of a program that was told, or of one that was not."""
     with pytest.raises(RuntimeError, match="you must specify the interrupt id"):
-        Answers("x").check({FIRST, SECOND}, is_strict=False)
+        Answers("x").check(in_task(FIRST, SECOND), is_strict=False)
     assert refusal("x", FIRST, SECOND) == ("ambiguous", tuple(sorted((FIRST, SECOND))))
 
 
@@ -83,10 +129,10 @@ def test_strict_answers_must_name_what_waits() -> None:
 @pytest.mark.parametrize("resume", [{SECOND: 1}, {}, "x"])
 def test_answers_that_match_nothing_are_ignored_unless_strict(resume: Any) -> None:
     """The question is asked again."""
-    Answers(resume).check({FIRST}, is_strict=False)
+    Answers(resume).check(in_task(FIRST), is_strict=False)
 
 
 def test_strict_answers_that_match_are_accepted() -> None:
     """By id, or the only one."""
-    Answers({FIRST: 1}).check({FIRST, SECOND}, is_strict=True)
-    Answers("x").check({FIRST}, is_strict=True)
+    Answers({FIRST: 1}).check(in_task(FIRST, SECOND), is_strict=True)
+    Answers("x").check(in_task(FIRST), is_strict=True)

@@ -110,7 +110,7 @@ def test_a_bare_answer_does_not_outlive_its_superstep() -> None:
 
     machine.commit()
 
-    assert answers.take() is MISSING
+    assert answers.take([""]) is MISSING
 
 
 def test_answers_of_the_enclosing_run_outlive_a_nested_superstep() -> None:
@@ -124,7 +124,7 @@ def test_answers_of_the_enclosing_run_outlive_a_nested_superstep() -> None:
 
     machine.commit()
 
-    assert answers.take() == "yes"
+    assert answers.take([""]) == "yes"
 
 
 def test_commands_are_applied_again_with_the_new_ones() -> None:

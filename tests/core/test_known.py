@@ -69,17 +69,18 @@ def test_a_question_waits_until_it_is_answered() -> None:
     spaces = {"1": "n:1"}
     asked = ("1", INTERRUPT, [ASKED])
 
-    def waiting(*more: tuple[str, str, object]) -> set[str]:
+    def waiting(*more: tuple[str, str, object]) -> dict[str, set[str]]:
         return known.waiting_questions(known.by_task([asked, *more]), spaces)
 
-    assert waiting() == {ASKED.id}
-    assert waiting(("1", RESUME, ["a"]), ("1", ERROR, "e")) == set()
-    assert waiting(("1", "log", 1)) == set()
-    assert waiting(("2", INTERRUPT, AGAIN)) == {ASKED.id, AGAIN.id}
+    assert waiting() == {ASKED.id: {"1"}}
+    assert waiting(("1", RESUME, ["a"]), ("1", ERROR, "e")) == {}
+    assert waiting(("1", "log", 1)) == {}
+    assert waiting(("2", INTERRUPT, AGAIN)) == {ASKED.id: {"1"}, AGAIN.id: {"2"}}
+    assert waiting(("2", INTERRUPT, ASKED)) == {ASKED.id: {"1", "2"}}
 
 
 def test_the_second_question_of_a_task_waits_after_its_first_answer() -> None:
     """Its id counts the answers."""
     stored = known.by_task([("1", INTERRUPT, [AGAIN]), ("1", RESUME, ["a"])])
 
-    assert known.waiting_questions(stored, {"1": "n:1"}) == {AGAIN.id}
+    assert known.waiting_questions(stored, {"1": "n:1"}) == {AGAIN.id: {"1"}}

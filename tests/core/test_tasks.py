@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from core.builders import begun, graph, new_lineage, new_machine, node
+from core.builders import begun, graph, log, new_lineage, new_machine, node
 from millstream.channels import LastValue
 from millstream.constants import PULL, PUSH
 from millstream.core.machine import RunMachine
-from millstream.core.tasks import PUSH_TRIGGERS, Task, reader, task_path_text
+from millstream.core.tasks import PUSH_TRIGGERS, Task, preview, reader, task_path_text
 from millstream.managed.is_last_step import IsLastStepManager, RemainingStepsManager
 
 NEST = "nest:cbec1e14-2e79-b10f-77db-2d9d50b6727f"
@@ -178,3 +178,12 @@ def test_several_keys_become_an_instance_of_the_state_class() -> None:
     reads = [reader(keys, shown=SHOWN, managed={}, coerce=coerce) for keys in (("x",), "x")]
 
     assert [read(started()) for read in reads] == [("state", {"x": 1}), 1]
+
+
+def test_a_preview_has_the_values_that_are_computed_from_the_run() -> None:
+    """Conditional edges see them as nodes do."""
+    spec = graph([node("a")], {"log": log()})
+    spec.managed = {"last": IsLastStepManager}
+    machine = begun(spec, ("to:a", None))
+
+    assert preview(machine, [("log", ["x"])]) == {"log": ["x"], "last": False}

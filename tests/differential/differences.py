@@ -52,9 +52,15 @@ DIFFERENCES: Final = {
     "async-accessors-on-3.10": Difference(
         "get_stream_writer and get_config work in async nodes on Python 3.10", _async_before_311
     ),
+    "async-tokens-on-3.10": Difference(
+        "Models stream without a config in async nodes on Python 3.10", _async_before_311
+    ),
+    "quiet-children": Difference("Models that nobody hears are not made to stream"),
+    "own-thread": Difference("A nested graph with a thread of its own does not leak messages"),
     "same-run-id": Difference("The same run_id does not discard the input"),
     "unknown-checkpoint": Difference("A checkpoint that does not exist is nobody's parent"),
     "stale-answer": Difference("A question is never answered with an older answer"),
+    "answer-after-a-failure": Difference("An answer that made its node fail can be replaced"),
     "invalid-answer": Difference("An answer that does not fit leaves the question as it was"),
     "answer-keys": Difference("An answer may be a dict with any keys"),
     "resume-unknown-thread": Difference("An answer for an unknown thread is refused"),

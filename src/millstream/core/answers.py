@@ -9,7 +9,7 @@ value goes to the first task that asks beyond what it was answered before.
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from millstream.constants import MISSING, Missing
@@ -29,16 +29,21 @@ AMBIGUOUS: Final = (
 class Answers:
     """The answers that one `Command(resume=...)` brought."""
 
-    __slots__ = ("_bare", "_by_id")
+    __slots__ = ("_bare", "_by_id", "_question", "_takers")
 
     def __init__(self, resume: Any) -> None:
         is_map = isinstance(resume, dict) and all(map(_is_id, resume))
         self._by_id: Mapping[str, Any] | None = resume if is_map else None
         self._bare: list[Any] = [] if is_map else [resume]
+        self._question: str | None = None
+        """The question that the bare value answers, when only one waits."""
+        self._takers: Collection[str] | None = None
+        """The ids of the tasks it waits in, None when anybody may take the bare value."""
 
-    def check(self, pending: Iterable[str], *, is_strict: bool) -> None:
-        """Refuse answers that cannot be matched to the questions that wait, given by id.
+    def check(self, pending: Mapping[str, Collection[str]], *, is_strict: bool) -> None:
+        """Refuse answers that cannot be matched to the questions that wait.
 
+        `pending` has the ids of the tasks that each question waits in, by its own id.
         `RuntimeError` for one bare value and several questions. When strict that is an
         `UnknownInterruptError`, as are ids of nothing that waits and a map without ids.
         """
@@ -48,6 +53,8 @@ class Answers:
                 if not is_strict:
                     raise RuntimeError(AMBIGUOUS)
                 raise UnknownInterruptError(AMBIGUOUS, reason="ambiguous", pending_ids=waiting)
+            if waiting:
+                self._question, self._takers = waiting[0], pending[waiting[0]]
         elif is_strict:
             if not self._by_id:
                 raise UnknownInterruptError(
@@ -62,21 +69,37 @@ class Answers:
                     pending_ids=waiting,
                 )
 
-    def given_to(self, ns: str, recorded: Sequence[Any]) -> list[Any]:
+    def given_to(
+        self, ns: str, recorded: Sequence[Any], asked: Collection[str], *, has_failed: bool = False
+    ) -> list[Any]:
         """Return what a task that runs again starts with: its earlier answers, and a new one.
 
-        Threads of older versions have the id of the first question on all of a task's questions.
+        `asked` are the questions that the task asked last as they were stored: in threads of older
+        versions all questions of a task have the id of the first. One that is named by id after
+        the task has failed with its answer gets a new answer.
         """
         answers = list(recorded)
-        if self._by_id:
-            for name in (interrupt_id(ns, len(answers)), interrupt_id(ns, 0)):
-                if name in self._by_id:
-                    answers.append(self._by_id[name])
-                    break
+        if answers and has_failed and self._by_id:
+            last = interrupt_id(ns, len(answers) - 1)
+            if last in asked and last in self._by_id:
+                return [*answers[:-1], self._by_id[last]]
+        name, first = interrupt_id(ns, len(answers)), interrupt_id(ns)
+        for question in (name, first) if first in asked else (name,):
+            if self._by_id and question in self._by_id:
+                answers.append(self._by_id[question])
+                break
+            if question == self._question and self._bare:
+                answers.append(self._bare.pop())
+                break
         return answers
 
-    def take(self) -> Any | Missing:
-        """Take the bare value away; `MISSING` when there is none any more."""
+    def take(self, tasks: Iterable[str]) -> Any | Missing:
+        """Take the bare value away; `MISSING` when there is none for any of these tasks.
+
+        They are the one that asks and those it is nested in.
+        """
+        if self._takers is not None and not any(task in self._takers for task in tasks):
+            return MISSING
         try:
             return self._bare.pop()
         except IndexError:

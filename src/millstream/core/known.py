@@ -87,20 +87,31 @@ def without_answers(known: Known) -> Known:
     return {id: [w for w in writes if w[0] != RESUME] for id, writes in known.items()}
 
 
-def waiting_questions(known: Known, spaces: Mapping[str, str]) -> set[str]:
-    """Return the ids of the questions nobody has answered, of tasks that have not finished.
+def has_failed(writes: Sequence[Write]) -> bool:
+    """Say whether a task ended with an error."""
+    return any(channel == ERROR for channel, _ in writes)
+
+
+def asked_questions(writes: Sequence[Write]) -> set[str]:
+    """Return the ids of the questions a task asked last, if it has not finished."""
+    if plain_writes(writes):
+        return set()
+    return {i.id for name, value in writes if name == INTERRUPT for i in as_tuple(value)}
+
+
+def waiting_questions(known: Known, spaces: Mapping[str, str]) -> dict[str, set[str]]:
+    """Return the questions nobody has answered, by id, with the ids of the tasks they wait in.
 
     `spaces` are the namespaces of the superstep's tasks, by task id.
     """
-    waiting: set[str] = set()
+    waiting: dict[str, set[str]] = {}
     for task_id, writes in known.items():
-        if plain_writes(writes):
-            continue
-        asked = {i.id for name, value in writes if name == INTERRUPT for i in as_tuple(value)}
+        asked = asked_questions(writes)
         if task_id in spaces:
             answered = range(len(recorded_answers(writes)))
             asked -= {interrupt_id(spaces[task_id], count) for count in answered}
-        waiting |= asked
+        for question in asked:
+            waiting.setdefault(question, set()).add(task_id)
     return waiting
 
 

@@ -17,8 +17,7 @@ Three rules of the bulk-synchronous model are kept here and nowhere else:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from millstream.constants import INTERRUPT, TASKS
@@ -34,26 +33,12 @@ from millstream.errors import GraphBubbleUp
 
 if TYPE_CHECKING:
     from millstream.core.answers import Answers
-    from millstream.core.protocol import DrainControl, Observer, TaskPath, Write
+    from millstream.core.protocol import Observer, RunLimits, TaskPath, Write
     from millstream.core.snapshot import Lineage, SaveCheckpoint
     from millstream.core.spec import GraphSpec, NodeSpec
 
 BRANCHES: Final = ("update", "fork")
 """Sources of checkpoints that begin a branch of their own."""
-
-
-@dataclass(slots=True)
-class RunLimits:
-    """What may stop a run from outside its graph."""
-
-    steps: int
-    """Supersteps the run may take after the hidden first one; a resumed run has no hidden one and
-    may take two more."""
-    before: str | Collection[str] = ()
-    """Nodes to stop before; `"*"` for all."""
-    after: str | Collection[str] = ()
-    """Nodes to stop after; `"*"` for all."""
-    control: DrainControl | None = None
 
 
 class RunMachine:
@@ -240,8 +225,8 @@ class RunMachine:
         if self._updated is not None:
             self._updated |= updated
 
-    def _waiting(self) -> set[str]:
-        """Return the ids of the questions that wait for an answer."""
+    def _waiting(self) -> dict[str, set[str]]:
+        """Return the questions that wait for an answer, with the ids of their tasks."""
         tasks = self.pending()
         return known.waiting_questions(self._known, {task.id: task.ns for task in tasks})
 
@@ -461,7 +446,11 @@ class RunMachine:
         if not plain:
             recorded = known.recorded_answers(writes)
             answers = self.answers
-            task.answers = recorded if answers is None else answers.given_to(task.ns, recorded)
+            if answers is not None:
+                asked, has_failed = known.asked_questions(writes), known.has_failed(writes)
+                recorded = answers.given_to(task.ns, recorded, asked, has_failed=has_failed)
+            task.answers = recorded
+            task.asked = len(recorded)
         return plain
 
     def _handler_of(self, failed: Task, name: str) -> Task:

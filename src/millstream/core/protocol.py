@@ -68,3 +68,17 @@ class DrainControl(Protocol):
     @property
     def drain_requested(self) -> bool:
         """Say whether the run must stop before its next superstep."""
+
+
+@dataclass(slots=True)
+class RunLimits:
+    """What may stop a run from outside its graph."""
+
+    steps: int
+    """Supersteps the run may take after the hidden first one; a resumed run has no hidden one and
+    may take two more."""
+    before: str | Collection[str] = ()
+    """Nodes to stop before; `"*"` for all."""
+    after: str | Collection[str] = ()
+    """Nodes to stop after; `"*"` for all."""
+    control: DrainControl | None = None

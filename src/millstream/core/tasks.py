@@ -61,7 +61,7 @@ class Task:
         self.answers: list[Any] | None = None
         """Answers to the task's questions, in the order in which it asks them."""
         self.asked = 0
-        """How many questions it has asked."""
+        """How many of these are kept: those it was given when it began, or has asked for."""
         self.timeout: Any = None
         self.cache_key: Any = None
         """Where the result is kept, for a driver that caches."""
@@ -141,6 +141,17 @@ def _part_text(part: Any) -> str:
     if isinstance(part, int):
         return f"{part:010d}"
     return task_path_text(part) if isinstance(part, tuple) else str(part)
+
+
+def preview(run: RunMachine, writes: Sequence[Write]) -> dict[str, Any]:
+    """Return the state as it would be if the superstep had only these writes.
+
+    With the values that are computed from the run.
+    """
+    values = run.cells.preview(writes)
+    for key, managed in run.spec.managed.items():
+        values[key] = managed.get(run)
+    return values
 
 
 Coerce = Callable[[dict[str, Any]], Any]

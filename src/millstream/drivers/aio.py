@@ -35,7 +35,7 @@ from millstream.drivers.inbox import Inbox
 from millstream.drivers.loading import aload
 from millstream.drivers.nodecall import add_task_note
 from millstream.drivers.run import RunAbandoned
-from millstream.drivers.store_task import StoreTask
+from millstream.drivers.store_task import MAX_TRIES, StoreTask
 from millstream.drivers.timeouts import attempt_in_time, timeout_of
 from millstream.drivers.waiting import wait_through_cancellation
 from millstream.drivers.workers import Workers
@@ -112,7 +112,7 @@ class AsyncDriver:
         """Threads for calls of functions that are not async."""
         self._saving: asyncio.Lock | None = None
         """Set when calls store results besides the reader."""
-        self._trouble: Exception | None = None
+        self._trouble: BaseException | None = None
         """The saver's error, met by a call."""
         self._is_stopping = False
         run.put = self._inbox.put
@@ -268,7 +268,8 @@ class AsyncDriver:
         try:
             self._begin_call(caller, node, value, future, ambient)
         except BaseException as error:
-            future.set_exception(error)
+            if future.set_running_or_notify_cancel():
+                future.set_exception(error)
 
     def _begin_call(
         self,
@@ -407,17 +408,15 @@ class AsyncDriver:
         if journal.durability == "async" and self._store is None:
             self._store = StoreTask(journal.saver)
         while journal.pending:
-            operation = journal.pending.popleft()
+            operation = journal.pending[0]
             try:
-                if self._store is not None:
-                    await self._store.put(operation)
-                else:
-                    await operation.astore(journal.saver)
-            except asyncio.CancelledError:
                 if self._store is None:
-                    # It was not stored: `_close` will try again.
-                    journal.pending.appendleft(operation)
-                raise
+                    # Taken away when it is stored: a cancellation must not leave a gap.
+                    await operation.astore(journal.saver)
+                    journal.pending.popleft()
+                else:
+                    journal.pending.popleft()
+                    await self._store.put(operation)
             except Exception:
                 journal.give_up()
                 raise
@@ -434,11 +433,28 @@ class AsyncDriver:
             if journal is not None:
                 self.run.note_finished(self._inbox.ended)
                 self.run.close_journal()
-                try:
-                    await self._save()
-                finally:
-                    if self._store is not None:
-                        await self._store.close()
+                if journal.pending or self._store is not None:
+                    await self._save_rest()
+
+    async def _save_rest(self) -> None:
+        """Store what is left; a cancellation waits that long."""
+        cancelled: asyncio.CancelledError | None = None
+        for _ in range(MAX_TRIES):
+            saving = asyncio.ensure_future(self._save_all())
+            while not saving.done():
+                cancelled = await wait_through_cancellation([saving]) or cancelled
+            if not saving.cancelled():
+                saving.result()
+                break
+        if cancelled is not None:
+            raise cancelled
+
+    async def _save_all(self) -> None:
+        try:
+            await self._save()
+        finally:
+            if self._store is not None:
+                await self._store.close()
 
 
 def spawn(

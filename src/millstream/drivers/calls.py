@@ -146,6 +146,11 @@ class CallContext(TaskContext):
         self.has_begun = False
         self.is_settled = False
 
+    def begin(self) -> bool:
+        """Take note that the call begins; False when its caller has cancelled it."""
+        self.has_begun = True
+        return not self.future.cancelled()
+
     @property
     def parent(self) -> TaskContext:
         """The caller."""
@@ -247,11 +252,12 @@ def report_call(context: CallContext, error: BaseException | None) -> None:
     elif error is not None and not isinstance(error, ParentCommand):
         run.report(context, error)
     else:
-        # Nothing to store: it came from the cache, or is a command that its caller passes on.
         context.is_over = True
         del context.config
-        if error is not None:
-            run.machine.fail(task, error)
+        if error is None:
+            run.note_task(task)  # it came from the cache, which may forget it
+        else:
+            run.machine.fail(task, error)  # a command that its caller passes on
 
 
 def settle(context: CallContext, error: BaseException | None) -> None:

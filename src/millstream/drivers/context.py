@@ -26,6 +26,7 @@ from millstream.constants import (
     NS_SEP,
     PREVIOUS,
 )
+from millstream.core.tasks import preview
 from millstream.drivers.tracing import task_callbacks
 from millstream.errors import NodeError
 from millstream.runtime import ExecutionInfo, Runtime, _no_op_heartbeat
@@ -383,8 +384,7 @@ def read_state(
 
     The first three parameters are there for packages that look at the partial in `configurable`.
     """
-    cells = context.task.run.cells
-    values = cells.preview(context.task.writes) if fresh else cells.values
+    values = preview(context.task.run, context.task.writes if fresh else ())
     if isinstance(select, str):
         return values[select]
     return {key: values[key] for key in select if key in values}

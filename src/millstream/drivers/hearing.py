@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 def note_input(context: TaskContext) -> None:
     """Take note of the messages that a task is given, before it runs."""
+    if context.task.node.is_hidden:
+        return
     given = context.traced_input
     for tap in context.run.taps:
         tap.note(given)

@@ -17,6 +17,7 @@ from langchain_core.runnables import Runnable, RunnablePassthrough
 
 from millstream.constants import END, START, TASKS
 from millstream.core.retry import decide_retry
+from millstream.core.tasks import preview
 from millstream.drivers import hearing, tracing
 from millstream.errors import InvalidUpdateError, ParentCommand
 from millstream.runnable import RunnableCallable, missing_sync_function
@@ -130,7 +131,7 @@ class BranchCall:
     def input(self, context: TaskContext, result: Any) -> Any:
         """Return what the path function is called with."""
         task = context.task
-        value = self.read(task.run.cells.preview(task.writes))
+        value = self.read(preview(task.run, task.writes))
         if self.is_passthrough and isinstance(value, dict) and isinstance(result, dict):
             return {**result, **value}
         return value

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from millstream.constants import CONFIG_KEY_STRICT_RESUME, NS_END
 from millstream.core.known import Place
-from millstream.core.machine import RunLimits, RunMachine
+from millstream.core.machine import RunMachine
+from millstream.core.protocol import RunLimits
 from millstream.core.state import ENDED, RunStatus
 from millstream.drivers import delta
 from millstream.drivers.clock import new_id, now
@@ -311,8 +312,10 @@ class Run:
         its caller. One that keeps its state between calls does.
         """
         assert self.journal is not None
+        machine: RunMachine | None = getattr(self, "machine", None)
         is_fleeting = self.parent is not None and NS_END in self.ns
-        if self.durability == "exit" and is_fleeting and self.machine.status is RunStatus.DONE:
+        has_ended_well = machine is not None and machine.status is RunStatus.DONE
+        if self.durability == "exit" and is_fleeting and has_ended_well:
             self.journal.give_up()
         self.journal.close()
 

@@ -49,9 +49,14 @@ class StoreTask:
         for _ in range(MAX_TRIES):
             if self._pending and self._error is None:
                 cancelled = await wait_through_cancellation([self._working()]) or cancelled
+        self._raise_error()
+        if self._pending:
+            raise RuntimeError(
+                f"{len(self._pending)} operations are not stored: "
+                f"{type(self._saver).__name__} was cancelled {MAX_TRIES} times"
+            ) from cancelled
         if cancelled is not None:
             raise cancelled
-        self._raise_error()
 
     def _working(self) -> asyncio.Task[None]:
         if self._task is None or self._task.done():
@@ -66,7 +71,9 @@ class StoreTask:
     async def _store(self, operation: Operation) -> None:
         try:
             await operation.astore(self._saver)
-        except Exception as error:
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
             self._error = error
 
     def _raise_error(self) -> None:

@@ -113,7 +113,7 @@ class SyncDriver:
         self._calls: set[CallContext] | None = None
         """Calls that have not ended; None as long as there were none."""
         self._callers = CallCounts()
-        self._trouble: Exception | None = None
+        self._trouble: BaseException | None = None
         """The saver's error, met in a worker thread."""
         run.call = self._call
         if run.is_live:
@@ -286,9 +286,11 @@ class SyncDriver:
         with self._lock:
             if self.run.is_left:
                 return
-            context.has_begun = True
+            is_wanted = context.begin()
         error: BaseException | None = None
         try:
+            if not is_wanted:
+                raise CancelledError
             known = caching.find(context)
             if known is not None:
                 with self._lock:
@@ -315,12 +317,13 @@ class SyncDriver:
             self._workers().narrow()
         return error
 
-    def _save_here(self) -> Exception | None:
+    def _save_here(self) -> BaseException | None:
         """Store what is pending from a worker thread; return the saver's error, if any."""
         if self.run.journal is not None and not self.run.is_left:
             try:
                 self._save()
-            except Exception as error:
+            except BaseException as error:
+                # Whatever it is: this is a worker thread, and somebody waits for it.
                 self._trouble = error
         return self._trouble
 
@@ -345,7 +348,9 @@ class SyncDriver:
             store = partial(store_now, journal.saver)
         try:
             while journal.pending:
-                store(journal.pending.popleft())
+                # Taken away when it is stored: Ctrl-C must not leave a gap.
+                store(journal.pending[0])
+                journal.pending.popleft()
         except Exception:
             journal.give_up()
             raise

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from millstream.constants import CONFIG_KEY_THREAD_ID
-from millstream.core.machine import RunLimits
+from millstream.core.protocol import RunLimits
 from millstream.drivers import tracing
 from millstream.drivers.context import split_ns
 from millstream.drivers.run import Run, View
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from millstream.drivers.context import TaskContext
     from millstream.pregel.main import Pregel
 
+DURABILITIES: Final = ("sync", "async", "exit")
 NO_MODES: frozenset[str] = frozenset()
 
 
@@ -140,6 +141,10 @@ def _durability(options: CallOptions) -> str | None:
         names = ", ".join(sorted(unknown))
         warn_caller(f"Ignoring unknown keyword arguments of stream/invoke: {names}")
     if during is None:
+        if options.durability not in (None, *DURABILITIES):
+            raise ValueError(
+                f"Unknown durability {options.durability!r}; use one of {', '.join(DURABILITIES)}"
+            )
         return options.durability
     warn_caller(
         "`checkpoint_during` is deprecated and will be removed. Please use `durability` instead.",

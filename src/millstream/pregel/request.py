@@ -115,7 +115,7 @@ def identify_caller(config: RunnableConfig | None, bound: RunnableConfig | None)
             for key, value in configurable.items()
             if not key.startswith("__") and key not in PLACE_KEYS
         }
-        metadata[CONFIG_KEY_CHECKPOINT_NS] = parent.ns
+        metadata.setdefault(CONFIG_KEY_CHECKPOINT_NS, parent.ns)
     return Caller(
         config=merged,
         callbacks=merged.pop("callbacks", None),
@@ -133,7 +133,7 @@ def _called_by_task(parent: TaskContext, *, is_explicit: bool) -> Caller:
     return Caller(
         config=config,
         callbacks=parent.callbacks,
-        metadata={**parent.metadata(), CONFIG_KEY_CHECKPOINT_NS: parent.ns},
+        metadata={CONFIG_KEY_CHECKPOINT_NS: parent.ns, **parent.metadata()},
         configurable=run.configurable,
         parent=parent,
         is_explicit=is_explicit,

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 from millstream.constants import ERROR, INTERRUPT
 from millstream.core.amending import commands_of, with_known_writes
 from millstream.core.known import as_tuple, plain_writes
-from millstream.core.machine import RunLimits, RunMachine
-from millstream.core.protocol import Observer
+from millstream.core.machine import RunMachine
+from millstream.core.protocol import Observer, RunLimits
 from millstream.core.snapshot import Lineage
 from millstream.drivers.clock import new_id, stamp
 from millstream.drivers.delta import new_log

@@ -60,8 +60,8 @@ class MessageTap(BaseCallbackHandler):
         return self._has_subgraphs or not namespace or namespace == self._namespace
 
     def note(self, value: Any) -> None:
-        """Take note of messages a node is given: they are history, not news."""
-        self._seen.update(message.id for message in messages_in(value) if message.id is not None)
+        """Take note of the messages in a state a node is given: they are history, not news."""
+        self._seen.update(message.id for message in messages_of(value) if message.id is not None)
 
     def tell(self, namespace: Namespace, message: BaseMessage, metadata: Metadata) -> None:
         """Send a whole message whose id was not sent before; one without id is given one."""
@@ -160,11 +160,16 @@ def messages_in(value: Any) -> Iterator[BaseMessage]:
             elif isinstance(item, Command):
                 yield from messages_in(item)
     else:
-        for field in _fields(value):
-            if isinstance(field, BaseMessage):
-                yield field
-            elif isinstance(field, Sequence) and not isinstance(field, (str, bytes)):
-                yield from (item for item in field if isinstance(item, BaseMessage))
+        yield from messages_of(value)
+
+
+def messages_of(state: Any) -> Iterator[BaseMessage]:
+    """Yield the messages among the top-level values of a state, and in sequences there."""
+    for field in _fields(state):
+        if isinstance(field, BaseMessage):
+            yield field
+        elif isinstance(field, Sequence) and not isinstance(field, (str, bytes)):
+            yield from (item for item in field if isinstance(item, BaseMessage))
 
 
 def _fields(state: Any) -> list[Any]:

@@ -100,8 +100,8 @@ def id_of_an_older_question(e):
         call({"x": 1}, thread()),
         look(keep),
         call(old("1"), thread()),
-        call(old("again"), thread()),
-        stored(),
+        call(old("again"), thread(), differs="stale-answer"),
+        look(stored().observe, differs="stale-answer"),
         call(old("strictly"), _strict()),
         call(e.types.Command(resume="2"), thread()),
     ]

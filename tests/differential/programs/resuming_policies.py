@@ -185,8 +185,8 @@ def answers_by_id_after_a_failure(e):
         call({"x": 1}, thread()),
         call(answers(e, {"q": "bad"}), thread(), differs="failed-branch"),
         stored(),
-        call(answers(e, {"q": "good"}), thread(), differs="failed-branch"),
-        stored(),
+        call(answers(e, {"q": "good"}), thread(), differs="answer-after-a-failure"),
+        look(stored().observe, differs="answer-after-a-failure"),
     ]
 
 
