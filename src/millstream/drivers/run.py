@@ -286,7 +286,8 @@ class Run:
             machine.pause(task, error.args[0] if error.args else ())
         else:
             handler = machine.fail(task, error)
-        self.note_task(task)
+        if self.journal is not None:
+            self.note_task(task)
         return handler
 
     def note_task(self, task: Task) -> None:

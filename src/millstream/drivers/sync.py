@@ -170,8 +170,12 @@ class SyncDriver:
             contextvars.copy_context().run(execute, context)
         except (Exception, GraphBubbleUp) as raised:
             error = raised
-        with self._lock:
-            handler = self._report(context, error)
+        if self._calls is None:
+            # Nothing was ever called, so no other thread reports.
+            handler = run.report(context, error)
+        else:
+            with self._lock:
+                handler = self._report(context, error)
         if handler is not None:
             self._perform_here(handler)
 
