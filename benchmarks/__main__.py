@@ -20,6 +20,7 @@ from benchmarks import (
     nested,
     report,
     saving,
+    tokens,
 )
 from benchmarks.harness import FULL, QUICK, Effort, Verdict, judge, measure
 from benchmarks.rows import MILLSTREAM, Contender, Group, Row
@@ -31,6 +32,7 @@ AREAS: Final[dict[str, Callable[[], list[Group]]]] = {
     "fanout": fanout.groups,
     "nested": nested.groups,
     "events": events.groups,
+    "tokens": tokens.groups,
     "building": building.groups,
     "saving": saving.groups,
     "durability": durability.groups,

@@ -86,11 +86,12 @@ def judge(row: Row, results: Results) -> list[Verdict]:
 
 
 def _reached(own: float, goal: Goal, results: Results) -> float:
+    base = results[goal.base].best if goal.base is not None else 0.0
     if goal.over is not None:
-        return own / results[goal.over].best
+        return (own - base) / (results[goal.over].best - base)
     if goal.beyond is not None:
         return own - results[goal.beyond].best
-    return own
+    return own - base
 
 
 def measure(group: Group, effort: Effort, loop: asyncio.AbstractEventLoop) -> Results:

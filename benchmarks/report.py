@@ -84,6 +84,8 @@ def describe(verdict: Verdict, speed: float) -> Text:
         bound = f"1/{1 / verdict.reached:.1f} of 1/{1 / goal.limit:g}"
     else:
         bound = f"{verdict.reached:.2f}x of {goal.limit:g}x"
+    if goal.base is not None:
+        bound += " added"
     label, style = ("PASS", "green") if verdict.is_met else ("FAIL", "bold red")
     return Text.assemble((label, style), f" {bound}")
 

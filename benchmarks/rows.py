@@ -43,6 +43,9 @@ class Goal:
     """The row and contender whose result millstream's is divided by."""
     beyond: tuple[str, str] | None = None
     """The row and contender whose result is subtracted from millstream's."""
+    base: tuple[str, str] | None = None
+    """The row and contender whose result is subtracted from all others first: what counts is what
+    is added to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +86,13 @@ def growth(base: str, limit: float) -> Goal:
 def at_most_beyond(base: str, limit: float) -> Goal:
     """Return the goal of at most `limit` MB more than millstream has in the row `base`."""
     return Goal(limit, beyond=(base, MILLSTREAM))
+
+
+def added(row: str, limit: float) -> Goal:
+    """Return the goal of adding at most `limit` microseconds per unit to the floor of the row."""
+    return Goal(limit, base=(row, FLOOR))
+
+
+def added_fraction(row: str, divisor: float) -> Goal:
+    """Return the goal of adding at most one `divisor`th of what langgraph adds to the floor."""
+    return Goal(1 / divisor, (row, LANGGRAPH), base=(row, FLOOR))

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from millstream.config import get_task_context
-from millstream.constants import MISSING
 from millstream.errors import GraphInterrupt, mark_invalid_resume
 from millstream.types import Interrupt, interrupt_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pydantic import TypeAdapter
 
     from millstream.drivers.context import TaskContext
-
-_ASKING: Final = Lock()
-"""One question at a time finds its answer: threads of a task may ask at once."""
 
 
 def interrupt(value: Any, *, response_schema: Any = None) -> Any:
@@ -39,8 +32,7 @@ def interrupt(value: Any, *, response_schema: Any = None) -> Any:
     """
     context: TaskContext = get_task_context()
     validator = _validator(response_schema)
-    with _ASKING:
-        index, answers = _find_answer(context)
+    index, answers = context.find_answer()
     if index >= len(answers):
         schema = response_schema if validator is None else validator.json_schema()
         id = interrupt_id(context.ns, len(answers))
@@ -55,28 +47,6 @@ def interrupt(value: Any, *, response_schema: Any = None) -> Any:
         context.task.asked = index
         mark_invalid_resume(error)
         raise
-
-
-def _find_answer(context: TaskContext) -> tuple[int, list[Any]]:
-    """Return which question this is, and the task's answers, which may have one for it now."""
-    task = context.task
-    if task.answers is None:
-        task.answers = []
-    answers, index = task.answers, context.next_question()
-    if index >= len(answers) and task.run.answers is not None:
-        answer = task.run.answers.take(_tasks_around(context))
-        if answer is not MISSING:
-            answers.append(answer)
-    task.asked = max(task.asked, min(index + 1, len(answers)))
-    return index, answers
-
-
-def _tasks_around(context: TaskContext) -> Iterator[str]:
-    """Yield the ids of the task that asks and of those it is nested in."""
-    current: TaskContext | None = context
-    while current is not None:
-        yield current.task.id
-        current = current.parent
 
 
 def _validator(schema: Any) -> TypeAdapter[Any] | None:

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableParallel
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, RunnableParallel
 from langchain_core.runnables.config import (
     ensure_config,
     run_in_executor,
@@ -249,6 +249,8 @@ def coerce_to_runnable(
     if isinstance(thing, Runnable):
         return thing
     if is_generator_function(thing):
+        if set(injected_parameters(thing)) <= {"config"}:
+            return RunnableLambda(thing, name=name)
         return _generator_runnable(thing, name)
     if callable(thing):
         return RunnableCallable(thing, name=name, trace=trace)
@@ -269,7 +271,7 @@ def _generator_runnable(func: Callable[..., Any], name: str | None) -> RunnableC
         async def collect_async(*args: Any, **kwargs: Any) -> Any:
             total: Any = None
             async for chunk in func(*args, **kwargs):
-                total = _added(total, chunk)
+                total = added(total, chunk)
             return total
 
         return RunnableCallable(_refuse_sync, collect_async, name=name)
@@ -278,7 +280,7 @@ def _generator_runnable(func: Callable[..., Any], name: str | None) -> RunnableC
     def collect(*args: Any, **kwargs: Any) -> Any:
         total: Any = None
         for chunk in func(*args, **kwargs):
-            total = _added(total, chunk)
+            total = added(total, chunk)
         return total
 
     return RunnableCallable(collect, name=name)
@@ -288,7 +290,8 @@ def _refuse_sync(_: Any) -> Any:
     raise TypeError("Cannot invoke a coroutine function synchronously.Use `ainvoke` instead.")
 
 
-def _added(total: Any, chunk: Any) -> Any:
+def added(total: Any, chunk: Any) -> Any:
+    """Add a chunk to what came before; one that cannot be added takes its place."""
     if total is None:
         return chunk
     try:

@@ -165,18 +165,22 @@ def test_goals_compare_the_best_rounds() -> None:
         fraction("wide", 10),
         growth("narrow", 1.3),
         at_most_beyond("narrow", 1.5),
+        added("wide", 5.0),
+        added_fraction("wide", 50),
     )
     row = Row("wide", "key", 1, (), goals)
     results = {
         ("wide", MILLSTREAM): Samples((12.0, 10.0, 30.0)),
         ("wide", LANGGRAPH): Samples((200.0, 150.0)),
+        ("wide", FLOOR): Samples((6.0, 8.0)),
         ("narrow", MILLSTREAM): Samples((8.0, 9.0)),
     }
 
     verdicts = judge(row, results)
 
-    assert [verdict.reached for verdict in verdicts] == [10.0, 10.0 / 150.0, 1.25, 2.0]
-    assert [verdict.is_met for verdict in verdicts] == [False, True, True, False]
+    reached = [10.0, 10.0 / 150.0, 1.25, 2.0, 4.0, 4.0 / 144.0]
+    assert [verdict.reached for verdict in verdicts] == reached
+    assert [verdict.is_met for verdict in verdicts] == [False, True, True, False, True, False]
 
 
 def test_best_and_median_of_samples() -> None:
@@ -193,6 +197,8 @@ def test_best_and_median_of_samples() -> None:
         (Verdict(fraction("row", 14), 1 / 15.5), "PASS 1/15.5 of 1/14"),
         (Verdict(fraction("row", 2.5), 1 / 3.0), "PASS 1/3.0 of 1/2.5"),
         (Verdict(at_most_beyond("row", 10), 12.3), "FAIL +12.3 of +10 MB"),
+        (Verdict(added("row", 8), 7.0), "PASS 7.0 of 8 µs added"),
+        (Verdict(added_fraction("row", 2), 1 / 4.0), "PASS 1/4.0 of 1/2 added"),
         (Verdict(growth("row", 1.15), 1.2), "FAIL 1.20x of 1.15x"),
     ],
 )

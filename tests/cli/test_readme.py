@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from guide.openai_server import serve
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -24,7 +27,15 @@ def test_an_example_prints_what_stands_below_it(
     path = tmp_path / "example.py"
     path.write_text(program, encoding="utf-8")
 
-    done = subprocess.run([sys.executable, path], capture_output=True, text=True, check=False)
+    # Models answer from this process.
+    with serve(lambda request: ["Why did", " the mill", " stop?", " No stream."]) as server:
+        done = subprocess.run(
+            [sys.executable, path],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **server.environment},
+            check=False,
+        )
 
     # Parallel tasks may report in either order.
     assert sorted(done.stdout.splitlines()) == sorted(expected.splitlines())

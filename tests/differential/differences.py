@@ -56,7 +56,10 @@ DIFFERENCES: Final = {
         "Models stream without a config in async nodes on Python 3.10", _async_before_311
     ),
     "quiet-children": Difference("Models that nobody hears are not made to stream"),
+    "handler-namespace": Difference("Items of an error handler have the namespace of its graph"),
+    "ids-at-once": Difference("Messages in updates have their ids"),
     "own-thread": Difference("A nested graph with a thread of its own does not leak messages"),
+    "output-for-every-reader": Difference("Every reader of `tools` gets the parts of an output"),
     "same-run-id": Difference("The same run_id does not discard the input"),
     "unknown-checkpoint": Difference("A checkpoint that does not exist is nobody's parent"),
     "stale-answer": Difference("A question is never answered with an older answer"),

@@ -102,8 +102,8 @@ def _split(items: Sequence[Item], depth: int) -> list[_Superstep]:
 def _kind(item: Item) -> str:
     if item.mode == "values":
         return "pending" if item.is_question else "before"
-    if item.mode == "custom":
-        return "custom"
+    if item.mode in ("custom", "messages"):
+        return item.mode
     if item.mode == "updates":
         is_cached = isinstance(item.payload, dict) and "__metadata__" in item.payload
         return "cached" if is_cached else "pending"
@@ -128,6 +128,10 @@ def _place(step: _Superstep, item: Item, kind: str) -> None:
     elif kind == "custom":
         owner = item.payload.get("by", "") if isinstance(item.payload, dict) else ""
         step.customs.setdefault(owner, []).append(item.line)
+    elif kind == "messages":
+        # Said by a task before its result; the last segment of its namespace ends in its id.
+        said_by = item.payload[1]["langgraph_checkpoint_ns"].rpartition(":")[2]
+        step.tasks.setdefault(said_by, []).append(item.line)
     elif kind == "pending":
         step.pending.append(item)
     else:

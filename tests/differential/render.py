@@ -18,7 +18,16 @@ _ADDRESS: Final = r" at 0x[0-9a-fA-F]+"
 _ID: Final = re.compile(f"{_UUID}|{_HEX32}")
 _NOISE: Final = re.compile(f"({_TIMESTAMP})|({_ADDRESS})")
 _ROOT: Final = re.compile(r"\b(?:langgraph|millstream)\.(?=[a-z_]+\b)")
-_MESSAGE_FIELDS: Final = ("content", "name", "id", "tool_calls", "tool_call_id", "status")
+_MESSAGE_FIELDS: Final = (
+    "content",
+    "name",
+    "id",
+    "tool_calls",
+    "tool_call_chunks",
+    "tool_call_id",
+    "status",
+    "chunk_position",
+)
 
 
 def render(value: Any) -> str:
@@ -79,6 +88,9 @@ def _is_enum(value: Any) -> bool:
 
 
 def _tuple(value: tuple[Any, ...]) -> str:
+    if len(value) == 2 and isinstance(value[0], BaseMessage) and isinstance(value[1], dict):
+        # A message of the stream: its metadata is a bag as well.
+        return f"({_text(value[0])}, {_entry('metadata', value[1])})"
     names = getattr(value, "_fields", None)
     if names:
         return _fields(value, names)
@@ -89,7 +101,7 @@ def _object(value: Any) -> str:
     if isinstance(value, Enum):
         return f"{type(value).__name__}.{value.name}"
     if isinstance(value, BaseMessage):
-        return _fields(value, [n for n in _MESSAGE_FIELDS if getattr(value, n, None)])
+        return _fields(value, [name for name in _MESSAGE_FIELDS if _is_shown(value, name)])
     if dataclasses.is_dataclass(value):
         return _fields(value, [f.name for f in dataclasses.fields(value)])
     if isinstance(value, BaseModel):
@@ -99,6 +111,13 @@ def _object(value: Any) -> str:
         return _fields(value, [name for name in sorted(slots) if hasattr(value, name)])
     name = getattr(value, "__name__", None)
     return f"<{type(value).__name__}{f' {name}' if name else ''}>"
+
+
+def _is_shown(message: BaseMessage, name: str) -> bool:
+    # An id that an engine made up is left out: whether an item of `updates` already has it is a
+    # matter of timing with langgraph. `messages.ids_at_once` is about that.
+    shown = getattr(message, name, None)
+    return bool(shown) and not (name == "id" and re.fullmatch(_UUID, shown))
 
 
 def _fields(value: Any, names: Iterable[str]) -> str:

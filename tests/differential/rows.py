@@ -1,8 +1,7 @@
 """The rows of recorded behaviour that the programs cover, section by section.
 
 The numbers are those of the recorded behaviour of langgraph 1.2.22: 1 entry points, 2 stream
-modes, 4 what a node is given, 7 engine semantics. Messages mode belongs to a later part of the
-suite.
+modes, 3 `messages` mode, 4 what a node is given, 7 engine semantics.
 """
 
 from __future__ import annotations
@@ -40,6 +39,7 @@ _SECTIONS: Final = {
         "failed interrupt breakpoint error_handler two_sends single_output_key"
     ),
     "2.4": "payload order retried",
+    "2.5": "payload",
     "2.6": (
         "payload subgraph_config next_and_tasks sources user_configurable emitted_late "
         "exit_durability failed_task resumed_tasks fork_source"
@@ -56,6 +56,7 @@ _SECTIONS: Final = {
         "not_committed resume cached_siblings "
         "state_after"
     ),
+    "2.10": "events",
     "2.11": (
         "result_before_raise note siblings continue_after_failure conflicting_writes recursion "
         "retries drain handler only_unfinished_again"
@@ -64,6 +65,31 @@ _SECTIONS: Final = {
     "2.13": (
         "sink_needs_subgraphs inner_invoke_forwards sub_sub invisible_without segments "
         "second_call_segment persistent_child between_parent_items"
+    ),
+    "3.1": "v1 v1_subgraphs v1_list v2 invoke",
+    "3.2": (
+        "chunks invoke_streams explicit_stream last_chunk model_end node_end plain_llm chains "
+        "non_streaming disable_streaming"
+    ),
+    "3.3": (
+        "message list state_values pydantic dataclass command list_of_commands not_looked_at "
+        "nested_values"
+    ),
+    "3.4": (
+        "input_ids echoed input_without_ids remove_message reused_id same_id_twice wrapped_model "
+        "resume retry"
+    ),
+    "3.5": "ids_in_state ids_without_messages",
+    "3.6": (
+        "own_graph subgraph_hidden subgraph_shown returned_by_subgraph inner_stream tools task "
+        "several_calls own_thread deep entrypoint own_modes"
+    ),
+    "3.7": "token node_end tags configurable config_metadata send task saver entrypoint",
+    "3.8": "nostream nostream_returned nostream_inherited hidden_model hidden_node",
+    "3.9": "push state_key no_key no_id coerced then_returned task subgraph",
+    "3.10": (
+        "chunks_before_updates whole_before_updates parallel failing_model conditional_edge "
+        "error_handler with_other_modes"
     ),
     "4.1": (
         "state config writer store previous runtime error annotations unknown_parameter "
@@ -78,6 +104,8 @@ _SECTIONS: Final = {
         "inputs outputs errors commands state store runtime config call_id wrappers interrupts "
         "condition attributes validation_node"
     ),
+    "4.8": "async_model sync_model_in_async",
+    "5.2": "events",
     "7.1": (
         "typed_dict dataclass pydantic annotated_channel reducer bad_reducer managed root "
         "input_output deprecated_kwargs private same_key managed_in_schema node_input "
@@ -121,7 +149,7 @@ _SECTIONS: Final = {
         "nested_tasks tasks_in_nodes namespaces never_awaited retries cache timeout cancelled "
         "interrupts callbacks futures outside_a_run names schemas refused"
     ),
-    "7.12": "lifecycle_callbacks",
+    "7.12": "lifecycle_callbacks callback_runs trace_policy",
     "9": "InvalidUpdateError KeyError ValueError",
 }
 

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from langgraph.cache.memory import InMemoryCache
 from langgraph.checkpoint.memory import InMemorySaver
 
 from millstream.drivers.run import RunAbandoned
 from millstream.func import entrypoint, task
+from millstream.types import CachePolicy, Command, interrupt
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -293,6 +295,58 @@ def test_a_saver_that_fails_in_a_call_fails_the_run(driver: Any, durability: Any
         driver.invoke(work, 1, THREAD, durability=durability)
 
 
+class Panic(BaseException):
+    """No `Exception`, like what an extension module in another language raises."""
+
+
+class Panicking(Failing):
+    """A saver that panics instead."""
+
+    def put_writes(self, *args: Any) -> None:
+        try:
+            super().put_writes(*args)
+        except OSError as error:
+            raise Panic from error
+
+
+def test_whatever_a_saver_raises_in_a_call_ends_the_run(driver: Any) -> None:
+    """It is raised in a worker thread, and the workflow waits for the call."""
+
+    @task
+    def step(x: int) -> int:
+        return x
+
+    @entrypoint(checkpointer=Panicking())
+    def work(x: int) -> int:
+        return step(x).result(PATIENCE)
+
+    with pytest.raises(Panic):
+        driver.invoke(work, 1, THREAD, durability="sync")
+
+
+def test_a_call_that_is_cancelled_before_it_begins_does_not_run(driver: Any) -> None:
+    """Like any future that waits for a thread."""
+    go_on, ran = threading.Event(), list[int]()
+
+    @task
+    def step(x: int) -> int:
+        ran.append(x)
+        go_on.wait(PATIENCE)
+        return x
+
+    @entrypoint(checkpointer=InMemorySaver())
+    def work(x: int) -> int:
+        first, *others = [step(n) for n in range(x)]
+        assert [future.cancel() for future in others] == [True] * (x - 1)
+        go_on.set()
+        return first.result(PATIENCE)
+
+    result = driver.invoke(work, 4, {**THREAD, "max_concurrency": 1})
+
+    assert result == 0
+    assert ran == [0]
+
+
 class Recording(InMemorySaver):
     """A saver that notes what tasks returned when it is stored."""
 
@@ -353,6 +407,40 @@ def test_results_that_were_stored_before_a_crash_are_used_after_it(driver: Any) 
 
     assert result == [0, 1, 2]
     assert runs == [0, 1, 2, -1]
+
+
+def test_a_result_from_the_cache_is_stored_with_the_thread(driver: Any) -> None:
+    """So a workflow that asks, or fails, goes on with it when the cache has forgotten it."""
+    cache, drawn = InMemoryCache[Any](), list[int]()
+    has_failed = threading.Event()
+
+    @task(cache_policy=CachePolicy())
+    def draw(x: int) -> int:
+        drawn.append(x)
+        return len(drawn)
+
+    @entrypoint(checkpointer=InMemorySaver(), cache=cache)
+    def work(x: int) -> list[Any]:
+        number = draw(x).result(PATIENCE)
+        answer = interrupt(f"use {number}?")
+        if not has_failed.is_set():
+            has_failed.set()
+            raise OSError("flaky")
+        return [number, answer]
+
+    def thread(name: str) -> Any:
+        return {"configurable": {"thread_id": name}}
+
+    for name in ("first", "second"):
+        (asked,) = driver.invoke(work, 1, thread(name))["__interrupt__"]
+        assert asked.value == "use 1?"
+    cache.clear()
+    with pytest.raises(OSError, match="flaky"):
+        driver.invoke(work, Command(resume="yes"), thread("second"))
+    result = driver.invoke(work, None, thread("second"))
+
+    assert result == [1, "yes"]
+    assert drawn == [1]
 
 
 def test_unknown_arguments_of_the_decorators_give_a_warning() -> None:

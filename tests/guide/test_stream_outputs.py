@@ -2,15 +2,13 @@
 
 No `from __future__ import annotations` here: the examples are as they were published. What they
 print is compared with what the guide shows; where it shows nothing, with what LangGraph prints.
+`test_language_models` has the examples with language models.
 """
 
 import asyncio
-import json
-import operator
 import re
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
-from typing import Annotated, Any, Optional, TypedDict
+from collections.abc import Iterator
+from typing import Any, TypedDict
 
 import pytest
 from langchain_core.tools import tool
@@ -243,138 +241,6 @@ def test_any_llm_streams_through_custom(driver: Any) -> None:
         "{'custom_llm_chunk': ' purr.'}",
     ]
     assert driver.invoke(graph, {"topic": "cats"}) == {"topic": "cats", "result": "completed"}
-
-
-@dataclass
-class Delta:
-    role: Optional[str] = None
-    content: Optional[str] = None
-
-
-@dataclass
-class Choice:
-    delta: Delta
-
-
-@dataclass
-class Completion:
-    choices: list[Choice]
-
-
-class AsyncClient:
-    """Stands in for the vendor's client: same calls, no network."""
-
-    def __init__(self) -> None:
-        self.chat = self.completions = self
-
-    async def create(self, *, messages: list[dict], model: str, stream: bool) -> AsyncIterator[Any]:
-        assert stream
-        assert "'bedroom'" in messages[0]["content"]
-
-        async def chunks() -> AsyncIterator[Any]:
-            for delta in (
-                Delta("assistant", ""),
-                Delta(content="bed: to sleep in, "),
-                Delta(content="lamp: to read by, "),
-                Delta(content="rug: warm"),
-            ):
-                await asyncio.sleep(0)
-                yield Completion([Choice(delta)])
-
-        return chunks()
-
-
-openai_client = AsyncClient()
-model_name = "gpt-4o-mini"
-
-
-async def stream_tokens(model_name: str, messages: list[dict]):
-    response = await openai_client.chat.completions.create(
-        messages=messages, model=model_name, stream=True
-    )
-    role = None
-    async for chunk in response:
-        delta = chunk.choices[0].delta
-
-        if delta.role is not None:
-            role = delta.role
-
-        if delta.content:
-            yield {"role": role, "content": delta.content}
-
-
-async def get_items(place: str) -> str:
-    """Use this tool to list items one might find in a place you're asked about."""
-    writer = get_stream_writer()
-    response = ""
-    async for msg_chunk in stream_tokens(
-        model_name,
-        [
-            {
-                "role": "user",
-                "content": (
-                    "Can you tell me what kind of items "
-                    f"i might find in the following place: '{place}'. "
-                    "List at least 3 such items separating them by a comma. "
-                    "And include a brief description of each item."
-                ),
-            }
-        ],
-    ):
-        response += msg_chunk["content"]
-        writer(msg_chunk)
-
-    return response
-
-
-class DictMessagesState(TypedDict):
-    messages: Annotated[list[dict], operator.add]
-
-
-async def call_tool(state: DictMessagesState):
-    ai_message = state["messages"][-1]
-    tool_call = ai_message["tool_calls"][-1]
-
-    function_name = tool_call["function"]["name"]
-    if function_name != "get_items":
-        raise ValueError(f"Tool {function_name} not supported")
-
-    function_arguments = tool_call["function"]["arguments"]
-    arguments = json.loads(function_arguments)
-
-    function_response = await get_items(**arguments)
-    tool_message = {
-        "tool_call_id": tool_call["id"],
-        "role": "tool",
-        "name": function_name,
-        "content": function_response,
-    }
-    return {"messages": [tool_message]}
-
-
-def test_an_arbitrary_chat_model_streams_from_an_async_tool() -> None:
-    graph = StateGraph(DictMessagesState).add_node(call_tool).add_edge(START, "call_tool").compile()
-    function = {"arguments": '{"place":"bedroom"}', "name": "get_items"}
-    inputs = {
-        "messages": [
-            {
-                "content": None,
-                "role": "assistant",
-                "tool_calls": [{"id": "1", "function": function, "type": "function"}],
-            }
-        ]
-    }
-
-    chunks = collect(graph, inputs, stream_mode=["custom", "values"])
-
-    tokens = [chunk["content"] for mode, chunk in chunks if mode == "custom"]
-    assert tokens == ["bed: to sleep in, ", "lamp: to read by, ", "rug: warm"]
-    assert chunks[-1][1]["messages"][-1] == {
-        "tool_call_id": "1",
-        "role": "tool",
-        "name": "get_items",
-        "content": "".join(tokens),
-    }
 
 
 def test_an_async_node_with_a_writer_parameter() -> None:

@@ -292,10 +292,13 @@ def test_what_an_async_node_awaits_is_below_the_node() -> None:
 
 
 def test_each_send_is_a_run_of_its_own(driver: Any) -> None:
+    def ten_workers(state: State) -> list[Send]:
+        return [Send("worker", {"x": n}) for n in range(10)]
+
     recorder = Recorder()
     builder = StateGraph(State)
     builder.add_node("worker", lambda state: {"log": [state["x"]]})
-    builder.add_conditional_edges(START, lambda s: [Send("worker", {"x": n}) for n in range(10)])
+    builder.add_conditional_edges(START, ten_workers)
 
     driver.invoke(builder.compile(name="g"), {"x": 1}, {"callbacks": [recorder]})
 
@@ -303,7 +306,9 @@ def test_each_send_is_a_run_of_its_own(driver: Any) -> None:
         given["x"] for what, path, given in recorder.told if (what, path) == ("start", "g/worker")
     ]
     assert sorted(inputs) == list(range(10))
-    assert sum(what == "end" for what, *_ in recorder.told) == 11
+    ends = [path for what, path, _ in recorder.told if what == "end"]
+    assert ends.count("g/worker") == 10
+    assert sorted(set(ends)) == ["g", "g/__start__", "g/__start__/ten_workers", "g/worker"]
 
 
 def test_tags_and_metadata_reach_the_handlers(driver: Any) -> None:

@@ -1,6 +1,7 @@
 """The `millstream` command: run and draw graphs from a terminal.
 
-`target` finds the graph, `run` and `draw` are the commands, `render` shows what a run emits.
+`target` finds the graph, `run` and `draw` are the commands, `render` shows what a run emits,
+`speech` what is said in it.
 Nothing else in millstream imports this package, and it imports the engine only inside commands,
 so that `millstream --help` answers at once.
 """

@@ -14,11 +14,13 @@ from rich.text import Text
 
 from millstream.cli.failures import ReaderGoneError
 from millstream.cli.jsonable import to_jsonable
+from millstream.cli.speech import Floor, Speech
 
 STYLES: Final[Mapping[str, str]] = {
     "updates": "bold green",
     "values": "bold cyan",
     "custom": "bold magenta",
+    "messages": "bold",
     "tasks": "bold blue",
     "debug": "bold yellow",
     "checkpoints": "bold yellow",
@@ -65,24 +67,27 @@ class JsonView:
 
 
 class LiveView:
-    """A block for each event, coloured on a terminal; strings of `custom` stand as they come."""
+    """A block for each event, coloured on a terminal; strings of `custom` stand as they come.
+
+    A message is one event whose text grows token by token.
+    """
 
     def __init__(self, out: TextIO) -> None:
         self._console = _QuietConsole(file=out, highlight=False, soft_wrap=True)
         self._mark = "*" if self._console.options.ascii_only else "●"
         self._started = time.monotonic()
         self._events = 0
-        self._in_line = False
+        self._floor = Floor(self)
 
     def show(self, namespace: Sequence[str], mode: str, payload: Any) -> None:
         """Print one event."""
         self._events += 1
         if mode == "messages":
-            self._show_token(payload)
+            self._floor.hear(namespace, *payload)
             return
         self.stop()
         if mode == "custom" and isinstance(payload, str):
-            self._console.print(payload, markup=False)
+            self._console.print(payload, markup=False, emoji=False)
         elif mode == "updates" and isinstance(payload, Mapping):
             for node, update in payload.items():
                 self._show_update(namespace, node, update)
@@ -101,17 +106,19 @@ class LiveView:
 
     def stop(self) -> None:
         """End the line that tokens were printed on."""
-        if self._in_line:
-            self._console.print()
-            self._in_line = False
+        self._floor.clear()
 
-    def _show_token(self, payload: Any) -> None:
-        message = payload[0] if isinstance(payload, tuple) else payload
-        text = getattr(message, "content", message)
-        self._in_line = True
-        self._console.print(
-            text if isinstance(text, str) else pretty_repr(text), end="", markup=False
-        )
+    def begin(self, speech: Speech) -> None:
+        """Print who speaks; tokens follow on a line of their own."""
+        self._heading(speech.namespace, "messages", speech.subject)
+
+    def say(self, text: str) -> None:
+        """Append a token to the line."""
+        self._console.print(Text(text), end="")
+
+    def end(self) -> None:
+        """End the line of a message."""
+        self._console.print()
 
     def _show_update(self, namespace: Sequence[str], node: str, update: Any) -> None:
         if node != INTERRUPT:

@@ -38,7 +38,7 @@ def run(
             "--stream-mode",
             "-m",
             metavar="MODE",
-            help="values, updates, custom, tasks, debug or checkpoints; repeatable.",
+            help="values, updates, custom, messages, tasks, debug or checkpoints; repeatable.",
         ),
     ] = None,
     subgraphs: Annotated[

@@ -35,7 +35,7 @@ from millstream.drivers.inbox import Inbox
 from millstream.drivers.loading import aload
 from millstream.drivers.nodecall import add_task_note
 from millstream.drivers.run import RunAbandoned
-from millstream.drivers.store_task import MAX_TRIES, StoreTask
+from millstream.drivers.saving import AsyncSaving
 from millstream.drivers.timeouts import attempt_in_time, timeout_of
 from millstream.drivers.waiting import wait_through_cancellation
 from millstream.drivers.workers import Workers
@@ -94,7 +94,6 @@ class AsyncDriver:
         "_queued",
         "_running",
         "_saving",
-        "_store",
         "_threads",
         "_trouble",
         "run",
@@ -106,21 +105,21 @@ class AsyncDriver:
         self._running: dict[asyncio.Task[None], TaskContext] = {}
         self._queued: deque[TaskContext] = deque()
         self._deadline: float | None = None
-        self._store: StoreTask | None = None
         self._callers = CallCounts()
         self._threads: Workers | None = None
         """Threads for calls of functions that are not async."""
-        self._saving: asyncio.Lock | None = None
+        self._saving = AsyncSaving()
         """Set when calls store results besides the reader."""
         self._trouble: BaseException | None = None
         """The saver's error, met by a call."""
         self._is_stopping = False
         run.put = self._inbox.put
         run.call = self._call
+        run.is_async = True
 
     async def steps(self) -> AsyncGenerator[Any, None]:
         """Run superstep after superstep, yielding items as they come."""
-        run, ended = self.run, self._inbox.ended
+        run, inbox, ended = self.run, self._inbox, self._inbox.ended
         try:
             run.enter(await aload(run))
             if run.callbacks is not None:
@@ -130,6 +129,8 @@ class AsyncDriver:
             while (tasks := await self._plan()) is not None:
                 self._start(tasks)
                 while self._running or ended or parts:
+                    if not (parts or ended) and self._deadline is None:
+                        await inbox.news()  # in place: most of what wakes us are single parts
                     if ended or not parts:
                         await self._settle()
                     for item in run.take():
@@ -151,7 +152,10 @@ class AsyncDriver:
         """Return the tasks to run in the next superstep, None at the end of the run."""
         run = self.run
         if run.journal is not None:
-            await self._save()
+            await self._saving.save(run.journal)
+        for buffer in run.feeds:
+            buffer.wait()
+            await buffer
         if run.is_abandoned:
             raise RunAbandoned(run.name)
         tasks = run.machine.plan()
@@ -182,16 +186,14 @@ class AsyncDriver:
         """Wait until something happened, and tell the machine which tasks have ended."""
         run, inbox, deadline = self.run, self._inbox, self._deadline
         if deadline is None:
-            try:
+            if not inbox.ended:
                 await inbox.news()
-            finally:
-                inbox.disarm()
         else:
             await self._settle_until(deadline)
         while inbox.ended:
             self._report_ended()
             if run.journal is not None:
-                await self._save()
+                await self._saving.save(run.journal)
             if run.machine.failure is not None:
                 await self._cancel_running()
         self._raise_trouble()
@@ -218,7 +220,6 @@ class AsyncDriver:
             await inbox.news()
         finally:
             timer.cancel()
-            inbox.disarm()
         if not inbox.has_news() and time.monotonic() >= deadline:
             raise asyncio.TimeoutError
 
@@ -290,8 +291,7 @@ class AsyncDriver:
             settle(context, None)
             return
         context.ambient = ambient
-        if self._saving is None and run.journal is not None:
-            self._saving = asyncio.Lock()
+        self._saving.expect_calls()
         if self._callers.begin(caller) and self._threads is not None:
             self._threads.widen()
         self._queued.append(context)
@@ -350,7 +350,7 @@ class AsyncDriver:
         report_call(context, error)
         if self.run.journal is not None:
             try:
-                await self._save()
+                await self._saving.save(self.run.journal)
             except asyncio.CancelledError as raised:
                 error = raised
             except Exception as raised:
@@ -377,6 +377,8 @@ class AsyncDriver:
     async def _cancel_running(self) -> None:
         """Cancel what is running and wait until it has stopped, however often we are cancelled."""
         self._is_stopping = True
+        if self.run.buffer is not None:
+            self.run.buffer.close(is_left=True)
         for queued in self._queued:
             if isinstance(queued, CallContext):
                 self._drop_call(queued)
@@ -393,68 +395,21 @@ class AsyncDriver:
         if cancelled is not None:
             raise cancelled
 
-    async def _save(self) -> None:
-        """Carry out what has to be stored, as the run's durability says."""
-        if self._saving is None:
-            await self._save_pending()
-        else:
-            # Whoever comes second waits for what the first has taken, which may be its own.
-            async with self._saving:
-                await self._save_pending()
-
-    async def _save_pending(self) -> None:
-        journal = self.run.journal
-        assert journal is not None
-        if journal.durability == "async" and self._store is None:
-            self._store = StoreTask(journal.saver)
-        while journal.pending:
-            operation = journal.pending[0]
-            try:
-                if self._store is None:
-                    # Taken away when it is stored: a cancellation must not leave a gap.
-                    await operation.astore(journal.saver)
-                    journal.pending.popleft()
-                else:
-                    journal.pending.popleft()
-                    await self._store.put(operation)
-            except Exception:
-                journal.give_up()
-                raise
-
     async def _close(self) -> None:
         """Stop what is still running, and store what was held back."""
         try:
             if self._running:
                 await self._cancel_running()
         finally:
+            if self.run.buffer is not None:
+                self.run.buffer.close(is_left=False)
             if self._threads is not None:
                 self._threads.leave()
             journal = self.run.journal
             if journal is not None:
                 self.run.note_finished(self._inbox.ended)
                 self.run.close_journal()
-                if journal.pending or self._store is not None:
-                    await self._save_rest()
-
-    async def _save_rest(self) -> None:
-        """Store what is left; a cancellation waits that long."""
-        cancelled: asyncio.CancelledError | None = None
-        for _ in range(MAX_TRIES):
-            saving = asyncio.ensure_future(self._save_all())
-            while not saving.done():
-                cancelled = await wait_through_cancellation([saving]) or cancelled
-            if not saving.cancelled():
-                saving.result()
-                break
-        if cancelled is not None:
-            raise cancelled
-
-    async def _save_all(self) -> None:
-        try:
-            await self._save()
-        finally:
-            if self._store is not None:
-                await self._store.close()
+                await self._saving.finish(journal)
 
 
 def spawn(

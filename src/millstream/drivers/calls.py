@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from millstream.constants import PUSH, RETURN
 from millstream.core.spec import NodeSpec
@@ -43,6 +43,8 @@ class FunctionCall:
 
     __slots__ = ("_func", "_injected", "is_async")
 
+    steps: ClassVar[tuple[Any, ...]] = ()
+
     def __init__(self, func: Callable[..., Any]) -> None:
         self._func = func
         self._injected = injected_parameters(func, has_input=False)
@@ -57,7 +59,9 @@ class FunctionCall:
         """Return the arguments by name, as far as they fit."""
         args, kwargs = value
         try:
-            return dict(inspect.signature(self._func).bind_partial(*args, **kwargs).arguments)
+            bound = inspect.signature(self._func).bind_partial(*args, **kwargs)
+            bound.apply_defaults()
+            return dict(bound.arguments)
         except (TypeError, ValueError):
             return {"args": args, "kwargs": kwargs}
 

@@ -11,7 +11,8 @@ import functools
 import itertools
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
 
 from millstream.constants import (
     CONF,
@@ -23,6 +24,7 @@ from millstream.constants import (
     CONFIG_KEY_SEND,
     CONFIG_KEY_TASK,
     CONFIG_KEY_TASK_ID,
+    MISSING,
     NS_SEP,
     PREVIOUS,
 )
@@ -38,7 +40,12 @@ if TYPE_CHECKING:
 
     from millstream.core.tasks import Task
     from millstream.drivers.run import Run
+    from millstream.drivers.tracing import NodeRun
     from millstream.types import StreamWriter
+
+
+ASKING: Final = Lock()
+"""One question at a time finds its answer: threads of a task may ask at once."""
 
 
 class FilledConfig(dict[str, Any]):
@@ -181,6 +188,7 @@ class TaskContext:
         "is_cancelled",
         "is_over",
         "nested_runs",
+        "node_run",
         "on_write",
         "run",
         "task",
@@ -195,6 +203,8 @@ class TaskContext:
         self.first_attempt_time: float | None = None
         self.callbacks: BaseCallbackManager | None = None
         """Callbacks for what the node itself runs, None when nobody listens."""
+        self.node_run: NodeRun | None = None
+        """The node's own run in LangChain's callbacks, while it lasts."""
         self.heartbeat: Callable[[], None] | None = None
         """Set while the attempt has an idle timeout."""
         self.on_write: Callable[[], None] | None = None
@@ -267,11 +277,27 @@ class TaskContext:
         """The task's namespace."""
         return self.task.ns
 
-    def next_question(self) -> int:
-        """Return how many questions this attempt has asked before this one."""
-        index = self._questions
-        self._questions = index + 1
-        return index
+    def find_answer(self) -> tuple[int, list[Any]]:
+        """Return which question this is, and the task's answers, which may have one for it now."""
+        task = self.task
+        with ASKING:
+            if task.answers is None:
+                task.answers = []
+            answers, index = task.answers, self._questions
+            self._questions = index + 1
+            if index >= len(answers) and task.run.answers is not None:
+                answer = task.run.answers.take(self._tasks_around())
+                if answer is not MISSING:
+                    answers.append(answer)
+            task.asked = max(task.asked, min(index + 1, len(answers)))
+        return index, answers
+
+    def _tasks_around(self) -> Iterator[str]:
+        """Yield the ids of this task and of those it is nested in."""
+        current: TaskContext | None = self
+        while current is not None:
+            yield current.task.id
+            current = current.parent
 
     def injected(self, name: str) -> Any:
         """Return the value of an injectable parameter."""
@@ -301,20 +327,28 @@ class TaskContext:
         """Forget what belongs to the attempt that failed."""
         self.attempt += 1
         self.task.writes = []
-        self.config = config = TaskConfig()
-        config.context = self
+        self.renew_config()
         self.is_over = self.is_cancelled = False
         self._questions = 0
         self._runtime = None
         self._writer = None
 
+    def renew_config(self) -> None:
+        """Have the config made afresh when somebody looks, from what the task's callbacks now are.
+
+        The ambient config remains the old one.
+        """
+        self.config = config = TaskConfig()
+        config.context = self
+
     def make_config(self) -> dict[str, Any]:
         """Assemble the config that the node and everything below it see."""
         run, task = self.run, self.task
+        metadata = self.metadata()
         config = {
             **run.config,
-            "metadata": self.metadata(),
-            "callbacks": task_callbacks(self),
+            "metadata": metadata,
+            "callbacks": task_callbacks(self, metadata),
             CONF: {
                 **run.configurable,
                 CONFIG_KEY_CHECKPOINT_ID: None,

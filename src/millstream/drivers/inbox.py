@@ -41,19 +41,16 @@ class Inbox:
             self._wake()
 
     def news(self) -> asyncio.Future[None]:
-        """Return a future that is resolved when there is something to take; `disarm` it then."""
+        """Return a future that is resolved when there is something to take, or after `release`."""
         waiter = self._waiter = self._loop.create_future()
-        if self.has_news():
-            waiter.set_result(None)
+        # Only now, because threads look for a waiter after they have put something.
+        if self._parts or self.ended:
+            self.release()
         return waiter
 
     def has_news(self) -> bool:
         """Say whether there is something to take."""
         return bool(self._parts or self.ended)
-
-    def disarm(self) -> None:
-        """Stop waiting."""
-        self._waiter = None
 
     @property
     def is_here(self) -> bool:
@@ -70,13 +67,13 @@ class Inbox:
         return True
 
     def _wake(self) -> None:
-        if self.is_here:
+        if threading.get_ident() == self._thread:
             self.release()
         else:
             self.soon(self.release)
 
     def release(self) -> None:
         """Wake the driver if it is waiting."""
-        waiter = self._waiter
+        waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.runnables import Runnable, RunnablePassthrough
+from langchain_core.runnables import Runnable, RunnablePassthrough, RunnableSequence
 
 from millstream.constants import END, START, TASKS
 from millstream.core.retry import decide_retry
@@ -26,7 +26,7 @@ from millstream.types import Command, Send
 if TYPE_CHECKING:
     from millstream.core.protocol import Write
     from millstream.drivers.context import TaskContext
-    from millstream.types import CachePolicy, RetryPolicy, TimeoutPolicy
+    from millstream.types import CachePolicy, RetryPolicy, TimeoutPolicy, TracePolicy
 
 PLAIN_RESULTS = (dict, type(None))
 
@@ -42,10 +42,21 @@ async def _asame(value: Any) -> Any:
 class Call:
     """How a function or runnable is called with a value inside a task."""
 
-    __slots__ = ("_afunc", "_ainjected", "_func", "_injected", "_is_runnable", "_recurse", "name")
+    __slots__ = (
+        "_afunc",
+        "_ainjected",
+        "_func",
+        "_injected",
+        "_is_runnable",
+        "_recurse",
+        "name",
+        "steps",
+    )
 
     def __init__(self, bound: Runnable[Any, Any], name: str) -> None:
         self.name = name
+        self.steps: tuple[Runnable[Any, Any], ...] = ()
+        """The runnables it consists of; none for a function, which is no run of its own."""
         self._func: Callable[..., Any] | None = bound.invoke
         self._afunc: Callable[..., Any] | None = bound.ainvoke
         self._injected: tuple[str, ...] = ()
@@ -60,6 +71,8 @@ class Call:
         elif type(bound) is RunnablePassthrough and bound.func is None and bound.afunc is None:
             self._is_runnable = False
             self._func, self._afunc = _same, _asame
+        else:
+            self.steps = tuple(bound.steps) if type(bound) is RunnableSequence else (bound,)
 
     @property
     def is_async(self) -> bool:
@@ -127,6 +140,10 @@ class BranchCall:
     """Keys of the node's raw result that are not in the state are given to the path too."""
     to: Callable[[str], Write]
     """Node name -> the write that triggers it."""
+    place: int = 0
+    """Which step after the node's own it is, as tags of runs number them."""
+    run_name: str | None = None
+    """The name of the path's own run, None for a function without a name."""
 
     def input(self, context: TaskContext, result: Any) -> Any:
         """Return what the path function is called with."""
@@ -167,6 +184,7 @@ class NodeCall:
     tags: Sequence[str] = ()
     metadata: Mapping[str, Any] | None = None
     is_traced: bool = True
+    trace_policy: TracePolicy | None = None
 
     def attempt(self, context: TaskContext) -> None:
         """Run the node once in this thread and leave its writes in the task."""
@@ -184,12 +202,13 @@ class NodeCall:
     def _attempt_traced(self, context: TaskContext) -> Any:
         node_run = tracing.start_node(context, self)
         try:
-            result = self.call.call(context.task.input, context)
+            result = tracing.call_steps(self.call, context)
             self.settle(context, result)
         except BaseException as error:
+            context.node_run = None
             node_run.on_chain_error(error)
             raise
-        node_run.on_chain_end(result)
+        tracing.end_node(node_run, self, result)
         return result
 
     async def aattempt(self, context: TaskContext) -> None:
@@ -211,12 +230,13 @@ class NodeCall:
     async def _aattempt_traced(self, context: TaskContext) -> Any:
         node_run = await tracing.astart_node(context, self)
         try:
-            result = await self.call.acall(context.task.input, context)
+            result = await tracing.acall_steps(self.call, context)
             await self.asettle(context, result)
         except BaseException as error:
+            context.node_run = None
             await node_run.on_chain_error(error)
             raise
-        await node_run.on_chain_end(result)
+        await tracing.aend_node(node_run, self, result)
         return result
 
     def settle(self, context: TaskContext, result: Any) -> None:
@@ -224,7 +244,11 @@ class NodeCall:
         writes = context.task.writes
         writes += self.to_writes(result)
         for branch in self.branches:
-            answer = branch.call.call(branch.input(context, result), context)
+            given = branch.input(context, result)
+            if context.callbacks is None:
+                answer = branch.call.call(given, context)
+            else:
+                answer = tracing.call_path(self, branch, given, context)
             writes += branch.writes(answer)
 
     async def asettle(self, context: TaskContext, result: Any) -> None:
@@ -232,7 +256,11 @@ class NodeCall:
         writes = context.task.writes
         writes += self.to_writes(result)
         for branch in self.branches:
-            answer = await branch.call.acall(branch.input(context, result), context)
+            given = branch.input(context, result)
+            if context.callbacks is None:
+                answer = await branch.call.acall(given, context)
+            else:
+                answer = await tracing.acall_path(self, branch, given, context)
             writes += branch.writes(answer)
 
     def take_command(self, context: TaskContext, signal: ParentCommand) -> bool:

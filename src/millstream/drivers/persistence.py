@@ -108,9 +108,9 @@ class Journal:
         if self._last is not None:
             put.config = self._last.config
             put.new_versions = {**self._last.new_versions, **put.new_versions}
-        self._last = put
         if self._deltas is not None and save.metadata["source"] == "loop":
             self._deltas.add_superstep(save.metadata["step"], self._writes)
+        self._last = put
         self._writes.clear()
 
     def add_task(self, task: Task, config: dict[str, Any] | None) -> None:

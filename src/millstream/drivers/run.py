@@ -19,6 +19,7 @@ from millstream.core.state import ENDED, RunStatus
 from millstream.drivers import delta
 from millstream.drivers.clock import new_id, now
 from millstream.drivers.context import TaskContext
+from millstream.drivers.hearing import taps_of, tool_taps_of
 from millstream.drivers.loading import Replay, before_branch, open_journal
 from millstream.errors import (
     ErrorCode,
@@ -46,10 +47,12 @@ if TYPE_CHECKING:
     from millstream.core.protocol import Write
     from millstream.core.spec import GraphSpec, NodeSpec
     from millstream.core.tasks import Task
+    from millstream.drivers.buffering import Buffer
     from millstream.drivers.loading import Loaded
     from millstream.drivers.persistence import Journal
     from millstream.stream.messages import MessageTap
     from millstream.stream.parts import Encode
+    from millstream.stream.tools import ToolTap
     from millstream.types import CachePolicy, RetryPolicy, StreamWriter
 
 
@@ -120,18 +123,28 @@ class Run:
     """The caller's LangChain callbacks."""
     is_traced: bool = False
     """Whether any callback handler may be listening."""
+    is_async: bool = False
+    """Driven by an event loop."""
     is_result_wanted: bool = False
     """The caller wants the final state, not a stream."""
     server_info: ServerInfo | None = None
 
     parts: deque[Part] = field(default_factory=deque)
     """Parts the consumer has not taken yet."""
+    buffer: Buffer | None = None
+    """The same, if the consumer wants it to hold only so many."""
+    feeds: tuple[Buffer, ...] = ()
+    """Bounded buffers of enclosing runs that hear this one."""
     put: Put = field(init=False)
     """Where this run's parts go; a driver may put a wake-up around it."""
+    pour: Put = field(init=False)
+    """The same for what code of tasks emits, which may have to wait."""
     forwards: list[tuple[Put, frozenset[str]]] = field(default_factory=list)
     """Where nested runs send their parts besides their own consumers, and which modes."""
     taps: tuple[MessageTap, ...] = ()
     """The consumers of `messages` that hear this run."""
+    tool_taps: tuple[ToolTap, ...] = ()
+    """The consumers of `tools` that hear this run."""
     custom_put: Put | None = None
     """Where custom items of this run go: to the nearest consumer that asked for them."""
     retry: Sequence[RetryPolicy] = ()
@@ -155,6 +168,8 @@ class Run:
     _read: Callable[[], Any] = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.buffer is not None:
+            self.parts = self.buffer
         self.put = self.parts.append
 
     def enter(self, loaded: Loaded) -> None:
@@ -202,6 +217,7 @@ class Run:
     def _observe(self, machine: RunMachine) -> None:
         """Connect the machine to everybody who wants to see something of this run."""
         inherited = self.parent.run.forwards if self.parent is not None else []
+        self.pour = self.put if self.buffer is None else self.buffer.through(self.put)
         own = self.view.modes
         targets: dict[str, list[Put]] = {}
         for put, modes in [(self.put, own), *inherited]:
@@ -209,10 +225,11 @@ class Run:
                 targets.setdefault(mode, []).append(put)
         self.forwards = [*inherited, (self.put, own)] if self.view.has_subgraphs else inherited
         if "custom" in own:
-            self.custom_put = self.put
+            self.custom_put = self.pour
         elif inherited and self.parent is not None:
             self.custom_put = self.parent.run.custom_put
-        self.taps = self._hearing_taps()
+        self.taps = taps_of(self)
+        self.tool_taps = tool_taps_of(self)
         self.writer = self._make_writer()
         self._read = state_reader(machine, self.view.output_keys)
         projection = Projection(
@@ -229,19 +246,6 @@ class Run:
             is_root=self.parent is None,
         )
         machine.observer = observe(projection)
-
-    def _hearing_taps(self) -> tuple[MessageTap, ...]:
-        taps: tuple[MessageTap, ...] = ()
-        if self.parent is not None and self.parent.run.taps:
-            taps = tuple(tap for tap in self.parent.run.taps if tap.hears(self.namespace))
-        if "messages" not in self.view.modes:
-            return taps
-        # Imported with the first stream of messages: they are slow to import.
-        from millstream.stream.messages import MessageTap
-
-        has_subgraphs = self.view.has_subgraphs
-        own = MessageTap(self.put, self.namespace, self.shape, has_subgraphs=has_subgraphs)
-        return (*taps, own)
 
     def _make_writer(self) -> StreamWriter:
         put, namespace = self.custom_put, self.namespace
@@ -384,6 +388,8 @@ class Run:
         """Take note that the driver stops, at the end of the run or before."""
         machine: RunMachine | None = getattr(self, "machine", None)
         self.is_left = machine is not None and machine.status not in ENDED
+        if self.buffer is not None:
+            self.buffer.close(is_left=self.is_left)
 
     def note_finished(self, ended: Iterable[tuple[TaskContext, BaseException | None]]) -> None:
         """Have the writes of tasks stored that finished while the run was being left."""

@@ -154,6 +154,8 @@ class SyncDriver:
         run = self.run
         if run.journal is not None:
             self._save()
+        for buffer in run.feeds:
+            buffer.wait()
         if run.is_abandoned:
             raise RunAbandoned(run.name)
         tasks = run.machine.plan()

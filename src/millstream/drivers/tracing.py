@@ -5,9 +5,12 @@ Everything here is skipped when nobody listens, which is worked out once per run
 
 from __future__ import annotations
 
+import copy
+import logging
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 from uuid import UUID
 
 from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
@@ -15,23 +18,29 @@ from langchain_core.globals import get_debug
 from langchain_core.runnables.config import (
     get_async_callback_manager_for_config,
     get_callback_manager_for_config,
+    var_child_runnable_config,
 )
 from langchain_core.utils.env import env_var_is_set
 
-from millstream.constants import TAG_HIDDEN
+from millstream.runnable import added
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import (
         AsyncCallbackManagerForChainRun,
         BaseCallbackHandler,
         BaseCallbackManager,
+        BaseRunManager,
         CallbackManagerForChainRun,
     )
-    from langchain_core.runnables import RunnableConfig
+    from langchain_core.runnables import Runnable, RunnableConfig
 
     from millstream.drivers.context import TaskContext
-    from millstream.drivers.nodecall import NodeCall
+    from millstream.drivers.nodecall import BranchCall, Call, NodeCall
+    from millstream.types import TracePolicy
 
+M = TypeVar("M", bound="BaseCallbackManager | BaseRunManager")
+NodeRun: TypeAlias = "CallbackManagerForChainRun | AsyncCallbackManagerForChainRun"
+logger = logging.getLogger(__name__)
 
 TRACING_VARIABLES: Final = (
     "LANGSMITH_TRACING_V2",
@@ -67,14 +76,22 @@ def _is_tap(handler: Any) -> bool:
     return getattr(handler, "is_tap", False) is True
 
 
-def task_callbacks(context: TaskContext) -> BaseCallbackManager:
+def task_callbacks(context: TaskContext, metadata: dict[str, Any]) -> BaseCallbackManager:
     """Return the callbacks for what a task runs.
 
     Never none: `dispatch_custom_event` refuses to work without a run above it.
     """
-    taps: list[BaseCallbackHandler] = list(context.run.taps)
+    run = context.run
+    taps: list[BaseCallbackHandler] = [*run.taps, *run.tool_taps]
     if context.callbacks is None:
-        return CallbackManager(taps, inheritable_handlers=taps, parent_run_id=UUID(context.task.id))
+        make = AsyncCallbackManager if run.is_async else CallbackManager
+        manager = make(taps, inheritable_handlers=taps, parent_run_id=UUID(context.task.id))
+        if taps:
+            # A call may replace the tags and metadata of the config, but not what is inherited.
+            tags = [*(run.config.get("tags") or ()), *context.task.node.body.tags]
+            manager.add_tags(tags)
+            manager.add_metadata(metadata)
+        return manager
     for tap in taps:
         context.callbacks.add_handler(tap)
     return context.callbacks
@@ -119,18 +136,205 @@ async def astart_graph(
 
 def start_node(context: TaskContext, node: NodeCall) -> CallbackManagerForChainRun:
     """Tell the handlers that a task starts, and hand the node its own callbacks."""
-    manager = CallbackManager.configure(**_for_node(context, node))
-    node_run = manager.on_chain_start(None, context.traced_input, name=context.task.name)
+    manager = CallbackManager.configure(**_for_task(context, node, context.inherited_callbacks()))
+    given, name = context.traced_input, context.task.name
+    shown = _policy_of(node, manager)
+    if shown is None:
+        node_run = manager.on_chain_start(None, given, name=name)
+    else:
+        tracers, others = _divided(manager)
+        node_run = others.on_chain_start(None, given, name=name)
+        given = _processed(shown.process_inputs, given)
+        tracers.on_chain_start(None, given, name=name, run_id=node_run.run_id)
+        node_run.handlers = manager.handlers
+    context.node_run = node_run
     context.callbacks = node_run.get_child("seq:step:1")
     return node_run
 
 
 async def astart_node(context: TaskContext, node: NodeCall) -> AsyncCallbackManagerForChainRun:
     """Tell the handlers that a task starts, and hand the node its own callbacks."""
-    manager = AsyncCallbackManager.configure(**_for_node(context, node))
-    node_run = await manager.on_chain_start(None, context.traced_input, name=context.task.name)
+    inherited = context.inherited_callbacks()
+    manager = AsyncCallbackManager.configure(**_for_task(context, node, inherited))
+    given, name = context.traced_input, context.task.name
+    shown = _policy_of(node, manager)
+    if shown is None:
+        node_run = await manager.on_chain_start(None, given, name=name)
+    else:
+        tracers, others = _divided(manager)
+        node_run = await others.on_chain_start(None, given, name=name)
+        given = _processed(shown.process_inputs, given)
+        await tracers.on_chain_start(None, given, name=name, run_id=node_run.run_id)
+        node_run.handlers = manager.handlers
+    context.node_run = node_run
     context.callbacks = node_run.get_child("seq:step:1")
     return node_run
+
+
+def end_node(node_run: CallbackManagerForChainRun, node: NodeCall, result: Any) -> None:
+    """Tell the handlers what a node returned."""
+    shown = _policy_of(node, node_run)
+    if shown is None:
+        node_run.on_chain_end(result)
+    else:
+        tracers, others = _divided(node_run)
+        others.on_chain_end(result)
+        tracers.on_chain_end(_processed(shown.process_outputs, result))
+
+
+async def aend_node(node_run: AsyncCallbackManagerForChainRun, node: NodeCall, result: Any) -> None:
+    """Tell the handlers what a node returned, those that follow streams first."""
+    for handler in node_run.handlers:
+        if _follows_streams(handler):
+            tap: Any = handler
+            async for _ in tap.tap_output_aiter(node_run.run_id, _once(result)):
+                pass
+    shown = _policy_of(node, node_run)
+    if shown is None:
+        await node_run.on_chain_end(result)
+    else:
+        tracers, others = _divided(node_run)
+        await others.on_chain_end(result)
+        await tracers.on_chain_end(_processed(shown.process_outputs, result))
+
+
+def call_steps(call: Call, context: TaskContext) -> Any:
+    """Call a node, each runnable of a sequence as a step of the node's run."""
+    value = context.task.input
+    if len(call.steps) < 2:
+        return call.call(value, context)
+    for index, step in enumerate(call.steps, 1):
+        _enter_step(context, index)
+        value = step.invoke(value, cast("RunnableConfig", context.config))
+    return value
+
+
+async def acall_steps(call: Call, context: TaskContext) -> Any:
+    """Call a node, each runnable of a sequence as a step of the node's run.
+
+    Where a handler follows streams, runnables are streamed, and it hears their chunks; those of a
+    nested graph are that graph's own affair.
+    """
+    value = context.task.input
+    assert context.node_run is not None
+    is_streamed = any(map(_follows_streams, context.node_run.handlers))
+    if is_streamed and call.steps and not hasattr(call.steps[0], "get_subgraphs"):
+        return await _astream_steps(call.steps, value, context)
+    if len(call.steps) < 2:
+        return await call.acall(value, context)
+    for index, step in enumerate(call.steps, 1):
+        _enter_step(context, index)
+        value = await step.ainvoke(value, cast("RunnableConfig", context.config))
+    return value
+
+
+async def _astream_steps(
+    steps: Sequence[Runnable[Any, Any]], value: Any, context: TaskContext
+) -> Any:
+    # Made at once: nothing of the streams runs before they are read, when all steps are entered.
+    stream = steps[0].astream(value, cast("RunnableConfig", context.config.copy()))
+    for index, step in enumerate(steps[1:], 2):
+        _enter_step(context, index)
+        stream = step.atransform(stream, cast("RunnableConfig", context.config.copy()))
+    total: Any = None
+    async with aclosing(cast("AsyncGenerator[Any, None]", stream)) as chunks:
+        async for chunk in chunks:
+            total = added(total, chunk)
+    return total
+
+
+async def _once(value: Any) -> AsyncIterator[Any]:
+    yield value
+
+
+def _follows_streams(handler: Any) -> bool:
+    return hasattr(handler, "tap_output_aiter") and not _is_tap(handler)
+
+
+def _enter_step(context: TaskContext, index: int) -> None:
+    """Hand the task the callbacks of a step of its node's run."""
+    if context.node_run is not None:
+        context.callbacks = context.node_run.get_child(f"seq:step:{index}")
+        context.renew_config()
+
+
+def call_path(node: NodeCall, branch: BranchCall, given: Any, context: TaskContext) -> Any:
+    """Call the path of a conditional edge in a run of its own; a runnable makes one by itself."""
+    _enter_step(context, (len(node.call.steps) or 1) + branch.place)
+    if branch.call.steps:
+        return branch.call.call(given, context)
+    config = context.config.copy()  # made first: it adds the taps to the task's callbacks
+    manager = CallbackManager.configure(**_for_path(context, node))
+    name = _path_name(context, branch) or "RunnableCallable"
+    path_run = manager.on_chain_start(None, given, name=name)
+    config["callbacks"] = path_run.get_child()
+    token = var_child_runnable_config.set(cast("RunnableConfig", config))
+    try:
+        answer = branch.call.call(given, context)
+    except BaseException as error:
+        path_run.on_chain_error(error)
+        raise
+    finally:
+        var_child_runnable_config.reset(token)
+    path_run.on_chain_end(answer)
+    return answer
+
+
+async def acall_path(node: NodeCall, branch: BranchCall, given: Any, context: TaskContext) -> Any:
+    """Call the path of a conditional edge in a run of its own; a runnable makes one by itself."""
+    _enter_step(context, (len(node.call.steps) or 1) + branch.place)
+    if branch.call.steps:
+        return await branch.call.acall(given, context)
+    config = context.config.copy()  # made first: it adds the taps to the task's callbacks
+    manager = AsyncCallbackManager.configure(**_for_path(context, node))
+    path_run = await manager.on_chain_start(None, given, name=_path_name(context, branch))
+    config["callbacks"] = path_run.get_child()
+    token = var_child_runnable_config.set(cast("RunnableConfig", config))
+    try:
+        answer = await branch.call.acall(given, context)
+    except BaseException as error:
+        await path_run.on_chain_error(error)
+        raise
+    finally:
+        var_child_runnable_config.reset(token)
+    await path_run.on_chain_end(answer)
+    return answer
+
+
+def _path_name(context: TaskContext, branch: BranchCall) -> str | None:
+    """Return the name of a path's run; one that follows a nested graph's command has the task's."""
+    return branch.run_name if context.node_run is not None else context.task.name
+
+
+def _policy_of(node: NodeCall, manager: Any) -> TracePolicy | None:
+    """Return what tracers are to be shown instead, None when there is nothing to do."""
+    policy = node.trace_policy
+    if policy is None:
+        return None
+    from langchain_core.tracers.base import BaseTracer
+
+    return policy if any(isinstance(h, BaseTracer) for h in manager.handlers) else None
+
+
+def _divided(manager: M) -> tuple[M, M]:
+    """Return copies for the tracers among the handlers, and for the others."""
+    from langchain_core.tracers.base import BaseTracer
+
+    tracers, others = copy.copy(manager), copy.copy(manager)
+    tracers.handlers = [h for h in manager.handlers if isinstance(h, BaseTracer)]
+    others.handlers = [h for h in manager.handlers if not isinstance(h, BaseTracer)]
+    return tracers, others
+
+
+def _processed(process: Callable[[Any], Any] | None, value: Any) -> Any:
+    """Return what a trace shows of a value; a trace policy that fails must not fail the run."""
+    if process is None:
+        return value
+    try:
+        return process(value)
+    except Exception:
+        logger.exception("A trace policy failed: the trace shows the value as it is")
+        return value
 
 
 def _for_graph(config: RunnableConfig) -> RunnableConfig:
@@ -138,11 +342,17 @@ def _for_graph(config: RunnableConfig) -> RunnableConfig:
     return {**config, "metadata": {"ls_integration": "langgraph", **metadata}}
 
 
-def _for_node(context: TaskContext, node: NodeCall) -> dict[str, Any]:
-    callbacks: BaseCallbackManager | None = context.inherited_callbacks()
-    tags = list(node.tags)
-    if context.task.node.is_hidden:
-        tags.append(TAG_HIDDEN)
+def _for_path(context: TaskContext, node: NodeCall) -> dict[str, Any]:
+    has_node = context.node_run is not None
+    callbacks = context.callbacks if has_node else context.inherited_callbacks()
+    return _for_task(context, node, callbacks)
+
+
+def _for_task(
+    context: TaskContext, node: NodeCall, callbacks: BaseCallbackManager | None
+) -> dict[str, Any]:
+    # Again, though they are inherited: that puts them behind the tag of the superstep.
+    tags = [*(context.run.config.get("tags") or ()), *node.tags]
     return {
         "inheritable_callbacks": callbacks,
         "inheritable_tags": tags,

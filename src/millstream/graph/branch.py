@@ -40,6 +40,13 @@ class BranchSpec(NamedTuple):
         schema = input_annotation(func) if infer_schema and func is not None else None
         return cls(path, ends, schema)
 
+    @property
+    def run_name(self) -> str | None:
+        """The name of the path's runs, None for a lambda and for an object that is called."""
+        name = self.path.name
+        is_named = name != "condition" or getattr(_function_of(self.path), "__name__", "") == name
+        return name if is_named else None
+
 
 def _function_of(path: Runnable[Any, Any]) -> Callable[..., Any] | None:
     func = getattr(path, "func", None) or getattr(path, "afunc", None)

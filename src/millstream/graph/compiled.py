@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from millstream.channels.binop import BinaryOperatorAggregate
 from millstream.channels.ephemeral_value import EphemeralValue
 from millstream.channels.last_value import LastValueAfterFinish
 from millstream.channels.named_barrier_value import (
@@ -16,6 +17,7 @@ from millstream.channels.named_barrier_value import (
 from millstream.channels.topic import Topic
 from millstream.constants import END, ROOT, START, TASKS
 from millstream.drivers.nodecall import BranchCall, Call
+from millstream.graph.message import is_message_reducer
 from millstream.graph.updates import branch_channel, branch_write, join_channel, result_writer
 from millstream.pregel.compiling import as_policies
 from millstream.pregel.main import Pregel
@@ -121,6 +123,11 @@ class _Assembly:
         self._builder = builder
         self._defaults = defaults
         self._writes = _static_writes(builder.edges, builder.waiting_edges)
+        self._message_keys = frozenset(
+            key
+            for key, channel in builder.channels.items()
+            if isinstance(channel, BinaryOperatorAggregate) and is_message_reducer(channel.operator)
+        )
         self.nodes: dict[str, PregelNode] = {}
         self.channels: dict[str, Any] = {
             **builder.channels,
@@ -159,7 +166,9 @@ class _Assembly:
             triggers=[channel],
             bound=spec.runnable,
             mapper=_input_mapper(spec.input_schema, keys),
-            to_writes=result_writer(list(builder.channels), self._edge_writes(name)),
+            to_writes=result_writer(
+                list(builder.channels), self._edge_writes(name), message_keys=self._message_keys
+            ),
             branches=self._branches(name, spec.input_schema),
             retry_policy=as_policies(retry) or None,
             cache_policy=spec.cache_policy or (None if is_handler else defaults.cache_policy),
@@ -208,9 +217,14 @@ class _Assembly:
 
     def _branches(self, name: str, schema: Any) -> list[BranchCall]:
         branches: Mapping[str, BranchSpec] = self._builder.branches.get(name, {})
-        return [self._branch(branch, schema) for branch in branches.values()]
+        # The node's own writes, and each edge, count as a step each; the start has nothing else.
+        first = (1 if name == START else 2) + len(self._edge_writes(name))
+        return [
+            self._branch(branch, schema, place)
+            for place, branch in enumerate(branches.values(), first)
+        ]
 
-    def _branch(self, branch: BranchSpec, schema: Any) -> BranchCall:
+    def _branch(self, branch: BranchSpec, schema: Any, place: int) -> BranchCall:
         schema = branch.input_schema or schema
         keys = list(self._builder.schemas[schema])
         return BranchCall(
@@ -219,6 +233,8 @@ class _Assembly:
             ends=branch.ends,
             is_passthrough=branch.input_schema is None,
             to=branch_write,
+            place=place,
+            run_name=branch.run_name,
         )
 
 

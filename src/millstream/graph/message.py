@@ -31,6 +31,7 @@ __all__ = (
     "MessageGraph",
     "MessagesState",
     "add_messages",
+    "push_message",
 )
 
 Messages: TypeAlias = list[MessageLikeRepresentation] | MessageLikeRepresentation
@@ -121,6 +122,44 @@ def _as_messages(messages: Messages) -> list[BaseMessage]:
         if message.id is None:
             message.id = str(uuid4())
     return finished
+
+
+def push_message(
+    message: MessageLikeRepresentation | BaseMessageChunk, *, state_key: str | None = "messages"
+) -> AnyMessage:
+    """Send a message to the readers of `messages` streams now, and write it to the state.
+
+    Called in a node or `@task`; returns the message. It is sent whatever was sent before, and not
+    again when the node returns it. `state_key=None` leaves the state alone. Raises `ValueError` for
+    a message without an id.
+    """
+    from millstream.config import get_task_context
+    from millstream.drivers import hearing
+
+    pushed = next(iter(convert_to_messages([message])))
+    if pushed.id is None:
+        raise ValueError("Message ID is required")
+    context = get_task_context()
+    hearing.push(context, pushed)
+    if state_key:
+        context.task.writes.append((state_key, pushed))
+    return cast("AnyMessage", pushed)
+
+
+def give_ids(written: Any) -> None:
+    """Give messages that are about to be added their ids, in place.
+
+    Chunks are left alone: they are not what will be in the state.
+    """
+    for message in written if isinstance(written, list) else (written,):
+        is_message = isinstance(message, BaseMessage) and not isinstance(message, BaseMessageChunk)
+        if is_message and message.id is None:
+            message.id = str(uuid4())
+
+
+def is_message_reducer(reducer: Any) -> bool:
+    """Say whether a reducer is `add_messages`, with or without options."""
+    return reducer is add_messages or getattr(reducer, "func", None) is add_messages
 
 
 def _merged(current: list[BaseMessage], added: list[BaseMessage]) -> list[BaseMessage]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from millstream.constants import END, ROOT, TASKS
@@ -12,6 +12,7 @@ from millstream.errors import (
     ParentCommand,
     create_error_message,
 )
+from millstream.graph.message import give_ids
 from millstream.state_fields import annotated_keys, changed_fields
 from millstream.types import Command, Send
 
@@ -34,12 +35,15 @@ def branch_write(node: str) -> Write:
     return (branch_channel(node), None)
 
 
-def result_writer(keys: Sequence[str], edges: Sequence[Write] = ()) -> Callable[[Any], list[Write]]:
+def result_writer(
+    keys: Sequence[str], edges: Sequence[Write] = (), *, message_keys: Collection[str] = ()
+) -> Callable[[Any], list[Write]]:
     """Return the function that turns a node's result into writes.
 
     `keys` are the state keys a result may write; others are ignored. `edges` are written every
-    time: the node's static edges. Results that say nothing about the state raise
-    `InvalidUpdateError`, commands for a parent graph raise `ParentCommand`.
+    time: the node's static edges. Messages written to `message_keys` get their ids at once, so that
+    whoever sees the update sees the ids that the state will have. Results that say nothing about
+    the state raise `InvalidUpdateError`, commands for a parent graph raise `ParentCommand`.
     """
     known = frozenset(keys)
     static = tuple(edges)
@@ -51,6 +55,10 @@ def result_writer(keys: Sequence[str], edges: Sequence[Write] = ()) -> Callable[
         else:
             writes = updates_of(result, keys, known)
             writes += _goto_writes(result)
+        if message_keys:
+            for key, value in writes:
+                if key in message_keys:
+                    give_ids(value)
         if static:
             writes += static
         return writes

@@ -117,7 +117,9 @@ def _node_call(
         cache=node.cache_policy or cache,
         tags=tuple(node.tags or ()),
         metadata=node.metadata,
-        is_traced=name != START,
+        # What only brings the input into the state is of no interest.
+        is_traced=name != START or bool(node.branches),
+        trace_policy=node.trace_policy,
     )
 
 

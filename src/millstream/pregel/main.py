@@ -172,6 +172,7 @@ class Pregel(SavedGraph[StateT, ContextT, InputT, OutputT]):
         subgraphs: bool = False,
         debug: bool | None = None,
         version: Literal["v1", "v2"] = "v1",
+        max_buffered: int | None = None,
         **kwargs: Any,
     ) -> Iterator[Any]:
         """Run the graph in this thread and yield what happens, as it happens.
@@ -180,6 +181,10 @@ class Pregel(SavedGraph[StateT, ContextT, InputT, OutputT]):
         payloads are yielded, or several, which yield `(mode, payload)`; `subgraphs` adds nested
         graphs and puts their namespace, a tuple of `node:task_id`, in front. `version="v2"` yields
         `StreamPart` dicts instead.
+
+        Nodes do not wait for a slow reader, unless `max_buffered` says how many items may be there
+        unread: then a node that writes more custom items or tokens is blocked until there is room,
+        and once the stream is closed, its next write raises a `BaseException` that ends the node.
 
         Raises what a node raises, after everything emitted before; `GraphRecursionError` when the
         config's `recursion_limit` is reached; `ValueError` for an unknown mode, version or key.
@@ -197,6 +202,7 @@ class Pregel(SavedGraph[StateT, ContextT, InputT, OutputT]):
             subgraphs=subgraphs,
             debug=debug,
             version=version,
+            max_buffered=max_buffered,
             unknown=kwargs,
         )
         return sync.drive(partial(open_run, self, input, config, options))
@@ -217,6 +223,7 @@ class Pregel(SavedGraph[StateT, ContextT, InputT, OutputT]):
         subgraphs: bool = False,
         debug: bool | None = None,
         version: Literal["v1", "v2"] = "v1",
+        max_buffered: int | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[Any]:
         """Run the graph and yield what happens, as it happens; see `stream`.
@@ -224,6 +231,10 @@ class Pregel(SavedGraph[StateT, ContextT, InputT, OutputT]):
         Async nodes run as asyncio tasks, sync ones in worker threads. Closing the iterator, or
         cancelling the task that reads it, cancels all running async nodes and nested graphs and
         returns when they have stopped.
+
+        With `max_buffered`, models called in an async way wait between tokens while that many items
+        have not been read, and so do sync nodes, which are in threads. A call of the writer from an
+        async node cannot wait; `await asyncio.to_thread(writer, item)` does.
         """
         options = CallOptions(
             context=context,
@@ -237,6 +248,7 @@ class Pregel(SavedGraph[StateT, ContextT, InputT, OutputT]):
             subgraphs=subgraphs,
             debug=debug,
             version=version,
+            max_buffered=max_buffered,
             unknown=kwargs,
         )
         return aio.drive(partial(open_run, self, input, config, options))

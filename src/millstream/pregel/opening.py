@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from millstream.constants import CONFIG_KEY_THREAD_ID
 from millstream.core.protocol import RunLimits
 from millstream.drivers import tracing
+from millstream.drivers.buffering import buffers_above, make_buffer
 from millstream.drivers.context import split_ns
 from millstream.drivers.run import Run, View
 from millstream.errors import MissingThreadError
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 DURABILITIES: Final = ("sync", "async", "exit")
 NO_MODES: frozenset[str] = frozenset()
+LIVE_MODES: Final = ("custom", "messages", "tools")
+"""What code of a running node emits."""
 
 
 @dataclass(slots=True)
@@ -54,6 +57,7 @@ class CallOptions:
     subgraphs: bool = False
     debug: bool | None = None
     version: str = "v1"
+    max_buffered: int | None = None
     unknown: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     is_result_wanted: bool = False
     """Only the final state is wanted: nothing is streamed to the caller."""
@@ -120,6 +124,8 @@ def open_run(
         max_concurrency=max_concurrency_of(caller.config),
         step_timeout=graph.step_timeout,
         is_live=_is_live(graph, options, view),
+        buffer=make_buffer(options.max_buffered, graph.get_name()),
+        feeds=buffers_above(parent),
         server_info=server_info_of(caller.configurable),
         inherited_callbacks=callbacks,
         is_traced=tracing.is_listened_to({"callbacks": callbacks}),
@@ -196,7 +202,7 @@ def _context(graph: Pregel[Any, Any, Any, Any], context: Any, parent: Any) -> An
 
 def _is_live(graph: Pregel[Any, Any, Any, Any], options: CallOptions, view: View) -> bool:
     """Say whether the consumer must be able to receive while a node runs."""
-    if "custom" in view.modes or "messages" in view.modes:
+    if not view.modes.isdisjoint(LIVE_MODES):
         return True
     return not options.is_result_wanted and (options.subgraphs or graph.stream_eager)
 

@@ -1,14 +1,15 @@
 """The `messages` stream: tokens of chat models, and whole messages, from below one run.
 
-A `MessageTap` is the ear of one consumer. LangChain tells it what chat models say, because it is
-among the callbacks of every task; the engine tells it what nodes are given and return. Each message
-goes out once: a chunk always, a whole message only if nothing with its id did before.
+A `MessageTap` is the ear of one consumer in one run. LangChain tells it what chat models say,
+because it is among the callbacks of every task; the engine tells it what nodes are given and
+return. Each message goes out once: a chunk always, a whole message only if nothing with its id did
+before.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -16,7 +17,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 
-from millstream.constants import NS_SEP, TAG_NOSTREAM
+from millstream.constants import TAG_NOSTREAM
 from millstream.types import Command
 
 if TYPE_CHECKING:
@@ -29,16 +30,18 @@ Metadata = dict[str, Any]
 
 
 class MessageTap(BaseCallbackHandler):
-    """Sends what is said below a run to the consumer that asked for `messages`.
+    """Sends what is said in one run to the consumer that asked for `messages`.
 
-    `namespace` is that of the graph the consumer called; what nested graphs say is sent only with
-    `has_subgraphs`. Safe to use from several threads.
+    A nested run has a tap of its own for each consumer that wants to hear it, see `below`.
+    Safe to use from several threads.
     """
 
     is_tap = True
     """Not a listener to runs: a graph with no other handler needs no callbacks."""
     run_inline = True
     """Called in the thread of the model, so that tokens keep their order."""
+    ignore_llm = False
+    ignore_chat_model = False
     ignore_chain = True
     ignore_agent = True
     ignore_retriever = True
@@ -46,35 +49,45 @@ class MessageTap(BaseCallbackHandler):
     ignore_custom_event = True
 
     def __init__(
-        self, put: Put, namespace: Namespace, shape: Shape | None, *, has_subgraphs: bool
+        self,
+        put: Put,
+        namespace: Namespace,
+        shape: Shape | None,
+        *,
+        has_subgraphs: bool,
+        seen: set[str | None] | None = None,
     ) -> None:
         self._put = put
         self._namespace = namespace
         self._shape = shape
         self._has_subgraphs = has_subgraphs
-        self._seen: set[str | None] = set()
-        self._models: dict[UUID, tuple[Namespace, Metadata]] = {}
+        self._seen = set() if seen is None else seen
+        """Ids that the consumer has received or a node was given."""
+        self._models: dict[UUID, Metadata] = {}
+        """The models that are being heard, by their LangChain run."""
 
-    def hears(self, namespace: Namespace) -> bool:
-        """Say whether the consumer wants messages of the graph with this namespace."""
-        return self._has_subgraphs or not namespace or namespace == self._namespace
+    def below(self, namespace: Namespace) -> MessageTap | None:
+        """Return the tap for a nested run, None if the consumer does not want to hear it."""
+        if not self._has_subgraphs:
+            return None
+        return MessageTap(self._put, namespace, self._shape, has_subgraphs=True, seen=self._seen)
 
     def note(self, value: Any) -> None:
         """Take note of the messages in a state a node is given: they are history, not news."""
         self._seen.update(message.id for message in messages_of(value) if message.id is not None)
 
-    def tell(self, namespace: Namespace, message: BaseMessage, metadata: Metadata) -> None:
+    def tell(self, message: BaseMessage, metadata: Metadata) -> None:
         """Send a whole message whose id was not sent before; one without id is given one."""
         if message.id is None:
             message.id = str(uuid4())
         elif message.id in self._seen:
             return
-        self.push(namespace, message, metadata)
+        self.push(message, metadata)
 
-    def push(self, namespace: Namespace, message: BaseMessage, metadata: Metadata) -> None:
+    def push(self, message: BaseMessage, metadata: Metadata) -> None:
         """Send a message or chunk, whatever was sent before."""
         self._seen.add(message.id)
-        self._put((namespace, "messages", (message, metadata), self._shape))
+        self._put((self._namespace, "messages", (message, metadata), self._shape))
 
     def on_chat_model_start(
         self,
@@ -88,13 +101,11 @@ class MessageTap(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Start to listen to a model, unless it is told to be silent."""
-        if metadata is None or "langgraph_checkpoint_ns" not in metadata:
-            return
-        namespace = graph_namespace(metadata)
-        if TAG_NOSTREAM in (tags or ()) or not self.hears(namespace):
+        if TAG_NOSTREAM in (tags or ()):
             return
         shown = [tag for tag in tags or () if not tag.startswith("seq:step:")]
-        self._models[run_id] = (namespace, {**metadata, "tags": shown} if shown else metadata)
+        heard = metadata or {}
+        self._models[run_id] = {**heard, "tags": shown} if shown else heard
 
     def on_llm_new_token(
         self,
@@ -105,9 +116,12 @@ class MessageTap(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Send a chunk."""
+        # As `push`, written out: this happens once per token.
         heard = self._models.get(run_id)
         if heard is not None and isinstance(chunk, ChatGenerationChunk):
-            self.push(heard[0], chunk.message, heard[1])
+            message = chunk.message
+            self._seen.add(message.id)
+            self._put((self._namespace, "messages", (message, heard), self._shape))
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Send what the model said if it came without chunks."""
@@ -116,7 +130,7 @@ class MessageTap(BaseCallbackHandler):
             return
         message = getattr(response.generations[0][0], "message", None)
         if isinstance(message, BaseMessage):
-            self.tell(heard[0], message, heard[1])
+            self.tell(message, heard)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Stop listening."""
@@ -129,18 +143,6 @@ class MessageTap(BaseCallbackHandler):
     def tap_output_iter(self, run_id: UUID, output: Iterator[T]) -> Iterator[T]:
         """Leave the output alone; see `tap_output_aiter`."""
         return output
-
-
-def graph_namespace(metadata: Mapping[str, Any]) -> Namespace:
-    """Return the namespace of the graph that a task belongs to, given the task's metadata.
-
-    The task's own segment does not count, nor those of calls of tasks by tasks.
-    """
-    segments = tuple(metadata["langgraph_checkpoint_ns"].split(NS_SEP))
-    path, own = metadata.get("langgraph_path", ()), 1
-    while len(path) > 1 and path[-1] is True:
-        path, own = path[1], own + 1
-    return segments[:-own]
 
 
 def messages_in(value: Any) -> Iterator[BaseMessage]:

@@ -24,6 +24,8 @@ Put: TypeAlias = Callable[[Part], None]
 Encode: TypeAlias = Callable[[Part], Any]
 
 MODES: Final = ("values", "updates", "checkpoints", "tasks", "debug", "messages", "custom")
+MODE_OF_TOOLS: Final = "tools"
+"""Accepted besides `MODES`, though `StreamMode` does not declare it."""
 VERSIONS: Final = ("v1", "v2")
 
 
@@ -38,7 +40,7 @@ class Shape:
 def check_modes(modes: Iterable[str]) -> None:
     """Refuse unknown stream modes with a `ValueError` that names the valid ones."""
     for mode in modes:
-        if mode not in MODES:
+        if mode not in MODES and mode != MODE_OF_TOOLS:
             raise ValueError(f"Unknown stream mode {mode!r}; use one or more of {', '.join(MODES)}")
 
 

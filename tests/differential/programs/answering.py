@@ -103,7 +103,7 @@ def id_of_an_older_question(e):
         call(old("again"), thread(), differs="stale-answer"),
         look(stored().observe, differs="stale-answer"),
         call(old("strictly"), _strict()),
-        call(e.types.Command(resume="2"), thread()),
+        call(e.types.Command(resume="2"), thread(), differs="stale-answer"),
     ]
 
 

@@ -1,0 +1,122 @@
+"""The `tools` stream: when tools start and end, and what they emit meanwhile.
+
+A `ToolTap` is the ear of one consumer in one run, among the callbacks of its tasks, as `MessageTap`
+is for messages. Tools emit through `tool_output.tool_call_writer`, which is set when they start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from langchain_core.callbacks import BaseCallbackHandler
+
+from millstream.constants import TAG_NOSTREAM
+from millstream.errors import GraphBubbleUp
+from millstream.tool_output import tool_call_writer
+
+if TYPE_CHECKING:
+    from millstream.stream.parts import Namespace, Put, Shape
+
+
+class ToolTap(BaseCallbackHandler):
+    """Sends what tools do in one run to the consumer that asked for `tools`.
+
+    A nested run has a tap of its own for each consumer that wants to hear it, see `below`.
+    Safe to use from several threads.
+    """
+
+    is_tap = True
+    """Not a listener to runs: a graph with no other handler needs no callbacks."""
+    run_inline = True
+    """Called in the context of the tool, where the writer must be set."""
+    ignore_chain = True
+    ignore_chat_model = True
+    ignore_custom_event = True
+    ignore_llm = True
+    ignore_retriever = True
+    ignore_retry = True
+
+    def __init__(
+        self, put: Put, namespace: Namespace, shape: Shape | None, *, has_subgraphs: bool
+    ) -> None:
+        self._put = put
+        self._namespace = namespace
+        self._shape = shape
+        self._has_subgraphs = has_subgraphs
+        self._calls: dict[UUID, str] = {}
+        """The tool calls that are running, by their LangChain run."""
+
+    def below(self, namespace: Namespace) -> ToolTap | None:
+        """Return the tap for a nested run, None if the consumer does not want to hear it."""
+        if not self._has_subgraphs:
+            return None
+        return ToolTap(self._put, namespace, self._shape, has_subgraphs=True)
+
+    def on_tool_start(
+        self,
+        serialized: dict[str, Any] | None,
+        input_str: str,
+        *,
+        run_id: UUID,
+        tags: list[str] | None = None,
+        inputs: dict[str, Any] | None = None,
+        tool_call_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Send that a tool starts, unless it is told to be silent."""
+        if TAG_NOSTREAM in (tags or ()):
+            return
+        call_id = self._calls[run_id] = tool_call_id or str(run_id)
+        name = (serialized or {}).get("name") or kwargs.get("name") or ""
+        given = input_str if inputs is None else inputs
+        self._send("tool-started", call_id, tool_name=name, input=given)
+        tool_call_writer.set(_Writer(run_id, self, tool_call_writer.get()))
+
+    def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Send what a tool returned."""
+        call_id = self._calls.pop(run_id, None)
+        if call_id is not None:
+            self._send("tool-finished", call_id, output=output)
+
+    def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Send why a tool failed; one that asks a question has not failed."""
+        call_id = self._calls.pop(run_id, None)
+        if call_id is not None and not isinstance(error, GraphBubbleUp):
+            self._send("tool-error", call_id, message=str(error))
+
+    def emit(self, run_id: UUID, delta: Any) -> bool:
+        """Send a part of a tool's output; say whether the tool was still running."""
+        call_id = self._calls.get(run_id)
+        if call_id is None:
+            return False
+        self._send("tool-output-delta", call_id, delta=delta)
+        return True
+
+    def _send(self, event: str, call_id: str, **more: Any) -> None:
+        payload = {"event": event, "tool_call_id": call_id, **more}
+        self._put((self._namespace, "tools", payload, self._shape))
+
+
+class _Writer:
+    """Takes the deltas of one tool call for one tap.
+
+    It remains in the context when the call has ended, because LangChain may tell of the end in
+    another one. Then whatever was there before it takes the deltas: a call around this one.
+    """
+
+    __slots__ = ("_outer", "_run_id", "_tap")
+
+    def __init__(self, run_id: UUID, tap: ToolTap, outer: Callable[[Any], None] | None) -> None:
+        self._run_id = run_id
+        self._tap = tap
+        self._outer = outer
+
+    def __call__(self, delta: Any) -> None:
+        was_running = self._tap.emit(self._run_id, delta)
+        outer = self._outer
+        # Another tap that hears the same call.
+        is_twin = isinstance(outer, _Writer) and outer._run_id == self._run_id
+        if outer is not None and (is_twin or not was_running):
+            outer(delta)
