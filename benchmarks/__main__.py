@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from benchmarks import (
+    backpressure,
     building,
     chain,
     durability,
@@ -33,6 +34,7 @@ AREAS: Final[dict[str, Callable[[], list[Group]]]] = {
     "nested": nested.groups,
     "events": events.groups,
     "tokens": tokens.groups,
+    "backpressure": backpressure.groups,
     "building": building.groups,
     "saving": saving.groups,
     "durability": durability.groups,

@@ -77,8 +77,8 @@ def describe(verdict: Verdict, speed: float) -> Text:
     if goal.beyond is not None:
         bound = f"{verdict.reached:+.1f} of {goal.limit:+g} MB"
     elif goal.over is None:
-        bound = f"{verdict.reached:.1f} of {goal.limit:g} µs"
-        if not verdict.is_met:
+        bound = f"{verdict.reached:.1f} of {goal.limit:g} {goal.unit}"
+        if not verdict.is_met and goal.unit == "µs":
             bound += f" ({verdict.reached / speed:.1f} at reference speed)"
     elif goal.over[1] == LANGGRAPH:
         bound = f"1/{1 / verdict.reached:.1f} of 1/{1 / goal.limit:g}"

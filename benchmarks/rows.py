@@ -38,7 +38,7 @@ class Goal:
     """An upper bound for millstream in the goal's row."""
 
     limit: float
-    """Microseconds per unit, with `over` a quotient, with `beyond` megabytes."""
+    """In `unit`s, with `over` a quotient, with `beyond` megabytes."""
     over: tuple[str, str] | None = None
     """The row and contender whose result millstream's is divided by."""
     beyond: tuple[str, str] | None = None
@@ -46,6 +46,8 @@ class Goal:
     base: tuple[str, str] | None = None
     """The row and contender whose result is subtracted from all others first: what counts is what
     is added to it."""
+    unit: str = "µs"
+    """What the row's results are; microseconds are those of one unit of its work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,9 @@ class Group:
     rows: tuple[Row, ...]
 
 
-def ceiling(limit: float) -> Goal:
-    """Return the goal of costing at most `limit` microseconds per unit."""
-    return Goal(limit)
+def ceiling(limit: float, unit: str = "µs") -> Goal:
+    """Return the goal of at most `limit`, by default microseconds per unit of work."""
+    return Goal(limit, unit=unit)
 
 
 def fraction(row: str, divisor: float) -> Goal:
@@ -88,9 +90,9 @@ def at_most_beyond(base: str, limit: float) -> Goal:
     return Goal(limit, beyond=(base, MILLSTREAM))
 
 
-def added(row: str, limit: float) -> Goal:
-    """Return the goal of adding at most `limit` microseconds per unit to the floor of the row."""
-    return Goal(limit, base=(row, FLOOR))
+def added(row: str, limit: float, unit: str = "µs") -> Goal:
+    """Return the goal of adding at most `limit` to the floor of the row."""
+    return Goal(limit, base=(row, FLOOR), unit=unit)
 
 
 def added_fraction(row: str, divisor: float) -> Goal:

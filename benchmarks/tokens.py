@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import RunnableConfig
 from typing_extensions import TypedDict
 
 from benchmarks.peers import PEERS, Peer
@@ -35,6 +36,12 @@ class Typist(BaseChatModel):
     def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
         raise NotImplementedError
 
+    def _stream(
+        self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
+    ) -> Iterator[ChatGenerationChunk]:
+        for _ in range(self.count):
+            yield ChatGenerationChunk(message=AIMessageChunk("token "))
+
     async def _astream(
         self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
     ) -> AsyncIterator[ChatGenerationChunk]:
@@ -44,15 +51,20 @@ class Typist(BaseChatModel):
                 await asyncio.sleep(0)
 
 
-def build(peer: Peer, model: Typist) -> Any:
+def build(peer: Peer, model: Typist, *, is_async: bool = True) -> Any:
     """Compile a node that reads the model's stream."""
 
-    async def ask(state: State) -> None:
-        async for _ in model.astream(state["prompt"]):
+    def ask(state: State) -> None:
+        for _ in model.stream(state["prompt"]):
+            pass
+
+    async def aask(state: State, config: RunnableConfig) -> None:
+        # Given the config, because langgraph needs it on Python 3.10.
+        async for _ in model.astream(state["prompt"], config):
             pass
 
     builder = peer.StateGraph(State)
-    builder.add_node("ask", ask)
+    builder.add_node("ask", aask if is_async else ask)
     builder.add_edge(peer.START, "ask")
     return builder.compile()
 

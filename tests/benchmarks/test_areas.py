@@ -11,7 +11,19 @@ from benchmarks.__main__ import AREAS, main
 from benchmarks.harness import Effort, measure
 from benchmarks.rows import LANGGRAPH, MILLSTREAM, Group, Row, ceiling
 
-from benchmarks import building, chain, durability, events, fanout, idle, keys, nested, saving
+from benchmarks import (
+    backpressure,
+    building,
+    chain,
+    durability,
+    events,
+    fanout,
+    idle,
+    keys,
+    nested,
+    saving,
+    tokens,
+)
 
 ONCE = Effort(seconds=0.0, rounds=1, sample=0.0, supersteps=20)
 
@@ -22,6 +34,8 @@ SMALL = {
     "fanout": lambda: fanout.groups(3, 4),
     "nested": lambda: nested.groups(2),
     "events": lambda: events.groups(3),
+    "tokens": lambda: tokens.groups(3),
+    "backpressure": lambda: backpressure.groups(1),
     "building": lambda: building.groups(3),
     "saving": lambda: saving.groups(3, 2, 5),
     "durability": lambda: durability.groups(("sync",)),

@@ -11,12 +11,15 @@ import pytest
 from benchmarks.harness import Effort, Samples, Verdict, interleave, judge, measure
 from benchmarks.report import describe
 from benchmarks.rows import (
+    FLOOR,
     LANGGRAPH,
     MILLSTREAM,
     Call,
     Contender,
     Group,
     Row,
+    added,
+    added_fraction,
     at_most_beyond,
     ceiling,
     fraction,
@@ -194,6 +197,7 @@ def test_best_and_median_of_samples() -> None:
     [
         (Verdict(ceiling(10), 8.04), "PASS 8.0 of 10 µs"),
         (Verdict(ceiling(10), 12.0), "FAIL 12.0 of 10 µs (8.0 at reference speed)"),
+        (Verdict(ceiling(20, "MB"), 30.0), "FAIL 30.0 of 20 MB"),
         (Verdict(fraction("row", 14), 1 / 15.5), "PASS 1/15.5 of 1/14"),
         (Verdict(fraction("row", 2.5), 1 / 3.0), "PASS 1/3.0 of 1/2.5"),
         (Verdict(at_most_beyond("row", 10), 12.3), "FAIL +12.3 of +10 MB"),

@@ -183,13 +183,14 @@ class AsyncDriver:
                 self._running[task] = context
 
     async def _settle(self) -> None:
-        """Wait until something happened, and tell the machine which tasks have ended."""
-        run, inbox, deadline = self.run, self._inbox, self._deadline
-        if deadline is None:
-            if not inbox.ended:
-                await inbox.news()
-        else:
-            await self._settle_until(deadline)
+        """Tell the machine which tasks have ended; with a deadline, wait for something first.
+
+        Without one `steps` has waited. What woke it may be neither a part nor a task that ended: a
+        call that nobody waits for.
+        """
+        run, inbox = self.run, self._inbox
+        if self._deadline is not None:
+            await self._settle_until(self._deadline)
         while inbox.ended:
             self._report_ended()
             if run.journal is not None:

@@ -16,6 +16,7 @@ from typing_extensions import TypedDict
 from differential.kit import Log, asay, fail, say, thread, wire
 from differential.models import AsyncTypist
 from differential.registry import attempt, probe
+from differential.render import mask
 from differential.threads import asking
 
 ROWS = ("5.2:events",)
@@ -43,9 +44,9 @@ def events(graph, given, config=None, *, versions=("v2", "v1"), sorts=False, apa
         if apart:
             lines.sort(key=lambda line: line[0] == "on_chain_stream" and line[2] == "run 0")
         if sorts:
-            # Parallel nodes take turns as they like; each has its own events in order.
-            lines.sort(key=lambda line: (line[0] != "on_chain_start", str(line[1]), line[0]))
+            # Parallel nodes take turns as they like.
             lines = [(line[0], line[1], line[-1]) for line in lines]
+            lines.sort(key=lambda line: (line[1], line[0], mask(repr(line[-1]["data"]))))
         found.extend([version, *lines])
 
     for version in versions:

@@ -19,6 +19,7 @@ from differential.programs.messages import (
     aasking,
     asking,
     chat,
+    spoken,
 )
 from differential.registry import Matrix, call, program
 
@@ -32,7 +33,7 @@ def child(e, model=None, **nodes):
     return wire(e, chat(e), f"START {' '.join(nodes)} END", **nodes).compile()
 
 
-@program("messages.subgraph", modes=SPOKEN, rows=(
+@spoken("messages.subgraph", modes=SPOKEN, rows=(
     "3.6:subgraph_hidden", "3.6:subgraph_shown", "3.6:returned_by_subgraph", "3.6:own_graph",
 ))  # fmt: skip
 def subgraph(e):
@@ -47,15 +48,15 @@ def quiet_child(e):
     return wire(e, chat(e), "START n END", n=child(e, Typist())).compile(), [call(HELLO)]
 
 
-@program("messages.deep", modes=SPOKEN, rows=("3.6:deep", "3.6:returned_by_subgraph"))
+@spoken("messages.deep", modes=SPOKEN, rows=("3.6:deep", "3.6:returned_by_subgraph"))
 def deep(e):
     middle = child(e, m=asking(Whole(text="in middle")), leaf=child(e))
     return wire(e, chat(e), "START top END", top=middle).compile(), [call(HELLO)]
 
 
-@program("messages.async_subgraph", modes=SPOKEN, drivers=("async",), matrix=TOGETHER, rows=(
+@spoken("messages.async_subgraph", modes=SPOKEN, drivers=("async",), matrix=TOGETHER, rows=(
     "3.6:deep", "4.8:async_model",
-), differs="async-tokens-on-3.10")  # fmt: skip
+))  # fmt: skip
 def async_subgraph(e):
     inner = child(e, c=aasking(AsyncTypist(text="in child", fixed="c")))
 
@@ -65,7 +66,7 @@ def async_subgraph(e):
     return wire(e, chat(e), "START sub n END", sub=inner, n=node).compile(), [call(HELLO)]
 
 
-@program("messages.called_child", modes=SPOKEN, matrix=TOGETHER, rows=("3.6:several_calls",))
+@spoken("messages.called_child", modes=SPOKEN, matrix=TOGETHER, rows=("3.6:several_calls",))
 def called_child(e):
     inner = child(e)
 
@@ -78,7 +79,7 @@ def called_child(e):
     return wire(e, chat(e), "START two END", two=two).compile(), [call(HELLO)]
 
 
-@program("messages.inner_stream", modes=SPOKEN, rows=("3.6:inner_stream", "3.6:own_modes"))
+@spoken("messages.inner_stream", modes=SPOKEN, rows=("3.6:inner_stream", "3.6:own_modes"))
 def inner_stream(e):
     inner = child(e)
 
@@ -92,9 +93,7 @@ def inner_stream(e):
     return wire(e, chat(e), "START n END", n=node).compile(), [call(HELLO)]
 
 
-@program(
-    "messages.inner_stream_metadata", modes=SPOKEN, matrix=TOGETHER, rows=("3.6:inner_stream",)
-)
+@spoken("messages.inner_stream_metadata", modes=SPOKEN, matrix=TOGETHER, rows=("3.6:inner_stream",))
 def inner_stream_metadata(e):
     middle = child(e, m=asking(Whole(text="middle")), leaf=child(e))
 
@@ -150,7 +149,7 @@ def tools(e):
     return graph.compile(), [call({"messages": [asked]}), call({"messages": [alone]})]
 
 
-@program("messages.functions", modes=SPOKEN_AND_SAVED, rows=(
+@spoken("messages.functions", modes=SPOKEN_AND_SAVED, rows=(
     "3.6:task", "3.6:entrypoint", "3.7:task", "3.7:entrypoint",
 ))  # fmt: skip
 def functions(e):
@@ -176,9 +175,9 @@ def functions(e):
     return flow, [call("x", thread(user="u")), call("y", thread(user="u"))]
 
 
-@program("messages.async_functions", modes=SPOKEN, drivers=("async",), matrix=TOGETHER, rows=(
+@spoken("messages.async_functions", modes=SPOKEN, drivers=("async",), matrix=TOGETHER, rows=(
     "3.6:task", "3.7:task",
-), differs="async-tokens-on-3.10")  # fmt: skip
+))  # fmt: skip
 def async_functions(e):
     @e.func.task
     async def said(topic):
@@ -192,7 +191,7 @@ def async_functions(e):
     return flow, [call("x")]
 
 
-@program("messages.task_in_node", modes=SPOKEN, matrix=TOGETHER, rows=("3.6:task",))
+@spoken("messages.task_in_node", modes=SPOKEN, matrix=TOGETHER, rows=("3.6:task",))
 def task_in_node(e):
     @e.func.task
     def said(topic):
@@ -204,7 +203,7 @@ def task_in_node(e):
     return wire(e, chat(e), "START n END", n=node).compile(), [call(HELLO)]
 
 
-@program("messages.functional_child", modes=SPOKEN, matrix=TOGETHER, rows=("3.6:entrypoint",))
+@spoken("messages.functional_child", modes=SPOKEN, matrix=TOGETHER, rows=("3.6:entrypoint",))
 def functional_child(e):
     @e.func.task
     def said(topic):
@@ -218,7 +217,7 @@ def functional_child(e):
     return graph.compile(), [call(HELLO)]
 
 
-@program("messages.sends", modes=SPOKEN, rows=("3.7:send", "3.10:parallel"), unordered=True)
+@spoken("messages.sends", modes=SPOKEN, rows=("3.7:send", "3.10:parallel"), unordered=True)
 def sends(e):
     def fan(state):
         return [e.types.Send("c", {"messages": [HumanMessage(n, id=n)]}) for n in ("1", "2")]
@@ -250,7 +249,7 @@ def sent_values(e):
     return builder.compile(), [call({**HELLO, "last": name}) for name in echoes]
 
 
-@program("messages.parallel", modes=SPOKEN, rows=("3.10:parallel",), unordered=True)
+@spoken("messages.parallel", modes=SPOKEN, rows=("3.10:parallel",), unordered=True)
 def parallel(e):
     nodes = {
         "a": asking(Typist(text="a b c")),
@@ -261,9 +260,9 @@ def parallel(e):
     return wire(e, chat(e), *(f"START {n} END" for n in nodes), **nodes).compile(), [call(HELLO)]
 
 
-@program("messages.parallel_async", modes=SPOKEN, drivers=("async",), rows=(
+@spoken("messages.parallel_async", modes=SPOKEN, drivers=("async",), rows=(
     "3.10:parallel",
-), unordered=True, differs="async-tokens-on-3.10")  # fmt: skip
+), unordered=True)  # fmt: skip
 def parallel_async(e):
     async def both(state):
         said = await asyncio.gather(*(AsyncTypist(fixed=i).ainvoke("x") for i in "12"))
@@ -274,7 +273,7 @@ def parallel_async(e):
     return graph.compile(), [call(HELLO)]
 
 
-@program("messages.command_to_parent", modes=SPOKEN, matrix=TOGETHER, rows=("3.3:command",))
+@spoken("messages.command_to_parent", modes=SPOKEN, matrix=TOGETHER, rows=("3.3:command",))
 def command_to_parent(e):
     command = e.types.Command
 
@@ -287,7 +286,7 @@ def command_to_parent(e):
     return graph.compile(), [call(HELLO)]
 
 
-@program("messages.visible_by_call", modes=SPOKEN, matrix=Matrix.AS_WRITTEN, rows=(
+@spoken("messages.visible_by_call", modes=SPOKEN, matrix=Matrix.AS_WRITTEN, rows=(
     "3.1:invoke", "3.6:subgraph_hidden",
 ))  # fmt: skip
 def visible_by_call(e):

@@ -16,6 +16,7 @@ from differential.programs.messages import (
     aasking,
     asking,
     chat,
+    spoken,
 )
 from differential.programs.messages_nested import child
 from differential.registry import call, program
@@ -28,7 +29,7 @@ LOUD = {
 }
 
 
-@program("messages.metadata", modes=SPOKEN_AND_SAVED, matrix=TOGETHER, rows=(
+@spoken("messages.metadata", modes=SPOKEN_AND_SAVED, matrix=TOGETHER, rows=(
     "3.7:token", "3.7:node_end", "3.7:tags", "3.7:configurable", "3.7:config_metadata",
     "3.7:saver",
 ))  # fmt: skip
@@ -49,7 +50,7 @@ def metadata(e):
     return saved, [call(HELLO, config), call(HELLO, thread("other"))]
 
 
-@program("messages.temperature", modes=("messages",), matrix=TOGETHER, rows=("3.7:token",))
+@spoken("messages.temperature", modes=("messages",), matrix=TOGETHER, rows=("3.7:token",))
 def temperature(e):
     class Tuned(Typist):
         temperature: float = 0.5
@@ -63,7 +64,7 @@ def temperature(e):
     return wire(e, chat(e), "START a b END", **nodes).compile(), [call(HELLO, {"tags": ["t"]})]
 
 
-@program("messages.without_saver", modes=SPOKEN, matrix=TOGETHER, rows=("3.7:configurable",))
+@spoken("messages.without_saver", modes=SPOKEN, matrix=TOGETHER, rows=("3.7:configurable",))
 def without_saver(e):
     return wire(e, chat(e), "START a END", a=asking(Typist())).compile(), [
         call(HELLO, LOUD),
@@ -71,7 +72,7 @@ def without_saver(e):
     ]
 
 
-@program("messages.nostream", modes=SPOKEN, matrix=TOGETHER, rows=(
+@spoken("messages.nostream", modes=SPOKEN, matrix=TOGETHER, rows=(
     "3.8:nostream", "3.8:nostream_returned",
 ))  # fmt: skip
 def nostream(e):
@@ -86,7 +87,7 @@ def nostream(e):
     return wire(e, chat(e), f"START {' '.join(nodes)} END", **nodes).compile(), [call(HELLO)]
 
 
-@program("messages.nostream_inherited", modes=SPOKEN, matrix=TOGETHER, rows=(
+@spoken("messages.nostream_inherited", modes=SPOKEN, matrix=TOGETHER, rows=(
     "3.8:nostream_inherited",
 ))  # fmt: skip
 def nostream_inherited(e):
@@ -95,7 +96,7 @@ def nostream_inherited(e):
     return graph, [call(HELLO, {"tags": ["nostream"]})]
 
 
-@program("messages.hidden", modes=SPOKEN, matrix=TOGETHER, rows=(
+@spoken("messages.hidden", modes=SPOKEN, matrix=TOGETHER, rows=(
     "3.8:hidden_model", "3.8:hidden_node",
 ))  # fmt: skip
 def hidden(e):
@@ -103,7 +104,7 @@ def hidden(e):
     return graph.compile(), [call({"messages": [AIMessage("in the input", id="i")]})]
 
 
-@program("messages.pushed", modes=SPOKEN, rows=(
+@spoken("messages.pushed", modes=SPOKEN, rows=(
     "3.9:push", "3.9:state_key", "3.9:no_key", "3.9:coerced", "3.9:then_returned",
 ))  # fmt: skip
 def pushed(e):
@@ -127,7 +128,7 @@ def pushed(e):
     return wire(e, chat(e), "START a b END", a=node, b=only_pushes).compile(), [call(HELLO)]
 
 
-@program("messages.pushed_badly", modes=SPOKEN, matrix=TOGETHER, rows=("3.9:no_id",))
+@spoken("messages.pushed_badly", modes=SPOKEN, matrix=TOGETHER, rows=("3.9:no_id",))
 def pushed_badly(e):
     push = e.message.push_message
     bad = {
@@ -150,7 +151,7 @@ def pushed_badly(e):
     return graph, [call({**HELLO, "last": name}) for name in bad]
 
 
-@program("messages.pushed_from_below", modes=SPOKEN, rows=("3.9:subgraph", "3.9:task"))
+@spoken("messages.pushed_from_below", modes=SPOKEN, rows=("3.9:subgraph", "3.9:task"))
 def pushed_from_below(e):
     push = e.message.push_message
 
@@ -171,9 +172,9 @@ def pushed_from_below(e):
     return wire(e, chat(e), "START sub n END", **nodes).compile(), [call(HELLO)]
 
 
-@program("messages.pushed_async", modes=SPOKEN, drivers=("async",), matrix=TOGETHER, rows=(
+@spoken("messages.pushed_async", modes=SPOKEN, drivers=("async",), matrix=TOGETHER, rows=(
     "3.9:push",
-), differs="async-tokens-on-3.10")  # fmt: skip
+))  # fmt: skip
 def pushed_async(e):
     async def node(state):
         e.message.push_message(AIMessage("pushed", id="p"))
@@ -182,7 +183,7 @@ def pushed_async(e):
     return wire(e, chat(e), "START n END", n=node).compile(), [call(HELLO)]
 
 
-@program("messages.conditional_edge", modes=SPOKEN, matrix=TOGETHER, rows=(
+@spoken("messages.conditional_edge", modes=SPOKEN, matrix=TOGETHER, rows=(
     "3.10:conditional_edge",
 ))  # fmt: skip
 def conditional_edge(e):
@@ -200,28 +201,28 @@ def conditional_edge(e):
     return outer.compile(), [call(HELLO)]
 
 
-@program("messages.entry_route", modes=SPOKEN, matrix=TOGETHER, rows=("3.10:conditional_edge",))
+@spoken("messages.entry_route", modes=SPOKEN, matrix=TOGETHER, rows=("3.10:conditional_edge",))
 def entry_route(e):
     builder = wire(e, chat(e), "b END", b=asking(Whole()))
     builder.add_conditional_edges("__start__", lambda s: Typist(text="b").invoke("x").content)
     return builder.compile(), [call(HELLO)]
 
 
-@program("messages.failing_model", modes=SPOKEN, rows=("3.10:failing_model",))
+@spoken("messages.failing_model", modes=SPOKEN, rows=("3.10:failing_model",))
 def failing_model(e):
     nodes = {"a": asking(Typist()), "b": asking(Typist(text="x y z", fails_at=2))}
     return wire(e, chat(e), "START a b END", **nodes).compile(), [call(HELLO)]
 
 
-@program("messages.failing_async_model", modes=SPOKEN, drivers=("async",), matrix=TOGETHER, rows=(
+@spoken("messages.failing_async_model", modes=SPOKEN, drivers=("async",), matrix=TOGETHER, rows=(
     "3.10:failing_model",
-), differs="async-tokens-on-3.10")  # fmt: skip
+))  # fmt: skip
 def failing_async_model(e):
     nodes = {"a": aasking(AsyncTypist()), "b": aasking(AsyncTypist(text="x y z", fails_at=2))}
     return wire(e, chat(e), "START a b END", **nodes).compile(), [call(HELLO)]
 
 
-@program("messages.failing_node", modes=SPOKEN, matrix=TOGETHER, rows=("3.10:failing_model",))
+@spoken("messages.failing_node", modes=SPOKEN, matrix=TOGETHER, rows=("3.10:failing_model",))
 def failing_node(e):
     def node(state):
         Typist().invoke("x")
@@ -239,14 +240,14 @@ def refused_result(e):
     return wire(e, chat(e), "START a END", a=node).compile(), [call(HELLO)]
 
 
-@program("messages.fallback", modes=SPOKEN, matrix=TOGETHER, rows=("3.10:failing_model",))
+@spoken("messages.fallback", modes=SPOKEN, matrix=TOGETHER, rows=("3.10:failing_model",))
 def fallback(e):
     bad = Typist(text="x y", fails_at=1)
     model = bad.with_fallbacks([Typist(text="spare one", tags=["spare"])])
     return wire(e, chat(e), "START a END", a=asking(model)).compile(), [call(HELLO)]
 
 
-@program("messages.retried", modes=SPOKEN, matrix=TOGETHER, rows=("3.4:retry",))
+@spoken("messages.retried", modes=SPOKEN, matrix=TOGETHER, rows=("3.4:retry",))
 def retried(e):
     attempts = []
 
@@ -280,7 +281,7 @@ def error_handler(e):
     return graph.compile(), [call(HELLO)]
 
 
-@program("messages.cached", modes=SPOKEN, matrix=TOGETHER, rows=("3.10:with_other_modes",))
+@spoken("messages.cached", modes=SPOKEN, matrix=TOGETHER, rows=("3.10:with_other_modes",))
 def cached(e):
     policy = e.types.CachePolicy(key_func=lambda state: "k")
     nodes = {"a": (asking(Typist()), {"cache_policy": policy})}
@@ -290,7 +291,7 @@ def cached(e):
     ]
 
 
-@program("messages.with_writer", modes=SPOKEN, rows=("3.10:with_other_modes",))
+@spoken("messages.with_writer", modes=SPOKEN, rows=("3.10:with_other_modes",))
 def with_writer(e):
     def node(state, writer: e.types.StreamWriter):
         writer("before")
@@ -302,9 +303,9 @@ def with_writer(e):
     return wire(e, chat(e), "START a END", a=node).compile(), [call(HELLO)]
 
 
-@program("messages.sync_model_in_async", modes=SPOKEN, drivers=("async",), matrix=TOGETHER, rows=(
+@spoken("messages.sync_model_in_async", modes=SPOKEN, drivers=("async",), matrix=TOGETHER, rows=(
     "4.8:sync_model_in_async",
-), differs="async-tokens-on-3.10")  # fmt: skip
+))  # fmt: skip
 def sync_model_in_async(e):
     inner = child(e)
 

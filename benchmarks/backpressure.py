@@ -1,0 +1,128 @@
+"""Readers that are slow, and readers that leave: peak memory, and how soon the model stops."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, Final
+
+from langchain_core.messages import AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk
+from pydantic import Field
+
+from benchmarks.peers import PEERS, Peer, word
+from benchmarks.rows import FLOOR, MILLSTREAM, Contender, Group, Row, added, ceiling
+from benchmarks.tokens import State, Typist, build
+
+SOURCES: Final = ("messages", "custom")
+MEMORY: Final = 20.0
+"""Megabytes a run may grow by while its reader is slow."""
+DELAY: Final = 50.0
+"""Milliseconds until the model has stopped."""
+DEPTHS: Final = (0, 3)
+TIMES: Final = 10
+"""How often a stream is left; the slowest counts."""
+PATIENCE: Final = 10.0
+"""Seconds after which a model that goes on is an error."""
+TURN: Final = threading.Lock()
+"""Held while time is measured: gauges are read all at once."""
+
+
+class Endless(Typist):
+    """Never stops by itself; notes when it was made to."""
+
+    count: int = 0
+    stop_time: float = 0.0
+    stopped: asyncio.Event = Field(default_factory=asyncio.Event)
+
+    async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
+        try:
+            while True:
+                yield ChatGenerationChunk(message=AIMessageChunk("token "))
+                await asyncio.sleep(0)
+        finally:
+            self.stop_time = time.perf_counter()
+            self.stopped.set()
+
+
+def groups(items: int = 20) -> list[Group]:
+    """Return the groups of this area; a slow reader reads `items` for each superstep asked for."""
+    slow = [_slow_row(source, word(sort), items) for source in SOURCES for sort in (False, True)]
+    leaving = [
+        Row(
+            f"leaving, {depth} subgraphs deep",
+            "ms",
+            1,
+            tuple(_delay_gauge(peer, depth) for peer in PEERS),
+            (ceiling(DELAY, "ms"),),
+        )
+        for depth in DEPTHS
+    ]
+    return [
+        Group("growth of peak memory in MB, with a reader that takes 1 ms an item", tuple(slow)),
+        Group("ms until the model is stopped after its reader has left", tuple(leaving)),
+    ]
+
+
+def _slow_row(source: str, driver: str, items: int) -> Row:
+    title = f"slow reader of {source}, {driver}"
+    names = [peer.name for peer in PEERS]
+    goal = ceiling(MEMORY, "MB")
+    if source == "messages":
+        # What a chat model keeps by itself is not the graph's.
+        names.append(FLOOR)
+        goal = added(title, MEMORY, "MB")
+    gauges = tuple(_memory_gauge(name, driver, source, items) for name in names)
+    return Row(title, "MB", 1, gauges, (goal,))
+
+
+def _memory_gauge(name: str, driver: str, source: str, items: int) -> Contender:
+    def gauge(supersteps: int) -> float:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-m", "benchmarks.slow_reader"]
+            + [name, driver, source, str(supersteps * items)],
+            cwd=Path(__file__).parents[1],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        return float(done.stdout)
+
+    return Contender(name, gauge, is_gauge=True)
+
+
+def _delay_gauge(peer: Peer, depth: int) -> Contender:
+    def gauge(_: int) -> float:
+        with TURN:
+            return max(asyncio.run(leave(peer, depth)) for _ in range(TIMES))
+
+    return Contender(peer.name, gauge, is_gauge=True)
+
+
+async def leave(peer: Peer, depth: int) -> float:
+    """Leave a stream after ten tokens; return how many milliseconds later the model stopped."""
+    model = Endless()
+    graph = build(peer, model)
+    for _ in range(depth):
+        builder = peer.StateGraph(State)
+        builder.add_node("child", graph)
+        builder.add_edge(peer.START, "child")
+        graph = builder.compile()
+    options: dict[str, Any] = {"stream_mode": "messages", "subgraphs": True}
+    if peer.name == MILLSTREAM:
+        options["max_buffered"] = 5
+    count = 0
+    async with aclosing(graph.astream({"prompt": "go"}, **options)) as items:
+        async for _ in items:
+            count += 1
+            if count == 10:
+                break
+        left = time.perf_counter()
+    await asyncio.wait_for(model.stopped.wait(), PATIENCE)
+    return (model.stop_time - left) * 1000
