@@ -52,7 +52,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 @pytest.mark.parametrize("area", AREAS)
 def test_every_row_compares_both_libraries(area: str, loop: asyncio.AbstractEventLoop) -> None:
-    if area == "events" and sys.version_info < (3, 11):
+    if area in ("events", "backpressure") and sys.version_info < (3, 11):
         pytest.skip("Python < 3.11: langgraph's writer does not work in async nodes")
     for group in SMALL[area]():
         results = measure(group, ONCE, loop)
