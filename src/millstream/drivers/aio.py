@@ -38,7 +38,7 @@ from millstream.drivers.run import RunAbandoned
 from millstream.drivers.saving import AsyncSaving
 from millstream.drivers.timeouts import attempt_in_time, timeout_of
 from millstream.drivers.waiting import wait_through_cancellation
-from millstream.drivers.workers import Workers
+from millstream.drivers.workers import MAX_THREADS, Workers
 from millstream.errors import GraphBubbleUp, NodeCancelledError, ParentCommand
 
 if TYPE_CHECKING:
@@ -79,8 +79,6 @@ async def drive(prepare: Callable[[], Run]) -> AsyncIterator[Any]:
 
 
 TASK_NAME: Final = "millstream task"
-MAX_THREADS: Final = 32
-"""Worker threads for called functions that are not async, unless `max_concurrency` is less."""
 
 
 class AsyncDriver:

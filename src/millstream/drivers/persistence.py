@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from millstream.constants import (
     ERROR,
@@ -74,6 +74,10 @@ Operation: TypeAlias = PutCheckpoint | PutWrites
 def store_now(saver: BaseCheckpointSaver[Any], operation: Operation) -> None:
     """Carry out an operation in this thread."""
     operation.store(saver)
+
+
+MAX_IN_FLIGHT: Final = 8
+"""Operations that may wait for a slow saver before the run waits too."""
 
 
 class Journal:

@@ -6,13 +6,12 @@ import threading
 from queue import Queue
 from typing import TYPE_CHECKING, Any
 
+from millstream.drivers.persistence import MAX_IN_FLIGHT
+
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
     from millstream.drivers.persistence import Operation
-
-MAX_IN_FLIGHT = 8
-"""Operations that may wait for a slow saver before the run waits too."""
 
 
 class StoreThread:

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from millstream.drivers.persistence import MAX_IN_FLIGHT
 from millstream.drivers.waiting import wait_through_cancellation
 
 if TYPE_CHECKING:
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 
     from millstream.drivers.persistence import Operation
 
-MAX_IN_FLIGHT = 8
-"""Operations that may wait for a slow saver before the run waits too."""
 MAX_TRIES = 3
 """How often `close` starts again when what it waits for is cancelled from outside."""
 

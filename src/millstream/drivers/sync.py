@@ -38,7 +38,7 @@ from millstream.drivers.nodecall import add_task_note, sync_timeout_error
 from millstream.drivers.persistence import Operation, store_now
 from millstream.drivers.run import RunAbandoned
 from millstream.drivers.store_queue import StoreThread
-from millstream.drivers.workers import Workers
+from millstream.drivers.workers import MAX_THREADS, Workers
 from millstream.errors import GraphBubbleUp, NodeCancelledError, ParentCommand
 
 if TYPE_CHECKING:
@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from millstream.drivers.run import Run
     from millstream.stream.parts import Part
 
-MAX_THREADS = 32
-"""Worker threads of one superstep unless `max_concurrency` says otherwise."""
 RETRY_WATCH = 0.05
 """Seconds between two looks, during a back-off, at whether the run was left."""
 

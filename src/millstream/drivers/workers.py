@@ -10,6 +10,10 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
+from typing import Final
+
+MAX_THREADS: Final = 32
+"""Worker threads of one run unless `max_concurrency` says otherwise."""
 
 
 class Workers:

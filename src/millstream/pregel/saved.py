@@ -37,6 +37,7 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
     store: BaseStore | None
     config: RunnableConfig | None
     shape: Shape
+    _stored_classes: frozenset[tuple[str, str]] | None = None
 
     @property
     def spec(self) -> GraphSpec:
@@ -50,8 +51,10 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
         """
         if not is_strict():
             return frozenset()
-        types = [kind for c in self.channels.values() for kind in _stored_types(c)]
-        return declared_classes([*types, *self._declared_schemas()])
+        if self._stored_classes is None:
+            types = [kind for c in self.channels.values() for kind in _stored_types(c)]
+            self._stored_classes = declared_classes([*types, *self._declared_schemas()])
+        return self._stored_classes
 
     def _declared_schemas(self) -> Sequence[Any]:
         return () if self.context_schema is None else (self.context_schema,)
