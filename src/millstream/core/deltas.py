@@ -59,7 +59,7 @@ class DeltaLog:
         self.has_parent = True
         self.versions = versions
 
-    def drop(self, known: Known, tasks: Iterable[Task]) -> None:
+    def note_orphans(self, known: Known, tasks: Iterable[Task]) -> None:
         """Take note of stored writes that belong to no task of the superstep.
 
         A run that was killed while it stored its only checkpoint leaves such writes behind.

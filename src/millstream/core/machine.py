@@ -370,7 +370,7 @@ class RunMachine:
         if lineage is not None:
             lineage.bump(touched or ())
             if lineage.deltas is not None:
-                lineage.deltas.drop(self._known, ordered)
+                lineage.deltas.note_orphans(self._known, ordered)
             self._known = {}
             self.save = lineage.record(cells, "loop", step, updated)
             if self._is_answered and self.answers is not None:
