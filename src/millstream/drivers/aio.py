@@ -37,7 +37,7 @@ from millstream.drivers.nodecall import add_task_note
 from millstream.drivers.run import RunAbandoned
 from millstream.drivers.saving import AsyncSaving
 from millstream.drivers.timeouts import attempt_in_time, timeout_of
-from millstream.drivers.waiting import wait_through_cancellation
+from millstream.waiting import wait_through_cancellation
 from millstream.drivers.workers import MAX_THREADS, Workers
 from millstream.errors import GraphBubbleUp, NodeCancelledError, ParentCommand
 
@@ -61,6 +61,7 @@ async def drive(prepare: Callable[[], Run]) -> AsyncIterator[Any]:
     if run.is_traced:
         graph_run = await tracing.astart_graph(run.traced_config(), run.name, run.input)
         run.callbacks = graph_run
+        run.listener = tracing.sole_listener(run, graph_run)
     steps = driver.steps()
     try:
         async for item in steps:
@@ -69,7 +70,7 @@ async def drive(prepare: Callable[[], Run]) -> AsyncIterator[Any]:
         if graph_run is not None:
             await lifecycle.atell_ended(run, graph_run)
     except BaseException as error:
-        run.chain_failure(error)
+        run.note_failure(error)
         await steps.aclose()
         if graph_run is not None:
             await graph_run.on_chain_error(error)
@@ -114,6 +115,8 @@ class AsyncDriver:
         run.put = self._inbox.put
         run.call = self._call
         run.is_async = True
+        if run.listener is not None:
+            run.listener.put = self._inbox.put
 
     async def steps(self) -> AsyncGenerator[Any, None]:
         """Run superstep after superstep, yielding items as they come."""

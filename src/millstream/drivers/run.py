@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from millstream.constants import CONFIG_KEY_STRICT_RESUME, NS_END
@@ -21,6 +22,8 @@ from millstream.drivers.clock import new_id, now
 from millstream.drivers.context import TaskContext
 from millstream.drivers.hearing import taps_of, tool_taps_of
 from millstream.drivers.loading import Replay, before_branch, open_journal
+from millstream.drivers.metadata import PLACE_KEYS, user_metadata
+from millstream.drivers.nesting import TellEnd, tell_started
 from millstream.errors import (
     ErrorCode,
     GraphDrained,
@@ -29,6 +32,7 @@ from millstream.errors import (
     create_error_message,
 )
 from millstream.runtime import RunControl, ServerInfo, _no_op_stream_writer
+from millstream.stream.graphs import MODE_OF_GRAPHS
 from millstream.stream.modes import Projection, observe, state_reader
 from millstream.stream.parts import Namespace, Part, Put, Shape, format_part
 
@@ -50,6 +54,7 @@ if TYPE_CHECKING:
     from millstream.drivers.buffering import Buffer
     from millstream.drivers.loading import Loaded
     from millstream.drivers.persistence import Journal
+    from millstream.stream.events import EventListener
     from millstream.stream.messages import MessageTap
     from millstream.stream.parts import Encode
     from millstream.stream.tools import ToolTap
@@ -81,6 +86,8 @@ class View:
     printed: frozenset[str] = frozenset()
     yielded: frozenset[str] = frozenset()
     has_subgraphs: bool = False
+    has_blocks: bool = False
+    """Messages come as events of their content blocks."""
 
 
 @dataclass(slots=True, eq=False)
@@ -123,6 +130,9 @@ class Run:
     """The caller's LangChain callbacks."""
     is_traced: bool = False
     """Whether any callback handler may be listening."""
+    listener: EventListener | None = None
+    """Who makes events for the consumer, or for that of a run around this one. Once the run has
+    started it is told directly, and None if anybody else listens too."""
     is_async: bool = False
     """Driven by an event loop."""
     is_result_wanted: bool = False
@@ -163,6 +173,8 @@ class Run:
     has_values: bool = False
     """Whether the state was ever shown: a run that wrote nothing has no result."""
     last_values: Any = None
+    tell_end: TellEnd | None = None
+    """Tell who looks at nested graphs that this one has ended, and how."""
     resumed_step: int | None = None
     """The superstep that continues a saved run, None for a run that started anew."""
     _read: Callable[[], Any] = field(init=False)
@@ -240,12 +252,15 @@ class Run:
             stream_keys=self.spec.stream_keys,
             shape=self.shape,
             now=now,
-            task_metadata=self._task_metadata,
+            task_metadata=partial(user_metadata, self),
             checkpoint_config=self.checkpoint_config,
             on_values=self._values_listener(),
             is_root=self.parent is None,
         )
         machine.observer = observe(projection)
+        listeners = targets.get(MODE_OF_GRAPHS)
+        if listeners and self.parent is not None:
+            self.tell_end = tell_started(self, self.parent, listeners)
 
     def _make_writer(self) -> StreamWriter:
         put, namespace = self.custom_put, self.namespace
@@ -324,12 +339,16 @@ class Run:
             self.journal.give_up()
         self.journal.close()
 
-    def chain_failure(self, error: BaseException) -> None:
-        """Keep the failure of a task visible in an error that takes its place: a saver's."""
+    def note_failure(self, error: BaseException) -> None:
+        """Take note of the error the run ends with.
+
+        The failure of a task stays visible in an error that takes its place: a saver's.
+        """
         machine: RunMachine | None = getattr(self, "machine", None)
         failed = machine.failure if machine is not None else None
         if failed is not None and failed.error is not error and error.__context__ is None:
             error.__context__ = failed.error
+        self._note_end(error)
 
     def conclude(self) -> None:
         """Raise what the run's end means to its caller; return if it ended well.
@@ -358,6 +377,13 @@ class Run:
             raise GraphDrained(self.control.drain_reason or "")
         if self.parent is not None and status in (RunStatus.PAUSED, RunStatus.BREAKPOINT):
             raise GraphInterrupt(tuple(machine.questions))
+        self._note_end(None)
+
+    def _note_end(self, error: BaseException | None) -> None:
+        """Tell who looks at nested graphs how this one has ended."""
+        tell, self.tell_end = self.tell_end, None
+        if tell is not None:
+            tell(error)
 
     def output(self) -> Any:
         """Return the last state that was shown, None if there was none."""
@@ -467,34 +493,3 @@ class Run:
             return None
         manager: BaseCallbackManager = self.callbacks.get_child(f"graph:step:{step}")
         return manager
-
-    def _task_metadata(self, task: Task) -> dict[str, Any]:
-        metadata = {
-            key: value
-            for key, value in {**self.metadata, **(task.node.body.metadata or {})}.items()
-            if key not in HIDDEN_METADATA
-        }
-        tags = [
-            tag
-            for tag in (*(self.config.get("tags") or ()), *task.node.body.tags)
-            if not tag.startswith("seq:step:")
-        ]
-        if tags:
-            metadata["tags"] = tags
-        return metadata
-
-
-PLACE_KEYS = ("checkpoint_id", "checkpoint_ns", "checkpoint_map")
-"""Keys of `configurable` that say where a run stands; a nested run has its own."""
-HIDDEN_METADATA = frozenset(
-    (
-        "thread_id",
-        *PLACE_KEYS,
-        "langgraph_step",
-        "langgraph_node",
-        "langgraph_triggers",
-        "langgraph_path",
-        "langgraph_checkpoint_ns",
-    )
-)
-"""Metadata that says where a task stands, not what the user said of it."""

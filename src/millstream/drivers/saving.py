@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from millstream.drivers.store_task import MAX_TRIES, StoreTask
-from millstream.drivers.waiting import wait_through_cancellation
+from millstream.waiting import wait_through_cancellation
 
 if TYPE_CHECKING:
     from millstream.drivers.persistence import Journal

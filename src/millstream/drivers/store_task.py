@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from millstream.drivers.persistence import MAX_IN_FLIGHT
-from millstream.drivers.waiting import wait_through_cancellation
+from millstream.waiting import wait_through_cancellation
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver

@@ -71,7 +71,7 @@ def drive(prepare: Callable[[], Run]) -> Iterator[Any]:
         if graph_run is not None:
             lifecycle.tell_ended(run, graph_run)
     except BaseException as error:
-        run.chain_failure(error)
+        run.note_failure(error)
         if graph_run is not None:
             graph_run.on_chain_error(error)
         raise

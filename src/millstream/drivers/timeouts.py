@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from millstream.drivers.waiting import wait_through_cancellation
+from millstream.waiting import wait_through_cancellation
 from millstream.errors import NodeTimeoutError
 from millstream.runtime import _no_op_heartbeat
 from millstream.types import TimeoutPolicy

@@ -1,0 +1,114 @@
+"""Opening a run stream: a run, the mux that sorts its events, and the stream that shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from millstream.drivers import aio, sync
+from millstream.pregel.opening import CallOptions, open_run
+from millstream.stream.mux import StreamMux
+from millstream.stream.parts import VERSION_OF_EVENTS
+from millstream.stream.run_stream import AsyncGraphRunStream, GraphRunStream
+from millstream.stream.transformer import StreamTransformer
+from millstream.stream.transformers import (
+    LifecycleTransformer,
+    MessagesTransformer,
+    SubgraphTransformer,
+    ValuesTransformer,
+)
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+
+    from millstream.drivers.run import Run
+    from millstream.pregel.main import Pregel
+    from millstream.stream.transformer import TransformerFactory
+
+BUILTINS: Final[tuple[TransformerFactory, ...]] = (
+    ValuesTransformer,
+    MessagesTransformer,
+    LifecycleTransformer,
+    SubgraphTransformer,
+)
+
+OWNED: Final = ("stream_mode", "subgraphs")
+"""Arguments of `stream` that a run stream decides itself."""
+
+
+def open_stream(
+    graph: Pregel[Any, Any, Any, Any],
+    input: Any,
+    config: RunnableConfig | None,
+    transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None,
+    arguments: Mapping[str, Any],
+) -> GraphRunStream:
+    """Return the run stream of a sync run that has not begun."""
+    prepare, mux = _open(graph, input, config, transformers, arguments, is_async=False)
+    return GraphRunStream(sync.drive(prepare), mux)
+
+
+def open_astream(
+    graph: Pregel[Any, Any, Any, Any],
+    input: Any,
+    config: RunnableConfig | None,
+    transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None,
+    arguments: Mapping[str, Any],
+) -> AsyncGraphRunStream:
+    """Return the run stream of an async run that has not begun."""
+    prepare, mux = _open(graph, input, config, transformers, arguments, is_async=True)
+    return AsyncGraphRunStream(aio.drive(prepare), mux)
+
+
+def _open(
+    graph: Pregel[Any, Any, Any, Any],
+    input: Any,
+    config: RunnableConfig | None,
+    transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None,
+    arguments: Mapping[str, Any],
+    *,
+    is_async: bool,
+) -> tuple[Callable[[], Run], StreamMux]:
+    """Check a call and make its mux; what is wrong with the run itself is the run's error."""
+    for name in OWNED:
+        if name in arguments:
+            raise TypeError(
+                "stream_events(version='v3') / astream_events(version='v3') do not accept "
+                f"{name}; v3 owns these (stream_mode is built from the transformer mux, "
+                "subgraphs is forced True so nested namespaces flow through scoped muxes)."
+            )
+    factories = [*BUILTINS, *graph.stream_transformers, *(transformers or ())]
+    check_factories(factories)
+    options = CallOptions.of(
+        {**arguments, "stream_mode": (), "subgraphs": True, "version": VERSION_OF_EVENTS}
+    )
+    try:
+        run = open_run(graph, input, config, options)
+    except Exception as error:
+        return partial(_refuse, error), StreamMux(factories=factories, is_async=is_async)
+    mux = StreamMux(factories=factories, is_async=is_async, scope=run.namespace)
+    run.view.yielded = mux.modes
+    run.view.modes |= mux.modes
+    return lambda: run, mux
+
+
+def _refuse(error: Exception) -> Run:
+    raise error
+
+
+def check_factories(factories: Iterable[Any]) -> None:
+    """Refuse what does not make a transformer for a scope, with a `TypeError`."""
+    for factory in factories:
+        if isinstance(factory, StreamTransformer):
+            name = type(factory).__name__
+            raise TypeError(
+                "stream_events(version='v3') transformers must be scope-aware callables, got "
+                f"pre-built instance {name}. Pass the transformer class or a factory like "
+                "`lambda scope: MyTransformer(scope, ...)`."
+            )
+        if not callable(factory):
+            raise TypeError(
+                "stream_events(version='v3') transformers must be scope-aware callables, got "
+                f"{type(factory).__name__}."
+            )

@@ -1,0 +1,107 @@
+"""A `MessageTap` that tells what models say as events of content blocks; see `blocks`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from langchain_core.messages import ToolMessage
+from langchain_core.outputs import ChatGenerationChunk
+
+from millstream.stream.blocks import BlockWriter, ErrorEvent
+from millstream.stream.messages import MessageTap, Metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from langchain_core.messages import BaseMessage
+    from langchain_core.outputs import LLMResult
+
+    from millstream.stream.parts import Namespace
+
+
+class BlockTap(MessageTap):
+    """Sends what is said in one run to its run stream.
+
+    What comes in chunks is sent as events, `(event, metadata)`; the metadata have a `run_id`, by
+    which the events of one message are told from those of others. A whole message is sent as it
+    is, `(message, metadata)`. What tools answer is not sent when a node returns it.
+
+    Models run and return what they would without it.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._voices: dict[UUID, tuple[BlockWriter, Metadata]] = {}
+        """The messages that are being said, by their LangChain run."""
+
+    def below(self, namespace: Namespace) -> BlockTap | None:
+        """Return the tap for a nested run, None if the consumer does not want to hear it."""
+        if not self._has_subgraphs:
+            return None
+        return BlockTap(self._put, namespace, self._shape, has_subgraphs=True, seen=self._seen)
+
+    def tell(self, message: BaseMessage, metadata: Metadata) -> None:
+        """Send a whole message whose id was not sent before; one without id is given one."""
+        if not isinstance(message, ToolMessage):
+            super().tell(message, metadata)
+
+    def on_chat_model_start(
+        self,
+        serialized: dict[str, Any],
+        messages: list[list[BaseMessage]],
+        *,
+        run_id: UUID,
+        **kwargs: Any,
+    ) -> None:
+        """Start to listen to a model, unless it is told to be silent."""
+        super().on_chat_model_start(serialized, messages, run_id=run_id, **kwargs)
+        heard = self._models.get(run_id)
+        if heard is not None:
+            # The id that LangChain gives a message whose chunks have none.
+            writer = BlockWriter(f"lc_run--{run_id}-0")
+            self._voices[run_id] = writer, {**heard, "run_id": str(run_id)}
+
+    def on_llm_new_token(
+        self,
+        token: str | list[str | dict[str, Any]],
+        *,
+        chunk: Any = None,
+        run_id: UUID,
+        **kwargs: Any,
+    ) -> None:
+        """Send the events of a chunk."""
+        voice = self._voices.get(run_id)
+        if voice is not None and isinstance(chunk, ChatGenerationChunk):
+            writer, metadata = voice
+            message = chunk.message
+            self._seen.add(message.id)
+            for event in writer.feed(message):
+                self._put((self._namespace, "messages", (event, metadata), self._shape))
+
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
+        """Send the end of the message, all of it if it came without chunks."""
+        voice = self._voices.pop(run_id, None)
+        if voice is None or not voice[0].is_started:
+            super().on_llm_end(response, run_id=run_id, **kwargs)
+            return
+        del self._models[run_id]
+        # A provider may name the message later than with its first chunk.
+        self._seen.update(
+            getattr(getattr(each, "message", None), "id", None)
+            for generations in response.generations[:1]
+            for each in generations
+        )
+        self._send(voice[0].finish(), voice[1])
+
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Send that the message will not be finished; one that nobody wants to hear further is."""
+        super().on_llm_error(error, run_id=run_id, **kwargs)
+        voice = self._voices.pop(run_id, None)
+        if voice is not None and voice[0].is_started:
+            is_enough = isinstance(error, GeneratorExit)
+            self._send(voice[0].finish() if is_enough else [ErrorEvent(error)], voice[1])
+
+    def _send(self, events: Iterable[Mapping[str, Any]], metadata: Metadata) -> None:
+        for event in events:
+            self._put((self._namespace, "messages", (event, metadata), self._shape))

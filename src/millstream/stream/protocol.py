@@ -1,0 +1,84 @@
+"""Protocol events: the shape in which everything travels through a run stream.
+
+The names are those of the langchain protocol: a `method` says what kind of thing happened,
+`params` where, when and what. An event has no `seq` and no `event_id` before it enters the log of
+a run.
+"""
+
+from __future__ import annotations
+
+from time import time
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from typing_extensions import NotRequired, TypedDict
+
+from millstream.stream.parts import encode_typed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from millstream.stream.parts import Part
+
+
+class ProtocolEventParams(TypedDict):
+    """Where, when and what."""
+
+    namespace: list[str]
+    """Path of the graph the event comes from, `[]` is the root."""
+    timestamp: int
+    """Milliseconds since the epoch."""
+    data: Any
+    """What a typed stream part of the mode has as its data."""
+    interrupts: NotRequired[tuple[Any, ...]]
+    """With `values`: the questions the state waits for."""
+
+
+class ProtocolEvent(TypedDict):
+    """One event of a run."""
+
+    type: Literal["event"]
+    event_id: NotRequired[str]
+    """Unique; the same whoever reads the event."""
+    seq: NotRequired[int]
+    """Place in the log of the run, from 1."""
+    method: str
+    """The stream mode the event belongs to, or the channel it was pushed to."""
+    params: ProtocolEventParams
+
+
+MODES_WITH_STATE: Final = frozenset(("values", "checkpoints", "debug"))
+"""What holds state, which has to be turned into the graph's own classes."""
+
+
+def encode_event(part: Part) -> ProtocolEvent:
+    """Encode a part as an event that happens now."""
+    mode = part[1]
+    if mode in MODES_WITH_STATE:
+        return convert_to_protocol_event(encode_typed(part))
+    return {
+        "type": "event",
+        "method": mode,
+        "params": {
+            "namespace": list(part[0]),
+            "timestamp": int(time() * 1000),
+            "data": part[2],
+        },
+    }
+
+
+def convert_to_protocol_event(part: Mapping[str, Any]) -> ProtocolEvent:
+    """Turn a typed part, as `stream(version="v2")` yields them, into an event that happens now."""
+    params: ProtocolEventParams = {
+        "namespace": list(part["ns"]),
+        "timestamp": int(time() * 1000),
+        "data": part["data"],
+    }
+    if "interrupts" in part:
+        params["interrupts"] = part["interrupts"]
+    return {"type": "event", "method": part["type"], "params": params}
+
+
+def as_event(item: Any) -> ProtocolEvent:
+    """Return an event, or the event that a typed part is turned into."""
+    event: ProtocolEvent = item if item["type"] == "event" else convert_to_protocol_event(item)
+    return event

@@ -1,0 +1,206 @@
+"""`StreamChannel`: items on their way from a transformer to their reader."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from millstream.stream.pump import Feed
+
+if TYPE_CHECKING:
+    from millstream.stream.pump import Pump, Sink
+
+T = TypeVar("T")
+
+
+class StreamChannel(Generic[T]):
+    """A stream of items that has one reader, who drives the run by reading.
+
+    Only what is pushed after the reader has come is kept for it. `maxlen` says how many items may
+    wait to be read: a channel that holds so many holds back the run until its reader takes some,
+    goes away, or waits for something else of the run itself.
+
+    A channel with a name, in a registered transformer, also writes to the run's event log.
+    """
+
+    def __init__(self, name: str | None = None, *, maxlen: int | None = None) -> None:
+        if maxlen is not None and maxlen <= 0:
+            raise ValueError("StreamChannel maxlen must be a positive int or None")
+        self.name = name
+        self.maxlen = maxlen
+        self._is_async: bool | None = None
+        self._pump: Pump | None = None
+        self._forward: Callable[[T], None] | None = None
+        self._sinks: list[Sink] = []
+        self._is_taken = False
+        self._closed = False
+        self._error: BaseException | None = None
+
+    @property
+    def is_subscribed(self) -> bool:
+        """Whether somebody reads the channel now."""
+        return bool(self._sinks)
+
+    def _bind(self, *, is_async: bool) -> None:
+        """Decide for one of `for` and `async for`."""
+        self._is_async = is_async
+
+    def _bind_pump(self, pump: Pump) -> None:
+        self._pump = pump
+
+    def _wire(self, forward: Callable[[T], None]) -> None:
+        """Have each item given to a function as well."""
+        self._forward = forward
+
+    def push(self, item: T) -> None:
+        """Hand an item to the reader, if there is one; `RuntimeError` once the channel is closed.
+
+        Never waits: a full channel makes the run wait before its next event.
+        """
+        if self._closed:
+            if self._is_taken:
+                raise RuntimeError("Cannot push to a closed StreamChannel")
+            return
+        for sink in self._sinks:
+            sink.put(item)
+        if self._forward is not None:
+            self._forward(item)
+
+    def close(self) -> None:
+        """End the channel; its reader gets what is still there. Called by the mux."""
+        if not self._closed:
+            self._closed = True
+            for sink in self._sinks:
+                sink.end()
+
+    def fail(self, err: BaseException) -> None:
+        """End the channel with an error, after what is still there. Called by the mux."""
+        if not self._closed:
+            self._error = err
+            self.close()
+
+    def __iter__(self) -> Iterator[T]:
+        return self.tee(1)[0]
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self.atee(1)[0]
+
+    def tee(self, n: int = 2) -> tuple[Iterator[T], ...]:
+        """Return `n` iterators that each get every item; `maxlen` counts for the slowest."""
+        self._require(is_async=False)
+        return tuple(Cursor(self, feed) for feed in self._branches(n, "tee"))
+
+    def atee(self, n: int = 2) -> tuple[AsyncIterator[T], ...]:
+        """Return `n` async iterators that each get every item; see `tee`."""
+        self._require(is_async=True)
+        return tuple(AsyncCursor(self, feed) for feed in self._branches(n, "atee"))
+
+    def _branches(self, n: int, name: str) -> list[Feed[T]]:
+        if n < 1:
+            raise ValueError(f"{name}() requires n >= 1")
+        self._require_free()
+        feeds: list[Feed[T]] = [Feed(self.maxlen, self._pump) for _ in range(n)]
+        self._subscribe(feeds)
+        return feeds
+
+    def _require(self, *, is_async: bool) -> None:
+        if self._is_async is None:
+            raise TypeError(
+                "StreamChannel has not been bound yet. Register the transformer with a StreamMux "
+                "first."
+            )
+        if self._is_async is not is_async:
+            mode, loop = ("async", "async for") if self._is_async else ("sync", "for")
+            raise TypeError(f"This StreamChannel is bound to {mode} mode — use '{loop}' instead.")
+
+    def _require_free(self) -> None:
+        if self._is_taken:
+            fan_out = ".atee(n)" if self._is_async else ".tee(n)"
+            raise RuntimeError(
+                f"StreamChannel already has a subscriber; use {fan_out} for fan-out."
+            )
+
+    def _subscribe(self, sinks: Sequence[Sink]) -> None:
+        """Begin to keep items: each of the sinks gets all of them."""
+        self._require_free()
+        self._is_taken = True
+        self._sinks += sinks
+        if self._closed:
+            for sink in sinks:
+                sink.end()
+
+    def _watch(self, sink: Sink) -> None:
+        """Tell one more sink of everything, which does not count as the reader."""
+        self._sinks.append(sink)
+        if self._closed:
+            sink.end()
+
+    def _unsubscribe(self, sink: Sink) -> None:
+        """Keep nothing more for a reader that has gone."""
+        if sink in self._sinks:
+            self._sinks.remove(sink)
+        sink.leave()
+
+    def _release(self) -> None:
+        """Let somebody else read the channel."""
+        for sink in list(self._sinks):
+            self._unsubscribe(sink)
+        self._is_taken = False
+
+
+class Cursor(Generic[T]):
+    """The reader's end of a channel."""
+
+    __slots__ = ("_channel", "_feed")
+
+    def __init__(self, channel: StreamChannel[T], feed: Feed[T]) -> None:
+        self._channel = channel
+        self._feed = feed
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        feed = self._feed
+        while not feed.items:
+            if feed.is_ended:
+                raise self._channel._error or StopIteration
+            if feed.pump is None or not (feed.pump.wait(feed) or feed.items or feed.is_ended):
+                raise StopIteration
+        return feed.take()
+
+    def close(self) -> None:
+        """Go away: nothing more is kept for this reader."""
+        self._channel._unsubscribe(self._feed)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class AsyncCursor(Generic[T]):
+    """The reader's end of a channel in an async run."""
+
+    __slots__ = ("_channel", "_feed")
+
+    def __init__(self, channel: StreamChannel[T], feed: Feed[T]) -> None:
+        self._channel = channel
+        self._feed = feed
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        feed = self._feed
+        while not feed.items:
+            if feed.is_ended:
+                raise self._channel._error or StopAsyncIteration
+            if feed.pump is None or not (await feed.pump.wait(feed) or feed.items or feed.is_ended):
+                raise StopAsyncIteration
+        return feed.take()
+
+    async def aclose(self) -> None:
+        """Go away: nothing more is kept for this reader."""
+        self._channel._unsubscribe(self._feed)
+
+    def __del__(self) -> None:
+        self._channel._unsubscribe(self._feed)

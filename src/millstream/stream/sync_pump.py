@@ -1,0 +1,163 @@
+"""The pump of sync runs: whoever reads carries the run on, in its own thread.
+
+With several reading threads one at a time does, and the others wait until there is something for
+them or it is their turn.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from millstream.stream.protocol import as_event
+from millstream.stream.pump import Feed, Pump, is_within, note_within
+
+if TYPE_CHECKING:
+    from millstream.stream.mux import StreamMux
+
+READER_WATCH: Final = 0.05
+"""Seconds between two looks at whether a slow reader's thread still lives."""
+
+
+class SyncPump(Pump):
+    """Carries a sync run on when somebody reads."""
+
+    def __init__(self, events: Iterator[Any], mux: StreamMux) -> None:
+        super().__init__()
+        self._events = events
+        self._mux = mux
+        # Nodes belong to whoever opened the run, whichever thread reads.
+        self._context = contextvars.copy_context()
+        self._context.run(note_within, self)
+        self._turn = threading.Condition()
+        self._puller: threading.Thread | None = None
+        self._waiting: Counter[threading.Thread] = Counter()
+        self._is_over = False
+        self._is_left = False
+
+    def here(self) -> threading.Thread:
+        """Return the current thread."""
+        return threading.current_thread()
+
+    def is_busy(self, reader: object) -> bool:
+        """Say whether a thread lives and does not wait for the run."""
+        assert isinstance(reader, threading.Thread)
+        return reader.is_alive() and reader not in self._waiting
+
+    def note_room(self) -> None:
+        """Let those look again who wait for a slow reader."""
+        with self._turn:
+            self._turn.notify_all()
+
+    def wait(self, feed: Feed[Any]) -> bool:
+        """Have the run go on until there is something for a reader; false at its end."""
+        feed.reader = self.here()
+        return self._begin(feed) and self._advance()
+
+    def pull(self) -> bool:
+        """Have the run go on by one event; false at its end."""
+        return self._begin(None) and self._advance()
+
+    def _begin(self, feed: Feed[Any] | None) -> bool:
+        """Wait for our turn to carry the run on; return false if there is no need any more."""
+        me = self.here()
+        with self._turn:
+            if self._puller is me:
+                raise RuntimeError(
+                    "A run stream was read by a transformer, or a node, of its own run: that "
+                    "would wait for itself"
+                )
+            self._waiting[me] += 1
+            if self.limited:
+                self._turn.notify_all()  # it may have been us whom somebody waited for
+            try:
+                while self._is_needed(feed) and not self._is_our_turn():
+                    # Nobody tells of a slow reader whose thread ends.
+                    self._turn.wait(READER_WATCH if self._puller is None else None)
+                if not self._is_needed(feed):
+                    return False
+                self._puller = me
+                return True
+            finally:
+                if self._puller is not me:
+                    self._stop_waiting(me)
+
+    def _is_needed(self, feed: Feed[Any] | None) -> bool:
+        return not self._is_over and (feed is None or not (feed.items or feed.is_ended))
+
+    def _is_our_turn(self) -> bool:
+        return self._puller is None and not (self.limited and self.is_held_back())
+
+    def _stop_waiting(self, me: threading.Thread) -> None:
+        self._waiting[me] -= 1
+        if not self._waiting[me]:
+            del self._waiting[me]
+
+    def _advance(self) -> bool:
+        """Carry the run on by one event; say whether it goes on."""
+        try:
+            event = self._context.run(next, self._events, None)
+            if event is not None:
+                self._mux.push(as_event(event))
+            else:
+                self._end(None)
+        except Exception as error:
+            self._end(error)
+        except BaseException:
+            self._leave()
+            raise
+        finally:
+            if self._is_left and not self._is_over:
+                self._leave()
+            with self._turn:
+                self._puller = None
+                self._stop_waiting(self.here())
+                self._turn.notify_all()
+        return not self._is_over
+
+    def _end(self, error: Exception | None) -> None:
+        """Close everything at the end of the run, or after its failure."""
+        self._is_over = True
+        self._close_events()
+        if error is not None:
+            self._mux.fail(error)
+        else:
+            self._mux.conclude()
+
+    def _leave(self) -> None:
+        """Stop the run before its end; what it showed stays readable."""
+        self._is_over = True
+        try:
+            self._close_events()
+        finally:
+            self._mux.conclude()
+
+    def _close_events(self) -> None:
+        close = getattr(self._events, "close", None)
+        if close is not None:
+            self._context.run(close)
+
+    def stop(self) -> None:
+        """Stop the run, and return when it has stopped.
+
+        A thread cannot be interrupted: what runs in another one is waited for. From inside the run
+        itself it stops after the event in progress.
+        """
+        with self._turn:
+            self._is_left = True
+            if self._puller is self.here() or is_within(self):
+                return
+            while self._puller is not None:
+                self._turn.wait()
+            if self._is_over:
+                return
+            self._puller = self.here()
+        try:
+            self._leave()
+        finally:
+            with self._turn:
+                self._puller = None
+                self._turn.notify_all()
