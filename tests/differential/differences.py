@@ -64,6 +64,7 @@ DIFFERENCES: Final = {
     ),
     "output-for-every-reader": Difference("Every reader of `tools` gets the parts of an output"),
     "same-run-id": Difference("The same run_id does not discard the input"),
+    "custom-event-first": Difference("A custom event keeps its data"),
     "unknown-checkpoint": Difference("A checkpoint that does not exist is nobody's parent"),
     "stale-answer": Difference("A question is never answered with an older answer"),
     "answer-after-a-failure": Difference("An answer that made its node fail can be replaced"),
@@ -76,4 +77,20 @@ DIFFERENCES: Final = {
     "missing-thread-id": Difference("A missing thread_id is named in the error"),
     "bound-config-in-updates": Difference("with_config counts for updates and histories too"),
     "saver-in-config": Difference("Configs of snapshots hold no objects"),
+    "state-as-said": Difference("Watching a run does not change its state"),
+    "streamed-by-hand": Difference("Run streams hear models that a node streams itself"),
+    "human-messages": Difference("A HumanMessage stays one in a run stream"),
+    "children-start-first": Difference("A nested graph starts before its first values"),
+    "every-child": Difference("Every nested graph has lifecycle events and a handle"),
+    "own-end": Difference("A nested graph ends as it ends itself"),
+    "child-errors": Difference("Errors of nested graphs keep their type"),
+    "event-ids": Difference("Every event of a run has an id"),
+    "caused-after": Difference("What an event causes comes after it"),
+    "maxlen": Difference("A channel with maxlen holds back the run"),
+    "async-interleave": Difference(
+        "Projections can be interleaved in async", lambda driver: driver == "async"
+    ),
+    "scheduled-errors": Difference("Errors of scheduled work are never lost"),
+    "beta-warning": Difference("Run streams give no beta warning"),
+    "cancelled-reader": Difference("A cancelled reader stops only a run that nobody else reads"),
 }

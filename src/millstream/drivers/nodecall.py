@@ -49,14 +49,17 @@ class Call:
         "_injected",
         "_is_runnable",
         "_recurse",
+        "is_traced",
         "name",
         "steps",
     )
 
-    def __init__(self, bound: Runnable[Any, Any], name: str) -> None:
+    def __init__(self, bound: Runnable[Any, Any], name: str, *, is_path: bool = False) -> None:
         self.name = name
         self.steps: tuple[Runnable[Any, Any], ...] = ()
         """The runnables it consists of; none for a function, which is no run of its own."""
+        self.is_traced = getattr(bound, "trace", True)
+        """Whether the path of a conditional edge has a run."""
         self._func: Callable[..., Any] | None = bound.invoke
         self._afunc: Callable[..., Any] | None = bound.ainvoke
         self._injected: tuple[str, ...] = ()
@@ -68,6 +71,8 @@ class Call:
             self._afunc, self._ainjected = bound.afunc, bound.ainjected
             self._is_runnable = False
             self._recurse = bound.recurse
+            if bound.trace and not is_path:
+                self.steps = (bound,)
         elif type(bound) is RunnablePassthrough and bound.func is None and bound.afunc is None:
             self._is_runnable = False
             self._func, self._afunc = _same, _asame
@@ -236,7 +241,7 @@ class NodeCall:
             context.node_run = None
             await node_run.on_chain_error(error)
             raise
-        await tracing.aend_node(node_run, self, result)
+        await tracing.aend_node(context, node_run, self, result)
         return result
 
     def settle(self, context: TaskContext, result: Any) -> None:

@@ -5,6 +5,7 @@ Everything here is skipped when nobody listens, which is worked out once per run
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import logging
 import sys
@@ -13,7 +14,11 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 from uuid import UUID
 
-from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
+from langchain_core.callbacks import (
+    AsyncCallbackManager,
+    AsyncCallbackManagerForChainRun,
+    CallbackManager,
+)
 from langchain_core.globals import get_debug
 from langchain_core.runnables.config import (
     get_async_callback_manager_for_config,
@@ -21,12 +26,12 @@ from langchain_core.runnables.config import (
     var_child_runnable_config,
 )
 from langchain_core.utils.env import env_var_is_set
+from langchain_core.utils.uuid import uuid7
 
 from millstream.runnable import added
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import (
-        AsyncCallbackManagerForChainRun,
         BaseCallbackHandler,
         BaseCallbackManager,
         BaseRunManager,
@@ -36,6 +41,8 @@ if TYPE_CHECKING:
 
     from millstream.drivers.context import TaskContext
     from millstream.drivers.nodecall import BranchCall, Call, NodeCall
+    from millstream.drivers.run import Run
+    from millstream.stream.events import EventListener
     from millstream.types import TracePolicy
 
 M = TypeVar("M", bound="BaseCallbackManager | BaseRunManager")
@@ -134,6 +141,14 @@ async def astart_graph(
     )
 
 
+def sole_listener(run: Run, graph_run: NodeRun | None) -> EventListener | None:
+    """Return the listener to events that alone hears of a run, None if others do or nobody does."""
+    listener = run.listener
+    if listener is None and run.parent is not None:
+        listener = run.parent.run.listener
+    return listener if graph_run is not None and graph_run.handlers == [listener] else None
+
+
 def start_node(context: TaskContext, node: NodeCall) -> CallbackManagerForChainRun:
     """Tell the handlers that a task starts, and hand the node its own callbacks."""
     manager = CallbackManager.configure(**_for_task(context, node, context.inherited_callbacks()))
@@ -155,8 +170,16 @@ def start_node(context: TaskContext, node: NodeCall) -> CallbackManagerForChainR
 async def astart_node(context: TaskContext, node: NodeCall) -> AsyncCallbackManagerForChainRun:
     """Tell the handlers that a task starts, and hand the node its own callbacks."""
     inherited = context.inherited_callbacks()
-    manager = AsyncCallbackManager.configure(**_for_task(context, node, inherited))
     given, name = context.traced_input, context.task.name
+    listener = context.run.listener
+    if listener is not None and inherited is not None:
+        node_run = _tell_start(listener, _manager_for(context, node, inherited), given, name)
+        context.node_run = node_run
+        context.callbacks = node_run.get_child("seq:step:1")
+        if len(context.run.machine.tasks) > 1:
+            await asyncio.sleep(0)  # the nodes of a superstep start before any goes on
+        return node_run
+    manager = AsyncCallbackManager.configure(**_for_task(context, node, inherited))
     shown = _policy_of(node, manager)
     if shown is None:
         node_run = await manager.on_chain_start(None, given, name=name)
@@ -182,8 +205,15 @@ def end_node(node_run: CallbackManagerForChainRun, node: NodeCall, result: Any) 
         tracers.on_chain_end(_processed(shown.process_outputs, result))
 
 
-async def aend_node(node_run: AsyncCallbackManagerForChainRun, node: NodeCall, result: Any) -> None:
+async def aend_node(
+    context: TaskContext, node_run: AsyncCallbackManagerForChainRun, node: NodeCall, result: Any
+) -> None:
     """Tell the handlers what a node returned, those that follow streams first."""
+    listener = context.run.listener
+    if listener is not None:
+        listener.hear_chunk(node_run.run_id, result)
+        listener.on_chain_end(result, run_id=node_run.run_id)
+        return
     for handler in node_run.handlers:
         if _follows_streams(handler):
             tap: Any = handler
@@ -201,8 +231,10 @@ async def aend_node(node_run: AsyncCallbackManagerForChainRun, node: NodeCall, r
 def call_steps(call: Call, context: TaskContext) -> Any:
     """Call a node, each runnable of a sequence as a step of the node's run."""
     value = context.task.input
-    if len(call.steps) < 2:
+    if not call.steps:
         return call.call(value, context)
+    if len(call.steps) == 1:
+        return call.steps[0].invoke(value, cast("RunnableConfig", context.config))
     for index, step in enumerate(call.steps, 1):
         _enter_step(context, index)
         value = step.invoke(value, cast("RunnableConfig", context.config))
@@ -220,8 +252,10 @@ async def acall_steps(call: Call, context: TaskContext) -> Any:
     is_streamed = any(map(_follows_streams, context.node_run.handlers))
     if is_streamed and call.steps and not hasattr(call.steps[0], "get_subgraphs"):
         return await _astream_steps(call.steps, value, context)
-    if len(call.steps) < 2:
+    if not call.steps:
         return await call.acall(value, context)
+    if len(call.steps) == 1:
+        return await call.steps[0].ainvoke(value, cast("RunnableConfig", context.config))
     for index, step in enumerate(call.steps, 1):
         _enter_step(context, index)
         value = await step.ainvoke(value, cast("RunnableConfig", context.config))
@@ -261,7 +295,7 @@ def _enter_step(context: TaskContext, index: int) -> None:
 def call_path(node: NodeCall, branch: BranchCall, given: Any, context: TaskContext) -> Any:
     """Call the path of a conditional edge in a run of its own; a runnable makes one by itself."""
     _enter_step(context, (len(node.call.steps) or 1) + branch.place)
-    if branch.call.steps:
+    if branch.call.steps or not branch.call.is_traced:
         return branch.call.call(given, context)
     config = context.config.copy()  # made first: it adds the taps to the task's callbacks
     manager = CallbackManager.configure(**_for_path(context, node))
@@ -283,7 +317,7 @@ def call_path(node: NodeCall, branch: BranchCall, given: Any, context: TaskConte
 async def acall_path(node: NodeCall, branch: BranchCall, given: Any, context: TaskContext) -> Any:
     """Call the path of a conditional edge in a run of its own; a runnable makes one by itself."""
     _enter_step(context, (len(node.call.steps) or 1) + branch.place)
-    if branch.call.steps:
+    if branch.call.steps or not branch.call.is_traced:
         return await branch.call.acall(given, context)
     config = context.config.copy()  # made first: it adds the taps to the task's callbacks
     manager = AsyncCallbackManager.configure(**_for_path(context, node))
@@ -346,6 +380,43 @@ def _for_path(context: TaskContext, node: NodeCall) -> dict[str, Any]:
     has_node = context.node_run is not None
     callbacks = context.callbacks if has_node else context.inherited_callbacks()
     return _for_task(context, node, callbacks)
+
+
+def _manager_for(
+    context: TaskContext, node: NodeCall, inherited: BaseCallbackManager
+) -> BaseCallbackManager:
+    """Return what configuring does for a task, unless LangChain's own tracing is switched on."""
+    config = _for_task(context, node, inherited)
+    manager = inherited.copy()
+    manager.add_tags(config["inheritable_tags"])
+    manager.add_metadata(config["inheritable_metadata"])
+    return manager
+
+
+def _tell_start(
+    listener: EventListener, manager: BaseCallbackManager, given: Any, name: str | None
+) -> AsyncCallbackManagerForChainRun:
+    """Tell the only listener that a run starts: what a manager does to tell many costs more."""
+    run_id = uuid7()
+    listener.on_chain_start(
+        None,
+        given,
+        name=name,
+        run_id=run_id,
+        parent_run_id=manager.parent_run_id,
+        tags=manager.tags,
+        metadata=manager.metadata,
+    )
+    return AsyncCallbackManagerForChainRun(
+        run_id=run_id,
+        handlers=manager.handlers,
+        inheritable_handlers=manager.inheritable_handlers,
+        parent_run_id=manager.parent_run_id,
+        tags=manager.tags,
+        inheritable_tags=manager.inheritable_tags,
+        metadata=manager.metadata,
+        inheritable_metadata=manager.inheritable_metadata,
+    )
 
 
 def _for_task(

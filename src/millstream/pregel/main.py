@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from millstream.channels.topic import Topic
 from millstream.constants import INTERRUPT, TASKS
-from millstream.drivers import aio, caching, sync
+from millstream.drivers import aio, caching, events, sync
 from millstream.pregel.compiling import (
     as_policies,
     compile_graph,
     validate_graph,
 )
 from millstream.pregel.node import NodeBuilder, PregelNode
-from millstream.pregel.opening import CallOptions, open_run
+from millstream.pregel.opening import CallOptions, open_call, open_events
 from millstream.pregel.request import merge_configs
 from millstream.pregel.saved import SavedGraph
 from millstream.pregel.subgraphs import find_subgraph
@@ -26,6 +26,7 @@ from millstream.typing import ContextT, InputT, OutputT, StateT
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
+    from langchain_core.runnables.schema import StreamEvent
     from langgraph.cache.base import BaseCache
     from langgraph.store.base import BaseStore
     from typing_extensions import Self
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from millstream.core.spec import GraphSpec
     from millstream.drivers.run import Run
     from millstream.runtime import RunControl
+    from millstream.stream.run_stream import AsyncGraphRunStream, GraphRunStream
     from millstream.types import (
         All,
         CachePolicy,
@@ -205,7 +207,7 @@ class Pregel(SavedGraph[StateT, ContextT, InputT, OutputT]):
             max_buffered=max_buffered,
             unknown=kwargs,
         )
-        return sync.drive(partial(open_run, self, input, config, options))
+        return sync.drive(partial(open_call, self, input, config, options))
 
     def astream(  # type: ignore[override]  # named options instead of **kwargs
         self,
@@ -251,7 +253,7 @@ class Pregel(SavedGraph[StateT, ContextT, InputT, OutputT]):
             max_buffered=max_buffered,
             unknown=kwargs,
         )
-        return aio.drive(partial(open_run, self, input, config, options))
+        return aio.drive(partial(open_call, self, input, config, options))
 
     def invoke(
         self,
@@ -331,6 +333,128 @@ class Pregel(SavedGraph[StateT, ContextT, InputT, OutputT]):
         items = [item async for item in drive]
         return final_output(runs[0], version) if options.is_result_wanted else items
 
+    @overload  # type: ignore[override]  # named options, and what version v3 returns
+    def astream_events(
+        self,
+        input: Any,
+        config: RunnableConfig | None = None,
+        *,
+        version: Literal["v3"],
+        transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None = None,
+        **kwargs: Any,
+    ) -> Coroutine[Any, Any, AsyncGraphRunStream]: ...
+
+    @overload
+    def astream_events(
+        self,
+        input: Any,
+        config: RunnableConfig | None = None,
+        *,
+        version: Literal["v1", "v2"] = "v2",
+        include_names: Sequence[str] | None = None,
+        include_types: Sequence[str] | None = None,
+        include_tags: Sequence[str] | None = None,
+        exclude_names: Sequence[str] | None = None,
+        exclude_types: Sequence[str] | None = None,
+        exclude_tags: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[StreamEvent]: ...
+
+    def astream_events(
+        self,
+        input: Any,
+        config: RunnableConfig | None = None,
+        *,
+        version: Literal["v1", "v2", "v3"] = "v2",
+        transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None = None,
+        include_names: Sequence[str] | None = None,
+        include_types: Sequence[str] | None = None,
+        include_tags: Sequence[str] | None = None,
+        exclude_names: Sequence[str] | None = None,
+        exclude_types: Sequence[str] | None = None,
+        exclude_tags: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[StreamEvent] | Coroutine[Any, Any, AsyncGraphRunStream]:
+        """Run the graph and yield LangChain's events of it and of everything it calls.
+
+        With `version="v3"`, to be awaited, it returns a run stream instead: see `astream_v2`.
+
+        Each is a dict that says what happened (`event`: `on_chain_start`, `on_chat_model_stream`,
+        ...), to which run (`name`, `run_id`, `parent_ids`, `tags`, `metadata`), with what (`data`).
+        The other arguments are those of `astream`: the items it would yield are the chunks of the
+        graph's own `on_chain_stream` events. `include_*` and `exclude_*` choose runs by name, by
+        kind (`chain`, `chat_model`, `tool`, ...) or by tag.
+
+        Raises what `astream` raises, after all events before; closing the iterator, or cancelling
+        the task that reads it, stops the run as it does there. `version="v1"` is LangChain's old
+        event stream.
+        """
+        if version == "v3":
+            return self.astream_v2(input, config, transformers=transformers, **kwargs)
+        wanted = {
+            "include_names": include_names,
+            "include_types": include_types,
+            "include_tags": include_tags,
+            "exclude_names": exclude_names,
+            "exclude_types": exclude_types,
+            "exclude_tags": exclude_tags,
+        }
+        if version != "v2" or type(self).astream is not Pregel.astream:
+            # LangChain's own stream calls `astream`, which a subclass may have replaced.
+            return super().astream_events(input, config, version=version, **wanted, **kwargs)
+        options = CallOptions.of(kwargs)
+        return events.drive(partial(open_events, self, input, config, options, wanted))
+
+    def stream_events(  # type: ignore[override]  # what version v3 returns
+        self,
+        input: Any,
+        config: RunnableConfig | None = None,
+        *,
+        version: Literal["v1", "v2", "v3"] = "v2",
+        transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None = None,
+        **kwargs: Any,
+    ) -> GraphRunStream:
+        """Return a run stream, with `version="v3"`: see `stream_v2`. There is no sync v1 or v2."""
+        if version != "v3":
+            raise NotImplementedError(
+                f"stream_events(version={version!r}) is not supported. Use astream_events() for "
+                "v1/v2, or stream_events(version='v3') on a supported subclass."
+            )
+        return self.stream_v2(input, config, transformers=transformers, **kwargs)
+
+    def stream_v2(
+        self,
+        input: Any,
+        config: RunnableConfig | None = None,
+        *,
+        transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None = None,
+        **kwargs: Any,
+    ) -> GraphRunStream:
+        """Return one run, not begun, that shows itself in many ways at once.
+
+        Reading the stream, or any of its projections, carries the run on. `transformers` are
+        classes of `StreamTransformer`s, or functions that make them for a namespace; they come
+        after the built-in ones and those the graph was compiled with. The other arguments are
+        those of `stream`, except for `stream_mode` and `subgraphs`, which are refused with a
+        `TypeError`. Other errors in the arguments are raised when the stream is read.
+        """
+        from millstream.pregel.streaming import open_stream
+
+        return open_stream(self, input, config, transformers, kwargs)
+
+    async def astream_v2(
+        self,
+        input: Any,
+        config: RunnableConfig | None = None,
+        *,
+        transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None = None,
+        **kwargs: Any,
+    ) -> AsyncGraphRunStream:
+        """Return one async run, not begun, that shows itself in many ways; see `stream_v2`."""
+        from millstream.pregel.streaming import open_astream
+
+        return open_astream(self, input, config, transformers, kwargs)
+
     def clear_cache(self, nodes: Sequence[str] | None = None) -> None:
         """Forget the cached results of these nodes, of all nodes by default."""
         self._cache_to_clear().clear(self._cache_namespaces(nodes))
@@ -361,7 +485,7 @@ def _open(
     options: CallOptions,
 ) -> Run:
     """Open a run and leave it in `runs`, where its result will be found."""
-    runs.append(open_run(graph, input, config, options))
+    runs.append(open_call(graph, input, config, options))
     return runs[0]
 
 

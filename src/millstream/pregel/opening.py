@@ -7,10 +7,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from langchain_core.callbacks import BaseCallbackManager
+from langchain_core.runnables import ensure_config
+from langchain_core.utils.uuid import uuid7
+
 from millstream.constants import CONFIG_KEY_THREAD_ID
 from millstream.core.protocol import RunLimits
 from millstream.drivers import tracing
-from millstream.drivers.buffering import buffers_above, make_buffer
+from millstream.drivers.buffering import bounds_above, check_limit
 from millstream.drivers.context import split_ns
 from millstream.drivers.run import Run, View
 from millstream.errors import MissingThreadError
@@ -27,7 +31,13 @@ from millstream.pregel.request import (
 )
 from millstream.pregel.savers import saver_of
 from millstream.runtime import RunControl
-from millstream.stream.parts import as_modes, check_modes, check_version, encoder
+from millstream.stream.parts import (
+    VERSION_OF_EVENTS,
+    as_modes,
+    check_modes,
+    check_version,
+    encoder,
+)
 from millstream.warnings import LangGraphDeprecatedSinceV10, warn_caller
 
 if TYPE_CHECKING:
@@ -62,6 +72,31 @@ class CallOptions:
     is_result_wanted: bool = False
     """Only the final state is wanted: nothing is streamed to the caller."""
 
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any]) -> CallOptions:
+        """Make options of keyword arguments that may be those of `stream`, or unknown."""
+        known = {key: value for key, value in arguments.items() if key in STREAM_ARGUMENTS}
+        unknown = {key: value for key, value in arguments.items() if key not in known}
+        return cls(**known, unknown=unknown)
+
+
+STREAM_ARGUMENTS: Final = frozenset(
+    field.name
+    for field in dataclasses.fields(CallOptions)
+    if field.name not in ("unknown", "is_result_wanted")
+)
+
+
+def open_call(
+    graph: Pregel[Any, Any, Any, Any],
+    input: Any,
+    config: RunnableConfig | None,
+    options: CallOptions,
+) -> Run:
+    """Open the run that a call of `stream` or `invoke` asks for."""
+    check_version(options.version)
+    return open_run(graph, input, config, options)
+
 
 def open_run(
     graph: Pregel[Any, Any, Any, Any],
@@ -70,7 +105,7 @@ def open_run(
     options: CallOptions,
 ) -> Run:
     """Check a call and make the run it asks for; nothing of it has happened yet."""
-    check_version(options.version)
+    check_limit(options.max_buffered)
     durability = _durability(options)
     caller = identify_caller(config, graph.config)
     parent = caller.parent
@@ -107,8 +142,8 @@ def open_run(
             input, graph.input_channels, has_saver=saver is not None, is_resumed=is_resumed
         ),
         input=input,
-        context=_context(graph, options.context, parent),
-        store=graph.store or (parent.run.store if parent is not None else None),
+        context=_context(graph, options.context, caller),
+        store=graph.store or _inherited(caller, "store"),
         cache=_cache(graph, parent),
         saver=saver,
         durability=durability or (parent.run.durability if parent is not None else "async"),
@@ -124,13 +159,48 @@ def open_run(
         max_concurrency=max_concurrency_of(caller.config),
         step_timeout=graph.step_timeout,
         is_live=_is_live(graph, options, view),
-        buffer=make_buffer(options.max_buffered, graph.get_name()),
-        feeds=buffers_above(parent),
-        server_info=server_info_of(caller.configurable),
+        max_buffered=options.max_buffered,
+        feeds=bounds_above(parent),
+        server_info=server_info_of(caller.configurable) or _inherited(caller, "server_info"),
         inherited_callbacks=callbacks,
         is_traced=tracing.is_listened_to({"callbacks": callbacks}),
         is_result_wanted=options.is_result_wanted,
     )
+
+
+def open_events(
+    graph: Pregel[Any, Any, Any, Any],
+    input: Any,
+    config: RunnableConfig | None,
+    options: CallOptions,
+    wanted: Mapping[str, Any],
+) -> Run:
+    """Open a run whose consumer receives events, those that the arguments `wanted` choose."""
+    # Imported with the first stream of events: slow to import.
+    from millstream.stream.events import EVENTS, EventFilter, EventListener
+
+    if options.max_buffered is not None:
+        raise TypeError("astream_events has no max_buffered: events are kept until they are read")
+    listener = EventListener(EventFilter(**wanted), input)
+    full = ensure_config(config)
+    if "run_id" not in full:
+        full["run_id"] = uuid7()
+    callbacks = full.get("callbacks")
+    if callbacks is None or isinstance(callbacks, list):
+        full["callbacks"] = [*(callbacks or ()), listener]
+    elif isinstance(callbacks, BaseCallbackManager):
+        full["callbacks"] = callbacks = callbacks.copy()
+        callbacks.add_handler(listener)
+    else:
+        raise ValueError(
+            f"Unexpected type for callbacks: {callbacks}."
+            "Expected None, list or AsyncCallbackManager."
+        )
+    run = open_run(graph, input, full, options)
+    run.listener = listener
+    run.view.encode = listener.encoder(run.view.encode)
+    run.view.yielded |= {EVENTS}
+    return run
 
 
 def _checkpoint_map(parent: TaskContext | None) -> dict[str, str]:
@@ -188,10 +258,18 @@ def _cache(graph: Pregel[Any, Any, Any, Any], parent: TaskContext | None) -> Any
     return wired(graph.cache)
 
 
-def _context(graph: Pregel[Any, Any, Any, Any], context: Any, parent: Any) -> Any:
+def _inherited(caller: Caller, field: str) -> Any:
+    """Return what the run has from the runtime that its caller gave it, or has itself."""
+    given = getattr(caller.runtime, field, None)
+    if given is None and caller.parent is not None:
+        return getattr(caller.parent.run, field)
+    return given
+
+
+def _context(graph: Pregel[Any, Any, Any, Any], context: Any, caller: Caller) -> Any:
     """Return the run's context, an instance of the context schema where that is a class."""
     if context is None:
-        return parent.run.context if parent is not None else None
+        return _inherited(caller, "context")
     schema = graph.context_schema
     if schema is not None and isinstance(context, dict):
         is_model = hasattr(schema, "model_fields")
@@ -228,6 +306,7 @@ def _view(graph: Pregel[Any, Any, Any, Any], caller: Caller, options: CallOption
         printed=frozenset(printed),
         yielded=yielded,
         has_subgraphs=options.subgraphs,
+        has_blocks=options.version == VERSION_OF_EVENTS,
     )
 
 

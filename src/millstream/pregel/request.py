@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.runnables.config import CONFIG_KEYS, var_child_runnable_config
 
-from millstream.config import task_context_of
+from millstream.config import replaced_runtime, task_context_of
 from millstream.constants import (
     CONF,
     CONFIG_KEY_CHECKPOINT_ID,
@@ -25,9 +25,11 @@ from millstream.constants import (
 )
 from millstream.core.answers import Answers
 from millstream.drivers.context import FilledConfig, TaskConfig, TaskContext, split_ns
-from millstream.drivers.run import PLACE_KEYS, Start
+from millstream.drivers.identity import identified
+from millstream.drivers.metadata import PLACE_KEYS
+from millstream.drivers.run import Start
 from millstream.errors import EmptyInputError, InvalidUpdateError
-from millstream.runtime import ServerInfo
+from millstream.runtime import Runtime, ServerInfo
 from millstream.types import Command, Send
 
 if TYPE_CHECKING:
@@ -69,6 +71,8 @@ class Caller:
     """The task that calls, None for a root run."""
     is_explicit: bool
     """The caller passed the config of its task explicitly."""
+    runtime: Runtime[Any] | None = None
+    """What the caller put into the config in place of its task's runtime."""
 
 
 def identify_caller(config: RunnableConfig | None, bound: RunnableConfig | None) -> Caller:
@@ -103,6 +107,7 @@ def identify_caller(config: RunnableConfig | None, bound: RunnableConfig | None)
     ):
         merged[CONF] = dict(given)
         parent = None
+    runtime = replaced_runtime(merged)
     configurable = merged.pop(CONF, {})
     metadata = merged.pop("metadata", {})
     for key in METADATA_KEYS:
@@ -123,6 +128,7 @@ def identify_caller(config: RunnableConfig | None, bound: RunnableConfig | None)
         configurable=configurable,
         parent=parent,
         is_explicit=config is not None and task_context_of(config) is not None,
+        runtime=runtime,
     )
 
 
@@ -222,7 +228,8 @@ def starter(
     def start(machine: RunMachine, is_known: bool) -> Start:
         if is_known and isinstance(input, Command):
             answers = None if input.resume is None else Answers(input.resume)
-            return Start(command_writes(input), is_resuming=True, answers=answers)
+            writes = identified(command_writes(input), machine.spec.deltas)
+            return Start(writes, is_resuming=True, answers=answers)
         if is_known and (is_resumed or input is None):
             return Start([], is_resuming=True)
         if isinstance(input, Command) and input.resume is not None:
@@ -230,7 +237,7 @@ def starter(
                 "There is nothing to resume: the thread has no checkpoint. Check its thread_id, "
                 "or start it with an input"
             )
-        writes = map_input(input, input_channels)
+        writes = identified(map_input(input, input_channels), machine.spec.deltas)
         if not writes:
             raise EmptyInputError(f"Received no input for {input_channels}")
         return Start(writes, is_resuming=False)

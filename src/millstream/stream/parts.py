@@ -27,6 +27,8 @@ MODES: Final = ("values", "updates", "checkpoints", "tasks", "debug", "messages"
 MODE_OF_TOOLS: Final = "tools"
 """Accepted besides `MODES`, though `StreamMode` does not declare it."""
 VERSIONS: Final = ("v1", "v2")
+VERSION_OF_EVENTS: Final = "v3"
+"""Protocol events, for run streams only; see `stream.protocol`."""
 
 
 @dataclasses.dataclass(slots=True, frozen=True)
@@ -54,6 +56,11 @@ def encoder(version: str, *, is_labelled: bool, has_subgraphs: bool) -> Encode:
     """Return the function that turns a part into what the consumer receives."""
     if version == "v2":
         return encode_typed
+    if version == VERSION_OF_EVENTS:
+        # Not at the top: protocol events are made of typed parts.
+        from millstream.stream.protocol import encode_event
+
+        return encode_event
     if is_labelled:
         return _with_both if has_subgraphs else _with_mode
     return _with_namespace if has_subgraphs else _bare

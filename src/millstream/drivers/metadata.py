@@ -1,0 +1,42 @@
+"""What a run's config and metadata say of where it stands, and what the user said of a task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from millstream.core.tasks import Task
+    from millstream.drivers.run import Run
+
+PLACE_KEYS = ("checkpoint_id", "checkpoint_ns", "checkpoint_map")
+"""Keys of `configurable` that say where a run stands; a nested run has its own."""
+HIDDEN_METADATA = frozenset(
+    (
+        "thread_id",
+        *PLACE_KEYS,
+        "langgraph_step",
+        "langgraph_node",
+        "langgraph_triggers",
+        "langgraph_path",
+        "langgraph_checkpoint_ns",
+    )
+)
+"""Metadata that says where a task stands, not what the user said of it."""
+
+
+def user_metadata(run: Run, task: Task) -> dict[str, Any]:
+    """Return the metadata and tags that the user gave a run and a node of it."""
+    body = task.node.body
+    metadata = {
+        key: value
+        for key, value in {**run.metadata, **(body.metadata or {})}.items()
+        if key not in HIDDEN_METADATA
+    }
+    tags = [
+        tag
+        for tag in (*(run.config.get("tags") or ()), *body.tags)
+        if not tag.startswith("seq:step:")
+    ]
+    if tags:
+        metadata["tags"] = tags
+    return metadata
