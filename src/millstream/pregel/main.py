@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from millstream.channels.topic import Topic
-from millstream.constants import INTERRUPT, TASKS
+from millstream.constants import TASKS
 from millstream.drivers import aio, caching, events, sync
 from millstream.pregel.compiling import (
     as_policies,
@@ -18,10 +18,11 @@ from millstream.pregel.compiling import (
 from millstream.pregel.node import NodeBuilder, PregelNode
 from millstream.pregel.opening import CallOptions, open_call, open_events
 from millstream.pregel.request import merge_configs
+from millstream.pregel.results import final_output
 from millstream.pregel.saved import SavedGraph
 from millstream.pregel.subgraphs import find_subgraph
-from millstream.stream.parts import Shape, coerce
-from millstream.types import GraphOutput, Send
+from millstream.stream.parts import Shape
+from millstream.types import Send
 from millstream.typing import ContextT, InputT, OutputT, StateT
 
 if TYPE_CHECKING:
@@ -487,18 +488,3 @@ def _open(
     """Open a run and leave it in `runs`, where its result will be found."""
     runs.append(open_call(graph, input, config, options))
     return runs[0]
-
-
-def final_output(run: Run, version: str) -> Any:
-    """Return a run's final state with the questions it stopped at, as the version wants it."""
-    value, interrupts = run.output(), run.machine.interrupts
-    if version == "v1":
-        if not interrupts:
-            return value
-        state = value if isinstance(value, dict) else {}
-        return {**state, INTERRUPT: list(interrupts)}
-    if interrupts and not isinstance(value, dict):
-        value = {}
-    if isinstance(value, dict) and run.shape.output is not None:
-        value = coerce(run.shape.output, value)
-    return GraphOutput(value=value, interrupts=tuple(interrupts))

@@ -1,0 +1,27 @@
+"""What `invoke` returns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from millstream.constants import INTERRUPT
+from millstream.stream.parts import coerce
+from millstream.types import GraphOutput
+
+if TYPE_CHECKING:
+    from millstream.drivers.run import Run
+
+
+def final_output(run: Run, version: str) -> Any:
+    """Return a run's final state with the questions it stopped at, as the version wants it."""
+    value, interrupts = run.output(), run.machine.interrupts
+    if version == "v1":
+        if not interrupts:
+            return value
+        state = value if isinstance(value, dict) else {}
+        return {**state, INTERRUPT: list(interrupts)}
+    if interrupts and not isinstance(value, dict):
+        value = {}
+    if isinstance(value, dict) and run.shape.output is not None:
+        value = coerce(run.shape.output, value)
+    return GraphOutput(value=value, interrupts=tuple(interrupts))
