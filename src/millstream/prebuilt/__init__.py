@@ -12,10 +12,12 @@ from millstream.prebuilt.tool_node import (
     ToolRuntime,
     tools_condition,
 )
+from millstream.prebuilt.tool_stream import ToolCallTransformer
 from millstream.prebuilt.tool_validator import ValidationNode
 
 __all__ = (
     "ToolNode",
+    "ToolCallTransformer",
     "tools_condition",
     "ValidationNode",
     "InjectedState",
