@@ -91,6 +91,19 @@ DIFFERENCES: Final = {
         "Projections can be interleaved in async", lambda driver: driver == "async"
     ),
     "scheduled-errors": Difference("Errors of scheduled work are never lost"),
+    "error-for-every-reader": Difference("Every reader of a failed run gets its error"),
+    "sync-tee-of-an-error": Difference(
+        "Every reader of a failed run gets its error", lambda driver: driver == "sync"
+    ),
+    "finalize-errors": Difference("An error at the end of a run is the run's"),
+    "async-finalize-errors": Difference(
+        "An error at the end of a run is the run's", lambda driver: driver == "async"
+    ),
+    "outer-log": Difference(
+        "The outer log has all of an inner run", lambda driver: driver == "async"
+    ),
+    "output-as-shown": Difference("The output is the last of the values"),
+    "model-errors": Difference("A message that a model does not finish ends with its error"),
     "beta-warning": Difference("Run streams give no beta warning"),
     "cancelled-reader": Difference("A cancelled reader stops only a run that nobody else reads"),
 }

@@ -82,3 +82,33 @@ class ToolCaller(Whole):
                 "type": "tool_call_chunk",
             }
             yield ChatGenerationChunk(message=AIMessageChunk("", tool_call_chunks=[call]))
+
+
+class Thinker(Whole):
+    """Thinks aloud, then answers, and says what it cost; `form` is how its thoughts are told."""
+
+    form: str = "blocks"
+
+    def _stream(
+        self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
+    ) -> Iterator[ChatGenerationChunk]:
+        for thought in ("well", "then"):
+            if self.form == "blocks":
+                block = {"type": "reasoning", "reasoning": thought, "index": 0}
+                chunk = AIMessageChunk([block])
+            else:
+                chunk = AIMessageChunk("", additional_kwargs={"reasoning_content": thought})
+            yield ChatGenerationChunk(message=chunk)
+        for word in ("so", "be it"):
+            said: Any = word
+            if self.form == "blocks":
+                said = [{"type": "text", "text": word, "index": 1}]
+            yield ChatGenerationChunk(message=AIMessageChunk(said))
+        cost = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
+        yield ChatGenerationChunk(
+            message=AIMessageChunk(
+                [] if self.form == "blocks" else "",
+                usage_metadata=cost,
+                response_metadata={"finish_reason": "stop"},
+            )
+        )

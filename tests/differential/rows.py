@@ -1,7 +1,7 @@
 """The rows of recorded behaviour that the programs cover, section by section.
 
 The numbers are those of the recorded behaviour of langgraph 1.2.22: 1 entry points, 2 stream
-modes, 3 `messages` mode, 4 what a node is given, 7 engine semantics.
+modes, 3 `messages` mode, 4 what a node is given, 6 run streams, 7 engine semantics.
 """
 
 from __future__ import annotations
@@ -87,6 +87,7 @@ _SECTIONS: Final = {
     "3.7": "token node_end tags configurable config_metadata send task saver entrypoint",
     "3.8": "nostream nostream_returned nostream_inherited hidden_model hidden_node",
     "3.9": "push state_key no_key no_id coerced then_returned task subgraph",
+    "3.11": "v3",
     "3.10": (
         "chunks_before_updates whole_before_updates parallel failing_model conditional_edge "
         "error_handler with_other_modes"
@@ -106,6 +107,16 @@ _SECTIONS: Final = {
     ),
     "4.8": "async_model sync_model_in_async",
     "5.2": "events",
+    "6.1": "entry arguments laziness errors transformers warning",
+    "6.2": "event event_id convert",
+    "6.3": "registration push close children",
+    "6.4": "channel tee maxlen",
+    "6.5": "hooks schedule extensions scope",
+    "6.6": "builtins lifecycle",
+    "6.7": "projections end interleave abort errors interrupts readers",
+    "6.8": "events handles state",
+    "6.9": "handles snapshots tasks errors stateful",
+    "6.10": "tool_calls",
     "7.1": (
         "typed_dict dataclass pydantic annotated_channel reducer bad_reducer managed root "
         "input_output deprecated_kwargs private same_key managed_in_schema node_input "

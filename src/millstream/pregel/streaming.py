@@ -71,13 +71,13 @@ def _open(
     is_async: bool,
 ) -> tuple[Callable[[], Run], StreamMux]:
     """Check a call and make its mux; what is wrong with the run itself is the run's error."""
-    for name in OWNED:
-        if name in arguments:
-            raise TypeError(
-                "stream_events(version='v3') / astream_events(version='v3') do not accept "
-                f"{name}; v3 owns these (stream_mode is built from the transformer mux, "
-                "subgraphs is forced True so nested namespaces flow through scoped muxes)."
-            )
+    owned = ", ".join(name for name in OWNED if name in arguments)
+    if owned:
+        raise TypeError(
+            "stream_events(version='v3') / astream_events(version='v3') do not accept "
+            f"{owned}; v3 owns these (stream_mode is built from the transformer mux, "
+            "subgraphs is forced True so nested namespaces flow through scoped muxes)."
+        )
     factories = [*BUILTINS, *graph.stream_transformers, *(transformers or ())]
     check_factories(factories)
     options = CallOptions.of(

@@ -1,7 +1,8 @@
 """The pump of async runs: an asyncio task that exists only while somebody waits for the run.
 
 It takes one event after the other. When that wakes readers, they get their turn before the next
-event, so that one who is given a handle can look at it before more of it happens.
+event, so that one who is given a handle can look at it before more of it happens. Only pieces of
+messages that come together are taken together: there is nothing in them to look into.
 """
 
 from __future__ import annotations
@@ -9,22 +10,25 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import sys
-from collections import Counter
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
-from millstream.stream.protocol import as_event
-from millstream.stream.pump import Feed, Pump, is_within, note_within
+from millstream.errors import GraphBubbleUp
+from millstream.stream.protocol import as_event, is_delta
+from millstream.stream.pump import Feed, Pump, is_beside, is_within, note_within
 from millstream.waiting import wait_through_cancellation
 
 if TYPE_CHECKING:
     from millstream.stream.mux import StreamMux
+    from millstream.stream.protocol import ProtocolEvent
 
     Waiter = asyncio.Future[None]
 
 TURNS: Final = 2
 """Rounds of the event loop that readers get after news: one for themselves, and one for tasks they
 have started to read a handle."""
+BURST: Final = 32
+"""How many pieces of messages are taken together at most."""
 
 
 class AsyncPump(Pump):
@@ -39,14 +43,18 @@ class AsyncPump(Pump):
         self._context.run(note_within, self)
         self._task: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._waiting: Counter[object] = Counter()
-        """How often each asyncio task waits."""
+        self._waiting: dict[object, int] = {}
+        """How often each asyncio task waits; only those that do."""
         self._pulls: list[Waiter] = []
         """Those who wait for any event."""
-        self._ends: list[Waiter] = []
-        """Those who wait for the end."""
         self._room: Waiter | None = None
         self._has_woken = False
+        """Readers wait for their turn."""
+        self._burst = 0
+        """Pieces of messages for which readers have had no turn yet."""
+        self._early: ProtocolEvent | None = None
+        """An event for which nobody waited any more when it came."""
+        self._is_exhausted = False
         self._is_over = False
 
     def here(self) -> object:
@@ -58,26 +66,24 @@ class AsyncPump(Pump):
 
     def is_busy(self, reader: object) -> bool:
         """Say whether a task lives and does not wait for the run."""
-        return isinstance(reader, asyncio.Task) and not reader.done() and not self._waiting[reader]
+        if not isinstance(reader, asyncio.Task) or reader.done():
+            return False
+        return reader not in self._waiting
 
-    async def wait(self, feed: Feed[Any]) -> bool:
+    def wait(self, feed: Feed[Any]) -> Awaitable[bool]:
         """Have the run go on until there is something for a reader; false at its end."""
         feed.reader = asyncio.current_task()
         if feed.waiter is None:
             feed.waiter = []
-        return await self._join(feed.waiter)
+        return self._join(feed.waiter)
 
-    async def pull(self) -> bool:
+    def pull(self) -> Awaitable[bool]:
         """Have the run go on by at least one event; false at its end."""
-        return await self._join(self._pulls)
-
-    async def finish(self) -> None:
-        """Have the run go on until its end."""
-        await self._join(self._ends)
+        return self._join(self._pulls)
 
     async def _join(self, waiters: list[Waiter]) -> bool:
         """Wait with others until the pump wakes them; one who alone is cancelled stops the run."""
-        if self._is_over:
+        if self._is_over or (self._is_exhausted and is_beside(self)):
             return False
         if is_within(self):
             raise RuntimeError(
@@ -87,8 +93,8 @@ class AsyncPump(Pump):
         me = asyncio.current_task()
         waiter = asyncio.get_running_loop().create_future()
         waiters.append(waiter)
-        self._waiting[me] += 1
-        if self._task is None:
+        self._waiting[me] = self._waiting.get(me, 0) + 1
+        if self._task is None and self._closing is None:
             self._task = spawn(self._carry_on(), self._context)
         elif self._room is not None:
             self.note_room()  # it may have been us whom it waited for
@@ -96,16 +102,16 @@ class AsyncPump(Pump):
             await waiter
         except asyncio.CancelledError:
             self._stop_waiting(me)
-            if not self._has_other_reader(me):
+            if not (is_beside(self) or self._has_other_reader(me)):
                 await self.stop()
             raise
         self._stop_waiting(me)
         return not self._is_over
 
     def _stop_waiting(self, me: object) -> None:
-        self._waiting[me] -= 1
-        if not self._waiting[me]:
-            del self._waiting[me]
+        times = self._waiting.pop(me) - 1
+        if times:
+            self._waiting[me] = times
 
     def _has_other_reader(self, me: object) -> bool:
         """Say whether somebody besides a task reads the run, now waiting or not."""
@@ -137,32 +143,59 @@ class AsyncPump(Pump):
     async def _carry_on(self) -> None:
         """Carry the run on as long as somebody waits for it."""
         try:
-            while self._waiting:
+            while self._waiting and self._closing is None:
                 while self.limited and self.is_held_back():
                     await self._wait_for_room()
-                event = await anext(self._events, None)
+                event = self._early or await self._next()
+                self._early = None
                 if event is None:
-                    self._is_over = True
-                    await self._mux.aconclude()
+                    await self._conclude()
                     break
-                await self._mux.apush(as_event(event))
+                is_piece = is_delta(event)
+                if self._burst and not (is_piece and self._burst < BURST):
+                    await self._give_turns()
+                    if not self._waiting:
+                        self._early = event
+                        break
+                await self._mux.apush(event)
                 if self._pulls:
                     self._wake_pulls()
                 if self._has_woken:
-                    self._has_woken = False
-                    for _ in range(TURNS):
-                        await asyncio.sleep(0)
-        except Exception as error:
-            self._is_over = True
-            await self._close_events()
-            await self._mux.afail(error)
+                    if is_piece and not self.limited:
+                        self._burst += 1
+                    else:
+                        await self._give_turns()
+        except (Exception, GraphBubbleUp) as error:
+            try:
+                await self._close_events()
+            finally:
+                await self._mux.afail(error)
+                self._is_over = True
         except BaseException:
-            self._is_over = True
+            # What stops the run tells the readers when it has stopped.
+            self._is_over = self._closing is None
             raise
         finally:
             self._task = None
             if self._is_over:
                 self._wake_all()
+
+    async def _next(self) -> ProtocolEvent | None:
+        item = await anext(self._events, None)
+        return None if item is None else as_event(item)
+
+    async def _give_turns(self) -> None:
+        """Let readers go on who have been woken."""
+        self._has_woken, self._burst = False, 0
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+
+    async def _conclude(self) -> None:
+        """End the run well: nothing more happens, but what transformers have scheduled."""
+        self._is_exhausted = True
+        self._wake_all()
+        await self._mux.aconclude()
+        self._is_over = True
 
     async def _wait_for_room(self) -> None:
         """Wait until a full feed has room, or its reader waits for the run, or has gone."""
@@ -187,8 +220,6 @@ class AsyncPump(Pump):
 
     def _wake_all(self) -> None:
         self._wake_pulls()
-        ends, self._ends = self._ends, []
-        self._resolve(ends)
         for feed in list(self.feeds):
             if feed.waiter is not None:
                 self.wake(feed)
@@ -201,8 +232,10 @@ class AsyncPump(Pump):
         if self._closing is None:
             if self._is_over and self._task is None:
                 return
-            self._closing = spawn(self._shut(), contextvars.copy_context())
-        if is_within(self):
+            ambient = contextvars.copy_context()
+            ambient.run(note_within, self)
+            self._closing = spawn(self._shut(), ambient)
+        if is_within(self) or is_beside(self):
             return
         cancelled: asyncio.CancelledError | None = None
         while not self._closing.done():
@@ -219,8 +252,8 @@ class AsyncPump(Pump):
         try:
             await self._close_events()
         finally:
-            self._is_over = True
             await self._mux.aabandon()
+            self._is_over = True
             self._wake_all()
 
     async def _close_events(self) -> None:

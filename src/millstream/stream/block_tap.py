@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
     from langchain_core.outputs import LLMResult
 
-    from millstream.stream.parts import Namespace
-
 
 class BlockTap(MessageTap):
     """Sends what is said in one run to its run stream.
@@ -34,12 +32,6 @@ class BlockTap(MessageTap):
         super().__init__(*args, **kwargs)
         self._voices: dict[UUID, tuple[BlockWriter, Metadata]] = {}
         """The messages that are being said, by their LangChain run."""
-
-    def below(self, namespace: Namespace) -> BlockTap | None:
-        """Return the tap for a nested run, None if the consumer does not want to hear it."""
-        if not self._has_subgraphs:
-            return None
-        return BlockTap(self._put, namespace, self._shape, has_subgraphs=True, seen=self._seen)
 
     def tell(self, message: BaseMessage, metadata: Metadata) -> None:
         """Send a whole message whose id was not sent before; one without id is given one."""
@@ -77,7 +69,7 @@ class BlockTap(MessageTap):
             message = chunk.message
             self._seen.add(message.id)
             for event in writer.feed(message):
-                self._put((self._namespace, "messages", (event, metadata), self._shape))
+                self._send((event, metadata))
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Send the end of the message, all of it if it came without chunks."""
@@ -92,7 +84,7 @@ class BlockTap(MessageTap):
             for generations in response.generations[:1]
             for each in generations
         )
-        self._send(voice[0].finish(), voice[1])
+        self._tell_all(voice[0].finish(), voice[1])
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Send that the message will not be finished; one that nobody wants to hear further is."""
@@ -100,8 +92,8 @@ class BlockTap(MessageTap):
         voice = self._voices.pop(run_id, None)
         if voice is not None and voice[0].is_started:
             is_enough = isinstance(error, GeneratorExit)
-            self._send(voice[0].finish() if is_enough else [ErrorEvent(error)], voice[1])
+            self._tell_all(voice[0].finish() if is_enough else [ErrorEvent(error)], voice[1])
 
-    def _send(self, events: Iterable[Mapping[str, Any]], metadata: Metadata) -> None:
+    def _tell_all(self, events: Iterable[Mapping[str, Any]], metadata: Metadata) -> None:
         for event in events:
-            self._put((self._namespace, "messages", (event, metadata), self._shape))
+            self._send((event, metadata))

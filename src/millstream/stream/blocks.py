@@ -289,8 +289,9 @@ def _announced(fields: Fields) -> Fields:
     if kind in CALLS:
         # A client's call says what it does not know yet, a server's leaves it out.
         content: Fields = {"id": None, "name": None} if kind == "tool_call_chunk" else {}
-        shown = {key: fields[key] for key in ("id", "name", "index") if fields.get(key) is not None}
-        return {"type": kind, **content, **shown, "args": ""}
+        content |= {key: fields[key] for key in ("id", "name") if fields.get(key) is not None}
+        place = {} if fields.get("index") is None else {"index": fields["index"]}
+        return {"type": kind, **content, "args": "", **place}
     if kind in GROWING:
         hidden = NOT_AT_START[kind]
         content = {key: value for key, value in fields.items() if key not in hidden}

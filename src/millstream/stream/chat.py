@@ -78,7 +78,7 @@ class MessagesTransformer(StreamTransformer):
 
     _native: ClassVar[bool] = True
     required_stream_modes: ClassVar[tuple[str, ...]] = ("messages",)
-    _methods: ClassVar[frozenset[str] | None] = frozenset(required_stream_modes)
+    _methods = frozenset(required_stream_modes)
 
     def __init__(self, scope: tuple[str, ...] = ()) -> None:
         super().__init__(scope)

@@ -39,7 +39,7 @@ class GraphFact:
 
 def cause_of(given: Any) -> LifecycleCause | None:
     """Return what caused the graphs that a task calls: the tool call in its input, if any."""
-    call = given
+    call = given[0] if isinstance(given, list) and len(given) == 1 else given
     if isinstance(call, dict) and call.get("__type") == "tool_call_with_context":
         call = call.get("tool_call")
     if isinstance(call, dict) and call.get("type") == "tool_call" and call.get("id"):

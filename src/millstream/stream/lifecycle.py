@@ -157,8 +157,8 @@ class _GraphsLifecycle(_TasksLifecycleBase):
     """Learns starts and ends from the engine; from `tasks` events as long as it tells nothing."""
 
     _native: ClassVar[bool] = True
-    _methods: ClassVar[frozenset[str] | None] = frozenset((MODE_OF_GRAPHS, "tasks"))
-    required_stream_modes = (MODE_OF_GRAPHS,)
+    _methods: frozenset[str] | None = frozenset((MODE_OF_GRAPHS, "tasks"))
+    _is_told_of_graphs = True
     _is_told = False
 
     def process(self, event: ProtocolEvent) -> bool:
@@ -220,8 +220,6 @@ class SubgraphTransformer(_GraphsLifecycle):
     """Handles of the graphs that tasks of the scope's graph call, each with a mux of its own."""
 
     supports_sync = True
-    _methods = None
-    """What is below goes to the handles."""
 
     def __init__(self, scope: tuple[str, ...] = ()) -> None:
         super().__init__(scope)
@@ -230,6 +228,8 @@ class SubgraphTransformer(_GraphsLifecycle):
         """Graphs that run, and that somebody may look at."""
         self._ended: list[tuple[Handle, BaseException | None]] = []
         """Handles to be closed, in the way of the mux."""
+        self._closing: list[StreamMux] = []
+        """Those of graphs that have ended, whose scheduled work has not."""
         self._mux: StreamMux | None = None
 
     def init(self) -> dict[str, Any]:
@@ -258,6 +258,10 @@ class SubgraphTransformer(_GraphsLifecycle):
             mux._make_child(ns), path=ns, graph_name=graph_name, trigger_call_id=trigger_call_id
         )
         self._handles[ns] = handle
+        if self._methods is not None:
+            # From now on everything may have to go to a handle.
+            self._methods = None
+            mux._note_methods()
         self._log.push(handle)
 
     def _on_terminal(self, ns: tuple[str, ...], status: SubgraphStatus, error: str | None) -> None:
@@ -267,7 +271,7 @@ class SubgraphTransformer(_GraphsLifecycle):
         handle.status, handle.error = status, error
         handle._seen_terminal = True
         raised = self._pending_error or RuntimeError(error or "The subgraph failed")
-        self._ended.append((handle, raised if status == "failed" else None))
+        self._ended.append((handle, raised if status in ("failed", "drained") else None))
 
     def _handle_for_event(self, event: ProtocolEvent) -> Handle | None:
         """Return the handle of the graph that an event is of or below, None if there is none."""
@@ -285,7 +289,7 @@ class SubgraphTransformer(_GraphsLifecycle):
         if self._ended:
             self._close_ended()
         handle = self._handle_for_event(event)
-        if handle is not None:
+        if handle is not None and not handle._mux.is_abandoned:
             handle._observe_event(event)
             handle._mux.push(event)
         return keep
@@ -295,26 +299,47 @@ class SubgraphTransformer(_GraphsLifecycle):
         if self._ended:
             await self._aclose_ended()
         handle = self._handle_for_event(event)
-        if handle is not None:
+        if handle is not None and not handle._mux.is_abandoned:
             handle._observe_event(event)
             await handle._mux.apush(event)
         return keep
 
     def _close_ended(self) -> None:
+        """Close muxes; what goes wrong with that is the run's error."""
+        raised: BaseException | None = None
         ended, self._ended = self._ended, []
         for handle, error in ended:
             if error is None:
                 handle._mux.conclude()
+                raised = raised or handle._mux.error
             else:
                 handle._mux.fail(error)
+        if raised is not None:
+            raise raised
 
-    async def _aclose_ended(self) -> None:
+    async def _aclose_ended(self, *, is_last: bool = False) -> None:
+        raised: BaseException | None = None
         ended, self._ended = self._ended, []
         for handle, error in ended:
-            if error is None:
-                await handle._mux.aconclude()
-            else:
+            if error is not None:
                 await handle._mux.afail(error)
+            elif handle._mux.has_scheduled and not is_last:
+                # The run goes on meanwhile: that may be what the scheduled work waits for.
+                self._closing.append(handle._mux)
+                self.schedule(self._close(handle._mux), on_error="raise")
+            else:
+                await handle._mux.aconclude()
+                raised = raised or handle._mux.error
+        if is_last:
+            for mux in self._closing:
+                await mux.aabandon()
+                await mux.aclose()
+        if raised is not None:
+            raise raised
+
+    async def _close(self, mux: StreamMux) -> None:
+        await mux.aclose()
+        self._closing.remove(mux)
 
     def finalize(self) -> None:
         super().finalize()
@@ -322,7 +347,7 @@ class SubgraphTransformer(_GraphsLifecycle):
 
     async def afinalize(self) -> None:
         super().finalize()
-        await self._aclose_ended()
+        await self._aclose_ended(is_last=True)
 
     def fail(self, err: BaseException) -> None:
         self._pending_error = err
@@ -332,7 +357,7 @@ class SubgraphTransformer(_GraphsLifecycle):
     async def afail(self, err: BaseException) -> None:
         self._pending_error = err
         super().fail(err)
-        await self._aclose_ended()
+        await self._aclose_ended(is_last=True)
 
 
 _RAW = frozenset((MODE_OF_GRAPHS, "tasks"))

@@ -44,9 +44,10 @@ class Merged:
             self._feed.end()
 
     def leave(self) -> None:
-        """Let others read the channels."""
-        for channel in self._channels.values():
-            channel._release()
+        """Let others read the channels, from what was not read here."""
+        unread = list(self._feed.items)
+        for name, channel in self._channels.items():
+            channel._release([item for label, item in unread if label == name])
         self._feed.leave()
 
     @property
@@ -55,28 +56,28 @@ class Merged:
         return next((error for error in errors if error is not None), None)
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
-        feed = self._feed
-        while True:
-            while feed.items:
-                yield feed.take()
-            if feed.is_ended or feed.pump is None:
-                break
-            if not feed.pump.wait(feed) and not feed.items and not feed.is_ended:
-                return
-        if self._error is not None:
-            raise self._error
+        return self
 
-    async def __aiter__(self) -> AsyncIterator[tuple[str, Any]]:
+    def __next__(self) -> tuple[str, Any]:
         feed = self._feed
-        while True:
-            while feed.items:
-                yield feed.take()
-            if feed.is_ended or feed.pump is None:
-                break
-            if not await feed.pump.wait(feed) and not feed.items and not feed.is_ended:
-                return
-        if self._error is not None:
-            raise self._error
+        while not feed.items:
+            if feed.is_ended and not feed.items:  # in this order: another thread fills it
+                raise self._error or StopIteration
+            if feed.pump is None or not (feed.pump.wait(feed) or feed.items or feed.is_ended):
+                raise StopIteration
+        return feed.take()
+
+    def __aiter__(self) -> AsyncIterator[tuple[str, Any]]:
+        return self
+
+    async def __anext__(self) -> tuple[str, Any]:
+        feed = self._feed
+        while not feed.items:
+            if feed.is_ended:
+                raise self._error or StopAsyncIteration
+            if feed.pump is None or not (await feed.pump.wait(feed) or feed.items or feed.is_ended):
+                raise StopAsyncIteration
+        return feed.take()
 
 
 class _Label:

@@ -9,15 +9,15 @@ before.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID, uuid4
 
-from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 
 from millstream.constants import TAG_NOSTREAM
+from millstream.stream.tap import Tap, WaitingCall
 from millstream.types import Command
 
 if TYPE_CHECKING:
@@ -29,24 +29,15 @@ T = TypeVar("T")
 Metadata = dict[str, Any]
 
 
-class MessageTap(BaseCallbackHandler):
+class MessageTap(Tap):
     """Sends what is said in one run to the consumer that asked for `messages`.
 
-    A nested run has a tap of its own for each consumer that wants to hear it, see `below`.
-    Safe to use from several threads.
+    If there must be room for tokens, models wait for it.
     """
 
-    is_tap = True
-    """Not a listener to runs: a graph with no other handler needs no callbacks."""
-    run_inline = True
-    """Called in the thread of the model, so that tokens keep their order."""
+    mode = "messages"
     ignore_llm = False
     ignore_chat_model = False
-    ignore_chain = True
-    ignore_agent = True
-    ignore_retriever = True
-    ignore_retry = True
-    ignore_custom_event = True
 
     def __init__(
         self,
@@ -55,22 +46,21 @@ class MessageTap(BaseCallbackHandler):
         shape: Shape | None,
         *,
         has_subgraphs: bool,
+        room: Awaitable[None] | None = None,
         seen: set[str | None] | None = None,
     ) -> None:
-        self._put = put
-        self._namespace = namespace
-        self._shape = shape
-        self._has_subgraphs = has_subgraphs
+        super().__init__(put, namespace, shape, has_subgraphs=has_subgraphs)
+        self._room = room
+        if room is not None:
+            call: Any = WaitingCall(self.on_llm_new_token, room)
+            self.on_llm_new_token = call  # type: ignore[method-assign]  # is called like it
         self._seen = set() if seen is None else seen
         """Ids that the consumer has received or a node was given."""
         self._models: dict[UUID, Metadata] = {}
         """The models that are being heard, by their LangChain run."""
 
-    def below(self, namespace: Namespace) -> MessageTap | None:
-        """Return the tap for a nested run, None if the consumer does not want to hear it."""
-        if not self._has_subgraphs:
-            return None
-        return MessageTap(self._put, namespace, self._shape, has_subgraphs=True, seen=self._seen)
+    def _shared(self) -> dict[str, Any]:
+        return {"room": self._room, "seen": self._seen}
 
     def note(self, value: Any) -> None:
         """Take note of the messages in a state a node is given: they are history, not news."""
@@ -87,7 +77,7 @@ class MessageTap(BaseCallbackHandler):
     def push(self, message: BaseMessage, metadata: Metadata) -> None:
         """Send a message or chunk, whatever was sent before."""
         self._seen.add(message.id)
-        self._put((self._namespace, "messages", (message, metadata), self._shape))
+        self._send((message, metadata))
 
     def on_chat_model_start(
         self,
@@ -148,19 +138,22 @@ class MessageTap(BaseCallbackHandler):
 def messages_in(value: Any) -> Iterator[BaseMessage]:
     """Yield the messages in what a node is given or returns.
 
-    It is a message, a sequence of them, or a state whose top-level values are that; a `Command`
-    counts by its update, alone or in a sequence.
+    It is a message, a sequence of them, or a state whose top-level values are that. A `Command`
+    counts by its update, alone or in a sequence; then states in the sequence count too.
     """
     if isinstance(value, Command):
         value = value.update
     if isinstance(value, BaseMessage):
         yield value
     elif isinstance(value, (list, tuple)):
+        are_results = any(isinstance(item, Command) for item in value)
         for item in value:
             if isinstance(item, BaseMessage):
                 yield item
             elif isinstance(item, Command):
                 yield from messages_in(item)
+            elif are_results:
+                yield from messages_of(item)
     else:
         yield from messages_of(value)
 

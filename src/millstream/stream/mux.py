@@ -6,10 +6,11 @@ import asyncio
 import sys
 import time
 import uuid
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from millstream.stream.graphs import MODE_OF_GRAPHS
 from millstream.stream.pump import PlainPump
 from millstream.stream.stream_channel import StreamChannel
 from millstream.stream.transformer import is_async_only, overrides
@@ -49,6 +50,8 @@ class StreamMux:
         self.pump: Pump | None = None
         self._factories = tuple(factories or ())
         self._transformers: list[StreamTransformer] = []
+        self._untold: deque[StreamTransformer] = deque()
+        """Those who have not been told of the end."""
         self._owners: dict[str, StreamTransformer] = {}
         self._channels: list[StreamChannel[Any]] = []
         self._events: StreamChannel[ProtocolEvent] = StreamChannel()
@@ -57,7 +60,13 @@ class StreamMux:
         self._seq = 0
         self._made = 0
         """Events that were given an id."""
-        self._name = uuid.uuid4().hex[:16] if _assign_seq else ""
+        self._name = ""
+        """What the ids begin with, made up when it is needed."""
+        self._root = self
+        self._late: list[tuple[StreamChannel[ProtocolEvent], ProtocolEvent]] = []
+        """Events for the logs of nested graphs, which show them when they have their `seq`."""
+        self._is_abandoned = False
+        """The run was left, or nobody looks at the nested graph any more."""
         self._depth = 0
         """Events being handled now, one inside the other."""
         self._forwarded: list[ProtocolEvent] = []
@@ -71,7 +80,13 @@ class StreamMux:
     @property
     def modes(self) -> frozenset[str]:
         """The stream modes that the transformers need."""
-        return frozenset(mode for each in self._transformers for mode in each.required_stream_modes)
+        modes: set[str] = set()
+        for each in self._transformers:
+            own = each.required_stream_modes
+            modes.update((MODE_OF_GRAPHS,) if each._is_told_of_graphs else own)
+        if self.has_own_transformers:
+            modes.add("tasks")  # which LangGraph's runs always have
+        return frozenset(modes)
 
     def transformer_by_key(self, key: str) -> StreamTransformer | None:
         """Return the transformer that has a projection of this name, None if there is none."""
@@ -96,6 +111,7 @@ class StreamMux:
                 f"{name} requires an async run — it overrides aprocess/afinalize/afail or sets "
                 "requires_async=True. Use astream(), not stream()."
             )
+        transformer._home = self
         projections = transformer.init()
         if not isinstance(projections, dict):
             raise TypeError(
@@ -119,6 +135,7 @@ class StreamMux:
         if is_native:
             self.native_keys.update(projections)
         self._transformers.append(transformer)
+        self._untold.append(transformer)
         transformer._on_register(self)
 
     def _adopt(self, channel: StreamChannel[Any], *, is_native: bool) -> None:
@@ -152,12 +169,13 @@ class StreamMux:
         """Return the mux for a nested graph, driven by the same pump."""
         if not self._factories:
             raise RuntimeError(
-                "This StreamMux was built from transformer instances, so it cannot make the ones "
-                "of a nested graph. Build it with factories=[...]"
+                "StreamMux._make_child requires the mux to be constructed with `factories=`; "
+                "pre-built transformers can't be cloned to a new scope."
             )
         child = StreamMux(
             factories=self._factories, scope=scope, is_async=self.is_async, _assign_seq=False
         )
+        child._root = self._root
         if self.pump is not None:
             child._connect(self.pump)
         return child
@@ -168,12 +186,18 @@ class StreamMux:
         self._depth += 1
         try:
             keep = True
-            for process in self._lane(event["method"]):
+            method = event["method"]
+            for process in self._lanes.get(method) or self._lane(method):
                 if not process(event):
                     keep = False
         finally:
             self._depth -= 1
-        self._append(event, keep=keep)
+        if keep:
+            self._log(event)
+        if self._forwarded:
+            self._log_forwarded()
+        if self._late and not self._depth:
+            self._show_late()
 
     async def apush(self, event: ProtocolEvent) -> None:
         """Give an event to every transformer, one after the other; see `push`."""
@@ -181,55 +205,76 @@ class StreamMux:
         self._depth += 1
         try:
             keep = True
-            for is_async, process in self._async_lane(event["method"]):
+            method = event["method"]
+            for is_async, process in self._async_lanes.get(method) or self._async_lane(method):
                 if not (await process(event) if is_async else process(event)):
                     keep = False
         finally:
             self._depth -= 1
-        self._append(event, keep=keep)
+        if keep:
+            self._log(event)
+        if self._forwarded:
+            self._log_forwarded()
+        if self._late and not self._depth:
+            self._show_late()
 
     def _lane(self, method: str) -> tuple[Process, ...]:
-        """Return what has to be called for events of a method."""
-        lane = self._lanes.get(method)
-        if lane is None:
-            lane = tuple(each.process for each in self._interested(method))
-            self._lanes[method] = lane
+        """Work out what has to be called for events of a method."""
+        lane = tuple(each.process for each in self._interested(method))
+        self._lanes[method] = lane
         return lane
 
     def _async_lane(self, method: str) -> tuple[tuple[bool, Any], ...]:
-        lane = self._async_lanes.get(method)
-        if lane is None:
-            lane = tuple(
-                (True, each.aprocess) if overrides(each, "aprocess") else (False, each.process)
-                for each in self._interested(method)
-            )
-            self._async_lanes[method] = lane
+        lane = tuple(
+            (True, each.aprocess) if overrides(each, "aprocess") else (False, each.process)
+            for each in self._interested(method)
+        )
+        self._async_lanes[method] = lane
         return lane
+
+    def _note_methods(self) -> None:
+        """Work out again what has to be called: a transformer wants to see more."""
+        self._lanes.clear()
+        self._async_lanes.clear()
 
     def _interested(self, method: str) -> list[StreamTransformer]:
         return [
-            each for each in self._transformers if each._methods is None or method in each._methods
+            each
+            for each in self._transformers
+            if (each._methods is None or method in each._methods)
+            and (method != MODE_OF_GRAPHS or each._is_told_of_graphs)
         ]
 
     def _identify(self, event: ProtocolEvent) -> None:
-        if self._is_root and "event_id" not in event:
+        if "event_id" not in event:
+            self._name = self._name or uuid.uuid4().hex[:16]
             self._made += 1
             event["event_id"] = f"{self._name}-{self._made}"
 
-    def _append(self, event: ProtocolEvent, *, keep: bool) -> None:
-        """Append an event to the log, and what it made named channels say after it."""
-        if keep:
-            self._log(event)
-        if self._forwarded and not self._depth:
-            waiting, self._forwarded = self._forwarded, []
-            for forwarded in waiting:
-                self._log(forwarded)
-
     def _log(self, event: ProtocolEvent) -> None:
+        """Append an event to the log."""
         if self._is_root:
             self._seq += 1
             event["seq"] = self._seq
-        self._events.push(event)
+        if self._root is self:
+            self._events.push(event)
+        else:
+            self._root._late.append((self._events, event))
+
+    def _log_forwarded(self) -> None:
+        """Append what named channels have said, after the event that made them say it."""
+        if not self._depth:
+            waiting, self._forwarded = self._forwarded, []
+            for forwarded in waiting:
+                self._log(forwarded)
+            if not self._root._depth:
+                self._root._show_late()
+
+    def _show_late(self) -> None:
+        """Append to the logs of nested graphs what has been appended to this one."""
+        waiting, self._late = self._late, []
+        for log, event in waiting:
+            log.push(event)
 
     def _forward(self, method: str, item: Any) -> None:
         """Have an item of a named channel appear in the log."""
@@ -240,18 +285,29 @@ class StreamMux:
         }
         self._identify(event)
         self._forwarded.append(event)
-        if not self._depth:
-            self._append(event, keep=False)
+        self._log_forwarded()
 
     def close(self) -> None:
         """Complete all projections and end the log; raise the first error there was."""
-        errors = [_error_of(each.finalize) for each in self._transformers]
-        self._conclude_with(errors)
+        error: BaseException | None = None
+        while self._untold:
+            transformer = self._untold.popleft()
+            try:
+                transformer.finalize()
+            except Exception as raised:
+                error = error or raised
+        self._shut(error)
+        if error is not None:
+            raise error
 
     def fail(self, err: BaseException) -> None:
         """End all projections and the log with an error."""
-        for each in self._transformers:
-            _note(err, each, _error_of(partial(each.fail, err)))
+        while self._untold:
+            transformer = self._untold.popleft()
+            try:
+                transformer.fail(err)
+            except Exception as raised:
+                note_beside(err, f"{type(transformer).__name__}.fail() raised", raised)
         self._shut(err)
 
     async def aclose(self) -> None:
@@ -260,23 +316,30 @@ class StreamMux:
         if error is not None:
             await self.afail(error)
             raise error
-        errors = [await _aerror_of(each.afinalize()) for each in self._transformers]
-        self._conclude_with(errors)
+        while self._untold:
+            transformer = self._untold.popleft()
+            try:
+                await transformer.afinalize()
+            except Exception as raised:
+                error = error or raised
+        error = await self._finish_scheduled() or error
+        self._shut(error)
+        if error is not None:
+            raise error
 
     async def afail(self, err: BaseException) -> None:
         """Cancel what transformers have scheduled, then `fail`."""
         await self._cancel_scheduled()
-        for each in self._transformers:
-            _note(err, each, each._take_scheduled_error())
-            _note(err, each, await _aerror_of(each.afail(err)))
+        while self._untold:
+            transformer = self._untold.popleft()
+            try:
+                await transformer.afail(err)
+            except Exception as raised:
+                note_beside(err, f"{type(transformer).__name__}.fail() raised", raised)
+        await self._cancel_scheduled()
+        while (missed := self._scheduled_error()) is not None:
+            note_beside(err, "What a transformer scheduled raised", missed)
         self._shut(err)
-
-    def _conclude_with(self, errors: Iterable[Exception | None]) -> None:
-        """End the log; raise the first of the errors, if there is one."""
-        error = next((each for each in errors if each is not None), None)
-        self._shut(error)
-        if error is not None:
-            raise error
 
     def conclude(self) -> None:
         """Close; an error of that is the run's."""
@@ -292,15 +355,40 @@ class StreamMux:
         except Exception as error:
             self.error = error
 
+    def abandon(self) -> None:
+        """Close after the run was left; for a nested graph, nobody looks any more."""
+        if self._root is self:
+            self.conclude()
+        else:
+            self._leave()
+
     async def aabandon(self) -> None:
-        """Close after the run was left: what was scheduled is cancelled."""
+        """Close after the run was left: what was scheduled is cancelled; see `abandon`."""
+        self._is_abandoned = True
         await self._cancel_scheduled()
-        if not self._events._closed:
+        if self._root is self:
             await self.aconclude()
+        else:
+            self._leave()
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether nobody looks any more."""
+        return self._is_abandoned
+
+    def _leave(self) -> None:
+        """Show nothing more: the next event, or the end, of the nested graph does the rest."""
+        self._is_abandoned = True
+        for channel in (*self._channels, self._events):
+            channel._abandon()
 
     def _shut(self, error: BaseException | None) -> None:
+        if self._events._closed:
+            return
         if error is not None:
             self.error = error
+        self._log_forwarded()
+        self._root._show_late()
         for channel in (*self._channels, self._events):
             if error is not None:
                 channel.fail(error)
@@ -309,8 +397,13 @@ class StreamMux:
 
     async def _finish_scheduled(self) -> BaseException | None:
         """Wait for scheduled tasks, which may schedule more; return the first error to raise."""
+        if self._is_abandoned or self._root._is_abandoned:  # since when more was scheduled
+            await self._cancel_scheduled()
         while tasks := self._scheduled():
             await asyncio.wait(tasks)
+        return self._scheduled_error()
+
+    def _scheduled_error(self) -> BaseException | None:
         errors = (each._take_scheduled_error() for each in self._transformers)
         return next((error for error in errors if error is not None), None)
 
@@ -320,6 +413,11 @@ class StreamMux:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+    @property
+    def has_scheduled(self) -> bool:
+        """Whether anything runs that a transformer has scheduled."""
+        return any(each._scheduled for each in self._transformers)
 
     def _scheduled(self) -> list[asyncio.Task[Any]]:
         return [task for each in self._transformers for task in each._scheduled]
@@ -348,7 +446,7 @@ async def _aerror_of(call: Awaitable[None]) -> Exception | None:
     return None
 
 
-def _note(error: BaseException, each: StreamTransformer, raised: BaseException | None) -> None:
-    """Keep an error that came with another one visible in it."""
-    if raised is not None and raised is not error and sys.version_info >= (3, 11):
-        error.add_note(f"Meanwhile {type(each).__name__} raised {raised!r}")
+def note_beside(error: BaseException, what: str, raised: BaseException) -> None:
+    """Keep an error that came beside another one visible in it."""
+    if sys.version_info >= (3, 11):
+        error.add_note(f"{what} {raised!r} meanwhile")

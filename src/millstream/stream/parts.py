@@ -43,7 +43,8 @@ def check_modes(modes: Iterable[str]) -> None:
     """Refuse unknown stream modes with a `ValueError` that names the valid ones."""
     for mode in modes:
         if mode not in MODES and mode != MODE_OF_TOOLS:
-            raise ValueError(f"Unknown stream mode {mode!r}; use one or more of {', '.join(MODES)}")
+            known = ", ".join((*MODES, MODE_OF_TOOLS))
+            raise ValueError(f"Unknown stream mode {mode!r}; use one or more of {known}")
 
 
 def check_version(version: str) -> None:

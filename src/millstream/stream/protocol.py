@@ -82,3 +82,12 @@ def as_event(item: Any) -> ProtocolEvent:
     """Return an event, or the event that a typed part is turned into."""
     event: ProtocolEvent = item if item["type"] == "event" else convert_to_protocol_event(item)
     return event
+
+
+def is_delta(event: ProtocolEvent) -> bool:
+    """Say whether an event is a piece of a message of a model: nothing begins or ends with it."""
+    if event["method"] != "messages":
+        return False
+    data = event["params"]["data"]
+    said = data[0] if type(data) is tuple else None
+    return type(said) is dict and said.get("event") == "content-block-delta"

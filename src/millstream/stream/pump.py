@@ -56,8 +56,10 @@ class Feed(Generic[T]):
     def take(self) -> T:
         """Remove the oldest item."""
         item = self.items.popleft()
-        if self.limit is not None and len(self.items) == self.limit - 1 and self.pump is not None:
-            self.pump.note_room()
+        if self.limit is not None and self.pump is not None:
+            self.reader = self.pump.here()
+            if len(self.items) == self.limit - 1:
+                self.pump.note_room()
         return item
 
     @property
@@ -175,8 +177,26 @@ def is_within(pump: Pump) -> bool:
     return pump in _pumps_around.get()
 
 
-def outside_of_pumps(start: Callable[[], T]) -> T:
-    """Call a function in a context that is inside of no run."""
+class HasPump(Protocol):
+    """Something of a run, a mux."""
+
+    @property
+    def pump(self) -> Pump | None:
+        """What carries the run on."""
+
+
+_homes: ContextVar[tuple[HasPump, ...]] = ContextVar("millstream_homes", default=())
+
+
+def beside_the_run(home: HasPump | None, start: Callable[[], T]) -> T:
+    """Call a function in a context that is not part of a run, though its end waits for it."""
     ambient = copy_context()
     ambient.run(_pumps_around.set, ())
+    if home is not None:
+        ambient.run(_homes.set, (*_homes.get(), home))
     return ambient.run(start)
+
+
+def is_beside(pump: Pump) -> bool:
+    """Say whether this code is what the end of a run waits for, and cannot wait for it."""
+    return any(home.pump is pump for home in _homes.get())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from millstream.stream.async_pump import AsyncPump
 from millstream.stream.graphs import SubgraphStatus
@@ -69,8 +69,9 @@ class _RunStreamBase:
         for key in mux.native_keys:
             setattr(self, key, mux.extensions[key])
 
-    def __getattr__(self, name: str) -> NoReturn:
-        known = ", ".join(sorted(self.__dict__["extensions"])) if self.__dict__ else ""
+    def __getattr__(self, name: str) -> Any:  # type checkers cannot know every transformer
+        mux = self.__dict__.get("_mux")
+        known = ", ".join(sorted(mux.native_keys)) if mux is not None else ""
         raise AttributeError(
             f"{type(self).__name__!r} object has no attribute {name!r} "
             f"(registered projections: {known})"
@@ -97,8 +98,8 @@ class _RunStreamBase:
             channels[name] = channel
             if not isinstance(channel, StreamChannel):
                 raise TypeError(
-                    f"Projection {name!r} is a {type(channel).__name__}, not a StreamChannel: it "
-                    "cannot be interleaved"
+                    "interleave() requires StreamChannel projections, got "
+                    f"{type(channel).__name__} for {name!r}"
                 )
         return channels
 
@@ -176,9 +177,11 @@ class GraphRunStream(_RunStreamBase):
 
     def _at_end(self, name: str, default: Any) -> Any:
         end = self._end()
-        while not end.is_ended and end.pump is not None and end.pump.wait(end):
-            pass
-        end.leave()
+        try:
+            while not end.is_ended and end.pump is not None and end.pump.wait(end):
+                pass
+        finally:
+            self._mux._events._unsubscribe(end)
         return self._state(name, default)
 
     def _pump_next(self) -> bool:
@@ -193,7 +196,7 @@ class GraphRunStream(_RunStreamBase):
         if self._pump is not None:
             self._pump.stop()
         else:
-            self._mux.conclude()
+            self._mux.abandon()
 
     def __enter__(self) -> Self:
         return self
@@ -266,7 +269,7 @@ class AsyncGraphRunStream(_RunStreamBase):
             while not end.is_ended and end.pump is not None and await end.pump.wait(end):
                 pass
         finally:
-            end.leave()
+            self._mux._events._unsubscribe(end)
         return self._state(name, default)
 
     async def _apump_next(self) -> bool:
@@ -282,7 +285,7 @@ class AsyncGraphRunStream(_RunStreamBase):
         if self._pump is not None:
             await self._pump.stop()
         else:
-            await self._mux.aconclude()
+            await self._mux.aabandon()
 
     async def __aenter__(self) -> Self:
         return self

@@ -34,6 +34,9 @@ class StreamChannel(Generic[T]):
         self._sinks: list[Sink] = []
         self._is_taken = False
         self._closed = False
+        self._is_abandoned = False
+        self._returned: list[T] = []
+        """What a reader who went away had not read yet."""
         self._error: BaseException | None = None
 
     @property
@@ -58,10 +61,11 @@ class StreamChannel(Generic[T]):
         Never waits: a full channel makes the run wait before its next event.
         """
         if self._closed:
-            if self._is_taken:
+            is_missed = self._is_taken or self._forward is not None
+            if is_missed and not self._is_abandoned:
                 raise RuntimeError("Cannot push to a closed StreamChannel")
             return
-        for sink in self._sinks:
+        for sink in tuple(self._sinks):  # readers in other threads come and go
             sink.put(item)
         if self._forward is not None:
             self._forward(item)
@@ -70,7 +74,7 @@ class StreamChannel(Generic[T]):
         """End the channel; its reader gets what is still there. Called by the mux."""
         if not self._closed:
             self._closed = True
-            for sink in self._sinks:
+            for sink in tuple(self._sinks):
                 sink.end()
 
     def fail(self, err: BaseException) -> None:
@@ -78,6 +82,11 @@ class StreamChannel(Generic[T]):
         if not self._closed:
             self._error = err
             self.close()
+
+    def _abandon(self) -> None:
+        """End the channel for its reader, and let whoever pushes go on."""
+        self._is_abandoned = True
+        self.close()
 
     def __iter__(self) -> Iterator[T]:
         return self.tee(1)[0]
@@ -124,6 +133,10 @@ class StreamChannel(Generic[T]):
         """Begin to keep items: each of the sinks gets all of them."""
         self._require_free()
         self._is_taken = True
+        returned, self._returned = self._returned, []
+        for sink in sinks:
+            for item in returned:
+                sink.put(item)
         self._sinks += sinks
         if self._closed:
             for sink in sinks:
@@ -141,10 +154,11 @@ class StreamChannel(Generic[T]):
             self._sinks.remove(sink)
         sink.leave()
 
-    def _release(self) -> None:
-        """Let somebody else read the channel."""
+    def _release(self, unread: Sequence[T]) -> None:
+        """Let somebody else read the channel, from what was not read."""
         for sink in list(self._sinks):
             self._unsubscribe(sink)
+        self._returned = list(unread)
         self._is_taken = False
 
 
@@ -163,7 +177,7 @@ class Cursor(Generic[T]):
     def __next__(self) -> T:
         feed = self._feed
         while not feed.items:
-            if feed.is_ended:
+            if feed.is_ended and not feed.items:  # in this order: another thread fills it
                 raise self._channel._error or StopIteration
             if feed.pump is None or not (feed.pump.wait(feed) or feed.items or feed.is_ended):
                 raise StopIteration

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from millstream.errors import GraphBubbleUp
 from millstream.stream.protocol import as_event
 from millstream.stream.pump import Feed, Pump, is_within, note_within
 
@@ -34,7 +34,10 @@ class SyncPump(Pump):
         self._context.run(note_within, self)
         self._turn = threading.Condition()
         self._puller: threading.Thread | None = None
-        self._waiting: Counter[threading.Thread] = Counter()
+        self._waiting: dict[threading.Thread, int] = {}
+        """How often each thread waits; only those that do."""
+        self._queued = 0
+        """Threads that wait for their turn."""
         self._is_over = False
         self._is_left = False
 
@@ -50,7 +53,19 @@ class SyncPump(Pump):
     def note_room(self) -> None:
         """Let those look again who wait for a slow reader."""
         with self._turn:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Have those look again who wait for their turn; `notify_all` costs when there are none."""
+        if self._queued:
             self._turn.notify_all()
+
+    def _wait_for_turn(self, timeout: float | None = None) -> None:
+        self._queued += 1
+        try:
+            self._turn.wait(timeout)
+        finally:
+            self._queued -= 1
 
     def wait(self, feed: Feed[Any]) -> bool:
         """Have the run go on until there is something for a reader; false at its end."""
@@ -65,18 +80,18 @@ class SyncPump(Pump):
         """Wait for our turn to carry the run on; return false if there is no need any more."""
         me = self.here()
         with self._turn:
-            if self._puller is me:
+            if self._puller is me or is_within(self):
                 raise RuntimeError(
                     "A run stream was read by a transformer, or a node, of its own run: that "
                     "would wait for itself"
                 )
-            self._waiting[me] += 1
+            self._waiting[me] = self._waiting.get(me, 0) + 1
             if self.limited:
-                self._turn.notify_all()  # it may have been us whom somebody waited for
+                self._tell()  # it may have been us whom somebody waited for
             try:
                 while self._is_needed(feed) and not self._is_our_turn():
                     # Nobody tells of a slow reader whose thread ends.
-                    self._turn.wait(READER_WATCH if self._puller is None else None)
+                    self._wait_for_turn(READER_WATCH if self._puller is None else None)
                 if not self._is_needed(feed):
                     return False
                 self._puller = me
@@ -92,9 +107,9 @@ class SyncPump(Pump):
         return self._puller is None and not (self.limited and self.is_held_back())
 
     def _stop_waiting(self, me: threading.Thread) -> None:
-        self._waiting[me] -= 1
-        if not self._waiting[me]:
-            del self._waiting[me]
+        times = self._waiting.pop(me) - 1
+        if times:
+            self._waiting[me] = times
 
     def _advance(self) -> bool:
         """Carry the run on by one event; say whether it goes on."""
@@ -104,7 +119,7 @@ class SyncPump(Pump):
                 self._mux.push(as_event(event))
             else:
                 self._end(None)
-        except Exception as error:
+        except (Exception, GraphBubbleUp) as error:
             self._end(error)
         except BaseException:
             self._leave()
@@ -115,25 +130,27 @@ class SyncPump(Pump):
             with self._turn:
                 self._puller = None
                 self._stop_waiting(self.here())
-                self._turn.notify_all()
+                self._tell()
         return not self._is_over
 
-    def _end(self, error: Exception | None) -> None:
+    def _end(self, error: BaseException | None) -> None:
         """Close everything at the end of the run, or after its failure."""
-        self._is_over = True
-        self._close_events()
-        if error is not None:
-            self._mux.fail(error)
-        else:
-            self._mux.conclude()
+        try:
+            self._close_events()
+            if error is not None:
+                self._mux.fail(error)
+            else:
+                self._mux.conclude()
+        finally:
+            self._is_over = True
 
     def _leave(self) -> None:
         """Stop the run before its end; what it showed stays readable."""
-        self._is_over = True
         try:
             self._close_events()
         finally:
             self._mux.conclude()
+            self._is_over = True
 
     def _close_events(self) -> None:
         close = getattr(self._events, "close", None)
@@ -151,7 +168,7 @@ class SyncPump(Pump):
             if self._puller is self.here() or is_within(self):
                 return
             while self._puller is not None:
-                self._turn.wait()
+                self._wait_for_turn()
             if self._is_over:
                 return
             self._puller = self.here()
@@ -160,4 +177,4 @@ class SyncPump(Pump):
         finally:
             with self._turn:
                 self._puller = None
-                self._turn.notify_all()
+                self._tell()

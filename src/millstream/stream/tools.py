@@ -10,49 +10,28 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from langchain_core.callbacks import BaseCallbackHandler
-
 from millstream.constants import TAG_NOSTREAM
 from millstream.errors import GraphBubbleUp
+from millstream.stream.tap import Tap
 from millstream.tool_output import tool_call_writer
 
 if TYPE_CHECKING:
     from millstream.stream.parts import Namespace, Put, Shape
 
 
-class ToolTap(BaseCallbackHandler):
-    """Sends what tools do in one run to the consumer that asked for `tools`.
+class ToolTap(Tap):
+    """Sends what tools do in one run to the consumer that asked for `tools`."""
 
-    A nested run has a tap of its own for each consumer that wants to hear it, see `below`.
-    Safe to use from several threads.
-    """
-
-    is_tap = True
-    """Not a listener to runs: a graph with no other handler needs no callbacks."""
-    run_inline = True
-    """Called in the context of the tool, where the writer must be set."""
-    ignore_chain = True
-    ignore_chat_model = True
-    ignore_custom_event = True
-    ignore_llm = True
-    ignore_retriever = True
-    ignore_retry = True
+    mode = "tools"
+    ignore_agent = False
+    """LangChain's word for tools."""
 
     def __init__(
         self, put: Put, namespace: Namespace, shape: Shape | None, *, has_subgraphs: bool
     ) -> None:
-        self._put = put
-        self._namespace = namespace
-        self._shape = shape
-        self._has_subgraphs = has_subgraphs
+        super().__init__(put, namespace, shape, has_subgraphs=has_subgraphs)
         self._calls: dict[UUID, str] = {}
         """The tool calls that are running, by their LangChain run."""
-
-    def below(self, namespace: Namespace) -> ToolTap | None:
-        """Return the tap for a nested run, None if the consumer does not want to hear it."""
-        if not self._has_subgraphs:
-            return None
-        return ToolTap(self._put, namespace, self._shape, has_subgraphs=True)
 
     def on_tool_start(
         self,
@@ -71,32 +50,32 @@ class ToolTap(BaseCallbackHandler):
         call_id = self._calls[run_id] = tool_call_id or str(run_id)
         name = (serialized or {}).get("name") or kwargs.get("name") or ""
         given = input_str if inputs is None else inputs
-        self._send("tool-started", call_id, tool_name=name, input=given)
+        self._tell("tool-started", call_id, tool_name=name, input=given)
         tool_call_writer.set(_Writer(run_id, self, tool_call_writer.get()))
 
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Send what a tool returned."""
         call_id = self._calls.pop(run_id, None)
         if call_id is not None:
-            self._send("tool-finished", call_id, output=output)
+            self._tell("tool-finished", call_id, output=output)
 
     def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Send why a tool failed; one that asks a question has not failed."""
         call_id = self._calls.pop(run_id, None)
         if call_id is not None and not isinstance(error, GraphBubbleUp):
-            self._send("tool-error", call_id, message=str(error))
+            self._tell("tool-error", call_id, message=str(error))
 
     def emit(self, run_id: UUID, delta: Any) -> bool:
         """Send a part of a tool's output; say whether the tool was still running."""
         call_id = self._calls.get(run_id)
         if call_id is None:
             return False
-        self._send("tool-output-delta", call_id, delta=delta)
+        self._tell("tool-output-delta", call_id, delta=delta)
         return True
 
-    def _send(self, event: str, call_id: str, **more: Any) -> None:
+    def _tell(self, event: str, call_id: str, **more: Any) -> None:
         payload = {"event": event, "tool_call_id": call_id, **more}
-        self._put((self._namespace, "tools", payload, self._shape))
+        self._send(payload)
 
 
 class _Writer:

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
-from millstream.stream.pump import outside_of_pumps
+from millstream.stream.pump import beside_the_run
 
 if TYPE_CHECKING:
     from millstream.stream.mux import StreamMux
@@ -38,8 +38,12 @@ class StreamTransformer(ABC):
     """Sees events before the built-in transformers do."""
     _native: ClassVar[bool] = False
     """Its projections are attributes of the run stream."""
-    _methods: ClassVar[frozenset[str] | None] = None
+    _is_told_of_graphs: ClassVar[bool] = False
+    """The engine tells it of nested graphs, which is all it needs of the stream modes."""
+    _methods: frozenset[str] | None = None
     """The only event methods `process` has to be called with, None for all."""
+    _home: StreamMux | None = None
+    """The mux it works in."""
 
     def __init__(self, scope: tuple[str, ...] = ()) -> None:
         self.scope = scope
@@ -90,11 +94,12 @@ class StreamTransformer(ABC):
         except RuntimeError:
             coro.close()
             raise RuntimeError(
-                f"{type(self).__name__}.schedule() needs a running event loop: it works in async "
-                "runs only"
+                f"{type(self).__name__}.schedule() requires a running event loop; this transformer "
+                "must run under astream(), not stream(). Set requires_async=True on the class so "
+                "this fails at registration rather than at first event."
             ) from None
         # It is not part of what it watches: it may read the run.
-        task = outside_of_pumps(lambda: loop.create_task(coro))
+        task = beside_the_run(self._home, lambda: loop.create_task(coro))
         if on_error == "log":
             task.add_done_callback(_log_error)
         else:
@@ -121,7 +126,7 @@ class StreamTransformer(ABC):
 
 def _log_error(task: asyncio.Task[Any]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        logger.error("A task scheduled by a stream transformer failed", exc_info=error)
+        logger.error("Scheduled StreamTransformer task failed", exc_info=error)
 
 
 def is_async_only(transformer: StreamTransformer) -> bool:
