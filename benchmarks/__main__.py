@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -20,6 +21,7 @@ from benchmarks import (
     keys,
     nested,
     report,
+    runs,
     saving,
     tokens,
 )
@@ -34,6 +36,7 @@ AREAS: Final[dict[str, Callable[[], list[Group]]]] = {
     "nested": nested.groups,
     "events": events.groups,
     "tokens": tokens.groups,
+    "runs": runs.groups,
     "backpressure": backpressure.groups,
     "building": building.groups,
     "saving": saving.groups,
@@ -44,6 +47,8 @@ AREAS: Final[dict[str, Callable[[], list[Group]]]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure the chosen areas; 1 with `--strict` when a goal was missed, otherwise 0."""
     options = _parse(arguments)
+    # langgraph's run streams say so whenever one is made.
+    warnings.filterwarnings("ignore", message="The v3 streaming protocol .* is experimental")
     console = report.make_console()
     effort = QUICK if options.quick else FULL
     loop = asyncio.new_event_loop()

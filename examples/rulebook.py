@@ -110,10 +110,15 @@ def words(text: str) -> Iterator[AIMessageChunk]:
         yield AIMessageChunk(content=word)
 
 
-def call(name: str, arguments: dict[str, Any], *, number: int) -> Iterator[AIMessageChunk]:
-    """Yield a call of a tool: first its name, then its arguments bit by bit."""
+def call(
+    name: str, arguments: dict[str, Any], *, number: int, index: int = 0
+) -> Iterator[AIMessageChunk]:
+    """Yield a call of a tool: first its name, then its arguments bit by bit.
+
+    `number` tells it from other calls in the conversation, `index` from others in the message.
+    """
     pieces = re.findall(r".{1,12}", json.dumps(arguments))
     for place, piece in zip(count(), ["", *pieces]):
         opening = {"name": name, "id": f"call_{number}"} if place == 0 else {}
-        chunk = tool_call_chunk(args=piece, index=0, **opening)
+        chunk = tool_call_chunk(args=piece, index=index, **opening)
         yield AIMessageChunk(content="", tool_call_chunks=[chunk])

@@ -21,6 +21,7 @@ from benchmarks import (
     idle,
     keys,
     nested,
+    runs,
     saving,
     tokens,
 )
@@ -35,6 +36,7 @@ SMALL = {
     "nested": lambda: nested.groups(2),
     "events": lambda: events.groups(3),
     "tokens": lambda: tokens.groups(3),
+    "runs": lambda: runs.groups(3, 3),
     "backpressure": lambda: backpressure.groups(1),
     "building": lambda: building.groups(3),
     "saving": lambda: saving.groups(3, 2, 5),
@@ -50,6 +52,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     loop.close()
 
 
+@pytest.mark.filterwarnings("ignore:The v3 streaming protocol .* is experimental")
 @pytest.mark.parametrize("area", AREAS)
 def test_every_row_compares_both_libraries(area: str, loop: asyncio.AbstractEventLoop) -> None:
     if area in ("events", "backpressure") and sys.version_info < (3, 11):

@@ -83,7 +83,7 @@ class ToolCallTransformer(StreamTransformer):
 
     _native: ClassVar[bool] = True
     required_stream_modes: ClassVar[tuple[str, ...]] = ("tools",)
-    _methods: ClassVar[frozenset[str] | None] = frozenset(required_stream_modes)
+    _methods = frozenset(required_stream_modes)
 
     def __init__(self, scope: tuple[str, ...] = ()) -> None:
         super().__init__(scope)

@@ -89,6 +89,9 @@ class Pump:
         """Everybody who reads."""
         self.limited: set[Feed[Any]] = set()
         """Those whose feeds may fill up."""
+        self.mark = object()
+        """What the nodes of the run have in their context: not the pump, or a run that nobody
+        refers to would be kept by its nodes."""
 
     def admit(self, feed: Feed[Any]) -> None:
         """Take note of a new reader."""
@@ -164,17 +167,17 @@ class PlainPump(Pump):
         return self._pull()
 
 
-_pumps_around: ContextVar[tuple[Pump, ...]] = ContextVar("millstream_pumps", default=())
+_marks: ContextVar[tuple[object, ...]] = ContextVar("millstream_marks", default=())
 
 
 def note_within(pump: Pump) -> None:
     """Mark the current context as inside a pump's run: its nodes get copies of it."""
-    _pumps_around.set((*_pumps_around.get(), pump))
+    _marks.set((*_marks.get(), pump.mark))
 
 
 def is_within(pump: Pump) -> bool:
     """Say whether this code is part of what the pump carries on."""
-    return pump in _pumps_around.get()
+    return pump.mark in _marks.get()
 
 
 class HasPump(Protocol):
@@ -191,7 +194,7 @@ _homes: ContextVar[tuple[HasPump, ...]] = ContextVar("millstream_homes", default
 def beside_the_run(home: HasPump | None, start: Callable[[], T]) -> T:
     """Call a function in a context that is not part of a run, though its end waits for it."""
     ambient = copy_context()
-    ambient.run(_pumps_around.set, ())
+    ambient.run(_marks.set, ())
     if home is not None:
         ambient.run(_homes.set, (*_homes.get(), home))
     return ambient.run(start)
