@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables.config import var_child_runnable_config
 
-from millstream.constants import CONF, CONFIG_KEY_TASK
+from millstream.constants import CONF, CONFIG_KEY_RUNTIME, CONFIG_KEY_TASK
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -29,7 +29,9 @@ def get_config() -> RunnableConfig:
 
 def get_store() -> BaseStore | None:
     """Return the run's store, None when it has none; `RuntimeError` outside a run."""
-    store: BaseStore | None = get_task_context().run.store
+    config = get_config()
+    runtime = replaced_runtime(config)
+    store: BaseStore | None = _context_in(config).run.store if runtime is None else runtime.store
     return store
 
 
@@ -39,16 +41,33 @@ def get_stream_writer() -> StreamWriter:
     The writer keeps working in threads and tasks that the node starts. It does nothing when nobody
     asked for `custom`. Raises `RuntimeError` outside a run.
     """
-    writer: StreamWriter = get_task_context().writer
+    config = get_config()
+    runtime = replaced_runtime(config)
+    writer: StreamWriter = _context_in(config).writer if runtime is None else runtime.stream_writer
     return writer
 
 
 def get_task_context() -> Any:
     """Return the context of the task that is running; `RuntimeError` outside a run."""
-    context = task_context_of(get_config())
+    return _context_in(get_config())
+
+
+def _context_in(config: Any) -> Any:
+    context = task_context_of(config)
     if context is None:
         raise RuntimeError("Called get_config outside of a graph run")
     return context
+
+
+def replaced_runtime(config: Any) -> Any:
+    """Return the runtime that a program has put into a config, None if it has not."""
+    # Not config.get, which would have the engine fill a config that nobody has looked at.
+    configurable = dict.get(config, CONF)
+    runtime = configurable.get(CONFIG_KEY_RUNTIME) if configurable else None
+    if runtime is None:
+        return None
+    context = task_context_of(config)
+    return None if context is not None and runtime is context.made_runtime else runtime
 
 
 def task_context_of(config: Any) -> Any:

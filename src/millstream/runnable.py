@@ -11,8 +11,9 @@ import inspect
 import typing
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
+from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, RunnableParallel
 from langchain_core.runnables.config import (
     ensure_config,
@@ -21,12 +22,15 @@ from langchain_core.runnables.config import (
     var_child_runnable_config,
 )
 
-from millstream.config import task_context_of
-from millstream.constants import CONF, CONFIG_KEY_RUNTIME
+from millstream.config import replaced_runtime, task_context_of
 
 RunnableLike: TypeAlias = (
-    "Runnable[Any, Any] | Callable[..., Any] | Callable[..., Awaitable[Any]]"
-    " | Callable[..., Iterator[Any]] | Callable[..., AsyncIterator[Any]] | Mapping[str, Any]"
+    Runnable[Any, Any]
+    | Callable[..., Any]
+    | Callable[..., Awaitable[Any]]
+    | Callable[..., Iterator[Any]]
+    | Callable[..., AsyncIterator[Any]]
+    | Mapping[str, Any]
 )
 """What can be made a node."""
 
@@ -131,8 +135,9 @@ class RunnableCallable(Runnable[Any, Any]):
     """A function, or a sync and an async one, as a runnable.
 
     Parameters named in `INJECTABLE` are filled in from the run. A function that returns a
-    runnable has it invoked with the same input, unless `recurse` is False. Nothing is traced: the
-    node's own run stands for it.
+    runnable has it invoked with the same input, unless `recurse` is False. A call is a run of its
+    own for callback handlers, unless `trace` is False: as for the functions that become nodes, for
+    which the node's run stands.
     """
 
     def __init__(
@@ -170,10 +175,30 @@ class RunnableCallable(Runnable[Any, Any]):
         if self.func is None:
             raise missing_sync_function(self.name or "")
         config = config if config is not None else ensure_config()
-        args, named = self._arguments(input, config, self.injected, kwargs)
-        result = call_in_config(self.func, config, args, named)
+        if self.trace:
+            result = self._call_traced(self.func, input, config, kwargs)
+        else:
+            args, named = self._arguments(input, config, self.injected, kwargs)
+            result = call_in_config(self.func, config, args, named)
         if self.recurse and isinstance(result, Runnable):
             return result.invoke(input, config)
+        return result
+
+    def _call_traced(
+        self, func: Callable[..., Any], input: Any, config: RunnableConfig, extra: dict[str, Any]
+    ) -> Any:
+        manager = CallbackManager.configure(**_callbacks_of(config, self.tags))
+        run = manager.on_chain_start(None, input, **_run_names(config, self.name))
+        inner = _config_inside(config, run)
+        try:
+            # The parameter is the config from outside, as with LangGraph: what is called with it is
+            # a run beside this one.
+            args, named = self._arguments(input, config, self.injected, extra)
+            result = call_in_config(func, inner, args, named)
+        except BaseException as error:
+            run.on_chain_error(error)
+            raise
+        run.on_chain_end(result)
         return result
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
@@ -181,15 +206,46 @@ class RunnableCallable(Runnable[Any, Any]):
         config = config if config is not None else ensure_config()
         if self.afunc is None:
             return await run_in_executor(config, self.invoke, input, config, **kwargs)
-        args, named = self._arguments(input, config, self.ainjected, kwargs)
-        token = var_child_runnable_config.set(config)
-        try:
-            result = await self.afunc(*args, **named)
-        finally:
-            var_child_runnable_config.reset(token)
+        if self.trace:
+            result = await self._acall_traced(self.afunc, input, config, kwargs)
+        else:
+            result = await self._await_in_config(self.afunc, input, config, config, kwargs)
         if self.recurse and isinstance(result, Runnable):
             return await result.ainvoke(input, config)
         return result
+
+    async def _acall_traced(
+        self,
+        afunc: Callable[..., Awaitable[Any]],
+        input: Any,
+        config: RunnableConfig,
+        extra: dict[str, Any],
+    ) -> Any:
+        manager = AsyncCallbackManager.configure(**_callbacks_of(config, self.tags))
+        run = await manager.on_chain_start(None, input, **_run_names(config, self.name))
+        try:
+            inner = _config_inside(config, run)
+            result = await self._await_in_config(afunc, input, config, inner, extra)
+        except BaseException as error:
+            await run.on_chain_error(error)
+            raise
+        await run.on_chain_end(result)
+        return result
+
+    async def _await_in_config(
+        self,
+        afunc: Callable[..., Awaitable[Any]],
+        input: Any,
+        config: RunnableConfig,
+        ambient: RunnableConfig,
+        extra: dict[str, Any],
+    ) -> Any:
+        args, named = self._arguments(input, config, self.ainjected, extra)
+        token = var_child_runnable_config.set(ambient)
+        try:
+            return await afunc(*args, **named)
+        finally:
+            var_child_runnable_config.reset(token)
 
     def _arguments(
         self,
@@ -209,14 +265,33 @@ class RunnableCallable(Runnable[Any, Any]):
         return args, named
 
 
+def _callbacks_of(config: RunnableConfig, tags: Sequence[str] | None) -> dict[str, Any]:
+    return {
+        "inheritable_callbacks": config.get("callbacks"),
+        "inheritable_tags": [*(config.get("tags") or ()), *(tags or ())],
+        "inheritable_metadata": config.get("metadata"),
+    }
+
+
+def _run_names(config: RunnableConfig, name: str | None) -> dict[str, Any]:
+    return {"name": config.get("run_name") or name, "run_id": config.get("run_id")}
+
+
+def _config_inside(config: RunnableConfig, run: Any) -> RunnableConfig:
+    """Return the config for what a run calls: under its callbacks, with names of their own."""
+    inner = {key: value for key, value in config.items() if key not in ("run_name", "run_id")}
+    inner["callbacks"] = run.get_child()
+    return cast("RunnableConfig", inner)
+
+
 def injected_value(name: str, config: RunnableConfig) -> Any:
     """Return what a parameter is given, from the config of the task that is running."""
     if name == "config":
         return config
-    context = task_context_of(config)
-    if context is not None:
-        return context.injected(name)
-    runtime = (config.get(CONF) or {}).get(CONFIG_KEY_RUNTIME)
+    runtime = replaced_runtime(config)
+    if runtime is None or name == "error":
+        context = task_context_of(config)
+        return None if context is None else context.injected(name)
     if name == "runtime":
         return runtime
     return getattr(runtime, "stream_writer" if name == "writer" else name, None)

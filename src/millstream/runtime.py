@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, Protocol, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, cast, runtime_checkable
 
 from millstream.config import get_config
 from millstream.constants import CONF, CONFIG_KEY_RUNTIME
@@ -25,6 +25,7 @@ __all__ = (
 )
 
 
+@runtime_checkable
 class BaseUser(Protocol):
     """An authenticated user, as a server describes one."""
 

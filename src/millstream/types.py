@@ -129,9 +129,9 @@ def __getattr__(name: str) -> Any:
         globals()[name] = alias = bool | BaseCheckpointSaver | None
         return alias
     if name == "StreamWriter":
-        from langchain_core.tools import InjectedToolArg
+        from millstream.hidden import Hidden
 
-        globals()[name] = writer = Annotated[Callable[[Any], None], InjectedToolArg]
+        globals()[name] = writer = Annotated[Callable[[Any], None], Hidden]
         return writer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from types import FrameType
 from typing import Any, Final
 
 __all__ = (
@@ -80,8 +81,23 @@ def _revive(
 
 
 def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn about the innermost line outside this package, however deep we are."""
+    """Warn about the innermost line outside this package, however deep we are.
+
+    The import system does not count, for modules that warn when they are imported.
+    """
     frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(PACKAGE):
-        frame, level = frame.f_back, level + 1
+    while frame.f_back is not None and _is_passed_over(frame):
+        frame = frame.f_back
+        # `warn` itself does not count these.
+        level += not _is_bootstrap(frame)
     warnings.warn(message, category, stacklevel=level)
+
+
+def _is_passed_over(frame: FrameType) -> bool:
+    name = frame.f_globals.get("__name__", "")
+    return name.startswith(PACKAGE) or name == "importlib" or _is_bootstrap(frame)
+
+
+def _is_bootstrap(frame: FrameType) -> bool:
+    filename = frame.f_code.co_filename
+    return "importlib" in filename and "_bootstrap" in filename

@@ -15,6 +15,7 @@ cannot express. Any other format, and bytes of that name that are something else
 from __future__ import annotations
 
 import copy
+import copyreg
 import io
 import json
 import pickle
@@ -356,7 +357,16 @@ def _pickled(obj: Any) -> bytes:
     Up to protocol 3 a class is one instruction with its name in it, which can be exchanged for
     another without moving anything else.
     """
-    data = pickle.dumps(obj, protocol=3)
+    file = io.BytesIO()
+    pickler = pickle.Pickler(file, protocol=3)
+    # Classes that have LangGraph's name in this process are pickled under ours otherwise.
+    pickler.dispatch_table = {
+        cls: reduce
+        for cls, reduce in copyreg.dispatch_table.items()
+        if cls.__module__ != WIRE_MODULE
+    }
+    pickler.dump(obj)
+    data = file.getvalue()
     parts: list[bytes] = []
     start = 0
     for instruction, argument, position in pickletools.genops(data):

@@ -14,7 +14,7 @@ import pytest
 from langgraph.cache.memory import InMemoryCache
 from langgraph.checkpoint.memory import InMemorySaver
 
-from millstream.drivers.run import RunAbandoned
+from millstream.drivers.outlet import RunAbandoned
 from millstream.func import entrypoint, task
 from millstream.types import CachePolicy, Command, interrupt
 

@@ -1,7 +1,7 @@
-"""The `millstream` command: run and draw graphs from a terminal.
+"""The `millstream` command: run and draw graphs from a terminal, and run programs of LangGraph.
 
-`target` finds the graph, `run` and `draw` are the commands, `render` shows what a run emits,
-`speech` what is said in it.
+`commands` lists the commands. `target` finds the graph, `run` and `draw` are for graphs, `render`
+shows what a run emits, `speech` what is said in it; `execute` and `hook` are for programs.
 Nothing else in millstream imports this package, and it imports the engine only inside commands,
 so that `millstream --help` answers at once.
 """
@@ -13,41 +13,11 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from millstream.cli.draw import draw
 from millstream.cli.failures import INTERRUPTED, USAGE, UsageError
-from millstream.cli.run import run
 
 __all__ = ["main"]
-
-app = typer.Typer(
-    help="Run and draw millstream graphs.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command()(run)
-app.command()(draw)
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        from millstream.version import __version__
-
-        typer.echo(f"millstream {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
-    ] = False,
-) -> None:
-    pass
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,21 +26,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: done; 1: the graph failed, its traceback is on stderr; 2: bad usage, one line on stderr
     says what is wrong; 130: interrupted; 141: the reader of stdout went away.
     """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given[:1] == ["exec"] and len(given) > 1 and given[1] != "--help":
+        return _execute(given[1:])
     if arguments is not None:
-        return _dispatch(list(arguments))
+        return _dispatch(given)
     for stream in (sys.stdout, sys.stderr):
         # What a graph emits may hold text that the terminal's encoding cannot show.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
     # A shell has its background jobs ignore Ctrl-C, and that is left alone.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt_then_leave)
-    code = _dispatch(sys.argv[1:])
+    code = _dispatch(given)
     if code == INTERRUPTED:
         _leave()
     return code
 
 
+def _execute(arguments: list[str]) -> int:
+    from millstream.cli.execute import execute
+
+    try:
+        return execute(arguments)
+    except UsageError as error:
+        return _complain(str(error))
+
+
 def _dispatch(arguments: list[str]) -> int:
+    import typer
+
+    from millstream.cli.commands import app
+
     try:
         result: Any = app(arguments, prog_name="millstream", standalone_mode=False)
     except KeyboardInterrupt:
@@ -86,9 +72,13 @@ def _dispatch(arguments: list[str]) -> int:
         if describe is not None:
             command = getattr(getattr(error, "ctx", None), "command_path", "millstream")
             message = f"{describe()} (see {command} --help)"
-        sys.stderr.write(f"millstream: {' '.join(message.split())}\n")
-        return USAGE
+        return _complain(message)
     return result if isinstance(result, int) else 0
+
+
+def _complain(message: str) -> int:
+    sys.stderr.write(f"millstream: {' '.join(message.split())}\n")
+    return USAGE
 
 
 def _interrupt_then_leave(number: int, frame: FrameType | None) -> None:

@@ -7,7 +7,6 @@ for its config costs no config, no task id and no runtime.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import time
 from collections.abc import Iterator
@@ -19,22 +18,20 @@ from millstream.constants import (
     CONFIG_KEY_CHECKPOINT_ID,
     CONFIG_KEY_CHECKPOINT_MAP,
     CONFIG_KEY_CHECKPOINT_NS,
-    CONFIG_KEY_READ,
     CONFIG_KEY_RUNTIME,
-    CONFIG_KEY_SEND,
     CONFIG_KEY_TASK,
     CONFIG_KEY_TASK_ID,
     MISSING,
     NS_SEP,
     PREVIOUS,
 )
-from millstream.core.tasks import preview
+from millstream.drivers.configurable import engine_keys
 from millstream.drivers.tracing import task_callbacks
 from millstream.errors import NodeError
 from millstream.runtime import ExecutionInfo, Runtime, _no_op_heartbeat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from langchain_core.callbacks import BaseCallbackManager
 
@@ -210,7 +207,8 @@ class TaskContext:
         self.on_write: Callable[[], None] | None = None
         """Called for each custom item while the attempt is timed."""
         self.is_over = False
-        """The attempt is over: what late code of it emits is dropped."""
+        """The attempt is over: late code of it cannot call tasks, and what it gives to the writer of
+        a timed attempt is dropped. Models it asks are still heard."""
         self.is_cancelled = False
         """Nobody waits for the attempt any more."""
         self.nested_runs = itertools.count()
@@ -270,6 +268,11 @@ class TaskContext:
                 server_info=run.server_info,
                 control=run.control,
             )
+        return self._runtime
+
+    @property
+    def made_runtime(self) -> Runtime[Any] | None:
+        """The runtime of this attempt if somebody has looked at it."""
         return self._runtime
 
     @property
@@ -357,10 +360,7 @@ class TaskContext:
                 CONFIG_KEY_TASK_ID: task.id,
                 CONFIG_KEY_TASK: self,
                 CONFIG_KEY_RUNTIME: self.runtime,
-                CONFIG_KEY_SEND: task.writes.extend,
-                CONFIG_KEY_READ: functools.partial(
-                    read_state, None, run.spec.channels, run.spec.managed, self
-                ),
+                **engine_keys(self),
             },
         }
         config.pop("run_name", None)  # these name the graph's run, not the node's
@@ -404,24 +404,6 @@ class TaskContext:
                 write(item)
 
         return write_in_time
-
-
-def read_state(
-    _scratchpad: Any,
-    _channels: Mapping[str, Any],
-    _managed: Mapping[str, Any],
-    context: TaskContext,
-    select: str | list[str],
-    fresh: bool = False,
-) -> Any:
-    """Read the state from inside a task; `fresh` includes the task's own writes so far.
-
-    The first three parameters are there for packages that look at the partial in `configurable`.
-    """
-    values = preview(context.task.run, context.task.writes if fresh else ())
-    if isinstance(select, str):
-        return values[select]
-    return {key: values[key] for key in select if key in values}
 
 
 def split_ns(ns: str) -> tuple[str, ...]:

@@ -8,5 +8,6 @@ from __future__ import annotations
 from millstream.func.step import _TaskFunction as _TaskFunction
 from millstream.func.step import task
 from millstream.func.workflow import entrypoint
+from millstream.pregel import Pregel as Pregel
 
 __all__ = ("entrypoint", "task")

@@ -90,7 +90,7 @@ class entrypoint(Generic[ContextT]):
         node = PregelNode(
             channels=START,
             triggers=[START],
-            bound=RunnableCallable(func, name=name, recurse=False),
+            bound=RunnableCallable(func, name=name, trace=False, recurse=False),
             to_writes=entries_writer(
                 (
                     ChannelWriteEntry(END, mapper=_returned_value),

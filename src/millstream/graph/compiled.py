@@ -17,6 +17,7 @@ from millstream.channels.named_barrier_value import (
 from millstream.channels.topic import Topic
 from millstream.constants import END, ROOT, START, TASKS
 from millstream.drivers.nodecall import BranchCall, Call
+from millstream.graph.attaching import Pieces
 from millstream.graph.message import is_message_reducer
 from millstream.graph.updates import branch_channel, branch_write, join_channel, result_writer
 from millstream.pregel.compiling import as_policies
@@ -43,10 +44,17 @@ class CompiledStateGraph(Pregel[StateT, ContextT, InputT, OutputT]):
     builder: StateGraph[StateT, ContextT, InputT, OutputT]
 
     def __init__(
-        self, *, builder: StateGraph[StateT, ContextT, InputT, OutputT], **kwargs: Any
+        self,
+        *,
+        builder: StateGraph[StateT, ContextT, InputT, OutputT],
+        schema_to_mapper: dict[type[Any], Callable[[Any], Any] | None] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.builder = builder
+        self.schema_to_mapper = {} if schema_to_mapper is None else schema_to_mapper
+        """Not used here."""
+        self._pieces: Pieces | None = None
         self.shape = Shape(
             output=_state_class(builder.output_schema), state=_state_class(builder.state_schema)
         )
@@ -86,6 +94,42 @@ class CompiledStateGraph(Pregel[StateT, ContextT, InputT, OutputT]):
             node_error_handler_map=handlers,
             **kwargs,
         )
+
+    def attach_node(self, key: str, node: StateNodeSpec | None) -> None:
+        """Add a node of the builder, or the virtual one at the start, which has no spec.
+
+        For classes that compile a graph themselves: make one without nodes and
+        `auto_validate=False`, attach everything the builder has, and call `validate()`.
+        """
+        if node is not None:
+            self._attached().nodes[key] = node
+        self._assemble()
+
+    def attach_edge(self, starts: str | Sequence[str], end: str) -> None:
+        """Add an edge; one from several nodes waits for all of them. See `attach_node`."""
+        self._attached().add_edge(starts if isinstance(starts, str) else tuple(starts), end)
+        self._assemble()
+
+    def attach_branch(
+        self, start: str, name: str, branch: BranchSpec, *, with_reader: bool = True
+    ) -> None:
+        """Add a conditional edge; its path is always given the state. See `attach_node`."""
+        self._attached().branches.setdefault(start, {})[name] = branch
+        self._assemble()
+
+    def _attached(self) -> Pieces:
+        if self._pieces is None:
+            self._pieces = Pieces.of(self.builder, is_empty=not self.nodes)
+        return self._pieces
+
+    def _assemble(self) -> None:
+        assembly = _Assembly(self._attached(), self.builder._node_defaults)
+        assembly.add_start()
+        for name, spec in self._attached().nodes.items():
+            assembly.add_node(name, spec)
+        assembly.add_joins()
+        self.nodes, self.channels = assembly.nodes, assembly.channels
+        self._spec = None
 
     def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
         """Return a pydantic model of the input."""
@@ -205,7 +249,7 @@ class _Assembly:
     def add_joins(self) -> None:
         """Add the channels of edges that wait for several nodes."""
         for starts, end in sorted(self._builder.waiting_edges):
-            if end != END:
+            if end in self._builder.nodes:
                 channel = join_channel(starts, end)
                 is_deferred = self._builder.nodes[end].defer
                 barrier = NamedBarrierValueAfterFinish if is_deferred else NamedBarrierValue
@@ -228,7 +272,7 @@ class _Assembly:
         schema = branch.input_schema or schema
         keys = list(self._builder.schemas[schema])
         return BranchCall(
-            call=Call(branch.path, branch.path.name or "condition"),
+            call=Call(branch.path, branch.path.name or "condition", is_path=True),
             read=_state_reader(keys, _input_mapper(schema, keys)),
             ends=branch.ends,
             is_passthrough=branch.input_schema is None,

@@ -6,10 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from millstream.channels.base import BaseChannel
+from millstream.channels.delta import DeltaChannel
 from millstream.channels.ephemeral_value import EphemeralValue
 from millstream.constants import RESERVED, START, TASKS
 from millstream.core.spec import GraphSpec, NodeSpec
 from millstream.core.tasks import reader
+from millstream.drivers.identity import identifying
 from millstream.drivers.nodecall import Call, NodeCall, sync_timeout_error
 from millstream.managed.base import is_managed_value
 from millstream.pregel.node import PregelNode
@@ -63,6 +65,7 @@ def compile_graph(
 ) -> GraphSpec:
     """Compute everything about a graph that can be known before it runs."""
     real, managed = split_channels(channels)
+    deltas = frozenset(name for name, c in real.items() if isinstance(c, DeltaChannel))
     shown = {name: index for index, name in enumerate(visible(real))}
     specs = {}
     for name, node in nodes.items():
@@ -71,7 +74,7 @@ def compile_graph(
             name=name,
             triggers=tuple(sorted(node.triggers)),
             read=reader(keys, shown=shown, managed=managed, coerce=node.mapper),
-            body=_node_call(name, node, retry, cache),
+            body=_node_call(name, node, retry, cache, deltas),
             handler=node.error_handler_node or handlers.get(name),
             is_hidden=name == START,
             has_subgraph=bool(node.subgraphs),
@@ -103,14 +106,18 @@ def _signals(
 
 
 def _node_call(
-    name: str, node: PregelNode, retry: Sequence[RetryPolicy], cache: CachePolicy[Any] | None
+    name: str,
+    node: PregelNode,
+    retry: Sequence[RetryPolicy],
+    cache: CachePolicy[Any] | None,
+    deltas: frozenset[str],
 ) -> NodeCall:
     call = Call(node.bound, name)
     if node.timeout is not None and not call.is_async:
         raise sync_timeout_error(name)
     return NodeCall(
         call=call,
-        to_writes=node.to_writes,
+        to_writes=identifying(node.to_writes, deltas),
         branches=tuple(node.branches),
         retry=as_policies(node.retry_policy) or tuple(retry),
         timeout=node.timeout,

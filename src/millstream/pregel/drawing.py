@@ -20,10 +20,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol
 
-from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.graph import Graph
 
 from millstream.constants import END, START
+from millstream.runnable import RunnableCallable
 
 # A static loop never ends by itself; the drawing of longer chains stops here too.
 STEP_LIMIT: Final = 251
@@ -112,8 +113,7 @@ def draw_graph(
 
 def _builder_plan(graph: DrawnGraph, builder: Any) -> _Plan:
     plan = _Plan(entry=[START])
-    start = graph.nodes.get(START)
-    plan.data[START] = RunnableLambda(_same, name=START) if start is None else start.bound
+    plan.data[START] = RunnableCallable(_same, name=START, trace=False)
     plan.writes = {name: [] for name in (START, *builder.nodes)}
     for name, spec in builder.nodes.items():
         node = graph.nodes.get(name)

@@ -53,7 +53,7 @@ class Pregel(SavedGraph[StateT, ContextT, InputT, OutputT]):
     """A graph of nodes that communicate through channels, run in supersteps.
 
     `StateGraph.compile()` makes one. Made directly, it needs `nodes`, the `channels` they share,
-    and which of them are input and output.
+    and which of them are input and output. `trigger_to_nodes` is worked out anyway.
     """
 
     def __init__(
@@ -78,6 +78,7 @@ class Pregel(SavedGraph[StateT, ContextT, InputT, OutputT]):
         cache_policy: CachePolicy[Any] | None = None,
         context_schema: type[ContextT] | None = None,
         config: RunnableConfig | None = None,
+        trigger_to_nodes: Mapping[str, Sequence[str]] | None = None,
         node_error_handler_map: Mapping[str, str] | None = None,
         name: str = "LangGraph",
         stream_transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None = None,

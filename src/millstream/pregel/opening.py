@@ -16,7 +16,8 @@ from millstream.core.protocol import RunLimits
 from millstream.drivers import tracing
 from millstream.drivers.buffering import bounds_above, check_limit
 from millstream.drivers.context import split_ns
-from millstream.drivers.run import Run, View
+from millstream.drivers.run import Run
+from millstream.drivers.terms import View
 from millstream.errors import MissingThreadError
 from millstream.pregel.compiling import breakpoint_names
 from millstream.pregel.request import (

@@ -27,7 +27,7 @@ from millstream.core.answers import Answers
 from millstream.drivers.context import FilledConfig, TaskConfig, TaskContext, split_ns
 from millstream.drivers.identity import identified
 from millstream.drivers.metadata import PLACE_KEYS
-from millstream.drivers.run import Start
+from millstream.drivers.terms import Start
 from millstream.errors import EmptyInputError, InvalidUpdateError
 from millstream.runtime import Runtime, ServerInfo
 from millstream.types import Command, Send

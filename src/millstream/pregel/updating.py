@@ -21,7 +21,8 @@ from millstream.drivers.clock import stamp
 from millstream.drivers.context import TaskContext, split_ns
 from millstream.drivers.exchange import Load, Settle
 from millstream.drivers.persistence import PutCheckpoint, PutWrites
-from millstream.drivers.run import Run, Start, View
+from millstream.drivers.run import Run
+from millstream.drivers.terms import Start, View
 from millstream.errors import InvalidUpdateError
 from millstream.pregel.request import map_input
 from millstream.pregel.savers import with_map

@@ -1,0 +1,7 @@
+"""`langgraph._internal._scratchpad`: what is counted while a task runs."""
+
+from __future__ import annotations
+
+from millstream.drivers.configurable import Scratchpad as PregelScratchpad
+
+__all__ = ("PregelScratchpad",)

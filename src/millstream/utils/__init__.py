@@ -1,0 +1,1 @@
+"""Old places of some names; see `config` and `runnable`."""
