@@ -113,6 +113,28 @@ def test_a_graph_with_a_thread_of_its_own_is_not_heard(driver: Any) -> None:
     assert subject.streamed == []
 
 
+def test_messages_in_events_of_their_node_have_their_ids() -> None:
+    """As in updates: the id is given when the node has ended, not with the superstep."""
+
+    async def node(state: Any) -> Any:
+        return {"messages": [AIMessage("new")]}
+
+    async def read() -> list[Any]:
+        return [event async for event in graph_of(node).astream_events(HELLO, version="v2")]
+
+    events = [event for event in asyncio.run(read()) if event["name"] == "n0"]
+    shown = [data["chunk" if "chunk" in data else "output"] for data in told(events)]
+    ids = [message.id for result in shown for message in result["messages"]]
+    assert len(ids) == 2
+    assert ids[0] == ids[1] is not None
+
+
+def told(events: list[Any]) -> list[Any]:
+    """Return the data of events about results."""
+    kinds = ("on_chain_stream", "on_chain_end")
+    return [event["data"] for event in events if event["event"] in kinds]
+
+
 def test_a_model_awaited_without_config_is_heard() -> None:
     """On Python 3.10 too, where other engines need the config passed on."""
 

@@ -129,6 +129,8 @@ class EventListener(BaseCallbackHandler):
     """Called in the thread of whatever happens, so that events keep their order."""
     put: Put
     """Where events go; the driver's."""
+    pour: Put
+    """Where those go that come one after the other, and stop who emits them when nobody reads."""
 
     def __init__(self, wanted: EventFilter, input: Any) -> None:
         self._wanted = wanted
@@ -272,7 +274,7 @@ class EventListener(BaseCallbackHandler):
             shown = GenerationChunk(text=token if isinstance(token, str) else "")
         else:
             shown = chunk
-        self._send(run.told("stream", {"chunk": shown}))
+        self.pour(((), EVENTS, run.told("stream", {"chunk": shown}), None))
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Send what a model said."""
@@ -359,7 +361,7 @@ class EventListener(BaseCallbackHandler):
             "data": data,
             "parent_ids": [*self._lineages.get(run_id, ())],
         }
-        self.put(((), EVENTS, event, None))
+        self.pour(((), EVENTS, event, None))
 
     async def tap_output_aiter(self, run_id: UUID, output: AsyncIterator[T]) -> AsyncIterator[T]:
         """Send the chunks of a run as somebody reads them."""
@@ -386,7 +388,7 @@ class EventListener(BaseCallbackHandler):
         """Send a chunk of a run that has not ended."""
         run = self._runs.get(run_id)
         if run is not None and run.is_wanted:
-            self._send(run.yielded(chunk))
+            self.pour(((), EVENTS, run.yielded(chunk), None))
 
 
 def _name(name: str | None, serialized: Mapping[str, Any] | None) -> str:

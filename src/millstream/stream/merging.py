@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from millstream.stream.pump import Feed
@@ -67,10 +67,8 @@ class Merged:
                 raise StopIteration
         return feed.take()
 
-    def __aiter__(self) -> AsyncIterator[tuple[str, Any]]:
-        return self
-
-    async def __anext__(self) -> tuple[str, Any]:
+    async def anext(self) -> tuple[str, Any]:
+        """Return the next item, in an async run."""
         feed = self._feed
         while not feed.items:
             if feed.is_ended:
@@ -78,6 +76,45 @@ class Merged:
             if feed.pump is None or not (await feed.pump.wait(feed) or feed.items or feed.is_ended):
                 raise StopAsyncIteration
         return feed.take()
+
+
+class AsyncMerged:
+    """An iterator over `Merged` that is begun when the first item is asked for.
+
+    No generator: dropped, one would let go of its channels only when the event loop closes it.
+    """
+
+    def __init__(self, begin: Callable[[], Merged]) -> None:
+        self._begin = begin
+        self._merged: Merged | None = None
+        self._is_over = False
+
+    def __aiter__(self) -> AsyncIterator[tuple[str, Any]]:
+        return self
+
+    async def __anext__(self) -> tuple[str, Any]:
+        if self._is_over:
+            raise StopAsyncIteration
+        try:
+            if self._merged is None:
+                self._merged = self._begin()
+            return await self._merged.anext()
+        except BaseException:
+            self._leave()
+            raise
+
+    async def aclose(self) -> None:
+        """Go away: let others read the channels."""
+        self._leave()
+
+    def _leave(self) -> None:
+        merged, self._merged = self._merged, None
+        self._is_over = True
+        if merged is not None:
+            merged.leave()
+
+    def __del__(self) -> None:
+        self._leave()
 
 
 class _Label:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from millstream.stream.async_pump import AsyncPump
 from millstream.stream.graphs import SubgraphStatus
-from millstream.stream.merging import Merged
+from millstream.stream.merging import AsyncMerged, Merged
 from millstream.stream.mux import StreamMux
 from millstream.stream.projections import ValuesTransformer
 from millstream.stream.protocol import ProtocolEvent, convert_to_protocol_event
@@ -242,14 +242,9 @@ class AsyncGraphRunStream(_RunStreamBase):
     def __aiter__(self) -> AsyncIterator[ProtocolEvent]:
         return aiter(self._mux._events)
 
-    async def interleave(self, *names: str) -> AsyncIterator[tuple[str, Any]]:
+    def interleave(self, *names: str) -> AsyncIterator[tuple[str, Any]]:
         """Yield `(name, item)` of several projections; see `GraphRunStream.interleave`."""
-        merged = Merged(self._named(names), self._mux.pump)
-        try:
-            async for item in merged:
-                yield item
-        finally:
-            merged.leave()
+        return AsyncMerged(lambda: Merged(self._named(names), self._mux.pump))
 
     async def output(self) -> Any:
         """Carry the run on to its end, and return the last state; None if there is none."""
