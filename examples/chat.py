@@ -2,10 +2,11 @@
 
     chat <-> tools
 
-`python examples/chat.py` is a conversation; `millstream run examples/chat.py:graph -m messages
---input '{"messages": "What is 12 * (3 + 4)?"}'` one turn of it. The model is the one that
-`CHAT_MODEL` or `--model` names, as `init_chat_model` of the package langchain knows it; one of
-OpenAI's when only `OPENAI_API_KEY` is set; without both the rules of `rulebook`.
+`.venv/bin/python examples/chat.py` is a conversation; `.venv/bin/millstream run
+examples/chat.py:graph -m messages --input '{"messages": "What is 12 * (3 + 4)?"}'` one turn of it.
+The model is the one that `CHAT_MODEL` or `--model` names, as `init_chat_model` of the package
+langchain knows it; one of OpenAI's when only `OPENAI_API_KEY` is set; without both the rules of
+`rulebook`.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import os
 import sys
 import uuid
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, SystemMessage
+from langchain_core.messages import AIMessage, SystemMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 from rich.console import Console
@@ -54,7 +56,7 @@ def calculate(expression: str) -> str:
     try:
         value = evaluate(ast.parse(expression.strip(), mode="eval").body)
     except (SyntaxError, ValueError, ArithmeticError, RecursionError, MemoryError) as error:
-        return f"no number, because of this: {error}"
+        return f"no number: {error}"
     return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
@@ -82,8 +84,11 @@ def choose_model(name: str | None = None) -> BaseChatModel:
         name = "openai:gpt-4o-mini"
     if not name:
         return Rulebook()
-    # Only a named model needs the packages langchain and, say, langchain-openai.
-    from langchain.chat_models import init_chat_model
+    try:
+        from langchain.chat_models import init_chat_model
+    except ImportError as error:
+        # Only a named model needs packages that do not come with millstream.
+        raise ImportError(f"{error}: pip install langchain langchain-openai") from error
 
     model: BaseChatModel = init_chat_model(name)
     return model
@@ -110,18 +115,31 @@ def graph() -> CompiledStateGraph[Any, Any, Any, Any]:
     return make_graph(choose_model())
 
 
+def close_calls(graph: CompiledStateGraph[Any, Any, Any, Any], config: RunnableConfig) -> None:
+    """Answer the tool calls that were stopped: models refuse a conversation with open ones."""
+    said = graph.get_state(config).values.get("messages") or [None]
+    if isinstance(said[-1], AIMessage) and said[-1].tool_calls:
+        stopped = [ToolMessage("stopped", tool_call_id=call["id"]) for call in said[-1].tool_calls]
+        graph.update_state(config, {"messages": stopped}, as_node="tools")
+
+
 def answer(graph: CompiledStateGraph[Any, Any, Any, Any], text: str, thread: str) -> None:
-    """Print the answer to `text` while it comes."""
+    """Print the answer to `text` while it comes.
+
+    Ctrl-C stops it with the next token.
+    """
     console = Console(highlight=False, soft_wrap=True)
     config: RunnableConfig = {"configurable": {"thread_id": thread}}
-    tokens = graph.stream({"messages": text}, config, stream_mode="messages")
+    close_calls(graph, config)
+    tokens: Any = graph.stream({"messages": text}, config, stream_mode="messages")
     try:
-        for message, metadata in tokens:
-            said = Text(str(message.text))
-            if metadata["langgraph_node"] == "tools":
-                console.print(Text(f"[{message.name}: {said}]", style="dim"))
-            else:
-                console.print(said, end="")
+        with closing(tokens):
+            for message, metadata in tokens:
+                said = Text(str(message.text))
+                if metadata["langgraph_node"] == "tools":
+                    console.print(Text(f"[{message.name}: {said}]", style="dim"))
+                else:
+                    console.print(said, end="")
     except KeyboardInterrupt:
         console.print(Text(" (stopped)", style="dim"), end="")
     except Exception as error:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.outputs import ChatGenerationChunk
 
 from guide.openai_server import HangUp, ToolCall, serve
 
@@ -75,8 +80,8 @@ def test_a_conversation_is_remembered_until_a_new_one_begins() -> None:
         "You are Ada.",
         "[calculate: 256]",
         "That makes 256.",
-        "[calculate: no number, because of this: division by zero]",
-        "That makes no number, because of this: division by zero.",
+        "[calculate: no number: division by zero]",
+        "That makes no number: division by zero.",
     ]
     assert lines[7:9] == ["a new conversation", "You have not told me your name yet."]
     assert lines[9].startswith("I am a few rules, ")
@@ -124,6 +129,71 @@ def test_a_conversation_goes_on_after_the_service_failed() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.fixture
+def chat(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Give the test the example as a module."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    return importlib.import_module("chat")
+
+
+@pytest.mark.timeout(20)
+def test_ctrl_c_stops_an_answer(chat: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """The model would talk on and on; the user has enough after three words."""
+
+    class Endless(chat.Rulebook):
+        said: int = 0
+        ended: int = 0
+
+        def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
+            try:
+                while True:
+                    yield ChatGenerationChunk(message=AIMessageChunk(f"word{self.said} "))
+                    self.said += 1
+                    if self.said == 3:
+                        signal.raise_signal(signal.SIGINT)
+            finally:
+                self.ended += 1
+
+    model = Endless()
+
+    chat.answer(chat.make_graph(model), "Tell me a story", "1")
+
+    assert capsys.readouterr().out.endswith(" (stopped)\n")
+    assert model.ended == 1
+
+
+def test_tool_calls_that_were_stopped_do_not_spoil_the_conversation(
+    chat: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The service refuses a conversation in which a tool call has no answer."""
+    config: Any = {"configurable": {"thread_id": "1"}}
+    calls = [{"name": "calculate", "args": {"expression": "1"}, "id": n} for n in ("a", "b")]
+    open_turn = [HumanMessage("1 and 1"), AIMessage("", tool_calls=calls)]
+    with serve(lambda request: ["Hello."]) as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        graph = chat.make_graph(chat.choose_model("openai:gpt-5"))
+        graph.update_state(config, {"messages": open_turn}, as_node="chat")
+
+        chat.answer(graph, "hi", "1")
+        chat.answer(graph, "hi again", "1")
+
+    roles = [[message["role"] for message in each["messages"]] for each in server.requests]
+    assert roles[0] == ["system", "user", "assistant", "tool", "tool", "user"]
+    assert roles[1] == [*roles[0], "assistant", "user"]
+    assert capsys.readouterr().out == "Hello.\nHello.\n"
+
+
+def test_a_missing_package_is_named_with_the_way_to_get_it() -> None:
+    hide = "import sys; sys.modules['langchain'] = None; sys.argv = ['chat.py', '--model', 'x:y']"
+    code = f"{hide}; import runpy; runpy.run_path({CHAT!r}, run_name='__main__')"
+
+    done = run("-c", code, PYTHONPATH=str(EXAMPLES))
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith(": pip install langchain langchain-openai\n")
+
+
 def test_an_unknown_model_is_refused_in_one_place() -> None:
     done = run(CHAT, "--model", "nobody-knows-this")
 
@@ -136,18 +206,13 @@ def test_an_unknown_model_is_refused_in_one_place() -> None:
     [
         ("-2 ** 2 + 7 // 2 % 2", "-3"),
         ("0.1 + 0.2", "0.3"),
-        ("10 ** 51", "no number, because of this: the number is too large"),
-        ("9 ** 9 ** 9 ** 9", "no number, because of this: the number is too large"),
-        ("(-1) ** 0.5", "no number, because of this: no real number"),
-        ("open('x')", "no number, because of this: open('x') is not arithmetic"),
-        ("True + 1", "no number, because of this: True is not arithmetic"),
-        ("1 +", "no number, because of this: invalid syntax (<unknown>, line 1)"),
+        ("10 ** 51", "no number: the number is too large"),
+        ("9 ** 9 ** 9 ** 9", "no number: the number is too large"),
+        ("(-1) ** 0.5", "no number: no real number"),
+        ("open('x')", "no number: open('x') is not arithmetic"),
+        ("True + 1", "no number: True is not arithmetic"),
+        ("1 +", "no number: invalid syntax (<unknown>, line 1)"),
     ],
 )
-def test_the_tool_calculates_and_does_nothing_else(
-    monkeypatch: pytest.MonkeyPatch, expression: str, result: str
-) -> None:
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    from chat import calculate
-
-    assert calculate.invoke({"expression": expression}) == result
+def test_the_tool_calculates_and_does_nothing_else(chat: Any, expression: str, result: str) -> None:
+    assert chat.calculate.invoke({"expression": expression}) == result

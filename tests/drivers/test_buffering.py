@@ -7,20 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import operator
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, closing
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessageChunk, BaseMessage
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from typing_extensions import TypedDict
 
+from drivers.talking import PLACES, State, Talker, ask, graph_of, in_task
 from millstream.config import get_stream_writer
-from millstream.func import task
+from millstream.func import entrypoint, task
 from millstream.graph import START, StateGraph
 from millstream.types import StreamWriter
 
@@ -28,114 +24,6 @@ pytestmark = pytest.mark.timeout(30)
 
 LIMIT = 4
 PATIENCE = 5.0
-
-
-class State(TypedDict):
-    x: int
-    log: Annotated[list[Any], operator.add]
-
-
-class Talker(BaseChatModel):
-    """Says numbers, and keeps account of what it said."""
-
-    count: int | None = None
-    """How many numbers, None for no end."""
-    begun: Any = None
-    """Released before each token."""
-    said: int = 0
-    ended: int = 0
-
-    @property
-    def _llm_type(self) -> str:
-        return "talker"
-
-    def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
-        raise NotImplementedError
-
-    def _stream(
-        self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
-    ) -> Iterator[ChatGenerationChunk]:
-        try:
-            for _ in itertools.repeat(None) if self.count is None else range(self.count):
-                self.said += 1
-                if self.begun is not None:
-                    self.begun.release()
-                yield ChatGenerationChunk(message=AIMessageChunk(f"{self.said} "))
-        finally:
-            self.ended += 1
-
-    async def _astream(
-        self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
-    ) -> AsyncIterator[ChatGenerationChunk]:
-        chunks = self._stream(messages)
-        with closing(chunks):
-            for chunk in chunks:
-                await asyncio.sleep(0)
-                yield chunk
-
-
-def graph_of(**nodes: Any) -> Any:
-    """Compile a graph that runs all these nodes at once."""
-    builder = StateGraph(State)
-    for name, node in nodes.items():
-        builder.add_node(name, node)
-        builder.add_edge(START, name)
-    return builder.compile()
-
-
-def in_node(sync: Any, is_async: bool) -> Any:
-    """A graph with a node that calls the function, or the coroutine function made of it."""
-    return graph_of(node=sync)
-
-
-def in_subgraphs(node: Any, is_async: bool) -> Any:
-    """Three subgraphs deep."""
-    return graph_of(a=graph_of(b=graph_of(c=graph_of(node=node))))
-
-
-def in_task(node: Any, is_async: bool) -> Any:
-    """In a task that is called by a node."""
-    step = task(node)
-
-    def call(state: State) -> None:
-        step(state).result()
-
-    async def acall(state: State) -> None:
-        await step(state)
-
-    return graph_of(call=acall if is_async else call)
-
-
-def in_called_graph(node: Any, is_async: bool) -> Any:
-    """In a graph that is called by a node, which reads it with a bound of its own."""
-    child = graph_of(node=node)
-    options = {"stream_mode": "messages", "max_buffered": 2}
-
-    def call(state: State) -> None:
-        for _ in child.stream({"x": 1}, **options):
-            pass
-
-    async def acall(state: State) -> None:
-        async with aclosing(child.astream({"x": 1}, **options)) as items:
-            async for _ in items:
-                pass
-
-    return graph_of(call=acall if is_async else call)
-
-
-PLACES = (in_node, in_subgraphs, in_task, in_called_graph)
-
-
-def ask(model: Talker, is_async: bool) -> Any:
-    """Return a node that calls the model."""
-
-    def node(state: State) -> None:
-        model.invoke("go")
-
-    async def anode(state: State) -> None:
-        await model.ainvoke("go")
-
-    return anode if is_async else node
 
 
 def read(driver: Any, graph: Any, see: Callable[[int], None], count: int, **kwargs: Any) -> None:
@@ -217,7 +105,7 @@ def test_a_sync_node_that_writes_is_never_more_than_the_bound_ahead(
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("limit", [1, 3, 1000])
+@pytest.mark.parametrize("limit", [1, 3, 1000, None])
 def test_leaving_stops_a_model_that_would_never_end(driver: Any, place: Any, limit: int) -> None:
     is_async = driver.name == "async"
     model = Talker()
@@ -328,6 +216,82 @@ def test_nested_supersteps_wait_for_the_reader(driver: Any) -> None:
         subgraphs=True,
         max_buffered=LIMIT,
     )
+
+    assert max(leads) <= LIMIT + 1
+
+
+def batch(state: State) -> None:
+    """Have two threads ask a model."""
+    Talker(count=20).batch(["x", "y"])
+
+
+def read_child(state: State) -> None:
+    """Read the stream of a graph that asks a model."""
+    child = graph_of(node=ask(Talker(count=20), False))
+    assert len(list(child.stream(state, stream_mode="messages"))) >= 20
+
+
+def call_child(state: State) -> None:
+    """Call a graph that asks two models at once."""
+    node = ask(Talker(count=20), False)
+    graph_of(a=node, b=node).invoke(state)
+
+
+def call_task(state: State) -> None:
+    """Call a task that asks a model."""
+    step = task(ask(Talker(count=20), False))
+
+    @entrypoint()
+    def work(state: State) -> None:
+        step(state).result()
+
+    work.invoke(state)
+
+
+@pytest.mark.parametrize("wait", [batch, read_child, call_child, call_task])
+def test_threads_do_not_wait_for_an_event_loop_that_waits_for_them(wait: Any) -> None:
+    async def node(state: State) -> None:
+        wait(state)
+
+    async def items(limit: int | None) -> list[str]:
+        options = {"stream_mode": "messages", "subgraphs": True, "max_buffered": limit}
+        stream = graph_of(node=node).astream({"x": 1}, **options)
+        return [message.content async for _, (message, _) in stream]
+
+    assert sorted(asyncio.run(items(LIMIT))) == sorted(asyncio.run(items(None)))
+
+
+def test_a_bound_holds_again_when_the_event_loop_goes_on() -> None:
+    begun, written = threading.Semaphore(0), list[int]()
+    leads: list[int] = []
+
+    async def node(state: State, writer: StreamWriter) -> None:
+        batch(state)
+        await asyncio.sleep(0)  # what the loop was asked meanwhile it answers in its next turn
+
+        def write() -> None:
+            for index in itertools.count():
+                written.append(index)
+                begun.release()
+                writer(index)
+
+        await asyncio.to_thread(write)
+
+    async def work() -> None:
+        options = {"stream_mode": ["messages", "custom"], "max_buffered": LIMIT}
+        async with aclosing(graph_of(node=node).astream({"x": 1}, **options)) as items:
+            async for mode, item in items:
+                if mode == "custom":
+                    if item == 0:
+                        for _ in range(LIMIT):
+                            await asyncio.to_thread(begun.acquire, timeout=PATIENCE)
+                    for _ in range(50):
+                        await asyncio.sleep(0)
+                    leads.append(len(written) - 1 - item)
+                    if item == 50:
+                        break
+
+    asyncio.run(work())
 
     assert max(leads) <= LIMIT + 1
 
@@ -464,3 +428,21 @@ def test_a_buffer_that_could_hold_nothing_is_refused(driver: Any) -> None:
 
     with pytest.raises(ValueError, match="max_buffered must be at least 1 or None, got 0"):
         driver.stream(graph, {"x": 1}, max_buffered=0)
+
+
+@pytest.mark.parametrize("limit", ["5", 1.5, True])
+def test_a_bound_that_is_no_whole_number_is_refused(driver: Any, limit: Any) -> None:
+    graph = graph_of(node=lambda state: None)
+
+    with pytest.raises(TypeError, match=f"max_buffered must be an integer or None, got {limit!r}"):
+        driver.stream(graph, {"x": 1}, max_buffered=limit)
+
+
+def test_events_have_no_bound() -> None:
+    async def work() -> None:
+        graph = graph_of(node=lambda state: None)
+        async for _ in graph.astream_events({"x": 1}, version="v2", max_buffered=1):
+            pass
+
+    with pytest.raises(TypeError, match="astream_events has no max_buffered"):
+        asyncio.run(work())

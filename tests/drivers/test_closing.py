@@ -52,9 +52,11 @@ class Slow:
 
     def __call__(self, state: State, writer: StreamWriter) -> None:
         self.begun.append(1)
-        writer("begun")
-        time.sleep(self.seconds)
-        self.ended.append(1)
+        try:
+            writer("begun")
+            time.sleep(self.seconds)
+        finally:
+            self.ended.append(1)
 
 
 LIVE = {"stream_mode": "custom", "subgraphs": True}

@@ -32,6 +32,13 @@ class State(TypedDict):
     log: Annotated[list[Any], operator.add]
 
 
+def test_an_unknown_mode_is_refused_with_all_that_are_known(driver: Any) -> None:
+    known = "values, updates, checkpoints, tasks, debug, messages, custom, tools"
+
+    with pytest.raises(ValueError, match=f"Unknown stream mode 'nope'; use one or more of {known}"):
+        driver.stream(chain(lambda state: None), {"x": 1}, stream_mode="nope")
+
+
 def chain(*nodes: Any, schema: Any = State, **kwargs: Any) -> Any:
     """Compile a graph that runs these nodes one after the other."""
     return (

@@ -11,7 +11,6 @@ import json
 import queue
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -54,7 +53,12 @@ class Linger:
     """Nothing more is ever sent: the stream ends when the client leaves."""
 
 
-Step: TypeAlias = str | ToolCall | Gate | Failure | HangUp | Linger
+@dataclass(frozen=True)
+class Babble:
+    """Word after word is sent, until the client leaves."""
+
+
+Step: TypeAlias = str | ToolCall | Gate | Failure | HangUp | Linger | Babble
 Request: TypeAlias = dict[str, Any]
 Answer: TypeAlias = Callable[[Request], Iterable[Step]]
 
@@ -62,8 +66,8 @@ Answer: TypeAlias = Callable[[Request], Iterable[Step]]
 class OpenAIServer(ThreadingHTTPServer):
     """Answers chat completions as `answer` says.
 
-    `requests` are the bodies of all requests, `left` has the `time.monotonic` of each moment at
-    which a client left an answer that lingered.
+    `requests` are the bodies of all requests, `left` has how many words had been sent each time a
+    client left in the middle of an answer.
     """
 
     daemon_threads = False
@@ -72,7 +76,7 @@ class OpenAIServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answer = answer
         self.requests: list[Request] = []
-        self.left = queue.SimpleQueue[float]()
+        self.left = queue.SimpleQueue[int]()
         self.failures: list[BaseException] = []
 
     @property
@@ -155,7 +159,14 @@ class _Handler(BaseHTTPRequestHandler):
             elif isinstance(step, Linger):
                 # A client that stays makes this time out, which fails the test.
                 assert self.connection.recv(1) == b""
-                self.server.left.put(time.monotonic())
+                self.server.left.put(tokens)
+                return
+            elif isinstance(step, Babble):
+                with contextlib.suppress(ConnectionError):
+                    while True:
+                        self._delta(request, {"content": "word "})
+                        tokens += 1
+                self.server.left.put(tokens)
                 return
             elif isinstance(step, HangUp):
                 return

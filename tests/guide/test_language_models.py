@@ -16,9 +16,10 @@ from langchain.chat_models import init_chat_model
 from langchain_openai import ChatOpenAI
 from openai import AsyncOpenAI, OpenAI
 
-from guide.openai_server import OpenAIServer
+from guide.openai_server import Gate, OpenAIServer
 from millstream.config import get_stream_writer
 from millstream.graph import START, StateGraph
+from millstream.types import StreamWriter
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -250,6 +251,45 @@ def test_any_client_streams_through_custom(driver: Any, openai_server: OpenAISer
 
 class DictMessagesState(TypedDict):
     messages: Annotated[list[dict], operator.add]
+
+
+def test_any_async_client_streams_from_an_async_node(openai_server: OpenAIServer) -> None:
+    """Each token is there before the service sends the next, without LangChain."""
+    words = ["Why", " did", " the", " mill", " stop?"]
+    gates = {word: Gate() for word in words}
+    openai_server.answer = lambda request: [
+        step for word, gate in gates.items() for step in (word, gate)
+    ]
+
+    async def call_client(state: State, writer: StreamWriter):
+        async with AsyncOpenAI() as client:
+            chunks = await client.chat.completions.create(
+                model="gpt-4o-mini",
+                messages=[{"role": "user", "content": f"A joke about {state['topic']}"}],
+                stream=True,
+            )
+            joke = ""
+            async for chunk in chunks:
+                if word := chunk.choices[0].delta.content:
+                    writer({"word": word})
+                    joke += word
+        return {"joke": joke}
+
+    graph = StateGraph(State).add_node(call_client).add_edge(START, "call_client").compile()
+
+    async def run() -> list[Any]:
+        seen: list[Any] = []
+        modes = ["custom", "updates"]
+        async for mode, item in graph.astream({"topic": "mills"}, stream_mode=modes):
+            seen.append(item)
+            if mode == "custom":
+                gates[item["word"]].opened.set()
+        return seen
+
+    *streamed, update = asyncio.run(run())
+
+    assert streamed == [{"word": word} for word in words]
+    assert update == {"call_client": {"joke": "".join(words)}}
 
 
 def test_an_arbitrary_chat_model_streams_from_an_async_tool(

@@ -15,7 +15,16 @@ from langchain_core.messages import AIMessageChunk
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 
-from guide.openai_server import PATIENCE, Failure, Gate, HangUp, Linger, OpenAIServer, ToolCall
+from guide.openai_server import (
+    PATIENCE,
+    Babble,
+    Failure,
+    Gate,
+    HangUp,
+    Linger,
+    OpenAIServer,
+    ToolCall,
+)
 from millstream.graph import START, MessagesState, StateGraph
 from millstream.prebuilt import ToolNode, tools_condition
 from millstream.types import RetryPolicy
@@ -154,6 +163,37 @@ def test_chunks_of_an_agent_add_up_to_its_messages(
     ]
 
 
+def test_leaving_ends_the_call_of_a_model_in_a_sync_node(
+    driver: Any, openai_server: OpenAIServer
+) -> None:
+    """Nothing cancels a thread: its next token does, so a model that talks on is cut short."""
+    openai_server.answer = lambda request: [Babble()]
+    model = ChatOpenAI(model="gpt-4o-mini")
+    ended: list[str] = []
+
+    def speak(state: MessagesState) -> Any:
+        try:
+            return {"messages": [model.invoke(state["messages"])]}
+        except BaseException as error:
+            ended.append(type(error).__name__)
+            raise
+
+    graph = StateGraph(MessagesState).add_node(speak).add_edge(START, "speak").compile()
+
+    async def leave() -> None:
+        async with contextlib.aclosing(graph.astream(QUESTION, stream_mode="messages")) as tokens:
+            async for _ in tokens:
+                break
+
+    if driver.name == "sync":
+        next(graph.stream(QUESTION, stream_mode="messages"))
+    else:
+        asyncio.run(leave())
+
+    openai_server.left.get(timeout=PATIENCE)
+    assert ended == ["RunAbandoned"]
+
+
 async def leave_by_closing(tokens: AsyncIterator[Any]) -> None:
     async with contextlib.aclosing(tokens):  # type: ignore[type-var]  # astream is a generator
         await hear_ten(tokens)
@@ -211,7 +251,7 @@ def test_leaving_after_ten_tokens_ends_the_call_of_the_model(
 
     async def run() -> None:
         await leave(graph.astream(QUESTION, stream_mode="messages", subgraphs=True))
-        await asyncio.to_thread(openai_server.left.get, timeout=PATIENCE)
+        assert await asyncio.to_thread(openai_server.left.get, timeout=PATIENCE) == 10
         # A generator that was only dropped is closed by the event loop, in a task of its own.
         while others := asyncio.all_tasks() - {asyncio.current_task()}:
             await asyncio.wait(others, timeout=PATIENCE)

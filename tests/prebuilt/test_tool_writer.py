@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import subprocess
 import sys
+import threading
 from typing import Annotated, Any, Optional
 
 import pytest
@@ -71,6 +73,42 @@ def test_models_are_told_of_neither(shown: BaseTool) -> None:
     assert sorted(shown.args) == ["query"]
     assert sorted(described["properties"]) == ["query"]
     assert described["required"] == ["query"]
+
+
+def test_models_are_not_told_of_optional_parameters_either() -> None:
+    @tool
+    def ask(
+        query: str,
+        writer: Optional[StreamWriter] = None,
+        runtime: Optional[ToolRuntime] = None,
+        state: Optional[ToolRuntime[Any, dict[str, Any]]] = None,
+    ) -> str:
+        """Ask."""
+        return query
+
+    described = convert_to_openai_tool(ask)["function"]["parameters"]
+
+    assert sorted(ask.args) == ["query"]
+    assert sorted(described["properties"]) == ["query"]
+
+
+def test_optional_parameters_are_injected(driver: Any) -> None:
+    @tool
+    def ask(
+        query: str,
+        writer: Optional[StreamWriter] = None,
+        runtime: Optional[ToolRuntime] = None,
+    ) -> str:
+        """Ask."""
+        assert writer is not None
+        assert runtime is not None
+        writer(runtime.tool_call_id)
+        return query
+
+    lies = {"query": "q", "writer": "mine", "runtime": "mine"}
+    items = driver.stream(tools_graph(ask), asking(tool_call("ask", lies)), stream_mode="custom")
+
+    assert items == ["c1"]
 
 
 def test_what_a_model_says_for_a_writer_is_ignored(driver: Any) -> None:
@@ -213,6 +251,32 @@ def test_a_listener_hears_only_its_own_call() -> None:
 
     assert sorted(heard) == [("c1", "part"), ("c2", "part")]
     assert tool_call_writer.get() is None
+
+
+@pytest.mark.parametrize("is_copied", [False, True])
+def test_a_thread_emits_deltas_in_the_context_of_the_tool(driver: Any, is_copied: bool) -> None:
+    @tool
+    def emit(runtime: ToolRuntime) -> str:
+        """Emit."""
+
+        def work() -> None:
+            runtime.emit_output_delta("delta")
+            runtime.stream_writer("item")
+
+        run = contextvars.copy_context().run
+        thread = threading.Thread(target=run, args=(work,)) if is_copied else None
+        thread = thread or threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        return "done"
+
+    items = driver.stream(
+        tools_graph(emit), asking(tool_call("emit", {})), stream_mode=["custom", "tools"]
+    )
+
+    deltas = [each["delta"] for mode, each in items if mode == "tools" and "delta" in each]
+    assert deltas == (["delta"] if is_copied else [])
+    assert ("custom", "item") in items
 
 
 def test_the_annotation_costs_nothing_until_it_is_used() -> None:

@@ -34,12 +34,12 @@ from millstream.drivers.context import TaskContext
 from millstream.drivers.inbox import Inbox
 from millstream.drivers.loading import aload
 from millstream.drivers.nodecall import add_task_note
-from millstream.drivers.run import RunAbandoned
+from millstream.drivers.outlet import RunAbandoned
 from millstream.drivers.saving import AsyncSaving
 from millstream.drivers.timeouts import attempt_in_time, timeout_of
-from millstream.waiting import wait_through_cancellation
 from millstream.drivers.workers import MAX_THREADS, Workers
 from millstream.errors import GraphBubbleUp, NodeCancelledError, ParentCommand
+from millstream.waiting import wait_through_cancellation
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -62,7 +62,7 @@ async def drive(prepare: Callable[[], Run]) -> AsyncIterator[Any]:
         graph_run = await tracing.astart_graph(run.traced_config(), run.name, run.input)
         run.callbacks = graph_run
         run.listener = tracing.sole_listener(run, graph_run)
-    steps = driver.steps()
+    steps = driver.stream = driver.steps()
     try:
         async for item in steps:
             yield item
@@ -96,11 +96,15 @@ class AsyncDriver:
         "_threads",
         "_trouble",
         "run",
+        "stream",
     )
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self._inbox = Inbox(run.parts)
+        self.stream: AsyncGenerator[Any, None] | None = None
+        """What `drive` reads. Running tasks refer to it, so that what collects a run nobody refers
+        to any more closes `drive` alone, which closes this in its turn."""
+        self._inbox = Inbox(run.parts, run.outlet)
         self._running: dict[asyncio.Task[None], TaskContext] = {}
         self._queued: deque[TaskContext] = deque()
         self._deadline: float | None = None
@@ -113,10 +117,13 @@ class AsyncDriver:
         """The saver's error, met by a call."""
         self._is_stopping = False
         run.put = self._inbox.put
+        run.pour = self._inbox.pour
+        if run.bound is not None:
+            run.bound.soon = self._inbox.soon
         run.call = self._call
         run.is_async = True
         if run.listener is not None:
-            run.listener.put = self._inbox.put
+            run.listener.put = run.listener.pour = self._inbox.put
 
     async def steps(self) -> AsyncGenerator[Any, None]:
         """Run superstep after superstep, yielding items as they come."""
@@ -154,9 +161,9 @@ class AsyncDriver:
         run = self.run
         if run.journal is not None:
             await self._saving.save(run.journal)
-        for buffer in run.feeds:
-            buffer.wait()
-            await buffer
+        for bound in run.feeds:
+            bound.wait()
+            await bound
         if run.is_abandoned:
             raise RunAbandoned(run.name)
         tasks = run.machine.plan()
@@ -379,8 +386,6 @@ class AsyncDriver:
     async def _cancel_running(self) -> None:
         """Cancel what is running and wait until it has stopped, however often we are cancelled."""
         self._is_stopping = True
-        if self.run.buffer is not None:
-            self.run.buffer.close(is_left=True)
         for queued in self._queued:
             if isinstance(queued, CallContext):
                 self._drop_call(queued)
@@ -389,6 +394,7 @@ class AsyncDriver:
         for task, context in self._running.items():
             context.is_over = context.is_cancelled = True
             task.cancel()
+        self.run.refuse()  # not before: who waited goes on, and must see that it is cancelled
         while running := list(self._running):
             cancelled = await wait_through_cancellation(running) or cancelled
             for task in running:
@@ -403,8 +409,7 @@ class AsyncDriver:
             if self._running:
                 await self._cancel_running()
         finally:
-            if self.run.buffer is not None:
-                self.run.buffer.close(is_left=False)
+            self.run.note_leaving()
             if self._threads is not None:
                 self._threads.leave()
             journal = self.run.journal

@@ -3,13 +3,18 @@
 Who emits can wait in two ways. Code in a thread of its own is blocked. Code in the reader's thread,
 which is that of the event loop in an async run, must not be: there only what is awaited can wait,
 and that are the tokens of models called in an async way. So a part that comes from the reader's
-thread is always admitted, and whoever can awaits the buffer afterwards.
+thread is always admitted, and whoever can awaits the bound afterwards.
+
+A coroutine may itself wait for threads without awaiting them: it calls a graph or a `batch` in the
+sync way. Then the event loop stands still, its reader takes nothing, and the threads must not wait
+for it. So a blocked thread asks the loop for a sign of life. A slow reader gives one; while there
+is none, parts are admitted.
 
 What the engine itself tells (`updates`, `values`, ...) is admitted too: it is told under the
 driver's lock, and at most a superstep's worth. Nested runs wait before the next superstep instead.
 
-Once the buffer was full, those who wait go on when half of it is taken: a switch for every part
-would cost more than the part.
+Once there was no room, those who wait go on when half of it is taken: a switch for every part would
+cost more than the part.
 """
 
 from __future__ import annotations
@@ -17,67 +22,77 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, Final
 
-from millstream.drivers.run import RunAbandoned
-from millstream.stream.parts import Part
+from millstream.drivers.outlet import RunAbandoned
 
 if TYPE_CHECKING:
     from millstream.drivers.context import TaskContext
-    from millstream.stream.parts import Put
+    from millstream.stream.parts import Part, Put
+
+PATIENCE: Final = 0.12
+"""Seconds after which, for the second time, an event loop without a sign of life stands still."""
 
 
-class Buffer(deque[Part]):
-    """The parts a consumer has not taken; awaiting it, in the reader's event loop, awaits room."""
+class Bound:
+    """How many parts there may be for a consumer.
+
+    Awaiting it, in the reader's event loop, awaits room.
+    """
 
     __slots__ = (
+        "_answers",
         "_blocked",
+        "_is_asked",
         "_is_closed",
-        "_is_left",
+        "_is_still",
         "_limit",
         "_low",
-        "_name",
-        "_put",
+        "_parts",
         "_reader",
         "_room",
         "_waiters",
+        "soon",
     )
 
-    def __init__(self, limit: int, name: str) -> None:
-        super().__init__()
+    def __init__(self, limit: int, parts: deque[Part]) -> None:
         self._limit = limit
         self._low = limit // 2
-        self._name = name
-        self._put: Put = self.append
+        self._parts = parts
         self._reader = threading.get_ident()
         """The thread that took a part last; made by the one that takes the first."""
-        self._room = threading.Condition(threading.Lock())
+        self._room = threading.Condition(threading.RLock())
+        """Can be taken twice: the collector may close a stream in a thread that holds it."""
         self._blocked = 0
         """Threads that wait, or are about to look whether they must."""
         self._waiters: list[asyncio.Future[None]] = []
         """What is awaited in the reader's event loop, for room."""
         self._is_closed = False
-        self._is_left = False
+        self.soon: Callable[[Callable[[], None]], bool] | None = None
+        """Have the reader's event loop call a function, and say whether it still listens; None in
+        a sync run, whose reader has a thread of its own."""
+        self._is_asked = False
+        """The event loop has been asked for a sign of life, and has not answered yet."""
+        self._answers = 0
+        self._is_still = False
+        """The event loop does not answer."""
 
     def through(self, put: Put) -> Put:
         """Return the function that adds a part by `put` when there is room, as far as it can."""
-        self._put = put
-        return self._pour
 
-    def _pour(self, part: Part) -> None:
-        if self._is_here:
-            self._put(part)
-            return
-        with self._room:
-            self._block()
-            self._put(part)
+        def pour(part: Part) -> None:
+            if self._is_here:
+                put(part)
+                return
+            with self._room:
+                self._block()
+                put(part)
+
+        return pour
 
     def wait(self) -> None:
-        """Block this thread, unless it is the reader's, until there is room.
-
-        Raises `RunAbandoned` when the run is being stopped.
-        """
+        """Block this thread, unless it is the reader's, until there is room."""
         if not self._is_here:
             with self._room:
                 self._block()
@@ -88,29 +103,25 @@ class Buffer(deque[Part]):
             self._waiters.append(waiter)
             yield from waiter
 
-    def popleft(self) -> Part:
+    def take(self) -> Part:
         """Take the oldest part, and let those go on who wait for room."""
-        part = super().popleft()
+        part = self._parts.popleft()
         self._reader = threading.get_ident()
-        if len(self) <= self._low:
+        if len(self._parts) <= self._low:
+            self._is_still = False
             if self._waiters:
                 self._resolve_waiters()
-            # Read after the part was taken, as `_block` looks after it has counted itself: one of
+            # Read after the part was taken, as a thread looks after it has counted itself: one of
             # the two notices the other.
             if self._blocked:
                 with self._room:
                     self._room.notify_all()
         return part
 
-    def close(self, *, is_left: bool) -> None:
-        """Let everybody go on: nobody waits any more.
-
-        In a run that is left before its end, threads that emit more get a `RunAbandoned`: they can
-        be stopped in no other way.
-        """
+    def close(self) -> None:
+        """Let everybody go on: nobody waits any more."""
         with self._room:
             self._is_closed = True
-            self._is_left = self._is_left or is_left
             self._room.notify_all()
         self._resolve_waiters()
 
@@ -120,17 +131,43 @@ class Buffer(deque[Part]):
 
     @property
     def _is_full(self) -> bool:
-        return len(self) >= self._limit and not self._is_closed
+        return len(self._parts) >= self._limit and not self._is_closed
 
     def _block(self) -> None:
         self._blocked += 1
         try:
-            while self._is_full:
-                self._room.wait()
+            while self._is_full and not self._is_still:
+                if self.soon is None:
+                    self._room.wait()
+                else:
+                    self._wait_for_loop(self.soon)
         finally:
             self._blocked -= 1
-        if self._is_left:
-            raise RunAbandoned(self._name)
+
+    def _wait_for_loop(self, soon: Callable[[Callable[[], None]], bool]) -> None:
+        """Wait for room, but not for an event loop that stands still."""
+        if not self._is_asked:
+            self._is_asked = True
+            if not soon(self._answer):
+                raise RunAbandoned("the event loop of its reader is closed")
+        answers, oldest = self._answers, self._oldest()
+        for _ in range(2):  # after the first time the whole machine may have stood still
+            is_told = self._room.wait(PATIENCE)
+            # A reader that takes parts without leaving its turn is slow, and alive.
+            if is_told or self._answers != answers or self._oldest() is not oldest:
+                return
+        self._is_still = True
+        self._room.notify_all()
+
+    def _answer(self) -> None:
+        self._answers += 1
+        self._is_asked = self._is_still = False
+
+    def _oldest(self) -> Part | None:
+        try:
+            return self._parts[0]
+        except IndexError:  # the reader is taking it just now
+            return None
 
     def _resolve_waiters(self) -> None:
         waiters, self._waiters = self._waiters, []
@@ -139,21 +176,22 @@ class Buffer(deque[Part]):
                 waiter.set_result(None)
 
 
-def make_buffer(max_buffered: int | None, name: str) -> Buffer | None:
-    """Return the buffer a caller asked for; `ValueError` when it could hold nothing."""
+def check_limit(max_buffered: object) -> None:
+    """Refuse a `max_buffered` that says nothing sensible: `TypeError` or `ValueError`."""
     if max_buffered is None:
-        return None
+        return
+    if not isinstance(max_buffered, int) or isinstance(max_buffered, bool):
+        raise TypeError(f"max_buffered must be an integer or None, got {max_buffered!r}")
     if max_buffered < 1:
         raise ValueError(f"max_buffered must be at least 1 or None, got {max_buffered}")
-    return Buffer(max_buffered, name)
 
 
-def buffers_above(parent: TaskContext | None) -> tuple[Buffer, ...]:
-    """Return the buffers of enclosing runs that hear what a run called by this task does."""
-    above: list[Buffer] = []
+def bounds_above(parent: TaskContext | None) -> tuple[Bound, ...]:
+    """Return the bounds of enclosing runs that hear what a run called by this task does."""
+    above: list[Bound] = []
     while parent is not None:
         run = parent.run
-        if run.buffer is not None and run.view.has_subgraphs:
-            above.append(run.buffer)
+        if run.bound is not None and run.view.has_subgraphs:
+            above.append(run.bound)
         parent = run.parent
     return tuple(above)

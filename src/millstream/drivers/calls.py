@@ -19,7 +19,7 @@ from millstream.constants import PUSH, RETURN
 from millstream.core.spec import NodeSpec
 from millstream.drivers.context import TaskContext, split_ns
 from millstream.drivers.nodecall import NodeCall
-from millstream.drivers.run import RunAbandoned
+from millstream.drivers.outlet import RunAbandoned
 from millstream.errors import GraphBubbleUp, ParentCommand
 from millstream.runnable import injected_parameters, is_async_callable
 

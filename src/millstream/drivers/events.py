@@ -7,20 +7,25 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast
 
 from millstream.drivers import aio
+from millstream.drivers.outlet import Outlet
 
 if TYPE_CHECKING:
     from millstream.drivers.run import Run
+    from millstream.stream.events import EventListener
 
 
 async def drive(prepare: Callable[[], Run]) -> AsyncIterator[Any]:
     """Run a graph and yield the events that its consumer wants; see `aio.drive`."""
     runs: list[Run] = []
+    listeners: list[EventListener] = []
 
     def open_run() -> Run:
-        runs.append(prepare())
-        return runs[0]
+        run = prepare()
+        runs.append(run)
+        assert run.listener is not None
+        listeners.append(run.listener)
+        return run
 
-    # The graph's own end, or what its nodes told while they were stopped, comes after its stream.
     try:
         stream = cast("AsyncGenerator[Any, None]", aio.drive(open_run))
         async with aclosing(stream) as events:
@@ -31,8 +36,27 @@ async def drive(prepare: Callable[[], Run]) -> AsyncIterator[Any]:
         for event in _rest(runs):
             yield event
         raise
-    for event in _rest(runs):
-        yield event
+    else:
+        # The graph's own end, or what its nodes told while they were stopped, comes after its
+        # stream.
+        for event in _rest(runs):
+            yield event
+    finally:
+        for run, listener in zip(runs, listeners, strict=True):
+            _close(run, listener)
+
+
+def _close(run: Run, listener: EventListener) -> None:
+    """Have nothing kept of what is told from now on, and threads stopped that nobody waits for.
+
+    A thread may still begin and end things. It is stopped when it emits chunks.
+    """
+    chunks, others = (Outlet(listener.put, run.name) for _ in range(2))
+    if run.is_left or run.has_failed:
+        chunks.refuse()
+    for outlet in (chunks, others):
+        outlet.close()
+    listener.put, listener.pour = others.put, chunks.put
 
 
 def _rest(runs: list[Run]) -> list[Any]:

@@ -5,52 +5,64 @@ Used only in runs that somebody listens to.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from millstream.drivers.outlet import RunAbandoned
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from langchain_core.messages import BaseMessage
 
     from millstream.drivers.context import TaskContext
     from millstream.drivers.run import Run
     from millstream.stream.messages import MessageTap
+    from millstream.stream.tap import Tap
     from millstream.stream.tools import ToolTap
+
+TapT = TypeVar("TapT", bound="Tap")
 
 
 def taps_of(run: Run) -> tuple[MessageTap, ...]:
     """Return the taps of everybody who wants to hear the run, its own consumer's the last."""
-    taps: tuple[MessageTap, ...] = ()
-    if run.parent is not None and run.parent.run.taps:
-        inherited = (tap.below(run.namespace) for tap in run.parent.run.taps)
-        taps = tuple(tap for tap in inherited if tap is not None)
-    if "messages" not in run.view.modes:
-        return taps
-    return (*taps, _own_tap(run))
-
-
-def _own_tap(run: Run) -> MessageTap:
-    # Imported with the first stream of messages: they are slow to import.
-    from millstream.stream.messages import MessageTap
-
-    put, namespace, has_subgraphs = run.pour, run.namespace, run.view.has_subgraphs
-    if run.buffer is None:
-        return MessageTap(put, namespace, run.shape, has_subgraphs=has_subgraphs)
-    from millstream.stream.bounded import BoundedTap
-
-    return BoundedTap(put, namespace, run.shape, room=run.buffer, has_subgraphs=has_subgraphs)
+    above = run.parent.run.taps if run.parent is not None else ()
+    return _with_own(run, above, "messages", _message_tap)
 
 
 def tool_taps_of(run: Run) -> tuple[ToolTap, ...]:
     """Return the taps of everybody who wants to hear the run's tools."""
-    taps: tuple[ToolTap, ...] = ()
-    if run.parent is not None and run.parent.run.tool_taps:
-        inherited = (tap.below(run.namespace) for tap in run.parent.run.tool_taps)
-        taps = tuple(tap for tap in inherited if tap is not None)
-    if "tools" not in run.view.modes:
-        return taps
+    above = run.parent.run.tool_taps if run.parent is not None else ()
+    return _with_own(run, above, "tools", _tool_tap)
+
+
+def _with_own(
+    run: Run, above: tuple[TapT, ...], mode: str, make: Callable[[Run], TapT]
+) -> tuple[TapT, ...]:
+    own = (make(run),) if mode in run.view.modes else ()
+    if not above:
+        return own
+    inherited = (tap.below(run.namespace) for tap in above)
+    return (*(tap for tap in inherited if tap is not None), *own)
+
+
+# Taps are imported with the first stream that needs them: they are slow to import.
+
+
+def _message_tap(run: Run) -> MessageTap:
+    kind: type[MessageTap]
+    if run.view.has_blocks:
+        from millstream.stream.block_tap import BlockTap as kind
+    else:
+        from millstream.stream.messages import MessageTap as kind
+    has_subgraphs = run.view.has_subgraphs
+    return kind(run.pour, run.namespace, run.shape, has_subgraphs=has_subgraphs, room=run.bound)
+
+
+def _tool_tap(run: Run) -> ToolTap:
     from millstream.stream.tools import ToolTap
 
-    has_subgraphs = run.view.has_subgraphs
-    return (*taps, ToolTap(run.pour, run.namespace, run.shape, has_subgraphs=has_subgraphs))
+    return ToolTap(run.pour, run.namespace, run.shape, has_subgraphs=run.view.has_subgraphs)
 
 
 def note_input(context: TaskContext) -> None:
@@ -72,8 +84,10 @@ def tell_result(context: TaskContext, result: Any) -> None:
     if messages:
         metadata = {"ls_integration": "langgraph", **context.metadata()}
         for tap in context.run.taps:
-            for message in messages:
-                tap.tell(message, metadata)
+            # That the consumer has gone must not undo what the node has done.
+            with suppress(RunAbandoned):
+                for message in messages:
+                    tap.tell(message, metadata)
 
 
 def push(context: TaskContext, message: BaseMessage) -> None:

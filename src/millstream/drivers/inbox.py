@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from millstream.drivers.context import TaskContext
+    from millstream.drivers.outlet import Outlet
     from millstream.stream.parts import Part
 
 
@@ -19,10 +20,11 @@ class Inbox:
     Usable from any thread. One wake-up serves a whole burst: only a waiting driver is woken.
     """
 
-    __slots__ = ("_loop", "_parts", "_thread", "_waiter", "ended")
+    __slots__ = ("_loop", "_outlet", "_parts", "_thread", "_waiter", "ended")
 
-    def __init__(self, parts: deque[Part]) -> None:
+    def __init__(self, parts: deque[Part], outlet: Outlet) -> None:
         self._parts = parts
+        self._outlet = outlet
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._waiter: asyncio.Future[None] | None = None
@@ -31,6 +33,12 @@ class Inbox:
     def put(self, part: Part) -> None:
         """Add a part for the consumer."""
         self._parts.append(part)
+        if self._waiter is not None:
+            self._wake()
+
+    def pour(self, part: Part) -> None:
+        """Add a part that code of a task emits."""
+        self._outlet.accept(part)
         if self._waiter is not None:
             self._wake()
 

@@ -18,12 +18,15 @@ from millstream.core.machine import RunMachine
 from millstream.core.protocol import RunLimits
 from millstream.core.state import ENDED, RunStatus
 from millstream.drivers import delta
+from millstream.drivers.buffering import Bound
 from millstream.drivers.clock import new_id, now
 from millstream.drivers.context import TaskContext
 from millstream.drivers.hearing import taps_of, tool_taps_of
 from millstream.drivers.loading import Replay, before_branch, open_journal
 from millstream.drivers.metadata import PLACE_KEYS, user_metadata
 from millstream.drivers.nesting import TellEnd, tell_started
+from millstream.drivers.outlet import Outlet
+from millstream.drivers.terms import Start, View
 from millstream.errors import (
     ErrorCode,
     GraphDrained,
@@ -47,47 +50,14 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.store.base import BaseStore
 
-    from millstream.core.answers import Answers
-    from millstream.core.protocol import Write
     from millstream.core.spec import GraphSpec, NodeSpec
     from millstream.core.tasks import Task
-    from millstream.drivers.buffering import Buffer
     from millstream.drivers.loading import Loaded
     from millstream.drivers.persistence import Journal
     from millstream.stream.events import EventListener
     from millstream.stream.messages import MessageTap
-    from millstream.stream.parts import Encode
     from millstream.stream.tools import ToolTap
     from millstream.types import CachePolicy, RetryPolicy, StreamWriter
-
-
-class RunAbandoned(BaseException):
-    """The task that called this graph was cancelled: the run stops at the next superstep."""
-
-
-@dataclass(slots=True)
-class Start:
-    """How a run starts, decided when its checkpoint (if any) is known."""
-
-    writes: Sequence[Write]
-    is_resuming: bool
-    answers: Answers | None = None
-    """What a person answered."""
-
-
-@dataclass(slots=True)
-class View:
-    """What the consumer of a run wants to see."""
-
-    modes: frozenset[str]
-    """Modes to build, printed ones included."""
-    encode: Encode
-    output_keys: str | tuple[str, ...]
-    printed: frozenset[str] = frozenset()
-    yielded: frozenset[str] = frozenset()
-    has_subgraphs: bool = False
-    has_blocks: bool = False
-    """Messages come as events of their content blocks."""
 
 
 @dataclass(slots=True, eq=False)
@@ -141,14 +111,17 @@ class Run:
 
     parts: deque[Part] = field(default_factory=deque)
     """Parts the consumer has not taken yet."""
-    buffer: Buffer | None = None
-    """The same, if the consumer wants it to hold only so many."""
-    feeds: tuple[Buffer, ...] = ()
-    """Bounded buffers of enclosing runs that hear this one."""
+    max_buffered: int | None = None
+    """How many of them there may be before those who emit have to wait."""
+    bound: Bound | None = field(init=False, default=None)
+    feeds: tuple[Bound, ...] = ()
+    """The bounds of enclosing runs that hear this one."""
     put: Put = field(init=False)
     """Where this run's parts go; a driver may put a wake-up around it."""
+    outlet: Outlet = field(init=False)
+    """Takes what code of tasks emits, until the consumer has gone."""
     pour: Put = field(init=False)
-    """The same for what code of tasks emits, which may have to wait."""
+    """Where code of tasks emits: the outlet, a wake-up around it, a bound before that."""
     forwards: list[tuple[Put, frozenset[str]]] = field(default_factory=list)
     """Where nested runs send their parts besides their own consumers, and which modes."""
     taps: tuple[MessageTap, ...] = ()
@@ -180,9 +153,11 @@ class Run:
     _read: Callable[[], Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        if self.buffer is not None:
-            self.parts = self.buffer
         self.put = self.parts.append
+        self.outlet = Outlet(self.put, self.name)
+        self.pour = self.outlet.put
+        if self.max_buffered is not None:
+            self.bound = Bound(self.max_buffered, self.parts)
 
     def enter(self, loaded: Loaded) -> None:
         """Build the machine, from the saved checkpoint if there is one, and give it its input."""
@@ -229,7 +204,8 @@ class Run:
     def _observe(self, machine: RunMachine) -> None:
         """Connect the machine to everybody who wants to see something of this run."""
         inherited = self.parent.run.forwards if self.parent is not None else []
-        self.pour = self.put if self.buffer is None else self.buffer.through(self.put)
+        if self.bound is not None:
+            self.pour = self.bound.through(self.pour)
         own = self.view.modes
         targets: dict[str, list[Put]] = {}
         for put, modes in [(self.put, own), *inherited]:
@@ -284,8 +260,9 @@ class Run:
         """Hand out what the consumer has not received yet."""
         parts, view = self.parts, self.view
         encode, printed = view.encode, view.printed
+        take = parts.popleft if self.bound is None else self.bound.take
         for _ in range(len(parts)):
-            part = parts.popleft()
+            part = take()
             if printed:
                 if part[1] in printed:
                     print(format_part(part, has_subgraphs=view.has_subgraphs))  # noqa: T201
@@ -410,12 +387,27 @@ class Run:
             parent.is_cancelled or parent.run.is_left or parent.run.is_abandoned
         )
 
+    @property
+    def has_failed(self) -> bool:
+        """Say whether a task has failed, and nothing took care of it."""
+        machine: RunMachine | None = getattr(self, "machine", None)
+        return machine is not None and machine.failure is not None
+
     def note_leaving(self) -> None:
         """Take note that the driver stops, at the end of the run or before."""
         machine: RunMachine | None = getattr(self, "machine", None)
         self.is_left = machine is not None and machine.status not in ENDED
-        if self.buffer is not None:
-            self.buffer.close(is_left=self.is_left)
+        if self.is_left:
+            self.refuse()
+        self.outlet.close()
+        if self.bound is not None:
+            self.bound.close()
+
+    def refuse(self) -> None:
+        """Stop threads of tasks that emit, all but this one, whether or not they wait."""
+        self.outlet.refuse()
+        if self.bound is not None:
+            self.bound.close()
 
     def note_finished(self, ended: Iterable[tuple[TaskContext, BaseException | None]]) -> None:
         """Have the writes of tasks stored that finished while the run was being left."""

@@ -41,6 +41,10 @@ class StoreThread:
         self._thread.join()
         self._raise_error()
 
+    def has(self, thread: threading.Thread) -> bool:
+        """Say whether it is the one that stores."""
+        return thread is self._thread
+
     def _work(self) -> None:
         while (operation := self._queue.get()) is not None:
             if self._error is None:

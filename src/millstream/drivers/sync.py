@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.runnables.config import var_child_runnable_config
 
+from millstream.config import task_context_of
 from millstream.drivers import caching, lifecycle, tracing
 from millstream.drivers.calls import (
     CallContext,
@@ -35,8 +36,8 @@ from millstream.drivers.calls import (
 from millstream.drivers.context import TaskContext
 from millstream.drivers.loading import load
 from millstream.drivers.nodecall import add_task_note, sync_timeout_error
+from millstream.drivers.outlet import RunAbandoned
 from millstream.drivers.persistence import Operation, store_now
-from millstream.drivers.run import RunAbandoned
 from millstream.drivers.store_queue import StoreThread
 from millstream.drivers.workers import MAX_THREADS, Workers
 from millstream.errors import GraphBubbleUp, NodeCancelledError, ParentCommand
@@ -57,7 +58,7 @@ def drive(prepare: Callable[[], Run]) -> Iterator[Any]:
     """Run a graph and yield what its consumer asked for.
 
     Nothing happens before the first item is requested. Closing the generator ends the run after
-    the node functions that are running: threads cannot be interrupted.
+    the node functions that are running: they end when they emit something, or by themselves.
     """
     driver = SyncDriver(prepare())
     run = driver.run
@@ -89,6 +90,7 @@ class SyncDriver:
         "_inbox",
         "_is_woken",
         "_lock",
+        "_outlet",
         "_pool",
         "_running",
         "_store",
@@ -104,6 +106,7 @@ class SyncDriver:
         self._store: StoreThread | None = None
         self._lock = threading.Lock()
         """Held by whoever tells the machine something while other threads may do so too."""
+        self._outlet = run.outlet
         self._running = 0
         """Tasks in worker threads."""
         self._here: TaskContext | None = None
@@ -116,6 +119,7 @@ class SyncDriver:
         run.call = self._call
         if run.is_live:
             run.put = self._put_and_wake
+            run.pour = self._pour_and_wake
 
     def steps(self) -> Iterator[Any]:
         """Run superstep after superstep, yielding items as they come."""
@@ -152,8 +156,8 @@ class SyncDriver:
         run = self.run
         if run.journal is not None:
             self._save()
-        for buffer in run.feeds:
-            buffer.wait()
+        for bound in run.feeds:
+            bound.wait()
         if run.is_abandoned:
             raise RunAbandoned(run.name)
         tasks = run.machine.plan()
@@ -194,6 +198,8 @@ class SyncDriver:
             ended = self._wait(deadline)
             if ended is None:
                 self._is_woken = False
+                if run.parent is not None and run.is_abandoned:
+                    raise RunAbandoned(run.name)
             else:
                 with self._lock:
                     self._running -= 1
@@ -335,6 +341,10 @@ class SyncDriver:
         self.run.parts.append(part)
         self._wake()
 
+    def _pour_and_wake(self, part: Part) -> None:
+        self._outlet.accept(part)
+        self._wake()
+
     def _wake(self) -> None:
         if not self._is_woken:
             self._is_woken = True
@@ -360,7 +370,19 @@ class SyncDriver:
             raise
 
     def _close(self) -> None:
-        """Wait for what is still running, and store what was held back."""
+        """Wait for what is still running, and store what was held back.
+
+        Python closes a stream that nobody refers to in any thread, even in one that this would
+        wait for. Then another one waits.
+        """
+        here = threading.current_thread()
+        own = [worker for worker in (self._pool, self._store) if worker is not None]
+        if any(worker.has(here) for worker in own) or is_inside(self.run):
+            threading.Thread(target=self._stop, name="millstream-close", daemon=True).start()
+        else:
+            self._stop()
+
+    def _stop(self) -> None:
         with self._lock:
             self.run.note_leaving()
             dropped = [call for call in self._calls or () if not call.has_begun]
@@ -384,6 +406,15 @@ class SyncDriver:
             ended = self._inbox.get()
             if ended is not None:
                 yield ended
+
+
+def is_inside(run: Run) -> bool:
+    """Say whether this code belongs to a task of the run, however deep."""
+    config = var_child_runnable_config.get()
+    context: TaskContext | None = None if config is None else task_context_of(config)
+    while context is not None and context.run is not run:
+        context = context.parent
+    return context is not None
 
 
 def execute(context: TaskContext) -> None:

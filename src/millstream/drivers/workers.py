@@ -55,6 +55,10 @@ class Workers:
         for thread in self.leave():
             thread.join()
 
+    def has(self, thread: threading.Thread) -> bool:
+        """Say whether it is one of the threads."""
+        return thread in self._threads
+
     def leave(self) -> list[threading.Thread]:
         """Drop work that has not begun; return the threads, which end when they are done."""
         with suppress(Empty):

@@ -6,7 +6,7 @@ import inspect
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Final, Generic
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, NoReturn
 
 from langchain_core.messages import ToolCall
 from langchain_core.runnables import RunnableConfig
@@ -14,7 +14,7 @@ from langchain_core.tools import BaseTool, InjectedToolArg
 from langchain_core.tools.base import _DirectlyInjectedToolArg, get_all_basemodel_annotations
 from langgraph.store.base import BaseStore
 from pydantic import BaseModel, GetCoreSchemaHandler, ValidationError
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticOmit, core_schema
 from typing_extensions import TypeVar
 
 from millstream.runtime import ExecutionInfo, ServerInfo
@@ -88,10 +88,16 @@ class ToolRuntime(_DirectlyInjectedToolArg, Generic[ContextT, StateT]):
     execution_info: Annotated[ExecutionInfo | None, _Opaque] = None
     server_info: Annotated[ServerInfo | None, _Opaque] = None
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, *_: Any) -> NoReturn:
+        """Keep the parameter from the model where LangChain overlooks it: `ToolRuntime | None`."""
+        raise PydanticOmit
+
     def emit_output_delta(self, delta: Any) -> None:
         """Emit a part of this call's output, any object, on the `tools` stream.
 
-        Does nothing when nobody asked for that mode.
+        Does nothing when nobody asked for that mode, nor outside the tool's context: have a thread
+        that the tool starts run in a copy, `contextvars.copy_context().run(...)`.
         """
         write = tool_call_writer.get()
         if write is not None:

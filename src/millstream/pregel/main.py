@@ -187,12 +187,12 @@ class Pregel(SavedGraph[StateT, ContextT, InputT, OutputT]):
         `StreamPart` dicts instead.
 
         Nodes do not wait for a slow reader, unless `max_buffered` says how many items may be there
-        unread: then a node that writes more custom items or tokens is blocked until there is room,
-        and once the stream is closed, its next write raises a `BaseException` that ends the node.
+        unread: then a node that writes more custom items or tokens is blocked until there is room.
 
         Raises what a node raises, after everything emitted before; `GraphRecursionError` when the
         config's `recursion_limit` is reached; `ValueError` for an unknown mode, version or key.
-        Closing the iterator ends the run when the running node functions have returned.
+        Closing the iterator ends the run when the running node functions have ended: the next token
+        or custom item of one raises a `BaseException` in it.
         """
         options = CallOptions(
             context=context,

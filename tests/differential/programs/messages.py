@@ -163,6 +163,11 @@ def batches(e):
 ))  # fmt: skip
 def returned(e):
     command = e.types.Command
+
+    @dataclass
+    class Told:
+        messages: list
+
     results = {
         "one": lambda: {"messages": AIMessage("a", id="1")},
         "many": lambda: {
@@ -175,6 +180,12 @@ def returned(e):
         "commands": lambda: [
             command(update={"messages": [AIMessage("i", id="9")]}),
             command(update={"last": AIMessage("j", id="10")}),
+        ],
+        "command_and_states": lambda: [
+            {"last": AIMessage("m", id="13")},
+            command(update={"messages": [AIMessage("n", id="14")]}),
+            Told([AIMessage("o", id="15")]),
+            None,
         ],
         "of_tuples": lambda: command(update=[("messages", [AIMessage("k", id="11")])]),
         "named": lambda: {"messages": AIMessage("l", id="12", name="bot")},
@@ -378,6 +389,30 @@ def breakpoint_between(e):
         call(HELLO, thread()),
         call(None, thread()),
     ]
+
+
+@program("messages.tool_commands", modes=SPOKEN, matrix=TOGETHER, rows=(
+    "3.3:list_of_commands", "3.6:tools",
+))  # fmt: skip
+def tool_commands(e):
+    """One tool answers, another one with a command: the node returns a list of both."""
+
+    def answer(q: str) -> str:
+        """Answer."""
+        return "plain"
+
+    def order(q: str) -> Any:
+        """Order."""
+        said = ToolMessage("ordered", tool_call_id="2", id="t2")
+        return e.types.Command(update={"messages": [said]})
+
+    names = ["answer", "order"]
+    calls = [
+        {"name": name, "args": {"q": "q"}, "id": str(number), "type": "tool_call"}
+        for number, name in enumerate(names, 1)
+    ]
+    builder = wire(e, chat(e), "START tools END", tools=e.prebuilt.ToolNode([answer, order]))
+    return builder.compile(), [call({"messages": [AIMessage("", id="a", tool_calls=calls)]})]
 
 
 @spoken("messages.tool_calls", modes=SPOKEN, matrix=TOGETHER, rows=("3.6:tools",))
