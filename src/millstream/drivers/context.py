@@ -207,8 +207,8 @@ class TaskContext:
         self.on_write: Callable[[], None] | None = None
         """Called for each custom item while the attempt is timed."""
         self.is_over = False
-        """The attempt is over: late code of it cannot call tasks, and what it gives to the writer of
-        a timed attempt is dropped. Models it asks are still heard."""
+        """The attempt is over: late code of it cannot call tasks, and what it gives to the writer
+        of a timed attempt is dropped. Models it asks are still heard."""
         self.is_cancelled = False
         """Nobody waits for the attempt any more."""
         self.nested_runs = itertools.count()

@@ -6,10 +6,10 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from millstream.waiting import wait_through_cancellation
 from millstream.errors import NodeTimeoutError
 from millstream.runtime import _no_op_heartbeat
 from millstream.types import TimeoutPolicy
+from millstream.waiting import wait_through_cancellation
 
 if TYPE_CHECKING:
     from millstream.drivers.context import TaskContext

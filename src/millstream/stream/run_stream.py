@@ -133,6 +133,8 @@ class GraphRunStream(_RunStreamBase):
         tool_calls: StreamChannel[ToolCallStream]
         """Calls of tools, with `ToolCallTransformer`."""
 
+    _pump: SyncPump | None = None
+
     def __init__(
         self,
         graph_iter: Iterator[Any] | None,
@@ -141,7 +143,6 @@ class GraphRunStream(_RunStreamBase):
         wire_pump: bool = True,
     ) -> None:
         super().__init__(mux)
-        self._pump: SyncPump | None = None
         if graph_iter is not None and wire_pump:
             self._pump = SyncPump(graph_iter, mux)
             mux._connect(self._pump)
@@ -226,6 +227,8 @@ class AsyncGraphRunStream(_RunStreamBase):
         tool_calls: StreamChannel[ToolCallStream]
         """Calls of tools, with `ToolCallTransformer`."""
 
+    _pump: AsyncPump | None = None
+
     def __init__(
         self,
         graph_aiter: AsyncIterator[Any] | None,
@@ -234,7 +237,6 @@ class AsyncGraphRunStream(_RunStreamBase):
         wire_pump: bool = True,
     ) -> None:
         super().__init__(mux)
-        self._pump: AsyncPump | None = None
         if graph_aiter is not None and wire_pump:
             self._pump = AsyncPump(graph_aiter, mux)
             mux._connect(self._pump)
@@ -294,45 +296,32 @@ class AsyncGraphRunStream(_RunStreamBase):
         await self.abort()
 
 
-class SubgraphRunStream(GraphRunStream):
+class _Handle(_RunStreamBase):
+    """What handles of nested graphs know."""
+
+    def __init__(
+        self,
+        mux: StreamMux,
+        *,
+        path: tuple[str, ...],
+        graph_name: str | None = None,
+        trigger_call_id: str | None = None,
+    ) -> None:
+        _RunStreamBase.__init__(self, mux)  # a handle has no pump of its own
+        self.path = path
+        """The namespace of the graph."""
+        self.graph_name = graph_name
+        self.trigger_call_id = trigger_call_id
+        """The task that called the graph."""
+        self.status: SubgraphStatus = "started"
+        self.error: str | None = None
+        """What went wrong, as text, if the graph has failed."""
+        self._seen_terminal = False
+
+
+class SubgraphRunStream(_Handle, GraphRunStream):
     """A nested graph within a run; reading it carries on the whole run."""
 
-    def __init__(
-        self,
-        mux: StreamMux,
-        *,
-        path: tuple[str, ...],
-        graph_name: str | None = None,
-        trigger_call_id: str | None = None,
-    ) -> None:
-        super().__init__(None, mux)
-        self.path = path
-        """Its namespace."""
-        self.graph_name = graph_name
-        self.trigger_call_id = trigger_call_id
-        """The task that called it."""
-        self.status: SubgraphStatus = "started"
-        self.error: str | None = None
-        self._seen_terminal = False
 
-
-class AsyncSubgraphRunStream(AsyncGraphRunStream):
+class AsyncSubgraphRunStream(_Handle, AsyncGraphRunStream):
     """A nested graph within an async run; reading it carries on the whole run."""
-
-    def __init__(
-        self,
-        mux: StreamMux,
-        *,
-        path: tuple[str, ...],
-        graph_name: str | None = None,
-        trigger_call_id: str | None = None,
-    ) -> None:
-        super().__init__(None, mux)
-        self.path = path
-        """Its namespace."""
-        self.graph_name = graph_name
-        self.trigger_call_id = trigger_call_id
-        """The task that called it."""
-        self.status: SubgraphStatus = "started"
-        self.error: str | None = None
-        self._seen_terminal = False
