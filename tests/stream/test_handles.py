@@ -19,7 +19,7 @@ from millstream.stream import (
     ValuesTransformer,
 )
 from millstream.types import Command, Send, interrupt
-from stream.reading import FOREVER, AsyncReader, Reader, at_once, fail, logs, row, steps
+from stream.reading import FOREVER, AsyncReader, Reader, Steps, at_once, fail, logs, row, steps
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -316,6 +316,32 @@ def test_threads_that_leave_handles_do_not_disturb_the_run() -> None:
             results = await reader.together(leave(), reader.all(run), reader.output(run))
             assert results[0] is None
             assert results[2]["log"] == ["a", "b", "c", "d", "e"]
+
+    reader.run(scenario())
+
+
+def test_a_handle_can_be_left_while_its_transformers_are_busy() -> None:
+    """What they then push is for nobody, and no error."""
+    reader = AsyncReader()
+    busy, gate = asyncio.Event(), asyncio.Event()
+
+    async def aprocess(self: Steps, event: Any) -> bool:
+        if self.scope:
+            busy.set()
+            await gate.wait()
+        return self.process(event)
+
+    async def scenario() -> None:
+        run = await reader.open(row(row("a"), "b"), type("Own", (Steps,), {"aprocess": aprocess}))
+        handle = await reader.next(reader.iterator(run.subgraphs))
+        counts = reader.iterator(handle.extensions["steps"])
+        output = asyncio.create_task(reader.output(run))
+        await busy.wait()
+        await reader.abort(handle)
+        gate.set()
+
+        assert (await output)["log"] == ["a", "b"]
+        assert await reader.all(counts) == []
 
     reader.run(scenario())
 

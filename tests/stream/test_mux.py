@@ -111,7 +111,9 @@ def test_logs_of_nested_graphs_show_events_that_are_numbered() -> None:
     async def scenario() -> None:
         run = await reader.open(row(row("a", "b")), watching(aprocess=aprocess))
         handle = await reader.next(reader.iterator(run.subgraphs))
-        assert [event.get("seq") is not None for event in await reader.all(handle)] == [True] * 3
+        # Now, not later: the run's own log numbers the same object.
+        seen = ["seq" in event async for event in handle]
+        assert seen == [True] * 3
         await reader.output(run)
 
     reader.run(scenario())
@@ -771,6 +773,29 @@ def test_scheduled_work_can_abort_the_run() -> None:
     async def scenario() -> None:
         runs.append(await reader.open(row("a", wait), scheduling(work)))
         assert (await reader.output(runs[0]))["log"] in ([], ["a"])
+
+    reader.run(scenario())
+
+
+def test_scheduled_work_that_reads_a_failing_run_does_not_hide_the_error() -> None:
+    """Though nobody else reads when that work is cancelled, which stops no run."""
+    reader = AsyncReader()
+    ended = asyncio.Event()
+
+    async def work(own: Any) -> None:
+        try:
+            await reader.all(own._home.extensions["values"])
+        finally:
+            ended.set()
+
+    async def scenario() -> None:
+        run = await reader.open(row("a", "b", fail(ValueError("no"))), scheduling(work))
+        log = reader.iterator(run)
+        await reader.next(log)
+        await reader.close(log)
+        await ended.wait()
+        with pytest.raises(ValueError, match="no"):
+            await run.output()
 
     reader.run(scenario())
 

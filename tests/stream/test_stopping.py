@@ -200,6 +200,41 @@ def test_a_transformer_can_abort_its_run(reader: Reader, hook: str) -> None:
     reader.run(scenario())
 
 
+def test_a_transformer_can_abort_a_run_that_is_being_aborted(reader: Reader) -> None:
+    runs: list[Any] = []
+    ended: list[str] = []
+
+    class Own(StreamTransformer):
+        required_stream_modes = ("values",)
+
+        def init(self) -> dict[str, Any]:
+            return {}
+
+        def process(self, event: Any) -> bool:
+            return True
+
+    def finalize(self: Any) -> None:
+        runs[0].abort()
+        ended.append("ended")
+
+    async def afinalize(self: Any) -> None:
+        await runs[0].abort()
+        ended.append("ended")
+
+    if reader.is_async:
+        Own.afinalize = afinalize  # type: ignore[method-assign]
+    else:
+        Own.finalize = finalize  # type: ignore[method-assign]
+
+    async def scenario() -> None:
+        runs.append(await reader.open(row("a", "b"), Own))
+        await reader.next(reader.iterator(runs[0].values))
+        await reader.abort(runs[0])
+        assert ended == ["ended"]
+
+    reader.run(scenario())
+
+
 def test_a_saved_run_that_was_aborted_goes_on_later(reader: Reader) -> None:
     async def scenario() -> None:
         graph = row("a", "b", "c", checkpointer=InMemorySaver())
