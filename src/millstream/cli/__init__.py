@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     says what is wrong; 130: interrupted; 141: the reader of stdout went away.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
-    if given[:1] == ["exec"] and len(given) > 1 and given[1] != "--help":
+    if given[:1] == ["exec"] and len(given) > 1 and given[1] not in ("-h", "--help"):
         return _execute(given[1:])
     if arguments is not None:
         return _dispatch(given)

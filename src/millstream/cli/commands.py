@@ -21,11 +21,18 @@ app.command()(draw)
 app.command()(hook)
 
 
-@app.command(name="exec", add_help_option=True, context_settings={"allow_interspersed_args": False})
+@app.command(
+    name="exec",
+    context_settings={"allow_interspersed_args": False, "help_option_names": ["-h", "--help"]},
+)
 def _exec(
     program: Annotated[
         list[str],
-        typer.Argument(metavar="SCRIPT|-m MODULE [ARGS]...", help="As behind `python`."),
+        typer.Argument(
+            metavar="SCRIPT|-m MODULE [ARGS]...",
+            help="As behind `python`: a file, a directory or a zip file, or a module; "
+            "not code (-c, -).",
+        ),
     ],
 ) -> int:
     """Run a program that was written for LangGraph, with millstream in its place."""

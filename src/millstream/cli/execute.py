@@ -37,7 +37,10 @@ def execute(arguments: Sequence[str]) -> int:
     elif first == "--" and rest:
         first, *rest = rest
     elif first.startswith("-"):
-        raise UsageError(f"exec: no such option: {first} (options of the program go behind it)")
+        raise UsageError(
+            f"exec: no such option: {first} (give a file, a directory, a zip file or -m MODULE; "
+            "options of the program go behind it)"
+        )
     try:
         install_as_langgraph()
     except RuntimeError as error:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from _thread import RLock
 from importlib import import_module
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 
 from millstream.compat.names import OWNED, by_full_name
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SHOWN = 3
 """How many modules an error names."""
+RENAMED = ("millstream.types", "millstream.runnable")
+"""Modules with classes that are known by LangGraph's names outside of the process."""
 _installing = RLock()
 
 
@@ -83,8 +85,8 @@ class LangGraphFinder:
 
     def __init__(self) -> None:
         self._targets = by_full_name()
-        self._to_rename = {"millstream.types", "millstream.runnable"}
-        """Modules with classes that are known by LangGraph's names outside of the process."""
+        self._to_rename = set(RENAMED)
+        """Those of these modules whose classes have names of their own yet."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -92,8 +94,10 @@ class LangGraphFinder:
         """Return the spec of an alias; raise for what LangGraph has, or might have, and we do not.
 
         An unknown name is never left to other finders, which would take it from an installed
-        langgraph.
+        langgraph. A `target` is a module that is loaded again.
         """
+        if target is not None and name in RENAMED:
+            return _renaming_spec(name, path, target)
         known = self._targets.get(name)
         if known is not None:
             return ModuleSpec(name, AliasLoader(known, self), origin=known)  # type: ignore[arg-type]  # a loader by its methods
@@ -149,3 +153,32 @@ class AliasLoader:
         """
         module.__spec__ = self._own_spec
         self._finder.rename_classes()
+
+
+class RenamingLoader:
+    """Loads a module again, then gives its new classes LangGraph's names."""
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Leave that to the loader of the module."""
+        module: ModuleType | None = self._loader.create_module(spec)
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the module, which keeps the loader it had."""
+        from millstream.compat.wire_names import apply_to
+
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
+        apply_to(module)
+
+
+def _renaming_spec(name: str, path: Sequence[str] | None, module: ModuleType) -> ModuleSpec | None:
+    spec = PathFinder.find_spec(name, path, module)
+    if spec is not None:
+        spec.loader = RenamingLoader(spec.loader)  # type: ignore[assignment]  # a loader by its methods
+    return spec

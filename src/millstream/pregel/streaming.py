@@ -78,6 +78,11 @@ def _open(
             f"{owned}; v3 owns these (stream_mode is built from the transformer mux, "
             "subgraphs is forced True so nested namespaces flow through scoped muxes)."
         )
+    if isinstance(transformers, StreamTransformer) or callable(transformers):
+        raise TypeError(
+            "transformers must be a list of transformer classes or functions that make them, got "
+            f"{transformers!r}"
+        )
     factories = [*BUILTINS, *graph.stream_transformers, *(transformers or ())]
     check_factories(factories)
     options = CallOptions.of(

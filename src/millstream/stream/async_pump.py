@@ -118,8 +118,10 @@ class AsyncPump(Pump):
         if any(task is not me for task in self._waiting):
             return True
         readers = {feed.reader for feed in self.feeds if not feed.is_ended}
+        # One that is done without having been cancelled may have read an item for somebody else,
+        # who reads on: before Python 3.12 `asyncio.wait_for` reads in a task of its own.
         return any(
-            isinstance(task, asyncio.Task) and task is not me and not task.done()
+            isinstance(task, asyncio.Task) and task is not me and not task.cancelled()
             for task in readers
         )
 

@@ -115,6 +115,9 @@ class MessagesTransformer(StreamTransformer):
         return True
 
     def finalize(self) -> None:
+        # The run was left, or the node stopped listening: a message ends with what was said.
+        for stream in self._open.values():
+            stream.dispatch({"event": "message-finish"})
         self._open.clear()
 
     def fail(self, err: BaseException) -> None:

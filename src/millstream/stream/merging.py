@@ -52,7 +52,7 @@ class Merged:
 
     @property
     def _error(self) -> BaseException | None:
-        errors = (channel._error for channel in self._channels.values())
+        errors = (channel._raised() for channel in self._channels.values())
         return next((error for error in errors if error is not None), None)
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:

@@ -428,24 +428,6 @@ def _early_first(transformers: Iterable[StreamTransformer]) -> list[StreamTransf
     return sorted(transformers, key=lambda each: not getattr(each, "before_builtins", False))
 
 
-def _error_of(call: Callable[[], None]) -> Exception | None:
-    """Call a hook; return the error it raised."""
-    try:
-        call()
-    except Exception as error:
-        return error
-    return None
-
-
-async def _aerror_of(call: Awaitable[None]) -> Exception | None:
-    """Await a hook; return the error it raised."""
-    try:
-        await call
-    except Exception as error:
-        return error
-    return None
-
-
 def note_beside(error: BaseException, what: str, raised: BaseException) -> None:
     """Keep an error that came beside another one visible in it."""
     if sys.version_info >= (3, 11):

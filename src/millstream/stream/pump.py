@@ -75,8 +75,9 @@ class Feed(Generic[T]):
             self.pump.wake(self)
 
     def leave(self) -> None:
-        """Take note that the reader has gone."""
+        """Take note that the reader has gone: who still waits for an item is told that it ended."""
         self.items.clear()
+        self.end()
         if self.pump is not None:
             self.pump.dismiss(self)
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from millstream.stream.pump import Feed
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from millstream.stream.pump import Pump, Sink
 
 T = TypeVar("T")
@@ -38,6 +40,7 @@ class StreamChannel(Generic[T]):
         self._returned: list[T] = []
         """What a reader who went away had not read yet."""
         self._error: BaseException | None = None
+        self._trace: TracebackType | None = None
 
     @property
     def is_subscribed(self) -> bool:
@@ -80,13 +83,17 @@ class StreamChannel(Generic[T]):
     def fail(self, err: BaseException) -> None:
         """End the channel with an error, after what is still there. Called by the mux."""
         if not self._closed:
-            self._error = err
+            self._error, self._trace = err, err.__traceback__
             self.close()
 
     def _abandon(self) -> None:
         """End the channel for its reader, and let whoever pushes go on."""
         self._is_abandoned = True
         self.close()
+
+    def _raised(self) -> BaseException | None:
+        """Return the error as it was raised, without the traces of readers who got it before."""
+        return None if self._error is None else self._error.with_traceback(self._trace)
 
     def __iter__(self) -> Iterator[T]:
         return self.tee(1)[0]
@@ -178,7 +185,7 @@ class Cursor(Generic[T]):
         feed = self._feed
         while not feed.items:
             if feed.is_ended and not feed.items:  # in this order: another thread fills it
-                raise self._channel._error or StopIteration
+                raise self._channel._raised() or StopIteration
             if feed.pump is None or not (feed.pump.wait(feed) or feed.items or feed.is_ended):
                 raise StopIteration
         return feed.take()
@@ -207,7 +214,7 @@ class AsyncCursor(Generic[T]):
         feed = self._feed
         while not feed.items:
             if feed.is_ended:
-                raise self._channel._error or StopAsyncIteration
+                raise self._channel._raised() or StopAsyncIteration
             if feed.pump is None or not (await feed.pump.wait(feed) or feed.items or feed.is_ended):
                 raise StopAsyncIteration
         return feed.take()

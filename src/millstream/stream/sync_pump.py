@@ -70,21 +70,36 @@ class SyncPump(Pump):
     def wait(self, feed: Feed[Any]) -> bool:
         """Have the run go on until there is something for a reader; false at its end."""
         feed.reader = self.here()
-        return self._begin(feed) and self._advance()
+        return self._carry_on(feed)
 
     def pull(self) -> bool:
         """Have the run go on by one event; false at its end."""
-        return self._begin(None) and self._advance()
+        return self._carry_on(None)
 
-    def _begin(self, feed: Feed[Any] | None) -> bool:
-        """Wait for our turn to carry the run on; return false if there is no need any more."""
+    def _carry_on(self, feed: Feed[Any] | None) -> bool:
+        """Carry the run on by one event when it is our turn, unless there is no need any more."""
         me = self.here()
+        if self._puller is me or is_within(self):
+            raise RuntimeError(
+                "A run stream was read by a transformer, or a node, of its own run: that would "
+                "wait for itself"
+            )
+        try:
+            return self._begin(me, feed) and self._advance()
+        finally:
+            if self._puller is me:
+                self._pass_on(me)
+
+    def _pass_on(self, me: threading.Thread) -> None:
+        """Let others carry the run on."""
         with self._turn:
-            if self._puller is me or is_within(self):
-                raise RuntimeError(
-                    "A run stream was read by a transformer, or a node, of its own run: that "
-                    "would wait for itself"
-                )
+            self._puller = None
+            self._waiting.pop(me, None)
+            self._tell()
+
+    def _begin(self, me: threading.Thread, feed: Feed[Any] | None) -> bool:
+        """Wait for our turn to carry the run on; return false if there is no need any more."""
+        with self._turn:
             self._waiting[me] = self._waiting.get(me, 0) + 1
             if self.limited:
                 self._tell()  # it may have been us whom somebody waited for
@@ -127,16 +142,15 @@ class SyncPump(Pump):
         finally:
             if self._is_left and not self._is_over:
                 self._leave()
-            with self._turn:
-                self._puller = None
-                self._stop_waiting(self.here())
-                self._tell()
         return not self._is_over
 
     def _end(self, error: BaseException | None) -> None:
         """Close everything at the end of the run, or after its failure."""
         try:
             self._close_events()
+        except (Exception, GraphBubbleUp) as raised:
+            error = error or raised
+        try:
             if error is not None:
                 self._mux.fail(error)
             else:
@@ -175,6 +189,4 @@ class SyncPump(Pump):
         try:
             self._leave()
         finally:
-            with self._turn:
-                self._puller = None
-                self._tell()
+            self._pass_on(self.here())

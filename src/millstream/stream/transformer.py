@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TransformerFactory: TypeAlias = "Callable[[tuple[str, ...]], StreamTransformer]"
-"""Makes the transformer for a scope: the namespace of the graph it is about."""
-
 
 class StreamTransformer(ABC):
     """Sees every event of a run and offers projections of them.
@@ -122,6 +119,10 @@ class StreamTransformer(ABC):
         """Return the first error of what was scheduled with `on_error="raise"`."""
         error: BaseException | None = self.__dict__.pop("_scheduled_error", None)
         return error
+
+
+TransformerFactory: TypeAlias = Callable[[tuple[str, ...]], StreamTransformer]
+"""Makes the transformer for a scope: the namespace of the graph it is about."""
 
 
 def _log_error(task: asyncio.Task[Any]) -> None:
