@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import contextlib
 import operator
+import os
 import signal
 import sys
 from collections import Counter
@@ -32,7 +33,6 @@ from langchain_core.messages import (
     ToolMessage,
 )
 from langchain_core.tools import BaseTool, tool
-from rich.console import Console
 
 from actor import Actor, Part
 from extractive import MAX_BYTES, STOP_WORDS, WORD, decode, rate, shorten, to_sections, weigh
@@ -41,7 +41,7 @@ from millstream.graph.state import CompiledStateGraph
 from millstream.prebuilt import ToolCallTransformer, ToolNode, ToolRuntime, tools_condition
 from millstream.stream.run_stream import AsyncGraphRunStream, AsyncSubgraphRunStream
 from millstream.types import Send
-from panes import Pane, Screen
+from panes import Pane, PipedConsole, Screen
 from rulebook import call, words
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
@@ -279,7 +279,7 @@ async def main(text: str, name: str, cast: Cast, pace: float) -> None:
     with contextlib.suppress(NotImplementedError):  # not on Windows
         # Before Python 3.11 Ctrl-C would be raised in the middle of anything.
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, task.cancel)
-    console = Console(highlight=False)
+    console = PipedConsole(highlight=False)
     screen = Screen(console, "supervisor", [each.name for each in COLLEAGUES], "lifecycle")
     given = {"messages": [HumanMessage(f"The text is {name}.")]}
     run = await make_graph(text, cast, pace).astream_events(
@@ -318,5 +318,9 @@ if __name__ == "__main__":
         asyncio.run(main(content, path.name, chosen, options.pace))
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.exit(130)
+    except BrokenPipeError:  # as in `python examples/agents.py | head`
+        # Python flushes stdout once more at its end, which must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except Exception as error:
         sys.exit(f"agents: {type(error).__name__}: {error}")

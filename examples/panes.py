@@ -24,6 +24,17 @@ PICTURES_PER_SECOND = 15
 MAX_HEIGHT = 34
 
 
+class PipedConsole(Console):
+    """A console that leaves it to the program what to do when nobody reads any more.
+
+    Rich would end the interpreter, from within the task that prints.
+    """
+
+    def on_broken_pipe(self) -> None:
+        """Let the error through; called while it is handled."""
+        raise
+
+
 class Pane:
     """Lines of text under a title; the last one may still grow."""
 

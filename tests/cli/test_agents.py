@@ -110,6 +110,25 @@ def test_ctrl_c_stops_everything_at_once(text: str) -> None:
     assert "completed" not in shown + rest
 
 
+def test_a_reader_that_goes_away_ends_it_quietly(text: str) -> None:
+    process = subprocess.Popen(
+        command(text, "--pace", "0.02"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        env=environment(),
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process:
+        first = process.stdout.readline()
+        process.stdout.close()
+        complaint = process.stderr.read()
+
+    assert first.startswith("supervisor: ")
+    assert (process.returncode, complaint) == (141, "")
+
+
 def test_a_terminal_shows_the_panes_side_by_side(text: str) -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(

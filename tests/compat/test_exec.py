@@ -112,6 +112,8 @@ def test_a_directory_is_run_like_with_python(with_langgraph: Python, script: Scr
         (("-m", "no.such"), "no module named no.such"),
         (("-m",), "the name of a module is missing"),
         (("--fast", "x.py"), "no such option: --fast"),
+        (("-c", "1"), "no such option: -c (give a file, a directory, a zip file or -m MODULE;"),
+        (("-",), "no such option: - (give a file,"),
     ],
 )
 def test_a_program_that_is_not_there_is_one_line(
@@ -159,8 +161,9 @@ def test_nothing_of_the_command_is_loaded(with_langgraph: Python, script: Script
     assert with_langgraph.run(*exec_command(str(path))).out == "set()\n"
 
 
-def test_help_is_that_of_the_command(with_langgraph: Python) -> None:
-    outcome = with_langgraph.run(*exec_command("--help"))
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_is_that_of_the_command(with_langgraph: Python, option: str) -> None:
+    outcome = with_langgraph.run(*exec_command(option))
 
     assert outcome.code == 0
     assert "SCRIPT" in outcome.out

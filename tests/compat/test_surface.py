@@ -148,6 +148,15 @@ def test_public_names_are_there(module: str, name: str) -> None:
     assert has is (f"{module}.{name}" not in MISSING)
 
 
+@pytest.mark.parametrize(("module", "name"), NAMES)
+def test_what_is_not_text_there_is_not_text_here(module: str, name: str) -> None:
+    """A type alias that is a string would not be one in `Alias | None`."""
+    theirs = getattr(module_of("langgraph", module), name)
+    ours = getattr(module_of("millstream", module), name, None)
+
+    assert isinstance(ours, str) <= isinstance(theirs, str)
+
+
 def parameters(value: Any) -> list[tuple[str, Any]] | None:
     """Return the parameters of a function or class as far as callers depend on them."""
     try:
