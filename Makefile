@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-deep check bench format
+.PHONY: help demo test test-ecosystem test-deep check bench format
 
 FILE ?= README.md
 export FILE PYTHON
@@ -7,6 +7,7 @@ export FILE PYTHON
 help:
 	@echo "make demo        watch a graph summarise README.md (FILE=any.txt make demo)"
 	@echo "make test        run the tests on every CPython 3.10-3.13 found here"
+	@echo "make test-ecosystem  run LangChain's packages on langgraph and on millstream"
 	@echo "make test-deep   compare many more random graphs with langgraph"
 	@echo "make check       ruff, mypy, import contracts, branch coverage of the core"
 	@echo "make bench       measure side by side with langgraph"
@@ -18,6 +19,9 @@ demo:
 
 test:
 	@scripts/services.sh run -- scripts/test
+
+test-ecosystem:
+	@scripts/services.sh run -- scripts/ecosystem
 
 test-deep:
 	@scripts/setup-env .venv dev

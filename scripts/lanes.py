@@ -28,7 +28,7 @@ def main() -> int:
         log.seek(0)
         sys.stdout.write(log.read())
     for version, result in results.items():
-        print(f"CPython {version}: {result}", file=sys.stdout)
+        sys.stdout.write(f"CPython {version}: {result}\n")
     return 0 if set(results.values()) == {"passed"} else 1
 
 
