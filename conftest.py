@@ -1,13 +1,15 @@
-"""Fail a session that skipped a test it should have run, when MILLSTREAM_FORBID_SKIPS=1.
+"""What holds for a whole session of tests.
 
-Continuous integration sets it, so that a missing package or a wrong guard cannot quietly take
-tests out of the suite.
+One that skipped a test it should have run fails when MILLSTREAM_FORBID_SKIPS=1. Continuous
+integration sets it, so that a missing package or a wrong guard cannot quietly take tests out of the
+suite. And Ctrl-C works, also in a session that a shell has started in the background.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import signal
 from typing import Final
 
 import pytest
@@ -27,6 +29,12 @@ def _note(report: pytest.TestReport | pytest.CollectReport) -> None:
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
     if not any(pattern.search(reason) for pattern in ALLOWED_SKIPS):
         _forbidden.append(f"{report.nodeid}: {reason}")
+
+
+def pytest_configure() -> None:
+    """Take back Ctrl-C, which shells have their background jobs ignore, children included."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
