@@ -18,7 +18,12 @@ from langchain_core.messages import HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import RunnableGenerator, RunnableLambda, RunnableParallel
+from langchain_core.runnables import (
+    RunnableConfig,
+    RunnableGenerator,
+    RunnableLambda,
+    RunnableParallel,
+)
 from langchain_core.tools import tool
 
 from differential.kit import Log, asay, say, thread, wire
@@ -272,6 +277,25 @@ def first_is_custom(e, driver):
 
     graph = wire(e, Log, "START node END", node=node).compile()
     return events(graph, {"x": 1}, versions=V2, include_names=["mine"])
+
+
+@probe("events_inside.wrapped_function", rows=ROWS, drivers=ASYNC)
+def wrapped_function(e, driver):
+    """The config that a wrapped function is given is the node's: its calls are runs beside it."""
+    chain = RunnableLambda(len, name="count") | RunnableLambda(str, name="show")
+
+    def node(state, config: RunnableConfig):
+        return {"log": [chain.invoke("p", config), chain.invoke("v")]}
+
+    async def anode(state, config: RunnableConfig):
+        return {"log": [await chain.ainvoke("p", config), await chain.ainvoke("v")]}
+
+    Callable = e.module("utils.runnable").RunnableCallable
+    found = []
+    for wrapped in (Callable(node, anode), Callable(node), Callable(node, anode, trace=False)):
+        graph = wire(e, Log, "START node END", node=wrapped).compile()
+        found += events(graph, {"x": 1}, versions=V2)
+    return found
 
 
 @probe("events_inside.other_handlers", rows=ROWS, drivers=ASYNC)
