@@ -192,12 +192,7 @@ class StreamMux:
                     keep = False
         finally:
             self._depth -= 1
-        if keep:
-            self._log(event)
-        if self._forwarded:
-            self._log_forwarded()
-        if self._late and not self._depth:
-            self._show_late()
+        self._append(event, keep=keep)
 
     async def apush(self, event: ProtocolEvent) -> None:
         """Give an event to every transformer, one after the other; see `push`."""
@@ -211,6 +206,10 @@ class StreamMux:
                     keep = False
         finally:
             self._depth -= 1
+        self._append(event, keep=keep)
+
+    def _append(self, event: ProtocolEvent, *, keep: bool) -> None:
+        """Append an event to the log if it is kept, and then what it made others say."""
         if keep:
             self._log(event)
         if self._forwarded:
