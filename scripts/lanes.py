@@ -1,7 +1,8 @@
 """Run the whole suite on .venv and, beside it, all but what takes longest on the other CPythons.
 
 Two lanes, because much of the time goes into waiting for processes; what the second one prints is
-shown at the end. Arguments are passed on to pytest.
+shown at the end. A test that fails is run once more, because many here measure time and a machine
+may be busy; the summary names it either way. Arguments are passed on to pytest.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO
 
+# The summary names what failed, what was run again and what was skipped.
+REPORTING = ("-q", "-rfERs", "--reruns=1")
 LONGEST = ("differential", "durability", "interchange")
 
 
@@ -58,7 +61,7 @@ def run(version: str, venv: str, arguments: list[str], log: IO[str] | None) -> s
     """Run pytest in an environment; return what to say about it."""
     print(f"== CPython {version}", file=log, flush=True)
     done = subprocess.run(
-        [f"{venv}/bin/python", "-m", "pytest", "-q", "-rs", *arguments],
+        [f"{venv}/bin/python", "-m", "pytest", *REPORTING, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
