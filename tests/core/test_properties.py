@@ -420,18 +420,30 @@ def read_one_by_one(cells: Cells, spec: GraphSpec) -> list[tuple[str, Any]]:
     ]
 
 
+class KeptLastValue(LastValue[Any]):
+    """One that is no plain channel, because nobody can know what its class does."""
+
+
 @settings(max_examples=300)
 @given(history=st.lists(operations(), max_size=8))
 def test_values_are_what_every_shown_channel_gives(history: list[Operation]) -> None:
-    """In declaration order, after whatever happened to the channels."""
+    """In declaration order, after whatever happened to the channels, with objects or without."""
     channels = every_channel()
-    spec = graph([], channels, shown=[name for name in channels if name != "sight"])
-    cells = Cells(spec)
+    shown = [name for name in channels if name != "sight"]
+    spec = graph([], channels, shown=shown)
+    kept = graph([], {**channels, "last": KeptLastValue(Any)}, shown=shown)
+    assert (spec.plain, kept.plain) == ({"last"}, set())
+    cells, as_kept = Cells(spec), Cells(kept)
 
     for operation in history:
         cells = happened(cells, operation, spec)
+        as_kept = happened(as_kept, operation, kept)
 
-        assert list(cells.values.items()) == read_one_by_one(cells, spec)
+        assert list(as_kept.values.items()) == read_one_by_one(as_kept, kept)
+        assert list(cells.values.items()) == list(as_kept.values.items())
+        names = list(channels)
+        assert cells.saved_values(names) == as_kept.saved_values(names)
+        assert [cells.is_available(n) for n in names] == [as_kept.is_available(n) for n in names]
 
 
 @settings(max_examples=200)

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 class CallTask(Task):
     """A task that another task called; its input is `(args, kwargs)`."""
 
-    __slots__ = ("caller",)
-
     def __init__(self, caller: Task, node: NodeSpec, index: int, value: Any) -> None:
         super().__init__(caller.run, node, (PUSH, caller.path, index, True), PUSH_TRIGGERS)
         self.caller = caller

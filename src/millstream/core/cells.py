@@ -3,8 +3,9 @@
 Three things keep a superstep's cost small and independent of the size of the graph. Channels are
 copied from the compiled graph when they are first written, so idle ones do not exist. The current
 value of every channel a node or a consumer may read is kept in a plain dict, `values`, so that
-reading the whole state is one `dict.copy`. And the channels that only say "run this node next",
-the signals, need no channel object at all: they hold their last write until the superstep ends.
+reading the whole state is one `dict.copy`. And the two commonest kinds need no channel object at
+all: a shown channel that keeps the last value has it there, and the channels that only say "run
+this node next", the signals, hold their last write until the superstep ends.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Cells:
     def __init__(self, spec: GraphSpec, saved: Mapping[str, Any] | None = None) -> None:
         self._spec = spec
         self.live: dict[str, BaseChannel[Any, Any, Any]] = {}
-        """The channels that have been touched."""
+        """The channels that have been touched and are neither signals nor plain."""
         self.values: dict[str, Any] = {}
         """Values of the shown channels that have one, in declaration order."""
         self._fading: set[str] = set()
@@ -63,6 +64,9 @@ class Cells:
         for name in spec.initial if not saved else dict.fromkeys((*spec.initial, *saved)):
             if name in spec.signals:
                 self._lit[name] = saved[name]
+            elif name in spec.plain:
+                self.values[name] = saved[name]
+                self._is_sorted = False
             elif name in spec.channels:
                 channel = spec.channels[name].from_checkpoint(saved.get(name, MISSING))
                 self.live[name] = channel
@@ -108,22 +112,31 @@ class Cells:
         (`is_step`), channels that live for one step only and were not written lose their value.
         """
         updated: set[str] = set()
-        live, signals = self.live, self._spec.signals
+        spec, live, values = self._spec, self.live, self.values
+        signals, plain = spec.signals, spec.plain
         if is_step:
             self._fade(grouped, touched, updated)
         for name, writes in grouped.items():
             if name in signals:
                 self._lit[name] = writes[-1]
-                updated.add(name)
-                if touched is not None:
-                    touched.append(name)
+            elif name in plain:
+                if len(writes) > 1:
+                    spec.channels[name].copy().update(writes)  # says what is wrong with that
+                if name not in values:
+                    self._is_sorted = False
+                values[name] = writes[0]
+            else:
+                channel = live.get(name)
+                if channel is None:
+                    channel = live[name] = spec.channels[name].copy()
+                if channel.update(writes):
+                    self._note_change(name, channel, touched, updated)
                 continue
-            channel = live.get(name)
-            if channel is None:
-                channel = live[name] = self._spec.channels[name].copy()
-            if channel.update(writes):
-                self._note_change(name, channel, touched, updated)
-        self._sort()
+            updated.add(name)
+            if touched is not None:
+                touched.append(name)
+        if not self._is_sorted:
+            self._sort()
         return updated
 
     def _fade(self, grouped: Grouped, touched: list[str] | None, updated: set[str]) -> None:
@@ -147,15 +160,17 @@ class Cells:
 
     def end_step(self, tasks: Sequence[Task], touched: list[str] | None) -> set[str]:
         """Apply the writes of a superstep's tasks and return the channels that hold new values."""
+        spec = self._spec
         grouped = self.gather(tasks)
-        for name in self._spec.deltas:
+        for name in spec.deltas:
             if any(map(replaces_value, grouped.get(name, ()))):
                 self.replaced.add(name)
-        for task in tasks:
-            if task.node.consumes and task.is_pull:
-                self.consume(task.node.consumes, touched)
+        if spec.has_consumers:
+            for task in tasks:
+                if task.node.consumes and task.is_pull:
+                    self.consume(task.node.consumes, touched)
         updated = self.apply(grouped, touched)
-        if self._spec.finishing and self._spec.triggered.keys().isdisjoint(updated):
+        if spec.finishing and spec.triggered.keys().isdisjoint(updated):
             updated |= self.finish(touched)
         return updated
 
@@ -192,16 +207,24 @@ class Cells:
     def is_available(self, name: str) -> bool:
         """Say whether the channel holds a value."""
         channel = self.live.get(name)
-        return name in self._lit or (channel is not None and channel.is_available())
+        if channel is None:
+            return name in self._lit or name in self.values
+        return channel.is_available()
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return the channel's value, or `default` when it has none."""
         channel = self.live.get(name)
-        return channel.get() if channel is not None and channel.is_available() else default
+        if channel is None:
+            return self.values.get(name, default)
+        return channel.get() if channel.is_available() else default
 
     def saved_values(self, names: Collection[str]) -> dict[str, Any]:
         """Return what a checkpoint stores of the named channels."""
         stored = {name: value for name, value in self._lit.items() if name in names}
+        plain = self._spec.plain
+        for name, value in self.values.items():
+            if name in plain and name in names:
+                stored[name] = value
         for name, channel in self.live.items():
             if name in names and (value := channel.checkpoint()) is not MISSING:
                 stored[name] = value

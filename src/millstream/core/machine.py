@@ -26,7 +26,7 @@ from millstream.core.calls import Calls, CallTask
 from millstream.core.cells import Cells
 from millstream.core.interrupts import is_breakpoint
 from millstream.core.known import Place
-from millstream.core.plan import plan_sends, plan_triggered, plan_unseen
+from millstream.core.plan import plan_pulls, plan_sends
 from millstream.core.state import ALLOWED, ENDED, ProtocolError, RunStatus
 from millstream.core.tasks import HANDLER, PUSH_TRIGGERS, Task
 from millstream.errors import GraphBubbleUp
@@ -53,7 +53,6 @@ class RunMachine:
         "_known",
         "_pulls",
         "_pushes",
-        "_updated",
         "answers",
         "cells",
         "commands",
@@ -71,6 +70,7 @@ class RunMachine:
         "step",
         "stop",
         "tasks",
+        "updated",
     )
 
     def __init__(
@@ -115,7 +115,9 @@ class RunMachine:
         self._known = known.by_task(known_writes)
         self._checkpoint_id: str | None = None
         self._calls: Calls | None = None
-        self._updated: set[str] | None = None
+        self.updated: set[str] | None = None
+        """The channels that hold new values since the last superstep; None if only their versions
+        say which they are."""
         self._pulls: list[Task] = []
         self._pushes: list[Task] = []
         self._is_stopping = False
@@ -148,7 +150,7 @@ class RunMachine:
 
     def pending(self) -> list[Task]:
         """Return the tasks of the coming superstep, without starting it or reading their input."""
-        return plan_sends(self) + self._plan_pulls()
+        return plan_sends(self) + plan_pulls(self)
 
     def begin(self, writes: Sequence[Write]) -> None:
         """Start from new input; tasks left over from the loaded checkpoint are dropped."""
@@ -166,11 +168,11 @@ class RunMachine:
             is_step = bool(left_over)
         else:
             is_step = False
-        self._updated = self.cells.apply(self.cells.group(writes), touched, is_step=is_step)
+        self.updated = self.cells.apply(self.cells.group(writes), touched, is_step=is_step)
         if lineage is not None:
             lineage.bump(touched or ())
             self._known = {}
-            self.save = lineage.record(self.cells, "input", self.step, self._updated)
+            self.save = lineage.record(self.cells, "input", self.step, self.updated)
         self.status = RunStatus.READY
         self.step += 1
 
@@ -193,7 +195,7 @@ class RunMachine:
         lineage = self.lineage
         assert lineage is not None, "a run without checkpoints has nothing to resume"
         if lineage.updated is not None:
-            self._updated = set(lineage.updated)
+            self.updated = set(lineage.updated)
         if answers is not None:
             answers.check(self._waiting(), is_strict=is_strict and place is not Place.PAST)
             self.answers, self._is_answered = answers, True
@@ -209,7 +211,7 @@ class RunMachine:
             self._known = known.without_answers(self._known)
         lineage.see_everything(INTERRUPT)
         if is_forking:
-            self.save = lineage.record(self.cells, "fork", self.step, self._updated)
+            self.save = lineage.record(self.cells, "fork", self.step, self.updated)
             self._known = {}
             self.step += 1
         self.status = RunStatus.READY
@@ -222,8 +224,8 @@ class RunMachine:
         updated = self.cells.apply(self.cells.group(writes), touched, is_step=False)
         assert self.lineage is not None, "only a run that is resumed gets commands"
         self.lineage.bump(touched)
-        if self._updated is not None:
-            self._updated |= updated
+        if self.updated is not None:
+            self.updated |= updated
 
     def _waiting(self) -> dict[str, set[str]]:
         """Return the questions that wait for an answer, with the ids of their tasks."""
@@ -241,14 +243,14 @@ class RunMachine:
                 return None
             raise ProtocolError("plan", self.status)
         pushes = plan_sends(self) if TASKS in self.cells.live else []
-        pulls = self._plan_pulls()
+        pulls = plan_pulls(self)
         self._pushes, self._pulls = pushes, pulls
         tasks = pushes + pulls if pushes else pulls
         if self.step <= self.stop:
-            for task in pulls:
-                task.input = self._read(task)
-        if self.observer.checkpoint_reached is not None:
-            self.observer.checkpoint_reached(tasks)
+            self._read_inputs(pulls)
+        observer = self.observer
+        if observer.checkpoint_reached is not None:
+            observer.checkpoint_reached(tasks)
         end = self._decide_end(tasks)
         if end is not None:
             self.status = end
@@ -261,8 +263,8 @@ class RunMachine:
         if len(tasks) > 1:
             # Their ids derive from this one: it must be there before several threads ask for it.
             self.checkpoint_id  # noqa: B018
-        if self.observer.tasks_started is not None:
-            self.observer.tasks_started(tasks)
+        if observer.tasks_started is not None:
+            observer.tasks_started(tasks)
         return self._without_known(tasks) if self._known else tasks
 
     def call(self, caller: Task, node: NodeSpec, value: Any) -> CallTask:
@@ -345,7 +347,7 @@ class RunMachine:
         if self.failure is not None:
             self.status = RunStatus.FAILED
             return
-        if self.questions or self._is_stopping:
+        if self._is_stopping or self.interrupts or (self._calls and self._calls.questions()):
             self._pause_run()
             return
         cells, lineage = self.cells, self.lineage
@@ -360,7 +362,7 @@ class RunMachine:
             # Some channels have taken their writes, others have not: nothing may follow.
             self.status = RunStatus.FAILED
             raise
-        self._updated = updated
+        self.updated = updated
         self._calls = None
         step = self.step
         self.step = step + 1
@@ -400,17 +402,10 @@ class RunMachine:
             self.observer.breakpoint_reached()
         return RunStatus.BREAKPOINT
 
-    def _plan_pulls(self) -> list[Task]:
-        if self._updated is not None:
-            nodes = plan_triggered(self.spec, self._updated)
-        else:
-            assert self.lineage is not None, "a run that saves nothing knows what it updated"
-            nodes = plan_unseen(self.spec, self.cells, self.lineage)
-        return [Task(self, node, node.path, node.triggers) for node in nodes]
-
-    def _read(self, task: Task) -> Any:
+    def _read_inputs(self, tasks: Sequence[Task]) -> None:
         try:
-            return task.node.read(self)
+            for task in tasks:
+                task.input = task.node.read(self)
         except Exception as error:
             if hasattr(error, "add_note"):
                 path = task.path
@@ -463,7 +458,7 @@ class RunMachine:
     def _in_write_order(self) -> list[Task]:
         pulls, pushes = self._pulls, self._pushes
         has_handlers = len(self.tasks) > len(pulls) + len(pushes)
-        if has_handlers or self._updated is None:
+        if has_handlers or self.updated is None:
             ordered = sorted(self.tasks, key=_path)
         else:
             ordered = pulls + pushes if pushes else pulls

@@ -8,7 +8,7 @@ looked at; after loading a checkpoint without that record, versions decide for e
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from millstream.constants import PUSH, TASKS
@@ -23,19 +23,24 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def plan_triggered(spec: GraphSpec, updated: Iterable[str]) -> list[NodeSpec]:
+def plan_pulls(run: RunMachine) -> list[Task]:
+    """Return one task for each node that the last superstep triggered."""
+    updated = run.updated
+    if updated is None:
+        assert run.lineage is not None, "a run that saves nothing knows what it updated"
+        nodes = plan_unseen(run.spec, run.cells, run.lineage)
+    else:
+        nodes = plan_triggered(run.spec, updated)
+    return [Task(run, node, node.path, node.triggers) for node in nodes]
+
+
+def plan_triggered(spec: GraphSpec, updated: Iterable[str]) -> Sequence[NodeSpec]:
     """Return the nodes that the updated channels trigger, by name."""
     triggered = spec.triggered
-    found: list[NodeSpec] = []
-    sources = 0
-    for name in updated:
-        nodes = triggered.get(name)
-        if nodes is not None:
-            found += nodes
-            sources += 1
-    if sources > 1:
-        found = sorted(set(found), key=_name)
-    return found
+    sources = [triggered[name] for name in updated if name in triggered]
+    if len(sources) == 1:
+        return sources[0]
+    return sorted(set().union(*sources), key=_name)
 
 
 def plan_unseen(spec: GraphSpec, cells: Cells, lineage: Lineage) -> list[NodeSpec]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from millstream.channels.base import BaseChannel
 from millstream.channels.delta import DeltaChannel
+from millstream.channels.last_value import LastValue
 from millstream.constants import PULL
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class GraphSpec:
     """Values that are computed from the run."""
     signals: frozenset[str] = frozenset()
     """Channels that only trigger a node: nobody reads their value."""
+    plain: frozenset[str] = field(init=False)
+    """Shown channels that keep the last value written and do nothing else."""
     triggered: Mapping[str, tuple[NodeSpec, ...]] = field(init=False)
     """Channel -> the nodes it triggers, sorted by name."""
     initial: tuple[str, ...] = field(init=False)
@@ -67,6 +70,8 @@ class GraphSpec:
     """Channels stored as what was written -> updates after which the whole value is stored."""
     finishing: tuple[str, ...] = field(init=False)
     """Channels that may change when no work is left."""
+    has_consumers: bool = field(init=False)
+    """Whether any trigger forgets its value when the node has run."""
     has_fading_values: bool = field(init=False)
     """Whether a shown channel can lose its value without being written."""
 
@@ -81,6 +86,12 @@ class GraphSpec:
                 for t in node.triggers
                 if t in self.channels and overrides(self.channels[t], "consume")
             )
+        self.has_consumers = any(node.consumes for node in self.nodes.values())
+        self.plain = frozenset(
+            n
+            for n, c in self.channels.items()
+            if type(c) is LastValue and n in self.shown and not c.is_available()
+        )
         self.triggered = {name: tuple(nodes) for name, nodes in triggered.items()}
         self.deltas = {
             n: c.snapshot_frequency for n, c in self.channels.items() if isinstance(c, DeltaChannel)

@@ -21,28 +21,27 @@ HANDLER = "node_error_handler"
 
 
 class Task:
-    """One execution of one node in one superstep."""
+    """One execution of one node in one superstep.
 
-    __slots__ = (
-        "_checkpoint_id",
-        "_id",
-        "answers",
-        "asked",
-        "cache_key",
-        "error",
-        "input",
-        "interrupts",
-        "is_done",
-        "is_replayed",
-        "node",
-        "origin",
-        "path",
-        "run",
-        "step",
-        "timeout",
-        "triggers",
-        "writes",
-    )
+    What most tasks never have stands on the class: one is made for every node that runs.
+    """
+
+    input: Any = None
+    is_done = False
+    is_replayed = False
+    error: BaseException | None = None
+    interrupts: tuple[Any, ...] = ()
+    answers: list[Any] | None = None
+    """Answers to the task's questions, in the order in which it asks them."""
+    asked = 0
+    """How many of these are kept: those it was given when it began, or has asked for."""
+    timeout: Any = None
+    cache_key: Any = None
+    """Where the result is kept, for a driver that caches."""
+    origin: Task | None = None
+    """The failed task this one handles."""
+    _id: str | None = None
+    _checkpoint_id: str | None = None
 
     def __init__(
         self, run: RunMachine, node: NodeSpec, path: TaskPath, triggers: tuple[str, ...]
@@ -52,24 +51,10 @@ class Task:
         self.node = node
         self.path = path
         self.triggers = triggers
-        self.input: Any = None
         self.writes: list[Write] = []
-        self.is_done = False
-        self.is_replayed = False
-        self.error: BaseException | None = None
-        self.interrupts: tuple[Any, ...] = ()
-        self.answers: list[Any] | None = None
-        """Answers to the task's questions, in the order in which it asks them."""
-        self.asked = 0
-        """How many of these are kept: those it was given when it began, or has asked for."""
-        self.timeout: Any = None
-        self.cache_key: Any = None
-        """Where the result is kept, for a driver that caches."""
-        self.origin: Task | None = None
-        """The failed task this one handles."""
-        self._id: str | None = None
-        # Kept, because the run goes on while code of the task may still ask.
-        self._checkpoint_id = run.lineage.id if run.lineage is not None else None
+        if run.lineage is not None:
+            # Kept, because the run goes on while code of the task may still ask.
+            self._checkpoint_id = run.lineage.id
 
     @property
     def name(self) -> str:
