@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ecosystem test-deep check bench format
+.PHONY: help demo test test-ecosystem test-deep check bench bench-quick format
 
 FILE ?= README.md
 export FILE PYTHON
@@ -10,7 +10,8 @@ help:
 	@echo "make test-ecosystem  run LangChain's packages on langgraph and on millstream"
 	@echo "make test-deep   compare many more random graphs with langgraph"
 	@echo "make check       ruff, mypy, import contracts, branch coverage of the core"
-	@echo "make bench       measure side by side with langgraph"
+	@echo "make bench       measure side by side with other engines; writes benchmarks/RESULTS.md"
+	@echo "make bench-quick the same in two minutes, for a look; writes nothing"
 	@echo "make format      let ruff format and fix"
 
 demo:
@@ -33,7 +34,13 @@ check:
 
 bench:
 	@scripts/setup-env .venv dev
+	@scripts/setup-bench
 	@.venv/bin/python -m benchmarks
+
+bench-quick:
+	@scripts/setup-env .venv dev
+	@scripts/setup-bench
+	@.venv/bin/python -m benchmarks --quick
 
 format:
 	@scripts/setup-env .venv dev

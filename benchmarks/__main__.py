@@ -1,4 +1,9 @@
-"""Run the comparisons: `python -m benchmarks [--quick] [--strict] [AREA]...`."""
+"""Run the comparisons: `python -m benchmarks [--quick] [--strict] [AREA]...`.
+
+Everything at full length becomes RESULTS.md and results.svg beside this file; what is quick, or not
+all of it, becomes the same in build/benchmarks. The numbers are kept there as JSON: `--render`
+writes the page and the chart again without measuring.
+"""
 
 from __future__ import annotations
 
@@ -7,41 +12,55 @@ import asyncio
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from benchmarks import (
     backpressure,
     building,
     chain,
+    chart,
+    concurrency,
     durability,
     events,
     fanout,
     floor,
+    foreign,
     idle,
     keys,
+    machine,
     nested,
+    record,
     report,
+    results,
     runs,
     saving,
+    startup,
+    steps,
     tokens,
 )
-from benchmarks.harness import FULL, QUICK, Effort, Verdict, judge, measure
+from benchmarks.child import ROOT
+from benchmarks.harness import FULL, QUICK, Effort, measure
+from benchmarks.record import Measured, Record
 from benchmarks.rows import MILLSTREAM, Contender, Group, Row
 
 AREAS: Final[dict[str, Callable[[], list[Group]]]] = {
-    "chain": chain.groups,
+    "chain": lambda: chain.groups(engines=foreign.installed()),
     "idle": idle.groups,
     "keys": keys.groups,
-    "fanout": fanout.groups,
+    "steps": steps.groups,
+    "fanout": lambda: fanout.groups(engines=foreign.installed()),
     "nested": nested.groups,
     "events": events.groups,
     "tokens": tokens.groups,
     "runs": runs.groups,
+    "concurrency": concurrency.groups,
     "backpressure": backpressure.groups,
     "building": building.groups,
+    "startup": startup.groups,
     "saving": saving.groups,
     "durability": durability.groups,
 }
+FOLDER: Final = ROOT / "build/benchmarks"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,32 +69,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # langgraph's run streams say so whenever one is made.
     warnings.filterwarnings("ignore", message="The v3 streaming protocol .* is experimental")
     console = report.make_console()
-    effort = QUICK if options.quick else FULL
+    is_all = not options.quick and not options.areas
+    numbers = FOLDER / f"{'part' if options.areas else 'quick' if options.quick else 'full'}.json"
+    if options.render:
+        found = record.load(numbers)
+    else:
+        found = _measure(console, options.areas or list(AREAS), QUICK if options.quick else FULL)
+        record.save(found, numbers)
+    missed = report.show_summary(console, found.parts)
+    if is_all or options.render:
+        folder = ROOT / "benchmarks" if is_all else FOLDER
+        (folder / "RESULTS.md").write_text(results.page(found), encoding="utf-8")
+        is_drawn = chart.draw(found, folder / "results.svg")
+        console.print(f"Wrote RESULTS.md{' and results.svg' if is_drawn else ''} in {folder}")
+    return 1 if missed and options.strict else 0
+
+
+def _measure(console: Any, areas: Sequence[str], effort: Effort) -> Record:
     loop = asyncio.new_event_loop()
-    verdicts: dict[str, list[Verdict]] = {}
+    facts = machine.facts()
+    parts = []
     try:
-        speed = machine_speed(loop)
-        report.show_preamble(console, speed)
-        for area in options.areas or AREAS:
+        report.show_preamble(console, facts["versions"], machine_speed(loop))
+        for area in areas:
             for group in AREAS[area]():
                 before = machine_speed(loop)
                 results = measure(group, effort, loop)
                 # A neighbour comes and goes within seconds; both ends say more than one.
-                speed = (before + machine_speed(loop)) / 2
-                report.show_group(console, group, results, speed)
-                for row in group.rows:
-                    if row.goals:
-                        verdicts[row.title] = judge(row, results)
+                parts.append(Measured(group, results, (before + machine_speed(loop)) / 2))
+                report.show_group(console, parts[-1])
     finally:
         loop.close()
-    missed = report.show_summary(console, verdicts, speed)
-    return 1 if missed and options.strict else 0
+    return Record({**facts, "load after": machine.load()}, parts)
 
 
 def machine_speed(loop: asyncio.AbstractEventLoop) -> float:
     """Return how many times longer the floor takes than on the reference machine."""
-    nodes = [(f"n{index}", chain.step) for index in range(100)]
-    row = Row("floor", "step", 100, (Contender(MILLSTREAM, floor.chain(nodes)),))  # type: ignore[arg-type]  # a TypedDict is a dict here
+    nodes: Any = [(f"n{index}", chain.step) for index in range(100)]
+    row = Row("floor", "step", 100, (Contender(MILLSTREAM, floor.chain(nodes)),))
     effort = Effort(seconds=0.1, rounds=5, sample=0.002)
     samples = measure(Group("floor", (row,)), effort, loop)[row.title, MILLSTREAM]
     return samples.median / floor.REFERENCE_STEP
@@ -84,8 +115,11 @@ def machine_speed(loop: asyncio.AbstractEventLoop) -> float:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("areas", nargs="*", metavar="AREA", help=f"some of {', '.join(AREAS)}")
-    parser.add_argument("--quick", action="store_true", help="finish in a minute or two")
+    parser.add_argument("--quick", action="store_true", help="finish in two minutes")
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a goal is missed")
+    parser.add_argument(
+        "--render", action="store_true", help="measure nothing; write what was measured last"
+    )
     options = parser.parse_args(arguments)
     for area in options.areas:
         if area not in AREAS:

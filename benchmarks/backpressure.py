@@ -23,7 +23,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from pydantic import Field
 
 from benchmarks.peers import PEERS, Peer, word
-from benchmarks.rows import FLOOR, MILLSTREAM, Contender, Group, Row, added, ceiling
+from benchmarks.rows import FLOOR, MILLSTREAM, Contender, Group, Kind, Row, added, ceiling
 from benchmarks.tokens import State, Typist, build
 
 SOURCES: Final = ("messages", "custom")
@@ -34,7 +34,7 @@ DELAY: Final = 50.0
 DEPTHS: Final = (0, 3)
 BOUND: Final = 5
 """How many tokens there may be for a reader, in the rows with a bound."""
-TIMES: Final = 10
+TIMES: Final = 5
 """How often a stream is left; the slowest counts."""
 LONG: Final = 10_000
 """Tokens after which a sync model that nobody stops, as in langgraph, ends nevertheless."""
@@ -78,11 +78,11 @@ def groups(items: int = 20) -> list[Group]:
     ]
     return [
         Group(
-            "growth of peak memory in MB, with a reader that takes 1 ms an item; "
+            "growth of peak memory, with a reader that takes 1 ms an item; "
             "floor = the chat model alone, which keeps its chunks",
             tuple(slow),
         ),
-        Group("ms until the model is stopped after its reader has left", tuple(leaving)),
+        Group("time until the model is stopped after its reader has left", tuple(leaving)),
     ]
 
 
@@ -90,10 +90,11 @@ def _leaving_row(depth: int, driver: str, bound: int | None) -> Row:
     is_async = driver == word(True)
     return Row(
         f"leaving, {depth} subgraphs deep, {driver}" + (f", max_buffered={bound}" if bound else ""),
-        "ms",
+        "stream",
         1,
         tuple(_delay_gauge(peer, depth, bound, is_async=is_async) for peer in PEERS),
         (ceiling(DELAY, "ms"),),
+        "ms",
     )
 
 
@@ -106,7 +107,7 @@ def _slow_row(source: str, driver: str, items: int) -> Row:
         names.append(FLOOR)
         goal = added(title, MEMORY, "MB")
     gauges = tuple(_memory_gauge(name, driver, source, items) for name in names)
-    return Row(title, "MB", 1, gauges, (goal,))
+    return Row(title, "run", 1, gauges, (goal,), "MB")
 
 
 def _memory_gauge(name: str, driver: str, source: str, items: int) -> Contender:
@@ -121,7 +122,7 @@ def _memory_gauge(name: str, driver: str, source: str, items: int) -> Contender:
         )
         return float(done.stdout)
 
-    return Contender(name, gauge, is_gauge=True)
+    return Contender(name, gauge, kind=Kind.GAUGE)
 
 
 def _delay_gauge(peer: Peer, depth: int, bound: int | None, *, is_async: bool) -> Contender:
@@ -141,7 +142,7 @@ def _delay_gauge(peer: Peer, depth: int, bound: int | None, *, is_async: bool) -
                     delays.append(leave(graph, model, options))
         return max(delays)
 
-    return Contender(peer.name, gauge, is_gauge=True)
+    return Contender(peer.name, gauge, kind=Kind.GAUGE)
 
 
 def _nested(peer: Peer, model: Endless, depth: int, *, is_async: bool) -> Any:

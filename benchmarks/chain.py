@@ -1,23 +1,47 @@
-"""A chain of nodes with a tiny state: what one superstep costs."""
+"""A chain of nodes: what one superstep costs, with a tiny state and with a large one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import operator
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Final
 
 from typing_extensions import TypedDict
 
 from benchmarks import floor
+from benchmarks.foreign import Engine, contenders
 from benchmarks.peers import PEERS, Peer, invokes, streams, word
-from benchmarks.rows import FLOOR, Contender, Group, Row, ceiling, fraction
+from benchmarks.rows import (
+    FLOOR,
+    NEOGRAPH,
+    TASKS,
+    Contender,
+    Goal,
+    Group,
+    Row,
+    ceiling,
+    fraction,
+    growth,
+    multiple,
+)
 
-ALL_MODES = ["values", "updates", "custom", "tasks", "debug"]
+ALL_MODES: Final = ["values", "updates", "messages", "custom", "checkpoints", "tasks", "debug"]
+ONE_RUN: Final = {False: 25.0, True: 45.0}
+"""Microseconds a run of one node may take, sync and async."""
+MESSAGES: Final = [{"role": "user", "content": "x" * 1000} for _ in range(50)]
 
 
 class State(TypedDict):
     """One number."""
 
     n: int
+
+
+class Talk(TypedDict):
+    """A number beside what has been said."""
+
+    n: int
+    messages: Annotated[list[dict[str, str]], operator.add]
 
 
 def step(state: State) -> State:
@@ -30,70 +54,99 @@ async def astep(state: State) -> State:
     return {"n": state["n"] + 1}
 
 
+def talk_step(state: Talk) -> dict[str, int]:
+    """Count, after a look at the messages."""
+    assert len(state["messages"]) == len(MESSAGES)
+    return {"n": state["n"] + 1}
+
+
 def build(peer: Peer, length: int, *, is_async: bool, **options: Any) -> Any:
     """Compile a chain of `length` nodes."""
-    builder = peer.StateGraph(State)
+    return build_of(peer, State, astep if is_async else step, length, **options)
+
+
+def build_of(peer: Peer, schema: type, node: Any, length: int, **options: Any) -> Any:
+    """Compile a chain in which each node is the same function."""
+    builder = peer.StateGraph(schema)
     before = peer.START
     for index in range(length):
         name = f"n{index}"
-        builder.add_node(name, astep if is_async else step)
+        builder.add_node(name, node)
         builder.add_edge(before, name)
         before = name
     builder.add_edge(before, peer.END)
     return builder.compile(**options)
 
 
-def groups(length: int = 100) -> list[Group]:
+def groups(length: int = 100, engines: Sequence[Engine] = ()) -> list[Group]:
     """Return the groups of this area."""
     return [
-        _updates(length, is_async=False),
-        _updates(length, is_async=True),
-        _others(length, is_async=False),
-        _others(length, is_async=True),
+        _chains(length, engines, is_async=False),
+        _chains(length, engines, is_async=True),
+        _one_node(),
+        _talk(length, engines),
     ]
 
 
-def _updates(length: int, *, is_async: bool) -> Group:
-    title = f"chain of {length}, stream(updates), {word(is_async)}"
-    graphs = [build(peer, length, is_async=is_async) for peer in PEERS]
-    contenders = streams(graphs, {"n": 0}, length, is_async=is_async, stream_mode="updates")
-    names = [f"n{index}" for index in range(length)]
-    by_hand: Callable[[], Any] = (
-        floor.achain([(name, astep) for name in names])  # type: ignore[misc]  # a TypedDict is a dict here
-        if is_async
-        else floor.chain([(name, step) for name in names])  # type: ignore[misc]  # same
-    )
-    goals = (ceiling(18), fraction(title, 9)) if is_async else (ceiling(10), fraction(title, 14))
-    row = Row(title, "step", length, (*contenders, Contender(FLOOR, by_hand)), goals)
-    return Group(title, (row,))
-
-
-def _others(length: int, *, is_async: bool) -> Group:
+def _chains(length: int, engines: Sequence[Engine], *, is_async: bool) -> Group:
     driver = word(is_async)
+    title = f"chain of {length}, stream(updates), {driver}"
     graphs = [build(peer, length, is_async=is_async) for peer in PEERS]
-    single = [build(peer, 1, is_async=is_async) for peer in PEERS]
+    goals: tuple[Goal, ...] = (ceiling(4.6), fraction(title, 30))
+    if is_async:
+        goals = (ceiling(12), fraction(title, 14), multiple(title, 2.2, TASKS))
+    updates = (
+        *streams(graphs, {"n": 0}, length, is_async=is_async, stream_mode="updates"),
+        *_by_hand(length, is_async=is_async),
+        *contenders(engines, "achain" if is_async else "chain", length),
+    )
     # Start and end of every task, both again in `debug`, its update, the state (once more: input).
     items = 6 * length + 1
+    every = streams(graphs, {"n": 0}, items, is_async=is_async, stream_mode=ALL_MODES)
+    invoked = invokes(graphs, {"n": 0}, {"n": length}, is_async=is_async)
     return Group(
-        f"chain, other ways to run it, {driver}",
+        f"chain of {length}, {driver}",
         (
+            Row(title, "step", length, updates, goals),
             Row(
-                f"chain of {length}, invoke, {driver}",
+                f"chain of {length}, all modes at once, {driver}",
                 "step",
                 length,
-                invokes(graphs, {"n": 0}, {"n": length}, is_async=is_async),
+                every,
+                (growth(title, 1.8),),
             ),
-            Row(
-                f"chain of {length}, all state modes at once, {driver}",
-                "step",
-                length,
-                streams(graphs, {"n": 0}, items, is_async=is_async, stream_mode=ALL_MODES),
-            ),
-            Row(
-                f"one-node run, invoke, {driver}",
-                "run",
-                1,
-                invokes(single, {"n": 0}, {"n": 1}, is_async=is_async),
-            ),
+            Row(f"chain of {length}, invoke, {driver}", "step", length, invoked),
         ),
     )
+
+
+def _by_hand(length: int, *, is_async: bool) -> tuple[Contender, ...]:
+    names = [f"n{index}" for index in range(length)]
+    if not is_async:
+        call: Callable[[], Any] = floor.chain([(name, step) for name in names])  # type: ignore[misc]  # a TypedDict is a dict here
+        return (Contender(FLOOR, call),)
+    nodes: Any = [(name, astep) for name in names]
+    return (
+        Contender(FLOOR, floor.achain(nodes)),
+        Contender(TASKS, floor.achain_of_tasks(nodes)),
+    )
+
+
+def _one_node() -> Group:
+    rows = []
+    for is_async in (False, True):
+        graphs = [build(peer, 1, is_async=is_async) for peer in PEERS]
+        invoked = invokes(graphs, {"n": 0}, {"n": 1}, is_async=is_async)
+        title = f"one-node run, invoke, {word(is_async)}"
+        rows.append(Row(title, "run", 1, invoked, (ceiling(ONE_RUN[is_async]),)))
+    return Group("runs of one node", tuple(rows))
+
+
+def _talk(length: int, engines: Sequence[Engine]) -> Group:
+    title = f"chain of {length}, state of 50 messages of 1 kB, sync"
+    graphs = [build_of(peer, Talk, talk_step, length) for peer in PEERS]
+    input = {"n": 0, "messages": MESSAGES}
+    streamed = streams(graphs, input, length, is_async=False, stream_mode="updates")
+    others = contenders(engines, "messages", length)
+    goals = (fraction(title, 6, NEOGRAPH),)
+    return Group("large state", (Row(title, "step", length, (*streamed, *others), goals),))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.peers import PEERS, Peer, word
-from benchmarks.rows import Contender, Group, Row, at_most_beyond
+from benchmarks.rows import Contender, Group, Kind, Row, at_most_beyond
 
 EXTRA: Final = 10.0
 """Megabytes that `async` may take beyond `sync`."""
@@ -23,8 +23,9 @@ def groups(drivers: Sequence[str] = (word(False), word(True))) -> list[Group]:
         for durability in ("sync", "async"):
             contenders = tuple(_gauge(peer, driver, durability) for peer in PEERS)
             goals = (at_most_beyond(base, EXTRA),) if durability == "async" else ()
-            rows.append(Row(f"durability {durability}, {driver}", "MB", 1, contenders, goals))
-    return [Group("peak memory in MB, with a saver that takes 5 ms", tuple(rows))]
+            title = f"durability {durability}, {driver}"
+            rows.append(Row(title, "run", 1, contenders, goals, "MB"))
+    return [Group("peak memory, with a saver that takes 5 ms", tuple(rows))]
 
 
 def _gauge(peer: Peer, driver: str, durability: str) -> Contender:
@@ -39,4 +40,4 @@ def _gauge(peer: Peer, driver: str, durability: str) -> Contender:
         )
         return float(done.stdout)
 
-    return Contender(peer.name, gauge, is_gauge=True)
+    return Contender(peer.name, gauge, kind=Kind.GAUGE)

@@ -11,7 +11,7 @@ from benchmarks.chain import State
 from benchmarks.peers import PEERS, Peer, streams, word
 from benchmarks.rows import Group, Row, ceiling
 
-LIMITS: Final = {False: 1.2, True: 6.0}
+LIMITS: Final = {False: 1.0, True: 4.5}
 """Microseconds an event may cost, sync and async."""
 
 

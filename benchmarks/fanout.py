@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import operator
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
 
 from typing_extensions import TypedDict
 
+from benchmarks.foreign import Engine, contenders
 from benchmarks.peers import PEERS, Peer, streams, word
-from benchmarks.rows import Group, Row
+from benchmarks.rows import Group, Row, ceiling
+
+LIMIT: Final = 10.0
+"""Microseconds an async task may take."""
 
 
 class Total(TypedDict):
@@ -51,19 +56,22 @@ def build_sends(peer: Peer, width: int, *, is_async: bool) -> Any:
     return builder.compile()
 
 
-def groups(branches: int = 100, sends: int = 1000) -> list[Group]:
+def groups(branches: int = 100, sends: int = 1000, engines: Sequence[Engine] = ()) -> list[Group]:
     """Return the groups of this area."""
     groups = []
-    for title, build, width in (
-        (f"fan-out of {branches} nodes", build_branches, branches),
-        (f"Send x {sends}", build_sends, sends),
+    for title, work, build, width in (
+        (f"fan-out of {branches} nodes", "branches", build_branches, branches),
+        (f"Send x {sends}", "sends", build_sends, sends),
     ):
         rows = []
         for is_async in (False, True):
             graphs = [build(peer, width, is_async=is_async) for peer in PEERS]
-            contenders = streams(
+            streamed = streams(
                 graphs, {"total": 0}, width, is_async=is_async, stream_mode="updates"
             )
-            rows.append(Row(f"{title}, {word(is_async)}", "task", width, contenders))
+            others = contenders(engines, f"a{work}" if is_async else work, width)
+            goals = (ceiling(LIMIT),) if is_async else ()
+            every = (*streamed, *others)
+            rows.append(Row(f"{title}, {word(is_async)}", "task", width, every, goals))
         groups.append(Group(title, tuple(rows)))
     return groups

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import inspect
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
-from benchmarks.rows import MILLSTREAM, Call, Contender, Goal, Group, Row
+from benchmarks.rows import MILLSTREAM, Contender, Goal, Group, Kind, Row
+from benchmarks.timing import Measure, stopwatch
 
-MICRO: Final = 1e6
-
-Measure: TypeAlias = Callable[[int], float]
-"""Do the work so many times; return the seconds it took."""
+SCALES: Final = {"µs": 1e6, "ms": 1e3}
+"""What a timed row is measured in -> how many of them are a second."""
+SLOW: Final = 0.1
+"""Seconds after which one call was warm-up enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +36,25 @@ class Effort:
     """Shortest sample in seconds; quicker work is repeated within one sample."""
     supersteps: int = 5000
     """Length of a run that is gauged."""
+    readings: int = 1
+    """How often solo gauges are read in any case."""
 
 
-FULL: Final = Effort(seconds=8.0, rounds=7, sample=0.010)
-QUICK: Final = Effort(seconds=1.0, rounds=3, sample=0.004, supersteps=1000)
+FULL: Final = Effort(seconds=8.0, rounds=7, sample=0.010, readings=3)
+QUICK: Final = Effort(seconds=0.5, rounds=3, sample=0.004, supersteps=100)
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Microseconds per unit, one number a round."""
+    """Results per unit, one number a round."""
 
     values: tuple[float, ...]
+    is_rate: bool = False
 
     @property
     def best(self) -> float:
         """The round that was disturbed least."""
-        return min(self.values)
+        return max(self.values) if self.is_rate else min(self.values)
 
     @property
     def median(self) -> float:
@@ -62,17 +65,24 @@ class Samples:
 Results: TypeAlias = dict[tuple[str, str], Samples]
 """(row title, contender name) -> its samples."""
 
+Key: TypeAlias = tuple[Row, Contender]
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """How a goal came out."""
 
     goal: Goal
-    reached: float
+    reached: float | None
+    """`None` if the contender that the goal names was not there."""
 
     @property
     def is_met(self) -> bool:
-        """Whether the bound holds."""
+        """Whether the bound is known to hold."""
+        if self.reached is None:
+            return False
+        if self.goal.is_least:
+            return self.reached >= self.goal.limit
         return self.reached <= self.goal.limit
 
 
@@ -85,7 +95,9 @@ def judge(row: Row, results: Results) -> list[Verdict]:
     return [Verdict(goal, _reached(own, goal, results)) for goal in row.goals]
 
 
-def _reached(own: float, goal: Goal, results: Results) -> float:
+def _reached(own: float, goal: Goal, results: Results) -> float | None:
+    if any(key is not None and key not in results for key in (goal.base, goal.over, goal.beyond)):
+        return None
     base = results[goal.base].best if goal.base is not None else 0.0
     if goal.over is not None:
         return (own - base) / (results[goal.over].best - base)
@@ -95,67 +107,78 @@ def _reached(own: float, goal: Goal, results: Results) -> float:
 
 
 def measure(group: Group, effort: Effort, loop: asyncio.AbstractEventLoop) -> Results:
-    """Warm every contender up, then let them take turns until the effort is spent.
-
-    Gauges are read once and all at the same time: they wait for processes of their own.
-    """
+    """Warm every contender up, then let them take turns until the effort is spent."""
+    every = [(row, contender) for row in group.rows for contender in row.contenders]
+    gauges = [key for key in every if key[1].kind is Kind.GAUGE]
+    solos = [key for key in every if key[1].kind is Kind.SOLO]
+    timed = [key for key in every if key[1].kind not in (Kind.GAUGE, Kind.SOLO)]
     try:
-        return {**_read_gauges(group, effort), **_time_turns(group, effort, loop)}
+        return {
+            **_read_at_once(gauges, effort),
+            **_read_in_turns(solos, effort),
+            **_time_in_turns(timed, effort, loop),
+        }
     finally:
-        for contender in (contender for row in group.rows for contender in row.contenders):
+        for _, contender in every:
             if contender.after is not None:
-                _clock(contender.after, loop)(1)
+                stopwatch(contender.after, loop)(1)
 
 
-def _read_gauges(group: Group, effort: Effort) -> Results:
-    gauges = [
-        ((row.title, contender.name), contender.call)
-        for row in group.rows
-        for contender in row.contenders
-        if contender.is_gauge
-    ]
-    with ThreadPoolExecutor(max(1, len(gauges))) as pool:
-        read = [(key, pool.submit(call, effort.supersteps)) for key, call in gauges]
-        return {key: Samples((future.result(),)) for key, future in read}
+def _read_at_once(keys: Sequence[Key], effort: Effort) -> Results:
+    """Read gauges all at the same time: they wait for processes of their own."""
+    with ThreadPoolExecutor(max(1, len(keys))) as pool:
+        read = [(key, pool.submit(key[1].call, effort.supersteps)) for key in keys]
+        return _results((key, (future.result(),)) for key, future in read)
 
 
-def _time_turns(group: Group, effort: Effort, loop: asyncio.AbstractEventLoop) -> Results:
-    turns = [
-        (row, contender, _clock(contender.call, loop))
-        for row in group.rows
-        for contender in row.contenders
-        if not contender.is_gauge
-    ]
-    if not turns:
+def _read_in_turns(keys: Sequence[Key], effort: Effort) -> Results:
+    if not keys:
         return {}
-    counts = [_count(contender, clock, effort.sample) for _, contender, clock in turns]
+    turns = [(None, cast(Measure, contender.call), effort.supersteps) for _, contender in keys]
+    rounds = interleave(turns, effort.seconds, effort.readings)
+    return _results(zip(keys, zip(*rounds, strict=True), strict=True))
+
+
+def _time_in_turns(keys: Sequence[Key], effort: Effort, loop: asyncio.AbstractEventLoop) -> Results:
+    if not keys:
+        return {}
+    clocks = [_clock(contender, loop) for _, contender in keys]
+    turns = [
+        (contender.between, clock, _count(contender, clock, effort.sample))
+        for (_, contender), clock in zip(keys, clocks, strict=True)
+    ]
     gc.collect()
     gc.freeze()
     try:
-        rounds = interleave(
-            [
-                (contender.between, clock, count)
-                for (_, contender, clock), count in zip(turns, counts, strict=True)
-            ],
-            effort,
-        )
+        rounds = interleave(turns, effort.seconds, effort.rounds)
     finally:
         gc.unfreeze()
-    return {
-        (row.title, contender.name): Samples(
-            tuple(taken[index] * MICRO / count / row.units for taken in rounds)
+    return _results(
+        (
+            key,
+            [
+                taken[index] * SCALES[key[0].measure] / turns[index][2] / key[0].units
+                for taken in rounds
+            ],
         )
-        for index, ((row, contender, _), count) in enumerate(zip(turns, counts, strict=True))
+        for index, key in enumerate(keys)
+    )
+
+
+def _results(read: Iterable[tuple[Key, Iterable[float]]]) -> Results:
+    return {
+        (row.title, contender.name): Samples(tuple(values), row.is_rate)
+        for (row, contender), values in read
     }
 
 
 def interleave(
-    turns: Sequence[tuple[Callable[[], object] | None, Measure, int]], effort: Effort
+    turns: Sequence[tuple[Callable[[], object] | None, Measure, int]], seconds: float, least: int
 ) -> list[list[float]]:
-    """Return per round the seconds of each turn; every round gives everybody one turn, in order."""
+    """Return what each turn gave, per round; every round gives everybody one turn, in order."""
     rounds: list[list[float]] = []
     started = time.perf_counter()
-    while len(rounds) < effort.rounds or time.perf_counter() - started < effort.seconds:
+    while len(rounds) < least or time.perf_counter() - started < seconds:
         taken = []
         for between, clock, count in turns:
             if between is not None:
@@ -165,32 +188,20 @@ def interleave(
     return rounds
 
 
+def _clock(contender: Contender, loop: asyncio.AbstractEventLoop) -> Measure:
+    if contender.kind is Kind.CLOCKED:
+        return cast(Measure, contender.call)
+    return stopwatch(contender.call, loop)
+
+
 def _count(contender: Contender, clock: Measure, sample: float) -> int:
     """Warm up and return how many calls make one sample."""
     if contender.between is not None:
         contender.between()
-    clock(2)
     once = clock(1)
+    if contender.kind is Kind.ONCE:
+        return 1
+    if once < SLOW:
+        clock(1)
+        once = clock(1)
     return max(1, round(sample / max(once, 1e-7)))
-
-
-def _clock(call: Call, loop: asyncio.AbstractEventLoop) -> Measure:
-    if not inspect.iscoroutinefunction(call):
-        return lambda count: _time(call, count)
-    acall = cast(Callable[[], Awaitable[Any]], call)
-    return lambda count: loop.run_until_complete(_atime(acall, count))
-
-
-def _time(call: Callable[[], Any], count: int) -> float:
-    started = time.perf_counter()
-    for _ in range(count):
-        call()
-    return time.perf_counter() - started
-
-
-async def _atime(call: Callable[[], Awaitable[Any]], count: int) -> float:
-    # The clock runs inside the loop: entering and leaving the loop is nobody's cost.
-    started = time.perf_counter()
-    for _ in range(count):
-        await call()
-    return time.perf_counter() - started

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from benchmarks.chain import State
 from benchmarks.chain import build as build_chain
 from benchmarks.peers import PEERS, Peer, streams, word
-from benchmarks.rows import Group, Row
+from benchmarks.rows import Group, Row, ceiling, fraction
+
+LIMIT: Final = 50.0
+"""Microseconds the call of a graph of one node may take."""
 
 
 def build_nodes(peer: Peer, length: int, *, is_async: bool) -> Any:
@@ -54,5 +57,7 @@ def groups(count: int = 50) -> list[Group]:
         for is_async in (False, True):
             graphs = [build(peer, count, is_async=is_async) for peer in PEERS]
             contenders = streams(graphs, {"n": 0}, items, is_async=is_async, stream_mode="updates")
-            rows.append(Row(f"{title}, {word(is_async)}", "call", count, contenders))
+            name = f"{title}, {word(is_async)}"
+            goals = (ceiling(LIMIT), fraction(name, 14))
+            rows.append(Row(name, "call", count, contenders, goals))
     return [Group("subgraphs", tuple(rows))]

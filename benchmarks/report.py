@@ -1,26 +1,27 @@
-"""Show measurements as tables."""
+"""Show measurements as tables on a terminal."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.harness import Results, Samples, Verdict, judge
-from benchmarks.rows import FLOOR, LANGGRAPH, MILLSTREAM, Group, Row
+from benchmarks.harness import Samples, Verdict, judge
+from benchmarks.record import Measured
+from benchmarks.rows import FLOOR, LANGGRAPH, MILLSTREAM, Row
+from benchmarks.wording import amounts, quotient, reference
 
 # Enough for the widest table when nobody looks at a terminal, as in a log file.
-LOG_WIDTH: Final = 160
+LOG_WIDTH: Final = 210
 
 PREAMBLE: Final = (
-    "Microseconds per unit; rounds are interleaved in one process; ratio = langgraph / millstream "
-    "of the best rounds.\nAbsolute goals are for an otherwise idle 2-core machine: read them with "
-    "the machine speed below. Ratios hold on a busy one too."
+    "Contenders take turns; shown is the best round and, for the two libraries, the median. Ratios "
+    "are millstream's: 1/30 is a thirtieth.\nAbsolute goals are for an otherwise idle 2-core "
+    "machine: read them with the machine speed below. Ratios hold on a busy one too."
 )
 
 
@@ -30,10 +31,10 @@ def make_console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=LOG_WIDTH)
 
 
-def show_preamble(console: Console, speed: float) -> None:
+def show_preamble(console: Console, versions: Mapping[str, str], speed: float) -> None:
     """Say what is compared, and how fast the machine is."""
-    peers = " vs ".join(f"{name} {version(name)}" for name in (MILLSTREAM, LANGGRAPH))
-    console.print(f"[bold]{peers}[/bold], CPython {platform.python_version()}")
+    compared = ", ".join(f"{name} {found}" for name, found in versions.items())
+    console.print(f"{compared}; CPython {platform.python_version()}")
     console.print(PREAMBLE)
     show_speed(console, speed)
 
@@ -45,63 +46,66 @@ def show_speed(console: Console, speed: float) -> None:
     )
 
 
-def show_group(console: Console, group: Group, results: Results, speed: float) -> None:
+def show_group(console: Console, part: Measured) -> None:
     """Print the rows of one group."""
-    table = Table(title=group.title, title_justify="left", title_style="bold")
+    table = Table(title=part.group.title, title_justify="left", title_style="bold")
     table.add_column("work", no_wrap=True)
-    table.add_column("per")
+    table.add_column("in", no_wrap=True)
     for name in (MILLSTREAM, "median", LANGGRAPH, "median", "ratio", FLOOR):
         table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("best peer", no_wrap=True)
     table.add_column("goal", no_wrap=True)
-    for row in group.rows:
-        table.add_row(*_cells(row, results, speed))
+    for row in part.group.rows:
+        table.add_row(*_cells(row, part))
     console.print()
     console.print(table)
 
 
-def show_summary(console: Console, verdicts: Mapping[str, Iterable[Verdict]], speed: float) -> int:
+def show_summary(console: Console, parts: Sequence[Measured]) -> int:
     """List the goals once more; return how many were missed."""
     missed = 0
     console.print("\n[bold]Goals[/bold]")
-    for title, some in verdicts.items():
-        for verdict in some:
+    for part in parts:
+        for row, verdict in part.verdicts():
             missed += not verdict.is_met
-            console.print(describe(verdict, speed), f" {title}", end="\n", soft_wrap=True)
-    show_speed(console, speed)
+            words = describe(verdict, part.speed)
+            console.print(words, f" {row.title}", end="\n", soft_wrap=True)
+    if parts:
+        show_speed(console, parts[-1].speed)
     return missed
 
 
 def describe(verdict: Verdict, speed: float) -> Text:
     """Return one goal's outcome; a missed time is shown at reference speed too."""
-    goal = verdict.goal
-    if goal.beyond is not None:
-        bound = f"{verdict.reached:+.1f} of {goal.limit:+g} MB"
-    elif goal.over is None:
-        bound = f"{verdict.reached:.1f} of {goal.limit:g} {goal.unit}"
-        if not verdict.is_met and goal.unit == "µs":
-            bound += f" ({verdict.reached / speed:.1f} at reference speed)"
-    elif goal.over[1] == LANGGRAPH:
-        bound = f"1/{1 / verdict.reached:.1f} of 1/{1 / goal.limit:g}"
-    else:
-        bound = f"{verdict.reached:.2f}x of {goal.limit:g}x"
-    if goal.base is not None:
+    reached, allowed = amounts(verdict)
+    bound = f"{reached} of {allowed}"
+    if (at_reference := reference(verdict, speed)) is not None:
+        bound += f" ({at_reference} at reference speed)"
+    if verdict.goal.base is not None:
         bound += " added"
+    if verdict.goal.over is not None and verdict.goal.over[1] not in (MILLSTREAM, LANGGRAPH):
+        bound += f" of {verdict.goal.over[1]}"
     label, style = ("PASS", "green") if verdict.is_met else ("FAIL", "bold red")
     return Text.assemble((label, style), f" {bound}")
 
 
-def _cells(row: Row, results: Results, speed: float) -> list[str | Text]:
-    own = results[row.title, MILLSTREAM]
-    other = results.get((row.title, LANGGRAPH))
-    by_hand = results.get((row.title, FLOOR))
+def _cells(row: Row, part: Measured) -> list[str | Text]:
+    own, other, by_hand = (part.of(row, name) for name in (MILLSTREAM, LANGGRAPH, FLOOR))
+    assert own is not None
+    peer = part.best_peer(row)
+    shown = ""
+    if peer is not None:
+        best = part.results[row.title, peer].best
+        shown = f"{best:.2f} {peer}, {quotient(own.best, best)}"
     return [
         row.title,
-        row.unit,
+        f"{row.measure}/{row.unit}" if row.unit else row.measure,
         *_pair(own),
         *_pair(other),
-        f"{other.best / own.best:.1f}" if other is not None else "",
+        quotient(own.best, other.best) if other is not None else "",
         f"{by_hand.best:.2f}" if by_hand is not None else "",
-        Text("\n").join(describe(verdict, speed) for verdict in judge(row, results)),
+        shown,
+        Text("\n").join(describe(verdict, part.speed) for verdict in judge(row, part.results)),
     ]
 
 

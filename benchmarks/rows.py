@@ -1,21 +1,40 @@
 """What is measured and what it has to reach.
 
 A `Group` is measured together: its contenders take turns, so that a machine that is busy for a
-while is busy for all of them. Every result is microseconds per unit of work (a step, a key, ...);
-a gauge's is what its row says.
+while is busy for all of them. Every result is per unit of work (a step, a key, ...), in what the
+row says it is measured in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Final, TypeAlias
 
 MILLSTREAM: Final = "millstream"
 LANGGRAPH: Final = "langgraph"
 FLOOR: Final = "floor"
+TASKS: Final = "a bare task per step"
+"""A second floor: asyncio's price of running each step on its own."""
+NEOGRAPH: Final = "neograph-engine"
 
 Call: TypeAlias = "Callable[..., Any] | Callable[..., Awaitable[Any]]"
+
+
+class Kind(Enum):
+    """What a contender's `call` is, and so how it is measured."""
+
+    WORK = "work"
+    """The harness times it, and repeats it until there is enough to time."""
+    ONCE = "once"
+    """As `WORK`, but one call is one sample: another would not do the same."""
+    CLOCKED = "clocked"
+    """Given how often to do the work, it returns the seconds that took."""
+    GAUGE = "gauge"
+    """Given the number of supersteps, it returns the result; gauges of a group are read at once."""
+    SOLO = "solo"
+    """A gauge that is read while nothing else runs: in turns, and more than once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +48,12 @@ class Contender:
     """Called before every sample, outside the clock."""
     after: Call | None = None
     """Called when everything has been measured."""
-    is_gauge: bool = False
-    """`call` is no work to be timed: given the number of supersteps, it returns the result."""
+    kind: Kind = Kind.WORK
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """An upper bound for millstream in the goal's row."""
+    """A bound for millstream in the goal's row."""
 
     limit: float
     """In `unit`s, with `over` a quotient, with `beyond` megabytes."""
@@ -48,6 +66,8 @@ class Goal:
     is added to it."""
     unit: str = "µs"
     """What the row's results are; microseconds are those of one unit of its work."""
+    is_least: bool = False
+    """Whether there must be at least so much, not at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +80,12 @@ class Row:
     """How many units one call does."""
     contenders: tuple[Contender, ...]
     goals: tuple[Goal, ...] = ()
+    measure: str = "µs"
+    """What results are in. What is timed is in `µs` or `ms`, a gauge's result in what it says."""
+    is_rate: bool = False
+    """Whether more is better."""
+    note: str = ""
+    """What holds the row where it is. The report shows it if a goal is missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +101,19 @@ def ceiling(limit: float, unit: str = "µs") -> Goal:
     return Goal(limit, unit=unit)
 
 
-def fraction(row: str, divisor: float) -> Goal:
-    """Return the goal of costing at most one `divisor`th of langgraph in the same row."""
-    return Goal(1 / divisor, (row, LANGGRAPH))
+def at_least(limit: float, unit: str) -> Goal:
+    """Return the goal of `limit` or more."""
+    return Goal(limit, unit=unit, is_least=True)
+
+
+def fraction(row: str, divisor: float, of: str = LANGGRAPH) -> Goal:
+    """Return the goal of costing at most one `divisor`th of another contender in the same row."""
+    return Goal(1 / divisor, (row, of))
+
+
+def multiple(row: str, limit: float, of: str) -> Goal:
+    """Return the goal of costing at most `limit` times another contender in the same row."""
+    return Goal(limit, (row, of))
 
 
 def growth(base: str, limit: float) -> Goal:
@@ -87,7 +123,7 @@ def growth(base: str, limit: float) -> Goal:
 
 def at_most_beyond(base: str, limit: float) -> Goal:
     """Return the goal of at most `limit` MB more than millstream has in the row `base`."""
-    return Goal(limit, beyond=(base, MILLSTREAM))
+    return Goal(limit, beyond=(base, MILLSTREAM), unit="MB")
 
 
 def added(row: str, limit: float, unit: str = "µs") -> Goal:

@@ -20,7 +20,7 @@ from typing_extensions import TypedDict
 from benchmarks.chain import build
 from benchmarks.null_saver import NullSaver
 from benchmarks.peers import PEERS, Peer, word
-from benchmarks.rows import Contender, Group, Row, fraction, growth
+from benchmarks.rows import Contender, Group, Kind, Row, fraction, growth
 
 UNSYNCED: Final = "PRAGMA synchronous=OFF"
 GROWTH: Final = 1.5
@@ -39,8 +39,8 @@ def groups(length: int = 100, early: int = 100, late: int = 900) -> list[Group]:
     synced = partial(in_file, is_synced=True)
     asynced = partial(ain_file, is_synced=True)
     return [
-        _chains(length, "InMemorySaver", in_memory, in_memory, 2.5),
-        _chains(length, "SqliteSaver", in_file, ain_file, 1.5),
+        _chains(length, "InMemorySaver", in_memory, in_memory, 3),
+        _chains(length, "SqliteSaver", in_file, ain_file, 2),
         # No goal: both libraries store as often, and on a busy disk wait for little else.
         _chains(length, "SqliteSaver waiting for the disk", synced, asynced, None),
         _growth(NullSaver, length, early, late),
@@ -178,4 +178,4 @@ def _window(peer: Peer, make: Callable[[], Any], start: int, length: int) -> Con
         if stream is not None:
             stream.close()
 
-    return Contender(peer.name, go_on, begin, end)
+    return Contender(peer.name, go_on, begin, end, Kind.ONCE)

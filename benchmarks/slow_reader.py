@@ -16,9 +16,9 @@ from typing import Any, Final
 
 from langgraph.types import StreamWriter
 
+from benchmarks.memory import peak
 from benchmarks.peers import load
 from benchmarks.rows import FLOOR, MILLSTREAM
-from benchmarks.slow_saver import peak
 from benchmarks.tokens import State, Typist, build
 
 PAUSE: Final = 0.001

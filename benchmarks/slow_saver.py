@@ -1,30 +1,25 @@
 """One run that is faster than its saver: `-m benchmarks.slow_saver PEER DRIVER DURABILITY N`.
 
-It takes N supersteps and prints the peak of the process's resident memory in megabytes: what the
-machine has to give, in whatever way it was allocated. Python's own accounting (`tracemalloc`) would
-miss what C libraries take, and slow the run down. A process of its own, because a peak cannot be
-undone; it imports the one library it measures.
+It takes N supersteps and prints the peak of the process's resident memory in megabytes. A process
+of its own, because a peak cannot be undone; it imports the one library it measures.
 """
 
 from __future__ import annotations
 
 import asyncio
 import importlib
-import resource
 import sys
-from pathlib import Path
 from typing import Any, Final
 
 from typing_extensions import TypedDict
 
+from benchmarks.memory import peak
 from benchmarks.null_saver import NullSaver
 
 LAG: Final = 0.005
 """Seconds the saver takes to store a checkpoint."""
 PAYLOAD: Final = 20_000
 """Bytes that every superstep makes anew: a run that held 1,000 of them would need 20 MB."""
-UNITS: Final = {"linux": 1024, "darwin": 1}
-"""Platform -> bytes per unit of a process's peak, as the system reports it."""
 
 
 class State(TypedDict):
@@ -59,16 +54,6 @@ def run(root: str, driver: str, durability: str, supersteps: int) -> None:
     else:
         result = graph.invoke(start, config, durability=durability)
     assert result["n"] == supersteps
-
-
-def peak() -> float:
-    """Return the most memory this process has had at once, in MB."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # Unlike the usage below, it does not begin with that of the process that started this one.
-        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024 / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNITS[sys.platform] / 1e6
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ def groups(count: int = 1000) -> list[Group]:
         kind = "yielding model" if is_yielding else "model"
         title = f"messages mode, {kind}"
         contenders = (*_readers(graphs, "astream", count, stream_mode="messages"), _floor(model))
-        goals = (added(title, 8), added_fraction(title, 2))
+        goals = (added(title, 5), added_fraction(title, 2))
         rows.append(Row(title, "token", count, contenders, goals))
         title = f"astream_events v2, {kind}"
         contenders = (*_readers(graphs, "astream_events", count, version="v2"), _floor(model))

@@ -1,0 +1,120 @@
+"""RESULTS.md: one run of the benchmarks, as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from benchmarks.harness import judge
+from benchmarks.record import Measured, Record
+from benchmarks.rows import FLOOR, LANGGRAPH, MILLSTREAM, TASKS, Row
+from benchmarks.wording import amounts, claim, number, quotient, reference
+
+HEADER: Final = """\
+# Results
+
+`make bench` writes this page and the chart from the numbers of one run. Contenders take turns, so
+that they share what else goes on; the *minimum* is the round that was disturbed least, and what
+goals are judged by. In the columns of others, the number is their minimum, and the ratio is what
+millstream's minimum is of it: 1/30 is a thirtieth, 2.00x is twice. CONTRIBUTING.md says what the
+programs and the floors are.
+"""
+COLUMNS: Final = (
+    "work", "per", "median", "minimum", "langgraph", "best peer", "floor", "goal", "reached",
+)  # fmt: skip
+
+
+def page(record: Record) -> str:
+    """Return the whole page."""
+    rows = [(row, part) for part in record.parts for row in part.group.rows]
+    aimed = [(row, part) for row, part in rows if row.goals]
+    rest = [(row, part) for row, part in rows if not row.goals]
+    found = [verdict for part in record.parts for _, verdict in part.verdicts()]
+    met = sum(verdict.is_met for verdict in found)
+    return "\n".join(
+        [
+            HEADER,
+            *_facts(record),
+            "",
+            "![Time per unit of work](results.svg)",
+            "",
+            f"## Goals: {met} of {len(found)} reached",
+            "",
+            *_table(COLUMNS, (_cells(row, part) for row, part in aimed)),
+            "",
+            "## Not reached",
+            "",
+            *(_missed(aimed) or ["Nothing."]),
+            "",
+            "## Measured without a goal",
+            "",
+            *_table(COLUMNS[:-2], (_cells(row, part)[:-2] for row, part in rest)),
+            "",
+        ]
+    )
+
+
+def _facts(record: Record) -> list[str]:
+    facts = record.facts
+    speeds = [part.speed for part in record.parts]
+    lines = [
+        f"- {facts['date']}" + (f", commit {facts['commit']}" if facts["commit"] else ""),
+        f"- {facts['machine']}; load before: {facts['load']}, after: {facts['load after']}",
+        f"- {facts['python']}; "
+        + ", ".join(f"{name} {version}" for name, version in facts["versions"].items()),
+    ]
+    if speeds:
+        lines.append(
+            "- Absolute goals are for an otherwise idle 2-core machine, the reference. Here the "
+            f"floor loop took {min(speeds):.2f} to {max(speeds):.2f} times what it takes there; "
+            "*at reference speed* means divided by that."
+        )
+    return lines
+
+
+def _table(columns: Iterable[str], rows: Iterable[list[str]]) -> list[str]:
+    columns = list(columns)
+    lines = [columns, ["---"] * len(columns), *rows]
+    return ["| " + " | ".join(cells) + " |" for cells in lines]
+
+
+def _cells(row: Row, part: Measured) -> list[str]:
+    own = part.results[row.title, MILLSTREAM]
+    verdicts = judge(row, part.results)
+    outcomes = [
+        f"{'yes' if verdict.is_met else '**no**'}: {amounts(verdict)[0]}" for verdict in verdicts
+    ]
+    peer = part.best_peer(row)
+    return [
+        row.title,
+        row.unit,
+        f"{number(own.median)} {row.measure}",
+        f"{number(own.best)} {row.measure}",
+        _other(row, part, LANGGRAPH),
+        _other(row, part, peer) + f" {peer}" if peer is not None else "",
+        "<br>".join(filter(None, (_other(row, part, FLOOR), _other(row, part, TASKS)))),
+        "<br>".join(claim(row, goal) for goal in row.goals),
+        "<br>".join(outcomes),
+    ]
+
+
+def _other(row: Row, part: Measured, name: str) -> str:
+    samples = part.of(row, name)
+    if samples is None:
+        return ""
+    own = part.results[row.title, MILLSTREAM].best
+    return f"{number(samples.best)} ({quotient(own, samples.best)})"
+
+
+def _missed(rows: Iterable[tuple[Row, Measured]]) -> list[str]:
+    lines = []
+    for row, part in rows:
+        for verdict in judge(row, part.results):
+            if verdict.is_met:
+                continue
+            line = f"- **{row.title}**: goal {claim(row, verdict.goal)}, "
+            line += f"reached {amounts(verdict)[0]}"
+            if (at_reference := reference(verdict, part.speed)) is not None:
+                line += f" ({at_reference} at reference speed)"
+            lines.append(f"{line}. {row.note}".rstrip())
+    return lines

@@ -1,0 +1,92 @@
+"""What it costs to begin: importing, and the command. Every sample is a fresh process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from benchmarks.rows import (
+    FLOOR,
+    LANGGRAPH,
+    MILLSTREAM,
+    Contender,
+    Group,
+    Kind,
+    Row,
+    added,
+    ceiling,
+)
+
+IMPORTS: Final = {
+    MILLSTREAM: "millstream.graph",
+    LANGGRAPH: "langgraph.graph",
+    FLOOR: "langchain_core.runnables",
+}
+COMMAND: Final = str(Path(sys.executable).with_name("millstream"))
+
+
+def groups(imports: Mapping[str, str] = IMPORTS) -> list[Group]:
+    """Return the groups of this area."""
+    title = f"import {imports[MILLSTREAM]}"
+    importing = tuple(
+        Contender(name, importer(module), kind=Kind.SOLO) for name, module in imports.items()
+    )
+    command = (
+        Contender(MILLSTREAM, process(COMMAND, "--help"), kind=Kind.SOLO),
+        Contender(FLOOR, process(sys.executable, "-c", "pass"), kind=Kind.SOLO),
+    )
+    return [
+        Group(
+            f"imports in fresh processes; floor = {imports[FLOOR]} alone",
+            (Row(title, "process", 1, importing, (added(title, 40, "ms"),), "ms"),),
+        ),
+        Group(
+            "commands; floor = Python alone",
+            (Row("millstream --help", "process", 1, command, (ceiling(200, "ms"),), "ms"),),
+        ),
+    ]
+
+
+def importer(module: str) -> Callable[[int], float]:
+    """Return what imports the module in a new process; milliseconds, without Python's own start."""
+    code = "from time import perf_counter as now; started = now()\n"
+    code += f"import {module}\nprint((now() - started) * 1000)"
+
+    return _after_once(lambda: float(_run(sys.executable, "-c", code)))
+
+
+def process(*command: str) -> Callable[[int], float]:
+    """Return what starts the command and waits for its end; milliseconds."""
+
+    def read() -> float:
+        started = time.perf_counter()
+        _run(*command)
+        return (time.perf_counter() - started) * 1000
+
+    return _after_once(read)
+
+
+def _after_once(read: Callable[[], float]) -> Callable[[int], float]:
+    """Return the gauge, which reads once for nothing: from then on there is bytecode."""
+    is_first = True
+
+    def gauge(_: int) -> float:
+        nonlocal is_first
+        if is_first:
+            is_first = False
+            read()
+        return read()
+
+    return gauge
+
+
+def _run(*command: str) -> str:
+    environment = {**os.environ}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout
