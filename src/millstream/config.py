@@ -75,7 +75,5 @@ def task_context_of(config: Any) -> Any:
 
     A config that the engine made carries it as an attribute, copies of it among `configurable`.
     """
-    try:
-        return config.context
-    except AttributeError:
-        return (config.get(CONF) or {}).get(CONFIG_KEY_TASK)
+    context = getattr(config, "context", None)
+    return (config.get(CONF) or {}).get(CONFIG_KEY_TASK) if context is None else context

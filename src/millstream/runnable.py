@@ -11,6 +11,7 @@ import inspect
 import typing
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from types import CodeType, FunctionType
 from typing import Any, Final, TypeAlias, cast
 
 from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
@@ -48,6 +49,18 @@ INJECTABLE: Final[Mapping[str, tuple[str, ...] | None]] = {
 All but `error` are also injected when they have no annotation.
 """
 
+GENERATES: Final = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+"""Flags of code that makes a generator, sync or async."""
+
+
+def plain_code(func: Any) -> CodeType | None:
+    """Return the code of a function that has no attributes, None for any other callable.
+
+    Such a function wraps nothing and declares nothing beside its code, so that what it takes can be
+    read off there, at a fraction of the cost of `inspect.signature`.
+    """
+    return func.__code__ if type(func) is FunctionType and not func.__dict__ else None
+
 
 def injected_parameters(func: Callable[..., Any], *, has_input: bool = True) -> tuple[str, ...]:
     """Return the names of the injectable parameters that the function asks for.
@@ -56,6 +69,11 @@ def injected_parameters(func: Callable[..., Any], *, has_input: bool = True) -> 
     be classes, `Optional[...]` or `... | None`, and strings of these, so that
     `from __future__ import annotations` changes nothing.
     """
+    code = plain_code(func)
+    if code is not None:
+        named = code.co_argcount + code.co_kwonlyargcount
+        if INJECTABLE.keys().isdisjoint(code.co_varnames[:named]):
+            return ()
     try:
         parameters = list(inspect.signature(func).parameters.values())
     except (TypeError, ValueError):
@@ -116,6 +134,9 @@ def _is_stream_writer(annotation: Any) -> bool:
 
 def is_async_callable(func: Any) -> bool:
     """Say whether calling the function gives something to await."""
+    code = plain_code(func)
+    if code is not None:
+        return bool(code.co_flags & inspect.CO_COROUTINE)
     return inspect.iscoroutinefunction(func) or (
         hasattr(func, "__call__") and inspect.iscoroutinefunction(func.__call__)  # noqa: B004
     )
@@ -123,6 +144,9 @@ def is_async_callable(func: Any) -> bool:
 
 def is_generator_function(func: Any) -> bool:
     """Say whether calling the function gives a generator, sync or async."""
+    code = plain_code(func)
+    if code is not None:
+        return bool(code.co_flags & GENERATES)
     call = func if inspect.isroutine(func) else getattr(func, "__call__", func)  # noqa: B004
     return any(
         check(candidate)
@@ -321,6 +345,9 @@ def coerce_to_runnable(
 
     Raises `TypeError` for anything else.
     """
+    code = plain_code(thing)
+    if code is not None and not code.co_flags & GENERATES:
+        return RunnableCallable(thing, name=name, trace=trace)
     if isinstance(thing, Runnable):
         return thing
     if is_generator_function(thing):

@@ -81,24 +81,18 @@ class RunControl:
     Thread-safe. A control that was asked to drain stays so: use a new one for the next run.
     """
 
-    __slots__ = ("_reason",)
+    __slots__ = ("drain_reason", "drain_requested")
 
     def __init__(self) -> None:
-        self._reason: str | None = None
+        self.drain_reason: str | None = None
+        """The reason given, None when nobody asked."""
+        self.drain_requested = False
+        """Whether the run was asked to stop."""
 
     def request_drain(self, reason: str = "shutdown") -> None:
         """Ask the run to stop before its next superstep; the last reason counts."""
-        self._reason = reason
-
-    @property
-    def drain_requested(self) -> bool:
-        """Say whether the run was asked to stop."""
-        return self._reason is not None
-
-    @property
-    def drain_reason(self) -> str | None:
-        """The reason given, None when nobody asked."""
-        return self._reason
+        self.drain_reason = reason
+        self.drain_requested = True
 
 
 def _no_op_stream_writer(_: Any) -> None:

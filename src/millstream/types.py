@@ -1,13 +1,12 @@
 """What programs pass to a graph and get from it.
 
-`Command`, `Checkpointer` and `StreamWriter` are made when they are first used, because what they
-are built from is slow to import: see `millstream.command`.
+What is slow to make, or made of what is slow to import, is there when it is first used: see
+`millstream.command` and `millstream.stream_parts`.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, NamedTuple, TypeAlias, final
@@ -27,30 +26,31 @@ from millstream.policies import (
     default_retry_on,
     omit_payload,
 )
-from millstream.stream_parts import (
-    CheckpointPayload,
-    CheckpointStreamPart,
-    CheckpointTask,
-    CustomStreamPart,
-    DebugPayload,
-    DebugStreamPart,
-    MessagesStreamPart,
-    StreamPart,
-    TaskPayload,
-    TaskResultPayload,
-    TasksStreamPart,
-    UpdatesStreamPart,
-    ValuesStreamPart,
-)
 from millstream.typing import ResultT
 from millstream.warnings import LangGraphDeprecatedSinceV10, LangGraphDeprecatedSinceV11
 
 if TYPE_CHECKING:
-    from langchain_core.runnables import Runnable, RunnableConfig
+    from langchain_core.runnables import RunnableConfig
     from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointMetadata
 
     from millstream.command import Command
+    from millstream.executable_task import PregelExecutableTask
     from millstream.interrupts import interrupt
+    from millstream.stream_parts import (
+        CheckpointPayload,
+        CheckpointStreamPart,
+        CheckpointTask,
+        CustomStreamPart,
+        DebugPayload,
+        DebugStreamPart,
+        MessagesStreamPart,
+        StreamPart,
+        TaskPayload,
+        TaskResultPayload,
+        TasksStreamPart,
+        UpdatesStreamPart,
+        ValuesStreamPart,
+    )
 
     Checkpointer: TypeAlias = bool | BaseCheckpointSaver[Any] | None
     StreamWriter: TypeAlias = Callable[[Any], None]
@@ -133,6 +133,16 @@ def __getattr__(name: str) -> Any:
 
         globals()[name] = writer = Annotated[Callable[[Any], None], Hidden]
         return writer
+    if name == "PregelExecutableTask":
+        from millstream.executable_task import PregelExecutableTask
+
+        globals()[name] = PregelExecutableTask
+        return PregelExecutableTask
+    if name in __all__:
+        from millstream import stream_parts
+
+        globals()[name] = part = getattr(stream_parts, name)
+        return part
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -278,29 +288,6 @@ class PregelTask(NamedTuple):
     state: RunnableConfig | StateSnapshot | None = None
     """The state of the subgraph the task runs, or the config that finds it."""
     result: Any | None = None
-
-
-class _WeakReferable:
-    __slots__ = ("__weakref__",)
-
-
-@dataclass(frozen=True, slots=True)
-class PregelExecutableTask(_WeakReferable):
-    """One task of a superstep with all that is needed to run it."""
-
-    name: str
-    input: Any
-    proc: Runnable[Any, Any]
-    writes: deque[tuple[str, Any]]
-    config: RunnableConfig
-    triggers: Sequence[str]
-    retry_policy: Sequence[RetryPolicy]
-    cache_key: CacheKey | None
-    id: str
-    path: tuple[str | int | tuple[Any, ...], ...]
-    writers: Sequence[Runnable[Any, Any]] = ()
-    subgraphs: Sequence[Any] = ()
-    timeout: TimeoutPolicy | None = None
 
 
 class StateSnapshot(NamedTuple):

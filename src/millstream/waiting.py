@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any
 
 
 async def wait_through_cancellation(
-    tasks: Sequence[asyncio.Task[Any]],
+    tasks: Collection[asyncio.Task[Any]],
 ) -> asyncio.CancelledError | None:
     """Wait for the tasks; return a cancellation that came meanwhile instead of raising it."""
     try:

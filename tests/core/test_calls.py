@@ -198,7 +198,7 @@ def test_a_question_that_the_caller_ignores_stops_the_run_too() -> None:
     machine.commit()
 
     assert facts[-1] == ("state_changed", ["log"])
-    assert machine.interrupts == []
+    assert machine.interrupts == ()
     assert machine.questions == ["what?"]
     assert machine.status is RunStatus.PAUSED
 

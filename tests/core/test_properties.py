@@ -407,7 +407,7 @@ def happened(cells: Cells, operation: Operation, spec: GraphSpec) -> Cells:
     elif name == "reload":
         return Cells(spec, cells.saved_values(list(spec.channels)))
     else:
-        cells.apply(cells.group(argument), is_step=name == "superstep")
+        cells.apply(argument, is_step=name == "superstep")
     return cells
 
 
@@ -461,5 +461,5 @@ def test_a_preview_is_what_the_superstep_would_show(
     seen = cells.preview(writes)
 
     assert list(cells.values.items()) == before
-    cells.apply(cells.group(writes))
+    cells.apply(writes)
     assert seen == cells.values

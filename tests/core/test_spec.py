@@ -16,7 +16,7 @@ from millstream.channels import (
     NamedBarrierValueAfterFinish,
 )
 from millstream.constants import PULL
-from millstream.core.spec import GraphSpec, overrides
+from millstream.core.spec import GraphSpec, overriding
 
 
 def test_channels_know_the_nodes_they_trigger_by_name() -> None:
@@ -81,10 +81,13 @@ def test_a_node_knows_the_path_of_its_triggered_tasks() -> None:
     assert node("a").path == (PULL, "a")
 
 
-def test_a_channel_overrides_what_its_class_defines() -> None:
+def test_channels_override_what_their_class_defines() -> None:
     """Inherited methods that do nothing need no call."""
-    channels: list[BaseChannel[Any, Any, Any]] = [LastValueAfterFinish(Any), LastValue(int)]
+    channels: dict[str, BaseChannel[Any, Any, Any]] = {
+        "late": LastValueAfterFinish(Any),
+        "plain": LastValue(int),
+    }
 
-    found = [overrides(c, m) for c in channels for m in ("consume", "finish")]
+    found = [overriding(channels, method) for method in ("consume", "finish", "copy")]
 
-    assert found == [True, True, False, False]
+    assert found == [{"late"}, {"late"}, {"late", "plain"}]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from typing import Annotated, Any
+from uuid import uuid4
 
 import pytest
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.outputs import ChatGenerationChunk, LLMResult
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import Field
@@ -16,6 +18,8 @@ from typing_extensions import TypedDict
 
 from millstream.graph import END, START, StateGraph
 from millstream.graph.message import MessagesState, add_messages, push_message
+from millstream.stream.block_tap import BlockTap
+from millstream.stream.messages import MessageTap
 
 
 class Listener(GenericFakeChatModel):
@@ -177,6 +181,58 @@ def test_tokens_of_a_thread_that_has_the_config_are_heard(driver: Any) -> None:
     items = driver.stream(graph_of(node), HELLO, stream_mode="messages")
 
     assert contents(items) == ["one", " ", "two"]
+
+
+def taking_turns(state: Any, config: RunnableConfig) -> None:
+    """A node whose two models speak word by word; the second begins last."""
+    first, second = (
+        model(f"{name} {name}").with_config(tags=[name]).stream("x", config) for name in ("a", "b")
+    )
+    for _ in zip(first, second, strict=True):
+        pass
+
+
+def test_models_that_take_turns_are_heard_with_their_own_metadata(driver: Any) -> None:
+    items = driver.stream(graph_of(taking_turns), HELLO, stream_mode="messages")
+
+    heard = [(message.content, where["tags"]) for message, where in items if message.content]
+    assert heard == [("a", ["a"]), ("b", ["b"]), (" ", ["a"]), (" ", ["b"])] + [
+        ("a", ["a"]),
+        ("b", ["b"]),
+    ]
+
+
+def test_events_of_models_that_take_turns_have_their_own_run() -> None:
+    async def read() -> list[Any]:
+        stream = graph_of(taking_turns).astream_events(HELLO, include_types=["chat_model"])
+        return [event async for event in stream]
+
+    spoken: dict[str, list[Any]] = {}
+    for event in asyncio.run(read()):
+        if event["event"] == "on_chat_model_stream" and event["data"]["chunk"].content:
+            spoken.setdefault(event["run_id"], []).append(event["data"]["chunk"].content)
+
+    assert list(spoken.values()) == [["a", " ", "a"], ["b", " ", "b"]]
+
+
+@pytest.mark.parametrize("kind", [MessageTap, BlockTap])
+@pytest.mark.parametrize("has_failed", [False, True])
+def test_what_a_model_says_after_its_end_is_not_heard(
+    kind: type[MessageTap], *, has_failed: bool
+) -> None:
+    """Not by its latest run either, which is looked up in another way."""
+    parts: list[Any] = []
+    tap = kind(parts.append, (), None, has_subgraphs=False)
+    run_id, chunk = uuid4(), ChatGenerationChunk(message=AIMessageChunk("late", id="m"))
+    tap.on_chat_model_start({}, [[]], run_id=run_id)
+    if has_failed:
+        tap.on_llm_error(ValueError(), run_id=run_id)
+    else:
+        tap.on_llm_end(LLMResult(generations=[]), run_id=run_id)
+
+    tap.on_llm_new_token("late", chunk=chunk, run_id=run_id)
+
+    assert parts == []
 
 
 def test_tokens_arrive_while_the_model_is_speaking(driver: Any) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import concurrent
 import os
 import sys
 import threading
@@ -63,9 +61,9 @@ def _of_user(frames: Iterable[traceback.FrameSummary]) -> list[traceback.FrameSu
 
 
 def _machinery() -> tuple[str, ...]:
-    directories = [os.path.dirname(asyncio.__file__), os.path.dirname(concurrent.__file__)]
-    directories.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    for name in ("importlib", "langchain_core", "langsmith", "typer"):
+    directories = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
+    # Whatever has a frame in a traceback has been imported.
+    for name in ("asyncio", "concurrent", "importlib", "langchain_core", "langsmith", "typer"):
         path = getattr(sys.modules.get(name), "__file__", None)
         if path is not None:
             directories.append(os.path.dirname(path))

@@ -78,7 +78,7 @@ def skip_tasks(machine: RunMachine) -> SaveCheckpoint:
     lineage = _lineage(machine)
     tasks = with_known_writes(machine, machine.pending())
     touched: list[str] = []
-    machine.cells.apply(machine.cells.group(commands_of(machine)), touched, is_step=False)
+    machine.cells.apply(commands_of(machine), touched, is_step=False)
     lineage.bump(touched)
     if tasks:
         touched.clear()
@@ -92,7 +92,7 @@ def give_input(machine: RunMachine, writes: Sequence[Write]) -> SaveCheckpoint:
     """Write the input of a run that is not started; the tasks under way stay where they are."""
     lineage = _lineage(machine)
     touched: list[str] = []
-    machine.cells.apply(machine.cells.group(writes), touched, is_step=False)
+    machine.cells.apply(writes, touched, is_step=False)
     lineage.bump(touched)
     return lineage.record(machine.cells, "input", machine.step, None)
 

@@ -74,82 +74,90 @@ class Cells:
                     self._note_change(name, channel, None, set())
         self._sort()
 
-    def gather(self, tasks: Iterable[Task]) -> Grouped:
-        """Collect the tasks' writes by channel, in the order of the tasks."""
-        channels = self._spec.channels
-        grouped: Grouped = {}
-        for task in tasks:
-            for name, value in task.writes:
-                if name in grouped:
-                    grouped[name].append(value)
-                elif name in channels:
-                    grouped[name] = [value]
-                elif name not in NOT_CHANNELS:
+    def apply(
+        self,
+        writes: Sequence[Write],
+        touched: list[str] | None = None,
+        *,
+        is_step: bool = True,
+        tasks: Iterable[Task] = (),
+    ) -> set[str]:
+        """Apply writes, and return the names of the channels that now hold a new value.
+
+        `touched` collects every channel that changed in any way. At the end of a superstep
+        (`is_step`), channels that live for one step only and were not written lose their value.
+        `tasks` are those that wrote, if any did. Raises what a channel raises that refuses.
+        """
+        spec, values = self._spec, self.values
+        signals, plain = spec.signals, spec.plain
+        lit = before = self._lit
+        if is_step and lit:
+            lit = self._lit = {}
+        updated: set[str] = set()
+        others: Grouped = {}
+        for name, value in writes:
+            if name in signals:
+                lit[name] = value
+            elif name in plain:
+                if name in updated:
+                    spec.channels[name].copy().update((values[name], value))  # says what is wrong
+                if name not in values:
+                    self._is_sorted = False
+                values[name] = value
+            else:
+                others.setdefault(name, []).append(value)
+                continue
+            updated.add(name)
+        if touched is not None:
+            touched += dict.fromkeys(name for name, _ in writes if name in updated)  # in order
+            touched += [name for name in before if name not in lit]
+        if self._fading and is_step:
+            self._fade(others, touched, updated)
+        if others:
+            self._update(others, tasks, touched, updated)
+        if not self._is_sorted:
+            self._sort()
+        return updated
+
+    def _update(
+        self,
+        writes: Grouped,
+        tasks: Iterable[Task],
+        touched: list[str] | None,
+        updated: set[str],
+    ) -> None:
+        """Have channels update themselves."""
+        live, channels = self.live, self._spec.channels
+        for name, values in writes.items():
+            channel = live.get(name)
+            if channel is None:
+                if name not in channels:
+                    self._warn(name, tasks)
+                    continue
+                channel = live[name] = channels[name].copy()
+            if channel.update(values):
+                self._note_change(name, channel, touched, updated)
+
+    def _warn(self, name: str, tasks: Iterable[Task]) -> None:
+        """Say that there is no such channel, unless it is a name for the record."""
+        if not tasks:
+            logger.warning("The input wrote to unknown channel %s, ignoring it.", name)
+        elif name not in NOT_CHANNELS:
+            for task in tasks:
+                if any(name == written for written, _ in task.writes):
                     logger.warning(
                         "Task %s with path %s wrote to unknown channel %s, ignoring it.",
                         task.name,
                         task.path,
                         name,
                     )
-        return grouped
 
-    def group(self, writes: Iterable[Write]) -> Grouped:
-        """Collect writes that belong to no task, those of an input or command, by channel."""
-        grouped: Grouped = {}
-        for name, value in writes:
-            if name in self._spec.channels:
-                grouped.setdefault(name, []).append(value)
-            else:
-                logger.warning("The input wrote to unknown channel %s, ignoring it.", name)
-        return grouped
-
-    def apply(
-        self, grouped: Grouped, touched: list[str] | None = None, *, is_step: bool = True
-    ) -> set[str]:
-        """Update the channels and return the names of those that now hold a new value.
-
-        `touched` collects every channel that changed in any way. At the end of a superstep
-        (`is_step`), channels that live for one step only and were not written lose their value.
-        """
-        updated: set[str] = set()
-        spec, live, values = self._spec, self.live, self.values
-        signals, plain = spec.signals, spec.plain
-        if is_step:
-            self._fade(grouped, touched, updated)
-        for name, writes in grouped.items():
-            if name in signals:
-                self._lit[name] = writes[-1]
-            elif name in plain:
-                if len(writes) > 1:
-                    spec.channels[name].copy().update(writes)  # says what is wrong with that
-                if name not in values:
-                    self._is_sorted = False
-                values[name] = writes[0]
-            else:
-                channel = live.get(name)
-                if channel is None:
-                    channel = live[name] = spec.channels[name].copy()
-                if channel.update(writes):
-                    self._note_change(name, channel, touched, updated)
-                continue
-            updated.add(name)
-            if touched is not None:
-                touched.append(name)
-        if not self._is_sorted:
-            self._sort()
-        return updated
-
-    def _fade(self, grouped: Grouped, touched: list[str] | None, updated: set[str]) -> None:
+    def _fade(self, written: Grouped, touched: list[str] | None, updated: set[str]) -> None:
         """End the life of what lives for one superstep and was not written again."""
-        if self._lit:
-            if touched is not None:
-                touched += [name for name in self._lit if name not in grouped]
-            self._lit = {}
-        if self._fading:
-            for name in self._fading.difference(grouped):
-                channel = self.live[name]
-                if channel.update(()):
-                    self._note_change(name, channel, touched, updated)
+        for name in self._fading.difference(written):
+            channel = self.live[name]
+            if channel.update(()):
+                self._note_change(name, channel, touched, updated)
 
     def consume(self, names: Iterable[str], touched: list[str] | None) -> None:
         """Tell the channels that a task which they triggered has run."""
@@ -161,18 +169,37 @@ class Cells:
     def end_step(self, tasks: Sequence[Task], touched: list[str] | None) -> set[str]:
         """Apply the writes of a superstep's tasks and return the channels that hold new values."""
         spec = self._spec
-        grouped = self.gather(tasks)
-        for name in spec.deltas:
-            if any(map(replaces_value, grouped.get(name, ()))):
-                self.replaced.add(name)
+        if len(tasks) == 1 and spec.is_steady and not self._fading:
+            update, node = tasks[0].update, tasks[0].node
+            if update is not None and node.direct is not None and node.direct.issuperset(update):
+                return self._take(update, node.lit, touched)
+        writes = writes_of(tasks)
+        if spec.deltas:
+            self.replaced |= {n for n, v in writes if n in spec.deltas and replaces_value(v)}
         if spec.has_consumers:
             for task in tasks:
                 if task.node.consumes and task.is_pull:
                     self.consume(task.node.consumes, touched)
-        updated = self.apply(grouped, touched)
+        updated = self.apply(writes, touched, tasks=tasks)
         if spec.finishing and spec.triggered.keys().isdisjoint(updated):
             updated |= self.finish(touched)
         return updated
+
+    def _take(
+        self, update: dict[str, Any], lit: dict[str, Any], touched: list[str] | None
+    ) -> set[str]:
+        """Do what `apply` does, for the only task of a superstep that only wrote plain values."""
+        before, self._lit = self._lit, lit.copy()
+        values = self.values
+        if not values.keys() >= update.keys():
+            self._is_sorted = False
+        values.update(update)
+        if touched is not None:
+            touched += [*update, *lit]
+            touched += [name for name in before if name not in lit]
+        if not self._is_sorted:
+            self._sort()
+        return {*update, *lit}
 
     def finish(self, touched: list[str] | None) -> set[str]:
         """Tell the channels that no work is left, and return those that now have a value."""
@@ -222,9 +249,7 @@ class Cells:
         """Return what a checkpoint stores of the named channels."""
         stored = {name: value for name, value in self._lit.items() if name in names}
         plain = self._spec.plain
-        for name, value in self.values.items():
-            if name in plain and name in names:
-                stored[name] = value
+        stored |= {n: value for n, value in self.values.items() if n in plain and n in names}
         for name, channel in self.live.items():
             if name in names and (value := channel.checkpoint()) is not MISSING:
                 stored[name] = value
@@ -269,3 +294,10 @@ class Cells:
                 self.values = {name: self.values[name] for name in ordered}
                 return
             last = position[name]
+
+
+def writes_of(tasks: Sequence[Task]) -> Sequence[Write]:
+    """Return what the tasks wrote, in their order."""
+    if len(tasks) == 1:
+        return tasks[0].writes
+    return [write for task in tasks for write in task.writes]

@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any, Final
 from millstream.constants import INTERRUPT, TASKS
 from millstream.core import known
 from millstream.core.calls import Calls, CallTask
-from millstream.core.cells import Cells
+from millstream.core.cells import Cells, writes_of
 from millstream.core.interrupts import is_breakpoint
 from millstream.core.known import Place
 from millstream.core.plan import plan_pulls, plan_sends
-from millstream.core.state import ALLOWED, ENDED, ProtocolError, RunStatus
+from millstream.core.state import ALLOWED, ENDED, READY, STEPPING, ProtocolError, RunStatus
 from millstream.core.tasks import HANDLER, PUSH_TRIGGERS, Task
 from millstream.errors import GraphBubbleUp
 
@@ -42,36 +42,33 @@ BRANCHES: Final = ("update", "fork")
 
 
 class RunMachine:
-    """One run of one graph."""
+    """One run of one graph.
 
-    __slots__ = (
-        "_calls",
-        "_checkpoint_id",
-        "_is_anew",
-        "_is_answered",
-        "_is_stopping",
-        "_known",
-        "_pulls",
-        "_pushes",
-        "answers",
-        "cells",
-        "commands",
-        "failure",
-        "interrupts",
-        "is_travelling",
-        "limits",
-        "lineage",
-        "new_id",
-        "ns",
-        "observer",
-        "save",
-        "spec",
-        "status",
-        "step",
-        "stop",
-        "tasks",
-        "updated",
-    )
+    What few runs come to stands on the class: one is made for every call of a graph.
+    """
+
+    status = RunStatus.CREATED
+    tasks: Sequence[Task] = ()
+    """The tasks of the superstep in progress."""
+    failure: Task | None = None
+    """The task whose error ended the run."""
+    interrupts: Sequence[Any] = ()
+    """All questions asked by the tasks of this superstep, in order of asking."""
+    save: SaveCheckpoint | None = None
+    """The checkpoint to store, set by `begin`, `resume` and `commit`; the driver takes it."""
+    commands: Sequence[Write] = ()
+    """What commands wrote since the loaded checkpoint, to be kept next to it."""
+    is_travelling = False
+    """The run goes on from a checkpoint that was named, whatever came after it."""
+    updated: set[str] | None = None
+    """The channels that hold new values since the last superstep; None if only their versions say
+    which they are."""
+    _is_anew = False
+    _is_answered = False
+    _checkpoint_id: str | None = None
+    _calls: Calls | None = None
+    _pulls: Sequence[Task] = ()
+    _pushes: Sequence[Task] | None = None
 
     def __init__(
         self,
@@ -95,32 +92,13 @@ class RunMachine:
         self.cells = Cells(spec, saved_values)
         self.step: int = lineage.metadata.get("step", -2) + 1 if lineage is not None else -1
         self.stop = self.step + limits.steps + 1
-        self.status = RunStatus.CREATED
-        self.tasks: Sequence[Task] = ()
-        """The tasks of the superstep in progress."""
-        self.failure: Task | None = None
-        """The task whose error ended the run."""
-        self.interrupts: list[Any] = []
-        """All questions asked by the tasks of this superstep, in order of asking."""
-        self.save: SaveCheckpoint | None = None
-        """The checkpoint to store, set by `begin`, `resume` and `commit`; the driver takes it."""
         self.answers = answers
         """Answers for the questions of this run, those of the enclosing run by default."""
-        self.commands: Sequence[Write] = ()
-        """What commands wrote since the loaded checkpoint, to be kept next to it."""
-        self.is_travelling = False
-        """The run goes on from a checkpoint that was named, whatever came after it."""
-        self._is_anew = False
-        self._is_answered = False
-        self._known = known.by_task(known_writes)
-        self._checkpoint_id: str | None = None
-        self._calls: Calls | None = None
-        self.updated: set[str] | None = None
-        """The channels that hold new values since the last superstep; None if only their versions
-        say which they are."""
-        self._pulls: list[Task] = []
-        self._pushes: list[Task] = []
+        self._known = known.by_task(known_writes) if known_writes else {}
         self._is_stopping = False
+        self._is_smooth = True
+        """All there is to the superstep are triggered tasks that run, and none of them failed,
+        asked or called others."""
 
     @property
     def checkpoint_id(self) -> str:
@@ -152,8 +130,12 @@ class RunMachine:
         """Return the tasks of the coming superstep, without starting it or reading their input."""
         return plan_sends(self) + plan_pulls(self)
 
-    def begin(self, writes: Sequence[Write]) -> None:
-        """Start from new input; tasks left over from the loaded checkpoint are dropped."""
+    def begin(self, writes: Sequence[Write], *, is_entry: bool = False) -> None:
+        """Start from new input; tasks left over from the loaded checkpoint are dropped.
+
+        With `is_entry` the writes are those of the superstep that brings the input into the state,
+        which is over thereby; for runs that save nothing.
+        """
         self._require("begin")
         touched: list[str] | None = None
         lineage = self.lineage
@@ -168,13 +150,17 @@ class RunMachine:
             is_step = bool(left_over)
         else:
             is_step = False
-        self.updated = self.cells.apply(self.cells.group(writes), touched, is_step=is_step)
+        self.updated = self.cells.apply(writes, touched, is_step=is_step)
         if lineage is not None:
             lineage.bump(touched or ())
             self._known = {}
             self.save = lineage.record(self.cells, "input", self.step, self.updated)
-        self.status = RunStatus.READY
+        self.status = READY
         self.step += 1
+        if is_entry:
+            self.step += 1
+            if self.observer.state_changed is not None:
+                self.observer.state_changed(self.updated)
 
     def resume(
         self,
@@ -214,14 +200,14 @@ class RunMachine:
             self.save = lineage.record(self.cells, "fork", self.step, self.updated)
             self._known = {}
             self.step += 1
-        self.status = RunStatus.READY
+        self.status = READY
         if self.observer.state_changed is not None:
             self.observer.state_changed(None)
 
     def _apply_commands(self, writes: Sequence[Write]) -> None:
         """Apply writes that belong to no task."""
         touched: list[str] = []
-        updated = self.cells.apply(self.cells.group(writes), touched, is_step=False)
+        updated = self.cells.apply(writes, touched, is_step=False)
         assert self.lineage is not None, "only a run that is resumed gets commands"
         self.lineage.bump(touched)
         if self.updated is not None:
@@ -238,28 +224,31 @@ class RunMachine:
         An empty list means that every task's writes are known already: commit at once. Once a
         run has ended it stays so, and every further call returns None.
         """
-        if self.status is not RunStatus.READY:
+        if self.status is not READY:
             if self.status in ENDED:
                 return None
             raise ProtocolError("plan", self.status)
-        pushes = plan_sends(self) if TASKS in self.cells.live else []
         pulls = plan_pulls(self)
-        self._pushes, self._pulls = pushes, pulls
-        tasks = pushes + pulls if pushes else pulls
+        pushes = plan_sends(self) if TASKS in self.cells.live else None
+        self._pulls, self._pushes = pulls, pushes
+        self._is_smooth = not (pushes or self._known or self.updated is None)
+        tasks = [*pushes, *pulls] if pushes else pulls
+        limits, observer = self.limits, self.observer
+        may_end = not tasks or self._is_stopping or limits.before or self.step > self.stop
+        if limits.control is not None and limits.control.drain_requested:
+            may_end = True
         if self.step <= self.stop:
             self._read_inputs(pulls)
-        observer = self.observer
         if observer.checkpoint_reached is not None:
             observer.checkpoint_reached(tasks)
-        end = self._decide_end(tasks)
-        if end is not None:
+        if may_end and (end := self._decide_end(tasks)) is not None:
             self.status = end
             self.tasks = ()
             return None
         if self._known and not self._is_anew:
             tasks = [*tasks, *self._handlers_of_known(tasks)]
         self.tasks = tasks
-        self.status = RunStatus.STEPPING
+        self.status = STEPPING
         if len(tasks) > 1:
             # Their ids derive from this one: it must be there before several threads ask for it.
             self.checkpoint_id  # noqa: B018
@@ -273,6 +262,7 @@ class RunMachine:
         One that `is_done` ran before, and its result is known.
         """
         self._require("call")
+        self._is_smooth = False
         if self._calls is None:
             self._calls = Calls()
         task = self._calls.add(caller, node, value)
@@ -285,11 +275,12 @@ class RunMachine:
 
     def finish(self, task: Task) -> None:
         """Take note that the task ran to its end; its writes are in `task.writes`."""
-        if self.status is not RunStatus.STEPPING:
+        if self.status is not STEPPING:
             raise ProtocolError("finish", self.status)
         task.is_done = True
-        if self.failure is None and self.observer.task_finished is not None:
-            self.observer.task_finished(task)
+        tell = self.observer.task_finished
+        if tell is not None and self.failure is None:
+            tell(task)
 
     def replay(self, task: Task, writes: Iterable[Write]) -> None:
         """Take note that the task's writes are known without running it."""
@@ -307,6 +298,7 @@ class RunMachine:
         a failed call means is up to its caller.
         """
         self._require("fail")
+        self._is_smooth = False
         task.error = error
         task.writes = []
         if self.failure is not None:
@@ -328,11 +320,12 @@ class RunMachine:
         A call that does so stops its caller, who passes the questions on.
         """
         self._require("pause")
+        self._is_smooth = False
         task.interrupts = tuple(interrupts)
         task.writes = []
         if isinstance(task, CallTask):
             return
-        self.interrupts += interrupts
+        self.interrupts = [*self.interrupts, *interrupts]
         self._is_stopping = self._is_stopping or not interrupts
         if interrupts and self.failure is None and self.observer.task_paused is not None:
             self.observer.task_paused(task)
@@ -342,43 +335,47 @@ class RunMachine:
 
         Raises what a channel raises that refuses its writes; the run has failed then.
         """
-        if self.status is not RunStatus.STEPPING:
+        if self.status is not STEPPING:
             raise ProtocolError("commit", self.status)
-        if self.failure is not None:
-            self.status = RunStatus.FAILED
-            return
-        if self._is_stopping or self.interrupts or (self._calls and self._calls.questions()):
-            self._pause_run()
-            return
+        ordered: Sequence[Task] = self._pulls
+        if not self._is_smooth:
+            if self.failure is not None:
+                self.status = RunStatus.FAILED
+                return
+            if self._is_stopping or self.questions:
+                self._pause_run()
+                return
+            ordered = self._in_write_order()
+            self._calls = None
         cells, lineage = self.cells, self.lineage
-        ordered = self._in_write_order()
         touched: list[str] | None = None
         if lineage is not None:
             lineage.see(ordered)
             touched = []
         try:
-            updated = cells.end_step(ordered, touched)
+            updated = self.updated = cells.end_step(ordered, touched)
         except BaseException:
             # Some channels have taken their writes, others have not: nothing may follow.
             self.status = RunStatus.FAILED
             raise
-        self.updated = updated
-        self._calls = None
-        step = self.step
-        self.step = step + 1
-        self.status = RunStatus.READY
+        self.step += 1
+        self.status = READY
         if self.observer.state_changed is not None:
             self.observer.state_changed(updated)
         if lineage is not None:
-            lineage.bump(touched or ())
-            if lineage.deltas is not None:
-                lineage.deltas.note_orphans(self._known, ordered)
-            self._known = {}
-            self.save = lineage.record(cells, "loop", step, updated)
-            if self._is_answered and self.answers is not None:
-                self.answers.expire()
+            self._record(lineage, ordered, touched or ())
         if self.limits.after and is_breakpoint(self.limits.after, ordered, lineage):
             self._is_stopping = True
+
+    def _record(self, lineage: Lineage, tasks: Sequence[Task], touched: Sequence[str]) -> None:
+        """Make the checkpoint of the superstep that was committed."""
+        lineage.bump(touched)
+        if lineage.deltas is not None:
+            lineage.deltas.note_orphans(self._known, tasks)
+        self._known = {}
+        self.save = lineage.record(self.cells, "loop", self.step - 1, self.updated)
+        if self._is_answered and self.answers is not None:
+            self.answers.expire()
 
     def _require(self, received: str) -> None:
         if self.status is not ALLOWED[received]:
@@ -408,8 +405,7 @@ class RunMachine:
                 task.input = task.node.read(self)
         except Exception as error:
             if hasattr(error, "add_note"):
-                path = task.path
-                error.add_note(f"Before task with name '{task.name}' and path '{path[:3]}'")
+                error.add_note(f"Before task with name '{task.name}' and path '{task.path[:3]}'")
             raise
 
     def _handlers_of_known(self, tasks: Sequence[Task]) -> list[Task]:
@@ -456,17 +452,17 @@ class RunMachine:
         return handler
 
     def _in_write_order(self) -> list[Task]:
-        pulls, pushes = self._pulls, self._pushes
+        pulls, pushes = self._pulls, self._pushes or ()
         has_handlers = len(self.tasks) > len(pulls) + len(pushes)
         if has_handlers or self.updated is None:
             ordered = sorted(self.tasks, key=_path)
         else:
-            ordered = pulls + pushes if pushes else pulls
+            ordered = [*pulls, *pushes]
         return ordered if self._calls is None else [*ordered, *self._calls.in_write_order()]
 
     def _pause_run(self) -> None:
         finished = [task for task in self._in_write_order() if task.is_done and task.writes]
-        updated = self.cells.apply(self.cells.gather(finished), is_step=bool(finished))
+        updated = self.cells.apply(writes_of(finished), is_step=bool(finished), tasks=finished)
         is_paused = bool(self.questions)
         # A nested run that asks is not over: its caller shows what comes of it.
         if self.observer.state_changed is not None and not (is_paused and self.ns):

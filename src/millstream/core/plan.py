@@ -2,7 +2,7 @@
 
 A node runs when one of the channels it listens to has changed since the node last saw it. Inside a
 run the channels updated by the previous superstep are known, so only the nodes they trigger are
-looked at; after loading a checkpoint without that record, versions decide for every node.
+looked at; after loading a checkpoint without that record, versions decide.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def plan_pulls(run: RunMachine) -> list[Task]:
     updated = run.updated
     if updated is None:
         assert run.lineage is not None, "a run that saves nothing knows what it updated"
-        nodes = plan_unseen(run.spec, run.cells, run.lineage)
+        nodes: Sequence[NodeSpec] = plan_unseen(run.spec, run.cells, run.lineage)
     else:
         nodes = plan_triggered(run.spec, updated)
     return [Task(run, node, node.path, node.triggers) for node in nodes]
@@ -37,22 +37,30 @@ def plan_pulls(run: RunMachine) -> list[Task]:
 def plan_triggered(spec: GraphSpec, updated: Iterable[str]) -> Sequence[NodeSpec]:
     """Return the nodes that the updated channels trigger, by name."""
     triggered = spec.triggered
-    sources = [triggered[name] for name in updated if name in triggered]
-    if len(sources) == 1:
-        return sources[0]
-    return sorted(set().union(*sources), key=_name)
+    found: Sequence[NodeSpec] = ()
+    more: list[NodeSpec] = []
+    for name in updated:
+        if name in triggered:
+            if found:
+                more += triggered[name]
+            else:
+                found = triggered[name]
+    return sorted({*found, *more}, key=_name) if more else found
 
 
 def plan_unseen(spec: GraphSpec, cells: Cells, lineage: Lineage) -> list[NodeSpec]:
-    """Return the nodes with an unseen trigger, in the order in which they were added."""
-    return [
+    """Return the nodes with an unseen trigger, in the order in which they were added.
+
+    Only channels that were written are looked at: a graph may have thousands that never are.
+    """
+    unseen = {
         node
-        for node in spec.nodes.values()
-        if any(
-            cells.is_available(name) and lineage.is_triggered(node.name, name)
-            for name in node.triggers
-        )
-    ]
+        for name in lineage.versions
+        if name in spec.triggered and cells.is_available(name)
+        for node in spec.triggered[name]
+        if lineage.is_triggered(node.name, name)
+    }
+    return sorted(unseen, key=lambda node: spec.order[node.name])
 
 
 def plan_sends(run: RunMachine) -> list[Task]:
@@ -72,7 +80,9 @@ def plan_sends(run: RunMachine) -> list[Task]:
             continue
         task = Task(run, node, (PUSH, index, False), PUSH_TRIGGERS)
         task.input = argument
-        task.timeout = getattr(packet, "timeout", None)
+        timeout = getattr(packet, "timeout", None)
+        if timeout is not None:
+            task.timeout = timeout
         tasks.append(task)
     return tasks
 

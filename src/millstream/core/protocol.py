@@ -65,9 +65,8 @@ class Observer:
 class DrainControl(Protocol):
     """The part of a `RunControl` the core looks at."""
 
-    @property
-    def drain_requested(self) -> bool:
-        """Say whether the run must stop before its next superstep."""
+    drain_requested: bool
+    """Whether the run must stop before its next superstep."""
 
 
 @dataclass(slots=True)

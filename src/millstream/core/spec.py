@@ -7,7 +7,7 @@ its input, which channels change by themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from millstream.constants import PULL
 
 if TYPE_CHECKING:
     from millstream.core.machine import RunMachine
-    from millstream.core.protocol import TaskPath
+    from millstream.core.protocol import TaskPath, Write
 
 
 @dataclass(slots=True, eq=False)
@@ -39,10 +39,20 @@ class NodeSpec:
     is_hidden: bool = False
     """Hidden nodes produce no updates or tasks events."""
     has_subgraph: bool = False
+    keys: frozenset[str] | None = None
+    """Channels that a result may write which is a dict: then that and `edges` are all it writes.
+    None if a dict may say more."""
+    edges: Sequence[Write] = ()
+    """What the node writes after such a dict, every time."""
+    direct: frozenset[str] | None = field(init=False, default=None)
+    """Those of `keys` that are plain channels, if all edges are signals."""
+    lit: dict[str, Any] = field(init=False)
+    """The signals that are its edges, with what is written."""
     path: TaskPath = field(init=False)
 
     def __post_init__(self) -> None:
         self.path = (PULL, self.name)
+        self.lit = dict(self.edges)
 
 
 @dataclass(slots=True, eq=False)
@@ -62,6 +72,8 @@ class GraphSpec:
     """Channels that only trigger a node: nobody reads their value."""
     plain: frozenset[str] = field(init=False)
     """Shown channels that keep the last value written and do nothing else."""
+    order: Mapping[str, int] = field(init=False)
+    """Position of every node, in the order in which they were added."""
     triggered: Mapping[str, tuple[NodeSpec, ...]] = field(init=False)
     """Channel -> the nodes it triggers, sorted by name."""
     initial: tuple[str, ...] = field(init=False)
@@ -72,21 +84,24 @@ class GraphSpec:
     """Channels that may change when no work is left."""
     has_consumers: bool = field(init=False)
     """Whether any trigger forgets its value when the node has run."""
+    is_steady: bool = field(init=False)
+    """Whether no channel does anything at the end of a superstep that did not write it, but for
+    the signals."""
     has_fading_values: bool = field(init=False)
     """Whether a shown channel can lose its value without being written."""
 
     def __post_init__(self) -> None:
+        self.order = {name: index for index, name in enumerate(self.nodes)}
+        consuming = overriding(self.channels, "consume")
+        self.has_consumers = False
         triggered: dict[str, list[NodeSpec]] = {}
         for name in sorted(self.nodes):
             node = self.nodes[name]
             for trigger in node.triggers:
                 triggered.setdefault(trigger, []).append(node)
-            node.consumes = tuple(
-                t
-                for t in node.triggers
-                if t in self.channels and overrides(self.channels[t], "consume")
-            )
-        self.has_consumers = any(node.consumes for node in self.nodes.values())
+            if not consuming.isdisjoint(node.triggers):
+                node.consumes = tuple(t for t in node.triggers if t in consuming)
+                self.has_consumers = True
         self.plain = frozenset(
             n
             for n, c in self.channels.items()
@@ -99,10 +114,23 @@ class GraphSpec:
         self.initial = tuple(
             n for n, c in self.channels.items() if n in self.deltas or c.is_available()
         )
-        self.finishing = tuple(n for n, c in self.channels.items() if overrides(c, "finish"))
+        finishing = overriding(self.channels, "finish")
+        self.finishing = tuple(n for n in self.channels if n in finishing)
+        self.is_steady = not (self.has_consumers or self.finishing or self.deltas)
+        # The nodes of a graph have few different sets of keys.
+        kinds = {node.keys for node in self.nodes.values()}
+        direct = {keys: keys & self.plain for keys in kinds if keys is not None}
+        for node in self.nodes.values():
+            if node.keys is not None and self.signals.issuperset(node.lit):
+                node.direct = direct[node.keys]
         self.has_fading_values = any(self.channels[name].is_transient for name in self.shown)
 
 
-def overrides(channel: BaseChannel[Any, Any, Any], method: str) -> bool:
-    """Say whether the channel's class does anything when `method` is called."""
-    return getattr(type(channel), method) is not getattr(BaseChannel, method)
+def overriding(channels: Mapping[str, BaseChannel[Any, Any, Any]], method: str) -> frozenset[str]:
+    """Return the channels whose class does anything when `method` is called."""
+    plain = getattr(BaseChannel, method)
+    # Asked of each class once: there are many channels of few classes.
+    kinds = {
+        kind for kind in set(map(type, channels.values())) if getattr(kind, method) is not plain
+    }
+    return frozenset(n for n, c in channels.items() if type(c) in kinds) if kinds else frozenset()

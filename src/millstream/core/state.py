@@ -42,19 +42,23 @@ class RunStatus(Enum):
     FAILED = "failed"
 
 
-ENDED: Final = frozenset(RunStatus) - {RunStatus.CREATED, RunStatus.READY, RunStatus.STEPPING}
+# Asked for several times in every superstep: up to Python 3.11 looking up a member is slow.
+READY: Final = RunStatus.READY
+STEPPING: Final = RunStatus.STEPPING
+
+ENDED: Final = frozenset(RunStatus) - {RunStatus.CREATED, READY, STEPPING}
 """Statuses no input leads out of."""
 
 ALLOWED: Final[Mapping[str, RunStatus]] = {
     "begin": RunStatus.CREATED,
     "resume": RunStatus.CREATED,
-    "plan": RunStatus.READY,
-    "call": RunStatus.STEPPING,
-    "finish": RunStatus.STEPPING,
-    "replay": RunStatus.STEPPING,
-    "fail": RunStatus.STEPPING,
-    "pause": RunStatus.STEPPING,
-    "commit": RunStatus.STEPPING,
+    "plan": READY,
+    "call": STEPPING,
+    "finish": STEPPING,
+    "replay": STEPPING,
+    "fail": STEPPING,
+    "pause": STEPPING,
+    "commit": STEPPING,
 }
 """The one status in which each input of the machine is allowed."""
 

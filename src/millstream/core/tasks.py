@@ -27,6 +27,11 @@ class Task:
     """
 
     input: Any = None
+    update: dict[str, Any] | None = None
+    """What the task writes besides its node's edges, as long as it is no more than a dict: most
+    tasks have no use for a list of writes."""
+    listed: list[Write] | None = None
+    """All writes, as soon as somebody asks for them or there is more to them."""
     is_done = False
     is_replayed = False
     error: BaseException | None = None
@@ -51,10 +56,20 @@ class Task:
         self.node = node
         self.path = path
         self.triggers = triggers
-        self.writes: list[Write] = []
         if run.lineage is not None:
             # Kept, because the run goes on while code of the task may still ask.
             self._checkpoint_id = run.lineage.id
+
+    @property
+    def writes(self) -> list[Write]:
+        """What the task writes, in order; the list may be added to as long as it runs."""
+        if self.listed is None:
+            self.listed = [] if self.update is None else [*self.update.items(), *self.node.edges]
+        return self.listed
+
+    @writes.setter
+    def writes(self, writes: list[Write]) -> None:
+        self.listed, self.update = writes, None
 
     @property
     def name(self) -> str:

@@ -13,15 +13,16 @@ import contextvars
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from langchain_core.runnables.config import var_child_runnable_config
 
 from millstream.drivers import caching, lifecycle, tracing
 from millstream.drivers.calls import (
+    NO_CALLS,
     AnyFuture,
     CallContext,
     CallCounts,
@@ -32,9 +33,10 @@ from millstream.drivers.calls import (
 )
 from millstream.drivers.context import TaskContext
 from millstream.drivers.inbox import Inbox
-from millstream.drivers.loading import aload
+from millstream.drivers.loading import UNSAVED, aload
 from millstream.drivers.nodecall import add_task_note
 from millstream.drivers.outlet import RunAbandoned
+from millstream.drivers.run import NO_ITEM
 from millstream.drivers.saving import AsyncSaving
 from millstream.drivers.timeouts import attempt_in_time, timeout_of
 from millstream.drivers.workers import MAX_THREADS, Workers
@@ -44,39 +46,20 @@ from millstream.waiting import wait_through_cancellation
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from langchain_core.callbacks import AsyncCallbackManagerForChainRun
+
     from millstream.core.spec import NodeSpec
     from millstream.core.tasks import Task
     from millstream.drivers.run import Run
 
 
-async def drive(prepare: Callable[[], Run]) -> AsyncIterator[Any]:
+def drive(prepare: Callable[[], Run]) -> AsyncGenerator[Any, None]:
     """Run a graph and yield what its consumer asked for.
 
     Nothing happens before the first item is requested. When the generator is closed or its reader
     is cancelled, it returns only after every node of the run has stopped.
     """
-    driver = AsyncDriver(prepare())
-    run = driver.run
-    graph_run = None
-    if run.is_traced:
-        graph_run = await tracing.astart_graph(run.traced_config(), run.name, run.input)
-        run.callbacks = graph_run
-        run.listener = tracing.sole_listener(run, graph_run)
-    steps = driver.stream = driver.steps()
-    try:
-        async for item in steps:
-            yield item
-        run.conclude()
-        if graph_run is not None:
-            await lifecycle.atell_ended(run, graph_run)
-    except BaseException as error:
-        run.note_failure(error)
-        await steps.aclose()
-        if graph_run is not None:
-            await graph_run.on_chain_error(error)
-        raise
-    if graph_run is not None:
-        await graph_run.on_chain_end(run.traced_output())
+    return AsyncDriver().items(prepare)
 
 
 TASK_NAME: Final = "millstream task"
@@ -85,87 +68,120 @@ TASK_NAME: Final = "millstream task"
 class AsyncDriver:
     """The loop around one machine."""
 
-    __slots__ = (
-        "_callers",
-        "_deadline",
-        "_inbox",
-        "_is_stopping",
-        "_queued",
-        "_running",
-        "_saving",
-        "_threads",
-        "_trouble",
-        "run",
-        "stream",
-    )
+    run: Run
+    _inbox: Inbox
+    _spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+    _saving: AsyncSaving
+    """For a run that saves."""
+    _graph_run: AsyncCallbackManagerForChainRun | None = None
+    """The graph's own run in LangChain's callbacks, as long as nobody was told of its end."""
+    _deadline: float | None = None
+    _callers: CallCounts = NO_CALLS
+    _threads: Workers | None = None
+    """Threads for calls of functions that are not async."""
+    _trouble: BaseException | None = None
+    """The saver's error, met by a call."""
+    _is_stopping = False
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self.stream: AsyncGenerator[Any, None] | None = None
-        """What `drive` reads. Running tasks refer to it, so that what collects a run nobody refers
-        to any more closes `drive` alone, which closes this in its turn."""
-        self._inbox = Inbox(run.parts, run.outlet)
-        self._running: dict[asyncio.Task[None], TaskContext] = {}
+    def __init__(self) -> None:
+        self._running: dict[TaskContext, asyncio.Task[None]] = {}
         self._queued: deque[TaskContext] = deque()
-        self._deadline: float | None = None
-        self._callers = CallCounts()
-        self._threads: Workers | None = None
-        """Threads for calls of functions that are not async."""
-        self._saving = AsyncSaving()
-        """Set when calls store results besides the reader."""
-        self._trouble: BaseException | None = None
-        """The saver's error, met by a call."""
-        self._is_stopping = False
-        run.put = self._inbox.put
-        run.pour = self._inbox.pour
+
+    async def items(self, prepare: Callable[[], Run]) -> AsyncGenerator[Any, None]:
+        """Do what `drive` says.
+
+        Running tasks refer to the driver, which does not refer to this: a stream that nobody reads
+        any more is collected, and thereby closed, while its tasks run.
+        """
+        run = self.run = prepare()
+        inbox = self._connect()
+        try:
+            try:
+                await self._enter()
+                # One generator for all of this, because every item passes through it.
+                parts, ended, plan = run.parts, inbox.ended, run.machine.plan
+                take, encode, is_alone = run.take_part(), run.encoder(), run.is_alone
+                while (tasks := plan() if is_alone else await self._plan()) is not None:
+                    self._start(tasks)
+                    while ended or parts or self._running:
+                        if not ended and not parts:
+                            await (inbox.news() if self._deadline is None else self._wait())
+                        if ended and self._report_ended():
+                            await self._settle()
+                        for _ in parts and range(len(parts)):
+                            if (item := encode(take())) is not NO_ITEM:
+                                yield item
+                        if parts:
+                            await asyncio.sleep(0)  # threads that emit must not keep the loop busy
+                    self._commit()
+                for item in run.take():
+                    yield item
+            except Exception:
+                for item in run.take():
+                    yield item
+                raise
+            finally:
+                await self._close()
+            await self._conclude()
+        except BaseException as error:
+            await self._fail(error)
+            raise
+
+    def _connect(self) -> Inbox:
+        """Have everything that happens in the run arrive here."""
+        run = self.run
+        inbox = self._inbox = Inbox(run.parts, run.outlet)
+        self._spawn = spawner(inbox.loop)
+        run.put, run.pour = inbox.put, inbox.pour
         if run.bound is not None:
-            run.bound.soon = self._inbox.soon
+            run.bound.soon = inbox.soon
         run.call = self._call
         run.is_async = True
         if run.listener is not None:
-            run.listener.put = run.listener.pour = self._inbox.put
+            run.listener.put = run.listener.pour = inbox.put
+        return inbox
 
-    async def steps(self) -> AsyncGenerator[Any, None]:
-        """Run superstep after superstep, yielding items as they come."""
-        run, inbox, ended = self.run, self._inbox, self._inbox.ended
-        try:
-            run.enter(await aload(run))
-            if run.callbacks is not None:
-                await lifecycle.atell_entered(run, run.callbacks)
-            parts = run.parts
-            run.note_checkpoint()
-            while (tasks := await self._plan()) is not None:
-                self._start(tasks)
-                while self._running or ended or parts:
-                    if not (parts or ended) and self._deadline is None:
-                        await inbox.news()  # in place: most of what wakes us are single parts
-                    if ended or not parts:
-                        await self._settle()
-                    for item in run.take():
-                        yield item
-                    if parts:
-                        await asyncio.sleep(0)  # threads that emit must not keep the loop busy
-                self._raise_trouble()
-                run.commit()
-            for item in run.take():
-                yield item
-        except Exception:
-            for item in run.take():
-                yield item
-            raise
-        finally:
-            await self._close()
+    async def _enter(self) -> None:
+        """Tell who listens, load what is saved, and give the run its input."""
+        run, graph_run = self.run, None
+        if run.is_traced:
+            graph_run = await tracing.astart_graph(run.traced_config(), run.name, run.input)
+            run.callbacks = self._graph_run = graph_run
+            run.listener = tracing.sole_listener(run, graph_run)
+        loaded = UNSAVED
+        if run.saver is not None:
+            self._saving = AsyncSaving()
+            loaded = await aload(run)
+        run.enter(loaded)
+        if graph_run is not None:
+            await lifecycle.atell_entered(run, graph_run)
+        run.note_checkpoint()
+
+    async def _conclude(self) -> None:
+        """Tell how the run ended well; raise if it did not."""
+        self.run.conclude()
+        if self._graph_run is not None:
+            await lifecycle.atell_ended(self.run, self._graph_run)
+            graph_run, self._graph_run = self._graph_run, None
+            await graph_run.on_chain_end(self.run.traced_output())
+
+    async def _fail(self, error: BaseException) -> None:
+        """Tell that the run ended with an error, if its end was not told yet."""
+        self.run.note_failure(error)
+        if self._graph_run is not None:
+            await self._graph_run.on_chain_error(error)
 
     async def _plan(self) -> Sequence[Task] | None:
         """Return the tasks to run in the next superstep, None at the end of the run."""
         run = self.run
         if run.journal is not None:
             await self._saving.save(run.journal)
-        for bound in run.feeds:
-            bound.wait()
-            await bound
-        if run.is_abandoned:
-            raise RunAbandoned(run.name)
+        if run.parent is not None:
+            for bound in run.feeds:
+                bound.wait()
+                await bound
+            if run.is_abandoned:
+                raise RunAbandoned(run.name)
         tasks = run.machine.plan()
         if run.step_timeout is not None:
             self._deadline = time.monotonic() + run.step_timeout
@@ -175,54 +191,56 @@ class AsyncDriver:
 
     def _start(self, tasks: Sequence[Task]) -> None:
         run = self.run
-        self._queued.extend(TaskContext(run, task) for task in tasks)
-        self._start_queued()
+        if run.max_concurrency is not None:
+            self._queued.extend(TaskContext(run, task) for task in tasks)
+            self._start_queued()
+            return
+        for task in tasks:
+            context = TaskContext(run, task)
+            started = self._spawn(self._perform(context))
+            if not started.done():  # eager tasks may be
+                self._running[context] = started
 
     def _start_queued(self) -> None:
         limit = self.run.max_concurrency
         while self._queued and (limit is None or len(self._running) - len(self._callers) < limit):
             context = self._queued.popleft()
             if isinstance(context, CallContext):
-                task = spawn(self._perform_call(context), context.ambient)
-                task.add_done_callback(partial(self._drop_call, context))
+                started = spawn_in(context.ambient, self._perform_call(context))
+                started.add_done_callback(partial(self._drop_call, context))
             else:
-                task = spawn(self._perform(context))
-            if not task.done():
-                self._running[task] = context
+                started = self._spawn(self._perform(context))
+            if not started.done():
+                self._running[context] = started
+
+    def _report_ended(self) -> bool:
+        """Tell the machine which tasks have ended, in order; say whether that is to be settled."""
+        run, ended = self.run, self._inbox.ended
+        while ended:
+            context, error = ended.popleft()
+            handler = run.report(context, error)
+            if handler is not None:
+                self._start((handler,))
+        return run.journal is not None or run.machine.failure is not None
 
     async def _settle(self) -> None:
-        """Tell the machine which tasks have ended; with a deadline, wait for something first.
+        """Store what ended tasks wrote, and stop the others if one of them failed."""
+        run = self.run
+        if run.journal is not None:
+            await self._saving.save(run.journal)
+        if run.machine.failure is not None:
+            await self._cancel_running()
 
-        Without one `steps` has waited. What woke it may be neither a part nor a task that ended: a
-        call that nobody waits for.
-        """
-        run, inbox = self.run, self._inbox
-        if self._deadline is not None:
-            await self._settle_until(self._deadline)
-        while inbox.ended:
-            self._report_ended()
-            if run.journal is not None:
-                await self._saving.save(run.journal)
-            if run.machine.failure is not None:
-                await self._cancel_running()
-        self._raise_trouble()
-
-    def _report_ended(self) -> None:
-        """Tell the machine which tasks have ended, in the order in which they did."""
-        ended = self._inbox.ended
-        while ended:
-            handler = self.run.report(*ended.popleft())
-            if handler is not None:
-                self._start([handler])
-
-    def _raise_trouble(self) -> None:
+    def _commit(self) -> None:
         if self._trouble is not None:
             raise self._trouble
+        self.run.commit()
 
-    async def _settle_until(self, deadline: float) -> None:
-        """Wait until something happened; `TimeoutError` when nothing has by then."""
+    async def _wait(self) -> None:
+        """Wait for news until the deadline; `TimeoutError` when there are none by then."""
         # Not asyncio.wait_for: before Python 3.12 it can swallow a cancellation.
-        inbox = self._inbox
+        inbox, deadline = self._inbox, self._deadline
+        assert deadline is not None
         remaining = max(0.0, deadline - time.monotonic())
         timer = asyncio.get_running_loop().call_later(remaining, inbox.release)
         try:
@@ -233,24 +251,22 @@ class AsyncDriver:
             raise asyncio.TimeoutError
 
     async def _perform(self, context: TaskContext) -> None:
-        current = asyncio.current_task()
-        assert current is not None
-        self._running[current] = context  # with eager tasks we are here before `spawn` returns
+        if context not in self._running:
+            # With eager tasks we are here before `spawn` returns.
+            self._running[context] = cast("asyncio.Task[None]", asyncio.current_task())
         error: BaseException | None = None
         try:
             await execute(context)
         except BaseException as raised:
             error = raised
-        del self._running[current]
+        del self._running[context]
         if self._callers:
             self._forget(context)
         if self._queued:
             self._start_queued()
         self._inbox.end(context, error)
-        if isinstance(error, (KeyboardInterrupt, SystemExit)):
-            # The loop raises it to its caller; asking here keeps it from being reported as unseen.
-            current.add_done_callback(asyncio.Task.exception)
-            raise error
+        if error is not None:
+            _raise_exit(error)
 
     def _call(self, caller: TaskContext, node: NodeSpec, value: Any) -> AnyFuture:
         """Start what the code of a task calls; it may do so in any thread.
@@ -300,7 +316,10 @@ class AsyncDriver:
             settle(context, None)
             return
         context.ambient = ambient
-        self._saving.expect_calls()
+        if run.journal is not None:
+            self._saving.expect_calls()
+        if self._callers is NO_CALLS:
+            self._callers = CallCounts()
         if self._callers.begin(caller) and self._threads is not None:
             self._threads.widen()
         self._queued.append(context)
@@ -309,7 +328,7 @@ class AsyncDriver:
     async def _perform_call(self, context: CallContext) -> None:
         current = asyncio.current_task()
         assert current is not None
-        self._running[current] = context
+        self._running[context] = current  # with eager tasks we are here before `spawn` returns
         context.future.add_done_callback(partial(self._note_settled, current, context))
         error: BaseException | None = None
         try:
@@ -325,15 +344,14 @@ class AsyncDriver:
         is_dropped = self._is_stopping or (context.is_cancelled and context.caller.is_cancelled)
         if not is_dropped:
             error = await self._end_call(context, error)
-        del self._running[current]
+        del self._running[context]
         self._count_out(context)
         if self._queued:
             self._start_queued()
         settle(context, error)
         self._inbox.release()
-        if isinstance(error, (KeyboardInterrupt, SystemExit)):
-            current.add_done_callback(asyncio.Task.exception)
-            raise error
+        if error is not None:
+            _raise_exit(error)
 
     def _drop_call(self, context: CallContext, _: object = None) -> None:
         """Tell the caller of a call that was stopped before it had begun."""
@@ -391,15 +409,13 @@ class AsyncDriver:
                 self._drop_call(queued)
         self._queued.clear()
         cancelled: asyncio.CancelledError | None = None
-        for task, context in self._running.items():
+        for context, task in self._running.items():
             context.is_over = context.is_cancelled = True
             task.cancel()
         self.run.refuse()  # not before: who waited goes on, and must see that it is cancelled
-        while running := list(self._running):
-            cancelled = await wait_through_cancellation(running) or cancelled
-            for task in running:
-                if task.done():
-                    self._running.pop(task, None)
+        while self._running:
+            cancelled = await wait_through_cancellation(self._running.values()) or cancelled
+            self._running = {c: task for c, task in self._running.items() if not task.done()}
         if cancelled is not None:
             raise cancelled
 
@@ -419,36 +435,51 @@ class AsyncDriver:
                 await self._saving.finish(journal)
 
 
-def spawn(
-    work: Coroutine[Any, Any, None], ambient: contextvars.Context | None = None
-) -> asyncio.Task[None]:
-    """Start an asyncio task in the context, a copy of the current one by default.
+def spawner(
+    loop: asyncio.AbstractEventLoop,
+) -> Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]:
+    """Return what starts an asyncio task in a copy of the current context.
 
     `asyncio.Task` directly where nobody has replaced how tasks are made: this is done once per
     task of a graph, and making up a name for each costs as much as making it.
     """
-    if ambient is None:
-        ambient = contextvars.copy_context()
+    if loop.get_task_factory() is None:
+        return partial(asyncio.Task, loop=loop, name=TASK_NAME)
+    return loop.create_task
+
+
+def spawn_in(
+    ambient: contextvars.Context | None, work: Coroutine[Any, Any, None]
+) -> asyncio.Task[None]:
+    """Start an asyncio task in a context."""
+    assert ambient is not None
     if sys.version_info >= (3, 11):
-        loop = asyncio.get_running_loop()
-        if loop.get_task_factory() is None:
-            return asyncio.Task(work, loop=loop, name=TASK_NAME, context=ambient)
-        return loop.create_task(work, context=ambient)
+        return asyncio.get_running_loop().create_task(work, context=ambient)
     return ambient.run(asyncio.create_task, work)
+
+
+def _raise_exit(error: BaseException) -> None:
+    """Raise what ends the whole program, so that the loop raises it to its caller."""
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        current = asyncio.current_task()
+        assert current is not None
+        # Asking for it keeps it from being reported as unseen.
+        current.add_done_callback(asyncio.Task.exception)
+        raise error
 
 
 async def execute(context: TaskContext) -> None:
     """Run a task until it succeeds or must not be tried again."""
-    body = context.task.node.body
-    timeout = timeout_of(context)
-    context.start()
+    task = context.task
+    body = task.node.body
+    timeout = None
+    if body.has_policies or task.timeout is not None:
+        timeout = timeout_of(context)
+        context.note_start()
     while True:
         var_child_runnable_config.set(context.config)  # type: ignore[arg-type]  # a dict subclass
         try:
-            if timeout is None:
-                await body.aattempt(context)
-            else:
-                await attempt_in_time(context, timeout)
+            await (body.aattempt(context) if timeout is None else attempt_in_time(context, timeout))
         except ParentCommand as signal:
             if not body.take_command(context, signal):
                 raise

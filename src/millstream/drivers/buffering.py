@@ -186,12 +186,9 @@ def check_limit(max_buffered: object) -> None:
         raise ValueError(f"max_buffered must be at least 1 or None, got {max_buffered}")
 
 
-def bounds_above(parent: TaskContext | None) -> tuple[Bound, ...]:
+def bounds_above(parent: TaskContext) -> tuple[Bound, ...]:
     """Return the bounds of enclosing runs that hear what a run called by this task does."""
-    above: list[Bound] = []
-    while parent is not None:
-        run = parent.run
-        if run.bound is not None and run.view.has_subgraphs:
-            above.append(run.bound)
-        parent = run.parent
-    return tuple(above)
+    run = parent.run
+    if run.bound is not None and run.view.has_subgraphs:
+        return (run.bound, *run.feeds)
+    return run.feeds

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeAlias
 
 from millstream.constants import PUSH, RETURN
 from millstream.core.spec import NodeSpec
@@ -44,6 +44,8 @@ class FunctionCall:
     __slots__ = ("_func", "_injected", "is_async")
 
     steps: ClassVar[tuple[Any, ...]] = ()
+    simple: ClassVar[None] = None
+    asimple: ClassVar[None] = None
 
     def __init__(self, func: Callable[..., Any]) -> None:
         self._func = func
@@ -128,8 +130,6 @@ def replace_body(node: NodeSpec, body: NodeCall) -> NodeSpec:
 class CallContext(TaskContext):
     """A call as its code, and its driver, see it."""
 
-    __slots__ = ("ambient", "caller", "future", "has_begun", "is_settled", "threads")
-
     task: CallTask
 
     def __init__(
@@ -207,37 +207,32 @@ class CallContext(TaskContext):
         return await ended
 
 
-class CallCounts:
+class CallCounts(dict["TaskContext", int]):
     """How many calls each task of a run has open: such a task is taken to wait for them."""
 
-    __slots__ = ("_open",)
-
-    def __init__(self) -> None:
-        self._open: dict[TaskContext, int] = {}
-
-    def __len__(self) -> int:
-        return len(self._open)
-
-    def __contains__(self, caller: TaskContext) -> bool:
-        return caller in self._open
+    __slots__ = ()
 
     def begin(self, caller: TaskContext) -> bool:
         """Count a call; say whether the caller waits from now on."""
-        count = self._open.get(caller, 0)
-        self._open[caller] = count + 1
+        count = self.get(caller, 0)
+        self[caller] = count + 1
         return count == 0
 
     def end(self, caller: TaskContext) -> bool:
         """Count a call out; say whether the caller waits no more."""
-        count = self._open.get(caller, 0)
+        count = self.get(caller, 0)
         if count > 1:
-            self._open[caller] = count - 1
+            self[caller] = count - 1
             return False
         return self.forget(caller)
 
     def forget(self, caller: TaskContext) -> bool:
         """Note that the caller has ended; say whether it still had calls open."""
-        return self._open.pop(caller, 0) > 0
+        return self.pop(caller, 0) > 0
+
+
+NO_CALLS: Final = CallCounts()
+"""What a run counts that has never called a task."""
 
 
 def late_call_error(node: NodeSpec, caller: TaskContext) -> RuntimeError:
@@ -246,6 +241,11 @@ def late_call_error(node: NodeSpec, caller: TaskContext) -> RuntimeError:
         f"Task '{node.name}' was called after '{caller.task.name}', the task that calls it, had "
         "ended: wait for threads and background tasks that call tasks"
     )
+
+
+def call_too_late(caller: TaskContext, node: NodeSpec, _: Any) -> NoReturn:
+    """Refuse a call by code that has outlived the run."""
+    raise late_call_error(node, caller)
 
 
 def report_call(context: CallContext, error: BaseException | None) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-from langgraph.checkpoint.base.id import uuid6
-
 
 def now() -> str:
     """Return the time, ISO 8601."""
@@ -14,9 +12,16 @@ def now() -> str:
 
 def new_id() -> str:
     """Return the id of a checkpoint that will not be stored."""
-    return str(uuid6(clock_seq=-2))
+    return _ordered_id(-2)
 
 
 def stamp(step: int) -> tuple[str, str]:
     """Return the id of a checkpoint that is made now, and the time."""
-    return str(uuid6(clock_seq=step)), now()
+    return _ordered_id(step), now()
+
+
+def _ordered_id(step: int) -> str:
+    # Late, because it brings all that savers are made of.
+    from langgraph.checkpoint.base.id import uuid6
+
+    return str(uuid6(clock_seq=step))

@@ -7,7 +7,6 @@ for its config costs no config, no task id and no runtime.
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Iterator
 from threading import Lock
@@ -42,7 +41,8 @@ if TYPE_CHECKING:
 
 
 ASKING: Final = Lock()
-"""One question at a time finds its answer: threads of a task may ask at once."""
+"""One question at a time finds its answer, and one graph its number: threads of a task may ask at
+once."""
 
 
 class FilledConfig(dict[str, Any]):
@@ -171,51 +171,42 @@ class TaskConfig(FilledConfig):
 
 
 class TaskContext:
-    """One task as its code sees it."""
+    """One task as its code sees it.
 
-    __slots__ = (
-        "_questions",
-        "_runtime",
-        "_writer",
-        "attempt",
-        "callbacks",
-        "config",
-        "first_attempt_time",
-        "heartbeat",
-        "is_cancelled",
-        "is_over",
-        "nested_runs",
-        "node_run",
-        "on_write",
-        "run",
-        "task",
-    )
+    As with tasks, what most never have stands on the class.
+    """
+
+    attempt = 1
+    first_attempt_time: float | None = None
+    callbacks: BaseCallbackManager | None = None
+    """Callbacks for what the node itself runs, None when nobody listens."""
+    node_run: NodeRun | None = None
+    """The node's own run in LangChain's callbacks, while it lasts."""
+    heartbeat: Callable[[], None] | None = None
+    """Set while the attempt has an idle timeout."""
+    on_write: Callable[[], None] | None = None
+    """Called for each custom item while the attempt is timed."""
+    is_over = False
+    """The attempt is over: late code of it cannot call tasks, and what it gives to the writer
+    of a timed attempt is dropped. Models it asks are still heard."""
+    is_cancelled = False
+    """Nobody waits for the attempt any more."""
+    _nested_runs = 0
+    _questions = 0
+    _runtime: Runtime[Any] | None = None
+    _writer: StreamWriter | None = None
 
     def __init__(self, run: Run, task: Task) -> None:
         self.run = run
         self.task = task
         self.config = config = TaskConfig()
         config.context = self
-        self.attempt = 1
-        self.first_attempt_time: float | None = None
-        self.callbacks: BaseCallbackManager | None = None
-        """Callbacks for what the node itself runs, None when nobody listens."""
-        self.node_run: NodeRun | None = None
-        """The node's own run in LangChain's callbacks, while it lasts."""
-        self.heartbeat: Callable[[], None] | None = None
-        """Set while the attempt has an idle timeout."""
-        self.on_write: Callable[[], None] | None = None
-        """Called for each custom item while the attempt is timed."""
-        self.is_over = False
-        """The attempt is over: late code of it cannot call tasks, and what it gives to the writer
-        of a timed attempt is dropped. Models it asks are still heard."""
-        self.is_cancelled = False
-        """Nobody waits for the attempt any more."""
-        self.nested_runs = itertools.count()
-        """Numbers the graphs this task calls, also from several threads."""
-        self._questions = 0
-        self._runtime: Runtime[Any] | None = None
-        self._writer: StreamWriter | None = None
+
+    def count_nested_run(self) -> int:
+        """Return how many graphs the task called before, in this attempt or an earlier one."""
+        with ASKING:
+            self._nested_runs += 1
+            return self._nested_runs - 1
 
     @property
     def writer(self) -> StreamWriter:
@@ -321,10 +312,9 @@ class TaskContext:
             return NodeError(node=failed.name, error=failed.error)
         return None
 
-    def start(self) -> None:
-        """Take note of the time if there may be several attempts, which can ask for it."""
-        if self.task.node.body.retry:
-            self.first_attempt_time = time.time()
+    def note_start(self) -> None:
+        """Take note of the time: there may be several attempts, which can ask for it."""
+        self.first_attempt_time = time.time()
 
     def next_attempt(self) -> None:
         """Forget what belongs to the attempt that failed."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from millstream.drivers import aio
 from millstream.drivers.outlet import Outlet
@@ -27,8 +27,7 @@ async def drive(prepare: Callable[[], Run]) -> AsyncIterator[Any]:
         return run
 
     try:
-        stream = cast("AsyncGenerator[Any, None]", aio.drive(open_run))
-        async with aclosing(stream) as events:
+        async with aclosing(aio.drive(open_run)) as events:
             async for event in events:
                 if event is not None:
                     yield event

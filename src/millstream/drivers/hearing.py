@@ -78,12 +78,11 @@ def tell_result(context: TaskContext, result: Any) -> None:
     """Send the messages among what a node returned."""
     if context.task.node.is_hidden:
         return
-    from millstream.stream.messages import messages_in
-
-    messages = list(messages_in(result))
+    taps = context.run.taps
+    messages = taps[0].find(result)
     if messages:
         metadata = {"ls_integration": "langgraph", **context.metadata()}
-        for tap in context.run.taps:
+        for tap in taps:
             # That the consumer has gone must not undo what the node has done.
             with suppress(RunAbandoned):
                 for message in messages:

@@ -20,12 +20,12 @@ class Inbox:
     Usable from any thread. One wake-up serves a whole burst: only a waiting driver is woken.
     """
 
-    __slots__ = ("_loop", "_outlet", "_parts", "_thread", "_waiter", "ended")
+    __slots__ = ("_outlet", "_parts", "_thread", "_waiter", "ended", "loop")
 
     def __init__(self, parts: deque[Part], outlet: Outlet) -> None:
         self._parts = parts
         self._outlet = outlet
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._waiter: asyncio.Future[None] | None = None
         self.ended: deque[tuple[TaskContext, BaseException | None]] = deque()
@@ -43,14 +43,17 @@ class Inbox:
             self._wake()
 
     def end(self, context: TaskContext, error: BaseException | None) -> None:
-        """Add a finished task."""
+        """Add a task that has finished in the driver's thread."""
         self.ended.append((context, error))
-        if self._waiter is not None:
-            self._wake()
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
 
     def news(self) -> asyncio.Future[None]:
         """Return a future that is resolved when there is something to take, or after `release`."""
-        waiter = self._waiter = self._loop.create_future()
+        waiter = self._waiter = asyncio.Future(loop=self.loop)
         # Only now, because threads look for a waiter after they have put something.
         if self._parts or self.ended:
             self.release()
@@ -68,7 +71,7 @@ class Inbox:
     def soon(self, func: Callable[..., object], *args: Any) -> bool:
         """Have the driver's thread call a function; say whether it still listens."""
         try:
-            self._loop.call_soon_threadsafe(func, *args)
+            self.loop.call_soon_threadsafe(func, *args)
         except RuntimeError:
             # The loop is closed: a thread of an abandoned run speaks to nobody.
             return False

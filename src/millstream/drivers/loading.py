@@ -8,7 +8,7 @@ sees its own state as it was then; or nobody, and it is the newest one.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from millstream.constants import NS_END, NS_SEP
 from millstream.core.known import Place
@@ -32,6 +32,10 @@ class Loaded:
 
     saved: CheckpointTuple | None = None
     place: Place = Place.LATEST
+
+
+UNSAVED: Final = Loaded()
+"""What a run without a saver goes on from: nothing."""
 
 
 @dataclass(slots=True)
@@ -110,9 +114,9 @@ def before_branch(saved: CheckpointTuple) -> str:
 
 def load(run: Run) -> Loaded:
     """Load what the run goes on from, in this thread."""
-    return Loaded() if run.saver is None else carry_out(find_start(run), run.saver)
+    return UNSAVED if run.saver is None else carry_out(find_start(run), run.saver)
 
 
 async def aload(run: Run) -> Loaded:
     """Load what the run goes on from."""
-    return Loaded() if run.saver is None else await acarry_out(find_start(run), run.saver)
+    return UNSAVED if run.saver is None else await acarry_out(find_start(run), run.saver)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from millstream.constants import CONFIG_KEY_CHECKPOINT_NS
+
 if TYPE_CHECKING:
     from millstream.core.tasks import Task
+    from millstream.drivers.context import TaskContext
     from millstream.drivers.run import Run
 
 PLACE_KEYS = ("checkpoint_id", "checkpoint_ns", "checkpoint_map")
@@ -22,6 +25,11 @@ HIDDEN_METADATA = frozenset(
     )
 )
 """Metadata that says where a task stands, not what the user said of it."""
+
+
+def called_metadata(task: TaskContext) -> dict[str, Any]:
+    """Return the metadata of a run that a task calls with its own config."""
+    return {CONFIG_KEY_CHECKPOINT_NS: task.ns, **task.metadata()}
 
 
 def user_metadata(run: Run, task: Task) -> dict[str, Any]:

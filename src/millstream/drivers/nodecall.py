@@ -10,10 +10,10 @@ import asyncio
 import contextvars
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.runnables import Runnable, RunnablePassthrough, RunnableSequence
+from langchain_core.runnables import Runnable, RunnableSequence
 
 from millstream.constants import END, START, TASKS
 from millstream.core.retry import decide_retry
@@ -31,14 +31,6 @@ if TYPE_CHECKING:
 PLAIN_RESULTS = (dict, type(None))
 
 
-def _same(value: Any) -> Any:
-    return value
-
-
-async def _asame(value: Any) -> Any:
-    return value
-
-
 class Call:
     """How a function or runnable is called with a value inside a task."""
 
@@ -49,8 +41,10 @@ class Call:
         "_injected",
         "_is_runnable",
         "_recurse",
+        "asimple",
         "is_traced",
         "name",
+        "simple",
         "steps",
     )
 
@@ -60,12 +54,8 @@ class Call:
         """The runnables it consists of; none for a function, which is no run of its own."""
         self.is_traced = getattr(bound, "trace", True)
         """Whether the path of a conditional edge has a run."""
-        self._func: Callable[..., Any] | None = bound.invoke
-        self._afunc: Callable[..., Any] | None = bound.ainvoke
-        self._injected: tuple[str, ...] = ()
-        self._ainjected: tuple[str, ...] = ()
-        self._is_runnable = True
-        self._recurse = False
+        self._func: Callable[..., Any] | None
+        self._afunc: Callable[..., Any] | None
         if type(bound) is RunnableCallable and not bound.kwargs and not bound.explode_args:
             self._func, self._injected = bound.func, bound.injected
             self._afunc, self._ainjected = bound.afunc, bound.ainjected
@@ -73,11 +63,20 @@ class Call:
             self._recurse = bound.recurse
             if bound.trace and not is_path:
                 self.steps = (bound,)
-        elif type(bound) is RunnablePassthrough and bound.func is None and bound.afunc is None:
-            self._is_runnable = False
-            self._func, self._afunc = _same, _asame
         else:
+            self._func, self._injected = bound.invoke, ()
+            self._afunc, self._ainjected = bound.ainvoke, ()
+            self._is_runnable = True
+            self._recurse = False
             self.steps = tuple(bound.steps) if type(bound) is RunnableSequence else (bound,)
+
+        is_simple = not self._is_runnable and not self._injected
+        self.simple = self._func if is_simple else None
+        """The sync function, if it is given the value and nothing else; what it returns has to be
+        `resolved`."""
+        is_simple = not self._is_runnable and not self._ainjected
+        self.asimple = self._afunc if is_simple else None
+        """The same of the async one."""
 
     @property
     def is_async(self) -> bool:
@@ -102,6 +101,10 @@ class Call:
             result = func(value, **{name: context.injected(name) for name in self._injected})
         else:
             result = func(value)
+        return self.resolved(result, value, context)
+
+    def resolved(self, result: Any, value: Any, context: TaskContext) -> Any:
+        """Return a function's result; a runnable is invoked with the same value."""
         if type(result) not in PLAIN_RESULTS and self._recurse and isinstance(result, Runnable):
             return result.invoke(value, context.config)  # type: ignore[arg-type]  # a dict subclass
         return result
@@ -128,6 +131,10 @@ class Call:
             result = await func(value, **given)
         else:
             result = await func(value)
+        return await self.aresolved(result, value, context)
+
+    async def aresolved(self, result: Any, value: Any, context: TaskContext) -> Any:
+        """Return a function's result; a runnable is awaited with the same value."""
         if type(result) not in PLAIN_RESULTS and self._recurse and isinstance(result, Runnable):
             return await result.ainvoke(value, context.config)  # type: ignore[arg-type]  # same
         return result
@@ -164,12 +171,12 @@ class BranchCall:
         writes: list[Write] = []
         for item in answers:
             to = item if self.ends is None or isinstance(item, Send) else self.ends[item]
-            if to is None or to == START:
-                raise ValueError("Branch did not return a valid destination")
             if isinstance(to, Send):
                 if to.node == END:
                     raise InvalidUpdateError("Cannot send a packet to the END node")
                 writes.append((TASKS, to))
+            elif to is None or to == START:
+                raise ValueError("Branch did not return a valid destination")
             elif to != END:
                 writes.append(self.to(to))
         return writes
@@ -190,18 +197,40 @@ class NodeCall:
     metadata: Mapping[str, Any] | None = None
     is_traced: bool = True
     trace_policy: TracePolicy | None = None
+    has_policies: bool = field(init=False)
+    """Whether there is more to running the node than one attempt without a limit."""
+
+    def __post_init__(self) -> None:
+        self.has_policies = bool(self.retry) or self.timeout is not None
+
+    @property
+    def is_relay(self) -> bool:
+        """Say whether the node does nothing but write its input, once and for all."""
+        return not (self.is_traced or self.retry or self.cache)
 
     def attempt(self, context: TaskContext) -> None:
         """Run the node once in this thread and leave its writes in the task."""
-        taps = context.run.taps
-        if taps:
+        run, task = context.run, context.task
+        if run.taps:
             hearing.note_input(context)
-        if context.run.callbacks is None or not self.is_traced:
-            result = self.call.call(context.task.input, context)
-            self.settle(context, result)
-        else:
+        if run.callbacks is not None and self.is_traced:
             result = self._attempt_traced(context)
-        if taps:
+        else:
+            call = self.call
+            if call.simple is not None:
+                result = call.simple(task.input)
+                if type(result) is not dict:
+                    result = call.resolved(result, task.input, context)
+            else:
+                result = call.call(task.input, context)
+            keys = task.node.keys
+            if keys is None or type(result) is not dict or task.listed is not None:
+                self.settle(context, result)
+            elif keys.issuperset(result):
+                task.update = result.copy()
+            else:
+                task.writes = self.to_writes(result)
+        if run.taps:
             hearing.tell_result(context, result)
 
     def _attempt_traced(self, context: TaskContext) -> Any:
@@ -218,18 +247,27 @@ class NodeCall:
 
     async def aattempt(self, context: TaskContext) -> None:
         """Run the node once and leave its writes in the task."""
-        taps = context.run.taps
-        if taps:
+        run, task = context.run, context.task
+        if run.taps:
             hearing.note_input(context)
-        if context.run.callbacks is None or not self.is_traced:
-            result = await self.call.acall(context.task.input, context)
-            if self.branches:
-                await self.asettle(context, result)
-            else:
-                context.task.writes += self.to_writes(result)
-        else:
+        if run.callbacks is not None and self.is_traced:
             result = await self._aattempt_traced(context)
-        if taps:
+        else:
+            call = self.call
+            if call.asimple is not None:
+                result = await call.asimple(task.input)
+                if type(result) is not dict:
+                    result = await call.aresolved(result, task.input, context)
+            else:
+                result = await call.acall(task.input, context)
+            keys = task.node.keys
+            if keys is None or type(result) is not dict or task.listed is not None:
+                await self.asettle(context, result)
+            elif keys.issuperset(result):
+                task.update = result.copy()
+            else:
+                task.writes = self.to_writes(result)
+        if run.taps:
             hearing.tell_result(context, result)
 
     async def _aattempt_traced(self, context: TaskContext) -> Any:

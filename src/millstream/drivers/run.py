@@ -7,26 +7,25 @@ means, what to hand to the consumer, how to end.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final
 
-from millstream.constants import CONFIG_KEY_STRICT_RESUME, NS_END
+from millstream.constants import CONFIG_KEY_STRICT_RESUME, NS_END, START
 from millstream.core.known import Place
 from millstream.core.machine import RunMachine
-from millstream.core.protocol import RunLimits
+from millstream.core.protocol import Observer
 from millstream.core.state import ENDED, RunStatus
 from millstream.drivers import delta
-from millstream.drivers.buffering import Bound
+from millstream.drivers.calls import call_too_late
 from millstream.drivers.clock import new_id, now
 from millstream.drivers.context import TaskContext
 from millstream.drivers.hearing import taps_of, tool_taps_of
 from millstream.drivers.loading import Replay, before_branch, open_journal
-from millstream.drivers.metadata import PLACE_KEYS, user_metadata
+from millstream.drivers.metadata import user_metadata
 from millstream.drivers.nesting import TellEnd, tell_started
 from millstream.drivers.outlet import Outlet
-from millstream.drivers.terms import Start, View
+from millstream.drivers.terms import Start, Terms, View
 from millstream.errors import (
     ErrorCode,
     GraphDrained,
@@ -34,10 +33,10 @@ from millstream.errors import (
     GraphRecursionError,
     create_error_message,
 )
-from millstream.runtime import RunControl, ServerInfo, _no_op_stream_writer
+from millstream.runtime import _no_op_stream_writer
 from millstream.stream.graphs import MODE_OF_GRAPHS
-from millstream.stream.modes import Projection, observe, state_reader
-from millstream.stream.parts import Namespace, Part, Put, Shape, format_part
+from millstream.stream.modes import Projection, both, observe
+from millstream.stream.parts import Encode, Part, Put, format_part
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import (
@@ -45,102 +44,44 @@ if TYPE_CHECKING:
         BaseCallbackManager,
         CallbackManagerForChainRun,
     )
-    from langchain_core.runnables import RunnableConfig
-    from langgraph.cache.base import BaseCache
-    from langgraph.checkpoint.base import BaseCheckpointSaver
-    from langgraph.store.base import BaseStore
 
+    from millstream.core.protocol import Write
     from millstream.core.spec import GraphSpec, NodeSpec
     from millstream.core.tasks import Task
+    from millstream.drivers.buffering import Bound
     from millstream.drivers.loading import Loaded
     from millstream.drivers.persistence import Journal
     from millstream.stream.events import EventListener
     from millstream.stream.messages import MessageTap
     from millstream.stream.tools import ToolTap
-    from millstream.types import CachePolicy, RetryPolicy, StreamWriter
+    from millstream.types import StreamWriter
 
 
-@dataclass(slots=True, eq=False)
-class Run:
+NO_ITEM: Final = object()
+"""Stands for a part of which the consumer gets no item."""
+
+
+class Run(Terms):
     """One run of one graph."""
 
-    spec: GraphSpec
-    name: str
-    shape: Shape
-    view: View
-    limits: RunLimits
-    config: dict[str, Any]
-    """The caller's config, without callbacks, metadata and configurable."""
-    metadata: dict[str, Any]
-    configurable: dict[str, Any]
-    start: Callable[[RunMachine, bool], Start]
-    """Turn the caller's input into what the machine starts with, given whether a checkpoint
-    was loaded."""
-    input: Any = None
-    context: Any = None
-    store: BaseStore | None = None
-    cache: BaseCache[Any] | None = None
-    saver: BaseCheckpointSaver[Any] | None = None
-    durability: str = "async"
-    control: RunControl | None = None
-    parent: TaskContext | None = None
-    namespace: Namespace = ()
-    ns: str = ""
-    checkpoint_map: dict[str, str] = field(default_factory=dict)
-    """Namespace -> checkpoint id of the enclosing graphs."""
-    named: Mapping[str, str] = field(default_factory=dict)
-    """Namespace -> the checkpoint id that the caller of the root run wants to go on from."""
-    replay: Replay | None = None
-    """Set while a root run goes on from a checkpoint that the caller named."""
-    max_concurrency: int | None = None
-    step_timeout: float | None = None
-    is_live: bool = False
-    """The consumer must be able to receive while nodes run."""
-    inherited_callbacks: Any = None
-    """The caller's LangChain callbacks."""
-    is_traced: bool = False
-    """Whether any callback handler may be listening."""
     listener: EventListener | None = None
     """Who makes events for the consumer, or for that of a run around this one. Once the run has
     started it is told directly, and None if anybody else listens too."""
     is_async: bool = False
     """Driven by an event loop."""
-    is_result_wanted: bool = False
-    """The caller wants the final state, not a stream."""
-    server_info: ServerInfo | None = None
-
-    parts: deque[Part] = field(default_factory=deque)
-    """Parts the consumer has not taken yet."""
-    max_buffered: int | None = None
-    """How many of them there may be before those who emit have to wait."""
-    bound: Bound | None = field(init=False, default=None)
-    feeds: tuple[Bound, ...] = ()
-    """The bounds of enclosing runs that hear this one."""
-    put: Put = field(init=False)
-    """Where this run's parts go; a driver may put a wake-up around it."""
-    outlet: Outlet = field(init=False)
-    """Takes what code of tasks emits, until the consumer has gone."""
-    pour: Put = field(init=False)
-    """Where code of tasks emits: the outlet, a wake-up around it, a bound before that."""
-    forwards: list[tuple[Put, frozenset[str]]] = field(default_factory=list)
+    bound: Bound | None = None
+    """How many parts there may be before those who emit have to wait."""
+    forwards: Sequence[tuple[Put, frozenset[str]]] = ()
     """Where nested runs send their parts besides their own consumers, and which modes."""
-    taps: tuple[MessageTap, ...] = ()
-    """The consumers of `messages` that hear this run."""
     tool_taps: tuple[ToolTap, ...] = ()
     """The consumers of `tools` that hear this run."""
     custom_put: Put | None = None
     """Where custom items of this run go: to the nearest consumer that asked for them."""
-    retry: Sequence[RetryPolicy] = ()
-    """Retry policies of calls that have none of their own."""
-    cache_policy: CachePolicy[Any] | None = None
-    """Cache policy of calls that have none of their own."""
-    call: Callable[[TaskContext, NodeSpec, Any], Any] = field(init=False)
+    call: Callable[[TaskContext, NodeSpec, Any], Any]
     """Start what the code of a task calls, and return its future; the driver's."""
-    writer: StreamWriter = field(init=False)
-    machine: RunMachine = field(init=False)
-    journal: Journal | None = None
-    callbacks: CallbackManagerForChainRun | AsyncCallbackManagerForChainRun | None = None
-    """The graph's own run in LangChain's callbacks, None when nobody listens."""
+    machine: RunMachine
+    is_watched: bool = False
+    """Somebody receives parts of it."""
     is_left: bool = False
     """The reader has gone before the run ended."""
     has_values: bool = False
@@ -150,14 +91,26 @@ class Run:
     """Tell who looks at nested graphs that this one has ended, and how."""
     resumed_step: int | None = None
     """The superstep that continues a saved run, None for a run that started anew."""
-    _read: Callable[[], Any] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.put = self.parts.append
-        self.outlet = Outlet(self.put, self.name)
-        self.pour = self.outlet.put
-        if self.max_buffered is not None:
-            self.bound = Bound(self.max_buffered, self.parts)
+    def __init__(self, spec: GraphSpec, name: str, view: View) -> None:
+        self.spec = spec
+        self.name = name
+        self.view = view
+        self.parts: deque[Part] = deque()
+        """Parts the consumer has not taken yet."""
+        self.put: Put = self.parts.append
+        """Where this run's parts go; a driver may put a wake-up around it."""
+        self.outlet = Outlet(self.put, name)
+        """Takes what code of tasks emits, until the consumer has gone."""
+        self.pour: Put = self.outlet.put
+        """Where code of tasks emits: the outlet, a wake-up around it, a bound before that."""
+        self.writer: StreamWriter = _no_op_stream_writer
+        # Not on the class, because every superstep asks for these.
+        self.journal: Journal | None = None
+        self.taps: tuple[MessageTap, ...] = ()
+        """The consumers of `messages` that hear this run."""
+        self.callbacks: CallbackManagerForChainRun | AsyncCallbackManagerForChainRun | None = None
+        """The graph's own run in LangChain's callbacks, None when nobody listens."""
 
     def enter(self, loaded: Loaded) -> None:
         """Build the machine, from the saved checkpoint if there is one, and give it its input."""
@@ -179,8 +132,47 @@ class Run:
         start = self.start(machine, is_known)
         if start.is_resuming:
             self._resume(start, loaded)
+        elif (entered := self._enter_directly(start.writes)) is not None:
+            machine.begin(entered, is_entry=True)
         else:
             machine.begin(start.writes)
+
+    def _enter_directly(self, writes: Sequence[Write]) -> list[Write] | None:
+        """Return what the input writes to the state, if the superstep that does so can be left out.
+
+        It is a superstep like any other, but calls nobody and waits for nothing. So there is no
+        need for it where nobody sees or stores what is before it, or may stop the run there.
+        """
+        spec, limits = self.spec, self.limits
+        entries = spec.triggered.get(START, ())
+        if (
+            self.is_watched
+            or self.journal is not None
+            or len(entries) != 1
+            or not entries[0].body.is_relay
+            or [name for name, _ in writes] != [START]
+            or limits.before
+            or limits.after
+            or self.control.drain_requested
+            or not spec.is_steady
+        ):
+            return None
+        try:
+            written: list[Write] = entries[0].body.to_writes(writes[0][1])
+        except Exception:
+            return None  # it is raised again where such errors belong
+        return written
+
+    @property
+    def is_alone(self) -> bool:
+        """Say whether nothing but the machine has a part in planning: no saver, cache, caller or
+        timeout."""
+        return (
+            self.journal is None
+            and self.parent is None
+            and self.cache is None
+            and self.step_timeout is None
+        )
 
     def _resume(self, start: Start, loaded: Loaded) -> None:
         """Continue the saved run, and keep what its input wrote with the checkpoint."""
@@ -203,40 +195,51 @@ class Run:
 
     def _observe(self, machine: RunMachine) -> None:
         """Connect the machine to everybody who wants to see something of this run."""
-        inherited = self.parent.run.forwards if self.parent is not None else []
+        above = self.parent.run.forwards if self.parent is not None else ()
         if self.bound is not None:
             self.pour = self.bound.through(self.pour)
-        own = self.view.modes
+        if self.view.modes or above:
+            self.is_watched = True
+            machine.observer = self._show(machine, above)
+        else:
+            machine.observer = Observer()
+        if self.view.is_result_wanted:
+            show = machine.observer.state_changed
+            machine.observer.state_changed = both(self._note_values, show)
+
+    def _show(self, machine: RunMachine, above: Sequence[tuple[Put, frozenset[str]]]) -> Observer:
+        """Return the observer that shows the run to its consumer, and to those above."""
+        view, parent = self.view, self.parent
         targets: dict[str, list[Put]] = {}
-        for put, modes in [(self.put, own), *inherited]:
+        for put, modes in [(self.put, view.modes), *above]:
             for mode in modes:
                 targets.setdefault(mode, []).append(put)
-        self.forwards = [*inherited, (self.put, own)] if self.view.has_subgraphs else inherited
-        if "custom" in own:
+        self.forwards = [*above, (self.put, view.modes)] if view.has_subgraphs else above
+        if "custom" in view.modes:
             self.custom_put = self.pour
-        elif inherited and self.parent is not None:
-            self.custom_put = self.parent.run.custom_put
+        elif above and parent is not None:
+            self.custom_put = parent.run.custom_put
         self.taps = taps_of(self)
         self.tool_taps = tool_taps_of(self)
         self.writer = self._make_writer()
-        self._read = state_reader(machine, self.view.output_keys)
-        projection = Projection(
-            machine=machine,
-            namespace=self.namespace,
-            targets=targets,
-            output_keys=self.view.output_keys,
-            stream_keys=self.spec.stream_keys,
-            shape=self.shape,
-            now=now,
-            task_metadata=partial(user_metadata, self),
-            checkpoint_config=self.checkpoint_config,
-            on_values=self._values_listener(),
-            is_root=self.parent is None,
-        )
-        machine.observer = observe(projection)
         listeners = targets.get(MODE_OF_GRAPHS)
-        if listeners and self.parent is not None:
-            self.tell_end = tell_started(self, self.parent, listeners)
+        if listeners and parent is not None:
+            self.tell_end = tell_started(self, parent, listeners)
+        return observe(
+            Projection(
+                machine=machine,
+                namespace=self.namespace,
+                targets=targets,
+                output_keys=view.output_keys,
+                watched=view.watched,
+                read_state=view.read,
+                shape=self.shape,
+                now=now,
+                task_metadata=partial(user_metadata, self),
+                checkpoint_config=self.checkpoint_config,
+                is_root=parent is None,
+            )
+        )
 
     def _make_writer(self) -> StreamWriter:
         put, namespace = self.custom_put, self.namespace
@@ -244,31 +247,37 @@ class Run:
             return _no_op_stream_writer
         return lambda item: put((namespace, "custom", item, None))
 
-    def _values_listener(self) -> Callable[[], None] | None:
-        if not self.is_result_wanted:
-            return None
-        return self._keep_values if self.spec.has_fading_values else self._note_values
+    def _note_values(self, updated: Collection[str] | None) -> None:
+        """Take note that the state was shown, and of one that will not last."""
+        if updated is None or not self.view.watched.isdisjoint(updated):
+            self.has_values = True
+            if self.spec.has_fading_values:
+                self.last_values = self._read()
 
-    def _note_values(self) -> None:
-        self.has_values = True
+    def _read(self) -> Any:
+        return self.view.read(self.machine.cells)
 
-    def _keep_values(self) -> None:
-        self.has_values = True
-        self.last_values = self._read()
+    def take_part(self) -> Callable[[], Part]:
+        """Return the function that takes the oldest part the consumer has not received yet."""
+        return self.parts.popleft if self.bound is None else self.bound.take
+
+    def encoder(self) -> Encode:
+        """Return what turns a part into the consumer's item, or into `NOTHING`."""
+        return self._print if self.view.printed else self.view.encode
+
+    def _print(self, part: Part) -> Any:
+        view = self.view
+        if part[1] in view.printed:
+            print(format_part(part, has_subgraphs=view.has_subgraphs))  # noqa: T201
+        return view.encode(part) if part[1] in view.yielded else NO_ITEM
 
     def take(self) -> Iterator[Any]:
         """Hand out what the consumer has not received yet."""
-        parts, view = self.parts, self.view
-        encode, printed = view.encode, view.printed
-        take = parts.popleft if self.bound is None else self.bound.take
-        for _ in range(len(parts)):
-            part = take()
-            if printed:
-                if part[1] in printed:
-                    print(format_part(part, has_subgraphs=view.has_subgraphs))  # noqa: T201
-                if part[1] not in view.yielded:
-                    continue
-            yield encode(part)
+        take, encode = self.take_part(), self.encoder()
+        for _ in range(len(self.parts)):
+            item = encode(take())
+            if item is not NO_ITEM:
+                yield item
 
     def report(self, context: TaskContext, error: BaseException | None) -> Task | None:
         """Tell the machine how a task ended; return the task that handles a failure, if any."""
@@ -350,11 +359,13 @@ class Run:
                 )
             )
         if status is RunStatus.DRAINED:
-            assert self.control is not None
             raise GraphDrained(self.control.drain_reason or "")
         if self.parent is not None and status in (RunStatus.PAUSED, RunStatus.BREAKPOINT):
             raise GraphInterrupt(tuple(machine.questions))
         self._note_end(None)
+        # They refer back to the run: leave no cycle to the collector.
+        machine.observer = Observer()
+        self.call = call_too_late
 
     def _note_end(self, error: BaseException | None) -> None:
         """Tell who looks at nested graphs how this one has ended."""
@@ -414,66 +425,6 @@ class Run:
         for context, error in ended:
             if error is None and self.machine.status is RunStatus.STEPPING:
                 self.report(context, None)
-
-    @property
-    def thread_id(self) -> str | None:
-        """The thread the run belongs to, None without a saver."""
-        thread = self.configurable.get("thread_id")
-        return None if thread is None else str(thread)
-
-    def checkpoint_config(self, checkpoint_id: str | None) -> dict[str, Any] | None:
-        """Return the config that names a checkpoint of this run."""
-        if not checkpoint_id:
-            return None
-        named = {
-            "checkpoint_ns": self.ns,
-            **self.public_configurable(),
-        }
-        if self.checkpoint_map:
-            named["checkpoint_map"] = self.checkpoint_map_at(checkpoint_id)
-        return {"configurable": {**named, "checkpoint_id": checkpoint_id}}
-
-    def named_checkpoint(self) -> str | None:
-        """Return the id of the checkpoint that the caller wants this run to go on from.
-
-        For a nested run the caller's ids count in the superstep that goes on from one.
-        """
-        if self.parent is not None and not self.parent.run.is_resuming_step:
-            return None
-        return self.named.get(self.ns)
-
-    def load_config(self, checkpoint_id: str | None = None) -> RunnableConfig:
-        """Return the config that asks the saver for a checkpoint, for the newest by default."""
-        named = {**self.configurable, "checkpoint_ns": self.ns}
-        named.pop("checkpoint_id", None)
-        if checkpoint_id is not None:
-            named["checkpoint_id"] = checkpoint_id
-        return {"configurable": named}
-
-    def public_configurable(self) -> dict[str, Any]:
-        """Return the caller's `configurable` without what says where a run stands."""
-        public = {
-            key: value
-            for key, value in self.configurable.items()
-            if not key.startswith("__") and key not in PLACE_KEYS
-        }
-        if "thread_id" in public:
-            public["thread_id"] = str(public["thread_id"])
-        return public
-
-    def checkpoint_map_at(self, checkpoint_id: str) -> dict[str, str]:
-        """Return the checkpoint ids of the enclosing graphs and of this one, by namespace."""
-        return {**self.checkpoint_map, self.ns: checkpoint_id}
-
-    def traced_config(self) -> RunnableConfig:
-        """Return the config with which the graph's own callbacks are set up."""
-        config = {
-            **self.config,
-            "callbacks": self.inherited_callbacks,
-            "metadata": self.metadata,
-            "configurable": self.configurable,
-        }
-        return cast("RunnableConfig", config)
 
     def traced_output(self) -> Any:
         """Return what callback handlers are told as the run's output."""

@@ -11,12 +11,12 @@ this one out of each other's way.
 
 from __future__ import annotations
 
-import contextvars
 import threading
 import time
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextvars import copy_context
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -26,6 +26,7 @@ from langchain_core.runnables.config import var_child_runnable_config
 from millstream.config import task_context_of
 from millstream.drivers import caching, lifecycle, tracing
 from millstream.drivers.calls import (
+    NO_CALLS,
     CallContext,
     CallCounts,
     late_call_error,
@@ -38,7 +39,9 @@ from millstream.drivers.loading import load
 from millstream.drivers.nodecall import add_task_note, sync_timeout_error
 from millstream.drivers.outlet import RunAbandoned
 from millstream.drivers.persistence import Operation, store_now
+from millstream.drivers.run import NO_ITEM
 from millstream.drivers.store_queue import StoreThread
+from millstream.drivers.timeouts import timeout_of
 from millstream.drivers.workers import MAX_THREADS, Workers
 from millstream.errors import GraphBubbleUp, NodeCancelledError, ParentCommand
 
@@ -83,39 +86,25 @@ def drive(prepare: Callable[[], Run]) -> Iterator[Any]:
 class SyncDriver:
     """The loop around one machine."""
 
-    __slots__ = (
-        "_callers",
-        "_calls",
-        "_here",
-        "_inbox",
-        "_is_woken",
-        "_lock",
-        "_outlet",
-        "_pool",
-        "_running",
-        "_store",
-        "_trouble",
-        "run",
-    )
+    _is_woken = False
+    _pool: Workers | None = None
+    _store: StoreThread | None = None
+    _here: TaskContext | None = None
+    """The task that runs in the reader's thread."""
+    _callers: CallCounts = NO_CALLS
 
     def __init__(self, run: Run) -> None:
         self.run = run
+        self._running = 0
+        """Tasks in worker threads."""
+        self._calls: set[CallContext] | None = None
+        """Calls that have not ended; None as long as there were none."""
+        self._trouble: BaseException | None = None
+        """The saver's error, met in a worker thread."""
         self._inbox: SimpleQueue[Ended | None] = SimpleQueue()
-        self._is_woken = False
-        self._pool: Workers | None = None
-        self._store: StoreThread | None = None
         self._lock = threading.Lock()
         """Held by whoever tells the machine something while other threads may do so too."""
         self._outlet = run.outlet
-        self._running = 0
-        """Tasks in worker threads."""
-        self._here: TaskContext | None = None
-        """The task that runs in the reader's thread."""
-        self._calls: set[CallContext] | None = None
-        """Calls that have not ended; None as long as there were none."""
-        self._callers = CallCounts()
-        self._trouble: BaseException | None = None
-        """The saver's error, met in a worker thread."""
         run.call = self._call
         if run.is_live:
             run.put = self._put_and_wake
@@ -128,12 +117,17 @@ class SyncDriver:
             run.enter(load(run))
             if run.callbacks is not None:
                 lifecycle.tell_entered(run, run.callbacks)
-            parts = run.parts
             run.note_checkpoint()
-            while (tasks := self._plan()) is not None:
-                if parts:
-                    yield from run.take()
-                if len(tasks) == 1 and not run.is_live and run.step_timeout is None:
+            is_patient = not run.is_live and run.step_timeout is None
+            plan = run.machine.plan if run.is_alone else self._plan
+            commit = run.machine.commit if run.journal is None else run.commit
+            parts, take, encode = run.parts, run.take_part(), run.encoder()
+            # Items are handed out here, and not by `take`, because this is the time of most steps.
+            while (tasks := plan()) is not None:
+                for _ in parts and range(len(parts)):
+                    if (item := encode(take())) is not NO_ITEM:
+                        yield item
+                if is_patient and len(tasks) == 1:
                     self._perform_here(tasks[0])
                     if self._running:
                         yield from self._wait_for_all(None)
@@ -141,9 +135,10 @@ class SyncDriver:
                     yield from self._perform_all(tasks)
                 if self._trouble is not None:
                     raise self._trouble
-                run.commit()
-                if parts:
-                    yield from run.take()
+                commit()
+                for _ in parts and range(len(parts)):
+                    if (item := encode(take())) is not NO_ITEM:
+                        yield item
             yield from run.take()
         except Exception:
             yield from run.take()
@@ -156,10 +151,11 @@ class SyncDriver:
         run = self.run
         if run.journal is not None:
             self._save()
-        for bound in run.feeds:
-            bound.wait()
-        if run.is_abandoned:
-            raise RunAbandoned(run.name)
+        if run.parent is not None:
+            for bound in run.feeds:
+                bound.wait()
+            if run.is_abandoned:
+                raise RunAbandoned(run.name)
         tasks = run.machine.plan()
         if tasks and run.cache is not None:
             tasks = caching.replay_cached(run, tasks)
@@ -171,7 +167,7 @@ class SyncDriver:
         context = self._here = TaskContext(run, task)
         error: BaseException | None = None
         try:
-            contextvars.copy_context().run(execute, context)
+            copy_context().run(execute, context)
         except (Exception, GraphBubbleUp) as raised:
             error = raised
         if self._calls is None:
@@ -234,7 +230,7 @@ class SyncDriver:
 
     def _start(self, task: Task) -> None:
         context = TaskContext(self.run, task)
-        ambient = contextvars.copy_context()
+        ambient = copy_context()
         self._workers().submit(partial(ambient.run, self._perform, context))
 
     def _workers(self) -> Workers:
@@ -283,12 +279,12 @@ class SyncDriver:
                 settle(context, None)
                 return future
             if self._calls is None:
-                self._calls = set()
+                self._calls, self._callers = set(), CallCounts()
             self._calls.add(context)
             self._running += 1
             if self._callers.begin(caller) and caller is not self._here:
                 self._workers().widen()
-        ambient = contextvars.copy_context()
+        ambient = copy_context()
         self._workers().submit(partial(ambient.run, self._perform_call, context))
         return future
 
@@ -375,6 +371,9 @@ class SyncDriver:
         Python closes a stream that nobody refers to in any thread, even in one that this would
         wait for. Then another one waits.
         """
+        if self._pool is None and self._store is None and self.run.journal is None:
+            self.run.note_leaving()
+            return
         here = threading.current_thread()
         own = [worker for worker in (self._pool, self._store) if worker is not None]
         if any(worker.has(here) for worker in own) or is_inside(self.run):
@@ -419,10 +418,12 @@ def is_inside(run: Run) -> bool:
 
 def execute(context: TaskContext) -> None:
     """Run a task in this thread until it succeeds or must not be tried again."""
-    body = context.task.node.body
-    if body.timeout is not None or context.task.timeout is not None:
-        raise sync_timeout_error(context.task.name)
-    context.start()
+    task = context.task
+    body = task.node.body
+    if body.has_policies or task.timeout is not None:
+        if timeout_of(context) is not None:
+            raise sync_timeout_error(task.name)
+        context.note_start()
     while True:
         var_child_runnable_config.set(context.config)  # type: ignore[arg-type]  # a dict subclass
         try:

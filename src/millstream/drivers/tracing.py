@@ -27,6 +27,7 @@ from langchain_core.runnables.config import (
 )
 from langchain_core.utils.env import env_var_is_set
 from langchain_core.utils.uuid import uuid7
+from langsmith.utils import get_env_var
 
 from millstream.runnable import added
 
@@ -49,17 +50,12 @@ M = TypeVar("M", bound="BaseCallbackManager | BaseRunManager")
 NodeRun: TypeAlias = "CallbackManagerForChainRun | AsyncCallbackManagerForChainRun"
 logger = logging.getLogger(__name__)
 
-TRACING_VARIABLES: Final = (
-    "LANGSMITH_TRACING_V2",
-    "LANGSMITH_TRACING",
-    "LANGCHAIN_TRACING_V2",
-    "LANGCHAIN_TRACING",
-)
+OFF: Final = frozenset((None, "", "0", "false", "False"))
+"""What the environment variables that switch tracing on are when they do not."""
 
 
-def is_listened_to(config: RunnableConfig) -> bool:
-    """Say whether any callback handler would hear about a run with this config."""
-    callbacks = config.get("callbacks")
+def is_listened_to(callbacks: Any) -> bool:
+    """Say whether any callback handler would hear about a run with these callbacks."""
     return bool(getattr(callbacks, "handlers", callbacks)) or get_debug() or _is_traced()
 
 
@@ -108,15 +104,18 @@ def _is_traced() -> bool:
     """Say whether a tracer is switched on for the whole process or this context.
 
     LangChain's tracer module is slow to import and needed only when something in it is in use: as
-    long as nobody has imported it, no hook can have been registered there.
+    long as nobody has imported it, no hook can have been registered there. The variables are read
+    once in a process, and it is LangSmith that remembers them.
     """
     tracers = sys.modules.get("langchain_core.tracers.context")
     if tracers is None:
-        return any(env_var_is_set(name) for name in TRACING_VARIABLES)
-    return bool(tracers._tracing_v2_is_enabled()) or any(
-        var.get() is not None or (name is not None and env_var_is_set(name))
-        for var, _, _, name in tracers._configure_hooks
-    )
+        return get_env_var("TRACING_V2") not in OFF or get_env_var("TRACING") not in OFF
+    if tracers._tracing_v2_is_enabled():
+        return True
+    for var, _, _, name in tracers._configure_hooks:
+        if var.get() is not None or (name is not None and env_var_is_set(name)):
+            return True
+    return False
 
 
 def start_graph(config: RunnableConfig, name: str, input: Any) -> CallbackManagerForChainRun | None:

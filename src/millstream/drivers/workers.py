@@ -36,8 +36,9 @@ class Workers:
         """Have the work done by a thread, as soon as one is free."""
         with self._lock:
             self._open += 1
-            self._queue.put(work)
             self._grow()
+        # Last: the thread it wakes has to wait once more if this one goes on for long.
+        self._queue.put(work)
 
     def widen(self) -> None:
         """Allow one more thread: one of them does nothing but wait for other work."""

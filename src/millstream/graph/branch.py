@@ -6,9 +6,8 @@ from collections.abc import Callable, Hashable
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from langchain_core.runnables import Runnable
-from typing_extensions import get_type_hints
 
-from millstream.graph.fields import input_annotation
+from millstream.graph.fields import function_hints, input_annotation
 from millstream.runnable import RunnableCallable
 
 
@@ -60,7 +59,7 @@ def _literal_ends(func: Callable[..., Any] | None) -> dict[Hashable, str] | None
         return None
     target = func if hasattr(func, "__annotations__") else getattr(func, "__call__", func)  # noqa: B004
     try:
-        returned = get_type_hints(target).get("return")
+        returned = function_hints(target).get("return")
     except (NameError, TypeError):
         return None
     if get_origin(returned) is Literal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from millstream.channels.binop import BinaryOperatorAggregate
 from millstream.channels.ephemeral_value import EphemeralValue
@@ -17,9 +17,9 @@ from millstream.channels.named_barrier_value import (
 from millstream.channels.topic import Topic
 from millstream.constants import END, ROOT, START, TASKS
 from millstream.drivers.nodecall import BranchCall, Call
-from millstream.graph.attaching import Pieces
 from millstream.graph.message import is_message_reducer
-from millstream.graph.updates import branch_channel, branch_write, join_channel, result_writer
+from millstream.graph.node_spec import NodeDefaults, StateNodeSpec
+from millstream.graph.updates import branch_channel, branch_write, join_channel, result_writers
 from millstream.pregel.compiling import as_policies
 from millstream.pregel.main import Pregel
 from millstream.pregel.node import PregelNode
@@ -33,9 +33,11 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from millstream.core.protocol import Write
+    from millstream.graph.attaching import Pieces
     from millstream.graph.branch import BranchSpec
-    from millstream.graph.node_spec import NodeDefaults, StateNodeSpec
     from millstream.graph.state import StateGraph
+
+NO_DEFAULTS: Final = NodeDefaults()
 
 
 class CompiledStateGraph(Pregel[StateT, ContextT, InputT, OutputT]):
@@ -118,6 +120,8 @@ class CompiledStateGraph(Pregel[StateT, ContextT, InputT, OutputT]):
         self._assemble()
 
     def _attached(self) -> Pieces:
+        from millstream.graph.attaching import Pieces
+
         if self._pieces is None:
             self._pieces = Pieces.of(self.builder, is_empty=not self.nodes)
         return self._pieces
@@ -160,18 +164,38 @@ class CompiledStateGraph(Pregel[StateT, ContextT, InputT, OutputT]):
         return json_schema(self.get_name(suffix), schema, self.builder.channels)
 
 
+@dataclasses.dataclass(slots=True, eq=False)
+class _View:
+    """How nodes see the state that have the same state class."""
+
+    channels: str | list[str]
+    mapper: Callable[[Any], Any] | None
+    """Makes an instance of the state class, None for plain dicts."""
+
+    @classmethod
+    def of(cls, schema: Any, keys: list[str]) -> _View:
+        """Return what a state class with these keys shows."""
+        if keys == [ROOT]:
+            return cls(ROOT, None)
+        return cls(keys, None if _state_class(schema) is None else partial(_construct, schema))
+
+
 class _Assembly:
     """A compiled graph in the making."""
 
     def __init__(self, builder: Any, defaults: NodeDefaults) -> None:
         self._builder = builder
         self._defaults = defaults
-        self._writes = _static_writes(builder.edges, builder.waiting_edges)
-        self._message_keys = frozenset(
+        self._edges = _static_writes(builder.edges, builder.waiting_edges)
+        self._views: dict[Any, _View] = {}
+        message_keys = frozenset(
             key
             for key, channel in builder.channels.items()
             if isinstance(channel, BinaryOperatorAggregate) and is_message_reducer(channel.operator)
         )
+        self._writer = result_writers(list(builder.channels), message_keys=message_keys)
+        keys = frozenset(builder.channels)
+        self._plain_keys = None if ROOT in keys else keys - message_keys
         self.nodes: dict[str, PregelNode] = {}
         self.channels: dict[str, Any] = {
             **builder.channels,
@@ -190,43 +214,39 @@ class _Assembly:
         self.nodes[START] = PregelNode(
             channels=START,
             triggers=[START],
-            to_writes=result_writer(keys, self._edge_writes(START)),
+            to_writes=result_writers(keys)(self._edges.get(START, ())),
             branches=self._branches(START, self._builder.state_schema),
             tags=["langsmith:hidden"],
         )
 
     def add_node(self, name: str, spec: StateNodeSpec) -> None:
         """Add a node with the channel that triggers it."""
-        builder, defaults = self._builder, self._defaults
         channel = branch_channel(name)
         self.channels[channel] = (
             LastValueAfterFinish(Any) if spec.defer else EphemeralValue(Any, guard=False)
         )
-        keys = list(builder.schemas[spec.input_schema])
-        is_handler = spec.is_error_handler
-        retry = spec.retry_policy or (None if is_handler else defaults.retry_policy)
+        defaults = NO_DEFAULTS if spec.is_error_handler else self._defaults
+        view = self._view(spec.input_schema)
         self.nodes[name] = PregelNode(
-            channels=ROOT if keys == [ROOT] else keys,
+            channels=view.channels,
             triggers=[channel],
             bound=spec.runnable,
-            mapper=_input_mapper(spec.input_schema, keys),
-            to_writes=result_writer(
-                list(builder.channels), self._edge_writes(name), message_keys=self._message_keys
-            ),
+            mapper=view.mapper,
+            to_writes=self._writer(self._edges.get(name, ())),
+            keys=self._plain_keys,
+            edges=self._edges.get(name, ()),
             branches=self._branches(name, spec.input_schema),
-            retry_policy=as_policies(retry) or None,
-            cache_policy=spec.cache_policy or (None if is_handler else defaults.cache_policy),
-            timeout=spec.timeout or (None if is_handler else defaults.timeout),
+            retry_policy=as_policies(spec.retry_policy or defaults.retry_policy) or None,
+            cache_policy=spec.cache_policy or defaults.cache_policy,
+            timeout=spec.timeout or defaults.timeout,
             trace_policy=spec.trace_policy,
             metadata=spec.metadata,
-            is_error_handler=is_handler,
+            is_error_handler=spec.is_error_handler,
             error_handler_node=spec.error_handler_node,
         )
 
     def add_default_handler(self, name: str) -> dict[str, str]:
         """Add the handler of all nodes without one, and return who uses it."""
-        from millstream.graph.node_spec import StateNodeSpec
-
         users = {
             node: name
             for node, spec in self._builder.nodes.items()
@@ -256,24 +276,28 @@ class _Assembly:
                 self.channels[channel] = barrier(str, set(starts))
                 self.nodes[end].triggers.append(channel)
 
-    def _edge_writes(self, name: str) -> list[Write]:
-        return self._writes.get(name, [])
+    def _view(self, schema: Any) -> _View:
+        view = self._views.get(schema)
+        if view is None:
+            view = self._views[schema] = _View.of(schema, list(self._builder.schemas[schema]))
+        return view
 
-    def _branches(self, name: str, schema: Any) -> list[BranchCall]:
-        branches: Mapping[str, BranchSpec] = self._builder.branches.get(name, {})
+    def _branches(self, name: str, schema: Any) -> Sequence[BranchCall]:
+        branches: Mapping[str, BranchSpec] | None = self._builder.branches.get(name)
+        if not branches:
+            return ()
         # The node's own writes, and each edge, count as a step each; the start has nothing else.
-        first = (1 if name == START else 2) + len(self._edge_writes(name))
+        first = (1 if name == START else 2) + len(self._edges.get(name, ()))
         return [
             self._branch(branch, schema, place)
             for place, branch in enumerate(branches.values(), first)
         ]
 
     def _branch(self, branch: BranchSpec, schema: Any, place: int) -> BranchCall:
-        schema = branch.input_schema or schema
-        keys = list(self._builder.schemas[schema])
+        view = self._view(branch.input_schema or schema)
         return BranchCall(
             call=Call(branch.path, branch.path.name or "condition", is_path=True),
-            read=_state_reader(keys, _input_mapper(schema, keys)),
+            read=_state_reader(view),
             ends=branch.ends,
             is_passthrough=branch.input_schema is None,
             to=branch_write,
@@ -287,9 +311,12 @@ def _static_writes(
 ) -> dict[str, list[Write]]:
     """Return what each node writes to follow its static edges."""
     writes: dict[str, list[Write]] = {}
-    for start, end in sorted(edges):
+    ends: dict[str, list[str]] = {}
+    for start, end in edges:
         if end != END:
-            writes.setdefault(start, []).append(branch_write(end))
+            ends.setdefault(start, []).append(end)
+    for start, targets in ends.items():
+        writes[start] = [branch_write(end) for end in sorted(targets)]
     for starts, end in sorted(waiting_edges):
         if end != END:
             for start in dict.fromkeys(starts):
@@ -297,26 +324,17 @@ def _static_writes(
     return writes
 
 
-def _state_reader(
-    keys: Sequence[str], mapper: Callable[[Any], Any] | None
-) -> Callable[[dict[str, Any]], Any]:
+def _state_reader(view: _View) -> Callable[[dict[str, Any]], Any]:
     """Return the function that picks what a conditional edge's path is given."""
-    if list(keys) == [ROOT]:
+    if view.channels == ROOT:
         return lambda values: values.get(ROOT)
-    wanted = tuple(keys)
+    wanted, mapper = tuple(view.channels), view.mapper
 
     def read(values: dict[str, Any]) -> Any:
         picked = {key: values[key] for key in wanted if key in values}
         return picked if mapper is None else mapper(picked)
 
     return read
-
-
-def _input_mapper(schema: Any, keys: Sequence[str]) -> Callable[[Any], Any] | None:
-    """Return the function that makes an instance of the state class, None for plain dicts."""
-    if list(keys) == [ROOT] or _state_class(schema) is None:
-        return None
-    return partial(_construct, schema)
 
 
 def _construct(schema: Any, values: dict[str, Any]) -> Any:

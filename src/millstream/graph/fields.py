@@ -14,6 +14,7 @@ from millstream.channels.delta import DeltaChannel
 from millstream.channels.last_value import LastValue
 from millstream.constants import ROOT
 from millstream.managed.base import is_managed_value
+from millstream.runnable import plain_code
 
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -85,10 +86,33 @@ def input_annotation(func: Any) -> Any:
     target = func if inspect.isroutine(func) else getattr(func, "__call__", None)  # noqa: B004
     try:
         parameter = next(iter(inspect.signature(func).parameters))
-        hint = get_type_hints(target).get(parameter)
+        hint = function_hints(target).get(parameter)
     except (NameError, TypeError, ValueError, StopIteration):
         return None
+    return state_class(hint)
+
+
+def state_class(hint: Any) -> Any:
+    """Return the hint if it is a class that declares the keys of a state, else None."""
     return hint if inspect.isclass(hint) and getattr(hint, "__annotations__", None) else None
+
+
+def function_hints(func: Any) -> dict[str, Any]:
+    """Return a function's type hints, as `typing.get_type_hints` does and with its errors.
+
+    Where all annotations are classes or global names of classes, as with most nodes, they are
+    looked up; to compile and evaluate each is most of the cost of adding a node.
+    """
+    if plain_code(func) is None or getattr(func, "__type_params__", None):
+        return get_type_hints(func)
+    hints = {}
+    for name, annotation in func.__annotations__.items():
+        hint = func.__globals__.get(annotation) if type(annotation) is str else annotation
+        # Not isclass(), which takes `list["Item"]` for a class on Python 3.10.
+        if not issubclass(type(hint), type):
+            return get_type_hints(func)
+        hints[name] = hint
+    return hints
 
 
 def _stripped(annotation: Any) -> Any:

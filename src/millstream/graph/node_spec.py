@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from langchain_core.runnables import Runnable
-from typing_extensions import get_type_hints
 
+from millstream.graph.fields import function_hints, input_annotation, state_class
+from millstream.runnable import plain_code
 from millstream.types import Command
 
 if TYPE_CHECKING:
@@ -43,12 +44,31 @@ class NodeDefaults:
     timeout: TimeoutPolicy | None = None
 
 
-def command_ends(func: Any) -> tuple[str, ...]:
-    """Return the nodes named by a `Command[Literal[...]]` return annotation."""
-    target = func if hasattr(func, "__annotations__") else getattr(func, "__call__", func)  # noqa: B004
+def declarations(func: Any) -> tuple[Any, tuple[str, ...]]:
+    """Return what a node's signature says: its state class, and where its commands may go.
+
+    The state class is the annotation of its first parameter, None when that is no state class;
+    the nodes are named by a `Command[Literal[...]]` return annotation.
+    """
+    code = plain_code(func)
+    if code is None or not code.co_argcount:
+        # A class or an object that is called may have annotations of its own.
+        target = func if hasattr(func, "__annotations__") else getattr(func, "__call__", func)  # noqa: B004
+        return input_annotation(func), _command_ends(_hints(target))
+    hints = _hints(func)
+    return state_class(hints.get(code.co_varnames[0])), _command_ends(hints)
+
+
+def _hints(func: Any) -> dict[str, Any]:
     try:
-        returned = get_type_hints(target).get("return")
+        return function_hints(func)
     except (NameError, TypeError):
+        return {}
+
+
+def _command_ends(hints: Mapping[str, Any]) -> tuple[str, ...]:
+    returned = hints.get("return")
+    if returned is None or issubclass(type(returned), type):
         return ()
     for candidate in (returned, *get_args(returned)):
         origin: Any = get_origin(candidate)

@@ -15,8 +15,8 @@ from millstream.channels.last_value import LastValue
 from millstream.constants import END, NS_END, NS_SEP, RESERVED, START
 from millstream.graph.branch import BranchSpec
 from millstream.graph.compiled import CompiledStateGraph
-from millstream.graph.fields import input_annotation, schema_fields
-from millstream.graph.node_spec import NodeDefaults, StateNodeSpec, command_ends
+from millstream.graph.fields import schema_fields
+from millstream.graph.node_spec import NodeDefaults, StateNodeSpec, declarations
 from millstream.pregel.compiling import breakpoint_names
 from millstream.runnable import coerce_to_runnable
 from millstream.types import TimeoutPolicy, ensure_valid_checkpointer
@@ -141,15 +141,19 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         run; `destinations` are for drawings. Raises `ValueError` for a name that is taken,
         reserved or contains `|` or `:`.
         """
-        retry_policy = _renamed(kwargs, "retry", "retry_policy", retry_policy, V05)
-        input_schema = _renamed(kwargs, "input", "input_schema", input_schema, V05)
-        _refuse_unknown(kwargs, "add_node")
+        if kwargs:
+            retry_policy = _renamed(kwargs, "retry", "retry_policy", retry_policy, V05)
+            input_schema = _renamed(kwargs, "input", "input_schema", input_schema, V05)
+            _refuse_unknown(kwargs, "add_node")
         name, action = _name_and_action(node, action)
         self._warn_if_compiled("a node")
         self._check_name(name)
         runnable = coerce_to_runnable(action, name=name, trace=False)
-        if input_schema is None:
-            input_schema = input_annotation(action)
+        ends = destinations
+        if ends is None or input_schema is None:
+            declared_input, declared_ends = declarations(action)
+            input_schema = declared_input if input_schema is None else input_schema
+            ends = declared_ends if ends is None else ends
         if input_schema is not None:
             self._add_schema(input_schema)
         handler = None
@@ -163,7 +167,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             retry_policy=retry_policy,
             cache_policy=cache_policy,
             error_handler_node=handler,
-            ends=destinations if destinations is not None else command_ends(action),
+            ends=ends,
             defer=defer,
             timeout=TimeoutPolicy.coerce(timeout),
             trace_policy=trace_policy,
@@ -178,7 +182,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             retry_policy=None,
             cache_policy=None,
             is_error_handler=True,
-            ends=command_ends(action),
+            ends=declarations(action)[1],
         )
 
     def _check_name(self, name: str) -> None:
@@ -295,9 +299,9 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         sources.update(start for starts, _ in self.waiting_edges for start in starts)
         sources.update(self.branches)
         sources.update(name for name, spec in self.nodes.items() if spec.ends)
-        for source in sorted(sources):
-            if source not in self.nodes and source != START:
-                raise ValueError(f"Found edge starting at unknown node '{source}'")
+        unknown = sources - self.nodes.keys() - {START}
+        if unknown:
+            raise ValueError(f"Found edge starting at unknown node '{min(unknown)}'")
         if START not in sources:
             raise ValueError(
                 "Graph must have an entrypoint: add at least one edge from START to another node"
@@ -312,11 +316,11 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
                         raise ValueError(
                             f"At '{source}' node, '{name}' branch found unknown target '{end}'"
                         )
-        targets = [end for _, end in sorted(self.edges)]
-        targets += [end for spec in self.nodes.values() for end in spec.ends]
-        for target in targets:
-            if target not in known:
-                raise ValueError(f"Found edge ending at unknown node `{target}`")
+        unknown = [edge for edge in self.edges if edge[1] not in known]
+        targets = [end for _, end in sorted(unknown)]
+        targets += [end for spec in self.nodes.values() for end in spec.ends if end not in known]
+        if targets:
+            raise ValueError(f"Found edge ending at unknown node `{targets[0]}`")
 
     def compile(
         self,

@@ -35,35 +35,37 @@ def branch_write(node: str) -> Write:
     return (branch_channel(node), None)
 
 
-def result_writer(
-    keys: Sequence[str], edges: Sequence[Write] = (), *, message_keys: Collection[str] = ()
-) -> Callable[[Any], list[Write]]:
-    """Return the function that turns a node's result into writes.
+def result_writers(
+    keys: Sequence[str], *, message_keys: Collection[str] = ()
+) -> Callable[[Sequence[Write]], Callable[[Any], list[Write]]]:
+    """Return what makes, of a node's static edges, the function from its result to its writes.
 
-    `keys` are the state keys a result may write; others are ignored. `edges` are written every
-    time: the node's static edges. Messages written to `message_keys` get their ids at once, so that
-    whoever sees the update sees the ids that the state will have. Results that say nothing about
-    the state raise `InvalidUpdateError`, commands for a parent graph raise `ParentCommand`.
+    `keys` are the state keys a result may write; others are ignored. The edges are written every
+    time. Messages written to `message_keys` get their ids at once, so that whoever sees the update
+    sees the ids that the state will have. Results that say nothing about the state raise
+    `InvalidUpdateError`, commands for a parent graph raise `ParentCommand`.
     """
     known = frozenset(keys)
-    static = tuple(edges)
     updates_of = _root_updates if tuple(keys) == (ROOT,) else _dict_updates
 
-    def writes_of(result: Any) -> list[Write]:
-        if type(result) is dict and updates_of is _dict_updates:
-            writes = [item for item in result.items() if item[0] in known]
-        else:
-            writes = updates_of(result, keys, known)
-            writes += _goto_writes(result)
-        if message_keys:
-            for key, value in writes:
-                if key in message_keys:
-                    give_ids(value)
-        if static:
-            writes += static
-        return writes
+    def writer(edges: Sequence[Write]) -> Callable[[Any], list[Write]]:
+        def writes_of(result: Any) -> list[Write]:
+            if type(result) is dict and updates_of is _dict_updates:
+                writes = [item for item in result.items() if item[0] in known]
+            else:
+                writes = updates_of(result, keys, known)
+                writes += _goto_writes(result)
+            if message_keys:
+                for key, value in writes:
+                    if key in message_keys:
+                        give_ids(value)
+            if edges:
+                writes += edges
+            return writes
 
-    return writes_of
+        return writes_of
+
+    return writer
 
 
 def _dict_updates(result: Any, keys: Sequence[str], known: frozenset[str]) -> list[Write]:

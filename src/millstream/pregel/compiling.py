@@ -10,11 +10,11 @@ from millstream.channels.delta import DeltaChannel
 from millstream.channels.ephemeral_value import EphemeralValue
 from millstream.constants import RESERVED, START, TASKS
 from millstream.core.spec import GraphSpec, NodeSpec
-from millstream.core.tasks import reader
+from millstream.core.tasks import Read, reader
 from millstream.drivers.identity import identifying
 from millstream.drivers.nodecall import Call, NodeCall, sync_timeout_error
 from millstream.managed.base import is_managed_value
-from millstream.pregel.node import PregelNode
+from millstream.pregel.node import PregelNode, is_passthrough
 from millstream.types import CachePolicy, RetryPolicy
 
 SIGNAL_PREFIX: Final = "branch:to:"
@@ -39,8 +39,8 @@ def split_channels(
     channels: Mapping[str, Any],
 ) -> tuple[dict[str, BaseChannel[Any, Any, Any]], dict[str, Any]]:
     """Separate real channels from values that are computed from the run."""
-    real = {name: c for name, c in channels.items() if not is_managed_value(c)}
-    managed = {name: c for name, c in channels.items() if name not in real}
+    managed = {name: c for name, c in channels.items() if is_managed_value(c)}
+    real = {name: c for name, c in channels.items() if name not in managed}
     return real, managed
 
 
@@ -67,17 +67,26 @@ def compile_graph(
     real, managed = split_channels(channels)
     deltas = frozenset(name for name, c in real.items() if isinstance(c, DeltaChannel))
     shown = {name: index for index, name in enumerate(visible(real))}
+    policies = tuple(retry)
+    readers: dict[Any, Read] = {}
     specs = {}
     for name, node in nodes.items():
         keys = node.channels if isinstance(node.channels, str) else tuple(node.channels)
+        # Nodes with the same state class read the state alike.
+        read = readers.get((keys, node.mapper))
+        if read is None:
+            read = reader(keys, shown=shown, managed=managed, coerce=node.mapper)
+            readers[keys, node.mapper] = read
         specs[name] = NodeSpec(
             name=name,
             triggers=tuple(sorted(node.triggers)),
-            read=reader(keys, shown=shown, managed=managed, coerce=node.mapper),
-            body=_node_call(name, node, retry, cache, deltas),
+            read=read,
+            body=_node_call(name, node, policies, cache, deltas),
             handler=node.error_handler_node or handlers.get(name),
             is_hidden=name == START,
             has_subgraph=bool(node.subgraphs),
+            keys=_dict_keys(node, deltas),
+            edges=node.edges,
         )
     return GraphSpec(
         nodes=specs,
@@ -90,17 +99,27 @@ def compile_graph(
     )
 
 
+def _dict_keys(node: PregelNode, deltas: frozenset[str]) -> frozenset[str] | None:
+    """Return the channels that a result of the node may write as it is, if it is a dict.
+
+    Messages for delta channels need ids, and the path of a conditional edge sees the writes.
+    """
+    if node.keys is None or node.branches:
+        return None
+    return node.keys - deltas if deltas else node.keys
+
+
 def _signals(
     channels: Mapping[str, BaseChannel[Any, Any, Any]], nodes: Mapping[str, PregelNode]
 ) -> frozenset[str]:
     """Return the channels that only trigger nodes: unguarded, for one step, read by nobody."""
-    read = {channel for node in nodes.values() for channel in _as_list(node.channels)}
+    read = set[str]().union(*{tuple(_as_list(node.channels)) for node in nodes.values()})
     return frozenset(
         name
         for name, channel in channels.items()
-        if name.startswith(SIGNAL_PREFIX)
-        and type(channel) is EphemeralValue
+        if type(channel) is EphemeralValue
         and not channel.guard
+        and name.startswith(SIGNAL_PREFIX)
         and name not in read
     )
 
@@ -108,7 +127,7 @@ def _signals(
 def _node_call(
     name: str,
     node: PregelNode,
-    retry: Sequence[RetryPolicy],
+    retry: tuple[RetryPolicy, ...],
     cache: CachePolicy[Any] | None,
     deltas: frozenset[str],
 ) -> NodeCall:
@@ -119,13 +138,13 @@ def _node_call(
         call=call,
         to_writes=identifying(node.to_writes, deltas),
         branches=tuple(node.branches),
-        retry=as_policies(node.retry_policy) or tuple(retry),
+        retry=as_policies(node.retry_policy) or retry,
         timeout=node.timeout,
         cache=node.cache_policy or cache,
         tags=tuple(node.tags or ()),
         metadata=node.metadata,
-        # What only brings the input into the state is of no interest.
-        is_traced=name != START or bool(node.branches),
+        # What only passes its input on is of no interest.
+        is_traced=not is_passthrough(node.bound) or bool(node.branches),
         trace_policy=node.trace_policy,
     )
 
@@ -146,10 +165,12 @@ def validate_graph(
         if name in RESERVED and name != START:
             raise ValueError(f"Node name '{name}' is reserved")
         for channel in (*node.triggers, *_as_list(node.channels)):
-            _check_channel(channel, channels, f"Node {name} reads channel")
+            if channel not in channels:
+                raise _unknown_channel(channel, channels, f"Node {name} reads channel")
     _check_inputs(nodes, channels, input_channels)
     for channel in (*_as_list(output_channels), *_as_list(stream_channels or ())):
-        _check_channel(channel, channels, "Output channel")
+        if channel not in channels:
+            raise _unknown_channel(channel, channels, "Output channel")
     for names in interrupts:
         for name in () if names == "*" else names:
             if name not in nodes:
@@ -161,7 +182,8 @@ def _check_inputs(
 ) -> None:
     subscribed = {trigger for node in nodes.values() for trigger in node.triggers}
     for channel in _as_list(inputs):
-        _check_channel(channel, channels, "Input channel")
+        if channel not in channels:
+            raise _unknown_channel(channel, channels, "Input channel")
     if not subscribed.isdisjoint(_as_list(inputs)):
         return
     if isinstance(inputs, str):
@@ -169,9 +191,8 @@ def _check_inputs(
     raise ValueError(f"None of the input channels {list(inputs)} are subscribed to by any node")
 
 
-def _check_channel(channel: str, channels: Mapping[str, Any], what: str) -> None:
-    if channel not in channels:
-        raise ValueError(f"{what} '{channel}' not in known channels: '{sorted(channels)}'")
+def _unknown_channel(channel: str, channels: Mapping[str, Any], what: str) -> ValueError:
+    return ValueError(f"{what} '{channel}' not in known channels: '{sorted(channels)}'")
 
 
 def _as_list(names: str | Sequence[str]) -> Sequence[str]:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from millstream.core.spec import GraphSpec
-    from millstream.drivers.run import Run
+    from millstream.drivers.terms import View
     from millstream.runtime import RunControl
     from millstream.stream.run_stream import AsyncGraphRunStream, GraphRunStream
     from millstream.types import (
@@ -109,6 +109,8 @@ class Pregel(SavedGraph[StateT, ContextT, InputT, OutputT]):
         self.name = name
         self.stream_transformers = tuple(stream_transformers or ())
         self.shape = Shape()
+        self.views: dict[tuple[Any, ...], View] = {}
+        """What callers have asked to see -> how it is shown."""
         self._spec: GraphSpec | None = None
         if auto_validate:
             self.validate()
@@ -195,19 +197,19 @@ class Pregel(SavedGraph[StateT, ContextT, InputT, OutputT]):
         or custom item of one raises a `BaseException` in it.
         """
         options = CallOptions(
-            context=context,
-            stream_mode=stream_mode,
-            print_mode=print_mode,
-            output_keys=output_keys,
-            interrupt_before=interrupt_before,
-            interrupt_after=interrupt_after,
-            durability=durability,
-            control=control,
-            subgraphs=subgraphs,
-            debug=debug,
-            version=version,
-            max_buffered=max_buffered,
-            unknown=kwargs,
+            context,
+            stream_mode,
+            print_mode,
+            output_keys,
+            interrupt_before,
+            interrupt_after,
+            durability,
+            control,
+            subgraphs,
+            debug,
+            version,
+            max_buffered,
+            kwargs,
         )
         return sync.drive(partial(open_call, self, input, config, options))
 
@@ -241,19 +243,19 @@ class Pregel(SavedGraph[StateT, ContextT, InputT, OutputT]):
         async node cannot wait; `await asyncio.to_thread(writer, item)` does.
         """
         options = CallOptions(
-            context=context,
-            stream_mode=stream_mode,
-            print_mode=print_mode,
-            output_keys=output_keys,
-            interrupt_before=interrupt_before,
-            interrupt_after=interrupt_after,
-            durability=durability,
-            control=control,
-            subgraphs=subgraphs,
-            debug=debug,
-            version=version,
-            max_buffered=max_buffered,
-            unknown=kwargs,
+            context,
+            stream_mode,
+            print_mode,
+            output_keys,
+            interrupt_before,
+            interrupt_after,
+            durability,
+            control,
+            subgraphs,
+            debug,
+            version,
+            max_buffered,
+            kwargs,
         )
         return aio.drive(partial(open_call, self, input, config, options))
 
@@ -280,23 +282,24 @@ class Pregel(SavedGraph[StateT, ContextT, InputT, OutputT]):
         `subgraphs` and `debug` are those of `stream`.
         """
         options = CallOptions(
-            context=context,
-            stream_mode=stream_mode,
-            print_mode=print_mode,
-            output_keys=output_keys,
-            interrupt_before=interrupt_before,
-            interrupt_after=interrupt_after,
-            durability=durability,
-            control=control,
-            subgraphs=kwargs.pop("subgraphs", False),
-            debug=kwargs.pop("debug", None),
-            version=version,
-            unknown=kwargs,
-            is_result_wanted=stream_mode == "values",
+            context,
+            stream_mode,
+            print_mode,
+            output_keys,
+            interrupt_before,
+            interrupt_after,
+            durability,
+            control,
+            kwargs.pop("subgraphs", False),
+            kwargs.pop("debug", None),
+            version,
+            None,
+            kwargs,
+            stream_mode == "values",
         )
-        runs: list[Run] = []
-        items = list(sync.drive(partial(_open, runs, self, input, config, options)))
-        return final_output(runs[0], version) if options.is_result_wanted else items
+        run = open_call(self, input, config, options)
+        items = list(sync.drive(lambda: run))
+        return final_output(run, version) if options.is_result_wanted else items
 
     async def ainvoke(
         self,
@@ -316,24 +319,24 @@ class Pregel(SavedGraph[StateT, ContextT, InputT, OutputT]):
     ) -> Any:
         """Run the graph and return its final state; see `invoke`."""
         options = CallOptions(
-            context=context,
-            stream_mode=stream_mode,
-            print_mode=print_mode,
-            output_keys=output_keys,
-            interrupt_before=interrupt_before,
-            interrupt_after=interrupt_after,
-            durability=durability,
-            control=control,
-            subgraphs=kwargs.pop("subgraphs", False),
-            debug=kwargs.pop("debug", None),
-            version=version,
-            unknown=kwargs,
-            is_result_wanted=stream_mode == "values",
+            context,
+            stream_mode,
+            print_mode,
+            output_keys,
+            interrupt_before,
+            interrupt_after,
+            durability,
+            control,
+            kwargs.pop("subgraphs", False),
+            kwargs.pop("debug", None),
+            version,
+            None,
+            kwargs,
+            stream_mode == "values",
         )
-        runs: list[Run] = []
-        drive = aio.drive(partial(_open, runs, self, input, config, options))
-        items = [item async for item in drive]
-        return final_output(runs[0], version) if options.is_result_wanted else items
+        run = open_call(self, input, config, options)
+        items = [item async for item in aio.drive(lambda: run)]
+        return final_output(run, version) if options.is_result_wanted else items
 
     @overload  # type: ignore[override]  # named options, and what version v3 returns
     def astream_events(
@@ -477,15 +480,3 @@ class Pregel(SavedGraph[StateT, ContextT, InputT, OutputT]):
             for name in (bodies if nodes is None else nodes)
             if name in bodies
         ]
-
-
-def _open(
-    runs: list[Run],
-    graph: Pregel[Any, Any, Any, Any],
-    input: Any,
-    config: RunnableConfig | None,
-    options: CallOptions,
-) -> Run:
-    """Open a run and leave it in `runs`, where its result will be found."""
-    runs.append(open_call(graph, input, config, options))
-    return runs[0]

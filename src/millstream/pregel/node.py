@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from langchain_core.runnables import Runnable, RunnablePassthrough
+from langchain_core.runnables import Runnable
 
 from millstream.constants import MISSING
-from millstream.runnable import coerce_to_runnable
+from millstream.runnable import RunnableCallable, coerce_to_runnable
 from millstream.types import CachePolicy, RetryPolicy, TimeoutPolicy, TracePolicy
 
 if TYPE_CHECKING:
@@ -21,11 +21,25 @@ if TYPE_CHECKING:
     from millstream.drivers.nodecall import BranchCall
     from millstream.runnable import RunnableLike
 
-PASSTHROUGH: Runnable[Any, Any] = RunnablePassthrough()
+
+def _same(value: Any) -> Any:
+    return value
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelWriteEntry:
+async def _asame(value: Any) -> Any:
+    return value
+
+
+PASSTHROUGH: Final = RunnableCallable(_same, _asame, trace=False, recurse=False)
+"""What a node runs that is given nothing to run: its input is its result."""
+
+
+def is_passthrough(bound: Runnable[Any, Any]) -> bool:
+    """Say whether this is `PASSTHROUGH`, or a copy of it in a copied graph."""
+    return isinstance(bound, RunnableCallable) and bound.func is _same
+
+
+class ChannelWriteEntry(NamedTuple):
     """One write of a raw node: a constant, its result, or what `mapper` makes of its result."""
 
     channel: str
@@ -60,6 +74,10 @@ class PregelNode:
     triggers: list[str]
     bound: Runnable[Any, Any] = field(default_factory=lambda: PASSTHROUGH)
     to_writes: Callable[[Any], list[Write]] = field(default=entries_writer(()))
+    keys: frozenset[str] | None = None
+    """Channels that `to_writes` writes as a dict of nothing else says, and after them `edges`."""
+    edges: Sequence[Write] = ()
+    """What `to_writes` writes every time."""
     write_targets: Sequence[str] = ()
     """Channels that a raw node always writes, for drawings."""
     branches: Sequence[BranchCall] = ()

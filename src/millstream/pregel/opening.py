@@ -14,8 +14,7 @@ from langchain_core.utils.uuid import uuid7
 from millstream.constants import CONFIG_KEY_THREAD_ID
 from millstream.core.protocol import RunLimits
 from millstream.drivers import tracing
-from millstream.drivers.buffering import bounds_above, check_limit
-from millstream.drivers.context import split_ns
+from millstream.drivers.buffering import Bound, bounds_above, check_limit
 from millstream.drivers.run import Run
 from millstream.drivers.terms import View
 from millstream.errors import MissingThreadError
@@ -32,6 +31,7 @@ from millstream.pregel.request import (
 )
 from millstream.pregel.savers import saver_of
 from millstream.runtime import RunControl
+from millstream.stream.modes import state_reader
 from millstream.stream.parts import (
     VERSION_OF_EVENTS,
     as_modes,
@@ -44,18 +44,24 @@ from millstream.warnings import LangGraphDeprecatedSinceV10, warn_caller
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
+    from millstream.core.spec import GraphSpec
     from millstream.drivers.context import TaskContext
     from millstream.pregel.main import Pregel
 
 DURABILITIES: Final = ("sync", "async", "exit")
 NO_MODES: frozenset[str] = frozenset()
+DEBUGGED: Final = ("updates", "values")
+"""What a run prints that is debugged."""
 LIVE_MODES: Final = ("custom", "messages", "tools")
 """What code of a running node emits."""
 
 
 @dataclass(slots=True)
 class CallOptions:
-    """The keyword arguments of `stream` and `invoke`."""
+    """The keyword arguments of `stream` and `invoke`.
+
+    Made by position: by name, making it costs as much as the checks it is made for.
+    """
 
     context: Any = None
     stream_mode: str | Collection[str] | None = None
@@ -109,64 +115,57 @@ def open_run(
     check_limit(options.max_buffered)
     durability = _durability(options)
     caller = identify_caller(config, graph.config)
-    parent = caller.parent
     limit = recursion_limit_of(caller.config)
     saver = _saver(graph, caller)
     if durability is not None and saver is None:
         warn_caller("`durability` has no effect when no checkpointer is present.")
-    ns = "" if parent is None else nested_ns(parent, is_stateful=graph.checkpointer is True)
-    named = named_checkpoints(caller.configurable) if parent is None else parent.run.named
-    replay = None if parent is None else parent.run.replay
-    view = _view(graph, caller, options)
-    control = options.control or (parent.run.control if parent is not None else None)
-    run_control = control or RunControl()
-    callbacks = tracing.without_taps(caller.callbacks)
+    parent, spec = caller.parent, graph.spec
+    view = _view(graph, spec, options, is_explicit=caller.is_explicit)
+    control = options.control or (RunControl() if parent is None else parent.run.control)
+    run = Run(spec, graph.get_name(), view)
+    run.limits = RunLimits(
+        limit,
+        _breakpoints(options.interrupt_before, graph.interrupt_before_nodes),
+        _breakpoints(options.interrupt_after, graph.interrupt_after_nodes),
+        control,
+    )
+    run.shape, run.control, run.input, run.saver = graph.shape, control, input, saver
+    run.config, run.configurable = caller.config, caller.configurable
+    run.given_metadata = caller.metadata
+    run.context = _context(graph, options.context, caller)
+    run.store = graph.store or _inherited(caller, "store")
+    run.cache = _cache(graph, parent)
+    run.retry, run.cache_policy = graph.retry_policy, graph.cache_policy
+    run.step_timeout = graph.step_timeout
+    run.max_concurrency = max_concurrency_of(caller.config)
+    run.is_live = _is_live(graph, options, view)
+    if options.max_buffered is not None:
+        run.bound = Bound(options.max_buffered, run.parts)
+    run.server_info = server_info_of(caller.configurable) or _inherited(caller, "server_info")
+    run.inherited_callbacks = callbacks = tracing.without_taps(caller.callbacks)
+    run.is_traced = tracing.is_listened_to(callbacks)
+    is_resumed = False
+    if parent is not None:
+        is_resumed = _nest(run, parent, is_stateful=graph.checkpointer is True)
+    elif caller.configurable:
+        run.named = named_checkpoints(caller.configurable)
+    if durability is not None:
+        run.durability = durability
+    run.start = starter(
+        input, graph.input_channels, has_saver=saver is not None, is_resumed=is_resumed
+    )
+    return run
+
+
+def _nest(run: Run, parent: TaskContext, *, is_stateful: bool) -> bool:
+    """Put a run into the task that calls it; say whether the task was called before."""
+    around, run.parent = parent.run, parent
+    run.ns = nested_ns(parent, is_stateful=is_stateful)
+    run.durability = around.durability
+    run.named, run.replay = around.named, around.replay
+    run.feeds = bounds_above(parent)
     # In a past that is run again, a nested graph is called like the first time.
-    is_resumed = (
-        parent is not None and parent.run.is_resuming_step and (replay is None or ns in named)
-    )
-    return Run(
-        spec=graph.spec,
-        name=graph.get_name(),
-        shape=graph.shape,
-        view=view,
-        limits=RunLimits(
-            steps=limit,
-            before=breakpoint_names(options.interrupt_before) or graph.interrupt_before_nodes,
-            after=breakpoint_names(options.interrupt_after) or graph.interrupt_after_nodes,
-            control=run_control,
-        ),
-        config=caller.config,
-        metadata=caller.metadata,
-        configurable=caller.configurable,
-        start=starter(
-            input, graph.input_channels, has_saver=saver is not None, is_resumed=is_resumed
-        ),
-        input=input,
-        context=_context(graph, options.context, caller),
-        store=graph.store or _inherited(caller, "store"),
-        cache=_cache(graph, parent),
-        saver=saver,
-        durability=durability or (parent.run.durability if parent is not None else "async"),
-        control=run_control,
-        parent=parent,
-        namespace=split_ns(ns),
-        ns=ns,
-        checkpoint_map=_checkpoint_map(parent),
-        named=named,
-        replay=replay,
-        retry=graph.retry_policy,
-        cache_policy=graph.cache_policy,
-        max_concurrency=max_concurrency_of(caller.config),
-        step_timeout=graph.step_timeout,
-        is_live=_is_live(graph, options, view),
-        max_buffered=options.max_buffered,
-        feeds=bounds_above(parent),
-        server_info=server_info_of(caller.configurable) or _inherited(caller, "server_info"),
-        inherited_callbacks=callbacks,
-        is_traced=tracing.is_listened_to({"callbacks": callbacks}),
-        is_result_wanted=options.is_result_wanted,
-    )
+    return around.is_resuming_step and (run.replay is None or run.ns in run.named)
 
 
 def open_events(
@@ -199,22 +198,26 @@ def open_events(
         )
     run = open_run(graph, input, full, options)
     run.listener = listener
-    run.view.encode = listener.encoder(run.view.encode)
-    run.view.yielded |= {EVENTS}
+    view = run.view
+    run.view = dataclasses.replace(
+        view, encode=listener.encoder(view.encode), yielded=view.yielded | {EVENTS}
+    )
     return run
 
 
-def _checkpoint_map(parent: TaskContext | None) -> dict[str, str]:
-    if parent is None:
-        return {}
-    return parent.checkpoint_map()
+def _breakpoints(
+    asked: str | Sequence[str] | None, own: str | Sequence[str]
+) -> str | Sequence[str]:
+    """Return the breakpoints that were asked for, those of the graph when there are none."""
+    return own if asked is None else breakpoint_names(asked) or own
 
 
 def _durability(options: CallOptions) -> str | None:
     """Return the durability asked for, and complain about arguments nobody knows."""
-    unknown = dict(options.unknown)
-    during = unknown.pop("checkpoint_during", None)
-    if unknown:
+    if options.durability is None and not options.unknown:
+        return None
+    during = options.unknown.get("checkpoint_during")
+    if unknown := [name for name in options.unknown if name != "checkpoint_during"]:
         names = ", ".join(sorted(unknown))
         warn_caller(f"Ignoring unknown keyword arguments of stream/invoke: {names}")
     if during is None:
@@ -261,7 +264,7 @@ def _cache(graph: Pregel[Any, Any, Any, Any], parent: TaskContext | None) -> Any
 
 def _inherited(caller: Caller, field: str) -> Any:
     """Return what the run has from the runtime that its caller gave it, or has itself."""
-    given = getattr(caller.runtime, field, None)
+    given = None if caller.runtime is None else getattr(caller.runtime, field, None)
     if given is None and caller.parent is not None:
         return getattr(caller.parent.run, field)
     return given
@@ -286,35 +289,62 @@ def _is_live(graph: Pregel[Any, Any, Any, Any], options: CallOptions, view: View
     return not options.is_result_wanted and (options.subgraphs or graph.stream_eager)
 
 
-def _view(graph: Pregel[Any, Any, Any, Any], caller: Caller, options: CallOptions) -> View:
+def _view(
+    graph: Pregel[Any, Any, Any, Any], spec: GraphSpec, options: CallOptions, *, is_explicit: bool
+) -> View:
     """Return what the consumer wants to see, in which shape."""
     mode = options.stream_mode
     if mode is None:
-        mode = "values" if caller.is_explicit else graph.stream_mode
-    wanted = as_modes(mode)
+        mode = "values" if is_explicit else graph.stream_mode
     is_debugged = options.debug or (options.debug is None and graph.debug)
-    printed = as_modes(("updates", "values") if is_debugged else options.print_mode)
-    check_modes((*wanted, *printed))
-    yielded = NO_MODES if options.is_result_wanted else frozenset(wanted)
+    printed = DEBUGGED if is_debugged else options.print_mode
+    asked = (
+        spec,
+        mode if isinstance(mode, str) else tuple(mode),
+        printed if isinstance(printed, str) else tuple(printed),
+        _output_keys(graph, spec, options),
+        options.version,
+        options.subgraphs,
+        options.is_result_wanted,
+    )
+    view = graph.views.get(asked)
+    if view is None:
+        view = graph.views[asked] = _make_view(*asked)
+    return view
+
+
+def _make_view(
+    spec: GraphSpec,
+    mode: str | tuple[str, ...],
+    printed: str | tuple[str, ...],
+    keys: str | tuple[str, ...],
+    version: str,
+    has_subgraphs: bool,
+    is_result_wanted: bool,
+) -> View:
+    wanted, shown = as_modes(mode), frozenset(as_modes(printed))
+    check_modes((*wanted, *as_modes(printed)))
+    yielded = NO_MODES if is_result_wanted else frozenset(wanted)
     return View(
-        modes=yielded | frozenset(printed),
-        encode=encoder(
-            options.version,
-            is_labelled=not isinstance(mode, str),
-            has_subgraphs=options.subgraphs,
-        ),
-        output_keys=_output_keys(graph, options),
-        printed=frozenset(printed),
+        modes=yielded | shown,
+        encode=encoder(version, is_labelled=not isinstance(mode, str), has_subgraphs=has_subgraphs),
+        output_keys=keys,
+        watched=frozenset((keys,) if isinstance(keys, str) else keys),
+        read=state_reader(spec, keys),
+        printed=shown,
         yielded=yielded,
-        has_subgraphs=options.subgraphs,
-        has_blocks=options.version == VERSION_OF_EVENTS,
+        has_subgraphs=has_subgraphs,
+        is_result_wanted=is_result_wanted,
+        has_blocks=version == VERSION_OF_EVENTS,
     )
 
 
-def _output_keys(graph: Pregel[Any, Any, Any, Any], options: CallOptions) -> str | tuple[str, ...]:
+def _output_keys(
+    graph: Pregel[Any, Any, Any, Any], spec: GraphSpec, options: CallOptions
+) -> str | tuple[str, ...]:
     keys = options.output_keys
     if keys is None:
-        return graph.spec.output_keys if options.is_result_wanted else graph.spec.stream_keys
+        return spec.output_keys if options.is_result_wanted else spec.stream_keys
     for key in (keys,) if isinstance(keys, str) else keys:
         if key not in graph.channels:
             raise ValueError(f"Key {key} not in channels")

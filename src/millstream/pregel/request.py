@@ -57,6 +57,9 @@ METADATA_KEYS: Final = (
 )
 """Keys of `configurable` that are shown as metadata."""
 
+SERVER_KEYS: Final = frozenset(("assistant_id", "graph_id", "langgraph_auth_user"))
+"""Keys of `configurable` in which a server says something about itself."""
+
 
 @dataclass(slots=True)
 class Caller:
@@ -65,7 +68,8 @@ class Caller:
     config: dict[str, Any]
     """Without callbacks, metadata and configurable."""
     callbacks: Any
-    metadata: dict[str, Any]
+    metadata: dict[str, Any] | None
+    """None if they are those of the calling task, with whose config the graph is called."""
     configurable: dict[str, Any]
     parent: TaskContext | None
     """The task that calls, None for a root run."""
@@ -85,6 +89,8 @@ def identify_caller(config: RunnableConfig | None, bound: RunnableConfig | None)
     own = ambient if config is None else config
     if type(own) is TaskConfig and not bound:
         return _called_by_task(own.context, is_explicit=config is not None)
+    if own is None and not bound:
+        return Caller({}, None, {}, {}, None, False)
     layers: list[Mapping[str, Any]] = []
     if ambient is not None and ambient is not config:
         layers.append(ambient)
@@ -136,14 +142,7 @@ def _called_by_task(parent: TaskContext, *, is_explicit: bool) -> Caller:
     """Return the caller when a task's config was passed on as it is, without reading it."""
     run = parent.run
     config = {key: value for key, value in run.config.items() if key not in RUN_KEYS}
-    return Caller(
-        config=config,
-        callbacks=parent.callbacks,
-        metadata={CONFIG_KEY_CHECKPOINT_NS: parent.ns, **parent.metadata()},
-        configurable=run.configurable,
-        parent=parent,
-        is_explicit=is_explicit,
-    )
+    return Caller(config, parent.callbacks, None, run.configurable, parent, is_explicit)
 
 
 def merge_configs(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -193,7 +192,7 @@ def nested_ns(parent: TaskContext, *, is_stateful: bool) -> str:
     The first one has the task's own namespace, the next ones a number more. A graph that keeps
     its state between calls is named by nodes only, because task ids change.
     """
-    count = next(parent.nested_runs)
+    count = parent.count_nested_run()
     ns = parent.ns
     if is_stateful:
         ns = NS_SEP.join(
@@ -222,17 +221,18 @@ def starter(
     input: Any, input_channels: str | Sequence[str], *, has_saver: bool, is_resumed: bool
 ) -> Callable[[RunMachine, bool], Start]:
     """Return the function that turns the input into what the machine starts with."""
-    if isinstance(input, Command):
-        _check_command(input, has_saver=has_saver)
+    command = input if isinstance(input, Command) else None
+    if command is not None:
+        _check_command(command, has_saver=has_saver)
 
     def start(machine: RunMachine, is_known: bool) -> Start:
-        if is_known and isinstance(input, Command):
-            answers = None if input.resume is None else Answers(input.resume)
-            writes = identified(command_writes(input), machine.spec.deltas)
-            return Start(writes, is_resuming=True, answers=answers)
+        if is_known and command is not None:
+            answers = None if command.resume is None else Answers(command.resume)
+            writes = identified(command_writes(command), machine.spec.deltas)
+            return Start(writes, True, answers)
         if is_known and (is_resumed or input is None):
-            return Start([], is_resuming=True)
-        if isinstance(input, Command) and input.resume is not None:
+            return Start([], True)
+        if command is not None and command.resume is not None:
             raise EmptyInputError(
                 "There is nothing to resume: the thread has no checkpoint. Check its thread_id, "
                 "or start it with an input"
@@ -240,7 +240,7 @@ def starter(
         writes = identified(map_input(input, input_channels), machine.spec.deltas)
         if not writes:
             raise EmptyInputError(f"Received no input for {input_channels}")
-        return Start(writes, is_resuming=False)
+        return Start(writes, False)
 
     return start
 
@@ -301,8 +301,7 @@ def map_input(input: Any, channels: str | Sequence[str]) -> list[Write]:
 
 def server_info_of(configurable: Mapping[str, Any]) -> ServerInfo | None:
     """Return what a server said about itself in `configurable`, None if nothing."""
-    keys = ("assistant_id", "graph_id", "langgraph_auth_user")
-    if not any(key in configurable for key in keys):
+    if SERVER_KEYS.isdisjoint(configurable):
         return None
     return ServerInfo(
         assistant_id=configurable.get("assistant_id", ""),

@@ -108,7 +108,7 @@ def _show(
     *,
     is_live: bool,
 ) -> StateSnapshot:
-    machine.cells.apply(machine.cells.group(commands_of(machine)), is_step=False)
+    machine.cells.apply(commands_of(machine), is_step=False)
     done = [task for task in with_known_writes(machine, tasks) if task.writes and is_live]
     if done:
         machine.cells.end_step(done, None)
@@ -116,7 +116,7 @@ def _show(
     metadata = saved.metadata
     parent = saved.parent_config
     return StateSnapshot(
-        values=state_reader(machine, machine.spec.stream_keys)(),
+        values=state_reader(machine.spec, machine.spec.stream_keys)(machine.cells),
         next=tuple(task.name for task in tasks if not (is_live and task.writes)),
         config=with_map(saved.config, metadata),
         metadata=metadata,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -93,8 +94,7 @@ def _open(
     except Exception as error:
         return partial(_refuse, error), StreamMux(factories=factories, is_async=is_async)
     mux = StreamMux(factories=factories, is_async=is_async, scope=run.namespace)
-    run.view.yielded = mux.modes
-    run.view.modes |= mux.modes
+    run.view = replace(run.view, modes=run.view.modes | mux.modes, yielded=mux.modes)
     return lambda: run, mux
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from langchain_core.runnables import Runnable, RunnableLambda, RunnableSequence
 
 from millstream.pregel.protocol import PregelProtocol
-from millstream.runnable import RunnableCallable
+from millstream.runnable import RunnableCallable, plain_code
 
 
 def find_subgraph(bound: Runnable[Any, Any]) -> PregelProtocol[Any, Any, Any, Any] | None:
@@ -19,24 +19,27 @@ def find_subgraph(bound: Runnable[Any, Any]) -> PregelProtocol[Any, Any, Any, An
     """
     candidates: list[Any] = [bound]
     for candidate in candidates:
-        if isinstance(candidate, PregelProtocol):
+        # First, because nearly every node is one and each of the other checks costs more.
+        if isinstance(candidate, RunnableCallable):
+            for func in (candidate.func, candidate.afunc):
+                if func is not None:
+                    candidates += _visible_runnables(func)
+        elif isinstance(candidate, PregelProtocol):
             if getattr(candidate, "checkpointer", None) is not False:
                 return candidate
         elif isinstance(candidate, RunnableSequence):
             candidates += candidate.steps
         elif isinstance(candidate, RunnableLambda):
             candidates += candidate.deps
-        elif isinstance(candidate, RunnableCallable):
-            for func in (candidate.func, candidate.afunc):
-                if func is not None:
-                    candidates += _visible_runnables(func)
     return None
 
 
 def _visible_runnables(func: Callable[..., Any]) -> Iterator[Any]:
     """Yield the runnables a function refers to by a global or enclosing name."""
-    func = inspect.unwrap(func)
-    code = getattr(func, "__code__", None)
+    code = plain_code(func)
+    if code is None:
+        func = inspect.unwrap(func)
+        code = getattr(func, "__code__", None)
     if code is None:
         return
     module = getattr(func, "__globals__", {})

@@ -18,16 +18,16 @@ from millstream.core.deltas import COUNTERS
 from millstream.core.tasks import task_path_text
 from millstream.drivers import tracing
 from millstream.drivers.clock import stamp
-from millstream.drivers.context import TaskContext, split_ns
+from millstream.drivers.context import TaskContext
 from millstream.drivers.exchange import Load, Settle
 from millstream.drivers.persistence import PutCheckpoint, PutWrites
 from millstream.drivers.run import Run
-from millstream.drivers.terms import Start, View
+from millstream.drivers.terms import View
 from millstream.errors import InvalidUpdateError
 from millstream.pregel.request import map_input
 from millstream.pregel.savers import with_map
 from millstream.pregel.snapshots import restore
-from millstream.runtime import RunControl, _no_op_stream_writer
+from millstream.runtime import RunControl
 from millstream.stream.parts import encoder
 from millstream.types import StateUpdate
 
@@ -44,6 +44,15 @@ if TYPE_CHECKING:
 
 COPY: Final = "__copy__"
 """The `as_node` of an update that repeats the checkpoint before anything is changed."""
+
+NOTHING: Final = View(
+    modes=frozenset(),
+    encode=encoder("v1", is_labelled=False, has_subgraphs=False),
+    output_keys=(),
+    watched=frozenset(),
+    read=lambda _: {},
+)
+"""What is seen of a run that never starts."""
 
 Superstep = Sequence[StateUpdate]
 
@@ -222,28 +231,15 @@ def _run(site: Site, machine: RunMachine) -> Run:
     """Return a run that never starts, for the conditional edges that are asked where to go."""
     callbacks = site.config.get("callbacks")
     private = ("callbacks", "metadata", CONF, "run_name", "run_id")
-    run = Run(
-        spec=machine.spec,
-        name=site.graph.get_name(),
-        shape=site.graph.shape,
-        view=View(frozenset(), encoder("v1", is_labelled=False, has_subgraphs=False), ()),
-        limits=machine.limits,
-        config={key: value for key, value in site.config.items() if key not in private},
-        metadata=_put_config(site, None)["metadata"],
-        configurable=site.configurable,
-        start=_never,
-        store=site.graph.store,
-        control=RunControl(),
-        namespace=split_ns(site.ns),
-        ns=site.ns,
-        checkpoint_map=dict(machine.lineage.parents) if machine.lineage is not None else {},
-        inherited_callbacks=callbacks,
-        is_traced=tracing.is_listened_to({"callbacks": callbacks}),
-    )
+    run = Run(machine.spec, site.graph.get_name(), NOTHING)
+    run.shape, run.limits, run.control = site.graph.shape, machine.limits, RunControl()
+    run.config = {key: value for key, value in site.config.items() if key not in private}
+    run.given_metadata = _put_config(site, None)["metadata"]
+    run.configurable = site.configurable
+    run.store = site.graph.store
+    run.ns = site.ns
+    run.enclosing = dict(machine.lineage.parents) if machine.lineage is not None else {}
+    run.inherited_callbacks = callbacks
+    run.is_traced = tracing.is_listened_to(callbacks)
     run.machine = machine
-    run.writer = _no_op_stream_writer
     return run
-
-
-def _never(machine: RunMachine, is_known: bool) -> Start:
-    raise AssertionError("an update starts no run")

@@ -90,8 +90,9 @@ class AsyncPump(Pump):
                 "A run stream was read by a transformer, or a node, of its own run: that would "
                 "wait for itself"
             )
-        me = asyncio.current_task()
-        waiter = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        me = asyncio.current_task(loop)
+        waiter = loop.create_future()
         waiters.append(waiter)
         self._waiting[me] = self._waiting.get(me, 0) + 1
         if self._task is None and self._closing is None:
@@ -183,8 +184,11 @@ class AsyncPump(Pump):
                 self._wake_all()
 
     async def _next(self) -> ProtocolEvent | None:
-        item = await anext(self._events, None)
-        return None if item is None else as_event(item)
+        try:
+            item = await anext(self._events)
+        except StopAsyncIteration:
+            return None
+        return as_event(item)
 
     async def _give_turns(self) -> None:
         """Let readers go on who have been woken."""

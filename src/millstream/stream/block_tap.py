@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
 from langchain_core.messages import ToolMessage
@@ -10,12 +10,16 @@ from langchain_core.outputs import ChatGenerationChunk
 
 from millstream.stream.blocks import BlockWriter, ErrorEvent
 from millstream.stream.messages import MessageTap, Metadata
+from millstream.stream.tap import NOBODY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from langchain_core.messages import BaseMessage
     from langchain_core.outputs import LLMResult
+
+Voice: TypeAlias = "tuple[BlockWriter, Metadata]"
+"""A message that is being said, and what is known of the model that says it."""
 
 
 class BlockTap(MessageTap):
@@ -30,8 +34,10 @@ class BlockTap(MessageTap):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._voices: dict[UUID, tuple[BlockWriter, Metadata]] = {}
+        self._voices: dict[UUID, Voice] = {}
         """The messages that are being said, by their LangChain run."""
+        self._latest_voice: tuple[UUID, Voice] | tuple[None, None] = NOBODY
+        """The one that began last; see `tap.NOBODY`."""
 
     def tell(self, message: BaseMessage, metadata: Metadata) -> None:
         """Send a whole message whose id was not sent before; one without id is given one."""
@@ -51,8 +57,9 @@ class BlockTap(MessageTap):
         heard = self._models.get(run_id)
         if heard is not None:
             # The id that LangChain gives a message whose chunks have none.
-            writer = BlockWriter(f"lc_run--{run_id}-0")
-            self._voices[run_id] = writer, {**heard, "run_id": str(run_id)}
+            voice = BlockWriter(f"lc_run--{run_id}-0"), {**heard, "run_id": str(run_id)}
+            self._voices[run_id] = voice
+            self._latest_voice = run_id, voice
 
     def on_llm_new_token(
         self,
@@ -60,24 +67,28 @@ class BlockTap(MessageTap):
         *,
         chunk: Any = None,
         run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
         **kwargs: Any,
     ) -> None:
         """Send the events of a chunk."""
-        voice = self._voices.get(run_id)
+        # As in `MessageTap`: this happens once per token.
+        latest, found = self._latest_voice
+        voice = found if latest is run_id else self._voices.get(run_id)
         if voice is not None and isinstance(chunk, ChatGenerationChunk):
             writer, metadata = voice
             message = chunk.message
             self._seen.add(message.id)
             for event in writer.feed(message):
-                self._send((event, metadata))
+                self._put((self._namespace, "messages", (event, metadata), self._shape))
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Send the end of the message, all of it if it came without chunks."""
-        voice = self._voices.pop(run_id, None)
+        voice = self._voices.get(run_id)
         if voice is None or not voice[0].is_started:
             super().on_llm_end(response, run_id=run_id, **kwargs)
             return
-        del self._models[run_id]
+        self._forget(run_id)
         # A provider may name the message later than with its first chunk.
         self._seen.update(
             getattr(getattr(each, "message", None), "id", None)
@@ -88,11 +99,17 @@ class BlockTap(MessageTap):
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Send that the message will not be finished; one that nobody wants to hear further is."""
+        voice = self._voices.get(run_id)
         super().on_llm_error(error, run_id=run_id, **kwargs)
-        voice = self._voices.pop(run_id, None)
         if voice is not None and voice[0].is_started:
             is_enough = isinstance(error, GeneratorExit)
             self._tell_all(voice[0].finish() if is_enough else [ErrorEvent(error)], voice[1])
+
+    def _forget(self, run_id: UUID) -> Metadata | None:
+        self._voices.pop(run_id, None)
+        if self._latest_voice[0] == run_id:
+            self._latest_voice = NOBODY
+        return super()._forget(run_id)
 
     def _tell_all(self, events: Iterable[Mapping[str, Any]], metadata: Metadata) -> None:
         for event in events:

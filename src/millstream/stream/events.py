@@ -19,6 +19,7 @@ from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import GenerationChunk
 
 from millstream.constants import MISSING
+from millstream.stream.tap import NOBODY
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document
@@ -75,6 +76,8 @@ class HeardRun:
     metadata: dict[str, Any]
     parents: list[str]
     is_wanted: bool
+    is_tapped: bool = False
+    """Its chunks are heard as somebody reads them."""
     input: Any = MISSING
     call_id: str | None = None
     """The id of the tool call."""
@@ -138,6 +141,8 @@ class EventListener(BaseCallbackHandler):
         self._root: HeardRun | None = None
         self._runs: dict[UUID, HeardRun] = {}
         """The runs that have not ended."""
+        self._latest: tuple[UUID, HeardRun] | tuple[None, None] = NOBODY
+        """The model that began last; see `tap.NOBODY`."""
         self._lineages: dict[UUID, list[str]] = {}
         """The parents of all runs, the root first: what a run starts may outlive it."""
         self._taps: dict[UUID, object] = {}
@@ -197,6 +202,7 @@ class EventListener(BaseCallbackHandler):
             metadata=told.get("metadata") or {},
             parents=parents,
             is_wanted=self._wanted.wants(name, kind, tags),
+            is_tapped=run_id in self._taps,
             input=input,
         )
         self._lineages[run_id] = parents
@@ -243,7 +249,8 @@ class EventListener(BaseCallbackHandler):
         **told: Any,
     ) -> None:
         """Send that a chat model starts."""
-        self._start("chat_model", name, serialized, {"messages": messages}, told)
+        run = self._start("chat_model", name, serialized, {"messages": messages}, told)
+        self._latest = told["run_id"], run
 
     def on_llm_start(
         self,
@@ -254,7 +261,8 @@ class EventListener(BaseCallbackHandler):
         **told: Any,
     ) -> None:
         """Send that a text model starts."""
-        self._start("llm", name, serialized, {"prompts": prompts}, told)
+        run = self._start("llm", name, serialized, {"prompts": prompts}, told)
+        self._latest = told["run_id"], run
 
     def on_llm_new_token(
         self,
@@ -262,11 +270,15 @@ class EventListener(BaseCallbackHandler):
         *,
         chunk: Any = None,
         run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
         **kwargs: Any,
     ) -> None:
         """Send a chunk of a model."""
-        run = self._runs.get(run_id)
-        if run is None or not run.is_wanted or run_id in self._taps:
+        # As in `MessageTap`: this happens once per token.
+        latest, found = self._latest
+        run = found if latest is run_id else self._runs.get(run_id)
+        if run is None or not run.is_wanted or run.is_tapped:
             return
         if run.kind == "chat_model":
             shown = AIMessageChunk(content=token) if chunk is None else chunk.message
@@ -278,6 +290,8 @@ class EventListener(BaseCallbackHandler):
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Send what a model said."""
+        if self._latest[0] == run_id:
+            self._latest = NOBODY
         run = self._runs.pop(run_id, None)
         if run is not None and run.is_wanted:
             said = _message_of(response) if run.kind == "chat_model" else _texts_of(response)
@@ -382,7 +396,11 @@ class EventListener(BaseCallbackHandler):
     def _tap(self, run_id: UUID) -> bool:
         """Say whether nobody has tapped the run before."""
         tap = object()
-        return self._taps.setdefault(run_id, tap) is tap
+        is_first = self._taps.setdefault(run_id, tap) is tap
+        run = self._runs.get(run_id)
+        if run is not None:
+            run.is_tapped = True
+        return is_first
 
     def hear_chunk(self, run_id: UUID, chunk: Any) -> None:
         """Send a chunk of a run that has not ended."""

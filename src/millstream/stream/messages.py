@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID, uuid4
 
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 
 from millstream.constants import TAG_NOSTREAM
-from millstream.stream.tap import Tap, WaitingCall
+from millstream.stream.tap import NOBODY, Tap, WaitingCall
 from millstream.types import Command
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Metadata = dict[str, Any]
+
+PLAIN: Final = frozenset((bool, bytes, float, int, str, type(None)))
+"""Types of values that are known not to hold messages; to ask others costs more."""
 
 
 class MessageTap(Tap):
@@ -58,13 +61,21 @@ class MessageTap(Tap):
         """Ids that the consumer has received or a node was given."""
         self._models: dict[UUID, Metadata] = {}
         """The models that are being heard, by their LangChain run."""
+        self._latest: tuple[UUID, Metadata] | tuple[None, None] = NOBODY
+        """The one that began last; see `tap.NOBODY`."""
 
     def _shared(self) -> dict[str, Any]:
         return {"room": self._room, "seen": self._seen}
 
     def note(self, value: Any) -> None:
         """Take note of the messages in a state a node is given: they are history, not news."""
-        self._seen.update(message.id for message in messages_of(value) if message.id is not None)
+        for message in messages_of(value):
+            if message.id is not None:
+                self._seen.add(message.id)
+
+    def find(self, value: Any) -> list[BaseMessage]:
+        """Return the messages in what a node returned."""
+        return messages_in(value)
 
     def tell(self, message: BaseMessage, metadata: Metadata) -> None:
         """Send a whole message whose id was not sent before; one without id is given one."""
@@ -95,7 +106,10 @@ class MessageTap(Tap):
             return
         shown = [tag for tag in tags or () if not tag.startswith("seq:step:")]
         heard = metadata or {}
-        self._models[run_id] = {**heard, "tags": shown} if shown else heard
+        if shown:
+            heard = {**heard, "tags": shown}
+        self._models[run_id] = heard
+        self._latest = run_id, heard
 
     def on_llm_new_token(
         self,
@@ -103,11 +117,15 @@ class MessageTap(Tap):
         *,
         chunk: Any = None,
         run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
         **kwargs: Any,
     ) -> None:
         """Send a chunk."""
-        # As `push`, written out: this happens once per token.
-        heard = self._models.get(run_id)
+        # As `push`, written out; all that LangChain gives has a name, so that no dict is made of
+        # the rest. This happens once per token.
+        latest, found = self._latest
+        heard = found if latest is run_id else self._models.get(run_id)
         if heard is not None and isinstance(chunk, ChatGenerationChunk):
             message = chunk.message
             self._seen.add(message.id)
@@ -115,7 +133,7 @@ class MessageTap(Tap):
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Send what the model said if it came without chunks."""
-        heard = self._models.pop(run_id, None)
+        heard = self._forget(run_id)
         if heard is None or not response.generations or not response.generations[0]:
             return
         message = getattr(response.generations[0][0], "message", None)
@@ -124,7 +142,13 @@ class MessageTap(Tap):
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Stop listening."""
-        self._models.pop(run_id, None)
+        self._forget(run_id)
+
+    def _forget(self, run_id: UUID) -> Metadata | None:
+        """Listen to a model no more; return its metadata if it was heard."""
+        if self._latest[0] == run_id:
+            self._latest = NOBODY
+        return self._models.pop(run_id, None)
 
     def tap_output_aiter(self, run_id: UUID, output: AsyncIterator[T]) -> AsyncIterator[T]:
         """Leave the output alone; that this exists makes models stream when they are invoked."""
@@ -135,36 +159,43 @@ class MessageTap(Tap):
         return output
 
 
-def messages_in(value: Any) -> Iterator[BaseMessage]:
-    """Yield the messages in what a node is given or returns.
+def messages_in(value: Any) -> list[BaseMessage]:
+    """Return the messages in what a node is given or returns.
 
     It is a message, a sequence of them, or a state whose top-level values are that. A `Command`
     counts by its update, alone or in a sequence; then states in the sequence count too.
     """
     if isinstance(value, Command):
         value = value.update
+    if isinstance(value, dict):
+        return messages_of(value)
     if isinstance(value, BaseMessage):
-        yield value
-    elif isinstance(value, (list, tuple)):
-        are_results = any(isinstance(item, Command) for item in value)
-        for item in value:
-            if isinstance(item, BaseMessage):
-                yield item
-            elif isinstance(item, Command):
-                yield from messages_in(item)
-            elif are_results:
-                yield from messages_of(item)
-    else:
-        yield from messages_of(value)
+        return [value]
+    if not isinstance(value, (list, tuple)):
+        return messages_of(value)
+    found: list[BaseMessage] = []
+    are_results = any(isinstance(item, Command) for item in value)
+    for item in value:
+        if isinstance(item, BaseMessage):
+            found.append(item)
+        elif isinstance(item, Command):
+            found += messages_in(item)
+        elif are_results:
+            found += messages_of(item)
+    return found
 
 
-def messages_of(state: Any) -> Iterator[BaseMessage]:
-    """Yield the messages among the top-level values of a state, and in sequences there."""
+def messages_of(state: Any) -> list[BaseMessage]:
+    """Return the messages among the top-level values of a state, and in sequences there."""
+    found: list[BaseMessage] = []
     for field in _fields(state):
+        if type(field) in PLAIN:
+            continue
         if isinstance(field, BaseMessage):
-            yield field
+            found.append(field)
         elif isinstance(field, Sequence) and not isinstance(field, (str, bytes)):
-            yield from (item for item in field if isinstance(item, BaseMessage))
+            found += [item for item in field if isinstance(item, BaseMessage)]
+    return found
 
 
 def _fields(state: Any) -> list[Any]:

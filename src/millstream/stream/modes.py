@@ -9,16 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from millstream.constants import ERROR, INTERRUPT, RETURN
 from millstream.core.known import as_tuple, plain_writes
 from millstream.core.protocol import Observer
 
 if TYPE_CHECKING:
+    from millstream.core.cells import Cells
     from millstream.core.machine import RunMachine
+    from millstream.core.spec import GraphSpec
     from millstream.core.tasks import Task
     from millstream.stream.parts import Namespace, Put, Shape
+
+ReadState: TypeAlias = "Callable[[Cells], Any]"
+"""Reads the shown state: a dict, or one key's bare value."""
 
 
 @dataclass(slots=True)
@@ -31,8 +36,10 @@ class Projection:
     """Stream mode -> where its parts go; a mode nobody wants is absent."""
     output_keys: str | tuple[str, ...]
     """What `values` and `updates` show."""
-    stream_keys: str | tuple[str, ...]
-    """What `tasks` and `checkpoints` show."""
+    watched: frozenset[str]
+    """The channels that these are."""
+    read_state: ReadState
+    """Reads what `values` shows."""
     shape: Shape | None
     now: Callable[[], str]
     """The time of an event, ISO 8601."""
@@ -40,9 +47,11 @@ class Projection:
     """User metadata of a task; empty when there is none."""
     checkpoint_config: Callable[[str | None], dict[str, Any] | None]
     """Checkpoint id -> the config that names it."""
-    on_values: Callable[[], None] | None = None
-    """Called whenever the shown state has changed."""
     is_root: bool = True
+
+    def read(self) -> Any:
+        """Return the state as `values` shows it."""
+        return self.read_state(self.machine.cells)
 
     def sender(self, mode: str) -> Callable[[Any], None] | None:
         """Return the function that sends a payload of this mode, None if nobody listens."""
@@ -66,12 +75,12 @@ def observe(view: Projection) -> Observer:
     """Build the observer for the modes that somebody listens to."""
     observer = Observer()
     values, updates = view.sender("values"), view.sender("updates")
-    if values is not None or view.on_values is not None:
+    if values is not None:
         observer.state_changed = _state_values(view, values)
     started, settled = _task_events(view)
     observer.tasks_started = started
     show_update = _task_update(view, updates) if updates is not None else None
-    observer.task_finished = _both(show_update, settled)
+    observer.task_finished = both(show_update, settled)
     observer.task_replayed = show_update
     observer.task_failed = settled
     observer.task_paused = _questions(view, values, updates, settled)
@@ -82,55 +91,65 @@ def observe(view: Projection) -> Observer:
     return observer
 
 
-TaskFact = Callable[["Task"], None]
+TaskFact: TypeAlias = "Callable[[Task], None]"
+FactT = TypeVar("FactT")
 
 
-def _both(first: TaskFact | None, second: TaskFact | None) -> TaskFact | None:
+def both(
+    first: Callable[[FactT], None] | None, second: Callable[[FactT], None] | None
+) -> Callable[[FactT], None] | None:
+    """Return what tells a fact to both, as far as they are there."""
     if first is None or second is None:
         return first or second
 
-    def both(task: Task) -> None:
-        first(task)
-        second(task)
+    def tell(fact: FactT) -> None:
+        first(fact)
+        second(fact)
 
-    return both
+    return tell
 
 
 def _state_values(
-    view: Projection, send: Callable[[Any], None] | None
+    view: Projection, send: Callable[[Any], None]
 ) -> Callable[[Collection[str] | None], None]:
-    note = view.on_values
-    read = state_reader(view.machine, view.output_keys)
-    keys = view.output_keys
-    watched = {keys} if isinstance(keys, str) else set(keys)
+    watched, read = view.watched, view.read
 
     def state_changed(updated: Collection[str] | None) -> None:
         if updated is None or not watched.isdisjoint(updated):
-            if note is not None:
-                note()
-            if send is not None:
-                send(read())
+            send(read())
 
     return state_changed
 
 
-def state_reader(machine: RunMachine, keys: str | tuple[str, ...]) -> Callable[[], Any]:
-    """Return the function that reads the shown state: a dict, or one key's bare value."""
-    cells = machine.cells
+def state_reader(spec: GraphSpec, keys: str | tuple[str, ...]) -> ReadState:
+    """Return the function that reads these keys: a dict, or one key's bare value."""
     if isinstance(keys, str):
-        return lambda: cells.get(keys)
-    if len(keys) == len(machine.spec.shown) and all(key in machine.spec.shown for key in keys):
-        return lambda: cells.values.copy()
-    return lambda: {key: cells.values[key] for key in keys if key in cells.values}
+        return lambda cells: cells.get(keys)
+    if len(keys) == len(spec.shown) and all(key in spec.shown for key in keys):
+        return _read_all
+
+    def read(cells: Cells) -> dict[str, Any]:
+        values = cells.values
+        return {key: values[key] for key in keys if key in values}
+
+    return read
+
+
+def _read_all(cells: Cells) -> dict[str, Any]:
+    return cells.values.copy()
 
 
 def _task_update(view: Projection, send: Callable[[Any], None]) -> TaskFact:
     keys = view.output_keys
-    shown = keys if isinstance(keys, str) else frozenset(keys)
+    shown = keys if isinstance(keys, str) else view.watched
 
     def show(task: Task) -> None:
-        node = task.node
+        node, written = task.node, task.update
         if node.is_hidden:
+            return
+        if written is not None and shown is view.watched and view.watched.issuperset(written):
+            # A copy, because the superstep has yet to be committed.
+            send({node.name: written.copy() or None})
             return
         update = {node.name: task_update(task.writes, shown)}
         if task.is_replayed:
@@ -186,7 +205,7 @@ def _task_events(view: Projection) -> tuple[Callable[[Any], None] | None, TaskFa
     tasks, debug = view.sender("tasks"), view.sender("debug")
     if tasks is None and debug is None:
         return None, None
-    tell = _twin(view, tasks, debug)
+    tell, keys = _twin(view, tasks, debug), view.machine.spec.stream_keys
 
     def started(planned: Sequence[Task]) -> None:
         for task in planned:
@@ -195,7 +214,7 @@ def _task_events(view: Projection) -> tuple[Callable[[Any], None] | None, TaskFa
 
     def settled(task: Task) -> None:
         if not task.node.is_hidden:
-            tell("task_result", _task_end(task, view.stream_keys), task.step)
+            tell("task_result", _task_end(task, keys), task.step)
 
     return started, settled
 
@@ -255,13 +274,12 @@ def _questions(
 ) -> TaskFact | None:
     if values is None and updates is None and settled is None:
         return None
-    read = state_reader(view.machine, view.output_keys)
 
     def asked(task: Task) -> None:
         if updates is not None:
             updates({INTERRUPT: task.interrupts})
         if values is not None:
-            base = {} if isinstance(view.output_keys, str) else read()
+            base = {} if isinstance(view.output_keys, str) else view.read()
             values({**base, INTERRUPT: task.interrupts})
         if settled is not None:
             settled(task)
@@ -275,14 +293,14 @@ def _checkpoints(view: Projection) -> Callable[[Sequence[Task]], None] | None:
     if view.machine.lineage is None or (checkpoints is None and debug is None):
         return None
     tell = _twin(view, checkpoints, debug)
-    read = state_reader(view.machine, view.stream_keys)
-    lineage = view.machine.lineage
+    machine, lineage = view.machine, view.machine.lineage
+    read = state_reader(machine.spec, machine.spec.stream_keys)
 
     def reached(tasks: Sequence[Task]) -> None:
         payload = {
             "config": view.checkpoint_config(lineage.id),
             "parent_config": view.checkpoint_config(lineage.parent_id),
-            "values": read(),
+            "values": read(machine.cells),
             "metadata": lineage.metadata,
             "next": [task.node.name for task in tasks],
             "tasks": [_pending_task(view, task) for task in tasks],
@@ -301,7 +319,7 @@ def _pending_task(view: Projection, task: Task) -> dict[str, Any]:
     else:
         asked = [i for name, value in known if name == INTERRUPT for i in as_tuple(value)]
         if plain_writes(known):
-            keys = view.stream_keys
+            keys = view.machine.spec.stream_keys
             if isinstance(keys, str):
                 shown["result"] = task_update(known, keys)
             else:

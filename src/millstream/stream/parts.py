@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection, Iterable, Sequence
+from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 from millstream.constants import INTERRUPT, START
@@ -62,25 +63,16 @@ def encoder(version: str, *, is_labelled: bool, has_subgraphs: bool) -> Encode:
         from millstream.stream.protocol import encode_event
 
         return encode_event
-    if is_labelled:
-        return _with_both if has_subgraphs else _with_mode
-    return _with_namespace if has_subgraphs else _bare
+    return PLAIN[is_labelled, has_subgraphs]
 
 
-def _bare(part: Part) -> Any:
-    return part[2]
-
-
-def _with_mode(part: Part) -> Any:
-    return part[1:3]
-
-
-def _with_namespace(part: Part) -> Any:
-    return part[0], part[2]
-
-
-def _with_both(part: Part) -> Any:
-    return part[:3]
+PLAIN: Final[dict[tuple[bool, bool], Encode]] = {
+    (False, False): itemgetter(2),
+    (False, True): itemgetter(0, 2),
+    (True, False): itemgetter(1, 2),
+    (True, True): itemgetter(0, 1, 2),
+}
+"""Whether items have their mode, and their namespace -> how to encode them."""
 
 
 def encode_typed(part: Part) -> dict[str, Any]:

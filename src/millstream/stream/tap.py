@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from langchain_core.callbacks import BaseCallbackHandler
 from typing_extensions import Self
 
 if TYPE_CHECKING:
     from millstream.stream.parts import Namespace, Put, Shape
+
+NOBODY: Final[tuple[None, None]] = (None, None)
+"""Which model began last, when none did that is still heard.
+
+Whoever hears tokens remembers that one: its run id need not be looked up, and the hash of a UUID,
+which is Python code, costs as much as what is done for the token."""
 
 
 class Tap(BaseCallbackHandler):

@@ -204,6 +204,21 @@ def inside_a_node(e, driver):
     return heard(driver, graph, {"x": 1}, config={"tags": ["t"]})
 
 
+@probe("callbacks.passing_on", rows=ROWS)
+def passing_on(e, driver):
+    """A node that is told to pass its input on is a run, one that has nothing to run is none."""
+    graph = wire(e, Log, "START p END", p=RunnablePassthrough()).compile()
+    nothing = e.pregel.NodeBuilder().subscribe_only("a").write_to("b")
+    something = e.pregel.NodeBuilder().subscribe_only("b").do(RunnablePassthrough()).write_to("c")
+    raw = e.pregel.Pregel(
+        nodes={"nothing": nothing, "something": something},
+        channels={name: e.channels.EphemeralValue(int) for name in "abc"},
+        input_channels="a",
+        output_channels="c",
+    )
+    return heard(driver, graph, {"x": 1}), heard(driver, raw, 1)
+
+
 @probe("callbacks.models_and_tools", rows=ROWS)
 def models_and_tools(e, driver):
     @tool
