@@ -18,7 +18,7 @@ def test_updated_channels_trigger_their_nodes_once_each_by_name() -> None:
     """A node with two updated triggers runs once; channels without nodes do not matter."""
     spec = graph([node("c", "y"), node("b", "x", "y"), node("a", "x"), node("d", "z")])
 
-    planned = [plan_triggered(spec, updated) for updated in (["x"], ["y", "k", "x"], ["k"], [])]
+    planned = [plan_triggered(spec, updated) for updated in ({"x"}, {"y", "k", "x"}, {"k"}, set())]
 
     assert [[n.name for n in nodes] for nodes in planned] == [["a", "b"], ["a", "b", "c"], [], []]
 

@@ -12,7 +12,7 @@ which `langgraph` is another package or does not exist.
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, ClassVar, Final
 
@@ -38,6 +38,7 @@ _IN_HINTS: Final = {
     "ClassVar": ClassVar,
     "N": N,
     "RunnableConfig": RunnableConfig,
+    "Sequence": Sequence,
 }
 """Names in the type hints of these classes that `millstream.types` does without."""
 

@@ -32,7 +32,7 @@ from millstream.constants import (
 
 if TYPE_CHECKING:
     from millstream.core.protocol import Write
-    from millstream.core.spec import GraphSpec
+    from millstream.core.spec import GraphSpec, NodeSpec
     from millstream.core.tasks import Task
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,16 @@ Grouped = dict[str, list[Any]]
 class Cells:
     """The channels of one run."""
 
-    __slots__ = ("_fading", "_is_sorted", "_lit", "_spec", "live", "replaced", "values")
+    __slots__ = (
+        "_fading",
+        "_is_sorted",
+        "_lit",
+        "_spec",
+        "live",
+        "replaced",
+        "successors",
+        "values",
+    )
 
     def __init__(self, spec: GraphSpec, saved: Mapping[str, Any] | None = None) -> None:
         self._spec = spec
@@ -58,12 +67,14 @@ class Cells:
         self._is_sorted = True
         self.replaced: set[str] = set()
         """Delta channels that a superstep replaced, until a checkpoint takes note of it."""
-        self._lit: dict[str, Any] = {}
-        """The signals that were written, with what was written last."""
+        self._lit: Mapping[str, Any] = {}
+        """The signals that were written, with what was written last. Replaced, never changed."""
+        self.successors: Sequence[NodeSpec] | None = None
+        """The nodes that the last superstep triggered, if that is clear without looking."""
         saved = saved or {}
         for name in spec.initial if not saved else dict.fromkeys((*spec.initial, *saved)):
             if name in spec.signals:
-                self._lit[name] = saved[name]
+                self._lit = {**self._lit, name: saved[name]}
             elif name in spec.plain:
                 self.values[name] = saved[name]
                 self._is_sorted = False
@@ -90,9 +101,9 @@ class Cells:
         """
         spec, values = self._spec, self.values
         signals, plain = spec.signals, spec.plain
-        lit = before = self._lit
-        if is_step and lit:
-            lit = self._lit = {}
+        before = self._lit
+        lit = self._lit = {} if is_step else dict(before)
+        self.successors = None
         updated: set[str] = set()
         others: Grouped = {}
         for name, value in writes:
@@ -168,11 +179,17 @@ class Cells:
 
     def end_step(self, tasks: Sequence[Task], touched: list[str] | None) -> set[str]:
         """Apply the writes of a superstep's tasks and return the channels that hold new values."""
+        task = tasks[0]
+        update, direct = task.update, task.node.direct
+        if (
+            direct is not None
+            and update is not None
+            and len(tasks) == 1
+            and not self._fading
+            and direct.issuperset(update)
+        ):
+            return self._take(update, task.node, touched)
         spec = self._spec
-        if len(tasks) == 1 and spec.is_steady and not self._fading:
-            update, node = tasks[0].update, tasks[0].node
-            if update is not None and node.direct is not None and node.direct.issuperset(update):
-                return self._take(update, node.lit, touched)
         writes = writes_of(tasks)
         if spec.deltas:
             self.replaced |= {n for n, v in writes if n in spec.deltas and replaces_value(v)}
@@ -185,18 +202,17 @@ class Cells:
             updated |= self.finish(touched)
         return updated
 
-    def _take(
-        self, update: dict[str, Any], lit: dict[str, Any], touched: list[str] | None
-    ) -> set[str]:
+    def _take(self, update: dict[str, Any], node: NodeSpec, touched: list[str] | None) -> set[str]:
         """Do what `apply` does, for the only task of a superstep that only wrote plain values."""
-        before, self._lit = self._lit, lit.copy()
-        values = self.values
-        if not values.keys() >= update.keys():
-            self._is_sorted = False
-        values.update(update)
+        lit, values = node.lit, self.values
         if touched is not None:
             touched += [*update, *lit]
-            touched += [name for name in before if name not in lit]
+            touched += [name for name in self._lit if name not in lit]
+        self._lit = lit
+        self.successors = node.successors
+        if len(values) < len(self._spec.shown) and not values.keys() >= update.keys():
+            self._is_sorted = False
+        values.update(update)
         if not self._is_sorted:
             self._sort()
         return {*update, *lit}

@@ -7,7 +7,7 @@ its input, which channels change by themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -45,9 +45,12 @@ class NodeSpec:
     edges: Sequence[Write] = ()
     """What the node writes after such a dict, every time."""
     direct: frozenset[str] | None = field(init=False, default=None)
-    """Those of `keys` that are plain channels, if all edges are signals."""
-    lit: dict[str, Any] = field(init=False)
+    """Those of `keys` that are plain channels, if all edges are signals and the graph is steady:
+    what writes no more than these is committed without looking at channels."""
+    lit: Mapping[str, Any] = field(init=False)
     """The signals that are its edges, with what is written."""
+    successors: Sequence[NodeSpec] | None = field(init=False, default=None)
+    """The nodes that run after it when it wrote no more than `direct`, by name."""
     path: TaskPath = field(init=False)
 
     def __post_init__(self) -> None:
@@ -76,6 +79,8 @@ class GraphSpec:
     """Position of every node, in the order in which they were added."""
     triggered: Mapping[str, tuple[NodeSpec, ...]] = field(init=False)
     """Channel -> the nodes it triggers, sorted by name."""
+    triggers: frozenset[str] = field(init=False)
+    """The channels that trigger any node."""
     initial: tuple[str, ...] = field(init=False)
     """Channels that hold a value before anything was written."""
     deltas: Mapping[str, int] = field(init=False)
@@ -108,6 +113,7 @@ class GraphSpec:
             if type(c) is LastValue and n in self.shown and not c.is_available()
         )
         self.triggered = {name: tuple(nodes) for name, nodes in triggered.items()}
+        self.triggers = frozenset(triggered)
         self.deltas = {
             n: c.snapshot_frequency for n, c in self.channels.items() if isinstance(c, DeltaChannel)
         }
@@ -121,9 +127,16 @@ class GraphSpec:
         kinds = {node.keys for node in self.nodes.values()}
         direct = {keys: keys & self.plain for keys in kinds if keys is not None}
         for node in self.nodes.values():
-            if node.keys is not None and self.signals.issuperset(node.lit):
+            if self.is_steady and node.keys is not None and self.signals.issuperset(node.lit):
                 node.direct = direct[node.keys]
+                if self.triggers.isdisjoint(node.direct):
+                    node.successors = self._triggered_by(node.lit)
         self.has_fading_values = any(self.channels[name].is_transient for name in self.shown)
+
+    def _triggered_by(self, signals: Iterable[str]) -> Sequence[NodeSpec]:
+        """Return the nodes that signals trigger; each signal is that of one node."""
+        nodes = [node for name in signals for node in self.triggered.get(name, ())]
+        return sorted(nodes, key=lambda node: node.name)
 
 
 def overriding(channels: Mapping[str, BaseChannel[Any, Any, Any]], method: str) -> frozenset[str]:

@@ -122,11 +122,10 @@ class SyncDriver:
             plan = run.machine.plan if run.is_alone else self._plan
             commit = run.machine.commit if run.journal is None else run.commit
             parts, take, encode = run.parts, run.take_part(), run.encoder()
-            # Items are handed out here, and not by `take`, because this is the time of most steps.
+            # What a superstep wrote is handed out in place, because most steps do so.
             while (tasks := plan()) is not None:
-                for _ in parts and range(len(parts)):
-                    if (item := encode(take())) is not NO_ITEM:
-                        yield item
+                if parts:
+                    yield from run.take()
                 if is_patient and len(tasks) == 1:
                     self._perform_here(tasks[0])
                     if self._running:
@@ -136,7 +135,7 @@ class SyncDriver:
                 if self._trouble is not None:
                     raise self._trouble
                 commit()
-                for _ in parts and range(len(parts)):
+                for _ in range(len(parts)):
                     if (item := encode(take())) is not NO_ITEM:
                         yield item
             yield from run.take()
