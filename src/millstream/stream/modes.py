@@ -142,12 +142,14 @@ def _read_all(cells: Cells) -> dict[str, Any]:
 def _task_update(view: Projection, send: Callable[[Any], None]) -> TaskFact:
     keys = view.output_keys
     shown = keys if isinstance(keys, str) else view.watched
+    # Asked with what a task wrote; of a single key, the bare value is shown.
+    shows_all = _never if isinstance(keys, str) else view.watched.issuperset
 
     def show(task: Task) -> None:
         node, written = task.node, task.update
         if node.is_hidden:
             return
-        if written is not None and shown is view.watched and view.watched.issuperset(written):
+        if written is not None and shows_all(written):
             # A copy, because the superstep has yet to be committed.
             send({node.name: written.copy() or None})
             return
@@ -157,6 +159,10 @@ def _task_update(view: Projection, send: Callable[[Any], None]) -> TaskFact:
         send(update)
 
     return show
+
+
+def _never(_: object) -> bool:
+    return False
 
 
 def task_update(writes: Sequence[tuple[str, Any]], keys: str | frozenset[str]) -> Any:
