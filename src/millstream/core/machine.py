@@ -75,7 +75,6 @@ class RunMachine:
         spec: GraphSpec,
         observer: Observer,
         limits: RunLimits,
-        *,
         new_id: Callable[[], str],
         ns: str = "",
         lineage: Lineage | None = None,

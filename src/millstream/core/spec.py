@@ -77,6 +77,8 @@ class GraphSpec:
     """Shown channels that keep the last value written and do nothing else."""
     order: Mapping[str, int] = field(init=False)
     """Position of every node, in the order in which they were added."""
+    entry: NodeSpec | None = field(init=False, default=None)
+    """The node that brings the input into the state, if it does no more than that and is alone."""
     triggered: Mapping[str, tuple[NodeSpec, ...]] = field(init=False)
     """Channel -> the nodes it triggers, sorted by name."""
     triggers: frozenset[str] = field(init=False)

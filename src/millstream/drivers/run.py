@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from millstream.constants import CONFIG_KEY_STRICT_RESUME, NS_END, START
+from millstream.constants import CONFIG_KEY_STRICT_RESUME, NS_END
 from millstream.core.known import Place
 from millstream.core.machine import RunMachine
 from millstream.core.protocol import Observer
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from millstream.types import StreamWriter
 
 
+NOT_WATCHED: Final = Observer()
 NO_ITEM: Final = object()
 """Stands for a part of which the consumer gets no item."""
 
@@ -80,8 +81,8 @@ class Run(Terms):
     call: Callable[[TaskContext, NodeSpec, Any], Any]
     """Start what the code of a task calls, and return its future; the driver's."""
     machine: RunMachine
-    is_watched: bool = False
-    """Somebody receives parts of it."""
+    shows_values: bool = False
+    """Somebody receives the state after every superstep."""
     is_left: bool = False
     """The reader has gone before the run ended."""
     has_values: bool = False
@@ -115,16 +116,18 @@ class Run(Terms):
     def enter(self, loaded: Loaded) -> None:
         """Build the machine, from the saved checkpoint if there is one, and give it its input."""
         saved = loaded.saved
+        parent = self.parent
+        # By position, because classes are slow to call by name up to Python 3.11.
         machine = self.machine = RunMachine(
             self.spec,
-            None,  # type: ignore[arg-type]  # set below, it needs the machine
+            NOT_WATCHED,  # until it can be said who watches, which takes the machine
             self.limits,
-            new_id=new_id,
-            ns=self.ns,
-            lineage=open_journal(self, loaded) if self.saver is not None else None,
-            saved_values=saved.checkpoint["channel_values"] if saved is not None else None,
-            known_writes=(saved.pending_writes or ()) if saved is not None else (),
-            answers=self.parent.run.machine.answers if self.parent is not None else None,
+            new_id,
+            self.ns,
+            open_journal(self, loaded) if self.saver is not None else None,
+            saved.checkpoint["channel_values"] if saved is not None else None,
+            (saved.pending_writes or ()) if saved is not None else (),
+            parent.run.machine.answers if parent is not None else None,
         )
         self._observe(machine)
         # A checkpoint without versions is that of a thread that has not begun.
@@ -140,25 +143,23 @@ class Run(Terms):
     def _enter_directly(self, writes: Sequence[Write]) -> list[Write] | None:
         """Return what the input writes to the state, if the superstep that does so can be left out.
 
-        It is a superstep like any other, but calls nobody and waits for nothing. So there is no
-        need for it where nobody sees or stores what is before it, or may stop the run there.
+        It is a superstep like any other, but calls nobody, waits for nothing and is not shown. So
+        there is no need for it where nobody stores what is before it or sees what is after it, or
+        may stop the run there.
         """
-        spec, limits = self.spec, self.limits
-        entries = spec.triggered.get(START, ())
+        limits, entry = self.limits, self.spec.entry
         if (
-            self.is_watched
+            entry is None
             or self.journal is not None
-            or len(entries) != 1
-            or not entries[0].body.is_relay
-            or [name for name, _ in writes] != [START]
+            or self.shows_values
             or limits.before
             or limits.after
             or self.control.drain_requested
-            or not spec.is_steady
+            or len(writes) != 1
         ):
             return None
         try:
-            written: list[Write] = entries[0].body.to_writes(writes[0][1])
+            written: list[Write] = entry.body.to_writes(writes[0][1])
         except Exception:
             return None  # it is raised again where such errors belong
         return written
@@ -199,12 +200,11 @@ class Run(Terms):
         if self.bound is not None:
             self.pour = self.bound.through(self.pour)
         if self.view.modes or above:
-            self.is_watched = True
             machine.observer = self._show(machine, above)
-        else:
-            machine.observer = Observer()
         if self.view.is_result_wanted:
             show = machine.observer.state_changed
+            if machine.observer is NOT_WATCHED:
+                machine.observer = Observer()
             machine.observer.state_changed = both(self._note_values, show)
 
     def _show(self, machine: RunMachine, above: Sequence[tuple[Put, frozenset[str]]]) -> Observer:
@@ -222,6 +222,7 @@ class Run(Terms):
         self.taps = taps_of(self)
         self.tool_taps = tool_taps_of(self)
         self.writer = self._make_writer()
+        self.shows_values = "values" in targets
         listeners = targets.get(MODE_OF_GRAPHS)
         if listeners and parent is not None:
             self.tell_end = tell_started(self, parent, listeners)

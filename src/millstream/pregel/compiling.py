@@ -88,7 +88,7 @@ def compile_graph(
             keys=_dict_keys(node, deltas),
             edges=node.edges,
         )
-    return GraphSpec(
+    spec = GraphSpec(
         nodes=specs,
         channels=real,
         shown=shown,
@@ -97,6 +97,11 @@ def compile_graph(
         managed=managed,
         signals=_signals(real, nodes),
     )
+    entries = spec.triggered.get(START, ())
+    if len(entries) == 1 and spec.is_steady and entries[0].is_hidden:
+        body: NodeCall = entries[0].body
+        spec.entry = entries[0] if body.is_relay and entries[0].handler is None else None
+    return spec
 
 
 def _dict_keys(node: PregelNode, deltas: frozenset[str]) -> frozenset[str] | None:

@@ -46,6 +46,9 @@ DEFAULT_RECURSION_LIMIT: Final = int(os.environ.get("LANGGRAPH_DEFAULT_RECURSION
 RUN_KEYS: Final = ("run_id", "run_name")
 """Config keys that name one run, and not those nested in it."""
 
+SIMPLE_KEYS: Final = frozenset(CONFIG_KEYS) - {CONF, "metadata", "tags"}
+"""Config keys whose values are taken as they are."""
+
 METADATA_KEYS: Final = (
     "thread_id",
     "checkpoint_id",
@@ -89,8 +92,8 @@ def identify_caller(config: RunnableConfig | None, bound: RunnableConfig | None)
     own = ambient if config is None else config
     if type(own) is TaskConfig and not bound:
         return _called_by_task(own.context, is_explicit=config is not None)
-    if own is None and not bound:
-        return Caller({}, None, {}, {}, None, False)
+    if ambient is None and not bound and (not config or config.keys() <= SIMPLE_KEYS):
+        return _called_simply(config or {})
     layers: list[Mapping[str, Any]] = []
     if ambient is not None and ambient is not config:
         layers.append(ambient)
@@ -136,6 +139,12 @@ def identify_caller(config: RunnableConfig | None, bound: RunnableConfig | None)
         is_explicit=config is not None and task_context_of(config) is not None,
         runtime=runtime,
     )
+
+
+def _called_simply(config: Mapping[str, Any]) -> Caller:
+    """Return the caller whose config says nothing of where it is or what it belongs to."""
+    given = {key: value for key, value in config.items() if value is not None}
+    return Caller(given, given.pop("callbacks", None), {}, {}, None, False)
 
 
 def _called_by_task(parent: TaskContext, *, is_explicit: bool) -> Caller:
