@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import xxhash
@@ -127,9 +128,13 @@ class Task:
 def task_id(task: Task) -> str:
     """Derive a task's id from its checkpoint and its place in the run."""
     parts = (task.name_ns, str(task.step), task.node.name, *task.place)
-    checkpoint = binascii.unhexlify(task.checkpoint_id.replace("-", ""))
-    digest = xxhash.xxh3_128_hexdigest(checkpoint + "".join(parts).encode())
+    digest = xxhash.xxh3_128_hexdigest(_as_bytes(task.checkpoint_id) + "".join(parts).encode())
     return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"
+
+
+@lru_cache(maxsize=64)  # the tasks of a superstep have it in common
+def _as_bytes(uuid: str) -> bytes:
+    return binascii.unhexlify(uuid.replace("-", ""))
 
 
 def task_path_text(path: TaskPath) -> str:

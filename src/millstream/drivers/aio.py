@@ -82,10 +82,11 @@ class AsyncDriver:
     _trouble: BaseException | None = None
     """The saver's error, met by a call."""
     _is_stopping = False
+    _queued: deque[TaskContext] | None = None
+    """Tasks that wait until fewer are running, and calls; None as long as there were none."""
 
     def __init__(self) -> None:
         self._running: dict[TaskContext, asyncio.Task[None]] = {}
-        self._queued: deque[TaskContext] = deque()
 
     async def items(self, prepare: Callable[[], Run]) -> AsyncGenerator[Any, None]:
         """Do what `drive` says.
@@ -192,14 +193,19 @@ class AsyncDriver:
     def _start(self, tasks: Sequence[Task]) -> None:
         run = self.run
         if run.max_concurrency is not None:
-            self._queued.extend(TaskContext(run, task) for task in tasks)
-            self._start_queued()
+            self._enqueue([TaskContext(run, task) for task in tasks])
             return
         for task in tasks:
             context = TaskContext(run, task)
             started = self._spawn(self._perform(context))
             if not started.done():  # eager tasks may be
                 self._running[context] = started
+
+    def _enqueue(self, contexts: Sequence[TaskContext]) -> None:
+        if self._queued is None:
+            self._queued = deque()
+        self._queued.extend(contexts)
+        self._start_queued()
 
     def _start_queued(self) -> None:
         limit = self.run.max_concurrency
@@ -217,10 +223,13 @@ class AsyncDriver:
         """Tell the machine which tasks have ended, in order; say whether that is to be settled."""
         run, ended = self.run, self._inbox.ended
         while ended:
-            context, error = ended.popleft()
-            handler = run.report(context, error)
-            if handler is not None:
-                self._start((handler,))
+            # Taken away first: a handler may be an eager task, and report others.
+            reported = ended.copy()
+            ended.clear()
+            for context, error in reported:
+                handler = run.report(context, error)
+                if handler is not None:
+                    self._start((handler,))
         return run.journal is not None or run.machine.failure is not None
 
     async def _settle(self) -> None:
@@ -322,8 +331,7 @@ class AsyncDriver:
             self._callers = CallCounts()
         if self._callers.begin(caller) and self._threads is not None:
             self._threads.widen()
-        self._queued.append(context)
-        self._start_queued()
+        self._enqueue([context])
 
     async def _perform_call(self, context: CallContext) -> None:
         current = asyncio.current_task()
@@ -404,10 +412,10 @@ class AsyncDriver:
     async def _cancel_running(self) -> None:
         """Cancel what is running and wait until it has stopped, however often we are cancelled."""
         self._is_stopping = True
-        for queued in self._queued:
+        queue, self._queued = self._queued or (), None
+        for queued in queue:
             if isinstance(queued, CallContext):
                 self._drop_call(queued)
-        self._queued.clear()
         cancelled: asyncio.CancelledError | None = None
         for context, task in self._running.items():
             context.is_over = context.is_cancelled = True

@@ -28,7 +28,7 @@ class Inbox:
         self.loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._waiter: asyncio.Future[None] | None = None
-        self.ended: deque[tuple[TaskContext, BaseException | None]] = deque()
+        self.ended: list[tuple[TaskContext, BaseException | None]] = []
 
     def put(self, part: Part) -> None:
         """Add a part for the consumer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from millstream.constants import CONFIG_KEY_CHECKPOINT_NS
@@ -34,17 +35,17 @@ def called_metadata(task: TaskContext) -> dict[str, Any]:
 
 def user_metadata(run: Run, task: Task) -> dict[str, Any]:
     """Return the metadata and tags that the user gave a run and a node of it."""
-    body = task.node.body
-    metadata = {
-        key: value
-        for key, value in {**run.metadata, **(body.metadata or {})}.items()
-        if key not in HIDDEN_METADATA
-    }
-    tags = [
-        tag
-        for tag in (*(run.config.get("tags") or ()), *body.tags)
-        if not tag.startswith("seq:step:")
-    ]
-    if tags:
-        metadata["tags"] = tags
-    return metadata
+    body, tags = task.node.body, run.config.get("tags") or ()
+    if body.metadata or body.tags:
+        return _of_user({**run.metadata, **(body.metadata or {})}, (*tags, *body.tags))
+    if run.user_metadata is None:
+        run.user_metadata = _of_user(run.metadata, tags)
+    return run.user_metadata.copy()
+
+
+def _of_user(metadata: Mapping[str, Any], tags: Iterable[str]) -> dict[str, Any]:
+    shown = {key: value for key, value in metadata.items() if key not in HIDDEN_METADATA}
+    named = [tag for tag in tags if not tag.startswith("seq:step:")]
+    if named:
+        shown["tags"] = named
+    return shown

@@ -214,15 +214,20 @@ class Run(Terms):
         for put, modes in [(self.put, view.modes), *above]:
             for mode in modes:
                 targets.setdefault(mode, []).append(put)
-        self.forwards = [*above, (self.put, view.modes)] if view.has_subgraphs else above
+        if view.has_subgraphs:
+            self.forwards = [*above, (self.put, view.modes)]
+        elif above:
+            self.forwards = above
         if "custom" in view.modes:
             self.custom_put = self.pour
         elif above and parent is not None:
             self.custom_put = parent.run.custom_put
         self.taps = taps_of(self)
-        self.tool_taps = tool_taps_of(self)
+        if tool_taps := tool_taps_of(self):
+            self.tool_taps = tool_taps
         self.writer = self._make_writer()
-        self.shows_values = "values" in targets
+        if "values" in targets:
+            self.shows_values = True
         listeners = targets.get(MODE_OF_GRAPHS)
         if listeners and parent is not None:
             self.tell_end = tell_started(self, parent, listeners)

@@ -111,6 +111,8 @@ class Terms:
     """Retry policies of calls that have none of their own."""
     cache_policy: CachePolicy[Any] | None = None
     """Cache policy of calls that have none of their own."""
+    user_metadata: dict[str, Any] | None = None
+    """What the user said about the run, None until somebody asks."""
     enclosing: dict[str, str] | None = None
     """Namespace -> checkpoint id of the enclosing graphs, None until somebody asks."""
 

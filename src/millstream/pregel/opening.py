@@ -129,21 +129,17 @@ def open_run(
         _breakpoints(options.interrupt_after, graph.interrupt_after_nodes),
         control,
     )
-    run.shape, run.control, run.input, run.saver = graph.shape, control, input, saver
+    run.shape, run.control, run.input = graph.shape, control, input
     run.config, run.configurable = caller.config, caller.configurable
     run.given_metadata = caller.metadata
-    run.context = _context(graph, options.context, caller)
-    run.store = graph.store or _inherited(caller, "store")
-    run.cache = _cache(graph, parent)
-    run.retry, run.cache_policy = graph.retry_policy, graph.cache_policy
-    run.step_timeout = graph.step_timeout
-    run.max_concurrency = max_concurrency_of(caller.config)
-    run.is_live = _is_live(graph, options, view)
+    if saver is not None:
+        run.saver = saver
+    if _is_live(graph, options, view):
+        run.is_live = True
     if options.max_buffered is not None:
         run.bound = Bound(options.max_buffered, run.parts)
-    run.server_info = server_info_of(caller.configurable) or _inherited(caller, "server_info")
-    run.inherited_callbacks = callbacks = tracing.without_taps(caller.callbacks)
-    run.is_traced = tracing.is_listened_to(callbacks)
+    _equip(run, graph)
+    _inherit(run, graph, options, caller)
     is_resumed = False
     if parent is not None:
         is_resumed = _nest(run, parent, is_stateful=graph.checkpointer is True)
@@ -155,6 +151,45 @@ def open_run(
         input, graph.input_channels, has_saver=saver is not None, is_resumed=is_resumed
     )
     return run
+
+
+# What is not there is not set on a run: it stands on the class, and every run is smaller for it.
+
+
+def _equip(run: Run, graph: Pregel[Any, Any, Any, Any]) -> None:
+    """Give the run what its graph was compiled with."""
+    if graph.retry_policy:
+        run.retry = graph.retry_policy
+    if graph.cache_policy is not None:
+        run.cache_policy = graph.cache_policy
+    if graph.step_timeout is not None:
+        run.step_timeout = graph.step_timeout
+    if graph.cache is not None:
+        from millstream.wire import wired
+
+        run.cache = wired(graph.cache)
+
+
+def _inherit(
+    run: Run, graph: Pregel[Any, Any, Any, Any], options: CallOptions, caller: Caller
+) -> None:
+    """Give the run what its caller says, or has."""
+    parent = caller.parent
+    if (limit := max_concurrency_of(caller.config)) is not None:
+        run.max_concurrency = limit
+    if parent is not None and parent.run.cache is not None and graph.cache is None:
+        run.cache = parent.run.cache
+    if (context := _context(graph, options.context, caller)) is not None:
+        run.context = context
+    if (store := graph.store or _inherited(caller, "store")) is not None:
+        run.store = store
+    server = server_info_of(caller.configurable) or _inherited(caller, "server_info")
+    if server is not None:
+        run.server_info = server
+    if (callbacks := tracing.without_taps(caller.callbacks)) is not None:
+        run.inherited_callbacks = callbacks
+    if tracing.is_listened_to(callbacks):
+        run.is_traced = True
 
 
 def _nest(run: Run, parent: TaskContext, *, is_stateful: bool) -> bool:
@@ -251,15 +286,6 @@ def _saver(graph: Pregel[Any, Any, Any, Any], caller: Caller) -> Any:
     if caller.configurable.get(CONFIG_KEY_THREAD_ID) is None:
         raise MissingThreadError(CONFIG_KEY_THREAD_ID)
     return saver
-
-
-def _cache(graph: Pregel[Any, Any, Any, Any], parent: TaskContext | None) -> Any:
-    """Return the cache of the run: the graph's own, or that of the run it is nested in."""
-    if graph.cache is None:
-        return None if parent is None else parent.run.cache
-    from millstream.wire import wired
-
-    return wired(graph.cache)
 
 
 def _inherited(caller: Caller, field: str) -> Any:

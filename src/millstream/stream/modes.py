@@ -142,8 +142,7 @@ def _read_all(cells: Cells) -> dict[str, Any]:
 def _task_update(view: Projection, send: Callable[[Any], None]) -> TaskFact:
     keys = view.output_keys
     shown = keys if isinstance(keys, str) else view.watched
-    # Asked with what a task wrote; of a single key, the bare value is shown.
-    shows_all = _never if isinstance(keys, str) else view.watched.issuperset
+    shows_all = _asks_if_among(keys)
 
     def show(task: Task) -> None:
         node, written = task.node, task.update
@@ -159,6 +158,14 @@ def _task_update(view: Projection, send: Callable[[Any], None]) -> TaskFact:
         send(update)
 
     return show
+
+
+def _asks_if_among(keys: str | tuple[str, ...]) -> Callable[[dict[str, Any]], bool]:
+    """Return what says whether a dict that a task wrote is shown as it is.
+
+    Not for a single key, of which the bare value is shown.
+    """
+    return _never if isinstance(keys, str) else frozenset(keys).issuperset
 
 
 def _never(_: object) -> bool:
@@ -212,6 +219,7 @@ def _task_events(view: Projection) -> tuple[Callable[[Any], None] | None, TaskFa
     if tasks is None and debug is None:
         return None, None
     tell, keys = _twin(view, tasks, debug), view.machine.spec.stream_keys
+    shows_all = _asks_if_among(keys)
 
     def started(planned: Sequence[Task]) -> None:
         for task in planned:
@@ -220,7 +228,12 @@ def _task_events(view: Projection) -> tuple[Callable[[Any], None] | None, TaskFa
 
     def settled(task: Task) -> None:
         if not task.node.is_hidden:
-            tell("task_result", _task_end(task, keys), task.step)
+            written = task.update
+            if written is not None and shows_all(written):
+                result = written.copy()
+            else:
+                result = task_result(task.writes, keys)
+            tell("task_result", _task_end(task, result), task.step)
 
     return started, settled
 
@@ -253,12 +266,12 @@ def _task_start(task: Task, metadata: dict[str, Any]) -> dict[str, Any]:
     return payload
 
 
-def _task_end(task: Task, keys: str | tuple[str, ...]) -> dict[str, Any]:
+def _task_end(task: Task, result: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": task.id,
         "name": task.node.name,
         "error": task.error,
-        "result": task_result(task.writes, keys),
+        "result": result,
         "interrupts": [as_dict(interrupt) for interrupt in task.interrupts],
     }
 
