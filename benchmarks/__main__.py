@@ -23,7 +23,6 @@ from benchmarks import (
     durability,
     events,
     fanout,
-    floor,
     foreign,
     idle,
     keys,
@@ -41,7 +40,7 @@ from benchmarks import (
 from benchmarks.child import ROOT
 from benchmarks.harness import FULL, QUICK, Effort, measure
 from benchmarks.record import Measured, Record
-from benchmarks.rows import MILLSTREAM, Contender, Group, Row
+from benchmarks.rows import Group
 
 AREAS: Final[dict[str, Callable[[], list[Group]]]] = {
     "chain": lambda: chain.groups(engines=foreign.installed()),
@@ -90,26 +89,14 @@ def _measure(console: Any, areas: Sequence[str], effort: Effort) -> Record:
     facts = machine.facts()
     parts = []
     try:
-        report.show_preamble(console, facts["versions"], machine_speed(loop))
+        report.show_preamble(console, facts["versions"])
         for area in areas:
             for group in AREAS[area]():
-                before = machine_speed(loop)
-                results = measure(group, effort, loop)
-                # A neighbour comes and goes within seconds; both ends say more than one.
-                parts.append(Measured(group, results, (before + machine_speed(loop)) / 2))
+                parts.append(Measured(group, measure(group, effort, loop)))
                 report.show_group(console, parts[-1])
     finally:
         loop.close()
     return Record({**facts, "load after": machine.load()}, parts)
-
-
-def machine_speed(loop: asyncio.AbstractEventLoop) -> float:
-    """Return how many times longer the floor takes than on the reference machine."""
-    nodes: Any = [(f"n{index}", chain.step) for index in range(100)]
-    row = Row("floor", "step", 100, (Contender(MILLSTREAM, floor.chain(nodes)),))
-    effort = Effort(seconds=0.1, rounds=5, sample=0.002)
-    samples = measure(Group("floor", (row,)), effort, loop)[row.title, MILLSTREAM]
-    return samples.median / floor.REFERENCE_STEP
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 State = dict[str, Any]
 Node: TypeAlias = "Callable[[State], State]"
 AsyncNode: TypeAlias = "Callable[[State], Coroutine[Any, Any, State]]"
-
-# A median sync step of the floor on the otherwise idle 2-core machine the goals were set for, where
-# a sync step of langgraph 1.2.22 costs 146.
-REFERENCE_STEP: Final = 0.40
 
 
 def chain(nodes: list[tuple[str, Node]]) -> Callable[[], None]:

@@ -19,8 +19,6 @@ class Measured:
 
     group: Group
     results: Results
-    speed: float
-    """How many times longer the floor took meanwhile than on the reference machine."""
 
     def verdicts(self) -> list[tuple[Row, Verdict]]:
         """Return every goal's outcome."""
@@ -73,7 +71,7 @@ def _group_as_json(part: Measured) -> dict[str, Any]:
         found = [contender.name for contender in row.contenders]
         content["samples"] = {name: part.results[row.title, name].values for name in found}
         rows.append(content)
-    return {"title": part.group.title, "speed": part.speed, "rows": rows}
+    return {"title": part.group.title, "rows": rows}
 
 
 def _group_from_json(content: dict[str, Any]) -> Measured:
@@ -86,7 +84,7 @@ def _group_from_json(content: dict[str, Any]) -> Measured:
         for name, values in samples.items():
             results[row.title, name] = Samples(tuple(values), row.is_rate)
         rows.append(row)
-    return Measured(Group(content["title"], tuple(rows)), results, content["speed"])
+    return Measured(Group(content["title"], tuple(rows)), results)
 
 
 def _goal_from_json(fields: dict[str, Any]) -> Goal:

@@ -13,15 +13,14 @@ from rich.text import Text
 from benchmarks.harness import Samples, Verdict, judge
 from benchmarks.record import Measured
 from benchmarks.rows import FLOOR, LANGGRAPH, MILLSTREAM, Row
-from benchmarks.wording import amounts, quotient, reference
+from benchmarks.wording import BASIS, amounts, quotient
 
 # Enough for the widest table when nobody looks at a terminal, as in a log file.
 LOG_WIDTH: Final = 210
 
 PREAMBLE: Final = (
     "Contenders take turns; shown is the best round and, for the two libraries, the median. Ratios "
-    "are millstream's: 1/30 is a thirtieth.\nAbsolute goals are for an otherwise idle 2-core "
-    "machine: read them with the machine speed below. Ratios hold on a busy one too."
+    f"are millstream's: 1/30 is a thirtieth.\n{BASIS}"
 )
 
 
@@ -31,19 +30,11 @@ def make_console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=LOG_WIDTH)
 
 
-def show_preamble(console: Console, versions: Mapping[str, str], speed: float) -> None:
-    """Say what is compared, and how fast the machine is."""
+def show_preamble(console: Console, versions: Mapping[str, str]) -> None:
+    """Say what is compared."""
     compared = ", ".join(f"{name} {found}" for name, found in versions.items())
     console.print(f"{compared}; CPython {platform.python_version()}")
     console.print(PREAMBLE)
-    show_speed(console, speed)
-
-
-def show_speed(console: Console, speed: float) -> None:
-    """Say how fast the machine is now."""
-    console.print(
-        f"Machine speed: the floor loop takes {speed:.2f}x what it takes on the reference machine."
-    )
 
 
 def show_group(console: Console, part: Measured) -> None:
@@ -68,19 +59,14 @@ def show_summary(console: Console, parts: Sequence[Measured]) -> int:
     for part in parts:
         for row, verdict in part.verdicts():
             missed += not verdict.is_met
-            words = describe(verdict, part.speed)
-            console.print(words, f" {row.title}", end="\n", soft_wrap=True)
-    if parts:
-        show_speed(console, parts[-1].speed)
+            console.print(describe(verdict), f" {row.title}", end="\n", soft_wrap=True)
     return missed
 
 
-def describe(verdict: Verdict, speed: float) -> Text:
-    """Return one goal's outcome; a missed time is shown at reference speed too."""
+def describe(verdict: Verdict) -> Text:
+    """Return one goal's outcome."""
     reached, allowed = amounts(verdict)
     bound = f"{reached} of {allowed}"
-    if (at_reference := reference(verdict, speed)) is not None:
-        bound += f" ({at_reference} at reference speed)"
     if verdict.goal.base is not None:
         bound += " added"
     if verdict.goal.over is not None and verdict.goal.over[1] not in (MILLSTREAM, LANGGRAPH):
@@ -105,7 +91,7 @@ def _cells(row: Row, part: Measured) -> list[str | Text]:
         quotient(own.best, other.best) if other is not None else "",
         f"{by_hand.best:.2f}" if by_hand is not None else "",
         shown,
-        Text("\n").join(describe(verdict, part.speed) for verdict in judge(row, part.results)),
+        Text("\n").join(describe(verdict) for verdict in judge(row, part.results)),
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from benchmarks.harness import judge
 from benchmarks.record import Measured, Record
 from benchmarks.rows import FLOOR, LANGGRAPH, MILLSTREAM, TASKS, Row
-from benchmarks.wording import amounts, claim, number, quotient, reference
+from benchmarks.wording import BASIS, amounts, claim, number, quotient
 
 HEADER: Final = """\
 # Results
@@ -56,20 +56,13 @@ def page(record: Record) -> str:
 
 def _facts(record: Record) -> list[str]:
     facts = record.facts
-    speeds = [part.speed for part in record.parts]
-    lines = [
+    return [
         f"- {facts['date']}" + (f", commit {facts['commit']}" if facts["commit"] else ""),
         f"- {facts['machine']}; load before: {facts['load']}, after: {facts['load after']}",
         f"- {facts['python']}; "
         + ", ".join(f"{name} {version}" for name, version in facts["versions"].items()),
+        f"- {BASIS}",
     ]
-    if speeds:
-        lines.append(
-            "- Absolute goals are for an otherwise idle 2-core machine, the reference. Here the "
-            f"floor loop took {min(speeds):.2f} to {max(speeds):.2f} times what it takes there; "
-            "*at reference speed* means divided by that."
-        )
-    return lines
 
 
 def _table(columns: Iterable[str], rows: Iterable[list[str]]) -> list[str]:
@@ -114,7 +107,5 @@ def _missed(rows: Iterable[tuple[Row, Measured]]) -> list[str]:
                 continue
             line = f"- **{row.title}**: goal {claim(row, verdict.goal)}, "
             line += f"reached {amounts(verdict)[0]}"
-            if (at_reference := reference(verdict, part.speed)) is not None:
-                line += f" ({at_reference} at reference speed)"
             lines.append(f"{line}. {row.note}".rstrip())
     return lines
