@@ -14,7 +14,6 @@ from millstream.constants import PUSH
 from millstream.core.tasks import PUSH_TRIGGERS, Task, task_path_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
 
     from millstream.core.spec import NodeSpec
 
@@ -33,9 +32,9 @@ class CallTask(Task):
         return self.caller.ns
 
     @property
-    def place(self) -> Sequence[str]:
-        """What tells the call from the others of its name in the same caller."""
-        return (PUSH, task_path_text(self.caller.path), str(self.path[2]))
+    def place(self) -> str:
+        """What tells the call from all others of its caller."""
+        return f"{self.node.name}{PUSH}{task_path_text(self.caller.path)}{self.path[2]}"
 
 
 class Calls:

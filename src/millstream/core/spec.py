@@ -52,9 +52,12 @@ class NodeSpec:
     successors: Sequence[NodeSpec] | None = field(init=False, default=None)
     """The nodes that run after it when it wrote no more than `direct`, by name."""
     path: TaskPath = field(init=False)
+    place: str = field(init=False)
+    """What tells its triggered tasks from all others of the same superstep."""
 
     def __post_init__(self) -> None:
         self.path = (PULL, self.name)
+        self.place = "".join((self.name, PULL, *self.triggers))
         self.lit = dict(self.edges)
 
 

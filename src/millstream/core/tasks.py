@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import xxhash
 
-from millstream.constants import NS_END, NS_SEP, PULL, PUSH
+from millstream.constants import NS_END, NS_SEP, PUSH
 
 if TYPE_CHECKING:
     from millstream.core.machine import RunMachine
@@ -113,11 +113,11 @@ class Task:
         return self.run.ns if self.origin is None else self.origin.ns
 
     @property
-    def place(self) -> Sequence[str]:
-        """What tells the task from the others of its name in the same superstep."""
+    def place(self) -> str:
+        """What tells the task from all others of its superstep, in its namespace."""
         if self.origin is not None:
-            return (PUSH, HANDLER, self.origin.id)
-        return (PULL, *self.triggers) if self.is_pull else (PUSH, str(self.path[1]))
+            return f"{self.node.name}{PUSH}{HANDLER}{self.origin.id}"
+        return self.node.place if self.is_pull else f"{self.node.name}{PUSH}{self.path[1]}"
 
     @property
     def is_pull(self) -> bool:
@@ -127,8 +127,8 @@ class Task:
 
 def task_id(task: Task) -> str:
     """Derive a task's id from its checkpoint and its place in the run."""
-    parts = (task.name_ns, str(task.step), task.node.name, *task.place)
-    digest = xxhash.xxh3_128_hexdigest(_as_bytes(task.checkpoint_id) + "".join(parts).encode())
+    text = f"{task.name_ns}{task.step}{task.place}"
+    digest = xxhash.xxh3_128_hexdigest(_as_bytes(task.checkpoint_id) + text.encode())
     return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"
 
 
