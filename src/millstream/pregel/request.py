@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.runnables.config import CONFIG_KEYS, var_child_runnable_config
@@ -230,28 +231,35 @@ def starter(
     input: Any, input_channels: str | Sequence[str], *, has_saver: bool, is_resumed: bool
 ) -> Callable[[RunMachine, bool], Start]:
     """Return the function that turns the input into what the machine starts with."""
+    if isinstance(input, Command):
+        _check_command(input, has_saver=has_saver)
+    # Not a closure, which would be four objects more for each run.
+    return partial(_start, input, input_channels, is_resumed)
+
+
+def _start(
+    input: Any,
+    input_channels: str | Sequence[str],
+    is_resumed: bool,
+    machine: RunMachine,
+    is_known: bool,
+) -> Start:
     command = input if isinstance(input, Command) else None
-    if command is not None:
-        _check_command(command, has_saver=has_saver)
-
-    def start(machine: RunMachine, is_known: bool) -> Start:
-        if is_known and command is not None:
-            answers = None if command.resume is None else Answers(command.resume)
-            writes = identified(command_writes(command), machine.spec.deltas)
-            return Start(writes, True, answers)
-        if is_known and (is_resumed or input is None):
-            return Start([], True)
-        if command is not None and command.resume is not None:
-            raise EmptyInputError(
-                "There is nothing to resume: the thread has no checkpoint. Check its thread_id, "
-                "or start it with an input"
-            )
-        writes = identified(map_input(input, input_channels), machine.spec.deltas)
-        if not writes:
-            raise EmptyInputError(f"Received no input for {input_channels}")
-        return Start(writes, False)
-
-    return start
+    if is_known and command is not None:
+        answers = None if command.resume is None else Answers(command.resume)
+        writes = identified(command_writes(command), machine.spec.deltas)
+        return Start(writes, True, answers)
+    if is_known and (is_resumed or input is None):
+        return Start([], True)
+    if command is not None and command.resume is not None:
+        raise EmptyInputError(
+            "There is nothing to resume: the thread has no checkpoint. Check its thread_id, "
+            "or start it with an input"
+        )
+    writes = identified(map_input(input, input_channels), machine.spec.deltas)
+    if not writes:
+        raise EmptyInputError(f"Received no input for {input_channels}")
+    return Start(writes, False)
 
 
 def _check_command(command: Command[Any], *, has_saver: bool) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from millstream.constants import ERROR, INTERRUPT, RETURN
@@ -86,8 +87,7 @@ def observe(view: Projection) -> Observer:
     observer.task_paused = _questions(view, values, updates, settled)
     observer.checkpoint_reached = _checkpoints(view)
     if updates is not None and view.is_root:
-        send = updates
-        observer.breakpoint_reached = lambda: send({INTERRUPT: ()})
+        observer.breakpoint_reached = partial(_tell_breakpoint, updates)
     return observer
 
 
@@ -294,16 +294,28 @@ def _questions(
     if values is None and updates is None and settled is None:
         return None
 
-    def asked(task: Task) -> None:
-        if updates is not None:
-            updates({INTERRUPT: task.interrupts})
-        if values is not None:
-            base = {} if isinstance(view.output_keys, str) else view.read()
-            values({**base, INTERRUPT: task.interrupts})
-        if settled is not None:
-            settled(task)
+    # Not closures, here and for breakpoints: few runs need them, and every run has them.
+    return partial(_tell_questions, view, values, updates, settled)
 
-    return asked
+
+def _tell_questions(
+    view: Projection,
+    values: Callable[[Any], None] | None,
+    updates: Callable[[Any], None] | None,
+    settled: TaskFact | None,
+    task: Task,
+) -> None:
+    if updates is not None:
+        updates({INTERRUPT: task.interrupts})
+    if values is not None:
+        base = {} if isinstance(view.output_keys, str) else view.read()
+        values({**base, INTERRUPT: task.interrupts})
+    if settled is not None:
+        settled(task)
+
+
+def _tell_breakpoint(updates: Callable[[Any], None]) -> None:
+    updates({INTERRUPT: ()})
 
 
 def _checkpoints(view: Projection) -> Callable[[Sequence[Task]], None] | None:
