@@ -6,7 +6,7 @@ import asyncio
 import operator
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
 
 import pytest
@@ -17,7 +17,7 @@ from typing_extensions import TypedDict
 from millstream.config import get_stream_writer
 from millstream.errors import NodeCancelledError
 from millstream.graph import START, StateGraph
-from millstream.types import CachePolicy, RetryPolicy
+from millstream.types import CachePolicy, RetryPolicy, Send
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -106,7 +106,20 @@ def test_the_end_of_the_event_loop_stores_what_nodes_left_behind() -> None:
     assert sorted(v[0] for _, name, v in saved.pending_writes if name == "log") == list(range(20))
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python < 3.12 has no eager tasks")
+EAGER = pytest.mark.skipif(sys.version_info < (3, 12), reason="Python < 3.12 has no eager tasks")
+
+
+def eagerly(work: Callable[[], Awaitable[Any]]) -> Any:
+    """Run something in an event loop whose tasks are eager."""
+
+    async def main() -> Any:
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        return await work()
+
+    return asyncio.run(main())
+
+
+@EAGER
 def test_eager_tasks_run_graphs() -> None:
     """A node may have ended before the call that starts its task returns."""
 
@@ -117,12 +130,9 @@ def test_eager_tasks_run_graphs() -> None:
         await asyncio.sleep(0.01)
         return {"log": ["later"]}
 
-    async def main() -> Any:
-        loop = asyncio.get_running_loop()
-        loop.set_task_factory(asyncio.eager_task_factory)
-        return await fan([("a", at_once), ("b", later)]).ainvoke({"x": 1})
+    graph = fan([("a", at_once), ("b", later)])
 
-    assert asyncio.run(main()) == {"x": 1, "log": ["at once", "later"]}
+    assert eagerly(lambda: graph.ainvoke({"x": 1})) == {"x": 1, "log": ["at once", "later"]}
 
 
 def test_closing_a_sync_stream_keeps_the_results_of_running_nodes() -> None:
@@ -258,3 +268,47 @@ def test_a_breakpoint_string_is_not_searched_for_names(driver: Any) -> None:
     graph = fan([("a", lambda state: {"log": ["a"]})])
 
     assert driver.invoke(graph, {"x": 1}, interrupt_before="ab") == {"x": 1, "log": ["a"]}
+
+
+@EAGER
+def test_many_eager_tasks_take_turns_within_the_limit() -> None:
+    """However many there are: none waits within another, and none is lost."""
+
+    async def at_once(state: State) -> dict[str, Any]:
+        return {"log": [state["x"]]}
+
+    builder = StateGraph(State).add_node("work", at_once)
+    builder.add_conditional_edges(
+        START, lambda state: [Send("work", {"x": index}) for index in range(1500)], ["work"]
+    )
+    graph = builder.compile()
+
+    result = eagerly(lambda: graph.ainvoke({"x": 0}, {"max_concurrency": 2}))
+
+    assert result["log"] == list(range(1500))
+
+
+@EAGER
+def test_eager_tasks_that_never_wait_give_others_a_turn() -> None:
+    """A chain of them is no reason for the event loop to stand still."""
+    turns = 0
+
+    async def at_once(state: State) -> dict[str, Any]:
+        return {"log": [turns]}
+
+    async def watch() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def main() -> Any:
+        watching = asyncio.create_task(watch())
+        builder = StateGraph(State).add_sequence([(f"n{index}", at_once) for index in range(5)])
+        result = await builder.add_edge(START, "n0").compile().ainvoke({"x": 1})
+        watching.cancel()
+        return result["log"]
+
+    seen = eagerly(main)
+
+    assert seen == sorted(set(seen))

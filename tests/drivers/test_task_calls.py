@@ -295,6 +295,29 @@ def test_a_saver_that_fails_in_a_call_fails_the_run(driver: Any, durability: Any
         driver.invoke(work, 1, THREAD, durability=durability)
 
 
+def test_a_saver_that_fails_in_a_call_stops_what_else_runs() -> None:
+    """An async run ends then, and not when everything else is done."""
+
+    @task
+    async def step(x: int) -> int:
+        return x
+
+    @task
+    async def waits(x: int) -> int:
+        return await asyncio.Event().wait()
+
+    @entrypoint(checkpointer=Failing())
+    async def work(x: int) -> Any:
+        waiting = waits(x)
+        try:
+            return await step(x)
+        except OSError:
+            return await waiting
+
+    with pytest.raises(OSError, match="disk full"):
+        asyncio.run(asyncio.wait_for(work.ainvoke(1, THREAD, durability="sync"), PATIENCE))
+
+
 class Panic(BaseException):
     """No `Exception`, like what an extension module in another language raises."""
 

@@ -123,3 +123,29 @@ def test_tracing_is_switched_on_by_the_environment(
         heard.append(is_listened_to(None))
 
     assert heard == [False, True]
+
+
+@pytest.mark.parametrize("subgraphs", [None, 0, 2, [], "yes"])
+def test_whether_subgraphs_are_wanted_is_a_question_of_truth(driver: Any, subgraphs: Any) -> None:
+    items = driver.stream(build(), {"n": 0}, stream_mode="updates", subgraphs=subgraphs)
+
+    update = {"count": {"n": 1}}
+    assert items == [((), update) if subgraphs else update]
+
+
+def test_a_mode_that_cannot_be_one_is_refused_by_name(driver: Any) -> None:
+    with pytest.raises(ValueError, match=r"Unknown stream mode \['x'\]; use one or more of"):
+        driver.stream(build(), {"n": 0}, stream_mode=["updates", ["x"]])
+
+
+def test_what_a_reader_does_to_the_tags_of_a_task_is_its_own_affair() -> None:
+    builder = StateGraph(State).add_sequence([("one", lambda state: {}), ("two", lambda state: {})])
+    graph = builder.add_edge(START, "one").compile()
+    seen = []
+
+    for event in graph.stream({"n": 0}, {"tags": ["mine"]}, stream_mode="tasks"):
+        if "metadata" in event:
+            seen.append(tuple(event["metadata"]["tags"]))
+            event["metadata"]["tags"].append("changed")
+
+    assert seen == [("mine",), ("mine",)]

@@ -27,8 +27,6 @@ class Amendment(Task):
     Nothing triggered it, so what triggers its node stays as it is.
     """
 
-    __slots__ = ()
-
     def __init__(self, run: RunMachine, node: NodeSpec, index: int, id: str) -> None:
         super().__init__(run, node, (INTERRUPT, index), (INTERRUPT,))
         self._id = id

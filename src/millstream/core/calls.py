@@ -14,7 +14,6 @@ from millstream.constants import PUSH
 from millstream.core.tasks import PUSH_TRIGGERS, Task, task_path_text
 
 if TYPE_CHECKING:
-
     from millstream.core.spec import NodeSpec
 
 

@@ -67,14 +67,15 @@ class Cells:
         self._is_sorted = True
         self.replaced: set[str] = set()
         """Delta channels that a superstep replaced, until a checkpoint takes note of it."""
-        self._lit: Mapping[str, Any] = {}
+        lit: dict[str, Any] = {}
+        self._lit: Mapping[str, Any] = lit
         """The signals that were written, with what was written last. Replaced, never changed."""
         self.successors: Sequence[NodeSpec] | None = None
         """The nodes that the last superstep triggered, if that is clear without looking."""
         saved = saved or {}
         for name in spec.initial if not saved else dict.fromkeys((*spec.initial, *saved)):
             if name in spec.signals:
-                self._lit = {**self._lit, name: saved[name]}
+                lit[name] = saved[name]
             elif name in spec.plain:
                 self.values[name] = saved[name]
                 self._is_sorted = False

@@ -96,8 +96,8 @@ class RunMachine:
         self._known = known.by_task(known_writes) if known_writes else {}
         self._is_stopping = False
         self._is_smooth = True
-        """All there is to the superstep are triggered tasks that run, and none of them failed,
-        asked or called others."""
+        """All there is to the superstep are triggered tasks, and none of them failed, asked or
+        called others."""
 
     @property
     def checkpoint_id(self) -> str:

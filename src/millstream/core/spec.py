@@ -40,8 +40,8 @@ class NodeSpec:
     """Hidden nodes produce no updates or tasks events."""
     has_subgraph: bool = False
     keys: frozenset[str] | None = None
-    """Channels that a result may write which is a dict: then that and `edges` are all it writes.
-    None if a dict may say more."""
+    """Keys that a plain dict may have to be kept as the task's `update`; None if the node's writes
+    have to be listed."""
     edges: Sequence[Write] = ()
     """What the node writes after such a dict, every time."""
     direct: frozenset[str] | None = field(init=False, default=None)

@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import sys
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
-
-from langchain_core.runnables.config import var_child_runnable_config
+from typing import TYPE_CHECKING, Any, cast
 
 from millstream.drivers import caching, lifecycle, tracing
+from millstream.drivers.attempts import execute
 from millstream.drivers.calls import (
     NO_CALLS,
     AnyFuture,
@@ -34,13 +32,11 @@ from millstream.drivers.calls import (
 from millstream.drivers.context import TaskContext
 from millstream.drivers.inbox import Inbox
 from millstream.drivers.loading import UNSAVED, aload
-from millstream.drivers.nodecall import add_task_note
 from millstream.drivers.outlet import RunAbandoned
 from millstream.drivers.run import NO_ITEM
 from millstream.drivers.saving import AsyncSaving
-from millstream.drivers.timeouts import attempt_in_time, timeout_of
+from millstream.drivers.spawning import spawn_in, spawner
 from millstream.drivers.workers import MAX_THREADS, Workers
-from millstream.errors import GraphBubbleUp, NodeCancelledError, ParentCommand
 from millstream.waiting import wait_through_cancellation
 
 if TYPE_CHECKING:
@@ -62,9 +58,6 @@ def drive(prepare: Callable[[], Run]) -> AsyncGenerator[Any, None]:
     return AsyncDriver().items(prepare)
 
 
-TASK_NAME: Final = "millstream task"
-
-
 class AsyncDriver:
     """The loop around one machine."""
 
@@ -82,6 +75,9 @@ class AsyncDriver:
     _trouble: BaseException | None = None
     """The saver's error, met by a call."""
     _is_stopping = False
+    _is_starting = False
+    _is_eager = False
+    """Tasks have ended while they were started."""
     _queued: deque[TaskContext] | None = None
     """Tasks that wait until fewer are running, and calls; None as long as there were none."""
 
@@ -107,7 +103,7 @@ class AsyncDriver:
                     while ended or parts or self._running:
                         if not ended and not parts:
                             await (inbox.news() if self._deadline is None else self._wait())
-                        if ended and self._report_ended():
+                        if (ended or self._trouble is not None) and self._report_ended():
                             await self._settle()
                         for _ in parts and range(len(parts)):
                             if (item := encode(take())) is not NO_ITEM:
@@ -197,9 +193,7 @@ class AsyncDriver:
             return
         for task in tasks:
             context = TaskContext(run, task)
-            started = self._spawn(self._perform(context))
-            if not started.done():  # eager tasks may be
-                self._running[context] = started
+            self._note_started(context, self._spawn(self._perform(context)))
 
     def _enqueue(self, contexts: Sequence[TaskContext]) -> None:
         if self._queued is None:
@@ -208,37 +202,65 @@ class AsyncDriver:
         self._start_queued()
 
     def _start_queued(self) -> None:
+        if self._is_starting:
+            return  # an eager task has ended, or calls another, within the loop below: it goes on
+        self._is_starting = True
+        try:
+            while self._may_start_next():
+                self._start_next()
+        finally:
+            self._is_starting = False
+
+    def _may_start_next(self) -> bool:
         limit = self.run.max_concurrency
-        while self._queued and (limit is None or len(self._running) - len(self._callers) < limit):
-            context = self._queued.popleft()
-            if isinstance(context, CallContext):
-                started = spawn_in(context.ambient, self._perform_call(context))
-                started.add_done_callback(partial(self._drop_call, context))
-            else:
-                started = self._spawn(self._perform(context))
-            if not started.done():
-                self._running[context] = started
+        busy = len(self._running) - len(self._callers)
+        return bool(self._queued) and (limit is None or busy < limit)
+
+    def _start_next(self) -> None:
+        assert self._queued is not None
+        context = self._queued.popleft()
+        if isinstance(context, CallContext):
+            started = spawn_in(context.ambient, self._perform_call(context))
+            started.add_done_callback(partial(self._drop_call, context))
+        else:
+            started = self._spawn(self._perform(context))
+        self._note_started(context, started)
+
+    def _note_started(self, context: TaskContext, started: asyncio.Task[None]) -> None:
+        if not started.done():
+            self._running[context] = started
+        else:
+            self._is_eager = True
 
     def _report_ended(self) -> bool:
         """Tell the machine which tasks have ended, in order; say whether that is to be settled."""
         run, ended = self.run, self._inbox.ended
         while ended:
             # Taken away first: a handler may be an eager task, and report others.
-            reported = ended.copy()
+            reported = ended[::-1]
             ended.clear()
-            for context, error in reported:
-                handler = run.report(context, error)
-                if handler is not None:
-                    self._start((handler,))
-        return run.journal is not None or run.machine.failure is not None
+            try:
+                while reported:
+                    handler = run.report(*reported.pop())
+                    if handler is not None:
+                        self._start((handler,))
+            finally:
+                ended[:0] = reported[::-1]
+        return run.journal is not None or run.machine.failure is not None or self._is_eager
 
     async def _settle(self) -> None:
-        """Store what ended tasks wrote, and stop the others if one of them failed."""
+        """Store what ended tasks wrote, and stop the others if something failed."""
         run = self.run
+        if self._is_eager:
+            # They have not given anybody a turn.
+            self._is_eager = False
+            await asyncio.sleep(0)
         if run.journal is not None:
             await self._saving.save(run.journal)
         if run.machine.failure is not None:
             await self._cancel_running()
+        if self._trouble is not None:
+            raise self._trouble
 
     def _commit(self) -> None:
         if self._trouble is not None:
@@ -443,29 +465,6 @@ class AsyncDriver:
                 await self._saving.finish(journal)
 
 
-def spawner(
-    loop: asyncio.AbstractEventLoop,
-) -> Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]:
-    """Return what starts an asyncio task in a copy of the current context.
-
-    `asyncio.Task` directly where nobody has replaced how tasks are made: this is done once per
-    task of a graph, and making up a name for each costs as much as making it.
-    """
-    if loop.get_task_factory() is None:
-        return partial(asyncio.Task, loop=loop, name=TASK_NAME)
-    return loop.create_task
-
-
-def spawn_in(
-    ambient: contextvars.Context | None, work: Coroutine[Any, Any, None]
-) -> asyncio.Task[None]:
-    """Start an asyncio task in a context."""
-    assert ambient is not None
-    if sys.version_info >= (3, 11):
-        return asyncio.get_running_loop().create_task(work, context=ambient)
-    return ambient.run(asyncio.create_task, work)
-
-
 def _raise_exit(error: BaseException) -> None:
     """Raise what ends the whole program, so that the loop raises it to its caller."""
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
@@ -474,40 +473,3 @@ def _raise_exit(error: BaseException) -> None:
         # Asking for it keeps it from being reported as unseen.
         current.add_done_callback(asyncio.Task.exception)
         raise error
-
-
-async def execute(context: TaskContext) -> None:
-    """Run a task until it succeeds or must not be tried again."""
-    task = context.task
-    body = task.node.body
-    timeout = None
-    if body.has_policies or task.timeout is not None:
-        timeout = timeout_of(context)
-        context.note_start()
-    while True:
-        var_child_runnable_config.set(context.config)  # type: ignore[arg-type]  # a dict subclass
-        try:
-            await (body.aattempt(context) if timeout is None else attempt_in_time(context, timeout))
-        except ParentCommand as signal:
-            if not body.take_command(context, signal):
-                raise
-            await body.aapply_command(context, signal)
-            return
-        except GraphBubbleUp:
-            raise
-        except asyncio.CancelledError as error:
-            if context.is_over:
-                raise
-            raise NodeCancelledError(context.task.name) from error
-        except Exception as error:
-            delay = body.retry_delay(context, error)
-            if delay is None:
-                add_task_note(error, context)
-                raise
-        else:
-            if body.cache is not None:
-                await caching.akeep(context)
-            return
-        context.is_over = True
-        await asyncio.sleep(delay)
-        context.next_attempt()

@@ -40,7 +40,10 @@ def user_metadata(run: Run, task: Task) -> dict[str, Any]:
         return _of_user({**run.metadata, **(body.metadata or {})}, (*tags, *body.tags))
     if run.user_metadata is None:
         run.user_metadata = _of_user(run.metadata, tags)
-    return run.user_metadata.copy()
+    metadata = run.user_metadata.copy()
+    if "tags" in metadata:
+        metadata["tags"] = metadata["tags"].copy()
+    return metadata
 
 
 def _of_user(metadata: Mapping[str, Any], tags: Iterable[str]) -> dict[str, Any]:

@@ -268,7 +268,7 @@ class Run(Terms):
         return self.parts.popleft if self.bound is None else self.bound.take
 
     def encoder(self) -> Encode:
-        """Return what turns a part into the consumer's item, or into `NOTHING`."""
+        """Return what turns a part into the consumer's item, or into `NO_ITEM`."""
         return self._print if self.view.printed else self.view.encode
 
     def _print(self, part: Part) -> Any:

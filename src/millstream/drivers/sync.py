@@ -370,8 +370,11 @@ class SyncDriver:
         Python closes a stream that nobody refers to in any thread, even in one that this would
         wait for. Then another one waits.
         """
-        if self._pool is None and self._store is None and self.run.journal is None:
-            self.run.note_leaving()
+        with self._lock:
+            is_quiet = self._pool is None and self._calls is None and self.run.journal is None
+            if is_quiet:
+                self.run.note_leaving()
+        if is_quiet:
             return
         here = threading.current_thread()
         own = [worker for worker in (self._pool, self._store) if worker is not None]

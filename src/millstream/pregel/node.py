@@ -75,7 +75,8 @@ class PregelNode:
     bound: Runnable[Any, Any] = field(default_factory=lambda: PASSTHROUGH)
     to_writes: Callable[[Any], list[Write]] = field(default=entries_writer(()))
     keys: frozenset[str] | None = None
-    """Channels that `to_writes` writes as a dict of nothing else says, and after them `edges`."""
+    """Keys of a plain dict of which `to_writes` makes no more than its items and `edges`; None if
+    it may make more of any dict."""
     edges: Sequence[Write] = ()
     """What `to_writes` writes every time."""
     write_targets: Sequence[str] = ()

@@ -330,10 +330,13 @@ def _view(
         printed if isinstance(printed, str) else tuple(printed),
         _output_keys(graph, spec, options),
         options.version,
-        options.subgraphs,
+        bool(options.subgraphs),
         options.is_result_wanted,
     )
-    view = graph.views.get(asked)
+    try:
+        view = graph.views.get(asked)
+    except TypeError:  # something in it is unhashable: let it be refused by name
+        return _make_view(*asked)
     if view is None:
         view = graph.views[asked] = _make_view(*asked)
     return view

@@ -63,10 +63,10 @@ def encoder(version: str, *, is_labelled: bool, has_subgraphs: bool) -> Encode:
         from millstream.stream.protocol import encode_event
 
         return encode_event
-    return PLAIN[is_labelled, has_subgraphs]
+    return ENCODERS[is_labelled, has_subgraphs]
 
 
-PLAIN: Final[dict[tuple[bool, bool], Encode]] = {
+ENCODERS: Final[dict[tuple[bool, bool], Encode]] = {
     (False, False): itemgetter(2),
     (False, True): itemgetter(0, 2),
     (True, False): itemgetter(1, 2),

@@ -1,0 +1,53 @@
+"""Running one task of an async run, as often as its policies say."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from langchain_core.runnables.config import var_child_runnable_config
+
+from millstream.drivers import caching
+from millstream.drivers.nodecall import add_task_note
+from millstream.drivers.timeouts import attempt_in_time, timeout_of
+from millstream.errors import GraphBubbleUp, NodeCancelledError, ParentCommand
+
+if TYPE_CHECKING:
+    from millstream.drivers.context import TaskContext
+
+
+async def execute(context: TaskContext) -> None:
+    """Run a task until it succeeds or must not be tried again."""
+    task = context.task
+    body = task.node.body
+    timeout = None
+    if body.has_policies or task.timeout is not None:
+        timeout = timeout_of(context)
+        context.note_start()
+    while True:
+        var_child_runnable_config.set(context.config)  # type: ignore[arg-type]  # a dict subclass
+        try:
+            await (body.aattempt(context) if timeout is None else attempt_in_time(context, timeout))
+        except ParentCommand as signal:
+            if not body.take_command(context, signal):
+                raise
+            await body.aapply_command(context, signal)
+            return
+        except GraphBubbleUp:
+            raise
+        except asyncio.CancelledError as error:
+            if context.is_over:
+                raise
+            raise NodeCancelledError(context.task.name) from error
+        except Exception as error:
+            delay = body.retry_delay(context, error)
+            if delay is None:
+                add_task_note(error, context)
+                raise
+        else:
+            if body.cache is not None:
+                await caching.akeep(context)
+            return
+        context.is_over = True
+        await asyncio.sleep(delay)
+        context.next_attempt()
