@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from benchmarks.harness import judge
+from benchmarks.notes import NOTES
 from benchmarks.record import Measured, Record
 from benchmarks.rows import FLOOR, LANGGRAPH, MILLSTREAM, TASKS, Row
 from benchmarks.wording import BASIS, amounts, claim, number, quotient
@@ -107,5 +108,5 @@ def _missed(rows: Iterable[tuple[Row, Measured]]) -> list[str]:
                 continue
             line = f"- **{row.title}**: goal {claim(row, verdict.goal)}, "
             line += f"reached {amounts(verdict)[0]}"
-            lines.append(f"{line}. {row.note}".rstrip())
+            lines.append(f"{line}. {NOTES.get(row.title, '')}".rstrip())
     return lines

@@ -84,8 +84,6 @@ class Row:
     """What results are in. What is timed is in `µs` or `ms`, a gauge's result in what it says."""
     is_rate: bool = False
     """Whether more is better."""
-    note: str = ""
-    """What holds the row where it is. The report shows it if a goal is missed."""
 
 
 @dataclass(frozen=True, slots=True)
