@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from benchmarks.child import ROOT
 from benchmarks.harness import Samples
 from benchmarks.notes import NOTES
 from benchmarks.record import Measured, Record
@@ -186,3 +187,9 @@ def test_render_writes_the_page_without_measuring(
 
     assert (tmp_path / "RESULTS.md").read_text(encoding="utf-8") == results.page(measured)
     assert not (tmp_path / "results.svg").exists()
+
+
+def test_notes_are_about_rows_there_are() -> None:
+    page = (ROOT / "benchmarks/RESULTS.md").read_text(encoding="utf-8")
+
+    assert [title for title in NOTES if f"| {title} |" not in page] == []
