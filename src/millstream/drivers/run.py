@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 
 
 NOT_WATCHED: Final = Observer()
+"""What every run has that nobody watches; shared, so it is never changed."""
 NO_ITEM: Final = object()
 """Stands for a part of which the consumer gets no item."""
 
