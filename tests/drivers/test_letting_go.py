@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import weakref
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -89,3 +92,45 @@ def test_what_a_nested_run_leaves_goes_with_it(driver: Any) -> None:
 
     assert result["item"] is not None
     assert watched[0]() is None
+
+
+class ClingingExecutor(ThreadPoolExecutor):
+    """Keeps what its threads were called with and what they returned, as a slow thread may."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.kept: list[Any] = []
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Start a call and keep all of it."""
+        started: Future[Any] = super().submit(fn, *args, **kwargs)
+        self.kept.append((fn, args, kwargs, started))
+        return started
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_a_thread_that_lingers_keeps_no_state_of_an_async_run() -> None:
+    watched: Watched = []
+    alive: list[int] = []
+
+    def make(state: State) -> State:
+        alive.append(sum(item() is not None for item in watched))
+        item = Item()
+        watched.append(weakref.ref(item))
+        return {"item": item}
+
+    builder = StateGraph(State)
+    names = [f"make {number}" for number in range(6)]
+    for name in names:
+        builder.add_node(name, make)
+    for one, after in pairwise([START, *names, END]):
+        builder.add_edge(one, after)
+    graph = builder.compile()
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_default_executor(ClingingExecutor())
+        await graph.ainvoke({"item": None})
+
+    asyncio.run(run())
+
+    assert alive == [0, 1, 1, 1, 1, 1]

@@ -76,13 +76,23 @@ def test_checkpoints_of_a_slow_saver_do_not_pile_up(
 ) -> None:
     alive: weakref.WeakSet[Payload] = weakref.WeakSet()
     counts: list[int] = []
+    got_ahead = threading.Event()
 
     def payload() -> Payload:
         made = Payload()
         alive.add(made)
         return made
 
-    graph = loop(ForgetfulSaver(LAG), lambda n: counts.append(len(alive)), payload)
+    def begin(n: int) -> None:
+        counts.append(len(alive))
+        if n == 2:
+            got_ahead.set()
+
+    def store(number: int) -> None:
+        if durability == "async" and number == 0:
+            assert got_ahead.wait(10)
+
+    graph = loop(ForgetfulSaver(LAG, store), begin, payload)
     driver.invoke(graph, {"n": 0}, THREAD, durability=durability)
 
     # The state's own, one in the update that made it, and those of checkpoints that wait.

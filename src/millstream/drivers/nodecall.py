@@ -11,6 +11,7 @@ import contextvars
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import Runnable, RunnableSequence
@@ -121,9 +122,9 @@ class Call:
         func = self._afunc
         if func is None:
             ambient = contextvars.copy_context()
-            return await asyncio.get_running_loop().run_in_executor(
-                None, ambient.run, self._call_in_thread, value, context
-            )
+            hold = [partial(ambient.run, self._call_in_thread, value, context)]
+            await asyncio.get_running_loop().run_in_executor(None, _exchange, hold)
+            return hold.pop()
         if self._is_runnable:
             return await func(value, context.config)
         if self._ainjected:
@@ -138,6 +139,16 @@ class Call:
         if type(result) not in PLAIN_RESULTS and self._recurse and isinstance(result, Runnable):
             return await result.ainvoke(value, context.config)  # type: ignore[arg-type]  # same
         return result
+
+
+def _exchange(hold: list[Any]) -> None:
+    """Replace the function in a list by its result.
+
+    A worker thread lets go of what it was called with, and of what it returned, when the scheduler
+    next lets it run: supersteps later, on a busy machine. What goes through the list is held by
+    nobody but its taker.
+    """
+    hold.append(hold.pop()())
 
 
 @dataclass(slots=True, eq=False)
