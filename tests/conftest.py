@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from millstream.drivers import clock
+
 
 class SyncDriver:
     """Run a compiled graph through `invoke` and `stream`."""
@@ -45,6 +47,45 @@ class AsyncDriver:
             return [item async for item in graph.astream(input, config, **kwargs)]
 
         return asyncio.run(call())
+
+
+class FakeClock:
+    """Time that passes when somebody sleeps, and numbers that are drawn as a test has set them."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000_000.0
+        self.slept: list[float] = []
+        self.drawn = 0.5
+
+    def read(self) -> float:
+        """Return the time."""
+        return self.seconds
+
+    def draw(self) -> float:
+        """Return the number that is drawn next."""
+        return self.drawn
+
+    def sleep(self, seconds: float) -> None:
+        """Let the time pass at once."""
+        self.slept.append(seconds)
+        self.seconds += seconds
+
+    async def asleep(self, seconds: float) -> None:
+        """Let the time pass at once."""
+        self.sleep(seconds)
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def fake_clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    """Give the drivers a clock that the test sets, and a random source too."""
+    fake = FakeClock()
+    monkeypatch.setattr(clock, "monotonic", fake.read)
+    monkeypatch.setattr(clock, "timestamp", fake.read)
+    monkeypatch.setattr(clock, "draw", fake.draw)
+    monkeypatch.setattr(clock, "sleep", fake.sleep)
+    monkeypatch.setattr(clock, "asleep", fake.asleep)
+    return fake
 
 
 @pytest.fixture(params=[SyncDriver, AsyncDriver], ids=["sync", "async"])

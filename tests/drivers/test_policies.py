@@ -48,6 +48,29 @@ def astream(graph: Any, *args: Any, **kwargs: Any) -> list[Any]:
 # -- retries --------------------------------------------------------------------------------------
 
 
+def test_waits_between_attempts_grow_by_the_factor_and_by_what_is_drawn(
+    driver: Any, fake_clock: Any
+) -> None:
+    began = fake_clock.seconds
+    attempts: list[tuple[float, float | None]] = []
+
+    def node(state: State, runtime: Runtime[Any]) -> dict[str, Any]:
+        first = runtime.execution_info.node_first_attempt_time
+        attempts.append((round(fake_clock.seconds - began, 6), first))
+        if len(attempts) < 4:
+            raise ConnectionError("try again")
+        return {"log": ["done"]}
+
+    policy = RetryPolicy(
+        initial_interval=10, backoff_factor=3, max_interval=60, max_attempts=4, jitter=True
+    )
+    result = driver.invoke(graph_of(node, retry_policy=policy), {"x": 1})
+
+    # 10, 30 and, at most, 60 seconds, each with the half second that is drawn.
+    assert attempts == [(0.0, began), (10.5, began), (41.0, began), (101.5, began)]
+    assert result["log"] == ["done"]
+
+
 def test_a_retried_node_keeps_the_custom_items_of_failed_attempts(driver: Any) -> None:
     def node(state: State, runtime: Runtime[Any]) -> dict[str, Any]:
         attempt = runtime.execution_info.node_attempt

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from millstream.drivers import caching, lifecycle, tracing
+from millstream.drivers import caching, clock, lifecycle, tracing
 from millstream.drivers.attempts import execute
 from millstream.drivers.calls import (
     NO_CALLS,
@@ -181,7 +180,7 @@ class AsyncDriver:
                 raise RunAbandoned(run.name)
         tasks = run.machine.plan()
         if run.step_timeout is not None:
-            self._deadline = time.monotonic() + run.step_timeout
+            self._deadline = clock.monotonic() + run.step_timeout
         if tasks and run.cache is not None:
             tasks = await caching.areplay_cached(run, tasks)
         return tasks
@@ -272,13 +271,13 @@ class AsyncDriver:
         # Not asyncio.wait_for: before Python 3.12 it can swallow a cancellation.
         inbox, deadline = self._inbox, self._deadline
         assert deadline is not None
-        remaining = max(0.0, deadline - time.monotonic())
+        remaining = max(0.0, deadline - clock.monotonic())
         timer = asyncio.get_running_loop().call_later(remaining, inbox.release)
         try:
             await inbox.news()
         finally:
             timer.cancel()
-        if not inbox.has_news() and time.monotonic() >= deadline:
+        if not inbox.has_news() and clock.monotonic() >= deadline:
             raise asyncio.TimeoutError
 
     async def _perform(self, context: TaskContext) -> None:

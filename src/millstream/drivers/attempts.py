@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from langchain_core.runnables.config import var_child_runnable_config
 
-from millstream.drivers import caching
+from millstream.drivers import caching, clock
 from millstream.drivers.nodecall import add_task_note
 from millstream.drivers.timeouts import attempt_in_time, timeout_of
 from millstream.errors import GraphBubbleUp, NodeCancelledError, ParentCommand
@@ -49,5 +49,5 @@ async def execute(context: TaskContext) -> None:
                 await caching.akeep(context)
             return
         context.is_over = True
-        await asyncio.sleep(delay)
+        await clock.asleep(delay)
         context.next_attempt()

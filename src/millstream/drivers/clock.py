@@ -1,8 +1,40 @@
-"""The time, and the ids that are made of it."""
+"""The time, what is drawn at random, and the ids of checkpoints, which are made of both.
+
+The drivers ask nowhere else, and through this module (`clock.monotonic()`), so that a test can put
+functions of its own in the place of these.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import random
+import time
 from datetime import datetime, timezone
+
+
+def monotonic() -> float:
+    """Return seconds from some moment on: what durations are measured with."""
+    return time.monotonic()
+
+
+def timestamp() -> float:
+    """Return the seconds since 1970, UTC."""
+    return time.time()
+
+
+def draw() -> float:
+    """Return a random number in [0, 1)."""
+    return random.random()
+
+
+def sleep(seconds: float) -> None:
+    """Block this thread for so long."""
+    time.sleep(seconds)
+
+
+async def asleep(seconds: float) -> None:
+    """Give others the loop for so long."""
+    await asyncio.sleep(seconds)
 
 
 def now() -> str:

@@ -7,7 +7,6 @@ for its config costs no config, no task id and no runtime.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +23,7 @@ from millstream.constants import (
     NS_SEP,
     PREVIOUS,
 )
+from millstream.drivers import clock
 from millstream.drivers.configurable import engine_keys
 from millstream.drivers.tracing import task_callbacks
 from millstream.errors import NodeError
@@ -314,7 +314,7 @@ class TaskContext:
 
     def note_start(self) -> None:
         """Take note of the time: there may be several attempts, which can ask for it."""
-        self.first_attempt_time = time.time()
+        self.first_attempt_time = clock.timestamp()
 
     def next_attempt(self) -> None:
         """Forget what belongs to the attempt that failed."""
@@ -373,7 +373,7 @@ class TaskContext:
     def _execution_info(self) -> ExecutionInfo:
         run, task = self.run, self.task
         if self.first_attempt_time is None:
-            self.first_attempt_time = time.time()
+            self.first_attempt_time = clock.timestamp()
         run_id = run.config.get("run_id")
         return ExecutionInfo(
             checkpoint_id=task.checkpoint_id,

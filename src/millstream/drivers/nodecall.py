@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,7 +18,7 @@ from langchain_core.runnables import Runnable, RunnableSequence
 from millstream.constants import END, START, TASKS
 from millstream.core.retry import decide_retry
 from millstream.core.tasks import preview
-from millstream.drivers import hearing, tracing
+from millstream.drivers import clock, hearing, tracing
 from millstream.errors import InvalidUpdateError, ParentCommand
 from millstream.runnable import RunnableCallable, missing_sync_function
 from millstream.types import Command, Send
@@ -346,7 +345,7 @@ class NodeCall:
         """Return the seconds before the next attempt, None when this was the last."""
         if not self.retry:
             return None
-        return decide_retry(self.retry, error, context.attempt, random.random)
+        return decide_retry(self.retry, error, context.attempt, clock.draw)
 
 
 def sync_timeout_error(name: str) -> ValueError:

@@ -12,7 +12,6 @@ this one out of each other's way.
 from __future__ import annotations
 
 import threading
-import time
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -24,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from langchain_core.runnables.config import var_child_runnable_config
 
 from millstream.config import task_context_of
-from millstream.drivers import caching, lifecycle, tracing
+from millstream.drivers import caching, clock, lifecycle, tracing
 from millstream.drivers.calls import (
     NO_CALLS,
     CallContext,
@@ -184,7 +183,7 @@ class SyncDriver:
         self._running = len(tasks)
         for task in tasks:
             self._start(task)
-        yield from self._wait_for_all(None if timeout is None else time.monotonic() + timeout)
+        yield from self._wait_for_all(None if timeout is None else clock.monotonic() + timeout)
 
     def _wait_for_all(self, deadline: float | None) -> Iterator[Any]:
         """Wait for the tasks in worker threads, yielding what they emit."""
@@ -223,7 +222,7 @@ class SyncDriver:
         if deadline is None:
             return self._inbox.get()
         try:
-            return self._inbox.get(timeout=max(0.0, deadline - time.monotonic()))
+            return self._inbox.get(timeout=max(0.0, deadline - clock.monotonic()))
         except Empty:
             raise TimeoutError("Timed out") from None
 
@@ -455,8 +454,8 @@ def execute(context: TaskContext) -> None:
 
 def wait_for_retry(run: Run, seconds: float) -> None:
     """Sleep, and raise `RunAbandoned` soon after nobody waits for the run any more."""
-    end = time.monotonic() + seconds
-    while (remaining := end - time.monotonic()) > 0:
-        time.sleep(min(remaining, RETRY_WATCH))
+    end = clock.monotonic() + seconds
+    while (remaining := end - clock.monotonic()) > 0:
+        clock.sleep(min(remaining, RETRY_WATCH))
         if run.is_left or run.is_abandoned:
             raise RunAbandoned(run.name)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
+from millstream.drivers import clock
 from millstream.errors import NodeTimeoutError
 from millstream.runtime import _no_op_heartbeat
 from millstream.types import TimeoutPolicy
@@ -28,11 +28,11 @@ async def attempt_in_time(context: TaskContext, policy: TimeoutPolicy) -> None:
 
     The attempt is cancelled and has stopped when the error is raised.
     """
-    started = last_sign = time.monotonic()
+    started = last_sign = clock.monotonic()
 
     def heartbeat() -> None:
         nonlocal last_sign
-        last_sign = time.monotonic()
+        last_sign = clock.monotonic()
 
     if policy.idle_timeout is not None:
         context.heartbeat = heartbeat
@@ -44,7 +44,7 @@ async def attempt_in_time(context: TaskContext, policy: TimeoutPolicy) -> None:
             ends = [started + run_limit] if run_limit is not None else []
             if idle_limit is not None:
                 ends.append(last_sign + idle_limit)
-            remaining = min(ends) - time.monotonic()
+            remaining = min(ends) - clock.monotonic()
             if remaining <= 0:
                 break
             await asyncio.wait([attempt], timeout=remaining)
@@ -52,7 +52,7 @@ async def attempt_in_time(context: TaskContext, policy: TimeoutPolicy) -> None:
             attempt.result()
             return
         context.is_over = context.is_cancelled = True
-        now = time.monotonic()
+        now = clock.monotonic()
         is_run = run_limit is not None and now - started >= run_limit
         raise NodeTimeoutError(
             context.task.name,
