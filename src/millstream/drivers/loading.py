@@ -79,8 +79,7 @@ def open_journal(run: Run, loaded: Loaded) -> Lineage:
     history = None
     if is_saved_at_end:
         history = delta.new_history(run.spec, has_parent=saved is not None, stamp=stamp)
-    named = {**run.configurable, "checkpoint_ns": run.ns}
-    config = {"metadata": run.metadata, "configurable": named}
+    config = {"metadata": run.metadata, "configurable": run.saved_configurable()}
     run.journal = Journal(saver, config, run.durability, history)
     lineage = Lineage(
         stamp=stamp,

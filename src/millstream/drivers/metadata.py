@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 PLACE_KEYS = ("checkpoint_id", "checkpoint_ns", "checkpoint_map")
 """Keys of `configurable` that say where a run stands; a nested run has its own."""
+TEXT_KEYS = ("thread_id", "checkpoint_id", "checkpoint_ns")
+"""Keys of `configurable` whose values are text to savers; programs give numbers and UUIDs too."""
 HIDDEN_METADATA = frozenset(
     (
         "thread_id",
@@ -26,6 +28,24 @@ HIDDEN_METADATA = frozenset(
     )
 )
 """Metadata that says where a task stands, not what the user said of it."""
+
+
+def as_text(value: Any) -> str:
+    """Return an id as the text that savers know it by; an enum of texts is its text."""
+    return str.__str__(value) if isinstance(value, str) else str(value)
+
+
+def with_texts(configurable: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config's `configurable` as savers are given it: what names a place is text.
+
+    Some savers tell `1` from `"1"`, others do not, and some take nothing but text.
+    """
+    named = dict(configurable)
+    for key in TEXT_KEYS:
+        value = named.get(key)
+        if value is not None and type(value) is not str:
+            named[key] = as_text(value)
+    return named
 
 
 def called_metadata(task: TaskContext) -> dict[str, Any]:

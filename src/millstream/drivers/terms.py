@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from millstream.drivers.context import split_ns
-from millstream.drivers.metadata import PLACE_KEYS, called_metadata
+from millstream.drivers.metadata import PLACE_KEYS, as_text, called_metadata, with_texts
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -140,7 +140,7 @@ class Terms:
     def thread_id(self) -> str | None:
         """The thread the run belongs to, None without a saver."""
         thread = self.configurable.get("thread_id")
-        return None if thread is None else str(thread)
+        return None if thread is None else as_text(thread)
 
     def checkpoint_config(self, checkpoint_id: str | None) -> dict[str, Any] | None:
         """Return the config that names a checkpoint of this run."""
@@ -165,11 +165,15 @@ class Terms:
 
     def load_config(self, checkpoint_id: str | None = None) -> RunnableConfig:
         """Return the config that asks the saver for a checkpoint, for the newest by default."""
-        named = {**self.configurable, "checkpoint_ns": self.ns}
+        named = self.saved_configurable()
         named.pop("checkpoint_id", None)
         if checkpoint_id is not None:
             named["checkpoint_id"] = checkpoint_id
         return {"configurable": named}
+
+    def saved_configurable(self) -> dict[str, Any]:
+        """Return the `configurable` that says to a saver where the run stands."""
+        return with_texts({**self.configurable, "checkpoint_ns": self.ns})
 
     def public_configurable(self) -> dict[str, Any]:
         """Return the caller's `configurable` without what says where a run stands."""
@@ -179,7 +183,7 @@ class Terms:
             if not key.startswith("__") and key not in PLACE_KEYS
         }
         if "thread_id" in public:
-            public["thread_id"] = str(public["thread_id"])
+            public["thread_id"] = as_text(public["thread_id"])
         return public
 
     def checkpoint_map_at(self, checkpoint_id: str) -> dict[str, str]:

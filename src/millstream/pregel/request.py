@@ -27,7 +27,7 @@ from millstream.constants import (
 from millstream.core.answers import Answers
 from millstream.drivers.context import FilledConfig, TaskConfig, TaskContext, split_ns
 from millstream.drivers.identity import identified
-from millstream.drivers.metadata import PLACE_KEYS
+from millstream.drivers.metadata import PLACE_KEYS, as_text
 from millstream.drivers.terms import Start
 from millstream.errors import EmptyInputError, InvalidUpdateError
 from millstream.runtime import Runtime, ServerInfo
@@ -110,11 +110,7 @@ def identify_caller(config: RunnableConfig | None, bound: RunnableConfig | None)
     merged = merge_configs(layers)
     given: Mapping[str, Any] = (config or {}).get(CONF) or {}
     thread = given.get("thread_id")
-    if (
-        parent is not None
-        and thread is not None
-        and thread != parent.run.configurable.get("thread_id")
-    ):
+    if parent is not None and thread is not None and as_text(thread) != parent.run.thread_id:
         merged[CONF] = dict(given)
         parent = None
     runtime = replaced_runtime(merged)
@@ -276,10 +272,11 @@ def _check_command(command: Command[Any], *, has_saver: bool) -> None:
 
 def named_checkpoints(configurable: Mapping[str, Any]) -> dict[str, str]:
     """Return the checkpoints that a caller wants to go on from, by namespace."""
-    named = dict(configurable.get(CONFIG_KEY_CHECKPOINT_MAP) or {})
+    enclosing: Mapping[str, Any] = configurable.get(CONFIG_KEY_CHECKPOINT_MAP) or {}
+    named = {as_text(ns): as_text(checkpoint_id) for ns, checkpoint_id in enclosing.items()}
     checkpoint_id = configurable.get(CONFIG_KEY_CHECKPOINT_ID)
     if checkpoint_id:
-        named[configurable.get(CONFIG_KEY_CHECKPOINT_NS) or ""] = str(checkpoint_id)
+        named[as_text(configurable.get(CONFIG_KEY_CHECKPOINT_NS) or "")] = as_text(checkpoint_id)
     return named
 
 

@@ -9,6 +9,7 @@ from millstream.allowlist import declared_classes, is_strict
 from millstream.constants import CONF
 from millstream.drivers.delta import acomplete, complete
 from millstream.drivers.exchange import acarry_out, carry_out
+from millstream.drivers.metadata import with_texts
 from millstream.pregel.inspection import InspectableGraph
 from millstream.pregel.savers import Site, locate
 from millstream.pregel.snapshots import read_state, show_saved
@@ -88,9 +89,9 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
         `filter` names metadata they must have, `before` a checkpoint they must be older than.
         """
         site = locate(self, config)
-        where = _history_config(site)
+        where, older = _history_config(site), _before(before)
         # All at once: a saver must not hold its cursor while somebody else reads or writes.
-        for saved in list(site.saver.list(where, before=before, limit=limit, filter=filter)):
+        for saved in list(site.saver.list(where, before=older, limit=limit, filter=filter)):
             whole = complete(site.saver, saved, self.spec)
             yield show_saved(site, whole)
 
@@ -104,8 +105,8 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
     ) -> AsyncIterator[StateSnapshot]:
         """Yield the checkpoints of a thread, the newest first; see `get_state_history`."""
         site = locate(self, config)
-        where = _history_config(site)
-        found = site.saver.alist(where, before=before, limit=limit, filter=filter)
+        where, older = _history_config(site), _before(before)
+        found = site.saver.alist(where, before=older, limit=limit, filter=filter)
         for saved in [saved async for saved in found]:
             whole = await acomplete(site.saver, saved, self.spec)
             yield show_saved(site, whole)
@@ -165,6 +166,10 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
 def _history_config(site: Site) -> Any:
     named: Mapping[str, Any] = {**site.configurable, "checkpoint_ns": site.ns}
     return {**site.config, CONF: named}
+
+
+def _before(config: RunnableConfig | None) -> Any:
+    return config and {**config, CONF: with_texts(config.get(CONF) or {})}
 
 
 def _stored_types(channel: Any) -> tuple[Any, ...]:

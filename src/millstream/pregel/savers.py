@@ -17,6 +17,7 @@ from millstream.constants import (
     NS_END,
     NS_SEP,
 )
+from millstream.drivers.metadata import with_texts
 from millstream.errors import MissingThreadError
 from millstream.pregel.request import merge_configs
 
@@ -124,10 +125,9 @@ def locate(
     saver = saver_of(graph, configurable, context)
     if saver is None:
         raise ValueError("No checkpointer set")
-    named = {key: value for key, value in configurable.items() if not key.startswith("__")}
+    named = with_texts({k: v for k, v in configurable.items() if not k.startswith("__")})
     if named.get(CONFIG_KEY_THREAD_ID) is None:
         raise MissingThreadError(CONFIG_KEY_THREAD_ID)
-    named[CONFIG_KEY_THREAD_ID] = str(named[CONFIG_KEY_THREAD_ID])
     ns = named.get(CONFIG_KEY_CHECKPOINT_NS)
     # A saver in the config means that the graph is nested, and has been found already.
     if ns and context is None and CONFIG_KEY_CHECKPOINTER not in configurable:
