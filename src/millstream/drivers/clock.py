@@ -10,6 +10,13 @@ import asyncio
 import random
 import time
 from datetime import datetime, timezone
+from threading import Lock
+from typing import Final
+from uuid import UUID
+
+_RANDOM_BITS: Final = (1 << 64) - 1
+"""What of an id says nothing of its order."""
+_LAST_TICK: Final = (1 << 60) - 1
 
 
 def monotonic() -> float:
@@ -47,9 +54,51 @@ def new_id() -> str:
     return _ordered_id(-2)
 
 
-def stamp(step: int) -> tuple[str, str]:
-    """Return the id of a checkpoint that is made now, and the time."""
-    return _ordered_id(step), now()
+class Stamps:
+    """The ids of the checkpoints that a run makes, and those nested in it: each above the last.
+
+    Savers, and whoever goes back in a thread, put checkpoints in the order of their ids, which are
+    made of the time. The clock of this machine may be behind that of the one that wrote what is in
+    the thread already, so an id is also above all that were seen.
+    """
+
+    __slots__ = ("_highest", "_lock")
+
+    def __init__(self) -> None:
+        self._highest = ""
+        self._lock = Lock()
+
+    def see(self, *ids: str) -> None:
+        """Take note of checkpoints that are stored."""
+        with self._lock:
+            self._highest = max(self._highest, *ids)
+
+    def stamp(self, step: int) -> tuple[str, str]:
+        """Return the id of a checkpoint that is made now, and the time."""
+        id = _ordered_id(step)
+        with self._lock:
+            if id <= self._highest:
+                id = _above(self._highest, id)
+            self._highest = id
+        return id, now()
+
+
+def _above(highest: str, id: str) -> str:
+    """Return an id with the next tick after `highest`, and the rest of `id`.
+
+    The id itself where there is no next one, or `highest` is no UUID.
+    """
+    try:
+        bits = UUID(highest).int
+    except ValueError:
+        return id
+    tick = bits >> 80 << 12
+    # Ids of another version differ in a digit that is compared before the lowest of the tick.
+    tick += (bits >> 64 & 0xFFF) + 1 if bits >> 76 & 0xF == 6 else 1 << 12
+    if tick > _LAST_TICK:
+        return id
+    order = tick >> 12 << 16 | 6 << 12 | tick & 0xFFF
+    return str(UUID(int=order << 64 | UUID(id).int & _RANDOM_BITS))
 
 
 def _ordered_id(step: int) -> str:

@@ -46,7 +46,8 @@ class Load:
         if before is None:
             saved = saver.get_tuple(config)
         else:
-            saved = next(iter(saver.list(config, before=before, limit=1)), None)
+            # To its end: a saver may hold a cursor or an event loop until then.
+            saved = next(iter(list(saver.list(config, before=before, limit=1))), None)
         if saved is None or self.spec is None:
             return saved
         return complete(saver, saved, self.spec)

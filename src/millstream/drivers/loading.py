@@ -15,7 +15,7 @@ from millstream.core.known import Place
 from millstream.core.machine import BRANCHES
 from millstream.core.snapshot import Lineage
 from millstream.drivers import delta
-from millstream.drivers.clock import stamp
+from millstream.drivers.clock import Stamps
 from millstream.drivers.exchange import Load, acarry_out, carry_out
 from millstream.drivers.persistence import Journal
 
@@ -32,6 +32,8 @@ class Loaded:
 
     saved: CheckpointTuple | None = None
     place: Place = Place.LATEST
+    newest_id: str = ""
+    """The newest checkpoint there is, where the run does not simply go on from it."""
 
 
 UNSAVED: Final = Loaded()
@@ -62,27 +64,33 @@ def find_start(run: Run) -> Steps[Loaded]:
         before = None
         if run.replay is not None and run.parent is not None and run.replay.visit(run.ns):
             before = run.load_config(run.replay.checkpoint_id)
-        return Loaded((yield Load(newest, spec, before)))
+        saved = yield Load(newest, spec, before)
+        newest_id = "" if before is None else checkpoint_id((yield Load(newest)))
+        return Loaded(saved, newest_id=newest_id)
     saved = yield Load(run.load_config(named), spec)
-    if saved is None or run.parent is not None:
-        return Loaded(saved, Place.NAMED)
-    latest = yield Load(newest)
-    is_latest = latest is not None and latest.checkpoint["id"] == saved.checkpoint["id"]
-    return Loaded(saved, Place.NAMED if is_latest else Place.PAST)
+    newest_id = checkpoint_id((yield Load(newest)))
+    is_newest = run.parent is not None or saved is None or saved.checkpoint["id"] == newest_id
+    return Loaded(saved, Place.NAMED if is_newest else Place.PAST, newest_id)
+
+
+def checkpoint_id(saved: CheckpointTuple | None) -> str:
+    """Return the id of a checkpoint, empty if there is none."""
+    return "" if saved is None else saved.checkpoint["id"]
 
 
 def open_journal(run: Run, loaded: Loaded) -> Lineage:
     """Give a run that saves its journal, and return the chain of checkpoints it continues."""
     saver, saved = run.saver, loaded.saved
     assert saver is not None, "only a run with a saver has a journal"
+    stamps = run.stamps = _stamps(run, loaded)
     is_saved_at_end = run.durability == "exit"
     history = None
     if is_saved_at_end:
-        history = delta.new_history(run.spec, has_parent=saved is not None, stamp=stamp)
+        history = delta.new_history(run.spec, has_parent=saved is not None, stamp=stamps.stamp)
     config = {"metadata": run.metadata, "configurable": run.saved_configurable()}
     run.journal = Journal(saver, config, run.durability, history)
     lineage = Lineage(
-        stamp=stamp,
+        stamp=stamps.stamp,
         next_version=lambda current: saver.get_next_version(current, None),
         parents=run.checkpoint_map,
         is_saved_at_end=is_saved_at_end,
@@ -100,6 +108,15 @@ def open_journal(run: Run, loaded: Loaded) -> Lineage:
     return lineage
 
 
+def _stamps(run: Run, loaded: Loaded) -> Stamps:
+    """Return what makes the ids of the checkpoints that follow."""
+    stamps = None if run.parent is None else run.parent.run.stamps
+    if stamps is None:
+        stamps = Stamps()
+    stamps.see(checkpoint_id(loaded.saved), loaded.newest_id)
+    return stamps
+
+
 def before_branch(saved: CheckpointTuple) -> str:
     """Return the id of the checkpoint that nested graphs had not yet run after.
 
@@ -107,8 +124,8 @@ def before_branch(saved: CheckpointTuple) -> str:
     """
     is_branch = (saved.metadata or {}).get("source") in BRANCHES
     config = saved.parent_config if is_branch and saved.parent_config else saved.config
-    checkpoint_id: str = config["configurable"]["checkpoint_id"]
-    return checkpoint_id
+    id: str = config["configurable"]["checkpoint_id"]
+    return id
 
 
 def load(run: Run) -> Loaded:

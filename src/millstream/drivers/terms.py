@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from millstream.core.protocol import RunLimits, Write
     from millstream.core.spec import GraphSpec
     from millstream.drivers.buffering import Bound
+    from millstream.drivers.clock import Stamps
     from millstream.drivers.context import TaskContext
     from millstream.drivers.loading import Replay
     from millstream.runtime import RunControl, ServerInfo
@@ -89,6 +90,8 @@ class Terms:
     cache: BaseCache[Any] | None = None
     saver: BaseCheckpointSaver[Any] | None = None
     durability: str = "async"
+    stamps: Stamps | None = None
+    """Makes the ids of checkpoints, for nested runs too; None without a saver."""
     parent: TaskContext | None = None
     """The task that called this run's graph, None for a root run."""
     ns: str = ""

@@ -16,7 +16,7 @@ from millstream.core.known import as_tuple, plain_writes
 from millstream.core.machine import RunMachine
 from millstream.core.protocol import Observer, RunLimits
 from millstream.core.snapshot import Lineage
-from millstream.drivers.clock import new_id, stamp
+from millstream.drivers.clock import Stamps, new_id
 from millstream.drivers.delta import new_log
 from millstream.drivers.exchange import Load
 from millstream.pregel.savers import with_map
@@ -37,15 +37,20 @@ Nested = Mapping[str, StateSnapshot]
 
 
 def restore(
-    site: Site, saved: CheckpointTuple | None, *, is_parent_shared: bool = False
+    site: Site,
+    saved: CheckpointTuple | None,
+    stamps: Stamps | None = None,
+    *,
+    is_parent_shared: bool = False,
 ) -> RunMachine:
     """Return the machine of a run that could go on from the checkpoint, not started.
 
-    The parent is shared when the thread has moved past it.
+    `stamps` are for a machine that makes a new one. The parent is shared when the thread has moved
+    past it.
     """
     metadata: Mapping[str, Any] = (saved.metadata or {}) if saved is not None else {}
     lineage = Lineage(
-        stamp=stamp,
+        stamp=(stamps or Stamps()).stamp,
         next_version=lambda current: site.saver.get_next_version(current, None),
         parents=metadata.get("parents", {}),
         deltas=new_log(site.graph.spec, is_parent_shared=is_parent_shared),

@@ -17,9 +17,10 @@ from millstream.core.amending import Amendment, amend, give_input, last_writer, 
 from millstream.core.deltas import COUNTERS
 from millstream.core.tasks import task_path_text
 from millstream.drivers import tracing
-from millstream.drivers.clock import stamp
+from millstream.drivers.clock import Stamps
 from millstream.drivers.context import TaskContext
 from millstream.drivers.exchange import Load, Settle
+from millstream.drivers.loading import checkpoint_id
 from millstream.drivers.persistence import PutCheckpoint, PutWrites
 from millstream.drivers.run import Run
 from millstream.drivers.terms import View
@@ -114,37 +115,41 @@ def _updates_of_copy(values: Any) -> Superstep:
 
 def update_state(site: Site, supersteps: Sequence[Superstep]) -> Steps[RunnableConfig]:
     """Carry out checked updates one superstep after the other; return the last config."""
-    is_newest = not site.is_named
+    is_newest, stamps = not site.is_named, Stamps()
     for updates in supersteps:
         spec = None if updates[0].as_node == COPY else site.graph.spec
         saved: CheckpointTuple | None = yield Load(site.config, spec)
+        if not is_newest:
+            newest_id = checkpoint_id((yield Load(site.newest().config)))
+            stamps.see(newest_id)
+            is_newest = newest_id == checkpoint_id(saved)
+        if saved is not None:
+            enclosing = (saved.metadata or {}).get("parents") or {}
+            stamps.see(saved.checkpoint["id"], *enclosing.values())
         if updates[0].as_node == COPY:
-            config = yield from _copy(site, saved)
+            config = yield from _copy(site, saved, stamps)
             if updates_of_copy := _updates_of_copy(updates[0].values):
                 config = yield from update_state(site.at(config), (updates_of_copy,))
         else:
-            if saved is not None and not is_newest:
-                newest = yield Load(site.newest().config)
-                is_newest = newest is not None and newest.checkpoint["id"] == saved.checkpoint["id"]
-            config = yield from _amend(site, saved, updates, is_newest=is_newest)
+            config = yield from _amend(site, saved, updates, stamps, is_newest=is_newest)
         site, is_newest = site.at(config), True
     return config
 
 
-def _copy(site: Site, saved: CheckpointTuple | None) -> Steps[RunnableConfig]:
+def _copy(site: Site, saved: CheckpointTuple | None, stamps: Stamps) -> Steps[RunnableConfig]:
     """Store the checkpoint once more, next to itself."""
     if saved is None:
         raise InvalidUpdateError("Cannot copy a non-existent checkpoint")
     metadata: Mapping[str, Any] = saved.metadata or {}
     step = metadata.get("step", -2) + 1
-    checkpoint_id, ts = stamp(step)
+    id, ts = stamps.stamp(step)
     parent = saved.parent_config
     parent_id = None if parent is None else parent[CONF].get("checkpoint_id")
     named = {"thread_id": site.configurable["thread_id"], "checkpoint_ns": site.ns}
     counters = {COUNTERS: metadata[COUNTERS]} if COUNTERS in metadata else {}
     put = PutCheckpoint(
         {CONF: {**named, "checkpoint_id": parent_id}},
-        {**saved.checkpoint, "id": checkpoint_id, "ts": ts, "updated_channels": None},
+        {**saved.checkpoint, "id": id, "ts": ts, "updated_channels": None},
         {"source": "fork", "step": step, "parents": metadata.get("parents", {}), **counters},
         {},
     )
@@ -152,14 +157,19 @@ def _copy(site: Site, saved: CheckpointTuple | None) -> Steps[RunnableConfig]:
 
 
 def _amend(
-    site: Site, saved: CheckpointTuple | None, updates: Superstep, *, is_newest: bool
+    site: Site,
+    saved: CheckpointTuple | None,
+    updates: Superstep,
+    stamps: Stamps,
+    *,
+    is_newest: bool,
 ) -> Steps[RunnableConfig]:
     """Store one superstep of updates.
 
     Its writes are stored next to the thread's newest checkpoint as well, as if tasks had made
     them. A checkpoint that the thread has moved past keeps the writes it has.
     """
-    machine = restore(site, saved, is_parent_shared=not is_newest)
+    machine = restore(site, saved, stamps, is_parent_shared=not is_newest)
     writes: list[PutWrites] = []
     config = _put_config(site, saved)
     if _clears(updates[0]):
