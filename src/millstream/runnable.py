@@ -15,7 +15,14 @@ from types import CodeType, FunctionType
 from typing import Any, Final, TypeAlias, cast
 
 from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, RunnableParallel
+from langchain_core.runnables import (
+    Runnable,
+    RunnableConfig,
+    RunnableLambda,
+    RunnableParallel,
+    RunnableSequence,
+)
+from langchain_core.runnables.base import RunnableBindingBase, RunnableEachBase
 from langchain_core.runnables.config import (
     ensure_config,
     run_in_executor,
@@ -319,6 +326,26 @@ def injected_value(name: str, config: RunnableConfig) -> Any:
     if name == "runtime":
         return runtime
     return getattr(runtime, "stream_writer" if name == "writer" else name, None)
+
+
+def runs_in_thread(runnable: Runnable[Any, Any]) -> bool:
+    """Say whether awaiting it has sync code run in a thread, where nothing can cancel it.
+
+    Of a sequence or parallel runnables, each part must be async; of fallbacks, one.
+    """
+    from langchain_core.runnables import RunnableWithFallbacks  # slow to import
+
+    if isinstance(runnable, RunnableSequence):
+        return any(map(runs_in_thread, runnable.steps))
+    if isinstance(runnable, RunnableParallel):
+        return any(map(runs_in_thread, runnable.steps__.values()))
+    if isinstance(runnable, (RunnableBindingBase, RunnableEachBase)):
+        return runs_in_thread(runnable.bound)
+    if isinstance(runnable, RunnableWithFallbacks):
+        return all(map(runs_in_thread, runnable.runnables))
+    if isinstance(runnable, (RunnableCallable, RunnableLambda)):
+        return getattr(runnable, "afunc", None) is None
+    return type(runnable).ainvoke is Runnable.ainvoke
 
 
 def call_in_config(

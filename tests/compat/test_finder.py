@@ -326,3 +326,30 @@ def test_installing_loads_nothing_but_the_finder(own_environment: Python) -> Non
 
     names = ["", ".compat", ".compat.finder", ".compat.names", ".version"]
     assert out == f"{[f'millstream{name}' for name in names]} False False\n"
+
+
+def test_the_logger_of_langgraph_has_what_the_engine_logs(python: Python) -> None:
+    printed = python.check(
+        """
+        import logging, sys
+        logging.basicConfig(format="%(message)s", stream=sys.stdout)
+        logging.getLogger("langgraph").setLevel(logging.INFO)
+
+        import millstream
+        millstream.install_as_langgraph()
+        from langgraph.graph import StateGraph
+        from langgraph.types import RetryPolicy
+
+        errors = [ConnectionError("gone")]
+        def node(state):
+            if errors:
+                raise errors.pop().with_traceback(None)
+
+        policy = RetryPolicy(initial_interval=0, jitter=False)
+        builder = StateGraph(dict).add_node(node, retry_policy=policy)
+        builder.set_entry_point("node").compile().invoke({})
+        """
+    )
+
+    expected = "Retrying task node after 0.00 seconds (attempt 1) after ConnectionError gone"
+    assert printed.splitlines()[0] == expected

@@ -1,48 +1,30 @@
-"""Retries, timeouts, draining, caching and concurrency limits, with what they stream."""
+"""Retries, draining, caching and concurrency limits, with what they stream."""
 
 from __future__ import annotations
 
 import asyncio
-import operator
 import threading
 import time
-from collections.abc import Callable
-from datetime import timedelta
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
 from langgraph.cache.memory import InMemoryCache
 from langgraph.checkpoint.memory import InMemorySaver
-from typing_extensions import TypedDict
 
-from millstream.config import get_stream_writer
-from millstream.errors import GraphDrained, NodeError, NodeTimeoutError
+from drivers.small import State, fail, graph_of, with_handler
+from millstream.errors import GraphDrained, NodeError
+from millstream.func import entrypoint, task
 from millstream.graph import START, StateGraph
 from millstream.runtime import RunControl, Runtime
-from millstream.types import CachePolicy, RetryPolicy, Send, StreamWriter, TimeoutPolicy
+from millstream.types import CachePolicy, RetryPolicy, Send
 
 pytestmark = pytest.mark.timeout(20)
 
 AT_ONCE = RetryPolicy(initial_interval=0, jitter=False)
 
 
-class State(TypedDict):
-    x: int
-    log: Annotated[list[Any], operator.add]
-
-
-def graph_of(action: Any, *, compile_with: Any = None, **options: Any) -> Any:
-    """Compile a graph of one node."""
-    builder = StateGraph(State)
-    builder.add_node("node", action, **options)
-    return builder.add_edge(START, "node").compile(**(compile_with or {}))
-
-
-def astream(graph: Any, *args: Any, **kwargs: Any) -> list[Any]:
-    async def run() -> list[Any]:
-        return [item async for item in graph.astream(*args, **kwargs)]
-
-    return asyncio.run(run())
+# A handler is that of one node, or the one of all nodes.
+either = pytest.mark.parametrize("is_default", [False, True], ids=["own", "default"])
 
 
 # -- retries --------------------------------------------------------------------------------------
@@ -178,133 +160,82 @@ def test_a_handler_runs_after_the_last_attempt(driver: Any) -> None:
     assert driver.invoke(graph, {"x": 1})["log"] == ["node", "attempt 3", 3]
 
 
-# -- timeouts -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("limit", [0.05, timedelta(seconds=0.05), TimeoutPolicy(run_timeout=0.05)])
-def test_an_attempt_that_takes_too_long_is_cancelled(limit: Any) -> None:
-    ended: list[int] = []
-
-    async def node(state: State) -> None:
-        get_stream_writer()("begun")
-        try:
-            await asyncio.sleep(60)
-        finally:
-            ended.append(1)
-
-    async def run() -> list[Any]:
-        items = []
-        with pytest.raises(NodeTimeoutError) as caught:  # noqa: PT012  # the loop is what raises
-            async for item in graph_of(node, timeout=limit).astream({"x": 1}, stream_mode="custom"):
-                items.append(item)
-        assert (caught.value.node, caught.value.kind) == ("node", "run")
-        assert caught.value.run_timeout == 0.05
-        assert ended == [1]
-        return items
-
-    assert asyncio.run(run()) == ["begun"]
-
-
-def idle(signal: Callable[[Runtime[Any]], None], **options: Any) -> Any:
-    """Return a graph whose node works for half a second and gives a sign every 0.02."""
-
-    async def node(state: State, runtime: Runtime[Any]) -> dict[str, Any]:
-        for _ in range(25):
-            await asyncio.sleep(0.02)
-            signal(runtime)
-        return {"log": ["done"]}
-
-    return graph_of(node, timeout=TimeoutPolicy(idle_timeout=0.4, **options))
-
-
-@pytest.mark.parametrize("refresh_on", ["auto", "heartbeat"])
-def test_heartbeats_keep_an_idle_timeout_away(refresh_on: Any) -> None:
-    graph = idle(lambda runtime: runtime.heartbeat(), refresh_on=refresh_on)
-
-    assert asyncio.run(graph.ainvoke({"x": 1}))["log"] == ["done"]
-
-
-def test_custom_items_keep_an_idle_timeout_away() -> None:
-    graph = idle(lambda runtime: runtime.stream_writer("working"))
-
-    items = astream(graph, {"x": 1}, stream_mode=["custom", "updates"])
-
-    assert items == [("custom", "working")] * 25 + [("updates", {"node": {"log": ["done"]}})]
-
-
-def test_custom_items_nobody_asked_for_keep_an_idle_timeout_away() -> None:
-    graph = idle(lambda runtime: runtime.stream_writer("working"))
-
-    assert asyncio.run(graph.ainvoke({"x": 1}))["log"] == ["done"]
-
-
-def test_only_heartbeats_count_when_the_policy_says_so() -> None:
-    graph = idle(lambda runtime: runtime.stream_writer("working"), refresh_on="heartbeat")
-
-    with pytest.raises(NodeTimeoutError) as caught:
-        asyncio.run(graph.ainvoke({"x": 1}))
-
-    assert (caught.value.kind, caught.value.idle_timeout) == ("idle", 0.4)
-
-
-def test_a_silent_node_runs_into_its_idle_timeout() -> None:
-    with pytest.raises(NodeTimeoutError) as caught:
-        asyncio.run(idle(lambda runtime: None).ainvoke({"x": 1}))
-
-    assert caught.value.kind == "idle"
-
-
-def test_a_heartbeat_without_idle_timeout_does_nothing(driver: Any) -> None:
-    def node(state: State, runtime: Runtime[Any]) -> None:
-        runtime.heartbeat()
-
-    assert driver.invoke(graph_of(node), {"x": 1}) == {"x": 1, "log": []}
-
-
-def test_a_timed_out_attempt_is_tried_again_and_its_late_items_are_dropped() -> None:
-    late: list[StreamWriter] = []
-
-    async def node(state: State, writer: StreamWriter) -> dict[str, Any]:
-        late.append(writer)
-        writer(f"attempt {len(late)}")
-        if len(late) == 1:
-            try:
-                await asyncio.sleep(60)
-            finally:
-                writer("too late")
-        late[0]("much too late")
-        return {"log": [len(late)]}
-
-    graph = graph_of(node, timeout=0.15, retry_policy=AT_ONCE)
-
-    assert astream(graph, {"x": 1}, stream_mode=["custom", "updates"]) == [
-        ("custom", "attempt 1"),
-        ("custom", "attempt 2"),
-        ("updates", {"node": {"log": [2]}}),
-    ]
-
-
-def test_each_send_can_have_a_timeout_of_its_own() -> None:
-    async def worker(state: State) -> dict[str, Any]:
-        await asyncio.sleep((0, 60, 0.3)[state["x"]])
-        return {"log": [state["x"]]}
+@either
+def test_the_default_retry_policy_is_for_handlers_too(driver: Any, is_default: bool) -> None:
+    attempts: list[str] = []
 
     def handle(state: State, error: NodeError) -> dict[str, Any]:
-        return {"log": [type(error.error)]}
+        attempts.append(error.node)
+        if len(attempts) < 3:
+            raise ConnectionError("try again")
+        return {"log": ["handled"]}
 
-    builder = StateGraph(State).add_node(worker, error_handler=handle)
-    builder.add_conditional_edges(
-        START,
-        lambda state: [
-            Send("worker", {"x": 0}, timeout=0.2),
-            Send("worker", {"x": 1}, timeout=0.2),
-            Send("worker", {"x": 2}, timeout=5),
-        ],
+    builder = StateGraph(State).set_node_defaults(retry_policy=AT_ONCE)
+    graph = with_handler(builder, fail, handle, is_default=is_default)
+
+    assert driver.invoke(graph, {"x": 1})["log"] == ["handled"]
+    assert attempts == ["node"] * 3
+
+
+@either
+def test_the_default_cache_policy_is_not_for_handlers(driver: Any, is_default: bool) -> None:
+    handled: list[str] = []
+
+    def handle(state: State) -> dict[str, Any]:
+        handled.append("handled")
+        return {"log": ["handled"]}
+
+    builder = StateGraph(State).set_node_defaults(cache_policy=CachePolicy())
+    graph = with_handler(builder, fail, handle, is_default=is_default, cache=InMemoryCache())
+    driver.invoke(graph, {"x": 1})
+    driver.invoke(graph, {"x": 1})
+
+    assert handled == ["handled", "handled"]
+
+
+def test_retries_are_logged(driver: Any, caplog: Any) -> None:
+    errors = [ConnectionError("gone"), TimeoutError("late")]
+
+    def node(state: State) -> None:
+        if errors:
+            raise errors.pop(0)
+
+    policy = RetryPolicy(
+        initial_interval=0.01, jitter=False, retry_on=(ConnectionError, TimeoutError)
     )
+    with caplog.at_level("INFO", "millstream"):
+        driver.invoke(graph_of(node, retry_policy=policy), {"x": 1})
 
-    result = asyncio.run(builder.compile().ainvoke({"x": 9}))
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("INFO", "Retrying task node after 0.01 seconds (attempt 1) after ConnectionError gone"),
+        ("INFO", "Retrying task node after 0.02 seconds (attempt 2) after TimeoutError late"),
+    ]
+    assert [record.exc_info[0] for record in caplog.records] == [ConnectionError, TimeoutError]
 
-    assert sorted(map(str, result["log"])) == sorted(map(str, [0, NodeTimeoutError, 2]))
+
+def test_retries_of_a_task_are_logged(driver: Any, caplog: Any) -> None:
+    errors = [ConnectionError("gone")]
+
+    @task(retry_policy=AT_ONCE)
+    def step(x: int) -> int:
+        if errors:
+            raise errors.pop()
+        return x
+
+    @entrypoint()
+    def flow(x: int) -> int:
+        return step(x).result() if driver.name == "sync" else x
+
+    @entrypoint()
+    async def aflow(x: int) -> int:
+        return await step(x)
+
+    with caplog.at_level("INFO", "millstream"):
+        driver.invoke(flow if driver.name == "sync" else aflow, 1)
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "Retrying task step after 0.00 seconds (attempt 1) after ConnectionError gone"
+    ]
 
 
 # -- draining -------------------------------------------------------------------------------------

@@ -87,6 +87,7 @@ class LangGraphFinder:
         self._targets = by_full_name()
         self._to_rename = set(RENAMED)
         """Those of these modules whose classes have names of their own yet."""
+        self._has_joined = False
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -128,6 +129,12 @@ class LangGraphFinder:
             apply_to(module)
             self._to_rename.discard(name)
 
+    def join_loggers(self) -> None:
+        """Have programs that set up the logger `langgraph` see what millstream logs."""
+        if not self._has_joined and (logging := sys.modules.get("logging")) is not None:
+            logging.getLogger("millstream").parent = logging.getLogger("langgraph")
+            self._has_joined = True
+
     def invalidate_caches(self) -> None:
         """Do nothing: there is no cache."""
 
@@ -153,6 +160,7 @@ class AliasLoader:
         """
         module.__spec__ = self._own_spec
         self._finder.rename_classes()
+        self._finder.join_loggers()
 
 
 class RenamingLoader:

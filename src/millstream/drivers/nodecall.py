@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from millstream.core.protocol import Write
     from millstream.drivers.context import TaskContext
     from millstream.types import CachePolicy, RetryPolicy, TimeoutPolicy, TracePolicy
+
+logger = logging.getLogger(__name__)
 
 PLAIN_RESULTS = (dict, type(None))
 
@@ -77,11 +80,6 @@ class Call:
         is_simple = not self._is_runnable and not self._ainjected
         self.asimple = self._afunc if is_simple else None
         """The same of the async one."""
-
-    @property
-    def is_async(self) -> bool:
-        """Say whether there is something to await."""
-        return self._afunc is not None
 
     @property
     def target(self) -> Callable[..., Any]:
@@ -345,7 +343,18 @@ class NodeCall:
         """Return the seconds before the next attempt, None when this was the last."""
         if not self.retry:
             return None
-        return decide_retry(self.retry, error, context.attempt, clock.draw)
+        delay = decide_retry(self.retry, error, context.attempt, clock.draw)
+        if delay is not None:
+            logger.info(
+                "Retrying task %s after %.2f seconds (attempt %d) after %s %s",
+                context.task.name,
+                delay,
+                context.attempt,
+                type(error).__name__,
+                error,
+                exc_info=error,
+            )
+        return delay
 
 
 def sync_timeout_error(name: str) -> ValueError:

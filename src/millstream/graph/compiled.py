@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from millstream.channels.binop import BinaryOperatorAggregate
 from millstream.channels.ephemeral_value import EphemeralValue
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from millstream.graph.attaching import Pieces
     from millstream.graph.branch import BranchSpec
     from millstream.graph.state import StateGraph
-
-NO_DEFAULTS: Final = NodeDefaults()
 
 
 class CompiledStateGraph(Pregel[StateT, ContextT, InputT, OutputT]):
@@ -225,7 +223,9 @@ class _Assembly:
         self.channels[channel] = (
             LastValueAfterFinish(Any) if spec.defer else EphemeralValue(Any, guard=False)
         )
-        defaults = NO_DEFAULTS if spec.is_error_handler else self._defaults
+        defaults = self._defaults
+        # What a handler made of one failure is nothing to keep for the next.
+        cache_policy = None if spec.is_error_handler else defaults.cache_policy
         view = self._view(spec.input_schema)
         self.nodes[name] = PregelNode(
             channels=view.channels,
@@ -237,7 +237,7 @@ class _Assembly:
             edges=self._edges.get(name, ()),
             branches=self._branches(name, spec.input_schema),
             retry_policy=as_policies(spec.retry_policy or defaults.retry_policy) or None,
-            cache_policy=spec.cache_policy or defaults.cache_policy,
+            cache_policy=spec.cache_policy or cache_policy,
             timeout=spec.timeout or defaults.timeout,
             trace_policy=spec.trace_policy,
             metadata=spec.metadata,

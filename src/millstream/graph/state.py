@@ -106,7 +106,11 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         error_handler: Callable[..., Any] | None = None,
         timeout: float | timedelta | TimeoutPolicy | None = None,
     ) -> Self:
-        """Set policies for the nodes that do not bring their own; applied by `compile`."""
+        """Set policies for the nodes that do not bring their own; applied by `compile`.
+
+        `retry_policy` and `timeout` are for error handlers too, `cache_policy` and `error_handler`
+        for all other nodes.
+        """
         defaults = self._node_defaults
         if retry_policy is not None:
             defaults.retry_policy = retry_policy

@@ -15,6 +15,7 @@ from millstream.drivers.identity import identifying
 from millstream.drivers.nodecall import Call, NodeCall, sync_timeout_error
 from millstream.managed.base import is_managed_value
 from millstream.pregel.node import PregelNode, is_passthrough
+from millstream.runnable import runs_in_thread
 from millstream.types import CachePolicy, RetryPolicy
 
 SIGNAL_PREFIX: Final = "branch:to:"
@@ -136,11 +137,10 @@ def _node_call(
     cache: CachePolicy[Any] | None,
     deltas: frozenset[str],
 ) -> NodeCall:
-    call = Call(node.bound, name)
-    if node.timeout is not None and not call.is_async:
+    if node.timeout is not None and runs_in_thread(node.bound):
         raise sync_timeout_error(name)
     return NodeCall(
-        call=call,
+        call=Call(node.bound, name),
         to_writes=identifying(node.to_writes, deltas),
         branches=tuple(node.branches),
         retry=as_policies(node.retry_policy) or retry,

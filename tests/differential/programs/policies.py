@@ -388,6 +388,28 @@ def handler_default(e):
     return builder.compile(), [call({"x": 0}), call({"x": 1})]
 
 
+@program("handler.defaults", rows=("7.7:handler_default", "7.4:node_defaults"))
+def handler_defaults(e):
+    def handler(log):
+        attempts = []
+
+        def handle(state):
+            attempts.append(1)
+            if len(attempts) % 3:
+                raise ConnectionError("try again")
+            return {"log": [log]}
+
+        return handle
+
+    builder = e.graph.StateGraph(Log)
+    policy = e.types.RetryPolicy(max_attempts=3, **QUICK)
+    builder.set_node_defaults(retry_policy=policy, error_handler=handler("handled"))
+    builder.add_node("a", fail(ValueError("a")))
+    builder.add_node("b", fail(ValueError("b")), error_handler=handler("own"))
+    builder.add_conditional_edges("__start__", lambda s: s["log"][0])
+    return builder.compile(), [call({"log": ["a"]}), call({"log": ["b"]})]
+
+
 @program("handler.parallel", rows=("7.7:handler_default",), matrix=Matrix.BRIEF)
 def handler_parallel(e):
     def late(state):
