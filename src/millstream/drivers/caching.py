@@ -9,9 +9,12 @@ import xxhash
 
 from millstream.constants import CACHE_NS_WRITES
 from millstream.core.calls import CallTask
+from millstream.drivers.callables import callable_name, digest
+from millstream.types import default_cache_key
 
 if TYPE_CHECKING:
     from millstream.core.protocol import Write
+    from millstream.core.spec import NodeSpec
     from millstream.core.tasks import Task
     from millstream.drivers.context import TaskContext
     from millstream.drivers.nodecall import NodeCall
@@ -39,8 +42,35 @@ def cache_key(task: Task) -> Key:
         namespace, key = call_namespace(body.call.target), body.cache.key_func(*args, **kwargs)
     else:
         namespace, key = namespace_of(body, task.name), body.cache.key_func(task.input)
+    marks = _marks(task)
     data = key.encode() if isinstance(key, str) else key
-    return namespace, xxhash.xxh3_128_hexdigest(data)
+    return namespace, xxhash.xxh3_128_hexdigest(marks + data)
+
+
+def _marks(task: Task) -> bytes:
+    """Return what tells the task's result from others of its function with the same key.
+
+    What is kept are writes, and those depend on the graph: its keys, and where its edges lead. A
+    key that the program makes itself means nothing to one that makes others.
+    """
+    body: NodeCall = task.node.body
+    key_func: Any = body.cache.key_func if body.cache is not None else default_cache_key
+    marks = [] if key_func is default_cache_key else [callable_name(key_func)]
+    if not isinstance(task, CallTask):
+        marks.append(_outlet(task.node))
+    return "".join(marks).encode()
+
+
+def _outlet(node: NodeSpec) -> str:
+    """Return what stands for how the node's results become writes."""
+    body: NodeCall = node.body
+    if body.outlet is None:
+        routes = [
+            (branch.call.target, tuple((branch.ends or {}).items()), branch.is_passthrough)
+            for branch in body.branches
+        ]
+        body.outlet = digest(body.outputs, tuple(node.edges), *routes)
+    return body.outlet
 
 
 def namespace_of(body: NodeCall, name: str) -> tuple[str, ...]:
@@ -50,10 +80,7 @@ def namespace_of(body: NodeCall, name: str) -> tuple[str, ...]:
 
 def call_namespace(func: Callable[..., Any]) -> tuple[str, ...]:
     """Return the cache namespace of a `@task`: its function's identity."""
-    module = getattr(func, "__module__", None)
-    qualname = getattr(func, "__qualname__", None)
-    identity = f"{module}.{qualname}" if module and qualname else "__dynamic__"
-    return (CACHE_NS_WRITES, identity)
+    return (CACHE_NS_WRITES, callable_name(func))
 
 
 def replay_cached(run: Run, tasks: Sequence[Task]) -> list[Task]:

@@ -205,6 +205,10 @@ class NodeCall:
     metadata: Mapping[str, Any] | None = None
     is_traced: bool = True
     trace_policy: TracePolicy | None = None
+    outputs: tuple[Any, ...] = ()
+    """What tells apart `to_writes` that make different writes of one result; for caches."""
+    outlet: str | None = field(init=False, default=None)
+    """What caches make of `outputs`, edges and branches."""
     has_policies: bool = field(init=False)
     """Whether there is more to running the node than one attempt without a limit."""
 

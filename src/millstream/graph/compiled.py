@@ -194,6 +194,7 @@ class _Assembly:
         self._writer = result_writers(list(builder.channels), message_keys=message_keys)
         keys = frozenset(builder.channels)
         self._plain_keys = None if ROOT in keys else keys - message_keys
+        self._keys = tuple(sorted(keys))
         self.nodes: dict[str, PregelNode] = {}
         self.channels: dict[str, Any] = {
             **builder.channels,
@@ -233,6 +234,7 @@ class _Assembly:
             bound=spec.runnable,
             mapper=view.mapper,
             to_writes=self._writer(self._edges.get(name, ())),
+            outputs=self._keys,
             keys=self._plain_keys,
             edges=self._edges.get(name, ()),
             branches=self._branches(name, spec.input_schema),

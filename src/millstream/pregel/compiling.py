@@ -151,6 +151,7 @@ def _node_call(
         # What only passes its input on is of no interest.
         is_traced=not is_passthrough(node.bound) or bool(node.branches),
         trace_policy=node.trace_policy,
+        outputs=node.outputs,
     )
 
 

@@ -79,6 +79,8 @@ class PregelNode:
     it may make more of any dict."""
     edges: Sequence[Write] = ()
     """What `to_writes` writes every time."""
+    outputs: tuple[Any, ...] = ()
+    """What tells apart `to_writes` that make different writes of one result; for caches."""
     write_targets: Sequence[str] = ()
     """Channels that a raw node always writes, for drawings."""
     branches: Sequence[BranchCall] = ()
@@ -195,6 +197,7 @@ class NodeBuilder:
             triggers=self._triggers,
             bound=self._bound,
             to_writes=entries_writer(tuple(self._writes)),
+            outputs=tuple(self._writes),
             write_targets=tuple(entry.channel for entry in self._writes),
             retry_policy=self._retry_policy or None,
             cache_policy=self._cache_policy,

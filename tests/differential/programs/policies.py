@@ -307,6 +307,18 @@ def cache_ignored(e):
     return graph.compile(), [call({"x": 1}), call({"x": 1})]
 
 
+@probe("cache.shared", rows=("7.7:cache",), differs="shared-cache")
+def cache_shared(e, driver):
+    """Two nodes of one name whose functions differ in what they hold, in graphs with one cache."""
+    cache = e.cache()
+
+    def run(name):
+        node = (lambda state: {"log": [name]}, {"cache_policy": e.types.CachePolicy()})
+        return invoke(driver, wire(e, Log, "START a END", a=node).compile(cache=cache), {"x": 1})
+
+    return [run("one"), run("other"), run("one")]
+
+
 @probe("cache.clear", rows=("7.7:cache_errors",))
 def cache_clear(e, driver):
     runs = []
