@@ -8,7 +8,7 @@ they were added, so a checkpoint is never stored after one that follows it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -16,11 +16,15 @@ from millstream.constants import (
     ERROR,
     ERROR_SOURCE_NODE,
     INTERRUPT,
+    MISSING,
     NO_WRITES,
     NULL_TASK_ID,
     RESUME,
 )
+from millstream.core.calls import CallTask
 from millstream.core.tasks import task_path_text
+from millstream.drivers.copying import fixed
+from millstream.drivers.storing import stores_at_once, stores_by_version
 from millstream.errors import is_invalid_resume
 
 if TYPE_CHECKING:
@@ -83,7 +87,19 @@ MAX_IN_FLIGHT: Final = 8
 class Journal:
     """The operations of one run that have not been carried out yet."""
 
-    __slots__ = ("_config", "_deltas", "_last", "_writes", "durability", "pending", "saver")
+    __slots__ = (
+        "_config",
+        "_deltas",
+        "_fixed",
+        "_is_by_version",
+        "_last",
+        "_writes",
+        "_written",
+        "durability",
+        "is_behind",
+        "pending",
+        "saver",
+    )
 
     def __init__(
         self,
@@ -100,11 +116,19 @@ class Journal:
         self._writes: list[PutWrites] = []
         self._deltas = deltas
         """The writes that a value is rebuilt from, with durability `exit`."""
+        self.is_behind = durability == "async" and not stores_at_once(saver)
+        """Operations are carried out while the run goes on."""
+        self._is_by_version = stores_by_version(saver)
+        self._fixed: dict[str, tuple[Any, Any]] = {}
+        """By channel, the version and the copy of what was stored last."""
+        self._written: dict[str, tuple[Any, Any]] = {}
+        """By channel, what the only task of the superstep wrote, and the copy of it."""
 
     def add_checkpoint(self, save: SaveCheckpoint) -> None:
         """Add a checkpoint; with durability `exit` only the last one counts."""
+        checkpoint = self._fix(save) if self._is_late else save.checkpoint
         put = PutCheckpoint(
-            self._config_at(save.parent_id), save.checkpoint, save.metadata, save.new_versions
+            self._config_at(save.parent_id), checkpoint, save.metadata, save.new_versions
         )
         if self.durability != "exit":
             self.pending.append(put)
@@ -123,11 +147,16 @@ class Journal:
             return
         writes = stored_writes(task)
         if writes:
+            has_company = _has_company(task)
+            if self._is_late or has_company:
+                writes = self._fix_writes(writes, is_alone=not has_company)
             self._add_writes(PutWrites(config, writes, task.id, task_path_text(task.path)))
 
     def add_commands(self, writes: Sequence[Write], config: dict[str, Any] | None) -> None:
         """Add what commands wrote to a checkpoint, which counts when a run goes on from it."""
         if config is not None and writes:
+            if self._is_late:
+                writes = self._fix_writes(writes)
             self._add_writes(PutWrites(config, writes, NULL_TASK_ID, ""))
 
     def give_up(self) -> None:
@@ -152,9 +181,51 @@ class Journal:
         else:
             self.pending.append(put)
 
+    @property
+    def _is_late(self) -> bool:
+        """Say whether nodes run before what is added is stored."""
+        return self.is_behind or self.durability == "exit"
+
+    def _fix(self, save: SaveCheckpoint) -> dict[str, Any]:
+        """Return the checkpoint with copies of its values, which nodes may change in place.
+
+        A saver that stores by version is told of such a change with the next write to the channel.
+        """
+        checkpoint, known, written = save.checkpoint, self._fixed, self._written
+        self._written = {}
+        versions = checkpoint["channel_versions"]
+        values = dict(checkpoint["channel_values"])
+        for name, value in values.items():
+            version = versions.get(name)
+            last, earlier = known.get(name, (None, None))
+            if self._is_by_version and last == version:
+                values[name] = earlier
+            elif not self._is_by_version or name in save.new_versions:
+                original, twin = written.get(name, (MISSING, None))
+                if original is not value:
+                    twin = fixed(value, earlier)
+                values[name] = twin
+                known[name] = version, twin
+        return {**checkpoint, "channel_values": values}
+
+    def _fix_writes(self, writes: Iterable[Write], *, is_alone: bool = False) -> list[Write]:
+        """Return what stays as it is; that of a task that `is_alone` will be in the checkpoint."""
+        copies = []
+        for channel, value in writes:
+            twin = fixed(value, self._fixed.get(channel, (None, None))[1])
+            copies.append((channel, twin))
+            if is_alone:
+                self._written[channel] = value, twin
+        return copies
+
     def _config_at(self, checkpoint_id: str | None) -> dict[str, Any]:
         configurable = {**self._config["configurable"], "checkpoint_id": checkpoint_id}
         return {**self._config, "configurable": configurable}
+
+
+def _has_company(task: Task) -> bool:
+    """Say whether other tasks may run while what the task wrote is stored."""
+    return isinstance(task, CallTask) or len(task.run.tasks) > 1
 
 
 def stored_writes(task: Task) -> list[Write]:

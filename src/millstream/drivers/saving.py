@@ -36,7 +36,7 @@ class AsyncSaving:
                 await self._save(journal)
 
     async def _save(self, journal: Journal) -> None:
-        if journal.durability == "async" and self._store is None:
+        if journal.is_behind and self._store is None:
             self._store = StoreTask(journal.saver)
         while journal.pending:
             operation = journal.pending[0]

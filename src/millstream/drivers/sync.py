@@ -348,7 +348,7 @@ class SyncDriver:
         """Carry out what has to be stored, as the run's durability says."""
         journal = self.run.journal
         assert journal is not None
-        if journal.durability == "async":
+        if journal.is_behind:
             if self._store is None:
                 self._store = StoreThread(journal.saver)
             store: Callable[[Operation], None] = self._store.put

@@ -1,0 +1,190 @@
+"""Copies of values that share nothing with the original that code of a node could change.
+
+What is stored later than it came up must be what it was then. `fixed` copies containers, messages,
+models and dataclasses by itself, because `copy.deepcopy` takes several times as long, and leaves
+the rest to it. A value that cannot be copied is returned as it is: no saver can store it either,
+or it is nobody's to change.
+"""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import decimal
+import pathlib
+import re
+import types
+import uuid
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable
+from dataclasses import is_dataclass
+from enum import Enum
+from functools import lru_cache
+from itertools import chain, repeat
+from typing import Any, Final, TypeAlias
+from zoneinfo import ZoneInfo
+
+from millstream.types import Send
+
+Copier: TypeAlias = Callable[[Any, Any], Any]
+
+UNCHANGING: Final = frozenset(
+    (
+        type(None),
+        bool,
+        int,
+        float,
+        complex,
+        str,
+        bytes,
+        range,
+        type,
+        frozenset,
+        datetime.datetime,
+        datetime.date,
+        datetime.time,
+        datetime.timedelta,
+        datetime.timezone,
+        decimal.Decimal,
+        uuid.UUID,
+        pathlib.PosixPath,
+        pathlib.WindowsPath,
+        re.Pattern,
+        ZoneInfo,
+        types.FunctionType,
+        types.BuiltinFunctionType,
+        types.MethodType,
+        types.ModuleType,
+    )
+)
+"""Types of values that cannot be changed in place."""
+_UNCHANGING_BASES: Final = (Enum, BaseException, type, pathlib.PurePath)
+
+
+def fixed(value: Any, earlier: Any = None) -> Any:
+    """Return a copy of the value that stays as it is.
+
+    `earlier` is the copy of what was there before: messages in it that have not changed are used
+    again.
+    """
+    kind: Any = type(value)
+    if kind in UNCHANGING:
+        return value
+    try:
+        return (_COPIERS.get(kind) or _copier(kind))(value, earlier)
+    except Exception:  # whatever a class raises that refuses to be copied
+        return value
+
+
+def _list(value: list[Any], earlier: Any) -> list[Any]:
+    if UNCHANGING.issuperset(map(type, value)):
+        return value.copy()
+    if type(earlier) is list:
+        return list(map(fixed, value, chain(earlier, repeat(None))))
+    return list(map(fixed, value))
+
+
+def _dict(value: Any, earlier: Any) -> Any:
+    twin = value.copy()  # of the same class, and at once: another thread may change the original
+    if not UNCHANGING.issuperset(map(type, twin.values())):
+        before = earlier if isinstance(earlier, dict) else {}
+        for key, item in twin.items():
+            if type(item) not in UNCHANGING:
+                twin[key] = fixed(item, before.get(key))
+    return twin
+
+
+def _tuple(value: tuple[Any, ...], earlier: Any) -> tuple[Any, ...]:
+    if UNCHANGING.issuperset(map(type, value)):
+        return value
+    return tuple(map(fixed, value))
+
+
+def _set(value: set[Any], earlier: Any) -> set[Any]:
+    return value.copy()
+
+
+def _bytearray(value: bytearray, earlier: Any) -> bytearray:
+    return value.copy()
+
+
+def _deque(value: deque[Any], earlier: Any) -> deque[Any]:
+    return deque(map(fixed, value.copy()), value.maxlen)
+
+
+def _send(value: Send, earlier: Any) -> Send:
+    return Send(value.node, fixed(value.arg), timeout=value.timeout)
+
+
+# Bounded: classes made by a function would otherwise stay for ever.
+@lru_cache(maxsize=256)
+def _copier(kind: Any) -> Copier:
+    """Return what copies instances of a class that nothing is known of in advance."""
+    if issubclass(kind, _UNCHANGING_BASES):
+        return _itself
+    if "__deepcopy__" in vars(kind):
+        return _deep
+    if is_dataclass(kind):
+        return _dataclass
+    if hasattr(kind, "__pydantic_validator__"):
+        return _model
+    if issubclass(kind, tuple) and hasattr(kind, "_make"):
+        return _namedtuple
+    return _deep
+
+
+def _itself(value: Any, earlier: Any) -> Any:
+    return value
+
+
+def _deep(value: Any, earlier: Any) -> Any:
+    return copy.deepcopy(value)
+
+
+def _namedtuple(value: Any, earlier: Any) -> Any:
+    return value._make(map(fixed, value))
+
+
+def _model(value: Any, earlier: Any) -> Any:
+    kind: Any = type(value)
+    fields = value.__dict__
+    extra, private = value.__pydantic_extra__, value.__pydantic_private__
+    if (
+        type(earlier) is kind
+        and fields == earlier.__dict__
+        and value.__pydantic_fields_set__ == earlier.__pydantic_fields_set__
+        and extra == earlier.__pydantic_extra__
+        and private == earlier.__pydantic_private__
+    ):
+        return earlier
+    twin = kind.__new__(kind)
+    _set_attribute(twin, "__dict__", _dict(fields, None))
+    _set_attribute(twin, "__pydantic_fields_set__", value.__pydantic_fields_set__.copy())
+    _set_attribute(twin, "__pydantic_extra__", extra and fixed(extra))
+    _set_attribute(twin, "__pydantic_private__", private and fixed(private))
+    return twin
+
+
+def _dataclass(value: Any, earlier: Any) -> Any:
+    twin = copy.copy(value)
+    for name in type(value).__dataclass_fields__:
+        item = getattr(twin, name)
+        if type(item) not in UNCHANGING:
+            _set_attribute(twin, name, fixed(item))  # also of one that is frozen
+    return twin
+
+
+_set_attribute: Final = object.__setattr__
+
+_COPIERS: Final[dict[type[Any], Copier]] = {
+    list: _list,
+    dict: _dict,
+    tuple: _tuple,
+    set: _set,
+    defaultdict: _dict,
+    OrderedDict: _dict,
+    Counter: _dict,
+    deque: _deque,
+    bytearray: _bytearray,
+    Send: _send,
+}
