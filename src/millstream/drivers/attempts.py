@@ -1,19 +1,24 @@
-"""Running one task of an async run, as often as its policies say."""
+"""Running one task of an async run as often as its policies say; waiting in a sync one."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from langchain_core.runnables.config import var_child_runnable_config
 
 from millstream.drivers import caching, clock
 from millstream.drivers.nodecall import add_task_note
+from millstream.drivers.outlet import RunAbandoned
 from millstream.drivers.timeouts import attempt_in_time, timeout_of
 from millstream.errors import GraphBubbleUp, NodeCancelledError, ParentCommand
 
 if TYPE_CHECKING:
     from millstream.drivers.context import TaskContext
+    from millstream.drivers.run import Run
+
+RETRY_WATCH: Final = 0.05
+"""Seconds between two looks, during a back-off, at whether the run was left."""
 
 
 async def execute(context: TaskContext) -> None:
@@ -51,3 +56,12 @@ async def execute(context: TaskContext) -> None:
         context.is_over = True
         await clock.asleep(delay)
         context.next_attempt()
+
+
+def wait_for_retry(run: Run, seconds: float) -> None:
+    """Sleep, and raise `RunAbandoned` soon after nobody waits for the run any more."""
+    end = clock.monotonic() + seconds
+    while (remaining := end - clock.monotonic()) > 0:
+        clock.sleep(min(remaining, RETRY_WATCH))
+        if run.is_left or run.is_abandoned:
+            raise RunAbandoned(run.name)

@@ -11,6 +11,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from langchain_core.runnables.config import var_child_runnable_config
+
+from millstream.config import task_context_of
 from millstream.constants import CONFIG_KEY_STRICT_RESUME, NS_END
 from millstream.core.known import Place
 from millstream.core.machine import RunMachine
@@ -404,6 +407,15 @@ class Run(Terms):
         return parent is not None and (
             parent.is_cancelled or parent.run.is_left or parent.run.is_abandoned
         )
+
+    @property
+    def is_here(self) -> bool:
+        """Say whether the code that asks belongs to a task of the run, however deep."""
+        config = var_child_runnable_config.get()
+        context: TaskContext | None = None if config is None else task_context_of(config)
+        while context is not None and context.run is not self:
+            context = context.parent
+        return context is not None
 
     @property
     def has_failed(self) -> bool:

@@ -1,54 +1,183 @@
-"""A thread that stores checkpoints behind a sync run's back (durability `async`)."""
+"""What a sync run stores: at once, or by a thread behind its back (durability `async`)."""
 
 from __future__ import annotations
 
+import atexit
 import threading
-from queue import Queue
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Final
 
-from millstream.drivers.persistence import MAX_IN_FLIGHT
+from millstream.drivers import clock
+from millstream.drivers.persistence import MAX_IN_FLIGHT, store_now
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
-    from millstream.drivers.persistence import Operation
+    from millstream.drivers.persistence import Journal, Operation
+
+PLACES: Final = MAX_IN_FLIGHT + 1
+"""Operations that are not stored: those that wait, and the one the saver is working on."""
+PATIENCE_AT_EXIT: Final = 10.0
+"""Seconds the end of the interpreter waits for all savers together."""
+OPEN: Final[set[StoreThread]] = set()
+"""Those that have not ended. When the interpreter does, they store what they were given."""
+
+
+class SyncSaving:
+    """What stores the operations of one run's journal."""
+
+    __slots__ = ("_store",)
+
+    def __init__(self) -> None:
+        self._store: StoreThread | None = None
+
+    def save(self, journal: Journal) -> None:
+        """Store what is pending, or hand it over to be stored behind the run."""
+        if not journal.is_behind:
+            self.save_now(journal)
+            return
+        if self._store is None:
+            self._store = StoreThread(journal.saver)
+        self._store.begin()
+        _carry_out(journal, self._store.put)
+
+    def save_now(self, journal: Journal) -> None:
+        """Store what is pending in this thread."""
+        _carry_out(journal, partial(store_now, journal.saver))
+
+    def finish(self, journal: Journal) -> None:
+        """Store what is left at the end of the run, and wait until everything is stored."""
+        if self._store is None:
+            self.save_now(journal)
+            return
+        try:
+            if self._store.is_alive:
+                _carry_out(journal, self._store.put)
+            else:
+                self.save_now(journal)  # it could not be started, or Ctrl-C has kept it from that
+        finally:
+            self._store.close()
+
+    def leave(self) -> None:
+        """End the thread as soon as everything that was handed over is stored."""
+        if self._store is not None:
+            self._store.leave()
+
+    def has(self, thread: threading.Thread) -> bool:
+        """Say whether it is the thread that stores."""
+        return self._store is not None and self._store.has(thread)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something that was handed over is not stored."""
+        return self._store is not None and self._store.is_busy
+
+
+def _carry_out(journal: Journal, store: Callable[[Operation], None]) -> None:
+    try:
+        while journal.pending:
+            # Taken away when it is stored: Ctrl-C must not leave a gap.
+            store(journal.pending[0])
+            journal.pending.popleft()
+    except Exception:
+        journal.give_up()
+        raise
 
 
 class StoreThread:
     """Carries out operations one after the other, at most `MAX_IN_FLIGHT` behind the run.
 
-    The first error of the saver is raised by the next `put`, or by `close`; nothing is stored
-    after it.
+    The first error of the saver is raised by the next `put`, also by one that waits, or by
+    `close`; nothing is stored after it.
     """
 
-    __slots__ = ("_error", "_queue", "_saver", "_thread")
+    __slots__ = ("_error", "_has_begun", "_operations", "_places", "_saver", "_thread")
 
     def __init__(self, saver: BaseCheckpointSaver[Any]) -> None:
         self._saver = saver
-        self._queue: Queue[Operation | None] = Queue(MAX_IN_FLIGHT)
+        # Queues, because Ctrl-C cannot come in the middle of what they do.
+        self._operations: SimpleQueue[Operation | None] = SimpleQueue()
+        self._places: SimpleQueue[None] = SimpleQueue()
+        """As many items as operations may be added."""
+        for _ in range(PLACES):
+            self._places.put(None)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="millstream-store", daemon=True)
-        self._thread.start()
+        self._has_begun = False
+
+    def begin(self) -> None:
+        """Start the thread, unless that was done."""
+        if self._has_begun:
+            return
+        OPEN.add(self)
+        self._has_begun = True
+        try:
+            self._thread.start()
+        except Exception:
+            OPEN.discard(self)
+            self._has_begun = False
+            raise
 
     def put(self, operation: Operation) -> None:
         """Hand over an operation; waits while too many are in flight."""
         self._raise_error()
-        self._queue.put(operation)
+        self._places.get()
+        # What waited for a place did so for the saver, which may have failed meanwhile.
+        self._raise_error()
+        self._operations.put(operation)
 
     def close(self) -> None:
         """Wait until everything is stored, and end the thread."""
-        self._queue.put(None)
-        self._thread.join()
+        self.leave()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._work()  # for one that Ctrl-C has kept from beginning
         self._raise_error()
+
+    def leave(self) -> None:
+        """End the thread as soon as everything is stored."""
+        OPEN.discard(self)
+        self._operations.put(None)
+
+    def flush(self, timeout: float) -> None:
+        """Wait until everything is stored, but not for longer."""
+        if not self.is_alive:
+            return  # a forked process has no other threads
+        end = clock.monotonic() + timeout
+        taken = 0
+        try:
+            for _ in range(PLACES):
+                self._places.get(timeout=max(0.0, end - clock.monotonic()))
+                taken += 1
+        except Empty:
+            return
+        finally:
+            for _ in range(taken):
+                self._places.put(None)
 
     def has(self, thread: threading.Thread) -> bool:
         """Say whether it is the one that stores."""
         return thread is self._thread
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether there is a thread that stores."""
+        return self._thread.is_alive()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is not stored."""
+        return self._places.qsize() < PLACES
+
     def _work(self) -> None:
-        while (operation := self._queue.get()) is not None:
+        while (operation := self._operations.get()) is not None:
             if self._error is None:
                 self._store(operation)
+            del operation
+            self._places.put(None)
+        self._operations.put(None)  # the end stays the end, whoever looks
 
     def _store(self, operation: Operation) -> None:
         try:
@@ -59,3 +188,11 @@ class StoreThread:
     def _raise_error(self) -> None:
         if self._error is not None:
             raise self._error
+
+
+@atexit.register
+def flush_all() -> None:
+    """Have everything stored that was handed over: after this the threads stand still."""
+    end = clock.monotonic() + PATIENCE_AT_EXIT
+    for each in tuple(OPEN):
+        each.flush(end - clock.monotonic())

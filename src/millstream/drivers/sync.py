@@ -11,6 +11,7 @@ this one out of each other's way.
 
 from __future__ import annotations
 
+import sys
 import threading
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Sequence
@@ -22,8 +23,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.runnables.config import var_child_runnable_config
 
-from millstream.config import task_context_of
 from millstream.drivers import caching, clock, lifecycle, tracing
+from millstream.drivers.attempts import wait_for_retry
 from millstream.drivers.calls import (
     NO_CALLS,
     CallContext,
@@ -34,12 +35,12 @@ from millstream.drivers.calls import (
     with_defaults,
 )
 from millstream.drivers.context import TaskContext
+from millstream.drivers.interruption import uninterrupted
 from millstream.drivers.loading import load
 from millstream.drivers.nodecall import add_task_note, sync_timeout_error
 from millstream.drivers.outlet import RunAbandoned
-from millstream.drivers.persistence import Operation, store_now
 from millstream.drivers.run import NO_ITEM
-from millstream.drivers.store_queue import StoreThread
+from millstream.drivers.store_queue import SyncSaving
 from millstream.drivers.timeouts import timeout_of
 from millstream.drivers.workers import MAX_THREADS, Workers
 from millstream.errors import GraphBubbleUp, NodeCancelledError, ParentCommand
@@ -47,11 +48,9 @@ from millstream.errors import GraphBubbleUp, NodeCancelledError, ParentCommand
 if TYPE_CHECKING:
     from millstream.core.spec import NodeSpec
     from millstream.core.tasks import Task
+    from millstream.drivers.persistence import Journal
     from millstream.drivers.run import Run
     from millstream.stream.parts import Part
-
-RETRY_WATCH = 0.05
-"""Seconds between two looks, during a back-off, at whether the run was left."""
 
 Ended: TypeAlias = "tuple[TaskContext, BaseException | None]"
 
@@ -74,6 +73,8 @@ def drive(prepare: Callable[[], Run]) -> Iterator[Any]:
         if graph_run is not None:
             lifecycle.tell_ended(run, graph_run)
     except BaseException as error:
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            driver.stop()
         run.note_failure(error)
         if graph_run is not None:
             graph_run.on_chain_error(error)
@@ -87,10 +88,12 @@ class SyncDriver:
 
     _is_woken = False
     _pool: Workers | None = None
-    _store: StoreThread | None = None
+    _saving: SyncSaving | None = None
     _here: TaskContext | None = None
     """The task that runs in the reader's thread."""
     _callers: CallCounts = NO_CALLS
+    _is_insisting = False
+    """Ctrl-C does not cut short what is done to stop."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -99,7 +102,7 @@ class SyncDriver:
         self._calls: set[CallContext] | None = None
         """Calls that have not ended; None as long as there were none."""
         self._trouble: BaseException | None = None
-        """The saver's error, met in a worker thread."""
+        """An error that ends the run, met in a worker thread: the saver's, or no more threads."""
         self._inbox: SimpleQueue[Ended | None] = SimpleQueue()
         self._lock = threading.Lock()
         """Held by whoever tells the machine something while other threads may do so too."""
@@ -253,10 +256,15 @@ class SyncDriver:
 
     def _end_caller(self, context: TaskContext, error: BaseException | None) -> bool:
         self._running -= 1
+        if error is not None and self.run.is_left:
+            return True  # it was stopped
         handler = self._report(context, error)
         if handler is not None:
-            self._running += 1
-            self._start(handler)
+            try:
+                self._start(handler)
+                self._running += 1
+            except RuntimeError as raised:
+                self._trouble = raised
         self._save_here()
         return True
 
@@ -280,10 +288,14 @@ class SyncDriver:
                 self._calls, self._callers = set(), CallCounts()
             self._calls.add(context)
             self._running += 1
+            workers = self._workers()
             if self._callers.begin(caller) and caller is not self._here:
-                self._workers().widen()
+                workers.widen()
         ambient = copy_context()
-        self._workers().submit(partial(ambient.run, self._perform_call, context))
+        try:
+            workers.submit(partial(ambient.run, self._perform_call, context))
+        except RuntimeError as error:
+            self._finish_call(context, error)
         return future
 
     def _perform_call(self, context: CallContext) -> None:
@@ -303,6 +315,9 @@ class SyncDriver:
                 execute(context)
         except BaseException as raised:
             error = raised
+        self._finish_call(context, error)
+
+    def _finish_call(self, context: CallContext, error: BaseException | None) -> None:
         with self._lock:
             error = self._end_call(context, error)
         # Not under the lock: whoever waits for the future may call the next task.
@@ -345,23 +360,11 @@ class SyncDriver:
             self._inbox.put(None)
 
     def _save(self) -> None:
-        """Carry out what has to be stored, as the run's durability says."""
-        journal = self.run.journal
-        assert journal is not None
-        if journal.is_behind:
-            if self._store is None:
-                self._store = StoreThread(journal.saver)
-            store: Callable[[Operation], None] = self._store.put
-        else:
-            store = partial(store_now, journal.saver)
-        try:
-            while journal.pending:
-                # Taken away when it is stored: Ctrl-C must not leave a gap.
-                store(journal.pending[0])
-                journal.pending.popleft()
-        except Exception:
-            journal.give_up()
-            raise
+        """Have stored what is pending, as the run's durability says."""
+        assert self.run.journal is not None
+        if self._saving is None:
+            self._saving = SyncSaving()
+        self._saving.save(self.run.journal)
 
     def _close(self) -> None:
         """Wait for what is still running, and store what was held back.
@@ -369,36 +372,88 @@ class SyncDriver:
         Python closes a stream that nobody refers to in any thread, even in one that this would
         wait for. Then another one waits.
         """
+        if sys.is_finalizing():
+            self._close_last()
+            return
+        if self._is_own(threading.current_thread()) or self.run.is_here:
+            self._stop_elsewhere()
+            return
         with self._lock:
             is_quiet = self._pool is None and self._calls is None and self.run.journal is None
-            if is_quiet:
-                self.run.note_leaving()
+            self.run.note_leaving()
         if is_quiet:
             return
-        here = threading.current_thread()
-        own = [worker for worker in (self._pool, self._store) if worker is not None]
-        if any(worker.has(here) for worker in own) or is_inside(self.run):
-            threading.Thread(target=self._stop, name="millstream-close", daemon=True).start()
+        if self.run.is_left:
+            uninterrupted(self._insist)
         else:
+            # A run at its end is not worth the price: what Ctrl-C cuts short can be begun again.
             self._stop()
+
+    def _is_own(self, thread: threading.Thread) -> bool:
+        return any(
+            threads is not None and threads.has(thread) for threads in (self._pool, self._saving)
+        )
+
+    def stop(self) -> None:
+        """Stop for certain: Ctrl-C may have come before `steps` has."""
+        if not self._is_insisting:
+            uninterrupted(self._close)
+
+    def _insist(self) -> None:
+        self._is_insisting = True
+        self._stop()
 
     def _stop(self) -> None:
         with self._lock:
             self.run.note_leaving()
-            dropped = [call for call in self._calls or () if not call.has_begun]
-        for call in dropped:
-            settle(call, RunAbandoned(self.run.name))
-        if self._pool is not None:
-            self._pool.close()
-        journal = self.run.journal
-        if journal is not None:
+        self._drop_calls()
+        try:
+            if self._pool is not None:
+                self._pool.close()
+        finally:
+            journal = self._closed_journal()
+            if journal is not None:
+                (self._saving or SyncSaving()).finish(journal)
+
+    def _closed_journal(self) -> Journal | None:
+        """Return the journal of a run that saves, with what was held back."""
+        if self.run.journal is not None:
             self.run.note_finished(self._left_over())
             self.run.close_journal()
-            try:
-                self._save()
-            finally:
-                if self._store is not None:
-                    self._store.close()
+        return self.run.journal
+
+    def _drop_calls(self) -> None:
+        """Tell the callers of calls that will never begin, since the run was left."""
+        for call in tuple(self._calls or ()):
+            if not call.has_begun:
+                settle(call, RunAbandoned(self.run.name))
+
+    def _stop_elsewhere(self) -> None:
+        """Stop in a thread that may wait for this one."""
+        self._is_insisting = True
+        stopping = threading.Thread(target=self._stop, name="millstream-close", daemon=True)
+        try:
+            stopping.start()
+        except RuntimeError:
+            # Without waiting, and without a lock that this thread may hold.
+            self.run.note_leaving()
+            self._drop_calls()
+            for threads in (self._pool, self._saving):
+                if threads is not None:
+                    threads.leave()
+            raise
+
+    def _close_last(self) -> None:
+        """Store what was held back while the interpreter ends: all other threads stand still.
+
+        One that had something to do may have locks, of the saver for example, and keeps them.
+        """
+        if any(threads is not None and threads.is_busy for threads in (self._pool, self._saving)):
+            return
+        self.run.note_leaving()
+        journal = self._closed_journal()
+        if journal is not None:
+            SyncSaving().save_now(journal)
 
     def _left_over(self) -> Iterator[Ended]:
         """Take the tasks that finished while the run was being left."""
@@ -406,15 +461,6 @@ class SyncDriver:
             ended = self._inbox.get()
             if ended is not None:
                 yield ended
-
-
-def is_inside(run: Run) -> bool:
-    """Say whether this code belongs to a task of the run, however deep."""
-    config = var_child_runnable_config.get()
-    context: TaskContext | None = None if config is None else task_context_of(config)
-    while context is not None and context.run is not run:
-        context = context.parent
-    return context is not None
 
 
 def execute(context: TaskContext) -> None:
@@ -450,12 +496,3 @@ def execute(context: TaskContext) -> None:
         context.is_over = True
         wait_for_retry(context.run, delay)
         context.next_attempt()
-
-
-def wait_for_retry(run: Run, seconds: float) -> None:
-    """Sleep, and raise `RunAbandoned` soon after nobody waits for the run any more."""
-    end = clock.monotonic() + seconds
-    while (remaining := end - clock.monotonic()) > 0:
-        clock.sleep(min(remaining, RETRY_WATCH))
-        if run.is_left or run.is_abandoned:
-            raise RunAbandoned(run.name)

@@ -23,28 +23,49 @@ class Workers:
     interpreter alive.
     """
 
-    __slots__ = ("_limit", "_lock", "_open", "_queue", "_threads")
+    __slots__ = ("_is_closed", "_limit", "_lock", "_open", "_queue", "_size", "_threads")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._lock = threading.Lock()
-        self._open = 0
+        self._lock = threading.RLock()
+        """Guards everything but the queue. Can be taken twice: the collector may close a stream in
+        a thread that holds it."""
         self._queue: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        """Work that has not begun. None is the end: whoever takes it puts it back for the others,
+        so that no thread can miss it, whenever it began."""
+        self._open = 0
+        """Work that has not been done."""
+        self._size = 0
+        """Threads that take work."""
         self._threads: list[threading.Thread] = []
+        """All threads that may be alive."""
+        self._is_closed = False
 
     def submit(self, work: Callable[[], object]) -> None:
-        """Have the work done by a thread, as soon as one is free."""
+        """Have the work done by a thread, as soon as one is free; after the end, drop it.
+
+        Where a thread is needed and cannot be started, that error is raised and the work is not
+        taken.
+        """
         with self._lock:
+            if self._is_closed:
+                return
             self._open += 1
-            self._grow()
-        # Last: the thread it wakes has to wait once more if this one goes on for long.
-        self._queue.put(work)
+            try:
+                self._grow()
+            except BaseException:
+                self._open -= 1
+                raise
+            # Last: the thread it wakes has to wait once more if this one goes on for long.
+            self._queue.put(work)
 
     def widen(self) -> None:
         """Allow one more thread: one of them does nothing but wait for other work."""
         with self._lock:
             self._limit += 1
-            self._grow()
+            # Whoever submits work that needs the thread is told why there is none.
+            with suppress(RuntimeError):
+                self._grow()
 
     def narrow(self) -> None:
         """Allow one thread less, as soon as one has finished what it is doing."""
@@ -53,38 +74,53 @@ class Workers:
 
     def close(self) -> None:
         """Drop work that has not begun, and wait until the rest is done."""
-        for thread in self.leave():
+        self.leave()
+        for thread in self._threads:
             thread.join()
 
     def has(self, thread: threading.Thread) -> bool:
         """Say whether it is one of the threads."""
         return thread in self._threads
 
-    def leave(self) -> list[threading.Thread]:
-        """Drop work that has not begun; return the threads, which end when they are done."""
-        with suppress(Empty):
-            while True:
-                self._queue.get_nowait()
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is work that has not been done."""
+        return self._open > 0
+
+    def leave(self) -> None:
+        """Drop work that has not begun; threads end when they are done."""
         with self._lock:
-            threads = list(self._threads)
-        for _ in threads:
+            self._is_closed = True
+            # Nobody puts work any more, and what no worker has taken by now none will.
+            with suppress(Empty):
+                while True:
+                    self._open -= self._queue.get_nowait() is not None
             self._queue.put(None)
-        return threads
 
     def _grow(self) -> None:
         # Any work that is open has a thread, unless there are as many as there may be.
-        if len(self._threads) < min(self._limit, self._open):
-            name = f"millstream-{len(self._threads)}"
+        while self._size < min(self._limit, self._open) and not self._is_closed:
+            name = f"millstream-{self._size}"
             thread = threading.Thread(target=self._work, name=name, daemon=True)
-            self._threads.append(thread)
             thread.start()
+            self._size += 1
+            self._threads = [each for each in self._threads if each.is_alive()]
+            self._note(thread)
+
+    def _note(self, thread: threading.Thread) -> None:
+        if thread not in self._threads:
+            self._threads.append(thread)
 
     def _work(self) -> None:
+        with self._lock:
+            # Ctrl-C may have kept whoever started it from doing so.
+            self._note(threading.current_thread())
         while (work := self._queue.get()) is not None:
             work()
             del work  # it holds the task and its state
             with self._lock:
                 self._open -= 1
-                if len(self._threads) > self._limit:
-                    self._threads.remove(threading.current_thread())
+                if self._size > self._limit:
+                    self._size -= 1
                     return
+        self._queue.put(None)
