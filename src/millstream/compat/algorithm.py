@@ -7,7 +7,9 @@ do so; running a node in this way does not.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
+
+from millstream.compat.engine import absent
 
 __all__ = ("PregelTaskWrites", "local_read")
 
@@ -21,21 +23,6 @@ class PregelTaskWrites(NamedTuple):
     triggers: Sequence[str]
 
 
-def local_read(*args: Any, **kwargs: Any) -> NoReturn:
-    """Raise `NotImplementedError`."""
-    raise _no_such_function("local_read")
-
-
-def _proc_input(*args: Any, **kwargs: Any) -> NoReturn:
-    raise _no_such_function("_proc_input")
-
-
-def _scratchpad(*args: Any, **kwargs: Any) -> NoReturn:
-    raise _no_such_function("_scratchpad")
-
-
-def _no_such_function(name: str) -> NotImplementedError:
-    return NotImplementedError(
-        f"langgraph.pregel._algo.{name} is a part of LangGraph's engine, which millstream does not "
-        "have; run graphs by their methods"
-    )
+local_read = absent("langgraph.pregel._algo", "local_read")
+_proc_input = absent("langgraph.pregel._algo", "_proc_input")
+_scratchpad = absent("langgraph.pregel._algo", "_scratchpad")

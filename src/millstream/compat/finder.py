@@ -161,6 +161,10 @@ class AliasLoader:
         module.__spec__ = self._own_spec
         self._finder.rename_classes()
         self._finder.join_loggers()
+        # Not of this module alone: others are loaded with it, and are attributes of their package.
+        from millstream.compat.reexports import serve
+
+        serve()
 
 
 class RenamingLoader:

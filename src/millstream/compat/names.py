@@ -90,6 +90,7 @@ _PRIVATE = {
     "pregel._messages": "compat.messages",
     "pregel._read": "pregel.node",
     "pregel._tools": "compat.tools",
+    "pregel._write": "pregel.writing",
     "stream._mux": "compat.mux",
     "stream._types": "compat.events",
     "version": "compat.version",

@@ -25,7 +25,7 @@ __all__ = (
 WRITES: Final = "$writes"
 """The key under which a result has several writes to one channel."""
 
-_COLORS: Final = {
+COLORS: Final = {
     "black": "0;30",
     "red": "0;31",
     "green": "0;32",
@@ -67,7 +67,7 @@ def rm_pregel_keys(config: RunnableConfig | None) -> RunnableConfig | None:
 
 def get_colored_text(text: str, color: str) -> str:
     """Return the text with the codes that color it in a terminal."""
-    return f"\033[1;3{_COLORS[color]}m{text}\033[0m"
+    return f"\033[1;3{COLORS[color]}m{text}\033[0m"
 
 
 def get_bolded_text(text: str) -> str:
