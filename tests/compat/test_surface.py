@@ -7,10 +7,14 @@ import inspect
 import warnings
 from types import FunctionType
 from typing import Any, Final, get_origin
+from unittest.mock import Mock
 
 import pytest
 
 from millstream.compat.names import MODULES
+from millstream.pregel import Pregel
+
+ROOTS: Final = ("langgraph", "millstream")
 
 UNDECLARED: Final = {
     "config": ("get_config", "get_store", "get_stream_writer"),
@@ -194,3 +198,31 @@ def test_parameters_are_those_of_langgraph(module: str, name: str) -> None:
         more = [p for p in ours if p not in theirs]
         assert [p for p in ours if p in theirs] == theirs
         assert {kind for _, kind in more} <= {inspect.Parameter.KEYWORD_ONLY}
+
+
+CLASSES: Final = [
+    ("func", "entrypoint"),
+    ("graph.state", "CompiledStateGraph"),
+    ("graph.state", "StateGraph"),
+    ("pregel", "NodeBuilder"),
+    ("pregel", "Pregel"),
+    ("runtime", "Runtime"),
+    ("types", "Command"),
+]
+
+
+@pytest.mark.parametrize(("module", "name"), CLASSES)
+def test_classes_have_the_public_attributes_of_langgraphs(module: str, name: str) -> None:
+    """Where `Mock(spec=...)` looks: on the class."""
+    theirs, ours = (dir(getattr(module_of(root, module), name)) for root in ROOTS)
+
+    assert [each for each in theirs if not each.startswith("_") and each not in ours] == []
+
+
+def test_a_mock_with_the_spec_of_a_graph_has_what_a_graph_is_made_with() -> None:
+    graph = Mock(spec=Pregel)
+
+    graph.config, graph.checkpointer, graph.store, graph.name = {}, None, None, "mock"
+    assert graph.cache is not None
+    with pytest.raises(AttributeError):
+        _ = graph.no_such_attribute

@@ -191,7 +191,8 @@ class TaskContext:
     of a timed attempt is dropped. Models it asks are still heard."""
     is_cancelled = False
     """Nobody waits for the attempt any more."""
-    _nested_runs = 0
+    nested_runs = 0
+    """How many graphs the task has called, in this attempt or an earlier one."""
     _questions = 0
     _runtime: Runtime[Any] | None = None
     _writer: StreamWriter | None = None
@@ -205,8 +206,8 @@ class TaskContext:
     def count_nested_run(self) -> int:
         """Return how many graphs the task called before, in this attempt or an earlier one."""
         with ASKING:
-            self._nested_runs += 1
-            return self._nested_runs - 1
+            self.nested_runs += 1
+            return self.nested_runs - 1
 
     @property
     def writer(self) -> StreamWriter:

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from millstream.channels.topic import Topic
 from millstream.constants import TASKS
-from millstream.drivers import aio, caching, events, sync
+from millstream.drivers import aio, caching, sync
 from millstream.pregel.compiling import (
     as_policies,
     compile_graph,
     validate_graph,
 )
 from millstream.pregel.node import NodeBuilder, PregelNode
-from millstream.pregel.opening import CallOptions, open_call, open_events
+from millstream.pregel.opening import CallOptions, open_call
 from millstream.pregel.request import merge_configs
 from millstream.pregel.results import final_output
-from millstream.pregel.saved import SavedGraph
 from millstream.pregel.subgraphs import find_subgraph
+from millstream.pregel.watched import WatchedGraph
+from millstream.pregel.wrapping import ainvoke_wrapped, invoke_wrapped
 from millstream.stream.parts import Shape
 from millstream.types import Send
 from millstream.typing import ContextT, InputT, OutputT, StateT
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
-    from langchain_core.runnables.schema import StreamEvent
     from langgraph.cache.base import BaseCache
     from langgraph.store.base import BaseStore
     from typing_extensions import Self
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from millstream.core.spec import GraphSpec
     from millstream.drivers.terms import View
     from millstream.runtime import RunControl
-    from millstream.stream.run_stream import AsyncGraphRunStream, GraphRunStream
     from millstream.types import (
         All,
         CachePolicy,
@@ -49,12 +48,26 @@ if TYPE_CHECKING:
 __all__ = ("NodeBuilder", "Pregel")
 
 
-class Pregel(SavedGraph[StateT, ContextT, InputT, OutputT]):
+class Pregel(WatchedGraph[StateT, ContextT, InputT, OutputT]):
     """A graph of nodes that communicate through channels, run in supersteps.
 
     `StateGraph.compile()` makes one. Made directly, it needs `nodes`, the `channels` they share,
     and which of them are input and output. `trigger_to_nodes` is worked out anyway.
     """
+
+    # On the class too, for those who look there: `Mock(spec=Pregel)` has what the class has.
+    stream_mode: StreamMode = "values"
+    stream_eager: bool = False
+    stream_channels: str | Sequence[str] | None = None
+    step_timeout: float | None = None
+    checkpointer: Checkpointer = None
+    store: BaseStore | None = None
+    cache: BaseCache[Any] | None = None
+    retry_policy: Sequence[RetryPolicy] = ()
+    cache_policy: CachePolicy[Any] | None = None
+    context_schema: type[ContextT] | None = None
+    config: RunnableConfig | None = None
+    name: str = "LangGraph"
 
     def __init__(
         self,
@@ -259,6 +272,9 @@ class Pregel(SavedGraph[StateT, ContextT, InputT, OutputT]):
         )
         return aio.drive(partial(open_call, self, input, config, options))
 
+    _own_stream: Final = stream
+    _own_astream: Final = astream
+
     def invoke(
         self,
         input: InputT | Command[Any] | None,
@@ -297,6 +313,9 @@ class Pregel(SavedGraph[StateT, ContextT, InputT, OutputT]):
             kwargs,
             stream_mode == "values",
         )
+        cls = type(self)
+        if cls.stream is not cls._own_stream or "stream" in self.__dict__:
+            return invoke_wrapped(self, input, config, options)
         run = open_call(self, input, config, options)
         items = list(sync.drive(lambda: run))
         return final_output(run, version) if options.is_result_wanted else items
@@ -334,131 +353,12 @@ class Pregel(SavedGraph[StateT, ContextT, InputT, OutputT]):
             kwargs,
             stream_mode == "values",
         )
+        cls = type(self)
+        if cls.astream is not cls._own_astream or "astream" in self.__dict__:
+            return await ainvoke_wrapped(self, input, config, options)
         run = open_call(self, input, config, options)
         items = [item async for item in aio.drive(lambda: run)]
         return final_output(run, version) if options.is_result_wanted else items
-
-    @overload  # type: ignore[override]  # named options, and what version v3 returns
-    def astream_events(
-        self,
-        input: Any,
-        config: RunnableConfig | None = None,
-        *,
-        version: Literal["v3"],
-        transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None = None,
-        **kwargs: Any,
-    ) -> Coroutine[Any, Any, AsyncGraphRunStream]: ...
-
-    @overload
-    def astream_events(
-        self,
-        input: Any,
-        config: RunnableConfig | None = None,
-        *,
-        version: Literal["v1", "v2"] = "v2",
-        include_names: Sequence[str] | None = None,
-        include_types: Sequence[str] | None = None,
-        include_tags: Sequence[str] | None = None,
-        exclude_names: Sequence[str] | None = None,
-        exclude_types: Sequence[str] | None = None,
-        exclude_tags: Sequence[str] | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[StreamEvent]: ...
-
-    def astream_events(
-        self,
-        input: Any,
-        config: RunnableConfig | None = None,
-        *,
-        version: Literal["v1", "v2", "v3"] = "v2",
-        transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None = None,
-        include_names: Sequence[str] | None = None,
-        include_types: Sequence[str] | None = None,
-        include_tags: Sequence[str] | None = None,
-        exclude_names: Sequence[str] | None = None,
-        exclude_types: Sequence[str] | None = None,
-        exclude_tags: Sequence[str] | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[StreamEvent] | Coroutine[Any, Any, AsyncGraphRunStream]:
-        """Run the graph and yield LangChain's events of it and of everything it calls.
-
-        With `version="v3"`, to be awaited, it returns a run stream instead: see `astream_v2`.
-
-        Each is a dict that says what happened (`event`: `on_chain_start`, `on_chat_model_stream`,
-        ...), to which run (`name`, `run_id`, `parent_ids`, `tags`, `metadata`), with what (`data`).
-        The other arguments are those of `astream`: the items it would yield are the chunks of the
-        graph's own `on_chain_stream` events. `include_*` and `exclude_*` choose runs by name, by
-        kind (`chain`, `chat_model`, `tool`, ...) or by tag.
-
-        Raises what `astream` raises, after all events before; closing the iterator, or cancelling
-        the task that reads it, stops the run as it does there. `version="v1"` is LangChain's old
-        event stream.
-        """
-        if version == "v3":
-            return self.astream_v2(input, config, transformers=transformers, **kwargs)
-        wanted = {
-            "include_names": include_names,
-            "include_types": include_types,
-            "include_tags": include_tags,
-            "exclude_names": exclude_names,
-            "exclude_types": exclude_types,
-            "exclude_tags": exclude_tags,
-        }
-        if version != "v2" or type(self).astream is not Pregel.astream:
-            # LangChain's own stream calls `astream`, which a subclass may have replaced.
-            return super().astream_events(input, config, version=version, **wanted, **kwargs)
-        options = CallOptions.of(kwargs)
-        return events.drive(partial(open_events, self, input, config, options, wanted))
-
-    def stream_events(  # type: ignore[override]  # what version v3 returns
-        self,
-        input: Any,
-        config: RunnableConfig | None = None,
-        *,
-        version: Literal["v1", "v2", "v3"] = "v2",
-        transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None = None,
-        **kwargs: Any,
-    ) -> GraphRunStream:
-        """Return a run stream, with `version="v3"`: see `stream_v2`. There is no sync v1 or v2."""
-        if version != "v3":
-            raise NotImplementedError(
-                f"stream_events(version={version!r}) is not supported. Use astream_events() for "
-                "v1/v2, or stream_events(version='v3') on a supported subclass."
-            )
-        return self.stream_v2(input, config, transformers=transformers, **kwargs)
-
-    def stream_v2(
-        self,
-        input: Any,
-        config: RunnableConfig | None = None,
-        *,
-        transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None = None,
-        **kwargs: Any,
-    ) -> GraphRunStream:
-        """Return one run, not begun, that shows itself in many ways at once.
-
-        Reading the stream, or any of its projections, carries the run on. `transformers` are
-        classes of `StreamTransformer`s, or functions that make them for a namespace; they come
-        after the built-in ones and those the graph was compiled with. The other arguments are
-        those of `stream`, except for `stream_mode` and `subgraphs`, which are refused with a
-        `TypeError`. Other errors in the arguments are raised when the stream is read.
-        """
-        from millstream.pregel.streaming import open_stream
-
-        return open_stream(self, input, config, transformers, kwargs)
-
-    async def astream_v2(
-        self,
-        input: Any,
-        config: RunnableConfig | None = None,
-        *,
-        transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None = None,
-        **kwargs: Any,
-    ) -> AsyncGraphRunStream:
-        """Return one async run, not begun, that shows itself in many ways; see `stream_v2`."""
-        from millstream.pregel.streaming import open_astream
-
-        return open_astream(self, input, config, transformers, kwargs)
 
     def clear_cache(self, nodes: Sequence[str] | None = None) -> None:
         """Forget the cached results of these nodes, of all nodes by default."""

@@ -34,6 +34,7 @@ from millstream.runtime import RunControl
 from millstream.stream.modes import state_reader
 from millstream.stream.parts import (
     VERSION_OF_EVENTS,
+    RunStreamMode,
     as_modes,
     check_modes,
     check_version,
@@ -364,7 +365,7 @@ def _make_view(
         yielded=yielded,
         has_subgraphs=has_subgraphs,
         is_result_wanted=is_result_wanted,
-        has_blocks=version == VERSION_OF_EVENTS,
+        has_blocks=version == VERSION_OF_EVENTS or any(type(m) is RunStreamMode for m in wanted),
     )
 
 

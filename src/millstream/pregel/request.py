@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -192,13 +192,13 @@ def merge_callbacks(first: Any, second: Any) -> Any:
     return first.merge(second)
 
 
-def nested_ns(parent: TaskContext, *, is_stateful: bool) -> str:
-    """Return the namespace of the next graph the task calls.
+def nested_ns(parent: TaskContext, *, is_stateful: bool, is_next: bool = True) -> str:
+    """Return the namespace of the next graph the task calls, which may not be opened now.
 
     The first one has the task's own namespace, the next ones a number more. A graph that keeps
     its state between calls is named by nodes only, because task ids change.
     """
-    count = parent.count_nested_run()
+    count = parent.count_nested_run() if is_next else parent.nested_runs
     ns = parent.ns
     if is_stateful:
         ns = NS_SEP.join(
@@ -228,6 +228,9 @@ def starter(
 ) -> Callable[[RunMachine, bool], Start]:
     """Return the function that turns the input into what the machine starts with."""
     if isinstance(input, Command):
+        if input.goto is None or input.goto == "":
+            # No target: servers fill in every field that their caller left out.
+            input = replace(input, goto=())
         _check_command(input, has_saver=has_saver)
     # Not a closure, which would be four objects more for each run.
     return partial(_start, input, input_channels, is_resumed)

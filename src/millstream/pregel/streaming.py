@@ -8,9 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from millstream.drivers import aio, sync
+from millstream.drivers.context import split_ns
 from millstream.pregel.opening import CallOptions, open_run
+from millstream.pregel.request import identify_caller, nested_ns
+from millstream.pregel.wrapping import is_wrapped
 from millstream.stream.mux import StreamMux
-from millstream.stream.parts import VERSION_OF_EVENTS
+from millstream.stream.parts import VERSION_OF_EVENTS, RunStreamMode
 from millstream.stream.run_stream import AsyncGraphRunStream, GraphRunStream
 from millstream.stream.transformer import StreamTransformer
 from millstream.stream.transformers import (
@@ -46,7 +49,11 @@ def open_stream(
     arguments: Mapping[str, Any],
 ) -> GraphRunStream:
     """Return the run stream of a sync run that has not begun."""
-    prepare, mux = _open(graph, input, config, transformers, arguments, is_async=False)
+    factories = _checked(graph, transformers, arguments)
+    if is_wrapped(graph, "stream"):
+        mux = StreamMux(factories=factories, scope=_scope_of(graph, config))
+        return GraphRunStream(graph.stream(input, config, **_typed(mux, arguments)), mux)
+    prepare, mux = _open(graph, input, config, factories, arguments, is_async=False)
     return GraphRunStream(sync.drive(prepare), mux)
 
 
@@ -58,20 +65,20 @@ def open_astream(
     arguments: Mapping[str, Any],
 ) -> AsyncGraphRunStream:
     """Return the run stream of an async run that has not begun."""
-    prepare, mux = _open(graph, input, config, transformers, arguments, is_async=True)
+    factories = _checked(graph, transformers, arguments)
+    if is_wrapped(graph, "astream"):
+        mux = StreamMux(factories=factories, scope=_scope_of(graph, config), is_async=True)
+        return AsyncGraphRunStream(graph.astream(input, config, **_typed(mux, arguments)), mux)
+    prepare, mux = _open(graph, input, config, factories, arguments, is_async=True)
     return AsyncGraphRunStream(aio.drive(prepare), mux)
 
 
-def _open(
+def _checked(
     graph: Pregel[Any, Any, Any, Any],
-    input: Any,
-    config: RunnableConfig | None,
     transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None,
     arguments: Mapping[str, Any],
-    *,
-    is_async: bool,
-) -> tuple[Callable[[], Run], StreamMux]:
-    """Check a call and make its mux; what is wrong with the run itself is the run's error."""
+) -> list[TransformerFactory]:
+    """Check a call, and return what makes the transformers of its run stream."""
     owned = ", ".join(name for name in OWNED if name in arguments)
     if owned:
         raise TypeError(
@@ -86,6 +93,19 @@ def _open(
         )
     factories = [*BUILTINS, *graph.stream_transformers, *(transformers or ())]
     check_factories(factories)
+    return factories
+
+
+def _open(
+    graph: Pregel[Any, Any, Any, Any],
+    input: Any,
+    config: RunnableConfig | None,
+    factories: Sequence[TransformerFactory],
+    arguments: Mapping[str, Any],
+    *,
+    is_async: bool,
+) -> tuple[Callable[[], Run], StreamMux]:
+    """Open the run and make its mux; what is wrong with the run itself is the run's error."""
     options = CallOptions.of(
         {**arguments, "stream_mode": (), "subgraphs": True, "version": VERSION_OF_EVENTS}
     )
@@ -96,6 +116,20 @@ def _open(
     mux = StreamMux(factories=factories, is_async=is_async, scope=run.namespace)
     run.view = replace(run.view, modes=run.view.modes | mux.modes, yielded=mux.modes)
     return lambda: run, mux
+
+
+def _typed(mux: StreamMux, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a `stream` that gives the mux what it needs, as typed parts."""
+    modes = [RunStreamMode(mode) for mode in sorted(mux.modes)]
+    return {**arguments, "stream_mode": modes, "subgraphs": True, "version": "v2"}
+
+
+def _scope_of(graph: Pregel[Any, Any, Any, Any], config: RunnableConfig | None) -> tuple[str, ...]:
+    """Return the namespace that a run will have when it is opened."""
+    parent = identify_caller(config, graph.config).parent
+    if parent is None:
+        return ()
+    return split_ns(nested_ns(parent, is_stateful=graph.checkpointer is True, is_next=False))
 
 
 def _refuse(error: Exception) -> Run:

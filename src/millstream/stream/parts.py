@@ -32,6 +32,15 @@ VERSION_OF_EVENTS: Final = "v3"
 """Protocol events, for run streams only; see `stream.protocol`."""
 
 
+class RunStreamMode(str):
+    """A mode of a stream that a run stream reads as typed parts, through a replaced `stream`.
+
+    It is like the text, for whoever looks at the modes on the way.
+    """
+
+    __slots__ = ()
+
+
 @dataclasses.dataclass(slots=True, frozen=True)
 class Shape:
     """The classes of a graph's state, None where the state is a plain dict."""
@@ -43,7 +52,7 @@ class Shape:
 def check_modes(modes: Iterable[str]) -> None:
     """Refuse unknown stream modes with a `ValueError` that names the valid ones."""
     for mode in modes:
-        if mode not in MODES and mode != MODE_OF_TOOLS:
+        if mode not in MODES and mode != MODE_OF_TOOLS and type(mode) is not RunStreamMode:
             known = ", ".join((*MODES, MODE_OF_TOOLS))
             raise ValueError(f"Unknown stream mode {mode!r}; use one or more of {known}")
 

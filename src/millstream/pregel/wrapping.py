@@ -1,0 +1,98 @@
+"""Graphs whose `stream` or `astream` is not the engine's own.
+
+Subclasses and instrumentations replace these methods, on a class or on one graph, to see every run.
+So where they are replaced, everything else that runs the graph goes through them: `invoke` adds up
+the items, run streams turn them into events. Where they are not, nothing is streamed for a result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import aclosing, nullcontext
+from typing import TYPE_CHECKING, Any, Final
+
+from millstream.constants import INTERRUPT
+from millstream.types import GraphOutput
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+
+    from millstream.pregel.main import Pregel
+    from millstream.pregel.opening import CallOptions
+
+RESULT: Final = "values"
+"""The mode of which `invoke` returns the last item."""
+
+
+def is_wrapped(graph: Any, method: str) -> bool:
+    """Say whether a method of a graph, `stream` or `astream`, has been replaced."""
+    cls = type(graph)
+    return method in vars(graph) or getattr(cls, method) is not getattr(cls, f"_own_{method}")
+
+
+def invoke_wrapped(
+    graph: Pregel[Any, Any, Any, Any], input: Any, config: RunnableConfig | None, call: CallOptions
+) -> Any:
+    """Do what `invoke` does by calling `stream`."""
+    items = list(graph.stream(input, config, **_arguments(graph, call)))
+    return result_of(items, call.version) if call.is_result_wanted else items
+
+
+async def ainvoke_wrapped(
+    graph: Pregel[Any, Any, Any, Any], input: Any, config: RunnableConfig | None, call: CallOptions
+) -> Any:
+    """Do what `ainvoke` does by calling `astream`."""
+    stream: Any = graph.astream(input, config, **_arguments(graph, call))
+    async with aclosing(stream) if hasattr(stream, "aclose") else nullcontext():
+        items = [item async for item in stream]
+    return result_of(items, call.version) if call.is_result_wanted else items
+
+
+def _arguments(graph: Pregel[Any, Any, Any, Any], call: CallOptions) -> dict[str, Any]:
+    """Return the keyword arguments of `stream`, with the names and values that LangGraph gives."""
+    given = {
+        "context": call.context,
+        "interrupt_before": call.interrupt_before,
+        "interrupt_after": call.interrupt_after,
+        "durability": call.durability,
+        "control": call.control,
+        "debug": call.debug,
+    }
+    mode: Any = call.stream_mode
+    if call.is_result_wanted:
+        mode = ["updates", RESULT] if call.version == "v1" else RESULT
+    elif call.subgraphs:
+        given["subgraphs"] = True
+    if call.version != "v1":
+        given["version"] = call.version
+    keys = graph.output_channels if call.output_keys is None else call.output_keys
+    return {
+        "stream_mode": mode,
+        "print_mode": call.print_mode,
+        "output_keys": keys,
+        **{name: value for name, value in given.items() if value is not None},
+        **call.unknown,
+    }
+
+
+def result_of(items: Iterable[Any], version: str) -> Any:
+    """Return what the items of a stream add up to: the last state, and the questions asked."""
+    value: Any = None
+    interrupts: list[Any] = []
+    for item in items:
+        if version != "v1":
+            value = item["data"]
+            interrupts += item.get("interrupts") or ()
+            continue
+        mode, payload = item
+        if mode == RESULT:
+            value = payload
+        elif isinstance(payload, dict) and INTERRUPT in payload:
+            interrupts += payload[INTERRUPT]
+    if version == "v1" and not interrupts:
+        return value
+    if interrupts and not isinstance(value, dict) and version == "v1":
+        value = {}
+    if version != "v1":
+        return GraphOutput(value=value, interrupts=tuple(interrupts))
+    return {**value, INTERRUPT: interrupts}
