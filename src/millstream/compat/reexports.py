@@ -20,73 +20,108 @@ from millstream.compat.engine import absent
 from millstream.compat.names import MODULES
 
 _NAMES: Final = {
-    "callbacks": "GraphCallbacks Interrupt RunnableConfig TypeVar UUID",
-    "channels.binop": """
-        ErrorCode NotRequired OVERWRITE Overwrite Required collections create_error_message
+    "callbacks": """
+        Any BaseCallbackHandler BaseCallbackManager GraphCallbacks Interrupt Literal
+        RunnableConfig Sequence TypeAlias TypeVar UUID ahandle_event dataclass handle_event
     """,
-    "channels.delta": "ErrorCode PendingWrite collections create_error_message",
-    "channels.topic": "Iterator",
-    "config": "BaseStore RunnableConfig StreamWriter asyncio sys",
-    "constants": "sys",
-    "errors": "Command",
+    "channels.any_value": "Any BaseChannel EmptyChannelError Generic MISSING Self Sequence",
+    "channels.base": "Any EmptyChannelError Generic MISSING Self Sequence TypeVar abstractmethod",
+    "channels.binop": """
+        Any BaseChannel Callable EmptyChannelError ErrorCode Generic InvalidUpdateError MISSING
+        NotRequired OVERWRITE Overwrite Required Self Sequence collections create_error_message
+    """,
+    "channels.delta": """
+        Any BaseChannel Callable EmptyChannelError ErrorCode Generic InvalidUpdateError MISSING
+        PendingWrite Self Sequence collections create_error_message
+    """,
+    "channels.ephemeral_value": """
+        Any BaseChannel EmptyChannelError Generic InvalidUpdateError MISSING Self Sequence
+    """,
+    "channels.last_value": """
+        Any BaseChannel EmptyChannelError ErrorCode Generic InvalidUpdateError MISSING Self
+        Sequence create_error_message
+    """,
+    "channels.named_barrier_value": """
+        BaseChannel EmptyChannelError Generic InvalidUpdateError MISSING Self Sequence
+    """,
+    "channels.topic": "Any BaseChannel EmptyChannelError Generic Iterator MISSING Self Sequence",
+    "channels.untracked_value": """
+        Any BaseChannel EmptyChannelError Generic InvalidUpdateError MISSING Self Sequence
+    """,
+    "config": """
+        Any BaseStore CONF CONFIG_KEY_RUNTIME RunnableConfig StreamWriter asyncio sys
+        var_child_runnable_config
+    """,
+    "constants": "Any LangGraphDeprecatedSinceV10 sys warn",
+    "errors": """
+        Any Command Enum Interrupt LangGraphDeprecatedSinceV10 Literal Sequence dataclass
+        deprecated warn
+    """,
     "func": """
         Any Awaitable BaseCache BaseCheckpointSaver BaseStore CACHE_NS_WRITES CachePolicy
         Callable ChannelWrite ChannelWriteEntry ContextT DeprecatedKwargs END EphemeralValue
         Generic LangGraphDeprecatedSinceV05 LangGraphDeprecatedSinceV10 LastValue MISSING P
-        PREVIOUS PregelNode R RetryPolicy S START Sequence StreamMode SyncAsyncFuture T
+        PREVIOUS Pregel PregelNode R RetryPolicy S START Sequence StreamMode SyncAsyncFuture T
         TimeoutPolicy TypeVar Unpack cast coerce_timeout_policy dataclass functools get_args
         get_origin get_runnable_for_entrypoint identifier inspect is_async_callable overload
         sync_timeout_unsupported timedelta warnings
     """,
     "graph.message": """
-        CONF CONFIG_KEY_SEND LangGraphDeprecatedSinceV10 Literal Sequence StateGraph deprecated
-        uuid warnings
+        Annotated Any AnyMessage BaseMessage BaseMessageChunk CONF CONFIG_KEY_SEND Callable
+        LangGraphDeprecatedSinceV10 Literal MessageLikeRepresentation RemoveMessage Sequence
+        StateGraph TypedDict cast convert_to_messages deprecated message_chunk_to_message
+        partial uuid warnings
     """,
     "graph.state": """
-        All Awaitable BaseCache BaseChannel BaseModel BaseStore BinaryOperatorAggregate
-        CachePolicy ChannelRead ChannelWrite ChannelWriteEntry ChannelWriteTupleEntry Checkpoint
-        Checkpointer Command DeltaChannel DeprecatedKwargs EMPTY_SEQ EphemeralValue ErrorCode
-        FunctionType INTERRUPT InvalidUpdateError LastValueAfterFinish Literal MISSING
-        ManagedValueSpec NamedBarrierValue NamedBarrierValueAfterFinish NodeInputT NoneType
-        NotRequired ParentCommand Pregel PregelNode Required RetryPolicy RunnableConfig Self
-        Send StateNode TAG_HIDDEN TASKS TracePolicy TypeAdapter TypeVar Union Unpack cast
-        coerce_timeout_policy create_error_message create_model dataclass get_args
-        get_cached_annotated_keys get_field_default get_origin get_type_hints
-        get_update_as_tuples inspect is_dataclass is_managed_value is_typeddict isclass
-        isfunction ismethod overload partial signature typing
+        All Any Awaitable BaseCache BaseChannel BaseModel BaseStore BinaryOperatorAggregate
+        BranchSpec CachePolicy Callable ChannelRead ChannelWrite ChannelWriteEntry
+        ChannelWriteTupleEntry Checkpoint Checkpointer Command ContextT DeltaChannel
+        DeprecatedKwargs EMPTY_SEQ END EphemeralValue ErrorCode FunctionType Generic Hashable
+        INTERRUPT InputT InvalidUpdateError LangGraphDeprecatedSinceV05
+        LangGraphDeprecatedSinceV10 LastValue LastValueAfterFinish Literal MISSING
+        ManagedValueSpec NS_END NS_SEP NamedBarrierValue NamedBarrierValueAfterFinish NodeInputT
+        NoneType NotRequired OutputT ParentCommand Pregel PregelNode Required RetryPolicy
+        Runnable RunnableConfig START Self Send Sequence StateNode StateNodeSpec StateT
+        TAG_HIDDEN TASKS TimeoutPolicy TracePolicy TypeAdapter TypeVar Union Unpack cast
+        coerce_timeout_policy coerce_to_runnable create_error_message create_model dataclass
+        defaultdict ensure_valid_checkpointer get_args get_cached_annotated_keys
+        get_field_default get_origin get_type_hints get_update_as_tuples inspect is_dataclass
+        is_managed_value is_typeddict isclass isfunction ismethod logger logging overload
+        partial signature timedelta typing warnings
     """,
-    "graph.ui": "AnyMessage get_config get_stream_writer",
-    "managed.base": "PregelScratchpad U isclass",
-    "managed.is_last_step": "PregelScratchpad",
+    "graph.ui": "Any AnyMessage CONF Literal TypedDict cast get_config get_stream_writer uuid4",
+    "managed.base": "Any Generic PregelScratchpad TypeGuard TypeVar U abstractmethod isclass",
+    "managed.is_last_step": "Annotated ManagedValue PregelScratchpad",
     "pregel.debug": """
-        BaseChannel COLOR_MAPPING CONFIG_KEY_CHECKPOINT_NS CheckpointMetadata ERROR
-        EXCLUDED_METADATA_KEYS INTERRUPT Iterable Iterator MISSING NS_END NS_SEP PendingWrite
-        PregelExecutableTask PregelTask RETURN RunnableConfig StateSnapshot TAG_HIDDEN
-        TASK_NAMESPACE TaskStatus UUID asdict filter_to_user_tags map_debug_checkpoint
-        map_debug_task_results map_debug_tasks patch_checkpoint_map read_channels
-        read_task_statuses tasks_w_writes
+        Any BaseChannel COLOR_MAPPING CONF CONFIG_KEY_CHECKPOINT_NS CheckpointMetadata
+        CheckpointPayload ERROR EXCLUDED_METADATA_KEYS INTERRUPT Iterable Iterator MISSING
+        Mapping NS_END NS_SEP PendingWrite PregelExecutableTask PregelTask RETURN RunnableConfig
+        Sequence StateSnapshot TAG_HIDDEN TASK_NAMESPACE TaskPayload TaskResultPayload
+        TaskStatus UUID asdict filter_to_user_tags map_debug_checkpoint map_debug_task_results
+        map_debug_tasks patch_checkpoint_map read_channels read_task_statuses tasks_w_writes
     """,
     "pregel.main": """
-        All AsyncGraphRunStream AsyncPregelLoop AsyncQueue Awaitable BaseCache BaseChannel
-        BaseCheckpointSaver BaseModel BaseStore BaseUser CACHE_NS_WRITES CONF CONFIG_KEY_CACHE
-        CONFIG_KEY_CHECKPOINTER CONFIG_KEY_CHECKPOINT_ID CONFIG_KEY_CHECKPOINT_NS
-        CONFIG_KEY_DURABILITY CONFIG_KEY_NODE_FINISHED CONFIG_KEY_READ CONFIG_KEY_RUNNER_SUBMIT
-        CONFIG_KEY_RUNTIME CONFIG_KEY_SEND CONFIG_KEY_STREAM CONFIG_KEY_STREAM_MESSAGES_V2
-        CONFIG_KEY_TASK_ID CONFIG_KEY_THREAD_ID CachePolicy ChannelVersions ChannelWrite
-        ChannelWriteEntry Checkpoint CheckpointTuple Checkpointer Command DEFAULT_BOUND
-        DEFAULT_RUNTIME DeltaChannel DeprecatedKwargs Durability END ErrorCode Generic Graph
-        GraphDrained GraphInterruptEvent GraphOutput GraphRecursionError GraphResumeEvent
-        GraphRunStream INPUT INTERRUPT Input Interrupt InvalidUpdateError
-        LangGraphDeprecatedSinceV10 LifecycleTransformer MISSING ManagedValueSpec
-        MessagesTransformer NS_END NS_SEP NULL_TASK_ID Output PUSH PregelProtocol PregelRunner
+        All Any AsyncGraphRunStream AsyncIterator AsyncPregelLoop AsyncQueue Awaitable BaseCache
+        BaseChannel BaseCheckpointSaver BaseModel BaseStore BaseUser CACHE_NS_WRITES CONF
+        CONFIG_KEY_CACHE CONFIG_KEY_CHECKPOINTER CONFIG_KEY_CHECKPOINT_ID
+        CONFIG_KEY_CHECKPOINT_NS CONFIG_KEY_DURABILITY CONFIG_KEY_NODE_FINISHED CONFIG_KEY_READ
+        CONFIG_KEY_RUNNER_SUBMIT CONFIG_KEY_RUNTIME CONFIG_KEY_SEND CONFIG_KEY_STREAM
+        CONFIG_KEY_STREAM_MESSAGES_V2 CONFIG_KEY_TASK_ID CONFIG_KEY_THREAD_ID CachePolicy
+        Callable ChannelVersions ChannelWrite ChannelWriteEntry Checkpoint CheckpointTuple
+        Checkpointer Command ContextT DEFAULT_BOUND DEFAULT_RUNTIME DeltaChannel
+        DeprecatedKwargs Durability END ErrorCode Generic Graph GraphDrained GraphInterruptEvent
+        GraphOutput GraphRecursionError GraphResumeEvent GraphRunStream INPUT INTERRUPT Input
+        InputT Interrupt InvalidUpdateError Iterator LangGraphDeprecatedSinceV10
+        LifecycleTransformer Literal MISSING ManagedValueSpec Mapping MessagesTransformer NS_END
+        NS_SEP NULL_TASK_ID Output OutputT PUSH PregelNode PregelProtocol PregelRunner
         PregelTaskWrites RetryPolicy RunControl Runnable RunnableConfig RunnableLike RunnableSeq
-        RunnableSequence Runtime Self ServerInfo StateSnapshot StateUpdate StreamChunk
-        StreamEvent StreamMessagesHandler StreamMessagesHandlerV2 StreamMode StreamMux
-        StreamPart StreamProtocol StreamToolCallHandler StreamTransformer SubgraphTransformer
-        SyncPregelLoop SyncQueue TimeoutPolicy TypeAdapter UUID Unpack ValuesTransformer
-        achannels_from_checkpoint acheckpoint_superseded apply_writes asyncio beta cast
-        channels_from_checkpoint checkpoint_superseded coerce_timeout_policy coerce_to_runnable
-        concurrent contextlib copy_checkpoint create_checkpoint
+        RunnableSequence Runtime Self Send Sequence ServerInfo StateSnapshot StateT StateUpdate
+        StreamChunk StreamEvent StreamMessagesHandler StreamMessagesHandlerV2 StreamMode
+        StreamMux StreamPart StreamProtocol StreamToolCallHandler StreamTransformer
+        SubgraphTransformer SyncPregelLoop SyncQueue TASKS TimeoutPolicy Topic TypeAdapter UUID
+        Unpack ValuesTransformer achannels_from_checkpoint acheckpoint_superseded apply_writes
+        asyncio beta cast channels_from_checkpoint checkpoint_superseded coerce_timeout_policy
+        coerce_to_runnable concurrent contextlib copy_checkpoint create_checkpoint
         create_checkpoint_plan_for_update_state_api create_error_message create_model
         defaultdict delta_channels_overwritten delta_channels_with_pending_writes deprecated
         deque draw_graph empty_checkpoint ensure_config ensure_message_ids
@@ -95,29 +130,40 @@ _NAMES: Final = {
         get_callback_manager_for_config get_colored_text get_config get_debug
         get_new_channel_versions get_sync_graph_callback_manager_for_config get_type_hints
         get_updated_channels_from_tasks identifier is_dataclass is_typeddict isclass local_read
-        map_input patch_checkpoint_map patch_config patch_configurable prepare_next_tasks
-        put_writes_accepts_task_path queue read_channels read_task_statuses recast_checkpoint_ns
-        replace task_path_str tasks_w_writes timedelta uuid5 validate_keys
-        validate_timeout_supported versions_seen_without_bumps warnings weakref
+        map_input merge_configs overload partial patch_checkpoint_map patch_config
+        patch_configurable prepare_next_tasks put_writes_accepts_task_path queue read_channels
+        read_task_statuses recast_checkpoint_ns replace task_path_str tasks_w_writes timedelta
+        uuid5 validate_keys validate_timeout_supported versions_seen_without_bumps warnings
+        weakref
     """,
     "pregel.protocol": """
-        All Command DrawableGraph GraphOutput Literal Self StateSnapshot StateUpdate StreamMode
-        StreamPart overload
+        All Any AsyncIterator Callable Command ContextT DrawableGraph Generic GraphOutput InputT
+        Iterator Literal OutputT Runnable RunnableConfig Self Sequence StateSnapshot StateT
+        StateUpdate StreamChunk StreamMode StreamPart abstractmethod overload
     """,
     "pregel.remote": """
-        All AsyncIterator CONF CONFIG_KEY_CHECKPOINT_ID CONFIG_KEY_CHECKPOINT_MAP
+        All Any AsyncIterator CONF CONFIG_KEY_CHECKPOINT_ID CONFIG_KEY_CHECKPOINT_MAP
         CONFIG_KEY_CHECKPOINT_NS CONFIG_KEY_STREAM CONFIG_KEY_STRICT_RESUME CONFIG_KEY_TASK_ID
         Checkpoint CheckpointMetadata Command CommandSDK Context DrawableEdge DrawableGraph
         DrawableNode GraphInterrupt GraphOutput INTERRUPT Interrupt Iterator LangGraphClient
-        Literal NS_SEP ParentCommand PregelTask QueryParamTypes RunnableConfig Self Sequence
-        StateSnapshot StreamMode StreamModeSDK StreamPart StreamProtocol SyncLangGraphClient
-        ThreadState UUID asdict cast get_client get_sync_client logger logging ls merge_configs
-        overload
+        Literal NS_SEP ParentCommand PregelProtocol PregelTask QueryParamTypes RunnableConfig
+        Self Sequence StateSnapshot StreamMode StreamModeSDK StreamPart StreamProtocol
+        SyncLangGraphClient ThreadState UUID asdict cast get_client get_sync_client logger
+        logging ls merge_configs overload
     """,
-    "pregel.types": "warn",
-    "runtime": "BaseStore StreamWriter TypedDict Unpack field",
-    "stream.run_stream": "Awaitable Callable Mapping NoReturn asyncio beta",
-    "stream.stream_channel": "Awaitable asyncio deque",
+    "pregel.types": "LangGraphDeprecatedSinceV10 warn",
+    "runtime": """
+        Any BaseStore CONF CONFIG_KEY_RUNTIME Callable ContextT Generic StreamWriter TypedDict
+        Unpack cast dataclass field get_config replace
+    """,
+    "stream.run_stream": """
+        Any AsyncIterator Awaitable Callable Iterator Mapping MappingProxyType NoReturn
+        ProtocolEvent StreamMux TYPE_CHECKING TracebackType asyncio beta
+        convert_to_protocol_event
+    """,
+    "stream.stream_channel": """
+        AsyncIterator Awaitable Callable Generic Iterator TYPE_CHECKING TypeVar asyncio deque
+    """,
     "stream.transformers": """
         AIMessageChunk Any AsyncChatModelStream AsyncSubgraphRunStream BaseMessage
         ChatModelStream GraphDrained GraphInterrupt LifecycleCause Literal MessagesData
@@ -125,32 +171,46 @@ _NAMES: Final = {
         TYPE_CHECKING ToolMessage TypedDict cast logging message_to_events
     """,
     "types": """
-        AnyMessage BaseCheckpointSaver CheckpointMetadata ClassVar DeprecatedKwargs Hashable
-        KeyFuncT MISSING N NotRequired OutputT Runnable RunnableConfig Sequence StateT
-        ToolOutputMixin TypeAdapter TypeAliasType TypedDict Unpack ValidationError asdict deque
-        get_cached_annotated_keys get_update_as_tuples overload sys
+        Any AnyMessage BaseCheckpointSaver Callable CheckpointMetadata ClassVar DeprecatedKwargs
+        Generic Hashable KeyFuncT LangGraphDeprecatedSinceV10 LangGraphDeprecatedSinceV11
+        Literal MISSING N NS_SEP NamedTuple NotRequired OutputT Runnable RunnableConfig Sequence
+        StateT TYPE_CHECKING ToolOutputMixin TypeAdapter TypeAliasType TypeVar TypedDict Unpack
+        ValidationError asdict dataclass default_cache_key default_retry_on deprecated deque
+        final get_cached_annotated_keys get_update_as_tuples overload sys timedelta warn
+        xxh3_128_hexdigest
     """,
+    "typing": "StateLike TypeVar",
+    "utils.config": "ensure_config get_config get_store patch_configurable",
+    "utils.runnable": "RunnableCallable RunnableLike",
 }
 """Module of LangGraph -> names that are not millstream's there."""
 
 _HOMES: Final = {
+    "abc": "abstractmethod",
     "collections": "defaultdict deque",
     "collections.abc": """
         AsyncIterator Awaitable Callable Hashable Iterable Iterator Mapping Sequence
     """,
     "dataclasses": "asdict dataclass field is_dataclass replace",
     "datetime": "timedelta",
+    "enum": "Enum",
     "functools": "partial",
     "inspect": "isclass isfunction ismethod signature",
     "langchain_core._api": "beta",
+    "langchain_core.callbacks": "BaseCallbackHandler BaseCallbackManager",
+    "langchain_core.callbacks.manager": "ahandle_event handle_event",
     "langchain_core.globals": "get_debug",
     "langchain_core.language_models._compat_bridge": "message_to_events",
     "langchain_core.language_models.chat_model_stream": "AsyncChatModelStream ChatModelStream",
-    "langchain_core.messages": "AIMessageChunk AnyMessage BaseMessage ToolMessage",
+    "langchain_core.messages": """
+        AIMessageChunk AnyMessage BaseMessage BaseMessageChunk MessageLikeRepresentation
+        RemoveMessage ToolMessage convert_to_messages message_chunk_to_message
+    """,
     "langchain_core.messages.tool": "ToolOutputMixin",
     "langchain_core.runnables": "Runnable RunnableConfig RunnableSequence",
     "langchain_core.runnables.config": """
         get_async_callback_manager_for_config get_callback_manager_for_config
+        var_child_runnable_config
     """,
     "langchain_core.runnables.graph": "Graph",
     "langchain_core.runnables.schema": "StreamEvent",
@@ -175,7 +235,7 @@ _HOMES: Final = {
     "millstream.pregel.writing": "ChannelWrite ChannelWriteEntry ChannelWriteTupleEntry",
     "millstream.channels": """
         BaseChannel BinaryOperatorAggregate DeltaChannel EphemeralValue LastValue
-        LastValueAfterFinish NamedBarrierValue NamedBarrierValueAfterFinish
+        LastValueAfterFinish NamedBarrierValue NamedBarrierValueAfterFinish Topic
     """,
     "millstream.compat.algorithm": "PregelTaskWrites local_read",
     "millstream.compat.calls": "identifier",
@@ -186,7 +246,7 @@ _HOMES: Final = {
     "millstream.compat.scratchpad": "PregelScratchpad",
     "millstream.compat.sentinels": "DeprecatedKwargs EMPTY_SEQ MISSING",
     "millstream.compat.tools": "StreamToolCallHandler",
-    "millstream.config": "get_config get_stream_writer",
+    "millstream.config": "get_config get_store get_stream_writer",
     "millstream.constants": """
         CACHE_NS_WRITES CONF CONFIG_KEY_CACHE CONFIG_KEY_CHECKPOINTER CONFIG_KEY_CHECKPOINT_ID
         CONFIG_KEY_CHECKPOINT_MAP CONFIG_KEY_CHECKPOINT_NS CONFIG_KEY_DURABILITY
@@ -196,40 +256,47 @@ _HOMES: Final = {
         NULL_TASK_ID OVERWRITE PREVIOUS PUSH RETURN START TAG_HIDDEN TASKS
     """,
     "millstream.errors": """
-        ErrorCode GraphDrained GraphInterrupt GraphRecursionError InvalidUpdateError
-        ParentCommand create_error_message
+        EmptyChannelError ErrorCode GraphDrained GraphInterrupt GraphRecursionError
+        InvalidUpdateError ParentCommand create_error_message
     """,
+    "millstream.graph.branch": "BranchSpec",
+    "millstream.graph.node_spec": "StateNodeSpec",
     "millstream.graph.state": "StateGraph",
-    "millstream.managed.base": "ManagedValueSpec is_managed_value",
+    "millstream.managed.base": "ManagedValue ManagedValueSpec is_managed_value",
     "millstream.pregel.debug": "get_bolded_text get_colored_text",
     "millstream.pregel.main": "Pregel",
     "millstream.pregel.node": "PregelNode",
     "millstream.pregel.protocol": "PregelProtocol StreamChunk StreamProtocol",
-    "millstream.runnable": "RunnableLike coerce_to_runnable is_async_callable",
+    "millstream.runnable": "RunnableCallable RunnableLike coerce_to_runnable is_async_callable",
     "millstream.runtime": "BaseUser DEFAULT_RUNTIME RunControl Runtime ServerInfo",
     "millstream.stream": """
         AsyncGraphRunStream AsyncSubgraphRunStream GraphRunStream LifecycleTransformer
         MessagesTransformer ProtocolEvent StreamChannel StreamMux StreamTransformer
         SubgraphRunStream SubgraphTransformer ValuesTransformer
     """,
+    "millstream.stream.protocol": "convert_to_protocol_event",
     "millstream.types": """
-        All CachePolicy Checkpointer Command Durability GraphOutput Interrupt Overwrite
-        PregelExecutableTask PregelTask RetryPolicy Send StateSnapshot StateUpdate StreamMode
-        StreamPart StreamWriter TimeoutPolicy TracePolicy ensure_valid_checkpointer
+        All CachePolicy CheckpointPayload Checkpointer Command Durability GraphOutput Interrupt
+        Overwrite PregelExecutableTask PregelTask RetryPolicy Send StateSnapshot StateUpdate
+        StreamMode StreamPart StreamWriter TaskPayload TaskResultPayload TimeoutPolicy
+        TracePolicy default_cache_key default_retry_on ensure_valid_checkpointer
     """,
-    "millstream.typing": "ContextT NodeInputT OutputT StateT",
-    "millstream.warnings": "LangGraphDeprecatedSinceV05 LangGraphDeprecatedSinceV10",
+    "millstream.typing": "ContextT InputT NodeInputT OutputT StateLike StateT",
+    "millstream.warnings": """
+        LangGraphDeprecatedSinceV05 LangGraphDeprecatedSinceV10 LangGraphDeprecatedSinceV11
+    """,
     "pydantic": "BaseModel TypeAdapter ValidationError",
-    "types": "FunctionType NoneType",
+    "types": "FunctionType MappingProxyType NoneType TracebackType",
     "typing": """
-        Any ClassVar Generic Literal NoReturn TYPE_CHECKING TypeVar Union cast get_args
-        get_origin get_type_hints overload
+        Annotated Any ClassVar Generic Literal NamedTuple NoReturn TYPE_CHECKING TypeAlias
+        TypeGuard TypeVar Union cast final get_args get_origin get_type_hints overload
     """,
     "typing_extensions": """
         NotRequired Required Self TypeAliasType TypedDict Unpack deprecated is_typeddict
     """,
-    "uuid": "UUID uuid5",
+    "uuid": "UUID uuid4 uuid5",
     "warnings": "warn",
+    "xxhash": "xxh3_128_hexdigest",
 }
 """Module -> names that are at home there."""
 
@@ -244,8 +311,8 @@ _RENAMED: Final = {
 """Names of things that have other names where they are at home."""
 
 _MODULES: Final = """
-    asyncio collections concurrent contextlib functools inspect logging queue sys typing uuid
-    warnings weakref
+    asyncio collections concurrent contextlib functools inspect logging queue sys typing
+    uuid warnings weakref
 """
 """Names of modules."""
 
