@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from millstream.channels.base import BaseChannel
 from millstream.channels.delta import DeltaChannel
 from millstream.channels.last_value import LastValue
+from millstream.channels.untracked_value import UntrackedValue
 from millstream.constants import PULL
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ class GraphSpec:
     """Channels that hold a value before anything was written."""
     deltas: Mapping[str, int] = field(init=False)
     """Channels stored as what was written -> updates after which the whole value is stored."""
+    untracked: frozenset[str] = field(init=False)
+    """Channels whose values are not stored, wherever they go."""
     finishing: tuple[str, ...] = field(init=False)
     """Channels that may change when no work is left."""
     has_consumers: bool = field(init=False)
@@ -122,6 +125,9 @@ class GraphSpec:
         self.deltas = {
             n: c.snapshot_frequency for n, c in self.channels.items() if isinstance(c, DeltaChannel)
         }
+        self.untracked = frozenset(
+            n for n, c in self.channels.items() if isinstance(c, UntrackedValue)
+        )
         self.initial = tuple(
             n for n, c in self.channels.items() if n in self.deltas or c.is_available()
         )

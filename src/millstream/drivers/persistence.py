@@ -8,7 +8,7 @@ they were added, so a checkpoint is never stored after one that follows it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -26,6 +26,7 @@ from millstream.core.tasks import task_path_text
 from millstream.drivers.copying import fixed
 from millstream.drivers.storing import stores_at_once, stores_by_version
 from millstream.errors import is_invalid_resume
+from millstream.telling import ToldError, told
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from millstream.core.snapshot import SaveCheckpoint
     from millstream.core.tasks import Task
     from millstream.drivers.delta import DeltaHistory
+    from millstream.drivers.untracked import Untracked
 
 
 @dataclass(slots=True)
@@ -99,6 +101,7 @@ class Journal:
         "is_behind",
         "pending",
         "saver",
+        "untracked",
     )
 
     def __init__(
@@ -123,10 +126,16 @@ class Journal:
         """By channel, the version and the copy of what was stored last."""
         self._written: dict[str, tuple[Any, Any]] = {}
         """By channel, what the only task of the superstep wrote, and the copy of it."""
+        self.untracked: Untracked | None = None
+        """What must not be stored, if there is anything."""
 
     def add_checkpoint(self, save: SaveCheckpoint) -> None:
         """Add a checkpoint; with durability `exit` only the last one counts."""
-        checkpoint = self._fix(save) if self._is_late else save.checkpoint
+        checkpoint = save.checkpoint
+        if self.untracked is not None:
+            checkpoint = self.untracked.from_checkpoint(checkpoint)
+        if self._is_late:
+            checkpoint = self._fix(checkpoint, save.new_versions)
         put = PutCheckpoint(
             self._config_at(save.parent_id), checkpoint, save.metadata, save.new_versions
         )
@@ -146,6 +155,10 @@ class Journal:
         if config is None:
             return
         writes = stored_writes(task)
+        if self.untracked is not None:
+            writes = self.untracked.from_writes(writes)
+        if task.error is not None:
+            writes = [self._tellable(write) for write in writes]
         if writes:
             has_company = _has_company(task)
             if self._is_late or has_company:
@@ -154,6 +167,8 @@ class Journal:
 
     def add_commands(self, writes: Sequence[Write], config: dict[str, Any] | None) -> None:
         """Add what commands wrote to a checkpoint, which counts when a run goes on from it."""
+        if self.untracked is not None:
+            writes = self.untracked.from_writes(writes)
         if config is not None and writes:
             if self._is_late:
                 writes = self._fix_writes(writes)
@@ -186,12 +201,12 @@ class Journal:
         """Say whether nodes run before what is added is stored."""
         return self.is_behind or self.durability == "exit"
 
-    def _fix(self, save: SaveCheckpoint) -> dict[str, Any]:
+    def _fix(self, checkpoint: dict[str, Any], news: Container[str]) -> dict[str, Any]:
         """Return the checkpoint with copies of its values, which nodes may change in place.
 
         A saver that stores by version is told of such a change with the next write to the channel.
         """
-        checkpoint, known, written = save.checkpoint, self._fixed, self._written
+        known, written = self._fixed, self._written
         self._written = {}
         versions = checkpoint["channel_versions"]
         values = dict(checkpoint["channel_values"])
@@ -200,7 +215,7 @@ class Journal:
             last, earlier = known.get(name, (None, None))
             if self._is_by_version and last == version:
                 values[name] = earlier
-            elif not self._is_by_version or name in save.new_versions:
+            elif not self._is_by_version or name in news:
                 original, twin = written.get(name, (MISSING, None))
                 if original is not value:
                     twin = fixed(value, earlier)
@@ -220,7 +235,29 @@ class Journal:
 
     def _config_at(self, checkpoint_id: str | None) -> dict[str, Any]:
         configurable = {**self._config["configurable"], "checkpoint_id": checkpoint_id}
-        return {**self._config, "configurable": configurable}
+        config = {**self._config, "configurable": configurable}
+        if self.untracked is not None:
+            for key in ("configurable", "metadata"):
+                config[key] = self.untracked.from_values(config[key] or {})
+        return config
+
+    def _tellable(self, write: Write) -> Write:
+        """Return the write with an error that can be told, and tells no more than it may.
+
+        A serializer stores the `repr` of an error: where that fails, the saver would fail, and its
+        error take the place of the node's.
+        """
+        name, error = write
+        if not isinstance(error, BaseException):
+            return write
+        text = told(error)
+        if self.untracked is not None:
+            text = self.untracked.from_text(text)
+        try:
+            is_as_told = repr(error) == text
+        except Exception:  # whatever the class of the error raises
+            is_as_told = False
+        return write if is_as_told else (name, ToldError(text))
 
 
 def _has_company(task: Task) -> bool:

@@ -29,6 +29,7 @@ from millstream.drivers.metadata import user_metadata
 from millstream.drivers.nesting import TellEnd, tell_started
 from millstream.drivers.outlet import Outlet
 from millstream.drivers.terms import Start, Terms, View
+from millstream.drivers.untracked import untracked_of
 from millstream.errors import (
     ErrorCode,
     GraphDrained,
@@ -133,6 +134,8 @@ class Run(Terms):
             (saved.pending_writes or ()) if saved is not None else (),
             parent.run.machine.answers if parent is not None else None,
         )
+        if self.journal is not None:
+            self.journal.untracked = untracked_of(self)
         self._observe(machine)
         # A checkpoint without versions is that of a thread that has not begun.
         is_known = saved is not None and bool(saved.checkpoint["channel_versions"])

@@ -24,6 +24,7 @@ from millstream.drivers.loading import checkpoint_id
 from millstream.drivers.persistence import PutCheckpoint, PutWrites
 from millstream.drivers.run import Run
 from millstream.drivers.terms import View
+from millstream.drivers.untracked import Untracked
 from millstream.errors import InvalidUpdateError
 from millstream.pregel.request import map_input
 from millstream.pregel.savers import with_map
@@ -186,10 +187,16 @@ def _amend(
             yield Settle(TaskContext(run, task), update.values)
             writes.append(PutWrites(config, task.writes, task.id, task_path_text(task.path)))
         save = amend(machine, tasks)
+    put = _put(config, save)
+    if machine.spec.untracked:
+        untracked = Untracked(machine.spec.untracked, machine.cells)
+        for write in writes:
+            write.writes = untracked.from_writes(write.writes)
+        put.checkpoint = untracked.from_checkpoint(put.checkpoint)
     for write in writes if saved is not None and is_newest else ():
         if write.writes:
             yield write
-    return with_map((yield _put(config, save)), save.metadata)
+    return with_map((yield put), save.metadata)
 
 
 def _input_writes(site: Site, values: Any) -> list[Write]:

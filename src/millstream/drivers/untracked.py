@@ -1,0 +1,205 @@
+"""Keeping values of untracked channels away from savers.
+
+The channel itself is never stored. But its value also travels: in the input, in the state that a
+`Send` carries, in writes of tasks, into nested graphs. What is stored of all this is without the
+entries that have the channel's name and value, however deep; so are states, which are dataclasses
+or models, without the attribute. What a program puts under another name into a channel of its own
+is that channel's value.
+
+Without untracked channels nothing here is ever called.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from millstream.constants import MISSING, START
+from millstream.drivers.copying import UNCHANGING
+from millstream.telling import told
+from millstream.types import Send
+
+if TYPE_CHECKING:
+    from millstream.core.cells import Cells
+    from millstream.core.protocol import Write
+    from millstream.drivers.run import Run
+
+SHORTEST_SECRET: Final = 6
+"""Characters that a value's text must have to be looked for in texts of errors."""
+
+
+class Untracked:
+    """The untracked channels of a run and of those around it, and the values they have had."""
+
+    __slots__ = ("_cells", "_enclosing", "_names", "_seen")
+
+    def __init__(
+        self, names: Collection[str], cells: Cells, enclosing: Untracked | None = None
+    ) -> None:
+        self._names = names
+        self._cells = cells
+        self._enclosing = enclosing
+        self._seen: dict[str, list[Any]] = {}
+
+    def values(self) -> dict[str, list[Any]]:
+        """Return by name all values that must not be stored."""
+        known = {} if self._enclosing is None else self._enclosing.values()
+        for name in self._names:
+            self._note(name, self._cells.get(name, MISSING))
+        for name, seen in self._seen.items():
+            known[name] = [*known.get(name, ()), *seen]
+        return known
+
+    def from_writes(self, writes: Iterable[Write]) -> list[Write]:
+        """Return what may be stored of the writes."""
+        kept = []
+        for name, value in writes:
+            if name in self._names:
+                self._note(name, value)
+            else:
+                kept.append((name, self._state(name, value)))
+        known = self.values()
+        return [(n, _without(v, known)) for n, v in kept if not _is_known(n, v, known)]
+
+    def from_checkpoint(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
+        """Return what may be stored of a checkpoint."""
+        return {**checkpoint, "channel_values": self.from_values(checkpoint["channel_values"])}
+
+    def from_values(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what may be stored of the channels' values, or of metadata."""
+        kept = {name: self._state(name, value) for name, value in values.items()}
+        known = self.values()
+        return {n: _without(v, known) for n, v in kept.items() if not _is_known(n, v, known)}
+
+    def from_text(self, text: str) -> str:
+        """Return the text, with names where it contains values."""
+        for name, values in self.values().items():
+            for value in values:
+                secret = value if isinstance(value, str) else told(value)
+                if len(secret) >= SHORTEST_SECRET:
+                    text = text.replace(secret, f"<{name}>")
+        return text
+
+    def _state(self, channel: str, value: Any) -> Any:
+        """Return an input or what is sent without the channels' entries, whatever they hold."""
+        if channel == START:
+            return self._without_names(value)
+        if isinstance(value, Send):
+            return _resent(value, self._without_names(value.arg))
+        if type(value) is list and any(isinstance(item, Send) for item in value):
+            return [self._state("", item) for item in value]
+        return value
+
+    def _without_names(self, state: Any) -> Any:
+        kept = state
+        for name in self._names:
+            item = _item(state, name)
+            if item is not MISSING:
+                self._note(name, item)
+                kept = _removed(kept, [name])
+        return kept
+
+    def _note(self, name: str, value: Any) -> None:
+        seen = self._seen.setdefault(name, [])
+        if value is not MISSING and value is not None and not any(value is old for old in seen):
+            seen.append(value)
+
+
+def untracked_of(run: Run) -> Untracked | None:
+    """Return what must not be stored of a run, None if there is nothing."""
+    parent = run.parent
+    enclosing = None
+    if parent is not None:
+        journal = parent.run.journal
+        enclosing = journal.untracked if journal is not None else untracked_of(parent.run)
+    names = run.spec.untracked
+    return Untracked(names, run.machine.cells, enclosing) if names or enclosing else None
+
+
+Known = Mapping[str, "list[Any]"]
+
+
+def _is_known(name: Any, value: Any, known: Known) -> bool:
+    """Say whether it is an untracked channel's name, and a value that the channel has had."""
+    return (
+        type(name) is str
+        and name in known
+        and any(value is old or _equals(value, old) for old in known[name])
+    )
+
+
+def _equals(value: Any, old: Any) -> bool:
+    if type(value) is not type(old):
+        return False
+    try:
+        return bool(value == old)
+    except Exception:  # whatever a class raises that cannot be compared
+        return False
+
+
+def _without(value: Any, known: Known) -> Any:
+    """Return the value without entries of that name and value; itself if there are none."""
+    if type(value) in UNCHANGING:
+        return value
+    if isinstance(value, Send):
+        return _resent(value, _without(value.arg, known))
+    if isinstance(value, (list, deque)) or type(value) is tuple:
+        items = [_without(item, known) for item in value]
+        if all(map(_is, items, value)):
+            return value
+        return deque(items, value.maxlen) if isinstance(value, deque) else type(value)(items)
+    fields = _fields(value)
+    gone = [name for name, item in fields.items() if _is_known(name, item, known)]
+    changed = {}
+    for name, item in fields.items():
+        if name not in gone and (kept := _without(item, known)) is not item:
+            changed[name] = kept
+    return _removed(value, gone, changed) if gone or changed else value
+
+
+def _is(one: Any, other: Any) -> bool:
+    return one is other
+
+
+def _resent(packet: Send, arg: Any) -> Send:
+    return packet if arg is packet.arg else Send(packet.node, arg, timeout=packet.timeout)
+
+
+def _fields(value: Any) -> Mapping[Any, Any]:
+    """Return the entries of a dict, or the attributes of a dataclass, model or named tuple."""
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        fields: dict[str, Any] = value._asdict()
+        return fields
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: getattr(value, f.name, None) for f in dataclasses.fields(value)}
+    if hasattr(value, "__pydantic_fields_set__"):
+        return dict(value.__dict__)
+    return {}
+
+
+def _item(state: Any, name: str) -> Any:
+    return _fields(state).get(name, MISSING)
+
+
+def _removed(value: Any, gone: Iterable[Any], changed: Mapping[Any, Any] | None = None) -> Any:
+    """Return a copy without some entries, and with others changed.
+
+    Where an attribute has to be there it is None.
+    """
+    if isinstance(value, tuple):
+        return value._replace(**dict.fromkeys(gone), **(changed or {}))  # type: ignore[attr-defined]  # a named one
+    twin = copy.copy(value)
+    if isinstance(value, dict) or hasattr(value, "__pydantic_fields_set__"):
+        fields = twin if isinstance(value, dict) else twin.__dict__
+        for name in gone:
+            del fields[name]
+        fields.update(changed or {})
+        return twin
+    for name, item in {**dict.fromkeys(gone), **(changed or {})}.items():
+        object.__setattr__(twin, name, item)
+    return twin
