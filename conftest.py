@@ -2,7 +2,9 @@
 
 One that skipped a test it should have run fails when MILLSTREAM_FORBID_SKIPS=1. Continuous
 integration sets it, so that a missing package or a wrong guard cannot quietly take tests out of the
-suite. And Ctrl-C works, also in a session that a shell has started in the background.
+suite. A test that fails is repeated only where its mark `flaky` says so, with the reason; the
+summary counts those that were. And Ctrl-C works, also in a session that a shell has started in the
+background.
 """
 
 from __future__ import annotations
@@ -37,6 +39,14 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse to repeat a test without a reason."""
+    for item in items:
+        for mark in item.iter_markers("flaky"):
+            if not str(mark.kwargs.get("reason", "")).strip():
+                raise pytest.UsageError(f"{item.nodeid}: its mark `flaky` needs a reason=")
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Note a test that was skipped."""
     _note(report)
@@ -54,7 +64,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name the tests that should have run."""
+    """Count the tests that were repeated, and name those that should have run."""
+    repeated = {report.nodeid for report in terminalreporter.stats.get("rerun", [])}
+    terminalreporter.line(f"repeated tests: {len(repeated)}")
+    for name in sorted(repeated):
+        terminalreporter.line(f"  {name}")
     if _forbidden and os.environ.get("MILLSTREAM_FORBID_SKIPS") == "1":
         terminalreporter.section("skipped, but should run here", red=True)
         for line in _forbidden:

@@ -1,70 +1,62 @@
-"""Run the whole suite on .venv and, beside it, all but what takes longest on the other CPythons.
+"""Run the tests: `lanes.py test` what proves the product, `lanes.py all` what takes longer.
 
-Two lanes, because much of the time goes into waiting for processes; what the second one prints is
-shown at the end. A test that fails is run once more, because many here measure time and a machine
-may be busy; the summary names it either way. Arguments are passed on to pytest.
+`all` runs the tests that are marked `long` on .venv, and then all others on every other CPython
+found, but for those in LONGEST, which compare with langgraph or kill processes: they prove the same
+on each. A worker for each core shares the tests, because many of them wait for processes. Arguments
+are passed on to pytest.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from typing import IO
 
-# The summary names what failed, what was run again and what was skipped.
-REPORTING = ("-q", "-rfERs", "--reruns=1")
+# The summary names what failed, what was repeated and what was skipped.
+REPORTING = ("-q", "-rfERs")
 LONGEST = ("differential", "durability", "interchange")
 
 
 def main() -> int:
-    """Run both lanes; return the exit code."""
+    """Run what is asked for; return the exit code."""
+    what, *arguments = sys.argv[1:]
     default = "{}.{}".format(*sys.version_info[:2])
-    found = subprocess.run(["scripts/find-pythons"], capture_output=True, text=True, check=True)
-    pythons = dict(line.split(" ", 1) for line in found.stdout.splitlines())
-    others = {version: path for version, path in pythons.items() if version != default}
-    with tempfile.TemporaryFile("w+") as log, ThreadPoolExecutor(1) as lane:
-        beside = lane.submit(run_others, others, log)
-        results = {default: run(default, ".venv", sys.argv[1:], None)}
-        results |= beside.result()
-        log.seek(0)
-        sys.stdout.write(log.read())
+    if what == "test":
+        results = {default: run(default, ".venv", ["-m", "not long", *arguments])}
+    else:
+        results = {f"{default}, long": run(default, ".venv", ["-m", "long", *arguments])}
+        results |= run_others(default, arguments)
     for version, result in results.items():
         sys.stdout.write(f"CPython {version}: {result}\n")
     return 0 if set(results.values()) == {"passed"} else 1
 
 
-def run_others(pythons: dict[str, str], log: IO[str]) -> dict[str, str]:
+def run_others(default: str, arguments: list[str]) -> dict[str, str]:
     """Run all but the longest tests on one CPython after another; return the results."""
+    found = subprocess.run(["scripts/find-pythons"], capture_output=True, text=True, check=True)
+    pythons = dict(line.split(" ", 1) for line in found.stdout.splitlines())
+    chosen = ["-m", "not long", *(f"--ignore=tests/{name}" for name in LONGEST), *arguments]
     results = {}
-    without = [f"--ignore=tests/{name}" for name in LONGEST]
     for version, python in pythons.items():
+        if version == default:
+            continue
         venv = f".venv-{version}"
-        made = subprocess.run(
-            ["scripts/setup-env", venv, "test", python],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            check=False,
-        )
+        made = subprocess.run(["scripts/setup-env", venv, "test", python], check=False)
         if made.returncode:
             results[version] = "FAILED (its environment could not be made)"
         else:
-            # The cache of pytest is the other lane's.
-            arguments = ["-p", "no:cacheprovider", *without, *sys.argv[1:]]
-            results[version] = run(version, venv, arguments, log)
+            results[version] = run(version, venv, ["-p", "no:cacheprovider", *chosen])
     return results
 
 
-def run(version: str, venv: str, arguments: list[str], log: IO[str] | None) -> str:
+def run(version: str, venv: str, arguments: list[str]) -> str:
     """Run pytest in an environment; return what to say about it."""
-    print(f"== CPython {version}", file=log, flush=True)
+    sys.stdout.write(f"== CPython {version}\n")
+    sys.stdout.flush()
+    workers = ("-n", str(os.cpu_count() or 1), "--dist=worksteal")
     done = subprocess.run(
-        [f"{venv}/bin/python", "-m", "pytest", *REPORTING, *arguments],
+        [f"{venv}/bin/python", "-m", "pytest", *REPORTING, *workers, *arguments],
         stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
         check=False,
     )
     return "passed" if done.returncode == 0 else "FAILED"

@@ -258,7 +258,7 @@ class Plain:
         Annotated(),
         Plain(),
     ],
-    ids=repr,
+    ids=lambda update: repr(update).partition(" object at ")[0],
 )
 def test_an_update_of_any_kind_becomes_the_pairs_of_the_reference(update: Any) -> None:
     actual = Command[str](update=update)._update_as_tuples()

@@ -81,6 +81,8 @@ class Program:
     logs: bool = False
     scrub: tuple[str, ...] = ()
     differs: str | None = None
+    timed: str | None = None
+    """Why what it shows depends on time; such a program may be repeated on a busy machine."""
 
 
 PROGRAMS: dict[str, Program] = {}

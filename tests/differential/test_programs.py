@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,14 @@ from differential.rows import ROWS
 programs.load()
 
 
+def _as_case(program: Program) -> Any:
+    reason = program.timed
+    marks = [] if reason is None else [pytest.mark.flaky(reruns=2, reason=reason)]
+    return pytest.param(program, id=program.name, marks=marks)
+
+
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS.keys())
+@pytest.mark.parametrize("program", [_as_case(program) for program in PROGRAMS.values()])
 def test_program_does_the_same_on_both_engines(program: Program) -> None:
     """Events, results, errors, warnings and printed text agree under every setting."""
     mismatches = compare(program)

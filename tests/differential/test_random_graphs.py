@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-import os
+from typing import Final
 
 import pytest
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import given, note
 
 from differential import harness, random_graphs
+from differential.examples import IS_DEEP, SECONDS_PER_EXAMPLE, some
 from differential.registry import DRIVERS
 
-PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "ci")
-EXAMPLES = {"ci": 300, "deep": 5000}
-SECONDS_PER_EXAMPLE = 2
-
-run_many = settings(
-    max_examples=EXAMPLES.get(PROFILE, EXAMPLES["ci"]),
-    derandomize=PROFILE == "ci",
-    deadline=None,
-    print_blob=True,
-    report_multiple_bugs=False,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+FEW: Final = 40
+MANY: Final = 5000 if IS_DEEP else 300
 
 
-@pytest.mark.timeout(EXAMPLES.get(PROFILE, EXAMPLES["ci"]) * SECONDS_PER_EXAMPLE)
-@run_many
+@some(FEW)
 @given(random_graphs.graphs())
 def test_random_graph_does_the_same_on_both_engines(graph: random_graphs.Graph) -> None:
     """Events of every mode, results, errors and logged warnings agree with both drivers."""
+    check(graph)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(MANY * SECONDS_PER_EXAMPLE)
+@some(MANY, is_new=IS_DEEP)
+@given(random_graphs.graphs())
+def test_many_random_graphs_do_the_same_on_both_engines(graph: random_graphs.Graph) -> None:
+    """Events of every mode, results, errors and logged warnings agree with both drivers."""
+    check(graph)
+
+
+def check(graph: random_graphs.Graph) -> None:
     for driver in DRIVERS:
         program = random_graphs.program(graph, driver)
         mismatches = harness.compare(program)

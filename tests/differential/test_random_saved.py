@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
-import os
+from typing import Final
 
 import pytest
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import given, note
 
 from differential import harness, random_saved
+from differential.examples import IS_DEEP, SECONDS_PER_EXAMPLE, some
 
-PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "ci")
-EXAMPLES = {"ci": 150, "deep": 3000}
-SECONDS_PER_EXAMPLE = 2
-
-run_many = settings(
-    max_examples=EXAMPLES.get(PROFILE, EXAMPLES["ci"]),
-    derandomize=PROFILE == "ci",
-    deadline=None,
-    print_blob=True,
-    report_multiple_bugs=False,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+FEW: Final = 20
+MANY: Final = 3000 if IS_DEEP else 150
 
 
-@pytest.mark.timeout(EXAMPLES.get(PROFILE, EXAMPLES["ci"]) * SECONDS_PER_EXAMPLE)
-@run_many
+@some(FEW)
 @given(random_saved.saved_graphs())
 def test_random_saved_graph_goes_on_the_same_on_both_engines(
     graph: random_saved.SavedGraph,
 ) -> None:
     """Events, results, errors and the history agree through answers, failures and new input."""
+    check(graph)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(MANY * SECONDS_PER_EXAMPLE)
+@some(MANY, is_new=IS_DEEP)
+@given(random_saved.saved_graphs())
+def test_many_random_saved_graphs_go_on_the_same_on_both_engines(
+    graph: random_saved.SavedGraph,
+) -> None:
+    """Events, results, errors and the history agree through answers, failures and new input."""
+    check(graph)
+
+
+def check(
+    graph: random_saved.SavedGraph,
+) -> None:
     program = random_saved.program(graph)
     mismatches = harness.compare(program)
 

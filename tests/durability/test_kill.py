@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -22,6 +23,9 @@ KILLS: Final = 50
 LAG: Final = {"sync": 0.0, "async": 0.002, "exit": 0.0}
 """Durability -> seconds that storing takes at least: a run gets ahead of a slow saver only."""
 SIGKILLED: Final = -9
+CASES: Final = list(itertools.product(("sqlite", "postgres"), ("sync", "async"), REPEATED))
+SHORT: Final = [("sqlite", "sync", "sync"), ("sqlite", "async", "async")]
+"""Cases that run in every session of tests."""
 
 
 def moments(seed: str) -> list[dict[str, Any]]:
@@ -70,9 +74,10 @@ def undisturbed() -> Any:
     return states[-1]
 
 
-@pytest.mark.parametrize("durability", list(REPEATED))
-@pytest.mark.parametrize("driver", ["sync", "async"])
-@pytest.mark.parametrize("saver", ["sqlite", "postgres"])
+@pytest.mark.parametrize(
+    ("saver", "driver", "durability"),
+    [pytest.param(*case, marks=[] if case in SHORT else pytest.mark.long) for case in CASES],
+)
 def test_a_run_killed_fifty_times_ends_the_same_and_repeats_what_is_promised(
     saver: str,
     driver: str,

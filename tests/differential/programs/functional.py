@@ -408,7 +408,12 @@ def entrypoints_in_entrypoints(e):
     return work, [call(1)]
 
 
-@program("functional.never_awaited", rows=("7.11:never_awaited",), matrix=Matrix.BRIEF)
+@program(
+    "functional.never_awaited",
+    timed="one node is late by some hundredths of a second",
+    rows=("7.11:never_awaited",),
+    matrix=Matrix.BRIEF,
+)
 def never_awaited(e):
     @e.func.task
     def slow(x):
@@ -431,6 +436,7 @@ def never_awaited(e):
 
 @program(
     "functional.async_never_awaited",
+    timed="one node is late by some hundredths of a second",
     rows=("7.11:never_awaited",),
     drivers=ASYNC,
     matrix=Matrix.BRIEF,
@@ -651,7 +657,12 @@ def cancelled(e):
     return work, [call(1)]
 
 
-@program("functional.cancelled_future", rows=("7.11:cancelled",), matrix=Matrix.BRIEF)
+@program(
+    "functional.cancelled_future",
+    timed="one node is late by some hundredths of a second",
+    rows=("7.11:cancelled",),
+    matrix=Matrix.BRIEF,
+)
 def cancelled_future(e):
     """A thread cannot be stopped: the task is reported all the same."""
 

@@ -51,7 +51,11 @@ def recursion_in_config(e):
     ]
 
 
-@probe("limits.max_concurrency", rows=("7.5:max_concurrency",))
+@probe(
+    "limits.max_concurrency",
+    timed="one node is late by some hundredths of a second",
+    rows=("7.5:max_concurrency",),
+)
 def max_concurrency(e, driver):
     lock, running, peaks = threading.Lock(), [0], []
 
@@ -98,28 +102,37 @@ def max_concurrency_order(e):
     return graph.compile(), [call({"x": 1}, {"max_concurrency": 2})]
 
 
-@program("limits.step_timeout", rows=("7.5:step_timeout",), matrix=Matrix.BRIEF)
+@program(
+    "limits.step_timeout",
+    timed="a superstep or attempt in time must end within hundredths of a second",
+    rows=("7.5:step_timeout",),
+    matrix=Matrix.BRIEF,
+)
 def step_timeout(e):
     release = threading.Event()
 
     def slow(state):
-        release.wait(0.1)
+        release.wait(0.3)
         return {"log": ["slow"]}
 
     graph = wire(e, Log, "START ok slow END", ok=..., slow=slow).compile()
-    graph.step_timeout = 0.03
+    graph.step_timeout = 0.1
     return graph, [call({"x": 1})]
 
 
 @program(
-    "limits.step_timeout_async", rows=("7.5:step_timeout",), matrix=Matrix.BRIEF, drivers=("async",)
+    "limits.step_timeout_async",
+    timed="a superstep or attempt in time must end within hundredths of a second",
+    rows=("7.5:step_timeout",),
+    matrix=Matrix.BRIEF,
+    drivers=("async",),
 )
 def step_timeout_async(e):
     async def slow(state):
         await asyncio.sleep(5)
 
     graph = wire(e, Log, "START ok slow END", ok=..., slow=slow).compile()
-    graph.step_timeout = 0.03
+    graph.step_timeout = 0.1
     return graph, [call({"x": 1})]
 
 
@@ -199,7 +212,11 @@ def early_close(e, driver):
     return [*asyncio.run(take_async(compiled)), seen]
 
 
-@probe("limits.cancelled_reader", rows=("1.5:early_close",))
+@probe(
+    "limits.cancelled_reader",
+    timed="the run must have begun a tenth of a second after it was called",
+    rows=("1.5:early_close",),
+)
 def cancelled_reader(e, driver):
     seen = []
 
@@ -246,6 +263,7 @@ def late_errors(e, driver):
 
 @program(
     "limits.async_siblings_cancelled",
+    timed="one node is late by some hundredths of a second",
     rows=("2.11:siblings",),
     drivers=("async",),
     unordered=True,

@@ -195,7 +195,12 @@ def timeout_in_time(e):
 
 
 @program(
-    "timeout.idle", rows=("7.7:timeout",), matrix=Matrix.BRIEF, scrub=SECONDS, drivers=("async",)
+    "timeout.idle",
+    timed="a superstep or attempt in time must end within hundredths of a second",
+    rows=("7.7:timeout",),
+    matrix=Matrix.BRIEF,
+    scrub=SECONDS,
+    drivers=("async",),
 )
 def timeout_idle(e):
     async def node(state, runtime):
@@ -210,7 +215,11 @@ def timeout_idle(e):
 
 
 @program(
-    "timeout.retried", rows=("7.7:timeout", "7.7:retry"), matrix=Matrix.BRIEF, drivers=("async",)
+    "timeout.retried",
+    timed="a superstep or attempt in time must end within hundredths of a second",
+    rows=("7.7:timeout", "7.7:retry"),
+    matrix=Matrix.BRIEF,
+    drivers=("async",),
 )
 def timeout_retried(e):
     attempts = []
@@ -422,7 +431,12 @@ def handler_defaults(e):
     return builder.compile(), [call({"log": ["a"]}), call({"log": ["b"]})]
 
 
-@program("handler.parallel", rows=("7.7:handler_default",), matrix=Matrix.BRIEF)
+@program(
+    "handler.parallel",
+    timed="one node is late by some hundredths of a second",
+    rows=("7.7:handler_default",),
+    matrix=Matrix.BRIEF,
+)
 def handler_parallel(e):
     def late(state):
         time.sleep(0.03)

@@ -115,7 +115,11 @@ def own_class(e):
     return wire(e, Log, "START bad END", bad=bad).compile(), [call({"x": 1})]
 
 
-@program("errors.after_siblings", rows=("2.11:siblings",))
+@program(
+    "errors.after_siblings",
+    timed="one node is late by some hundredths of a second",
+    rows=("2.11:siblings",),
+)
 def after_siblings(e):
     def late(state):
         time.sleep(0.03)
@@ -126,7 +130,13 @@ def after_siblings(e):
     ]
 
 
-@program("errors.slow_sibling", rows=("2.11:siblings",), unordered=True, matrix=Matrix.BRIEF)
+@program(
+    "errors.slow_sibling",
+    timed="one node is late by some hundredths of a second",
+    rows=("2.11:siblings",),
+    unordered=True,
+    matrix=Matrix.BRIEF,
+)
 def slow_sibling(e):
     def slow(state):
         time.sleep(0.01)
@@ -139,6 +149,7 @@ def slow_sibling(e):
 
 @program(
     "errors.continue_after_failure",
+    timed="one node is late by some hundredths of a second",
     rows=("2.11:continue_after_failure", "2.6:failed_task"),
     modes=SAVED_MODES,
     unordered=True,

@@ -208,7 +208,12 @@ def sibling(e):
     return graph.compile(checkpointer=e.saver()), [call({"x": 1}, thread())]
 
 
-@program("interrupt.several", rows=("1.3:several_interrupts", "2.9:dynamic"), modes=SAVED_MODES)
+@program(
+    "interrupt.several",
+    timed="one node is late by some hundredths of a second",
+    rows=("1.3:several_interrupts", "2.9:dynamic"),
+    modes=SAVED_MODES,
+)
 def several(e):
     def ask(name, seconds):
         def node(state):
@@ -223,7 +228,13 @@ def several(e):
     return graph.compile(checkpointer=e.saver()), [call({"x": 1}, thread())]
 
 
-@program("interrupt.with_error", rows=("2.9:with_error",), modes=SAVED_MODES, matrix=Matrix.BRIEF)
+@program(
+    "interrupt.with_error",
+    timed="one node is late by some hundredths of a second",
+    rows=("2.9:with_error",),
+    modes=SAVED_MODES,
+    matrix=Matrix.BRIEF,
+)
 def with_error(e):
     def late(state):
         time.sleep(0.04)
