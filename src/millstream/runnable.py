@@ -31,6 +31,7 @@ from langchain_core.runnables.config import (
 )
 
 from millstream.config import replaced_runtime, task_context_of
+from millstream.run_trees import inside
 
 RunnableLike: TypeAlias = (
     Runnable[Any, Any]
@@ -256,7 +257,8 @@ class RunnableCallable(Runnable[Any, Any]):
         run = await manager.on_chain_start(None, input, **_run_names(config, self.name))
         try:
             inner = _config_inside(config, run)
-            result = await self._await_in_config(afunc, input, config, inner, extra)
+            with inside(run):
+                result = await self._await_in_config(afunc, input, config, inner, extra)
         except BaseException as error:
             await run.on_chain_error(error)
             raise

@@ -21,6 +21,7 @@ from millstream.core.retry import decide_retry
 from millstream.core.tasks import preview
 from millstream.drivers import clock, hearing, tracing
 from millstream.errors import InvalidUpdateError, ParentCommand
+from millstream.run_trees import inside
 from millstream.runnable import RunnableCallable, missing_sync_function
 from millstream.types import Command, Send
 
@@ -248,8 +249,9 @@ class NodeCall:
     def _attempt_traced(self, context: TaskContext) -> Any:
         node_run = tracing.start_node(context, self)
         try:
-            result = tracing.call_steps(self.call, context)
-            self.settle(context, result)
+            with inside(node_run):
+                result = tracing.call_steps(self.call, context)
+                self.settle(context, result)
         except BaseException as error:
             context.node_run = None
             node_run.on_chain_error(error)
@@ -285,8 +287,9 @@ class NodeCall:
     async def _aattempt_traced(self, context: TaskContext) -> Any:
         node_run = await tracing.astart_node(context, self)
         try:
-            result = await tracing.acall_steps(self.call, context)
-            await self.asettle(context, result)
+            with inside(node_run):
+                result = await tracing.acall_steps(self.call, context)
+                await self.asettle(context, result)
         except BaseException as error:
             context.node_run = None
             await node_run.on_chain_error(error)

@@ -11,6 +11,7 @@ import logging
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 from uuid import UUID
 
@@ -27,8 +28,9 @@ from langchain_core.runnables.config import (
 )
 from langchain_core.utils.env import env_var_is_set
 from langchain_core.utils.uuid import uuid7
-from langsmith.utils import get_env_var
+from langsmith.utils import get_env_var, tracing_is_enabled
 
+from millstream.run_trees import inside
 from millstream.runnable import added
 
 if TYPE_CHECKING:
@@ -50,13 +52,34 @@ M = TypeVar("M", bound="BaseCallbackManager | BaseRunManager")
 NodeRun: TypeAlias = "CallbackManagerForChainRun | AsyncCallbackManagerForChainRun"
 logger = logging.getLogger(__name__)
 
+OF_MANAGERS: Final = vars(sys.modules["langchain_core.callbacks.base"])
+"""The names of the module that has the class of all callback managers."""
 OFF: Final = frozenset((None, "", "0", "false", "False"))
 """What the environment variables that switch tracing on are when they do not."""
 
 
 def is_listened_to(callbacks: Any) -> bool:
     """Say whether any callback handler would hear about a run with these callbacks."""
-    return bool(getattr(callbacks, "handlers", callbacks)) or get_debug() or _is_traced()
+    return (
+        bool(getattr(callbacks, "handlers", callbacks))
+        or get_debug()
+        or managers_are_wrapped()
+        or _is_traced()
+    )
+
+
+def managers_are_wrapped() -> bool:
+    """Say whether somebody has replaced how LangChain's callback managers are made.
+
+    Instrumentations do, to put their handler into every manager: they hear of a run only if it has
+    one. This is what a function says of itself that no wrapper copies, because they may have come
+    before this module.
+    """
+    for cls in (CallbackManager, AsyncCallbackManager):
+        init: Any = cls.__init__
+        if type(init) is not FunctionType or init.__globals__ is not OF_MANAGERS:
+            return True
+    return False
 
 
 def without_taps(callbacks: Any) -> Any:
@@ -104,12 +127,18 @@ def _is_traced() -> bool:
     """Say whether a tracer is switched on for the whole process or this context.
 
     LangChain's tracer module is slow to import and needed only when something in it is in use: as
-    long as nobody has imported it, no hook can have been registered there. The variables are read
-    once in a process, and it is LangSmith that remembers them.
+    long as nobody has imported it, no hook can have been registered there. The same holds for that
+    of LangSmith which switches tracing on for a context. The variables are read once in a process,
+    and it is LangSmith that remembers them.
     """
     tracers = sys.modules.get("langchain_core.tracers.context")
     if tracers is None:
-        return get_env_var("TRACING_V2") not in OFF or get_env_var("TRACING") not in OFF
+        if get_env_var("TRACING_V2") not in OFF or get_env_var("TRACING") not in OFF:
+            return True
+        if "langsmith.run_helpers" in sys.modules:
+            return bool(tracing_is_enabled())
+        shared = sys.modules.get("langsmith._internal._context")
+        return bool(getattr(shared, "_GLOBAL_TRACING_ENABLED", None))
     if tracers._tracing_v2_is_enabled():
         return True
     for var, _, _, name in tracers._configure_hooks:
@@ -303,7 +332,8 @@ def call_path(node: NodeCall, branch: BranchCall, given: Any, context: TaskConte
     config["callbacks"] = path_run.get_child()
     token = var_child_runnable_config.set(cast("RunnableConfig", config))
     try:
-        answer = branch.call.call(given, context)
+        with inside(path_run):
+            answer = branch.call.call(given, context)
     except BaseException as error:
         path_run.on_chain_error(error)
         raise
@@ -324,7 +354,8 @@ async def acall_path(node: NodeCall, branch: BranchCall, given: Any, context: Ta
     config["callbacks"] = path_run.get_child()
     token = var_child_runnable_config.set(cast("RunnableConfig", config))
     try:
-        answer = await branch.call.acall(given, context)
+        with inside(path_run):
+            answer = await branch.call.acall(given, context)
     except BaseException as error:
         await path_run.on_chain_error(error)
         raise
