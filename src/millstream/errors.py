@@ -1,11 +1,13 @@
 """Errors a program can catch, and the signals that end a node without being errors.
 
-Deliberate oddity:
+Deliberate oddities:
 
 1. `GraphBubbleUp` and its kinds derive from `BaseException`. They travel through the code of a
    node, where `except Exception` must not swallow an interrupt and let the run end as if it were
    finished. `GraphDrained` alone is an `Exception` as well, because it reaches the caller of a
    run, who may catch it like every other failure.
+2. `InvalidRouteError` is a `ValueError`, a `KeyError` and a `TypeError` at once: LangGraph raises
+   each of them for some wrong routes, and programs catch them.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ __all__ = (
     "GraphDrained",
     "GraphInterrupt",
     "GraphRecursionError",
+    "InvalidRouteError",
     "InvalidUpdateError",
     "MissingThreadError",
     "NodeCancelledError",
@@ -92,6 +95,26 @@ class GraphRecursionError(RecursionError):
 
 class InvalidUpdateError(Exception):
     """The writes of a superstep cannot be applied to a channel."""
+
+
+class InvalidRouteError(InvalidUpdateError, ValueError, KeyError, TypeError):
+    """A node, a conditional edge or an input leads to what is no node; see oddity 2.
+
+    `source` is the node it comes from, START for the input, and `target` what was named instead of
+    a node; `nearest` are the names most like it.
+    """
+
+    def __init__(
+        self, message: str, *, source: str, target: Any, nearest: Sequence[Any] = ()
+    ) -> None:
+        super().__init__(message)
+        self.source = source
+        self.target = target
+        self.nearest = tuple(nearest)
+
+    # A KeyError shows its argument as code.
+    __str__ = Exception.__str__
+    __reduce__ = _reduce_without_init
 
 
 class TaskNotFound(Exception):

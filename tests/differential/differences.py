@@ -57,6 +57,7 @@ DIFFERENCES: Final = {
     ),
     "quiet-children": Difference("Models that nobody hears are not made to stream"),
     "handler-namespace": Difference("Items of an error handler have the namespace of its graph"),
+    "wrong-route": Difference("A route to no node is an error"),
     "ids-at-once": Difference("Messages in updates have their ids"),
     "own-thread": Difference(
         "A nested graph with a thread of its own does not leak messages",

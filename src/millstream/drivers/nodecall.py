@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import Runnable, RunnableSequence
 
-from millstream.constants import END, START, TASKS
 from millstream.core.retry import decide_retry
 from millstream.core.tasks import preview
 from millstream.drivers import clock, hearing, tracing
-from millstream.errors import InvalidUpdateError, ParentCommand
+from millstream.drivers.routes import unmapped_route
+from millstream.errors import ParentCommand
 from millstream.run_trees import inside
 from millstream.runnable import RunnableCallable, missing_sync_function
 from millstream.types import Command, Send
@@ -28,6 +28,7 @@ from millstream.types import Command, Send
 if TYPE_CHECKING:
     from millstream.core.protocol import Write
     from millstream.drivers.context import TaskContext
+    from millstream.drivers.routes import Routes
     from millstream.types import CachePolicy, RetryPolicy, TimeoutPolicy, TracePolicy
 
 logger = logging.getLogger(__name__)
@@ -159,8 +160,9 @@ class BranchCall:
     ends: Mapping[Any, str] | None
     is_passthrough: bool
     """Keys of the node's raw result that are not in the state are given to the path too."""
-    to: Callable[[str], Write]
-    """Node name -> the write that triggers it."""
+    routes: Routes
+    source: str
+    """The node after which it is, or START."""
     place: int = 0
     """Which step after the node's own it is, as tags of runs number them."""
     run_name: str | None = None
@@ -177,18 +179,17 @@ class BranchCall:
     def writes(self, answer: Any) -> list[Write]:
         """Return the writes that send the run where the path function said."""
         answers = answer if isinstance(answer, (list, tuple)) else [answer]
-        writes: list[Write] = []
-        for item in answers:
-            to = item if self.ends is None or isinstance(item, Send) else self.ends[item]
-            if isinstance(to, Send):
-                if to.node == END:
-                    raise InvalidUpdateError("Cannot send a packet to the END node")
-                writes.append((TASKS, to))
-            elif to is None or to == START:
-                raise ValueError("Branch did not return a valid destination")
-            elif to != END:
-                writes.append(self.to(to))
-        return writes
+        if self.ends is not None:
+            answers = [self._mapped(item, self.ends) for item in answers]
+        return self.routes.writes(answers, self.source, self.call.name)
+
+    def _mapped(self, answer: Any, ends: Mapping[Any, str]) -> Any:
+        if isinstance(answer, Send):
+            return answer
+        try:
+            return ends[answer]
+        except (KeyError, TypeError):  # not there, or not to be looked up
+            raise unmapped_route(answer, ends, self.source, self.call.name) from None
 
 
 @dataclass(slots=True, eq=False)

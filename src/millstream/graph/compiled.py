@@ -17,6 +17,7 @@ from millstream.channels.named_barrier_value import (
 from millstream.channels.topic import Topic
 from millstream.constants import END, ROOT, START, TASKS
 from millstream.drivers.nodecall import BranchCall, Call
+from millstream.drivers.routes import Routes
 from millstream.graph.message import is_message_reducer
 from millstream.graph.node_spec import NodeDefaults, StateNodeSpec
 from millstream.graph.updates import branch_channel, branch_write, join_channel, result_writers
@@ -191,11 +192,15 @@ class _Assembly:
             for key, channel in builder.channels.items()
             if isinstance(channel, BinaryOperatorAggregate) and is_message_reducer(channel.operator)
         )
-        self._writer = result_writers(list(builder.channels), message_keys=message_keys)
+        self.nodes: dict[str, PregelNode] = {}
+        self._signals: dict[str, Write] = {}
+        self._routes = Routes(self._signals, self.nodes)
+        self._writer = result_writers(
+            list(builder.channels), self._routes, message_keys=message_keys
+        )
         keys = frozenset(builder.channels)
         self._plain_keys = None if ROOT in keys else keys - message_keys
         self._keys = tuple(sorted(keys))
-        self.nodes: dict[str, PregelNode] = {}
         self.channels: dict[str, Any] = {
             **builder.channels,
             **builder.managed,
@@ -213,7 +218,7 @@ class _Assembly:
         self.nodes[START] = PregelNode(
             channels=START,
             triggers=[START],
-            to_writes=result_writers(keys)(self._edges.get(START, ())),
+            to_writes=result_writers(keys, self._routes)(START, self._edges.get(START, ())),
             branches=self._branches(START, self._builder.state_schema),
             tags=["langsmith:hidden"],
         )
@@ -221,6 +226,7 @@ class _Assembly:
     def add_node(self, name: str, spec: StateNodeSpec) -> None:
         """Add a node with the channel that triggers it."""
         channel = branch_channel(name)
+        self._signals[name] = branch_write(name)
         self.channels[channel] = (
             LastValueAfterFinish(Any) if spec.defer else EphemeralValue(Any, guard=False)
         )
@@ -233,7 +239,7 @@ class _Assembly:
             triggers=[channel],
             bound=spec.runnable,
             mapper=view.mapper,
-            to_writes=self._writer(self._edges.get(name, ())),
+            to_writes=self._writer(name, self._edges.get(name, ())),
             outputs=self._keys,
             keys=self._plain_keys,
             edges=self._edges.get(name, ()),
@@ -291,18 +297,19 @@ class _Assembly:
         # The node's own writes, and each edge, count as a step each; the start has nothing else.
         first = (1 if name == START else 2) + len(self._edges.get(name, ()))
         return [
-            self._branch(branch, schema, place)
+            self._branch(name, branch, schema, place)
             for place, branch in enumerate(branches.values(), first)
         ]
 
-    def _branch(self, branch: BranchSpec, schema: Any, place: int) -> BranchCall:
+    def _branch(self, source: str, branch: BranchSpec, schema: Any, place: int) -> BranchCall:
         view = self._view(branch.input_schema or schema)
         return BranchCall(
             call=Call(branch.path, branch.path.name or "condition", is_path=True),
             read=_state_reader(view),
             ends=branch.ends,
             is_passthrough=branch.input_schema is None,
-            to=branch_write,
+            routes=self._routes,
+            source=source,
             place=place,
             run_name=branch.run_name,
         )

@@ -13,6 +13,7 @@ from langchain_core.runnables import Runnable
 
 from millstream.channels.last_value import LastValue
 from millstream.constants import END, NS_END, NS_SEP, RESERVED, START
+from millstream.drivers.routes import route_error
 from millstream.graph.branch import BranchSpec
 from millstream.graph.compiled import CompiledStateGraph
 from millstream.graph.fields import schema_fields
@@ -305,7 +306,10 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         sources.update(name for name, spec in self.nodes.items() if spec.ends)
         unknown = sources - self.nodes.keys() - {START}
         if unknown:
-            raise ValueError(f"Found edge starting at unknown node '{min(unknown)}'")
+            start = min(unknown)
+            raise route_error(
+                f"Found edge starting at unknown node '{start}'", start, self.nodes, start
+            )
         if START not in sources:
             raise ValueError(
                 "Graph must have an entrypoint: add at least one edge from START to another node"
@@ -317,14 +321,20 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             for name, branch in branches.items():
                 for end in (branch.ends or {}).values():
                     if end not in known:
-                        raise ValueError(
+                        problem = (
                             f"At '{source}' node, '{name}' branch found unknown target '{end}'"
                         )
-        unknown = [edge for edge in self.edges if edge[1] not in known]
-        targets = [end for _, end in sorted(unknown)]
-        targets += [end for spec in self.nodes.values() for end in spec.ends if end not in known]
-        if targets:
-            raise ValueError(f"Found edge ending at unknown node `{targets[0]}`")
+                        raise route_error(problem, end, self.nodes, source)
+        unknown = sorted(
+            ((start, end) for start, end in self.edges if end not in known), key=lambda e: e[::-1]
+        )
+        ends = {name: spec.ends for name, spec in self.nodes.items()}
+        if self._node_defaults.error_handler is not None:
+            ends[DEFAULT_HANDLER] = declarations(self._node_defaults.error_handler)[1]
+        unknown += [(name, end) for name in ends for end in ends[name] if end not in known]
+        for start, end in unknown[:1]:
+            problem = f"Found edge ending at unknown node `{end}`, starting at '{start}'"
+            raise route_error(problem, end, self.nodes, start)
 
     def compile(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from millstream.constants import END, ROOT, TASKS
+from millstream.constants import ROOT
 from millstream.errors import (
     ErrorCode,
     InvalidUpdateError,
@@ -13,16 +13,18 @@ from millstream.errors import (
     create_error_message,
 )
 from millstream.graph.message import give_ids
+from millstream.pregel.compiling import SIGNAL_PREFIX
 from millstream.state_fields import annotated_keys, changed_fields
 from millstream.types import Command, Send
 
 if TYPE_CHECKING:
     from millstream.core.protocol import Write
+    from millstream.drivers.routes import Routes
 
 
 def branch_channel(node: str) -> str:
     """Return the channel that triggers a node."""
-    return f"branch:to:{node}"
+    return SIGNAL_PREFIX + node
 
 
 def join_channel(starts: Sequence[str], end: str) -> str:
@@ -36,25 +38,26 @@ def branch_write(node: str) -> Write:
 
 
 def result_writers(
-    keys: Sequence[str], *, message_keys: Collection[str] = ()
-) -> Callable[[Sequence[Write]], Callable[[Any], list[Write]]]:
-    """Return what makes, of a node's static edges, the function from its result to its writes.
+    keys: Sequence[str], routes: Routes, *, message_keys: Collection[str] = ()
+) -> Callable[[str, Sequence[Write]], Callable[[Any], list[Write]]]:
+    """Return what makes, of a node and its edges, the function from its result to its writes.
 
-    `keys` are the state keys a result may write; others are ignored. The edges are written every
-    time. Messages written to `message_keys` get their ids at once, so that whoever sees the update
-    sees the ids that the state will have. Results that say nothing about the state raise
-    `InvalidUpdateError`, commands for a parent graph raise `ParentCommand`.
+    `keys` are the state keys a result may write; others are ignored. Static edges are written
+    every time. Messages written to `message_keys` get their ids at once, so that whoever sees the
+    update sees the ids that the state will have. Results that say nothing about the state raise
+    `InvalidUpdateError`, those that lead to no node its kind `InvalidRouteError`, and commands for
+    a parent graph `ParentCommand`.
     """
     known = frozenset(keys)
     updates_of = _root_updates if tuple(keys) == (ROOT,) else _dict_updates
 
-    def writer(edges: Sequence[Write]) -> Callable[[Any], list[Write]]:
+    def writer(node: str, edges: Sequence[Write]) -> Callable[[Any], list[Write]]:
         def writes_of(result: Any) -> list[Write]:
             if type(result) is dict and updates_of is _dict_updates:
                 writes = [item for item in result.items() if item[0] in known]
             else:
                 writes = updates_of(result, keys, known)
-                writes += _goto_writes(result)
+                writes += _goto_writes(result, routes, node)
             if message_keys:
                 for key, value in writes:
                     if key in message_keys:
@@ -108,27 +111,13 @@ def _command_update(command: Command[Any]) -> Sequence[Write]:
     return command._update_as_tuples()
 
 
-def _goto_writes(result: Any) -> list[Write]:
+def _goto_writes(result: Any, routes: Routes, node: str) -> list[Write]:
     """Return the writes that send the run where the result says, besides the static edges."""
-    if isinstance(result, Send):
-        return [(TASKS, result)]
     if isinstance(result, Command):
-        commands: Sequence[Any] = (result,)
-    elif isinstance(result, (list, tuple)):
-        commands = [item for item in result if isinstance(item, Command)]
-    else:
+        return routes.writes_of(result.goto, node)
+    if isinstance(result, Send):
+        return routes.writes((result,), node)
+    if not isinstance(result, (list, tuple)):
         return []
-    return [write for command in commands for write in goto_writes(command)]
-
-
-def goto_writes(command: Command[Any]) -> list[Write]:
-    """Return the writes of a command's `goto`; targets that are no names or Sends are ignored."""
-    goto = command.goto
-    targets = (goto,) if isinstance(goto, (Send, str)) else goto
-    writes: list[Write] = []
-    for target in targets:
-        if isinstance(target, Send):
-            writes.append((TASKS, target))
-        elif isinstance(target, str) and target != END:
-            writes.append(branch_write(target))
-    return writes
+    commands = (item for item in result if isinstance(item, Command))
+    return [write for command in commands for write in routes.writes_of(command.goto, node)]

@@ -149,7 +149,7 @@ def open_run(
     if durability is not None:
         run.durability = durability
     run.start = starter(
-        input, graph.input_channels, has_saver=saver is not None, is_resumed=is_resumed
+        input, graph.input_channels, spec, has_saver=saver is not None, is_resumed=is_resumed
     )
     return run
 

@@ -20,16 +20,20 @@ from millstream.constants import (
     CONFIG_KEY_CHECKPOINT_ID,
     CONFIG_KEY_CHECKPOINT_MAP,
     CONFIG_KEY_CHECKPOINT_NS,
+    END,
     NS_END,
     NS_SEP,
+    START,
     TASKS,
 )
 from millstream.core.answers import Answers
 from millstream.drivers.context import FilledConfig, TaskConfig, TaskContext, split_ns
 from millstream.drivers.identity import identified
 from millstream.drivers.metadata import PLACE_KEYS, as_text
+from millstream.drivers.routes import invalid_route
 from millstream.drivers.terms import Start
 from millstream.errors import EmptyInputError, InvalidUpdateError
+from millstream.pregel.compiling import SIGNAL_PREFIX
 from millstream.runtime import Runtime, ServerInfo
 from millstream.types import Command, Send
 
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
 
     from millstream.core.machine import RunMachine
     from millstream.core.protocol import Write
+    from millstream.core.spec import GraphSpec
 
 logger = logging.getLogger(__name__)
 
@@ -224,14 +229,16 @@ def max_concurrency_of(config: Mapping[str, Any]) -> int | None:
 
 
 def starter(
-    input: Any, input_channels: str | Sequence[str], *, has_saver: bool, is_resumed: bool
+    input: Any,
+    input_channels: str | Sequence[str],
+    spec: GraphSpec,
+    *,
+    has_saver: bool,
+    is_resumed: bool,
 ) -> Callable[[RunMachine, bool], Start]:
     """Return the function that turns the input into what the machine starts with."""
     if isinstance(input, Command):
-        if input.goto is None or input.goto == "":
-            # No target: servers fill in every field that their caller left out.
-            input = replace(input, goto=())
-        _check_command(input, has_saver=has_saver)
+        input = _checked(input, spec, has_saver=has_saver)
     # Not a closure, which would be four objects more for each run.
     return partial(_start, input, input_channels, is_resumed)
 
@@ -261,16 +268,38 @@ def _start(
     return Start(writes, False)
 
 
-def _check_command(command: Command[Any], *, has_saver: bool) -> None:
+def _checked(command: Command[Any], spec: GraphSpec, *, has_saver: bool) -> Command[Any]:
+    """Return the command with no more than its true targets, or raise for what is wrong with it."""
     if command.graph == Command.PARENT:
         raise InvalidUpdateError("There is no parent graph")
     if command.resume is not None and not has_saver:
         raise RuntimeError("Cannot use Command(resume=...) without checkpointer")
-    command_writes(command)
+    checked = replace(command, goto=_targets(command.goto, spec)) if command.goto != () else command
+    command_writes(checked)
     if command.update is None and command.resume is None and not command.goto:
         raise EmptyInputError(
             "Received empty Command input: give it an update, a goto or a resume value"
         )
+    return checked
+
+
+def _targets(goto: Any, spec: GraphSpec) -> Sequence[Any]:
+    """Return where a command given as input goes; None, no text and END are nowhere."""
+    if goto is None or goto == "":
+        # Servers fill in every field that their caller left out.
+        return ()
+    targets = goto if isinstance(goto, (list, tuple)) else (goto,)
+    for target in targets:
+        if isinstance(target, Send):
+            is_known = target.node in spec.nodes
+        else:
+            is_known = isinstance(target, str) and (
+                target == END or SIGNAL_PREFIX + target in spec.channels
+            )
+        if not is_known:
+            signals = [name for name in spec.channels if name.startswith(SIGNAL_PREFIX)]
+            raise invalid_route(target, [name[len(SIGNAL_PREFIX) :] for name in signals], START)
+    return [target for target in targets if target != END]
 
 
 def named_checkpoints(configurable: Mapping[str, Any]) -> dict[str, str]:
@@ -284,16 +313,12 @@ def named_checkpoints(configurable: Mapping[str, Any]) -> dict[str, str]:
 
 
 def command_writes(command: Command[Any]) -> list[Write]:
-    """Return what a command given as input writes; `TypeError` for a wrong `goto`."""
-    goto = command.goto
-    writes: list[Write] = []
-    for target in goto if isinstance(goto, (list, tuple)) else (goto,):
-        if isinstance(target, Send):
-            writes.append((TASKS, target))
-        elif isinstance(target, str):
-            writes.append((f"branch:to:{target}", "__start__"))
-        else:
-            raise TypeError(f"In Command.goto, expected Send/str, got {type(target).__name__}")
+    """Return what a checked command writes."""
+    goto: Any = command.goto
+    writes: list[Write] = [
+        (TASKS, target) if isinstance(target, Send) else (SIGNAL_PREFIX + target, START)
+        for target in goto
+    ]
     if command.update is not None:
         writes += command._update_as_tuples()
     return writes

@@ -165,8 +165,7 @@ def refused_arguments(e):
     return _asking(e), [
         call({"x": 1}, thread()),
         stored(),
-        call(command(resume="r", goto=3), thread()),
-        call(command(resume="r", goto="nowhere"), thread()),
+        call(command(resume="r", goto=3), thread(), differs="wrong-route"),
         call(command(resume="r", update={"nothing": 1}), thread()),
         call(command(resume="r", update=3), thread()),
         call(command(resume="r", graph=command.PARENT), thread()),
@@ -181,9 +180,9 @@ def unknown_goto(e):
     command = e.types.Command
     return _asking(e), [
         call({"x": 1}, thread()),
-        call(command(goto="nowhere"), thread()),
-        call(command(goto=send("nowhere", 1)), thread()),
-        stored(),
+        call(command(goto="nowhere"), thread(), differs="wrong-route"),
+        call(command(goto=send("nowhere", 1)), thread(), differs="wrong-route"),
+        look(stored().observe, differs="wrong-route"),
         call(command(resume="r"), thread()),
     ]
 

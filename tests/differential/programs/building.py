@@ -65,8 +65,6 @@ def edge_errors(e, driver):
         "list to end": add(["a", "b"], END),
         "list from start": add([START, "a"], "b"),
         "empty list": add([], "a"),
-        "unknown source": compiled((START, "a"), ("zz", "a")),
-        "unknown target": compiled((START, "a"), ("a", "zz")),
         "no entry": compiled(("a", "b")),
         "no nodes": tried(lambda: e.graph.StateGraph(Log).compile()),
         "twice": compiled((START, "a"), (START, "a")),
@@ -84,26 +82,51 @@ def branch_errors(e, driver):
         builder.add_conditional_edges("a", r)
         builder.add_conditional_edges("a", r)
 
-    def compiled(source, path_map, **options):
-        builder = fresh(e, "a", "b")
-        builder.add_edge(START, "a")
-        builder.add_conditional_edges(source, r, path_map, **options)
-        return tried(builder.compile)
-
     return {
         "twice": tried(twice),
-        "unknown source": compiled("zz", None),
-        "unknown target": compiled("a", {"b": "zz"}),
-        "unknown in list": compiled("a", ["b", "zz"]),
-        "from end": compiled(END, None),
         "not callable": tried(lambda: fresh(e, "a").add_conditional_edges("a", "b")),
-        "entry unknown": tried(
-            lambda: fresh(e, "a").set_conditional_entry_point(r, ["zz"]).compile()
-        ),
-        "finish unknown": tried(
-            lambda: fresh(e, "a").set_entry_point("a").set_finish_point("zz").compile()
-        ),
-        "entry point": tried(lambda: fresh(e, "a").set_entry_point("zz").compile()),
+    }
+
+
+def _with_edges(e, *edges):
+    builder = fresh(e, "a", "b")
+    for start, end in edges:
+        builder.add_edge(start, end)
+    return builder
+
+
+def _with_branch(e, source, path_map):
+    builder = _with_edges(e, (START, "a"))
+    return builder.add_conditional_edges(source, lambda state: "b", path_map)
+
+
+def unknown_nodes(e):
+    """Return builders whose edges lead from or to what is no node."""
+    return {
+        "source": _with_edges(e, (START, "a"), ("zz", "a")),
+        "target": _with_edges(e, (START, "a"), ("a", "zz")),
+        "branch source": _with_branch(e, "zz", None),
+        "branch from end": _with_branch(e, END, None),
+        "branch target": _with_branch(e, "a", {"b": "zz"}),
+        "branch in list": _with_branch(e, "a", ["b", "zz"]),
+        "entry unknown": fresh(e, "a").set_conditional_entry_point(lambda state: "a", ["zz"]),
+        "finish unknown": fresh(e, "a").set_entry_point("a").set_finish_point("zz"),
+        "entry point": fresh(e, "a").set_entry_point("zz"),
+    }
+
+
+@probe("building.unknown_nodes", rows=("7.4:edges",), differs="wrong-route")
+def messages_of_unknown_nodes(e, driver):
+    return {name: tried(builder.compile) for name, builder in unknown_nodes(e).items()}
+
+
+@probe("building.unknown_nodes_are_value_errors", rows=("7.4:edges", "7.4:conditional"))
+def kinds_of_unknown_nodes(e, driver):
+    errors = {name: tried(builder.compile) for name, builder in unknown_nodes(e).items()}
+    heads = ("Found edge starting at unknown node", "Found edge ending at", "At '", "branch found")
+    return {
+        name: (isinstance(error, ValueError), [head in str(error) for head in heads])
+        for name, error in errors.items()
     }
 
 

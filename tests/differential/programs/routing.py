@@ -131,12 +131,12 @@ def literal(e):
     return _branching(e, path), [call({"x": 1})]
 
 
-@program("routing.wrong_branch_results", rows=("7.4:branch_results",), logs=True)
+@program("routing.wrong_branch_results", rows=("7.4:branch_results",))
 def wrong_branch_results(e):
     results = iter([None, START, "zzz", [], 5, [None], e.types.Send(END, {}), ["b", "zzz"]])
-    calls = [
-        call({"x": 1}, differs="failed-branch" if i in (0, 1, 5, 6) else None) for i in range(8)
-    ]
+    kinds = [*["failed-branch"] * 2, "wrong-route", None, "wrong-route"]
+    kinds += [*["failed-branch"] * 2, "wrong-route"]
+    calls = [call({"x": 1}, differs=kind) for kind in kinds]
     return _branching(e, lambda s: next(results)), calls
 
 

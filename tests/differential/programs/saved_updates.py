@@ -440,11 +440,8 @@ def edges(e, driver):
     def broken(state):
         raise ValueError("no way")
 
-    def lost(state):
-        return "nowhere"
-
     facts = []
-    for way in (path, apath, broken, lost):
+    for way in (path, apath, broken):
         graph = wire(e, Log, "START a b", "c END", "d END", a=..., b=..., c=..., d=...)
         graph.add_conditional_edges("b", way, ["c", "d"])
         graph.add_conditional_edges("a", lambda state: END)
@@ -455,6 +452,16 @@ def edges(e, driver):
         desk.state(thread())
         facts += desk.facts
     return [*facts, *seen]
+
+
+@probe("saved_updates.lost_edge", rows=("7.10:update_state",), differs="wrong-route")
+def lost_edge(e, driver):
+    graph = wire(e, Log, "START a", "b END", a=..., b=...)
+    graph.add_conditional_edges("a", lambda state: "nowhere")
+    desk = Desk(driver, graph.compile(checkpointer=Recorder()))
+    desk.update(thread(), {"x": 1}, "a")
+    desk.state(thread())
+    return desk.facts
 
 
 @probe("saved_updates.edges_with_runtime", rows=("7.10:update_state",), differs="edges-in-updates")
