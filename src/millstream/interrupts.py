@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from millstream.config import get_task_context
+from millstream.constants import MISSING
 from millstream.errors import GraphInterrupt, mark_invalid_resume
 from millstream.types import Interrupt, interrupt_id
 
@@ -21,7 +22,8 @@ def interrupt(value: Any, *, response_schema: Any = None) -> Any:
     The first time, the run stops after the superstep with the question in its output and in the
     `updates` and `values` streams. `Command(resume=answer)` runs the task again from its top, and
     this call returns the answer. A task may ask several questions: their order tells which answer
-    belongs to which, so it must not change between two runs of the task.
+    belongs to which, so it must not change between two runs of the task. Where its code runs side
+    by side - tools of a `ToolNode`, threads, asyncio tasks - each part has an order of its own.
 
     `response_schema` says what an answer looks like. A type that pydantic knows (a model, a
     TypedDict, `int`, ...) is shown to the caller as JSON schema and makes this call return a
@@ -32,19 +34,20 @@ def interrupt(value: Any, *, response_schema: Any = None) -> Any:
     """
     context: TaskContext = get_task_context()
     validator = _validator(response_schema)
-    index, answers = context.find_answer()
-    if index >= len(answers):
+    asked = context.find_answer(value)
+    if asked.answer is MISSING:
         schema = response_schema if validator is None else validator.json_schema()
-        id = interrupt_id(context.ns, len(answers))
-        raise GraphInterrupt((Interrupt(value, id, response_schema=schema),))
+        question = Interrupt(value, interrupt_id(context.ns, asked.number), response_schema=schema)
+        if asked.place:
+            context.note_questions((question,))
+        raise GraphInterrupt((question,))
     if validator is None:
-        return answers[index]
+        return asked.answer
     try:
-        return validator.validate_python(answers[index])
+        return validator.validate_python(asked.answer)
     except Exception as error:
         # Whoever answers next answers this question again.
-        del answers[index:]
-        context.task.asked = index
+        context.forget_answer(asked.number)
         mark_invalid_resume(error)
         raise
 

@@ -1,20 +1,27 @@
 """What a person answered, and which question gets it.
 
-A question is one call of `interrupt` in a task. The k-th answer a task was given is kept with the
-task, so when the task runs again from its top, the k-th call gets the k-th answer. A new answer
-either names its question by id, or is one bare value for the only question that waits; the bare
-value goes to the first task that asks beyond what it was answered before.
+A question is one call of `interrupt` in a task. Its number is kept with the task, and with it the
+answer: when the task runs again from its top, the call that has the number gets the answer. In a
+task of one strand the k-th call has the number k, in others `strands` says which has it. A new
+answer either names its question by id, or is one bare value for the only question that waits; the
+bare value goes to the first task that asks beyond what it was answered before.
 """
 
 from __future__ import annotations
 
 import string
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from typing import TYPE_CHECKING, Any, Final
 
 from millstream.constants import MISSING, Missing
+from millstream.core.known import answers_of, has_failed, questions_asked
+from millstream.core.strands import is_open, put_answer, read_questions, record_id
 from millstream.errors import UnknownInterruptError
 from millstream.types import interrupt_id
+
+if TYPE_CHECKING:
+    from millstream.core.known import Known
+    from millstream.core.tasks import Task
 
 ID_LENGTH: Final = 32
 HEX_DIGITS: Final = frozenset(string.hexdigits.lower())
@@ -40,21 +47,31 @@ class Answers:
         self._takers: Collection[str] | None = None
         """The ids of the tasks it waits in, None when anybody may take the bare value."""
 
-    def check(self, pending: Mapping[str, Collection[str]], *, is_strict: bool) -> None:
+    def check(
+        self,
+        pending: Mapping[str, Collection[str]],
+        *,
+        together: Set[str] = frozenset(),
+        is_strict: bool,
+    ) -> None:
         """Refuse answers that cannot be matched to the questions that wait.
 
-        `pending` has the ids of the tasks that each question waits in, by its own id.
+        `pending` has the ids of the tasks that each question waits in, by its own id. `together`
+        are those that one task asks at the same time, as if it asked one after the other: a bare
+        value is for the first of them.
         `RuntimeError` for one bare value and several questions. When strict that is an
         `UnknownInterruptError`, as are ids of nothing that waits and a map without ids.
         """
         waiting = sorted(pending)
         if self._by_id is None:
             if len(waiting) > 1:
-                if not is_strict:
+                if is_strict:
+                    raise UnknownInterruptError(AMBIGUOUS, reason="ambiguous", pending_ids=waiting)
+                if not together >= set(waiting):
                     raise RuntimeError(AMBIGUOUS)
-                raise UnknownInterruptError(AMBIGUOUS, reason="ambiguous", pending_ids=waiting)
             if waiting:
-                self._question, self._takers = waiting[0], pending[waiting[0]]
+                self._question = next(iter(pending))
+                self._takers = pending[self._question]
         elif is_strict:
             if not self._by_id:
                 raise UnknownInterruptError(
@@ -70,35 +87,57 @@ class Answers:
                 )
 
     def given_to(
-        self, ns: str, recorded: Sequence[Any], asked: Collection[str], *, has_failed: bool = False
+        self,
+        ns: str,
+        recorded: Sequence[Any],
+        asked: Collection[str],
+        *,
+        count: int = 0,
+        has_failed: bool = False,
     ) -> list[Any]:
-        """Return what a task that runs again starts with: its earlier answers, and a new one.
+        """Return what a task that runs again starts with: its earlier answers, and new ones.
 
         `asked` are the questions that the task asked last as they were stored: in threads of older
-        versions all questions of a task have the id of the first. One that is named by id after
-        the task has failed with its answer gets a new answer.
+        versions all questions of a task have the id of the first. `count` is how many the task is
+        known to have asked. One that is named by id after the task has failed with its answer gets
+        a new answer.
         """
-        answers = list(recorded)
-        if answers and has_failed and self._by_id:
-            last = interrupt_id(ns, len(answers) - 1)
-            if last in asked and last in self._by_id:
-                return [*answers[:-1], self._by_id[last]]
-        name, first = interrupt_id(ns, len(answers)), interrupt_id(ns)
-        for question in (name, first) if first in asked else (name,):
-            if self._by_id and question in self._by_id:
-                answers.append(self._by_id[question])
-                break
-            if question == self._question and self._bare:
-                answers.append(self._bare.pop())
-                break
+        answers, first = list(recorded), interrupt_id(ns)
+        has_replaced = has_failed and self._replace(ns, answers, asked)
+        size = len(answers)
+        for number in range(max(count, size + 1)):
+            if not is_open(answers, number):
+                continue
+            answer = self._named(interrupt_id(ns, number))
+            if answer is MISSING and number == size and first in asked and not has_replaced:
+                answer = self._named(first)
+            if answer is not MISSING:
+                put_answer(answers, number, answer)
         return answers
 
-    def take(self, tasks: Iterable[str]) -> Any | Missing:
+    def _replace(self, ns: str, answers: list[Any], asked: Collection[str]) -> bool:
+        """Put new answers in place of those that made their task fail; say whether there were."""
+        given, has_replaced = self._by_id or {}, False
+        for number, answer in enumerate(answers if given else ()):
+            question = interrupt_id(ns, number)
+            if answer is not MISSING and question in asked and question in given:
+                answers[number] = given[question]
+                has_replaced = True
+        return has_replaced
+
+    def _named(self, question: str) -> Any | Missing:
+        """Return the answer to a question, `MISSING` without one; a bare value is taken away."""
+        if self._by_id and question in self._by_id:
+            return self._by_id[question]
+        return self._bare.pop() if question == self._question and self._bare else MISSING
+
+    def take(self, tasks: Iterable[str], *, is_own: bool = True) -> Any | Missing:
         """Take the bare value away; `MISSING` when there is none for any of these tasks.
 
-        They are the one that asks and those it is nested in.
+        They are the one that asks and those it is nested in. A strand that is not the task's `own`
+        code takes no value that is meant for a question.
         """
-        if self._takers is not None and not any(task in self._takers for task in tasks):
+        if self._takers is not None and not (is_own and any(t in self._takers for t in tasks)):
             return MISSING
         try:
             return self._bare.pop()
@@ -112,3 +151,19 @@ class Answers:
 
 def _is_id(key: Any) -> bool:
     return isinstance(key, str) and len(key) == ID_LENGTH and HEX_DIGITS.issuperset(key)
+
+
+def recall_questions(task: Task, known: Known, answers: Answers | None) -> None:
+    """Give a task that runs again what it asked, and what it was answered."""
+    writes, recorded, count = known[task.id], answers_of(known, task.id), 0
+    if (record := read_questions(known.get(record_id(task.id)))) is not None:
+        task.questions = record[0]
+        count = len(record[0].asked)
+    task.waiting = questions_asked(writes)
+    if answers is not None:
+        asked = [question.id for question in task.waiting]
+        recorded = answers.given_to(
+            task.ns, recorded, asked, count=count, has_failed=has_failed(writes)
+        )
+    task.answers = recorded
+    task.asked = len(recorded)

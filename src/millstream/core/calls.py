@@ -2,8 +2,9 @@
 
 A call belongs to the superstep of its caller, and its result to the caller alone: it writes no
 channel. What becomes of a failure, or of a question, is up to the caller, who may catch the one
-and passes on the other. The n-th call of a task has the same id whenever the task is run, which is
-how its result is found again when the task has to run once more.
+and passes on the other. The n-th call of a task's own code has the same id whenever the task is
+run, and so has the n-th call at one place of a strand. That is how its result is found again when
+the task has to run once more.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
 class CallTask(Task):
     """A task that another task called; its input is `(args, kwargs)`."""
 
-    def __init__(self, caller: Task, node: NodeSpec, index: int, value: Any) -> None:
+    def __init__(self, caller: Task, node: NodeSpec, index: int, value: Any, mark: str) -> None:
         super().__init__(caller.run, node, (PUSH, caller.path, index, True), PUSH_TRIGGERS)
         self.caller = caller
         self.input = value
+        self.mark = mark
+        """What tells the call from all others of its caller."""
 
     @property
     def parent_ns(self) -> str:
@@ -33,23 +36,25 @@ class CallTask(Task):
     @property
     def place(self) -> str:
         """What tells the call from all others of its caller."""
-        return f"{self.node.name}{PUSH}{task_path_text(self.caller.path)}{self.path[2]}"
+        return f"{self.node.name}{PUSH}{task_path_text(self.caller.path)}{self.mark}"
 
 
 class Calls:
     """The calls of one superstep."""
 
-    __slots__ = ("_counts", "tasks")
+    __slots__ = ("_counts", "_sizes", "tasks")
 
     def __init__(self) -> None:
-        self._counts: dict[Task, int] = {}
+        self._counts: dict[tuple[Task, str], int] = {}
+        self._sizes: dict[Task, int] = {}
         self.tasks: list[CallTask] = []
 
-    def add(self, caller: Task, node: NodeSpec, value: Any) -> CallTask:
-        """Make the task for the caller's next call."""
-        index = self._counts.get(caller, 0)
-        self._counts[caller] = index + 1
-        task = CallTask(caller, node, index, value)
+    def add(self, caller: Task, node: NodeSpec, value: Any, place: str = "") -> CallTask:
+        """Make the task for the caller's next call, at a place of one of its strands if any."""
+        index = self._sizes.get(caller, 0)
+        count = self._counts.get((caller, place), 0)
+        self._sizes[caller], self._counts[caller, place] = index + 1, count + 1
+        task = CallTask(caller, node, index, value, f"{place}:{count}" if place else str(count))
         self.tasks.append(task)
         return task
 

@@ -8,22 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from millstream.constants import (
     ERROR,
     ERROR_SOURCE_NODE,
     INTERRUPT,
+    MISSING,
     NULL_TASK_ID,
     RESUME,
 )
+from millstream.core.strands import put_answer, read_questions, record_id
 from millstream.types import interrupt_id
 
 if TYPE_CHECKING:
     from millstream.core.protocol import Write
+    from millstream.types import Interrupt
 
 NOTES: Final = frozenset((ERROR, ERROR_SOURCE_NODE, INTERRUPT, RESUME))
 """Stored of tasks that have not finished."""
+
+NO_MORE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 Known = dict[str, "list[Write]"]
 """Task id -> what is stored of it."""
@@ -53,12 +59,19 @@ def plain_writes(writes: Sequence[Write]) -> list[Write]:
     return [write for write in writes if write[0] not in NOTES]
 
 
-def recorded_answers(writes: Sequence[Write]) -> list[Any]:
-    """Return what the task's questions were answered, in order."""
+def recorded_answers(writes: Sequence[Write], later: Mapping[str, Any] = NO_MORE) -> list[Any]:
+    """Return what the task's questions were answered, by number.
+
+    `later` are those after a question that has no answer, which is `MISSING`.
+    """
+    answers: list[Any] = []
     for channel, value in writes:
         if channel == RESUME:
-            return list(value) if isinstance(value, list) else [value]
-    return []
+            answers = list(value) if isinstance(value, list) else [value]
+            break
+    for number, answer in later.items():
+        put_answer(answers, int(number), answer)
+    return answers
 
 
 def handled_error(writes: Sequence[Write]) -> Exception | None:
@@ -92,11 +105,11 @@ def has_failed(writes: Sequence[Write]) -> bool:
     return any(channel == ERROR for channel, _ in writes)
 
 
-def asked_questions(writes: Sequence[Write]) -> set[str]:
-    """Return the ids of the questions a task asked last, if it has not finished."""
+def questions_asked(writes: Sequence[Write]) -> list[Interrupt[Any]]:
+    """Return the questions a task asked last, if it has not finished."""
     if plain_writes(writes):
-        return set()
-    return {i.id for name, value in writes if name == INTERRUPT for i in as_tuple(value)}
+        return []
+    return [i for name, value in writes if name == INTERRUPT for i in as_tuple(value)]
 
 
 def waiting_questions(known: Known, spaces: Mapping[str, str]) -> dict[str, set[str]]:
@@ -106,13 +119,47 @@ def waiting_questions(known: Known, spaces: Mapping[str, str]) -> dict[str, set[
     """
     waiting: dict[str, set[str]] = {}
     for task_id, writes in known.items():
-        asked = asked_questions(writes)
+        answered: set[str] = set()
         if task_id in spaces:
-            answered = range(len(recorded_answers(writes)))
-            asked -= {interrupt_id(spaces[task_id], count) for count in answered}
-        for question in asked:
-            waiting.setdefault(question, set()).add(task_id)
+            answers = answers_of(known, task_id)
+            answered = {
+                interrupt_id(spaces[task_id], number)
+                for number, answer in enumerate(answers)
+                if answer is not MISSING
+            }
+        for question in questions_asked(writes):
+            if question.id not in answered:
+                waiting.setdefault(question.id, set()).add(task_id)
     return waiting
+
+
+def asked_together(
+    known: Known, spaces: Mapping[str, str], waiting: Mapping[str, set[str]]
+) -> set[str]:
+    """Return the ids of the questions that strands of one task ask; none if others wait too."""
+    owners = {task_id for tasks in waiting.values() for task_id in tasks}
+    if len(waiting) < 2 or len(owners) > 1:
+        return set()
+    owner = owners.pop()
+    record = read_questions(known.get(record_id(owner)))
+    if record is None:
+        return set()
+    return {interrupt_id(spaces[owner], number) for number in range(len(record[0].asked))}
+
+
+def is_counted(known: Known, task_id: str) -> bool:
+    """Say whether a task was stopped by a program that tells all its calls by their order."""
+    writes = known.get(task_id)
+    if not writes or plain_writes(writes):
+        return False
+    record = read_questions(known.get(record_id(task_id)))
+    return record is None or record[0].is_counted
+
+
+def answers_of(known: Known, task_id: str) -> list[Any]:
+    """Return what is stored of the answers to a task's questions, by number."""
+    record = read_questions(known.get(record_id(task_id)))
+    return recorded_answers(known[task_id], NO_MORE if record is None else record[1])
 
 
 def as_tuple(value: Any) -> tuple[Any, ...]:

@@ -18,16 +18,19 @@ Three rules of the bulk-synchronous model are kept here and nowhere else:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from millstream.constants import INTERRUPT, TASKS
 from millstream.core import known
+from millstream.core.answers import recall_questions
 from millstream.core.calls import Calls, CallTask
 from millstream.core.cells import Cells, writes_of
 from millstream.core.interrupts import is_breakpoint
 from millstream.core.known import Place
 from millstream.core.plan import plan_pulls, plan_sends
 from millstream.core.state import ALLOWED, ENDED, READY, STEPPING, ProtocolError, RunStatus
+from millstream.core.strands import read_places
 from millstream.core.tasks import HANDLER, PUSH_TRIGGERS, Task
 from millstream.errors import GraphBubbleUp
 
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from millstream.core.snapshot import Lineage, SaveCheckpoint
     from millstream.core.spec import GraphSpec, NodeSpec
 
+NO_PLACES: Final[Mapping[str, Sequence[int]]] = MappingProxyType({})
 BRANCHES: Final = ("update", "fork")
 """Sources of checkpoints that begin a branch of their own."""
 
@@ -67,6 +71,7 @@ class RunMachine:
     _is_answered = False
     _checkpoint_id: str | None = None
     _calls: Calls | None = None
+    _places: Mapping[str, Mapping[str, Sequence[int]]] | None = None
     _pulls: Sequence[Task] = ()
     _pushes: Sequence[Task] | None = None
 
@@ -182,7 +187,13 @@ class RunMachine:
         if lineage.updated is not None:
             self.updated = set(lineage.updated)
         if answers is not None:
-            answers.check(self._waiting(), is_strict=is_strict and place is not Place.PAST)
+            spaces = {task.id: task.ns for task in self.pending()}
+            waiting = known.waiting_questions(self._known, spaces)
+            answers.check(
+                waiting,
+                together=known.asked_together(self._known, spaces, waiting),
+                is_strict=is_strict and place is not Place.PAST,
+            )
             self.answers, self._is_answered = answers, True
         self.is_travelling = place is not Place.LATEST and answers is None
         is_forking = self.is_travelling and (
@@ -211,11 +222,6 @@ class RunMachine:
         self.lineage.bump(touched)
         if self.updated is not None:
             self.updated |= updated
-
-    def _waiting(self) -> dict[str, set[str]]:
-        """Return the questions that wait for an answer, with the ids of their tasks."""
-        tasks = self.pending()
-        return known.waiting_questions(self._known, {task.id: task.ns for task in tasks})
 
     def plan(self) -> Sequence[Task] | None:
         """Return the tasks to run now, or None when the run has ended (`status` says why).
@@ -255,22 +261,35 @@ class RunMachine:
             observer.tasks_started(tasks)
         return self._without_known(tasks) if self._known else tasks
 
-    def call(self, caller: Task, node: NodeSpec, value: Any) -> CallTask:
+    def call(self, caller: Task, node: NodeSpec, value: Any, place: str = "") -> CallTask:
         """Return the task for what a running task calls, to be run like any other.
 
-        One that `is_done` ran before, and its result is known.
+        `place` says which strand of the task calls, if not its own code. A call that `is_done` ran
+        before, and its result is known.
         """
         self._require("call")
         self._is_smooth = False
         if self._calls is None:
             self._calls = Calls()
-        task = self._calls.add(caller, node, value)
+        if place and self.is_counted(caller):
+            place = ""
+        task = self._calls.add(caller, node, value, place)
         if self.observer.tasks_started is not None:
             self.observer.tasks_started((task,))
         if self._known and (writes := self.recall(task)):
             task.writes = writes
             task.is_done = task.is_replayed = True
         return task
+
+    def is_counted(self, caller: Task) -> bool:
+        """Say whether the calls of a task were told by their order when it was stopped."""
+        return bool(self._known) and known.is_counted(self._known, caller.id)
+
+    def places_of(self, task: Task) -> Mapping[str, Sequence[int]]:
+        """Return the numbers of the graphs that strands of the task called before, by place."""
+        if self._places is None:
+            self._places = read_places(self._known)
+        return self._places.get(task.id, NO_PLACES)
 
     def finish(self, task: Task) -> None:
         """Take note that the task ran to its end; its writes are in `task.writes`."""
@@ -434,13 +453,7 @@ class RunMachine:
             return []
         plain = [] if self._is_anew else known.plain_writes(writes)
         if not plain:
-            recorded = known.recorded_answers(writes)
-            answers = self.answers
-            if answers is not None:
-                asked, has_failed = known.asked_questions(writes), known.has_failed(writes)
-                recorded = answers.given_to(task.ns, recorded, asked, has_failed=has_failed)
-            task.answers = recorded
-            task.asked = len(recorded)
+            recall_questions(task, self._known, self.answers)
         return plain
 
     def _handler_of(self, failed: Task, name: str) -> Task:

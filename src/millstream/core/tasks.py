@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from millstream.core.machine import RunMachine
     from millstream.core.protocol import TaskPath, Write
     from millstream.core.spec import NodeSpec
+    from millstream.core.strands import Questions
 
 PUSH_TRIGGERS = (PUSH,)
 HANDLER = "node_error_handler"
@@ -38,9 +39,13 @@ class Task:
     error: BaseException | None = None
     interrupts: tuple[Any, ...] = ()
     answers: list[Any] | None = None
-    """Answers to the task's questions, in the order in which it asks them."""
+    """Answers to the task's questions, by their numbers; `MISSING` where there is none."""
     asked = 0
     """How many of these are kept: those it was given when it began, or has asked for."""
+    questions: Questions | None = None
+    """Which question has which number; None as long as the task's own code alone asks."""
+    waiting: Sequence[Any] = ()
+    """The questions that the task asked last, as they were stored."""
     timeout: Any = None
     cache_key: Any = None
     """Where the result is kept, for a driver that caches."""

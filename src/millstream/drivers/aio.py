@@ -24,6 +24,7 @@ from millstream.drivers.calls import (
     CallContext,
     CallCounts,
     late_call_error,
+    place_of_call,
     report_call,
     settle,
     with_defaults,
@@ -304,12 +305,13 @@ class AsyncDriver:
         The future is one for the caller's thread: to be awaited, or to be waited for.
         """
         ambient = contextvars.copy_context()
+        place = place_of_call(caller, node, value)
         if self._inbox.is_here:
             future = asyncio.get_running_loop().create_future()
-            self._begin_call(caller, node, value, future, ambient)
+            self._begin_call(caller, node, value, place, future, ambient)
             return future
         waited: Future[Any] = Future()
-        if not self._inbox.soon(self._call_for_thread, caller, node, value, waited, ambient):
+        if not self._inbox.soon(self._call_for_thread, caller, node, value, place, waited, ambient):
             raise RunAbandoned(self.run.name)
         return waited
 
@@ -318,11 +320,12 @@ class AsyncDriver:
         caller: TaskContext,
         node: NodeSpec,
         value: Any,
+        place: str,
         future: Future[Any],
         ambient: contextvars.Context,
     ) -> None:
         try:
-            self._begin_call(caller, node, value, future, ambient)
+            self._begin_call(caller, node, value, place, future, ambient)
         except BaseException as error:
             if future.set_running_or_notify_cancel():
                 future.set_exception(error)
@@ -332,6 +335,7 @@ class AsyncDriver:
         caller: TaskContext,
         node: NodeSpec,
         value: Any,
+        place: str,
         future: AnyFuture,
         ambient: contextvars.Context,
     ) -> None:
@@ -340,8 +344,8 @@ class AsyncDriver:
             raise RunAbandoned(run.name)
         if caller.is_over:
             raise late_call_error(node, caller)
-        task = run.machine.call(caller.task, with_defaults(run, node), value)
-        context = CallContext(run, task, caller, future, self._workers)
+        task = run.machine.call(caller.task, with_defaults(run, node), value, place)
+        context = CallContext(run, task, caller, future, self._workers, place)
         if task.is_done:
             settle(context, None)
             return

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeAlias
 
 from millstream.constants import PUSH, RETURN
 from millstream.core.spec import NodeSpec
+from millstream.drivers.asking import note_questions, note_strands
 from millstream.drivers.context import TaskContext, split_ns
 from millstream.drivers.nodecall import NodeCall
 from millstream.drivers.outlet import RunAbandoned
-from millstream.errors import GraphBubbleUp, ParentCommand
+from millstream.drivers.strands import strand_of, text_of
+from millstream.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
 from millstream.runnable import injected_parameters, is_async_callable
 
 if TYPE_CHECKING:
@@ -78,7 +80,11 @@ class FunctionCall:
         named = self._completed(kwargs, context)
         if self.is_async:
             return await self._func(*args, **named)
-        return await context.call_in_thread(partial(self._func, *args, **named))
+        return await context.call_in_thread(partial(self._call_in_thread, value, named, context))
+
+    def _call_in_thread(self, value: Any, named: dict[str, Any], context: CallContext) -> Any:
+        # A frame that says whose code it calls, for those who look for it.
+        return self._func(*value[0], **named)
 
     def _completed(self, kwargs: dict[str, Any], context: TaskContext) -> dict[str, Any]:
         if not self._injected:
@@ -139,8 +145,11 @@ class CallContext(TaskContext):
         caller: TaskContext,
         future: AnyFuture,
         threads: Callable[[], Workers],
+        place: str,
     ) -> None:
         super().__init__(run, task)
+        self.place = place
+        """From where a strand of the caller calls, empty for the caller's own code."""
         self.caller = caller
         self.future = future
         self.threads = threads
@@ -243,6 +252,16 @@ def late_call_error(node: NodeSpec, caller: TaskContext) -> RuntimeError:
     )
 
 
+def place_of_call(caller: TaskContext, node: NodeSpec, value: Any) -> str:
+    """Return from where a strand of a task calls; empty for the task's own code."""
+    if caller.run.journal is None:
+        return ""
+    place = strand_of(caller).place(partial(text_of, (node.name, value)))
+    if place:
+        note_strands(caller)
+    return place
+
+
 def call_too_late(caller: TaskContext, node: NodeSpec, _: Any) -> NoReturn:
     """Refuse a call by code that has outlived the run."""
     raise late_call_error(node, caller)
@@ -254,6 +273,8 @@ def report_call(context: CallContext, error: BaseException | None) -> None:
     if error is None and not task.is_replayed:
         run.report(context, None)
     elif error is not None and not isinstance(error, ParentCommand):
+        if context.place and isinstance(error, GraphInterrupt) and error.args:
+            note_questions(context.caller, error.args[0])
         run.report(context, error)
     else:
         context.is_over = True

@@ -7,9 +7,9 @@ for its config costs no config, no task id and no runtime.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from millstream.constants import (
     CONF,
@@ -19,11 +19,11 @@ from millstream.constants import (
     CONFIG_KEY_RUNTIME,
     CONFIG_KEY_TASK,
     CONFIG_KEY_TASK_ID,
-    MISSING,
     NS_SEP,
     PREVIOUS,
 )
-from millstream.drivers import clock
+from millstream.core.machine import NO_PLACES
+from millstream.drivers import asking, clock
 from millstream.drivers.configurable import engine_keys
 from millstream.drivers.tracing import task_callbacks
 from millstream.errors import NodeError
@@ -38,11 +38,6 @@ if TYPE_CHECKING:
     from millstream.drivers.run import Run
     from millstream.drivers.tracing import NodeRun
     from millstream.types import StreamWriter
-
-
-ASKING: Final = Lock()
-"""One question at a time finds its answer, and one graph its number: threads of a task may ask at
-once."""
 
 
 class FilledConfig(dict[str, Any]):
@@ -193,9 +188,18 @@ class TaskContext:
     """Nobody waits for the attempt any more."""
     nested_runs = 0
     """How many graphs the task has called, in this attempt or an earlier one."""
-    _questions = 0
+    asked = 0
+    """How many questions this attempt has asked."""
+    open_questions: Mapping[str, Any] = MappingProxyType({})
+    """What strands of this attempt asked and nobody has answered, by id."""
+    _places: Mapping[str, int] = MappingProxyType({})
+    """How many graphs were called at each place of a strand."""
     _runtime: Runtime[Any] | None = None
     _writer: StreamWriter | None = None
+
+    find_answer = asking.find_answer
+    forget_answer = asking.forget_answer
+    note_questions = asking.note_questions
 
     def __init__(self, run: Run, task: Task) -> None:
         self.run = run
@@ -203,11 +207,25 @@ class TaskContext:
         self.config = config = TaskConfig()
         config.context = self
 
-    def count_nested_run(self) -> int:
-        """Return how many graphs the task called before, in this attempt or an earlier one."""
-        with ASKING:
-            self.nested_runs += 1
-            return self.nested_runs - 1
+    def count_nested_run(self, place: str = "") -> tuple[int, bool]:
+        """Return the number of the graph that the task calls, and whether it is a new one.
+
+        It is the number of those that the task called before, in this attempt or an earlier one. A
+        strand that calls at the same place as in a run before this one has the same number again.
+        """
+        known = self.task.run.places_of(self.task) if self.run.saver is not None else NO_PLACES
+        with asking.ASKING:
+            if place:
+                count = self._places.get(place, 0)
+                self._places = {**self._places, place: count + 1}
+                numbers = known.get(place, ())
+                if count < len(numbers):
+                    return numbers[count], False
+            number = self.nested_runs
+            while known and any(number in numbers for numbers in known.values()):
+                number += 1
+            self.nested_runs = number + 1
+            return number, True
 
     @property
     def writer(self) -> StreamWriter:
@@ -272,28 +290,6 @@ class TaskContext:
         """The task's namespace."""
         return self.task.ns
 
-    def find_answer(self) -> tuple[int, list[Any]]:
-        """Return which question this is, and the task's answers, which may have one for it now."""
-        task = self.task
-        with ASKING:
-            if task.answers is None:
-                task.answers = []
-            answers, index = task.answers, self._questions
-            self._questions = index + 1
-            if index >= len(answers) and task.run.answers is not None:
-                answer = task.run.answers.take(self._tasks_around())
-                if answer is not MISSING:
-                    answers.append(answer)
-            task.asked = max(task.asked, min(index + 1, len(answers)))
-        return index, answers
-
-    def _tasks_around(self) -> Iterator[str]:
-        """Yield the ids of this task and of those it is nested in."""
-        current: TaskContext | None = self
-        while current is not None:
-            yield current.task.id
-            current = current.parent
-
     def injected(self, name: str) -> Any:
         """Return the value of an injectable parameter."""
         if name == "config":
@@ -323,7 +319,10 @@ class TaskContext:
         self.task.writes = []
         self.renew_config()
         self.is_over = self.is_cancelled = False
-        self._questions = 0
+        self.asked = 0
+        self.open_questions = {}
+        if self.task.questions is not None:
+            self.task.questions.begin()
         self._runtime = None
         self._writer = None
 

@@ -22,6 +22,7 @@ from millstream.constants import (
     RESUME,
 )
 from millstream.core.calls import CallTask
+from millstream.core.strands import answered_prefix, place_record, questions_record, record_id
 from millstream.core.tasks import task_path_text
 from millstream.drivers.copying import fixed
 from millstream.drivers.storing import stores_at_once, stores_by_version
@@ -163,6 +164,9 @@ class Journal:
             has_company = _has_company(task)
             if self._is_late or has_company:
                 writes = self._fix_writes(writes, is_alone=not has_company)
+            if task.questions is not None and not task.is_done:
+                record = questions_record(task.questions, task.answers or ())
+                self._add_writes(PutWrites(config, record, record_id(task.id), ""))
             self._add_writes(PutWrites(config, writes, task.id, task_path_text(task.path)))
 
     def add_commands(self, writes: Sequence[Write], config: dict[str, Any] | None) -> None:
@@ -173,6 +177,14 @@ class Journal:
             if self._is_late:
                 writes = self._fix_writes(writes)
             self._add_writes(PutWrites(config, writes, NULL_TASK_ID, ""))
+
+    def add_place(
+        self, caller: Task, config: dict[str, Any] | None, place: str, number: int
+    ) -> None:
+        """Add from where its task calls the graph, before anything that the graph stores."""
+        if config is not None:
+            record = place_record(caller.id, place, number)
+            self.pending.append(PutWrites(config, record, record_id(caller.id, str(number)), ""))
 
     def give_up(self) -> None:
         """Store nothing more: the saver has failed, and what follows would leave a gap."""
@@ -284,5 +296,6 @@ def stored_writes(task: Task) -> list[Write]:
     else:
         return []
     if task.answers and task.asked:
-        return [(RESUME, task.answers[: task.asked]), *writes]
+        answers = answered_prefix(task.answers[: task.asked])
+        return [(RESUME, answers), *writes] if answers else writes
     return writes

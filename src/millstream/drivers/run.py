@@ -20,6 +20,7 @@ from millstream.core.machine import RunMachine
 from millstream.core.protocol import Observer
 from millstream.core.state import ENDED, RunStatus
 from millstream.drivers import delta
+from millstream.drivers.asking import all_questions, note_questions
 from millstream.drivers.calls import call_too_late
 from millstream.drivers.clock import new_id, now
 from millstream.drivers.context import TaskContext
@@ -136,6 +137,9 @@ class Run(Terms):
         )
         if self.journal is not None:
             self.journal.untracked = untracked_of(self)
+            if parent is not None and self.new_number is not None:
+                config = parent.run.checkpoint_config(parent.task.checkpoint_id)
+                self.journal.add_place(parent.task, config, self.place, self.new_number)
         self._observe(machine)
         # A checkpoint without versions is that of a thread that has not begun.
         is_known = saved is not None and bool(saved.checkpoint["channel_versions"])
@@ -301,7 +305,10 @@ class Run(Terms):
         if error is None:
             machine.finish(task)
         elif isinstance(error, GraphInterrupt):
-            machine.pause(task, error.args[0] if error.args else ())
+            questions = all_questions(context, error.args[0] if error.args else ())
+            if len(questions) > 1:
+                error.args = (questions,)
+            machine.pause(task, questions)
         else:
             handler = machine.fail(task, error)
         if self.journal is not None:
@@ -374,6 +381,8 @@ class Run(Terms):
         if status is RunStatus.DRAINED:
             raise GraphDrained(self.control.drain_reason or "")
         if self.parent is not None and status in (RunStatus.PAUSED, RunStatus.BREAKPOINT):
+            if self.place:
+                note_questions(self.parent, machine.questions)
             raise GraphInterrupt(tuple(machine.questions))
         self._note_end(None)
         # They refer back to the run: leave no cycle to the collector.

@@ -30,6 +30,7 @@ from millstream.drivers.calls import (
     CallContext,
     CallCounts,
     late_call_error,
+    place_of_call,
     report_call,
     settle,
     with_defaults,
@@ -272,15 +273,15 @@ class SyncDriver:
         """Start what the code of a task calls; it may do so in any thread."""
         if node.body.call.is_async:
             raise RuntimeError("In an sync context async tasks cannot be called")
-        run = self.run
-        future: Future[Any] = Future()
+        run, future = self.run, Future[Any]()
+        place = place_of_call(caller, node, value)
         with self._lock:
             if run.is_left:
                 raise RunAbandoned(run.name)
             if caller.is_over:
                 raise late_call_error(node, caller)
-            task = run.machine.call(caller.task, with_defaults(run, node), value)
-            context = CallContext(run, task, caller, future, self._workers)
+            task = run.machine.call(caller.task, with_defaults(run, node), value, place)
+            context = CallContext(run, task, caller, future, self._workers, place)
             if task.is_done:
                 settle(context, None)
                 return future

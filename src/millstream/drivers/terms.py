@@ -95,6 +95,10 @@ class Terms:
     parent: TaskContext | None = None
     """The task that called this run's graph, None for a root run."""
     ns: str = ""
+    place: str = ""
+    """From where a strand of the calling task calls, empty for the task's own code."""
+    new_number: int | None = None
+    """The number of the call, if it is to be stored with the place."""
     named: Mapping[str, str] = NONE_NAMED
     """Namespace -> the checkpoint id that the caller of the root run wants to go on from."""
     replay: Replay | None = None

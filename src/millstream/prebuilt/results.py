@@ -15,6 +15,7 @@ from langchain_core.messages import (
     convert_to_messages,
 )
 
+from millstream.errors import GraphBubbleUp, GraphInterrupt
 from millstream.graph.message import REMOVE_ALL_MESSAGES
 from millstream.types import Command, Send
 
@@ -200,3 +201,13 @@ def _missing_answer(messages: Sequence[Any], call: ToolCall, form: InputForm) ->
         "MUST have a corresponding ToolMessage. "
         f"You can fix it by modifying the tool to return {example}, ...)`."
     )
+
+
+def pass_on(outputs: Sequence[Any]) -> None:
+    """Raise the signals among the outputs of calls: all questions as one, or the first signal."""
+    signals = [output for output in outputs if isinstance(output, GraphBubbleUp)]
+    asking = [signal for signal in signals if isinstance(signal, GraphInterrupt)]
+    if len(asking) > 1:
+        raise GraphInterrupt(tuple(q for signal in asking for q in signal.args[0]))
+    for signal in asking or signals:
+        raise signal

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, TypedDict
 
@@ -71,3 +71,17 @@ AsyncToolCallWrapper: TypeAlias = Callable[
     Awaitable[ToolMessage | Command[Any]],
 ]
 """`ToolCallWrapper` for async runs."""
+
+
+def names_of(calls: Sequence[ToolCall]) -> list[str]:
+    """Return what tells calls from each other, in every run: their ids, or their places.
+
+    A single call needs no name.
+    """
+    if len(calls) == 1:
+        return [""]
+    ids = [call["id"] for call in calls]
+    return [
+        f"call:{id}" if id and ids.count(id) == 1 else f"call:{id}:{place}"
+        for place, id in enumerate(ids)
+    ]

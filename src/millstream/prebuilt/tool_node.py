@@ -22,7 +22,9 @@ from langchain_core.tools import BaseTool
 from langchain_core.tools import tool as make_tool
 from pydantic import BaseModel, ValidationError
 
+from millstream.config import task_context_of
 from millstream.constants import CONF, CONFIG_KEY_READ
+from millstream.drivers.strands import await_in_strand, call_in_strand
 from millstream.errors import GraphBubbleUp
 from millstream.prebuilt.failures import (
     INVALID_TOOL_NAME_ERROR_TEMPLATE,
@@ -50,12 +52,14 @@ from millstream.prebuilt.results import (
     checked_response,
     combined,
     msg_content_output,
+    pass_on,
 )
 from millstream.prebuilt.tool_call import (
     AsyncToolCallWrapper,
     ToolCallRequest,
     ToolCallWithContext,
     ToolCallWrapper,
+    names_of,
 )
 from millstream.runnable import RunnableCallable
 from millstream.runtime import DEFAULT_RUNTIME, Runtime
@@ -88,7 +92,8 @@ class ToolNode(RunnableCallable):
     such results and commands.
 
     Sync calls run in threads, a single one in the caller's. When an async call fails, the others
-    are cancelled. An interrupt or a command for a parent graph passes through at once.
+    are cancelled. Interrupts and commands for a parent graph pass through when all calls have
+    ended: all tools that ask are asked at once.
     """
 
     def __init__(
@@ -149,14 +154,22 @@ class ToolNode(RunnableCallable):
     ) -> Any:
         calls, form = self._calls_of(input)
         runtimes = self._runtimes(calls, input, config, runtime)
-        forms = [form] * len(calls)
+        task, names = task_context_of(config), names_of(calls)
+
+        def run(name: str, call: ToolCall, call_runtime: ToolRuntime[Any, Any]) -> Any:
+            try:
+                return call_in_strand(task, name, self._run_one, call, form, call_runtime)
+            except GraphBubbleUp as signal:
+                return signal
+
         if len(calls) == 1 and not _is_in_event_loop():
             # Copied so that what a tool does to its context stays there, as in a thread.
             context = contextvars.copy_context()
-            outputs = [context.run(self._run_one, calls[0], form, runtimes[0])]
+            outputs = [context.run(run, names[0], calls[0], runtimes[0])]
         else:
             with get_executor_for_config(config) as executor:
-                outputs = list(executor.map(self._run_one, calls, forms, runtimes))
+                outputs = list(executor.map(run, names, calls, runtimes))
+        pass_on(outputs)
         return combined(outputs, form, self._messages_key)
 
     async def _afunc(
@@ -167,14 +180,24 @@ class ToolNode(RunnableCallable):
     ) -> Any:
         calls, form = self._calls_of(input)
         runtimes = self._runtimes(calls, input, config, runtime)
+        task, names = task_context_of(config), names_of(calls)
+
+        async def run(name: str, call: ToolCall, call_runtime: ToolRuntime[Any, Any]) -> Any:
+            try:
+                return await await_in_strand(task, name, self._arun_one, call, form, call_runtime)
+            except GraphBubbleUp as signal:
+                return signal
+
         if len(calls) == 1:
-            outputs = [await self._arun_one(calls[0], form, runtimes[0])]
+            outputs = [await run(names[0], calls[0], runtimes[0])]
         else:
-            tasks = [
-                asyncio.create_task(self._arun_one(call, form, call_runtime))
-                for call, call_runtime in zip(calls, runtimes, strict=True)
-            ]
-            outputs = await _all_of(tasks)
+            outputs = await _all_of(
+                [
+                    asyncio.create_task(run(*given))
+                    for given in zip(names, calls, runtimes, strict=True)
+                ]
+            )
+        pass_on(outputs)
         return combined(outputs, form, self._messages_key)
 
     def _calls_of(self, input: Any) -> tuple[list[ToolCall], InputForm]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.callbacks import BaseCallbackManager
@@ -16,6 +17,7 @@ from millstream.core.protocol import RunLimits
 from millstream.drivers import tracing
 from millstream.drivers.buffering import Bound, bounds_above, check_limit
 from millstream.drivers.run import Run
+from millstream.drivers.strands import strand_of, text_of
 from millstream.drivers.terms import View
 from millstream.errors import MissingThreadError
 from millstream.pregel.compiling import breakpoint_names
@@ -196,7 +198,12 @@ def _inherit(
 def _nest(run: Run, parent: TaskContext, *, is_stateful: bool) -> bool:
     """Put a run into the task that calls it; say whether the task was called before."""
     around, run.parent = parent.run, parent
-    run.ns = nested_ns(parent, is_stateful=is_stateful)
+    if parent.run.saver is not None:
+        run.place = strand_of(parent).place(partial(text_of, (run.name, run.input)))
+    number, is_new = parent.count_nested_run(run.place)
+    if run.place and is_new:
+        run.new_number = number
+    run.ns = nested_ns(parent, number, is_stateful=is_stateful)
     run.durability = around.durability
     run.named, run.replay = around.named, around.replay
     run.feeds = bounds_above(parent)

@@ -197,19 +197,18 @@ def merge_callbacks(first: Any, second: Any) -> Any:
     return first.merge(second)
 
 
-def nested_ns(parent: TaskContext, *, is_stateful: bool, is_next: bool = True) -> str:
-    """Return the namespace of the next graph the task calls, which may not be opened now.
+def nested_ns(parent: TaskContext, number: int, *, is_stateful: bool) -> str:
+    """Return the namespace of a graph the task calls, by the number of the call.
 
     The first one has the task's own namespace, the next ones a number more. A graph that keeps
     its state between calls is named by nodes only, because task ids change.
     """
-    count = parent.count_nested_run() if is_next else parent.nested_runs
     ns = parent.ns
     if is_stateful:
         ns = NS_SEP.join(
             segment.split(NS_END, 1)[0] for segment in split_ns(ns) if not segment.isdigit()
         )
-    return f"{ns}{NS_SEP}{count}" if count else ns
+    return f"{ns}{NS_SEP}{number}" if number else ns
 
 
 def recursion_limit_of(config: Mapping[str, Any]) -> int:

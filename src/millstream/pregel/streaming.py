@@ -129,7 +129,7 @@ def _scope_of(graph: Pregel[Any, Any, Any, Any], config: RunnableConfig | None) 
     parent = identify_caller(config, graph.config).parent
     if parent is None:
         return ()
-    return split_ns(nested_ns(parent, is_stateful=graph.checkpointer is True, is_next=False))
+    return split_ns(nested_ns(parent, parent.nested_runs, is_stateful=graph.checkpointer is True))
 
 
 def _refuse(error: Exception) -> Run:

@@ -1,0 +1,115 @@
+"""Questions of the code of a task: which one it asks, its answer, and all that stop the task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from millstream.constants import MISSING, Missing
+from millstream.core.strands import OWN, Asked, Questions, is_open, put_answer
+from millstream.drivers.strands import strand_of, text_of
+from millstream.types import interrupt_id
+
+if TYPE_CHECKING:
+    from millstream.drivers.context import TaskContext
+
+
+ASKING: Final = Lock()
+"""One question at a time finds its answer, and one graph its number: threads of a task may ask at
+once."""
+
+
+class Question(NamedTuple):
+    """A question that code of a task asks now."""
+
+    number: int
+    place: str
+    """Which strand asks it; empty for the task's own code."""
+    answer: Any | Missing = MISSING
+
+
+def find_answer(context: TaskContext, value: Any) -> Question:
+    """Return which question this is, and its answer, if it has one or gets one now."""
+    task = context.task
+    strand = OWN if context.run.saver is None else strand_of(context)
+    place = strand.place(partial(text_of, value))
+    text = text_of(value) if place else ""
+    with ASKING:
+        if task.answers is None:
+            task.answers = []
+        answers, number = task.answers, context.asked
+        context.asked = number + 1
+        if place and task.questions is None:
+            _tell_strands(context, number)
+        if task.questions is not None:
+            number = task.questions.number(place, text)
+        if is_open(answers, number) and task.run.answers is not None:
+            answer = task.run.answers.take(_tasks_around(context), is_own=not place)
+            if answer is not MISSING:
+                put_answer(answers, number, answer)
+        task.asked = max(task.asked, min(number + 1, len(answers)))
+        if not is_open(answers, number):
+            return Question(number, place, answers[number])
+        # A task's own code asks one question at a time: whatever it ignored, this comes next.
+        return Question(number if task.questions is not None else len(answers), place)
+
+
+def note_strands(context: TaskContext) -> None:
+    """Take note that more than the task's own code asks or calls."""
+    with ASKING:
+        if context.task.questions is None:
+            _tell_strands(context, context.asked)
+
+
+def _tell_strands(context: TaskContext, own: int) -> None:
+    """Tell strands apart from now on, after the task's own code has asked some questions.
+
+    A thread that was saved without knowing them has numbers, and says what it asked last.
+    """
+    task = context.task
+    count = len(task.answers or ())
+    texts = {question.id: text_of(question.value) for question in task.waiting}
+    names = [interrupt_id(context.ns, number) for number in range(count + 1)]
+    if count > 1:
+        texts.pop(names[0], None)  # old versions gave this id to every question of a task
+    size = count + (names[count] in texts)
+    asked = [Asked(OWN.key, "")] * own
+    asked += [Asked(None, texts.get(names[number])) for number in range(own, size)]
+    task.questions = Questions(asked, is_counted=task.run.is_counted(task))
+    task.questions.begin(own)
+
+
+def forget_answer(context: TaskContext, number: int) -> None:
+    """Take back an answer that does not fit: the question is open again."""
+    task = context.task
+    assert task.answers is not None, "a question that was answered has answers"
+    if task.questions is None:
+        del task.answers[number:]
+        task.asked = number
+    else:
+        task.answers[number] = MISSING
+
+
+def note_questions(context: TaskContext, questions: Iterable[Any]) -> None:
+    """Take note of what a strand asks, which may not be all that stops the task."""
+    with ASKING:
+        known = context.open_questions
+        context.open_questions = {**known, **{question.id: question for question in questions}}
+
+
+def all_questions(context: TaskContext, passed_on: Sequence[Any]) -> tuple[Any, ...]:
+    """Return what stopped the task, and what its other strands had asked by then."""
+    if not context.open_questions or not passed_on:
+        return tuple(passed_on)
+    first = {question.id: question for question in passed_on}
+    return tuple({**first, **context.open_questions}.values())
+
+
+def _tasks_around(context: TaskContext) -> Iterator[str]:
+    """Yield the ids of a task and of those it is nested in."""
+    current: TaskContext | None = context
+    while current is not None:
+        yield current.task.id
+        current = current.parent

@@ -1,0 +1,222 @@
+"""Which question, call and nested graph is which in a task whose parts run side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from core.builders import begun, graph, log, new_machine, node, planned, to
+from millstream.constants import ERROR, INTERRUPT, MISSING, RESUME
+from millstream.core import known
+from millstream.core.answers import Answers
+from millstream.core.strands import (
+    OWN,
+    Asked,
+    Questions,
+    Strand,
+    answered_prefix,
+    place_record,
+    put_answer,
+    questions_record,
+    read_places,
+    read_questions,
+    record_id,
+)
+from millstream.types import Interrupt, interrupt_id
+
+NS = "ask:1"
+TASK = "1"
+
+
+def name(number: int) -> str:
+    """Return the id of a question of the task."""
+    return interrupt_id(NS, number)
+
+
+def stored(questions: Questions, answers: Sequence[Any] = (), *writes: Any) -> known.Known:
+    """Return what is known of a task that asked these questions."""
+    prefix = answered_prefix(answers)
+    return {
+        TASK: [*([(RESUME, prefix)] if prefix else []), *writes],
+        record_id(TASK): questions_record(questions, answers),
+    }
+
+
+def test_a_place_has_the_facts_of_what_is_asked_only_where_the_strand_does_not_tell() -> None:
+    def refuse() -> str:
+        raise AssertionError("not needed")
+
+    assert OWN.place(refuse) == ""
+    assert Strand("k").place(refuse) == "k"
+    assert Strand("k", is_named=False).place(lambda: "fact") == "k:fact"
+
+
+def test_numbers_are_given_in_order_and_found_again_by_place() -> None:
+    questions = Questions([])
+
+    assert [questions.number(place, "?") for place in ("a", "", "b", "a")] == [0, 1, 2, 3]
+    questions.begin()
+    assert [questions.number(place, "?") for place in ("b", "a", "a", "c", "")] == [2, 0, 3, 4, 1]
+
+
+def test_strands_with_one_place_are_told_by_what_they_ask() -> None:
+    """A text that changes from run to run is no reason to ask again."""
+    questions = Questions([Asked("a", "x"), Asked("a", "y")])
+
+    assert [questions.number("a", "y"), questions.number("a", "changed")] == [1, 0]
+
+
+def test_questions_from_before_go_to_whoever_may_have_asked_them() -> None:
+    """By their order, but not to a strand that asks something else."""
+    questions = Questions([Asked(None, None), Asked(None, "x"), Asked(None, "y")])
+
+    numbers = [questions.number("a", "z"), questions.number("b", "y"), questions.number("c", "z")]
+
+    assert numbers == [0, 2, 3]
+    assert questions.number("", "") == 1
+
+
+def test_an_attempt_begins_after_what_its_own_code_has_asked() -> None:
+    questions = Questions([Asked("", ""), Asked("", "")])
+
+    questions.begin(1)
+
+    assert questions.number("", "") == 1
+
+
+def test_a_record_says_what_answers_alone_cannot() -> None:
+    questions = Questions([Asked("a", "x"), Asked("b", None), Asked("c", "z")], is_counted=True)
+    answers: list[Any] = []
+    put_answer(answers, 2, None)
+    put_answer(answers, 0, "A")
+    all_known = stored(questions, answers, (INTERRUPT, (Interrupt("q", name(1)),)))
+
+    read = read_questions(all_known[record_id(TASK)])
+
+    assert read is not None
+    assert read[0].asked == questions.asked
+    assert known.is_counted(all_known, TASK)
+    assert known.answers_of(all_known, TASK) == ["A", MISSING, None]
+    assert known.waiting_questions(all_known, {TASK: NS}) == {name(1): {TASK}}
+
+
+@pytest.mark.parametrize(
+    "writes", [None, [], [("log", 1)], [(RESUME, ["a", "b"])], [(RESUME, "a")], [(RESUME, ["a"])]]
+)
+def test_answers_are_no_record(writes: Any) -> None:
+    assert read_questions(writes) is None
+
+
+def test_answers_by_id_reach_exactly_their_questions() -> None:
+    """Also those that were asked after one that is still open."""
+    given = Answers({name(2): "C", name(0): "A"})
+
+    assert given.given_to(NS, [], [name(0), name(1), name(2)], count=3) == ["A", MISSING, "C"]
+    assert given.given_to(NS, [MISSING, "B"], [name(0)], count=3) == ["A", "B", "C"]
+
+
+def test_answers_that_made_their_task_fail_can_be_replaced_together() -> None:
+    given = Answers({name(0): "A", name(1): "B"})
+    asked = [name(0), name(1)]
+
+    assert given.given_to(NS, ["x", "y"], asked, count=2, has_failed=True) == ["A", "B"]
+    assert given.given_to(NS, ["x", MISSING], asked, count=2, has_failed=True) == ["A", "B"]
+
+
+def test_a_bare_value_is_for_the_first_question_of_strands() -> None:
+    pending = {name(1): {TASK}, name(0): {TASK}}
+    answers = Answers("yes")
+
+    answers.check(pending, together={name(0), name(1)}, is_strict=False)
+
+    assert answers.take([TASK], is_own=False) is MISSING
+    assert answers.given_to(NS, [], [name(0), name(1)], count=2) == [MISSING, "yes"]
+
+
+def test_strands_of_one_task_ask_together() -> None:
+    """And with nobody else, and only what they were known to ask."""
+    questions = Questions([Asked("a", "x"), Asked("b", "y")])
+    all_known = stored(questions, [], (INTERRUPT, ()))
+    spaces = {TASK: NS, "2": "other:2"}
+    both = {name(0): {TASK}, name(1): {TASK}}
+
+    assert known.asked_together(all_known, spaces, both) == {name(0), name(1)}
+    assert known.asked_together(all_known, spaces, {name(0): {TASK}}) == set()
+    assert known.asked_together(all_known, spaces, {**both, "q": {"2"}}) == set()
+    assert known.asked_together({TASK: []}, spaces, both) == set()
+
+
+def test_calls_are_told_by_their_order_where_they_were() -> None:
+    """In a task that a program stopped which knows no strands."""
+    asked = (INTERRUPT, ())
+
+    assert known.is_counted({TASK: [asked]}, TASK)
+    assert not known.is_counted(stored(Questions([]), [], asked), TASK)
+    assert not known.is_counted({TASK: [("log", 1)]}, TASK)
+    assert not known.is_counted({}, TASK)
+
+
+def test_the_numbers_of_nested_graphs_are_found_by_place() -> None:
+    all_known = {
+        record_id(TASK, str(number)): place_record(TASK, place, number)
+        for number, place in ((2, "a"), (0, "a"), (1, "b"))
+    }
+
+    assert read_places({**all_known, "2": [("log", 1)]}) == {TASK: {"a": [0, 2], "b": [1]}}
+
+
+def working(**options: Any) -> Any:
+    """Return a machine in a superstep, and the one task of it."""
+    machine = begun(graph([node("work")], {"log": log()}), *to("work"), **options)
+    (task,) = planned(machine)
+    return machine, task
+
+
+def test_calls_of_strands_have_ids_of_their_own() -> None:
+    """They do not depend on the order in which strands call."""
+    called = node("call")
+
+    def ids(*places: str) -> list[tuple[str, str]]:
+        machine, task = working()
+        calls = [machine.call(task, called, ((), {}), place) for place in places]
+        assert [call.path[2] for call in calls] == list(range(len(places)))
+        return sorted((place, call.id) for place, call in zip(places, calls, strict=True))
+
+    first = ids("", "a", "b", "")
+
+    assert ids("b", "", "", "a") == first
+    assert len({id for _, id in first}) == 4
+
+
+def test_calls_of_a_counted_task_have_their_number() -> None:
+    first, task = working()
+    called = node("call")
+    expected = [first.call(task, called, ((), {})).id for _ in range(2)]
+    machine = new_machine(first.spec, known_writes=[(task.id, ERROR, "e")])
+    machine.begin(to("work"))
+    (again,) = planned(machine)
+    machine._known = {again.id: [(ERROR, "e")]}
+
+    assert [machine.call(again, called, ((), {}), place).id for place in "ab"] == expected
+    assert machine.places_of(again) == {}
+    assert machine.places_of(again) == {}
+
+
+def test_a_task_that_runs_again_knows_what_it_asked() -> None:
+    spec = graph([node("a")], {"log": log()})
+    first = begun(spec, *to("a"))
+    (task,) = planned(first)
+    questions = Questions([Asked("x", "1"), Asked("y", "2")])
+    question = Interrupt("q", interrupt_id(task.ns))
+    first._known = {
+        task.id: [(INTERRUPT, (question,))],
+        record_id(task.id): questions_record(questions, [MISSING, "B"]),
+    }
+
+    assert first.recall(task) == []
+
+    assert task.questions is not None
+    assert task.questions.asked == questions.asked
+    assert (task.answers, task.asked, task.waiting) == ([MISSING, "B"], 2, [question])

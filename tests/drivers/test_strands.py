@@ -1,0 +1,516 @@
+"""Code of one task that runs side by side: each part gets what is its own, whoever comes first."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import operator
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Annotated, Any, TypedDict
+
+import pytest
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
+
+from millstream.func import entrypoint, task
+from millstream.graph import START, MessagesState, StateGraph
+from millstream.prebuilt import ToolNode
+from millstream.types import Command, interrupt
+
+pytestmark = pytest.mark.timeout(20)
+
+PATIENCE = 10.0
+"""Seconds after which a test that waits for something gives up."""
+THREAD: Any = {"configurable": {"thread_id": "1"}}
+ORDERS = [("ab", "ba"), ("ba", "ab")]
+"""Who comes first in the first run, and in those that follow."""
+
+
+class State(TypedDict, total=False):
+    out: Annotated[list[Any], operator.add]
+
+
+class Turns:
+    """Lets threads and asyncio tasks go on in a chosen order, whatever becomes of them."""
+
+    def __init__(self, first: str, later: str) -> None:
+        self.orders = [first, later]
+        self.passed: list[threading.Event] = []
+        self.order = ""
+
+    def begin(self) -> None:
+        """Begin the next run."""
+        self.order = self.orders.pop(0) if len(self.orders) > 1 else self.orders[0]
+        self.passed = [threading.Event() for _ in self.order]
+
+    @contextmanager
+    def taken(self, name: str) -> Iterator[None]:
+        """Wait for one's turn in this thread; it is the next one's after the block."""
+        place = self.order.index(name)
+        if place:
+            assert self.passed[place - 1].wait(PATIENCE)
+        try:
+            yield
+        finally:
+            self.passed[place].set()
+
+    async def wait(self, name: str) -> None:
+        """Wait for one's turn in this asyncio task."""
+        place = self.order.index(name)
+        while place and not self.passed[place - 1].is_set():  # noqa: ASYNC110  # threads set it
+            await asyncio.sleep(0)
+
+    def leave(self, name: str) -> None:
+        """Let the next one go on."""
+        self.passed[self.order.index(name)].set()
+
+
+def graph_of(node: Callable[..., Any], saver: Any = None) -> Any:
+    builder = StateGraph(State).add_node("node", node).add_edge(START, "node")
+    return builder.compile(checkpointer=saver or InMemorySaver())
+
+
+def by_value(result: Any) -> dict[Any, str]:
+    """Return the ids of what a run asked at its end, by what was asked."""
+    return {question.value: question.id for question in result["__interrupt__"]}
+
+
+def side_by_side(driver: Any, work: Callable[[str], Any], turns: Turns) -> Callable[[State], Any]:
+    """Return a node that calls `work` for `a` and `b` at once, each in its turn.
+
+    In threads with the sync driver, in asyncio tasks with the async one.
+    """
+
+    def work_in_turn(name: str) -> Any:
+        with turns.taken(name):
+            return work(name)
+
+    def node(state: State) -> Any:
+        turns.begin()
+        with ThreadPoolExecutor(2) as pool:
+            contexts = [contextvars.copy_context() for _ in "ab"]
+            futures = [
+                pool.submit(c.run, work_in_turn, n) for c, n in zip(contexts, "ab", strict=True)
+            ]
+        return {"out": [future.result() for future in futures]}
+
+    async def awork_in_turn(name: str) -> Any:
+        await turns.wait(name)
+        try:
+            return await work(name)
+        finally:
+            turns.leave(name)
+
+    async def anode(state: State) -> Any:
+        turns.begin()
+        return {"out": await all_of(*map(awork_in_turn, "ab"))}
+
+    return node if driver.name == "sync" else anode
+
+
+async def all_of(*work: Any) -> list[Any]:
+    """Await everything at once to its end; raise the first error."""
+    results = await asyncio.gather(*work, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results
+
+
+def both(driver: Any, func: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return the function for the sync driver, a coroutine function for the async one."""
+
+    async def afunc(name: str) -> Any:
+        return func(name)
+
+    return func if driver.name == "sync" else afunc
+
+
+@pytest.mark.parametrize("orders", ORDERS, ids="-".join)
+@pytest.mark.parametrize("is_together", [True, False], ids=["together", "one by one"])
+def test_each_question_gets_its_own_answer(driver: Any, orders: Any, is_together: bool) -> None:
+    node = side_by_side(driver, both(driver, lambda name: interrupt(f"{name}?")), Turns(*orders))
+    graph = graph_of(node)
+
+    result = driver.invoke(graph, {}, THREAD)
+    ids = by_value(result)
+    assert sorted(ids) == ["a?", "b?"]
+    if is_together:
+        answers = {ids["a?"]: "A", ids["b?"]: "B"}
+        result = driver.invoke(graph, Command(resume=answers), THREAD)
+    else:
+        result = driver.invoke(graph, Command(resume={ids["b?"]: "B"}), THREAD)
+        assert by_value(result) == {"a?": ids["a?"]}
+        assert by_value(driver.invoke(graph, None, THREAD)) == {"a?": ids["a?"]}
+        result = driver.invoke(graph, Command(resume="A"), THREAD)
+
+    assert result == {"out": ["A", "B"]}
+
+
+@pytest.mark.parametrize("orders", ORDERS, ids="-".join)
+def test_the_same_question_is_asked_for_each_argument(driver: Any, orders: Any) -> None:
+    """What tells them apart is who asks."""
+
+    def ask(name: str) -> Any:
+        return interrupt("sure?")
+
+    graph = graph_of(side_by_side(driver, both(driver, ask), Turns(*orders)))
+    asked = [question.id for question in driver.invoke(graph, {}, THREAD)["__interrupt__"]]
+    results = [driver.invoke(graph, Command(resume={asked[0]: 0}), THREAD)]
+    results.append(driver.invoke(graph, Command(resume={asked[1]: 1}), THREAD))
+
+    assert results[1] == {"out": [0, 1]}
+
+
+@pytest.mark.parametrize("orders", ORDERS, ids="-".join)
+def test_functions_without_arguments_are_told_by_what_they_ask(driver: Any, orders: Any) -> None:
+    turns = Turns(*orders)
+
+    def ask_a() -> Any:
+        name = "a"
+        with turns.taken(name):
+            return interrupt(f"{name}?")
+
+    def ask_b() -> Any:
+        name = "b"
+        with turns.taken(name):
+            return interrupt(f"{name}?")
+
+    ask_b.__code__ = ask_b.__code__.replace(co_name="ask_a")
+
+    def node(state: State) -> Any:
+        turns.begin()
+        with ThreadPoolExecutor(2) as pool:
+            futures = [pool.submit(contextvars.copy_context().run, func) for func in (ask_a, ask_b)]
+        return {"out": [future.result() for future in futures]}
+
+    graph = graph_of(node)
+    ids = by_value(driver.invoke(graph, {}, THREAD))
+    driver.invoke(graph, Command(resume={ids["b?"]: "B"}), THREAD)
+
+    assert driver.invoke(graph, Command(resume={ids["a?"]: "A"}), THREAD) == {"out": ["A", "B"]}
+
+
+def test_several_questions_of_each_come_in_its_own_order(driver: Any) -> None:
+    def ask(name: str) -> Any:
+        return [interrupt(f"{name}{count}?") for count in range(2)]
+
+    graph = graph_of(side_by_side(driver, both(driver, ask), Turns("ab", "ba")))
+    result = driver.invoke(graph, {}, THREAD)
+    for _ in range(2):
+        answers = {id: value for value, id in by_value(result).items()}
+        result = driver.invoke(graph, Command(resume=answers), THREAD)
+
+    assert result == {"out": [["a0?", "a1?"], ["b0?", "b1?"]]}
+
+
+def test_a_bare_answer_is_for_the_first_that_is_shown(driver: Any) -> None:
+    """As if the task had asked one after the other."""
+    node = side_by_side(driver, both(driver, lambda name: interrupt(f"{name}?")), Turns("ab", "ba"))
+    graph = graph_of(node)
+
+    result = driver.invoke(graph, {}, THREAD)
+    while "__interrupt__" in result:
+        first = result["__interrupt__"][0].value
+        result = driver.invoke(graph, Command(resume=first.upper()), THREAD)
+
+    assert result == {"out": ["A?", "B?"]}
+
+
+def test_the_task_itself_may_ask_before_and_after(driver: Any) -> None:
+    inner = side_by_side(
+        driver, both(driver, lambda name: interrupt(f"{name}?")), Turns("ab", "ba")
+    )
+
+    def node(state: State) -> Any:
+        before = interrupt("before?")
+        out = inner(state)["out"]
+        return {"out": [before, *out, interrupt("after?")]}
+
+    async def anode(state: State) -> Any:
+        before = interrupt("before?")
+        out = (await inner(state))["out"]
+        return {"out": [before, *out, interrupt("after?")]}
+
+    graph = graph_of(node if driver.name == "sync" else anode)
+    result = driver.invoke(graph, {}, THREAD)
+    asked = []
+    while "__interrupt__" in result:
+        ids = by_value(result)
+        asked.append(sorted(ids))
+        answers = {id: value for value, id in ids.items()}
+        result = driver.invoke(graph, Command(resume=answers), THREAD)
+
+    assert asked == [["before?"], ["a?", "b?"], ["after?"]]
+    assert result == {"out": ["before?", "a?", "b?", "after?"]}
+
+
+def calls(*arguments: dict[str, Any], name: str = "ask") -> Any:
+    message = AIMessage(
+        "",
+        tool_calls=[
+            {"name": name, "args": given, "id": id, "type": "tool_call"}
+            for id, given in zip("ab", arguments, strict=True)
+        ],
+    )
+    return {"messages": [message]}
+
+
+def tools_graph(*tools: Any, saver: Any = None) -> Any:
+    builder = StateGraph(MessagesState).add_node("tools", ToolNode(tools))
+    return builder.add_edge(START, "tools").compile(checkpointer=saver or InMemorySaver())
+
+
+def contents(result: Any) -> list[Any]:
+    return [message.content for message in result["messages"][1:]]
+
+
+@pytest.mark.parametrize("orders", ORDERS, ids="-".join)
+@pytest.mark.parametrize("is_async", [True, False], ids=["async tool", "sync tool"])
+def test_tools_that_ask_are_asked_at_once(driver: Any, orders: Any, is_async: bool) -> None:
+    """They have the same arguments and ask the same, so that only the calls tell them apart."""
+    turns = Turns(*orders)
+    if is_async and driver.name == "sync":
+        pytest.skip("a sync run cannot await tools")
+
+    def wrap(request: Any, execute: Any) -> Any:
+        with turns.taken(request.tool_call["id"]):
+            return execute(request)
+
+    async def awrap(request: Any, execute: Any) -> Any:
+        await turns.wait(request.tool_call["id"])
+        try:
+            return await execute(request)
+        finally:
+            turns.leave(request.tool_call["id"])
+
+    @tool
+    def ask(text: str) -> str:
+        """Ask."""
+        return str(interrupt(text))
+
+    @tool("ask")
+    async def aask(text: str) -> str:
+        """Ask."""
+        return str(interrupt(text))
+
+    is_sync = driver.name == "sync"
+    node = ToolNode([aask if is_async else ask], wrap_tool_call=wrap, awrap_tool_call=awrap)
+
+    def tools(state: MessagesState, config: RunnableConfig) -> Any:
+        turns.begin()
+        return node.invoke(state, config)
+
+    async def atools(state: MessagesState, config: RunnableConfig) -> Any:
+        turns.begin()
+        return await node.ainvoke(state, config)
+
+    builder = StateGraph(MessagesState).add_node("tools", tools if is_sync else atools)
+    graph = builder.add_edge(START, "tools").compile(checkpointer=InMemorySaver())
+
+    asked = driver.invoke(graph, calls({"text": "sure?"}, {"text": "sure?"}), THREAD)
+    first, second = [question.id for question in asked["__interrupt__"]]
+    shown = [question.id for question in graph.get_state(THREAD).interrupts]
+    left = driver.invoke(graph, Command(resume={second: "B"}), THREAD)
+    result = driver.invoke(graph, Command(resume={first: "A"}), THREAD)
+
+    assert shown == [first, second]
+    assert [question.id for question in left["__interrupt__"]] == [first]
+    assert contents(result) == ["A", "B"]
+
+
+def test_a_tool_that_fails_counts_before_one_that_asks(driver: Any) -> None:
+    @tool
+    def ask(text: str) -> str:
+        """Ask, or fail."""
+        if text == "fail":
+            raise OSError(text)
+        return str(interrupt(text))
+
+    builder = StateGraph(MessagesState).add_node("tools", ToolNode([ask], handle_tool_errors=False))
+    graph = builder.add_edge(START, "tools").compile(checkpointer=InMemorySaver())
+
+    with pytest.raises(OSError, match="fail"):
+        driver.invoke(graph, calls({"text": "a?"}, {"text": "fail"}), THREAD)
+
+
+def child_graph() -> Any:
+    """Return a graph that takes a note, asks, and says what it noted and was answered."""
+    builder = StateGraph(State)
+    builder.add_node("note", lambda state: {"out": ["noted"]})
+    builder.add_node("ask", lambda state: {"out": [interrupt(f"{state['out'][0]}?")]})
+    return builder.add_edge(START, "note").add_edge("note", "ask").compile()
+
+
+class Forgetful(InMemorySaver):
+    """A saver that loses what tasks of the root graph asked, as if the process had been killed."""
+
+    is_losing = True
+
+    def put_writes(self, config: Any, writes: Any, *args: Any) -> None:
+        is_root = not config["configurable"]["checkpoint_ns"]
+        if not (is_root and self.is_losing and any(name == "__interrupt__" for name, _ in writes)):
+            super().put_writes(config, writes, *args)
+
+    async def aput_writes(self, *args: Any) -> None:
+        self.put_writes(*args)
+
+
+@pytest.mark.parametrize("orders", ORDERS, ids="-".join)
+@pytest.mark.parametrize("is_killed", [False, True], ids=["paused", "killed"])
+def test_each_nested_graph_goes_on_with_its_own_state(
+    driver: Any, orders: Any, is_killed: bool
+) -> None:
+    child = child_graph()
+
+    async def acall(name: str) -> Any:
+        return (await child.ainvoke({"out": [name]}))["out"]
+
+    def call(name: str) -> Any:
+        return child.invoke({"out": [name]})["out"]
+
+    saver = Forgetful()
+    saver.is_losing = is_killed
+    work = call if driver.name == "sync" else acall
+    graph = graph_of(side_by_side(driver, work, Turns(*orders)), saver)
+
+    result = driver.invoke(graph, {}, THREAD)
+    if is_killed:
+        saver.is_losing = False
+        result = driver.invoke(graph, None, THREAD)
+    ids = by_value(result)
+    result = driver.invoke(graph, Command(resume={ids["b?"]: "B"}), THREAD)
+    result = driver.invoke(graph, Command(resume={ids["a?"]: "A"}), THREAD)
+
+    assert result == {"out": [["a", "noted", "A"], ["b", "noted", "B"]]}
+
+
+@pytest.mark.parametrize("orders", ORDERS, ids="-".join)
+def test_graphs_called_at_once_are_told_by_their_input(driver: Any, orders: Any) -> None:
+    """Nothing of the program is between the start of the thread or asyncio task and the graph."""
+    turns = Turns(*orders)
+
+    def wait(state: State) -> None:
+        with turns.taken(state["out"][0]):
+            pass
+
+    async def await_turn(state: State) -> None:
+        await turns.wait(state["out"][0])
+        turns.leave(state["out"][0])
+
+    builder = StateGraph(State)
+    builder.add_node("wait", wait if driver.name == "sync" else await_turn)
+    builder.add_node("ask", lambda state: {"out": [interrupt(f"{state['out'][0]}?")]})
+    child = builder.add_edge(START, "wait").add_edge("wait", "ask").compile()
+
+    def node(state: State) -> Any:
+        turns.begin()
+        with ThreadPoolExecutor(2) as pool:
+            futures = [
+                pool.submit(contextvars.copy_context().run, child.invoke, {"out": [name]})
+                for name in turns.order
+            ]
+        return {"out": sorted(future.result()["out"] for future in futures)}
+
+    async def anode(state: State) -> Any:
+        turns.begin()
+        results = await all_of(*(child.ainvoke({"out": [name]}) for name in turns.order))
+        return {"out": sorted(result["out"] for result in results)}
+
+    graph = graph_of(node if driver.name == "sync" else anode)
+    ids = by_value(driver.invoke(graph, {}, THREAD))
+    answers = {ids["a?"]: "A", ids["b?"]: "B"}
+    result = driver.invoke(graph, Command(resume=answers), THREAD)
+
+    assert result == {"out": [["a", "A"], ["b", "B"]]}
+
+
+@pytest.mark.parametrize("orders", ORDERS, ids="-".join)
+def test_each_call_of_a_task_has_its_own_result(driver: Any, orders: Any) -> None:
+    """Also where the caller asks afterwards, and before the calls of its own code."""
+    turns, ran = Turns(*orders), Counter[str]()
+
+    @task
+    def step(name: str) -> str:
+        ran[name] += 1
+        return name.upper()
+
+    async def acall(name: str) -> Any:
+        return await step(name)
+
+    inner = side_by_side(
+        driver, lambda n: step(n).result() if driver.name == "sync" else acall(n), turns
+    )
+
+    def flow(_: Any) -> Any:
+        out = inner({})["out"]
+        return [*out, step("c").result(), interrupt("go?")]
+
+    async def aflow(_: Any) -> Any:
+        out = (await inner({}))["out"]
+        return [*out, await step("c"), interrupt("go?")]
+
+    saver = InMemorySaver()
+    graph = entrypoint(checkpointer=saver)(flow if driver.name == "sync" else aflow)
+    asked = driver.invoke(graph, "x", THREAD)
+    result = driver.invoke(graph, Command(resume="yes"), THREAD)
+
+    assert list(by_value(asked)) == ["go?"]
+    assert result == ["A", "B", "C", "yes"]
+    assert ran == {"a": 1, "b": 1, "c": 1}
+
+
+@pytest.mark.parametrize("orders", ORDERS, ids="-".join)
+def test_each_task_that_asks_gets_its_own_answer(driver: Any, orders: Any) -> None:
+    turns = Turns(*orders)
+
+    @task
+    def step(name: str) -> Any:
+        return interrupt(f"{name}?")
+
+    async def acall(name: str) -> Any:
+        return await step(name)
+
+    inner = side_by_side(
+        driver, lambda n: step(n).result() if driver.name == "sync" else acall(n), turns
+    )
+
+    def flow(_: Any) -> Any:
+        return inner({})["out"]
+
+    async def aflow(_: Any) -> Any:
+        return (await inner({}))["out"]
+
+    graph = entrypoint(checkpointer=InMemorySaver())(flow if driver.name == "sync" else aflow)
+    ids = by_value(driver.invoke(graph, "x", THREAD))
+    driver.invoke(graph, Command(resume={ids["b?"]: "B"}), THREAD)
+
+    assert driver.invoke(graph, Command(resume={ids["a?"]: "A"}), THREAD) == ["A", "B"]
+
+
+class Ordered(InMemorySaver):
+    """A saver that drops what is stored of strands, as programs do that do not know them."""
+
+    def put_writes(self, config: Any, writes: Any, task_id: str, *args: Any) -> None:
+        if [name for name, _ in writes] != ["__resume__"]:
+            super().put_writes(config, writes, task_id, *args)
+
+    async def aput_writes(self, *args: Any) -> None:
+        self.put_writes(*args)
+
+
+def test_threads_that_wait_since_before_get_their_answers_by_order(driver: Any) -> None:
+    """A question that is known to be asked goes to who asks it."""
+    node = side_by_side(driver, both(driver, lambda name: interrupt(f"{name}?")), Turns("ab", "ba"))
+    graph = graph_of(node, Ordered())
+
+    result = driver.invoke(graph, {}, THREAD)
+    (ids,) = [by_value(result)]
+    result = driver.invoke(graph, Command(resume={ids["a?"]: "A"}), THREAD)
+    assert list(by_value(result)) == ["b?"]
