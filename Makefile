@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-ecosystem test-deep check bench bench-quick format
+.PHONY: help demo test test-all test-bounds test-ecosystem test-deep check bench bench-quick format
 
 FILE ?= README.md
 export FILE PYTHON
@@ -8,6 +8,7 @@ help:
 	@echo "make demo        watch a graph summarise README.md (FILE=any.txt make demo)"
 	@echo "make test        run the tests on the default CPython, in under five minutes"
 	@echo "make test-all    run what takes longer, and the tests on every other CPython 3.10-3.13"
+	@echo "make test-bounds  run the tests with the lowest and the newest packages allowed"
 	@echo "make test-ecosystem  run LangChain's packages on langgraph and on millstream"
 	@echo "make test-deep   compare many more random graphs with langgraph"
 	@echo "make check       ruff, mypy, import contracts, branch coverage of the core"
@@ -24,6 +25,9 @@ test:
 
 test-all:
 	@scripts/services.sh run -- scripts/test all
+
+test-bounds:
+	@scripts/services.sh run -- scripts/bounds
 
 test-ecosystem:
 	@scripts/services.sh run -- scripts/ecosystem

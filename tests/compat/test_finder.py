@@ -248,7 +248,7 @@ print(metadata.metadata("langgraph")["Version"], metadata.distribution("langgrap
 """
     )
 
-    assert out == "1.2.22 1.2.22\n1 1\n[]\n1.2.22 1.2.22\n"
+    assert out == "1.2.24 1.2.24\n1 1\n[]\n1.2.24 1.2.24\n"
 
 
 def test_find_spec_tells_what_there_is(python: Python) -> None:

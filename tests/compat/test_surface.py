@@ -1,4 +1,4 @@
-"""Every declared public name of langgraph 1.2.22 is here, with the parameters it has there."""
+"""Every declared public name of langgraph 1.2.24 is here, with the parameters it has there."""
 
 from __future__ import annotations
 

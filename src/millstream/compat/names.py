@@ -5,7 +5,7 @@ module and `finder` are loaded at the start of every interpreter that the variab
 `MILLSTREAM_AS_LANGGRAPH` is set for, so they import nothing that is slow, not even `typing`.
 """
 
-VERSION = "1.2.22"
+VERSION = "1.2.24"
 """The version of LangGraph whose public API this is."""
 
 OWNED = frozenset(

@@ -417,7 +417,7 @@ def _manager_for(
 ) -> BaseCallbackManager:
     """Return what configuring does for a task, unless LangChain's own tracing is switched on."""
     config = _for_task(context, node, inherited)
-    manager = inherited.copy()
+    manager: BaseCallbackManager = inherited.copy()
     manager.add_tags(config["inheritable_tags"])
     manager.add_metadata(config["inheritable_metadata"])
     return manager

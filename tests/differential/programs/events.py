@@ -300,7 +300,7 @@ def tools(e, driver):
     return found
 
 
-@probe("events.tool_question", rows=ROWS, drivers=ASYNC, differs="signals")
+@probe("events.tool_question", rows=ROWS, drivers=ASYNC, differs="signals-in-tools")
 def tool_question(e, driver):
     @tool
     def asks(x: int) -> int:

@@ -1,0 +1,120 @@
+"""Run the suite with the lowest and with the newest versions that pyproject.toml allows.
+
+The lowest ones have an environment for the oldest CPython found, the newest ones for the newest.
+Whatever the project does not ask for itself is what pip chooses, as it is for users; only the
+tools of the tests are those of constraints.txt. langgraph is missing in the first environment,
+because it needs newer versions: what compares with it runs in the second.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import requires
+from pathlib import Path
+from typing import Final
+
+from packaging.requirements import Requirement
+
+TOOLS: Final = ("hypothesis", "pytest", "pytest-rerunfailures", "pytest-timeout")
+EXTRAS: Final = ("ascii", "postgres", "sqlite")
+
+# What needs nothing but what users install.
+ALONE: Final = (
+    "tests/core",
+    "tests/drivers",
+    "tests/savers",
+    "tests/prebuilt",
+    "tests/stream",
+    "tests/cli/test_draw.py",
+    "tests/cli/test_run.py",
+    "tests/test_dependencies.py",
+    "tests/test_storage.py",
+)
+# Compares our content blocks with those of the installed LangChain: an older one makes others.
+COMPARING: Final = "tests/stream/test_blocks.py"
+WITH_LANGGRAPH: Final = (
+    "tests/channels",
+    "tests/compat",
+    "tests/differential/test_programs.py",
+    "tests/graph",
+    "tests/interchange",
+    "tests/pregel",
+    "tests/test_allowlist.py",
+    "tests/test_errors.py",
+    "tests/test_types.py",
+    "tests/test_wire.py",
+)
+
+
+def main(given: list[str]) -> int:
+    """Run what the arguments name; return the exit code."""
+    names = [given.pop(0)] if given and given[0] in CHOICES else list(CHOICES)
+    results = {name: CHOICES[name](given) for name in names}
+    for name, code in results.items():
+        sys.stdout.write(f"{name} versions: {'FAILED' if code else 'passed'}\n")
+    return int(any(results.values()))
+
+
+def lowest(given: list[str]) -> int:
+    """Test with the lower bound of everything the project asks for itself."""
+    bounds = [
+        f"{requirement.name}=={specifier.version}"
+        for requirement in map(Requirement, requires("millstream") or ())
+        for specifier in requirement.specifier
+        if specifier.operator == ">=" and is_for_users(requirement)
+    ]
+    python = environment("lowest", "oldest", [*pinned(*TOOLS), *bounds], f".[{','.join(EXTRAS)}]")
+    without = ["-p", "no:anyio", f"--ignore={COMPARING}"]
+    return test(python, [*without, *(given or ALONE)])
+
+
+def newest(given: list[str]) -> int:
+    """Test with the newest release of everything that the registry has and the project allows."""
+    python = environment("newest", "newest", pinned(*TOOLS), ".[test]")
+    return test(python, given or [*ALONE, *WITH_LANGGRAPH])
+
+
+CHOICES: Final = {"lowest": lowest, "newest": newest}
+
+
+def is_for_users(requirement: Requirement) -> bool:
+    """Return whether users get it, maybe with an extra."""
+    marker = requirement.marker
+    return marker is None or any(marker.evaluate({"extra": extra}) for extra in EXTRAS)
+
+
+def pinned(*names: str) -> list[str]:
+    """Return what constraints.txt says of some packages."""
+    lines = Path("constraints.txt").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line.split("==")[0] in names]
+
+
+def environment(name: str, which: str, constraints: list[str], what: str) -> str:
+    """Make or renew an environment in build/; return its interpreter."""
+    found = subprocess.run(["scripts/find-pythons"], capture_output=True, text=True, check=True)
+    pythons = dict(line.split(" ", 1) for line in found.stdout.splitlines())
+    order = sorted(pythons, key=lambda version: [int(part) for part in version.split(".")])
+    version = order[0 if which == "oldest" else -1]
+    folder = Path("build", f"bounds-{name}")
+    python = str(folder / "bin" / "python")
+    sys.stdout.write(f"== the {name} versions, CPython {version}\n")
+    sys.stdout.flush()
+    subprocess.run([pythons[version], "-m", "venv", "--clear", str(folder)], check=True)
+    file = folder / "constraints.txt"
+    file.write_text("\n".join(constraints), encoding="utf-8")
+    install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", str(file)]
+    subprocess.run([python, *install, *TOOLS, "-e", what], check=True)
+    return python
+
+
+def test(python: str, arguments: list[str]) -> int:
+    """Print the versions and run pytest; return its exit code."""
+    subprocess.run([python, "-m", "pip", "--disable-pip-version-check", "list"], check=True)
+    # The cache of pytest is that of .venv.
+    command = [python, "-m", "pytest", "-q", "-rfE", "-p", "no:cacheprovider", *arguments]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

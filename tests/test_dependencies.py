@@ -1,0 +1,88 @@
+"""What `src` imports is what the project's metadata asks for, no more and no less."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from packaging.requirements import Requirement
+
+SRC: Final = Path(__file__).parent.parent / "src"
+
+# Which distribution an import is from: the longest name that fits counts.
+DISTRIBUTIONS: Final = {
+    "langchain_core": "langchain-core",
+    "langchain_protocol": "langchain-protocol",
+    "langgraph.cache": "langgraph-checkpoint",
+    "langgraph.checkpoint": "langgraph-checkpoint",
+    "langgraph.checkpoint.postgres": "langgraph-checkpoint-postgres",
+    "langgraph.checkpoint.sqlite": "langgraph-checkpoint-sqlite",
+    "langgraph.store": "langgraph-checkpoint",
+    "langgraph.store.postgres": "langgraph-checkpoint-postgres",
+    "langgraph.store.sqlite": "langgraph-checkpoint-sqlite",
+    "langsmith": "langsmith",
+    "ormsgpack": "ormsgpack",
+    "pydantic": "pydantic",
+    # pydantic needs one version of it, exactly.
+    "pydantic_core": "pydantic",
+    "rich": "rich",
+    "typer": "typer",
+    "typing_extensions": "typing-extensions",
+    "xxhash": "xxhash",
+}
+# Asked for, and imported by others alone: by the savers, and by LangChain to draw.
+INDIRECT: Final = {"psycopg", "grandalf"}
+DEVELOPMENT: Final = {"test", "dev"}
+
+
+def requirements() -> Iterator[Requirement]:
+    """Yield what the project's metadata asks for, apart from what developing it needs."""
+    for text in importlib.metadata.requires("millstream") or ():
+        requirement = Requirement(text)
+        if not any(f'"{extra}"' in str(requirement.marker) for extra in DEVELOPMENT):
+            yield requirement
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Yield the full name of every module outside this project that a module imports."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Import(names=names):
+                modules = [alias.name for alias in names]
+            case ast.ImportFrom(module=str(module), level=0):
+                modules = [module]
+            case _:
+                continue
+        for module in modules:
+            if module.split(".")[0] not in {"millstream", *sys.stdlib_module_names}:
+                yield module
+
+
+def distribution_of(module: str) -> str | None:
+    """Return the name of the distribution that has a module."""
+    fitting = [name for name in DISTRIBUTIONS if f"{module}.".startswith(f"{name}.")]
+    return DISTRIBUTIONS[max(fitting, key=len)] if fitting else None
+
+
+def test_every_import_is_declared_and_everything_declared_is_imported() -> None:
+    found = {
+        (module, distribution_of(module)) for path in SRC.rglob("*.py") for module in imported(path)
+    }
+
+    assert sorted(module for module, distribution in found if distribution is None) == []
+    assert sorted({str(distribution) for _, distribution in found}) == sorted(
+        {requirement.name for requirement in requirements()} - INDIRECT
+    )
+
+
+@pytest.mark.parametrize("requirement", [*requirements()], ids=str)
+def test_every_requirement_has_a_lower_bound_that_can_be_tested(requirement: Requirement) -> None:
+    lowest = [s.version for s in requirement.specifier if s.operator == ">="]
+
+    assert len(lowest) == 1
+    assert requirement.specifier.contains(lowest[0])
