@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from millstream.drivers import clock
 from millstream.drivers.persistence import MAX_IN_FLIGHT, store_now
+from millstream.drivers.workers import join
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -131,9 +132,9 @@ class StoreThread:
     def close(self) -> None:
         """Wait until everything is stored, and end the thread."""
         self.leave()
-        if self._thread.is_alive():
-            self._thread.join()
-        self._work()  # for one that Ctrl-C has kept from beginning
+        if self._has_begun:
+            join(self._thread)
+            self._work()  # for one that Ctrl-C has kept from beginning
         self._raise_error()
 
     def leave(self) -> None:

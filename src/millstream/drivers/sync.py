@@ -379,15 +379,16 @@ class SyncDriver:
         if self._is_own(threading.current_thread()) or self.run.is_here:
             self._stop_elsewhere()
             return
+        journal = self.run.journal
         with self._lock:
-            is_quiet = self._pool is None and self._calls is None and self.run.journal is None
+            is_quiet = self._pool is None and self._calls is None and journal is None
             self.run.note_leaving()
         if is_quiet:
             return
-        if self.run.is_left:
+        if self.run.is_left or (journal is not None and journal.durability == "exit"):
             uninterrupted(self._insist)
         else:
-            # A run at its end is not worth the price: what Ctrl-C cuts short can be begun again.
+            # Not worth the price at the end of a run: what Ctrl-C cuts short can be begun again.
             self._stop()
 
     def _is_own(self, thread: threading.Thread) -> bool:

@@ -12,8 +12,12 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Final
 
+from millstream.drivers import clock
+
 MAX_THREADS: Final = 32
 """Worker threads of one run unless `max_concurrency` says otherwise."""
+PATIENCE: Final = 1.0
+"""Seconds a thread has to begin when Ctrl-C kept whoever started it from waiting for that."""
 
 
 class Workers:
@@ -76,7 +80,7 @@ class Workers:
         """Drop work that has not begun, and wait until the rest is done."""
         self.leave()
         for thread in self._threads:
-            thread.join()
+            join(thread)
 
     def has(self, thread: threading.Thread) -> bool:
         """Say whether it is one of the threads."""
@@ -102,19 +106,16 @@ class Workers:
         while self._size < min(self._limit, self._open) and not self._is_closed:
             name = f"millstream-{self._size}"
             thread = threading.Thread(target=self._work, name=name, daemon=True)
-            thread.start()
-            self._size += 1
             self._threads = [each for each in self._threads if each.is_alive()]
-            self._note(thread)
-
-    def _note(self, thread: threading.Thread) -> None:
-        if thread not in self._threads:
             self._threads.append(thread)
+            try:
+                thread.start()
+            except Exception:
+                self._threads.remove(thread)
+                raise
+            self._size += 1
 
     def _work(self) -> None:
-        with self._lock:
-            # Ctrl-C may have kept whoever started it from doing so.
-            self._note(threading.current_thread())
         while (work := self._queue.get()) is not None:
             work()
             del work  # it holds the task and its state
@@ -124,3 +125,15 @@ class Workers:
                     self._size -= 1
                     return
         self._queue.put(None)
+
+
+def join(thread: threading.Thread) -> None:
+    """Wait until a thread has ended, or has not even begun."""
+    end = clock.monotonic() + PATIENCE
+    while True:
+        with suppress(RuntimeError):
+            thread.join()
+            return
+        if clock.monotonic() > end:
+            return
+        clock.sleep(0.001)

@@ -1,0 +1,141 @@
+"""Runs that are left come to their end: no hang, no thread, nothing lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from types import FrameType
+from typing import Any, Final
+
+import pytest
+
+from millstream.graph import START, StateGraph
+from stopping import programs
+from stopping.programs import THREAD, Saver, State
+
+TIMES: Final = int(os.environ.get("MILLSTREAM_TEST_TURNS", "20"))
+"""Turns of each program; `again` and `exits` take any number."""
+
+
+STRIDE: Final = max(1, 200 // TIMES)
+"""About how many moments there are from one Ctrl-C to the next."""
+
+
+def run(program: str, *args: str) -> subprocess.CompletedProcess[str]:
+    """Run a program of this folder."""
+    return subprocess.run(
+        [sys.executable, "-m", f"stopping.{program}", *args],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+
+
+@pytest.mark.timeout(60 + TIMES * 5)
+@pytest.mark.parametrize("turn", programs.TURNS, ids=lambda turn: turn.__name__)
+def test_a_run_that_is_left_ends_and_leaves_no_thread(turn: Any) -> None:
+    done = run("again", str(TIMES), turn.__name__)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.timeout(60 + TIMES * 5)
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_an_unread_stream_lets_the_interpreter_end() -> None:
+    # Every way once, however few turns there are.
+    done = run("exits", str(max(36, TIMES)))
+
+    assert (done.stdout, done.returncode) == ("", 0)
+
+
+NOT_STRUCK: Final = ("<genexpr>", "__del__")
+"""What C or the collector may have called, which cannot pass on what is raised."""
+
+
+class Strike:
+    """Presses Ctrl-C when the engine calls its n-th function, and once more some calls later."""
+
+    def __init__(self, at: int, again_after: int) -> None:
+        self._left = at
+        self._again_after = again_after
+        self.has_struck = False
+
+    def __enter__(self) -> Strike:
+        sys.setprofile(self._look)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+
+    def _look(self, frame: FrameType, event: str, _: object) -> None:
+        code = frame.f_code
+        if event != "call" or "millstream" not in code.co_filename or code.co_name in NOT_STRUCK:
+            return
+        self._left -= 1
+        if self._left == 0:
+            sys.setprofile(None)
+            if not self.has_struck:
+                self._left = self._again_after
+                sys.setprofile(self._look)
+            self.has_struck = True
+            signal.raise_signal(signal.SIGINT)
+
+
+STEPS: Final = 3
+
+
+def counting(saver: Any, begun: list[int], *, siblings: int) -> Any:
+    """Return a graph that counts its supersteps, with other nodes beside each."""
+    builder = StateGraph(State)
+
+    def count(state: State) -> State:
+        begun.append(len(state["x"]))
+        return {"x": ["counted"]}
+
+    builder.add_node("count", count)
+    for number in range(siblings):
+        builder.add_node(f"beside {number}", lambda state: None)
+    nodes = list(builder.nodes)
+    builder.add_edge(START, "count")
+    builder.add_conditional_edges(
+        "count", lambda state: nodes if len(state["x"]) < STEPS else [], nodes
+    )
+    return builder.compile(checkpointer=saver)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("again_after", [0, 1, 7], ids=["once", "at once again", "again"])
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+@pytest.mark.parametrize("siblings", [0, 2], ids=["alone", "siblings"])
+@pytest.mark.parametrize("is_closed", [False, True], ids=["to the end", "closed"])
+def test_ctrl_c_at_any_moment_loses_nothing_and_leaves_nothing(
+    is_closed: bool, siblings: int, durability: Any, again_after: int
+) -> None:
+    """Also within the closing of the run, where it waits until that is done."""
+    at, has_struck = 1, True
+    while has_struck:
+        begun: list[int] = []
+        graph = counting(Saver(), begun, siblings=siblings)
+        error: BaseException | None = None
+
+        strike = Strike(at, again_after)
+        try:
+            with strike:
+                stream = graph.stream({"x": []}, THREAD, durability=durability)
+                for _ in stream:
+                    if is_closed:
+                        stream.close()
+        except BaseException as raised:
+            error = raised
+        has_struck = strike.has_struck
+
+        assert programs.threads() == [], at
+        assert isinstance(error, KeyboardInterrupt) == has_struck, (at, error)
+        stored = len(graph.get_state(THREAD).values.get("x", ()))
+        assert stored >= max(begun, default=0), (at, begun)
+        at += random.randint(1, STRIDE)
+    assert at > 100
