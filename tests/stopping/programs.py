@@ -98,6 +98,13 @@ def threads() -> list[str]:
     return [each.name for each in threading.enumerate() if each.name.startswith("millstream")]
 
 
+def press_ctrl_c() -> None:
+    """Send the signal to the main thread, which may be waiting, from another one."""
+    main = threading.main_thread().ident
+    assert main is not None
+    signal.pthread_kill(main, signal.SIGINT)
+
+
 # Tasks that call tasks.
 
 
@@ -135,7 +142,7 @@ def interrupt() -> None:
     """Press Ctrl-C while the tasks run, or while their run is closed."""
     graph = flow(Saver())
     stream = graph.stream(1, THREAD, durability=random.choice(["async", "exit"]), **LIVE)
-    presser = threading.Timer(random.random() * 0.004, signal.raise_signal, (signal.SIGINT,))
+    presser = threading.Timer(random.random() * 0.004, press_ctrl_c)
     try:
         presser.start()
         next(stream)

@@ -7,21 +7,20 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 from types import FrameType
 from typing import Any, Final
 
 import pytest
 
+from millstream.drivers import interruption
 from millstream.graph import START, StateGraph
 from stopping import programs
 from stopping.programs import THREAD, Saver, State
 
-TIMES: Final = int(os.environ.get("MILLSTREAM_TEST_TURNS", "20"))
+ALL_LONG: Final = (pytest.mark.long, pytest.mark.timeout(7200))
+OFTEN: Final = (10, pytest.param(2000, marks=ALL_LONG))
 """Turns of each program; `again` and `exits` take any number."""
-
-
-STRIDE: Final = max(1, 200 // TIMES)
-"""About how many moments there are from one Ctrl-C to the next."""
 
 
 def run(program: str, *args: str) -> subprocess.CompletedProcess[str]:
@@ -35,19 +34,17 @@ def run(program: str, *args: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.timeout(60 + TIMES * 5)
-@pytest.mark.parametrize("turn", programs.TURNS, ids=lambda turn: turn.__name__)
-def test_a_run_that_is_left_ends_and_leaves_no_thread(turn: Any) -> None:
-    done = run("again", str(TIMES), turn.__name__)
+@pytest.mark.parametrize("times", OFTEN)
+def test_a_run_that_is_left_ends_and_leaves_no_thread(times: int) -> None:
+    done = run("again", str(times))
 
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.timeout(60 + TIMES * 5)
+@pytest.mark.parametrize("times", [36, pytest.param(2016, marks=ALL_LONG)])
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_an_unread_stream_lets_the_interpreter_end() -> None:
-    # Every way once, however few turns there are.
-    done = run("exits", str(max(36, TIMES)))
+def test_an_unread_stream_lets_the_interpreter_end(times: int) -> None:
+    done = run("exits", str(times))
 
     assert (done.stdout, done.returncode) == ("", 0)
 
@@ -107,13 +104,13 @@ def counting(saver: Any, begun: list[int], *, siblings: int) -> Any:
     return builder.compile(checkpointer=saver)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.parametrize("stride", [20, pytest.param(1, marks=ALL_LONG)])
 @pytest.mark.parametrize("again_after", [0, 1, 7], ids=["once", "at once again", "again"])
 @pytest.mark.parametrize("durability", ["sync", "async", "exit"])
 @pytest.mark.parametrize("siblings", [0, 2], ids=["alone", "siblings"])
 @pytest.mark.parametrize("is_closed", [False, True], ids=["to the end", "closed"])
 def test_ctrl_c_at_any_moment_loses_nothing_and_leaves_nothing(
-    is_closed: bool, siblings: int, durability: Any, again_after: int
+    is_closed: bool, siblings: int, durability: Any, again_after: int, stride: int
 ) -> None:
     """Also within the closing of the run, where it waits until that is done."""
     at, has_struck = 1, True
@@ -137,5 +134,43 @@ def test_ctrl_c_at_any_moment_loses_nothing_and_leaves_nothing(
         assert isinstance(error, KeyboardInterrupt) == has_struck, (at, error)
         stored = len(graph.get_state(THREAD).values.get("x", ()))
         assert stored >= max(begun, default=0), (at, begun)
-        at += random.randint(1, STRIDE)
+        at += random.randint(1, 2 * stride - 1)
     assert at > 100
+
+
+def test_ctrl_c_ends_a_closing_that_waits_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has come up is stored; the node that hangs is not waited for."""
+    monkeypatch.setattr(interruption, "PATIENCE", 0.0)
+    begun, released, is_out = threading.Event(), threading.Event(), threading.Event()
+
+    def hang(state: State) -> None:
+        begun.set()
+        released.wait(60)
+
+    builder = StateGraph(State).add_node("before", lambda state: {"x": ["before"]})
+    builder.add_node("hang", hang).add_node("beside", lambda state: None)
+    builder.add_edge(START, "before").add_edge("before", "hang").add_edge("before", "beside")
+    graph = builder.compile(checkpointer=Saver())
+
+    def press() -> None:
+        begun.wait(60)
+        while not is_out.wait(0.01):
+            programs.press_ctrl_c()
+
+    def run_until_out() -> None:
+        try:
+            graph.invoke({"x": []}, THREAD, durability="exit")
+        finally:
+            is_out.set()
+
+    presser = threading.Thread(target=press)
+    presser.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_until_out()
+    finally:
+        released.set()
+        presser.join()
+
+    assert graph.get_state(THREAD).values == {"x": ["before"]}
+    assert programs.left() == []
