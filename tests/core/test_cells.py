@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -228,6 +229,18 @@ def test_finishing_shows_what_waits_for_the_end() -> None:
 
     assert (finished, touched) == ([{"late"}, set()], ["late"])
     assert list(cells.values.items()) == [("late", 2), ("a", 1)]
+
+
+def test_what_is_behind_others_waits_until_they_have_gone_first() -> None:
+    """Only those that are due are waited for, and never written channels are nobody's concern."""
+    late = {name: LastValueAfterFinish(int) for name in ("first", "second", "idle", "free")}
+    spec = graph([], late)
+    behind = {"second": frozenset(("first", "idle")), "first": frozenset(), "idle": frozenset()}
+    spec = dataclasses.replace(spec, behind=behind)
+    cells = Cells(spec)
+    write(cells, ("first", 1), ("second", 2), ("free", 3))
+
+    assert [cells.finish(None), cells.finish(None)] == [{"first", "free"}, {"second"}]
 
 
 def test_a_preview_shows_one_tasks_writes_and_changes_nothing() -> None:

@@ -10,7 +10,7 @@ import asyncio
 import operator
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from hypothesis import strategies as st
@@ -193,13 +193,19 @@ def graphs(draw: st.DrawFn) -> Graph:
     waiting = draw(st.lists(_waiting(names), max_size=1 if count > 2 else 0))
     is_saved = draw(st.booleans())
     return Graph(
-        nodes=nodes,
+        nodes=_with_one_deferred(nodes),
         entries=draw(_some(names, 1, 2)),
         waiting=tuple(waiting),
         limit=draw(st.sampled_from([12, 6, 3])),
         is_saved=is_saved,
         breakpoints=draw(_some(names, 0, 1)) if is_saved else (),
     )
+
+
+def _with_one_deferred(nodes: Sequence[Node]) -> tuple[Node, ...]:
+    """Return the nodes with no more than one deferred: several are told apart otherwise there."""
+    deferred = [node.name for node in nodes if node.is_deferred]
+    return tuple(replace(node, is_deferred=node.name in deferred[:1]) for node in nodes)
 
 
 def _some(values: Sequence[str], low: int, high: int) -> st.SearchStrategy[Targets]:

@@ -219,11 +219,21 @@ class Cells:
         return {*update, *lit}
 
     def finish(self, touched: list[str] | None) -> set[str]:
-        """Tell the channels that no work is left, and return those that now have a value."""
+        """Tell the channels that no work is left, and return those that now have a value.
+
+        One that would trigger a deferred node is not told while another such node is due that may
+        lead to it: there is work left for it to wait for.
+        """
         updated: set[str] = set()
+        behind = self._spec.behind
+        due: set[str] = set()
+        if behind:
+            due = {name for name in behind if name in self.live and self.live[name].copy().finish()}
         for name in self._spec.finishing:
             channel = self.live.get(name)
-            if channel is not None and channel.finish():
+            if channel is None or (name in behind and not behind[name].isdisjoint(due)):
+                continue
+            if channel.finish():
                 self._note_change(name, channel, touched, updated)
         self._sort()
         return updated

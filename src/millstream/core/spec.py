@@ -77,6 +77,8 @@ class GraphSpec:
     """Values that are computed from the run."""
     signals: frozenset[str] = frozenset()
     """Channels that only trigger a node: nobody reads their value."""
+    behind: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Channel that triggers a deferred node -> those of deferred nodes that go first."""
     plain: frozenset[str] = field(init=False)
     """Shown channels that keep the last value written and do nothing else."""
     order: Mapping[str, int] = field(init=False)

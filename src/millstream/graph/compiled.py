@@ -18,6 +18,7 @@ from millstream.channels.topic import Topic
 from millstream.constants import END, ROOT, START, TASKS
 from millstream.drivers.nodecall import BranchCall, Call
 from millstream.drivers.routes import Routes
+from millstream.graph.deferring import predecessors
 from millstream.graph.message import is_message_reducer
 from millstream.graph.node_spec import NodeDefaults, StateNodeSpec
 from millstream.graph.updates import branch_channel, branch_write, join_channel, result_writers
@@ -81,6 +82,7 @@ class CompiledStateGraph(Pregel[StateT, ContextT, InputT, OutputT]):
         if defaults.error_handler is not None:
             handlers = assembly.add_default_handler(default_handler)
         assembly.add_joins()
+        assembly.order_deferred()
         output = [key for key in builder.schemas[builder.output_schema] if key in builder.channels]
         state = list(builder.channels)
         return cls(
@@ -131,6 +133,7 @@ class CompiledStateGraph(Pregel[StateT, ContextT, InputT, OutputT]):
         for name, spec in self._attached().nodes.items():
             assembly.add_node(name, spec)
         assembly.add_joins()
+        assembly.order_deferred()
         self.nodes, self.channels = assembly.nodes, assembly.channels
         self._spec = None
 
@@ -283,6 +286,32 @@ class _Assembly:
                 barrier = NamedBarrierValueAfterFinish if is_deferred else NamedBarrierValue
                 self.channels[channel] = barrier(str, set(starts))
                 self.nodes[end].triggers.append(channel)
+
+    def order_deferred(self) -> None:
+        """Have deferred nodes wait for those that may lead to them."""
+        specs: Mapping[str, StateNodeSpec] = self._builder.nodes
+        deferred = [name for name, spec in specs.items() if spec.defer]
+        if len(deferred) < 2:
+            return
+        branches: Mapping[str, Mapping[str, BranchSpec]] = self._builder.branches
+        ends: dict[str, set[str]] = {name: set() for name in (START, *specs)}
+        for start, end in self._builder.edges:
+            ends[start].add(end)
+        for starts, end in self._builder.waiting_edges:
+            for start in starts:
+                ends[start].add(end)
+        for name, spec in specs.items():
+            ends[name] |= {*spec.ends, spec.error_handler_node or END}
+        for name, paths in branches.items():
+            ends[name].update(*((path.ends or {}).values() for path in paths.values()))
+        edges = {name: [end for end in specs if end in ends[name]] for name in ends}
+        unsure = [
+            name
+            for name, paths in branches.items()
+            if any(path.ends is None for path in paths.values())
+        ]
+        for name, others in predecessors(deferred, edges, unsure).items():
+            self.nodes[name].after = others
 
     def _view(self, schema: Any) -> _View:
         view = self._views.get(schema)

@@ -97,6 +97,7 @@ def compile_graph(
         stream_keys=stream_keys if isinstance(stream_keys, str) else tuple(stream_keys),
         managed=managed,
         signals=_signals(real, nodes),
+        behind=_behind(nodes),
     )
     entries = spec.triggered.get(START, ())
     if len(entries) == 1 and spec.is_steady and entries[0].is_hidden:
@@ -128,6 +129,16 @@ def _signals(
         and name.startswith(SIGNAL_PREFIX)
         and name not in read
     )
+
+
+def _behind(nodes: Mapping[str, PregelNode]) -> dict[str, frozenset[str]]:
+    """Return, for the triggers of deferred nodes, the triggers of those that go first."""
+    return {
+        trigger: frozenset(t for other in node.after for t in nodes[other].triggers)
+        for node in nodes.values()
+        if node.after is not None
+        for trigger in node.triggers
+    }
 
 
 def _node_call(

@@ -94,6 +94,8 @@ class PregelNode:
     is_error_handler: bool = False
     error_handler_node: str | None = None
     subgraphs: Sequence[Any] = ()
+    after: frozenset[str] | None = None
+    """The deferred nodes that go first, for a deferred node among others."""
 
 
 class NodeBuilder:

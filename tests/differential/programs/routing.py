@@ -288,7 +288,30 @@ def defer_with_join(e):
     return builder.compile(), [call({"x": 1})]
 
 
-@program("routing.two_deferred", rows=("7.4:defer",), unordered=True)
+@program("routing.two_independent_deferred", rows=("7.4:defer",), unordered=True)
+def two_independent_deferred(e):
+    late = {"defer": True}
+    graph = wire(
+        e,
+        Log,
+        "START a d END",
+        "START b b2 f END",
+        "a f",
+        a=...,
+        b=...,
+        b2=...,
+        d=(say("d"), late),
+        f=(say("f"), late),
+    )
+    return graph.compile(), [call({"x": 1})]
+
+
+@program(
+    "routing.two_deferred",
+    rows=("7.4:defer",),
+    unordered=True,
+    differs="deferred-behind-deferred",
+)
 def two_deferred(e):
     late = {"defer": True}
     graph = wire(
