@@ -20,6 +20,7 @@ from warnings import warn
 
 from typing_extensions import deprecated
 
+from millstream.tool_output import tool_call_writer
 from millstream.types import Interrupt
 from millstream.warnings import LangGraphDeprecatedSinceV10
 
@@ -257,10 +258,15 @@ class NodeInterrupt(GraphInterrupt):
 class ParentCommand(GraphBubbleUp):
     """A `Command` for a parent graph on its way there; its one argument is the command."""
 
+    __slots__ = ("tool_call",)
+
     args: tuple[Command[Any]]
+    tool_call: Any
+    """What takes the output of the tool that raises this, None outside of tools; not pickled."""
 
     def __init__(self, command: Command[Any]) -> None:
         super().__init__(command)
+        self.tool_call = tool_call_writer.get()
 
 
 def mark_invalid_resume(error: BaseException) -> None:

@@ -38,9 +38,11 @@ def reasoning(value: str, **fields: Any) -> AIMessageChunk:
     return chunk([{"type": "reasoning", "reasoning": value, **fields}])
 
 
-def call(index: int | None, args: str | None, **fields: Any) -> AIMessageChunk:
+def call(
+    index: int | None, args: str | None, chunk_position: Any = None, **fields: Any
+) -> AIMessageChunk:
     piece = {"name": None, "id": None, "args": args, "index": index, **fields}
-    return chunk(tool_call_chunks=[piece])
+    return chunk(tool_call_chunks=[piece], chunk_position=chunk_position)
 
 
 def server_call(index: int, args: str, **fields: Any) -> AIMessageChunk:
@@ -242,6 +244,61 @@ def test_any_chunks_cause_the_events_langchain_makes_of_them(chunks: list[AIMess
 
     assert written_events(chunks) == expected_events(before)
     assert chunks == before
+
+
+LAST_PIECES = {
+    "the rest of a call": (
+        [call(0, '{"a"', name="f", id="1"), call(0, ": 1}", chunk_position="last")],
+        [{"type": "tool_call", "id": "1", "name": "f", "args": {"a": 1}}],
+    ),
+    "all arguments of a call": (
+        [call(0, "", name="f", id="1"), call(0, '{"a": 1}', chunk_position="last")],
+        [{"type": "tool_call", "id": "1", "name": "f", "args": {"a": 1}}],
+    ),
+    "the rest of a call without a number": (
+        [call(None, "[", name="f", id="1"), call(None, "1]", chunk_position="last")],
+        [{"type": "tool_call", "id": "1", "name": "f", "args": [1]}],
+    ),
+    "the rest of one call and all of another": (
+        [
+            call(0, "{", name="f", id="1"),
+            chunk(
+                tool_call_chunks=[
+                    {"name": None, "id": None, "args": "}", "index": 0},
+                    {"name": "g", "id": "2", "args": "{}", "index": 1},
+                ],
+                chunk_position="last",
+            ),
+        ],
+        [
+            {"type": "tool_call", "id": "1", "name": "f", "args": {}},
+            {"type": "tool_call", "id": "2", "name": "g", "args": {}},
+        ],
+    ),
+    "a call that is no JSON": (
+        [call(0, "oops", name="f", id="1", chunk_position="last")],
+        [
+            {
+                "type": "invalid_tool_call",
+                "id": "1",
+                "name": "f",
+                "args": "oops",
+                "error": "Failed to parse tool call arguments as JSON",
+            }
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAST_PIECES)
+def test_a_piece_of_a_call_in_the_last_chunk_is_not_lost(name: str) -> None:
+    chunks, calls = LAST_PIECES[name]
+
+    events = written_events(chunks)
+
+    assert [e["content"] for e in events if e["event"] == "content-block-finish"] == calls
+    sent = "".join(e["delta"]["args"] for e in events if e["event"] == "content-block-delta")
+    assert sent == "".join(piece["args"] for c in chunks for piece in c.tool_call_chunks)
 
 
 def test_a_message_is_put_together_again_from_its_events() -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from millstream.drivers.context import TaskContext
     from millstream.drivers.run import Run
+    from millstream.errors import ParentCommand
     from millstream.stream.messages import MessageTap
     from millstream.stream.tap import Tap
     from millstream.stream.tools import ToolTap
@@ -87,6 +88,14 @@ def tell_result(context: TaskContext, result: Any) -> None:
             with suppress(RunAbandoned):
                 for message in messages:
                     tap.tell(message, metadata)
+
+
+def tell_command(context: TaskContext, signal: ParentCommand) -> None:
+    """Send that tools of a task have ended with the command that has reached it."""
+    from millstream.stream.tools import tell_command
+
+    with suppress(RunAbandoned):
+        tell_command(signal, context.run.tool_taps)
 
 
 def push(context: TaskContext, message: BaseMessage) -> None:

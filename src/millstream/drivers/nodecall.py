@@ -328,6 +328,8 @@ class NodeCall:
         A command for "the parent" is first given the namespace of the task it is for, so that it
         passes graphs in between unharmed.
         """
+        if context.run.tool_taps:
+            hearing.tell_command(context, signal)
         command: Command[Any] = signal.args[0]
         if command.graph == Command.PARENT:
             parent = context.parent

@@ -118,7 +118,7 @@ class BlockWriter:
         if not self.is_started:
             self.is_started = True
             yield _start_of(chunk, chunk.id or self._message_id)
-        blocks = _blocks_of(chunk)
+        blocks = self._blocks_in(chunk)
         for key, fields in blocks:
             block = self._blocks.get(key)
             if block is None:
@@ -130,6 +130,18 @@ class BlockWriter:
                 block.grow(fields)
             yield from _delta(block.index, fields)
         self._note(chunk, blocks)
+
+    def _blocks_in(self, chunk: AIMessageChunk) -> list[tuple[Key, Fields]]:
+        """Return the blocks of a chunk, pieces of calls as pieces.
+
+        LangChain takes what the last chunk has of a call for all of it.
+        """
+        if chunk.chunk_position == "last" and chunk.tool_call_chunks:
+            pieces = _blocks_of(chunk.model_copy(update={"chunk_position": None}))
+            calls = [key for key, fields in pieces if fields.get("type") in CALLS]
+            if chunk.invalid_tool_calls or any(key in self._blocks for key in calls):
+                return pieces
+        return _blocks_of(chunk)
 
     def _note(self, chunk: AIMessageChunk, blocks: list[tuple[Key, Fields]]) -> None:
         """Keep what the last event has to say of the message."""

@@ -16,6 +16,9 @@ from millstream.stream.tap import Tap
 from millstream.tool_output import tool_call_writer
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from millstream.errors import ParentCommand
     from millstream.stream.parts import Namespace, Put, Shape
 
 
@@ -65,6 +68,10 @@ class ToolTap(Tap):
         if call_id is not None and not isinstance(error, GraphBubbleUp):
             self._tell("tool-error", call_id, message=str(error))
 
+    def on_command(self, command: Any, *, run_id: UUID) -> None:
+        """Send that a command for a parent graph has left a tool; LangChain tells nobody."""
+        self.on_tool_end(command, run_id=run_id)
+
     def emit(self, run_id: UUID, delta: Any) -> bool:
         """Send a part of a tool's output; say whether the tool was still running."""
         call_id = self._calls.get(run_id)
@@ -78,6 +85,14 @@ class ToolTap(Tap):
         self._send(payload)
 
 
+def tell_command(signal: ParentCommand, taps: Collection[ToolTap]) -> None:
+    """Tell those of the taps that hear them which tools a command has left on its way."""
+    writer = signal.tool_call
+    while isinstance(writer, _Writer):
+        writer.leave(signal.args[0], taps)
+        writer = writer.outer
+
+
 class _Writer:
     """Takes the deltas of one tool call for one tap.
 
@@ -85,17 +100,22 @@ class _Writer:
     another one. Then whatever was there before it takes the deltas: a call around this one.
     """
 
-    __slots__ = ("_outer", "_run_id", "_tap")
+    __slots__ = ("_run_id", "_tap", "outer")
 
     def __init__(self, run_id: UUID, tap: ToolTap, outer: Callable[[Any], None] | None) -> None:
         self._run_id = run_id
         self._tap = tap
-        self._outer = outer
+        self.outer = outer
 
     def __call__(self, delta: Any) -> None:
         was_running = self._tap.emit(self._run_id, delta)
-        outer = self._outer
+        outer = self.outer
         # Another tap that hears the same call.
         is_twin = isinstance(outer, _Writer) and outer._run_id == self._run_id
         if outer is not None and (is_twin or not was_running):
             outer(delta)
+
+    def leave(self, command: Any, taps: Collection[ToolTap]) -> None:
+        """Tell the tap, if it is one of these, that a command has left the call."""
+        if self._tap in taps:
+            self._tap.on_command(command, run_id=self._run_id)
