@@ -56,6 +56,8 @@ TASKS: Final = "__pregel_tasks"
 RETURN: Final = "__return__"
 PREVIOUS: Final = "__previous__"
 SNAPSHOT_BUMPS: Final = "__snapshot_bumps__"
+SIGNAL_PREFIX: Final = "branch:to:"
+"""Before the name of a node: the channel that triggers it."""
 
 ROOT: Final = "__root__"
 """The channel of a state that is one value instead of keys."""

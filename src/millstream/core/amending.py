@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from millstream.constants import INTERRUPT, NULL_TASK_ID
 from millstream.core.known import plain_writes
 from millstream.core.tasks import Task
+from millstream.core.versions import newest
 
 if TYPE_CHECKING:
     from millstream.core.machine import RunMachine
@@ -45,17 +46,17 @@ def last_writer(machine: RunMachine, entry: str | None) -> str | None:
     nodes = machine.spec.nodes
     if len(nodes) == 1:
         return next(iter(nodes))
-    sightings = sorted(
+    sightings = [
         (version, name)
         for name, seen in _lineage(machine).seen.items()
         if name in nodes
         for version in seen.values()
-    )
+    ]
     if not sightings:
         return entry
-    if len(sightings) > 1 and sightings[-1][0] == sightings[-2][0]:
-        return None
-    return sightings[-1][1]
+    last = newest(version for version, _ in sightings)
+    names = [name for version, name in sightings if version == last]
+    return names[0] if len(names) == 1 else None
 
 
 def amend(machine: RunMachine, tasks: Sequence[Amendment]) -> SaveCheckpoint:

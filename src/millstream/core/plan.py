@@ -12,6 +12,7 @@ from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
 
 from millstream.constants import PUSH, TASKS
+from millstream.core.formats import old_id
 from millstream.core.tasks import PUSH_TRIGGERS, Task
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def plan_pulls(run: RunMachine) -> list[Task]:
     elif nodes is None:
         assert run.lineage is not None, "a run that saves nothing knows what it updated"
         nodes = plan_unseen(run.spec, run.cells, run.lineage)
+        return identified(run, [Task(run, node, node.path, node.triggers) for node in nodes])
     tasks = []
     for node in nodes:  # up to Python 3.11 a comprehension would cost as much as a task
         tasks.append(Task(run, node, node.path, node.triggers))  # noqa: PERF401
@@ -83,6 +85,15 @@ def plan_sends(run: RunMachine) -> list[Task]:
         if timeout is not None:
             task.timeout = timeout
         tasks.append(task)
+    return identified(run, tasks)
+
+
+def identified(run: RunMachine, tasks: list[Task]) -> list[Task]:
+    """Give tasks that began in an older format the ids that they had in it."""
+    lineage = run.lineage
+    if lineage is not None and lineage.old_triggers is not None and run.known_writes:
+        for task in tasks:
+            task.rename(old_id(task, lineage.old_triggers, run.known_writes))
     return tasks
 
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from millstream.constants import INTERRUPT
+from millstream.constants import INTERRUPT, MISSING
+from millstream.core.versions import is_newer, newest
 
 if TYPE_CHECKING:
     from millstream.core.cells import Cells
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 FORMAT: Final = 4
 INPUT_SEEN: Final = "__input__"
+OLD_TRIGGERS: Final = "old_triggers"
+"""Not stored: in a checkpoint of an older format, what triggered the nodes of its superstep."""
 
 Stamp = Callable[[int], tuple[str, str]]
 """Step -> (new checkpoint id, ISO 8601 time)."""
@@ -55,10 +58,12 @@ class Lineage:
     seen: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """Node -> the versions it has seen. Replaced, never changed: checkpoints share them."""
     newest: Any = None
-    """The highest version there is."""
+    """The highest version there is; `MISSING` until somebody asks for it."""
     unsaved: set[str] = field(default_factory=set)
     """Channels whose versions no checkpoint has; with `is_saved_at_end`, since the one loaded."""
     updated: list[str] | None = None
+    old_triggers: Mapping[str, Sequence[str]] | None = None
+    """What triggered the nodes of the superstep, where an older format had other names for it."""
     deltas: DeltaLog | None = None
     """None for a graph without delta channels."""
 
@@ -71,9 +76,12 @@ class Lineage:
         """Continue from a stored checkpoint, next to which writes to channels are stored."""
         self.id = self.loaded_id = checkpoint["id"]
         self.versions = dict(checkpoint["channel_versions"])
-        self.newest = max(self.versions.values(), default=None)
-        self.seen = dict(checkpoint["versions_seen"])
+        self.newest = MISSING
+        # Under the versions they have, savers may know no values: they had other names.
+        self.unsaved = set(self.versions) if checkpoint.get("v", FORMAT) < FORMAT else set()
+        self.seen = dict(checkpoint.get("versions_seen") or {})
         self.updated = checkpoint.get("updated_channels")
+        self.old_triggers = checkpoint.get(OLD_TRIGGERS)
         self.metadata = dict(metadata)
         if self.deltas is not None:
             self.deltas.load(metadata, dict(self.versions), written)
@@ -93,6 +101,8 @@ class Lineage:
     def bump(self, touched: Sequence[str]) -> None:
         """Give the channels a version newer than any other."""
         if touched:
+            if self.newest is MISSING:
+                self.newest = newest(self.versions.values())
             self.newest = self.next_version(self.newest)
             self.versions.update(dict.fromkeys(touched, self.newest))
             self.unsaved.update(touched)
@@ -103,13 +113,14 @@ class Lineage:
         if version is None:
             return False
         last = self.seen.get(node, {}).get(trigger)
-        return last is None or bool(version > last)
+        return last is None or is_newer(version, last)
 
     def has_news(self) -> bool:
         """Say whether any channel changed since the run last stopped for a person."""
         seen = self.seen.get(INTERRUPT, {})
         return any(
-            name not in seen or version > seen[name] for name, version in self.versions.items()
+            name not in seen or is_newer(version, seen[name])
+            for name, version in self.versions.items()
         )
 
     def record(
@@ -118,6 +129,7 @@ class Lineage:
         """Make a new checkpoint of the current state the head of the chain."""
         self.parent_id = (self.loaded_id if self.is_saved_at_end else self.id) or None
         self.id, ts = self.stamp(step)
+        self.old_triggers = None
         self.seen.setdefault(INPUT_SEEN, {})
         self.updated = None if updated is None else sorted(updated)
         self.metadata = {"source": source, "step": step, "parents": dict(self.parents)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import xxhash
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 PUSH_TRIGGERS = (PUSH,)
 HANDLER = "node_error_handler"
 """Marks the path and the id of a task that handles a failure."""
+
+
+Digest: TypeAlias = Callable[[bytes], str]
 
 
 class Task:
@@ -93,6 +96,11 @@ class Task:
             self._id = task_id(self)
         return self._id
 
+    def rename(self, id: str | None) -> None:
+        """Use the id that the task had when it ran before, if there is one."""
+        if id is not None:
+            self._id = id
+
     @property
     def checkpoint_id(self) -> str:
         """The id of the checkpoint the task's superstep started from."""
@@ -132,9 +140,13 @@ class Task:
 
 def task_id(task: Task) -> str:
     """Derive a task's id from its checkpoint and its place in the run."""
-    text = f"{task.name_ns}{task.step}{task.place}"
-    digest = xxhash.xxh3_128_hexdigest(_as_bytes(task.checkpoint_id) + text.encode())
-    return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"
+    return task_id_of(task.checkpoint_id, f"{task.name_ns}{task.step}{task.place}")
+
+
+def task_id_of(checkpoint_id: str, text: str, digest: Digest = xxhash.xxh3_128_hexdigest) -> str:
+    """Return the id that a digest gives a task: 32 digits of it, in the shape of a UUID."""
+    made = digest(_as_bytes(checkpoint_id) + text.encode())
+    return f"{made[:8]}-{made[8:12]}-{made[12:16]}-{made[16:20]}-{made[20:32]}"
 
 
 @lru_cache(maxsize=64)  # the tasks of a superstep have it in common

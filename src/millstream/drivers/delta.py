@@ -1,6 +1,7 @@
 """Delta channels in storage: rebuilding their values, and keeping their writes.
 
-Without delta channels nothing here is ever called, or it returns at once.
+Without delta channels nothing here is ever called, or it returns at once; but for `complete`, which
+also brings checkpoints of older formats up to date.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from millstream.channels.delta import DeltaChannel
 from millstream.constants import MISSING
 from millstream.core.deltas import DeltaLog
+from millstream.core.formats import is_current, modernized, modernized_writes
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import (
@@ -38,7 +40,8 @@ ROOT_STEP: Final = -2
 def complete(
     saver: BaseCheckpointSaver[Any], saved: CheckpointTuple, spec: GraphSpec
 ) -> CheckpointTuple:
-    """Return a loaded checkpoint with the values of its delta channels."""
+    """Return a loaded checkpoint in today's format, with the values of its delta channels."""
+    saved = _modern(saved, spec)
     names = _missing(saved, spec) if spec.deltas else ()
     if not names:
         return saved
@@ -49,12 +52,22 @@ def complete(
 async def acomplete(
     saver: BaseCheckpointSaver[Any], saved: CheckpointTuple, spec: GraphSpec
 ) -> CheckpointTuple:
-    """Return a loaded checkpoint with the values of its delta channels."""
+    """Return a loaded checkpoint in today's format, with the values of its delta channels."""
+    saved = _modern(saved, spec)
     names = _missing(saved, spec) if spec.deltas else ()
     if not names:
         return saved
     history = await saver.aget_delta_channel_history(config=saved.config, channels=names)
     return _with_values(saved, spec, history)
+
+
+def _modern(saved: CheckpointTuple, spec: GraphSpec) -> CheckpointTuple:
+    if is_current(saved.checkpoint):
+        return saved
+    return saved._replace(
+        checkpoint=cast("Checkpoint", modernized(saved.checkpoint, spec)),
+        pending_writes=modernized_writes(saved.pending_writes or (), spec),
+    )
 
 
 def _missing(saved: CheckpointTuple, spec: GraphSpec) -> list[str]:

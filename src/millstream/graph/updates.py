@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from millstream.constants import ROOT
+from millstream.constants import ROOT, SIGNAL_PREFIX
 from millstream.errors import (
     ErrorCode,
     InvalidUpdateError,
@@ -13,7 +13,6 @@ from millstream.errors import (
     create_error_message,
 )
 from millstream.graph.message import give_ids
-from millstream.pregel.compiling import SIGNAL_PREFIX
 from millstream.state_fields import annotated_keys, changed_fields
 from millstream.types import Command, Send
 

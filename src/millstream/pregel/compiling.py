@@ -8,7 +8,7 @@ from typing import Any, Final
 from millstream.channels.base import BaseChannel
 from millstream.channels.delta import DeltaChannel
 from millstream.channels.ephemeral_value import EphemeralValue
-from millstream.constants import RESERVED, START, TASKS
+from millstream.constants import RESERVED, SIGNAL_PREFIX, START, TASKS
 from millstream.core.spec import GraphSpec, NodeSpec
 from millstream.core.tasks import Read, reader
 from millstream.drivers.identity import identifying
@@ -18,7 +18,6 @@ from millstream.pregel.node import PregelNode, is_passthrough
 from millstream.runnable import runs_in_thread
 from millstream.types import CachePolicy, RetryPolicy
 
-SIGNAL_PREFIX: Final = "branch:to:"
 INTERNAL_PREFIXES: Final = (SIGNAL_PREFIX, "join:")
 
 

@@ -23,7 +23,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.graph import Graph
 
-from millstream.constants import END, START
+from millstream.constants import END, SIGNAL_PREFIX, START
 from millstream.runnable import RunnableCallable
 
 # A static loop never ends by itself; the drawing of longer chains stops here too.
@@ -138,7 +138,7 @@ def _same(value: Any) -> Any:
 
 
 def _branch_channel(target: str) -> str:
-    return END if target == END else f"branch:to:{target}"
+    return END if target == END else SIGNAL_PREFIX + target
 
 
 def _subscribe(plan: _Plan, node: str, channel: str) -> None:

@@ -23,6 +23,7 @@ from millstream.constants import (
     END,
     NS_END,
     NS_SEP,
+    SIGNAL_PREFIX,
     START,
     TASKS,
 )
@@ -33,7 +34,6 @@ from millstream.drivers.metadata import PLACE_KEYS, as_text
 from millstream.drivers.routes import invalid_route
 from millstream.drivers.terms import Start
 from millstream.errors import EmptyInputError, InvalidUpdateError
-from millstream.pregel.compiling import SIGNAL_PREFIX
 from millstream.runtime import Runtime, ServerInfo
 from millstream.types import Command, Send
 

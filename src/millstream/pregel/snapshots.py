@@ -125,7 +125,7 @@ def _show(
         next=tuple(task.name for task in tasks if not (is_live and task.writes)),
         config=with_map(saved.config, metadata),
         metadata=metadata,
-        created_at=saved.checkpoint["ts"],
+        created_at=saved.checkpoint.get("ts"),
         parent_config=None if parent is None else with_map(parent, metadata),
         tasks=shown,
         interrupts=tuple(question for task in shown for question in task.interrupts),
