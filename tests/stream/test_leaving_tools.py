@@ -73,6 +73,7 @@ def inside(q: str) -> str:
 def team(*tools: Any) -> Any:
     """Return a graph with a graph of tools in it, and somewhere to go."""
     part = StateGraph(MessagesState).add_node("tools", ToolNode(tools)).add_edge(START, "tools")
+    part.add_node("end", lambda state: None)
     builder = StateGraph(MessagesState).add_node("part", part.compile())
     return builder.add_node("end", lambda state: None).add_edge(START, "part").compile()
 
