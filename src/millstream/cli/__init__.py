@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
-from millstream.cli.failures import INTERRUPTED, USAGE, UsageError
+from millstream.cli.failures import FAILED, INTERRUPTED, READER_GONE, USAGE, UsageError
+from millstream.cli.output import Output, OutputError, ReaderGoneError, complain
 
 __all__ = ["main"]
 
@@ -23,14 +24,19 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
-    0: done; 1: the graph failed, its traceback is on stderr; 2: bad usage, one line on stderr
-    says what is wrong; 130: interrupted; 141: the reader of stdout went away.
+    0: done; 1: the graph failed, its traceback is on stderr, or stdout cannot be written; 2: bad
+    usage, one line on stderr says what is wrong; 130: interrupted; 141: the reader of stdout went
+    away.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given[:1] == ["exec"] and len(given) > 1 and given[1] not in ("-h", "--help"):
         return _execute(given[1:])
     if arguments is not None:
         return _dispatch(given)
+    _hold_standard_files()
+    if os.environ.get("COLUMNS", "").strip("0") == "":
+        # No width, which is not a width of nothing.
+        os.environ.pop("COLUMNS", None)
     for stream in (sys.stdout, sys.stderr):
         # What a graph emits may hold text that the terminal's encoding cannot show.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
@@ -49,7 +55,8 @@ def _execute(arguments: list[str]) -> int:
     try:
         return execute(arguments)
     except UsageError as error:
-        return _complain(str(error))
+        complain(str(error))
+        return USAGE
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -59,8 +66,19 @@ def _dispatch(arguments: list[str]) -> int:
 
     try:
         result: Any = app(arguments, prog_name="millstream", standalone_mode=False)
+        if sys.stdout is not None:
+            Output(sys.stdout).flush()
     except KeyboardInterrupt:
         return INTERRUPTED
+    except ReaderGoneError:
+        return READER_GONE
+    except OutputError as error:
+        complain(str(error))
+        return FAILED
+    except OSError as error:
+        # The help and the version are written by typer itself.
+        complain(f"stdout cannot be written: {error.strerror or error}")
+        return FAILED
     except typer.Abort:
         return INTERRUPTED
     except Exception as error:
@@ -72,13 +90,17 @@ def _dispatch(arguments: list[str]) -> int:
         if describe is not None:
             command = getattr(getattr(error, "ctx", None), "command_path", "millstream")
             message = f"{describe()} (see {command} --help)"
-        return _complain(message)
+        complain(message)
+        return USAGE
     return result if isinstance(result, int) else 0
 
 
-def _complain(message: str) -> int:
-    sys.stderr.write(f"millstream: {' '.join(message.split())}\n")
-    return USAGE
+def _hold_standard_files() -> None:
+    # A file that a graph opens must not get the number of a closed stdin, stdout or stderr: what is
+    # printed would go into it.
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
 
 
 def _interrupt_then_leave(number: int, frame: FrameType | None) -> None:
@@ -90,7 +112,8 @@ def _interrupt_then_leave(number: int, frame: FrameType | None) -> None:
 def _leave() -> None:
     # A plain exit would join the threads of sync nodes, which may run for long.
     try:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
     finally:
         os._exit(INTERRUPTED)

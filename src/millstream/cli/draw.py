@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from millstream.cli.failures import DONE, UsageError, reason
+from millstream.cli.output import Output, visible
 from millstream.cli.target import FORMS, load_graph
 
 
@@ -37,7 +38,7 @@ def draw(
             f"drawing needs the package {error.name or 'grandalf'}; "
             "pip install grandalf, or use --format mermaid"
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(f"{target} cannot be drawn: {reason(error)}") from error
-    sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+    Output(sys.stdout).write(visible(text if text.endswith("\n") else f"{text}\n"))
     return DONE

@@ -19,7 +19,7 @@ from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
 from millstream import install_as_langgraph
-from millstream.cli.failures import DONE, UsageError
+from millstream.cli.failures import DONE, UsageError, working_directory
 from millstream.compat.hook import VARIABLE
 
 
@@ -63,7 +63,8 @@ def execute(arguments: Sequence[str]) -> int:
 
 def _run_script(path: str, arguments: Sequence[str]) -> None:
     sys.argv = [path, *arguments]
-    path = os.path.abspath(path)
+    if not os.path.isabs(path):
+        path = os.path.normpath(os.path.join(working_directory(), path))
     finder = pkgutil.get_importer(path)
     if finder is not None:  # a directory, or a zip file
         _set_first_path(path)
@@ -89,7 +90,7 @@ def _run_script(path: str, arguments: Sequence[str]) -> None:
 
 def _run_module(name: str, arguments: Sequence[str]) -> None:
     sys.argv = ["-m", *arguments]
-    _set_first_path(os.getcwd())
+    _set_first_path(working_directory())
     spec = _find_module(name)
     if spec.submodule_search_locations is not None:
         name = f"{name}.__main__"

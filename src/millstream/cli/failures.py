@@ -9,6 +9,8 @@ import traceback
 from collections.abc import Iterable
 from typing import Final
 
+from millstream.cli.output import tell
+
 DONE: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
@@ -20,13 +22,28 @@ class UsageError(Exception):
     """The command line asks for something that cannot be done; the message says what to do."""
 
 
-class ReaderGoneError(Exception):
-    """Whoever read stdout closed it."""
+def working_directory() -> str:
+    """Return the path of the current directory, which may have been deleted."""
+    try:
+        return os.getcwd()
+    except OSError as error:
+        raise UsageError(
+            f"the working directory cannot be read: {error.strerror}; change to another, "
+            "or give the whole path of a file"
+        ) from error
+
+
+def text_of(error: BaseException) -> str:
+    """Return the text of an error, also of one that cannot say it."""
+    try:
+        return str(error)
+    except Exception as fault:
+        return f"its text cannot be read, because that raises {type(fault).__name__}"
 
 
 def reason(error: BaseException) -> str:
     """Return `error` in one line: its class, its text and the line of the user's code."""
-    text = " ".join(str(error).split())
+    text = " ".join(text_of(error).split())
     described = f"{type(error).__name__}: {text}" if text else type(error).__name__
     if isinstance(error, SyntaxError):
         # Its text names the line already.
@@ -34,15 +51,22 @@ def reason(error: BaseException) -> str:
     frames = _of_user(traceback.extract_tb(error.__traceback__))
     if not frames:
         return described
-    return f"{described} ({os.path.relpath(frames[-1].filename)}, line {frames[-1].lineno})"
+    return f"{described} ({_short_path(frames[-1].filename)}, line {frames[-1].lineno})"
 
 
 def print_failure(error: BaseException) -> None:
     """Write the traceback of `error` to stderr, without the frames of the machinery."""
     trace = traceback.TracebackException.from_exception(error)
     _shorten(trace)
-    sys.stderr.writelines(trace.format())
-    sys.stderr.flush()
+    tell("".join(trace.format()))
+
+
+def _short_path(path: str) -> str:
+    try:
+        return os.path.relpath(path)
+    except (OSError, ValueError):
+        # The working directory is gone, or on another drive.
+        return path
 
 
 def _shorten(trace: traceback.TracebackException) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from millstream.cli.failures import DONE, UsageError
+from millstream.cli.output import Output
 from millstream.compat.hook import VARIABLE, add_hook, hook_path, remove_hook
 
 
@@ -39,5 +40,5 @@ def hook(
             text = f"{path} is {'' if path.exists() else 'not '}installed"
     except OSError as error:
         raise UsageError(f"cannot change {path}: {error.strerror}") from error
-    sys.stdout.write(f"{text}\n")
+    Output(sys.stdout).write(f"{text}\n")
     return DONE

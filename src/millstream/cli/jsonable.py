@@ -6,10 +6,13 @@ import dataclasses
 import math
 import os
 from collections import deque
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from enum import Enum
 from typing import Any, Final
 
+from millstream.cli.failures import text_of
+
+MAX_DEPTH: Final = 100
 _SEQUENCES: Final = (list, tuple, Set, deque)
 
 
@@ -18,7 +21,8 @@ def to_jsonable(value: Any) -> Any:
 
     Messages and other pydantic models and dataclasses become objects of their fields, exceptions
     `{"error": class, "message": text}`, sequences and sets lists; whatever else there is becomes
-    its `str` (dates, ids, paths) or `repr`. A value inside itself becomes "<cycle>".
+    its `str` (dates, ids, paths) or `repr`. A value inside itself becomes "<cycle>", one that is
+    nested deeper than JSON is read "<nested too deeply>", one that cannot say what it is its class.
     """
     return _convert(value, ())
 
@@ -34,17 +38,19 @@ def _convert(value: Any, outer: tuple[int, ...]) -> Any:
         return str(value)
     if id(value) in outer:
         return "<cycle>"
+    if len(outer) == MAX_DEPTH:
+        return "<nested too deeply>"
     inner = (*outer, id(value))
     if isinstance(value, Mapping):
         return {_key(key): _convert(item, inner) for key, item in value.items()}
     if isinstance(value, _SEQUENCES):
         return [_convert(item, inner) for item in value]
     if isinstance(value, BaseException):
-        return {"error": type(value).__name__, "message": str(value)}
+        return {"error": type(value).__name__, "message": text_of(value)}
     fields = _fields(value)
     if fields is None:
         return _text(value)
-    return {name: _convert(getattr(value, name, None), inner) for name in fields}
+    return {name: _convert(_attribute(value, name), inner) for name in fields}
 
 
 def _fields(value: Any) -> list[str] | None:
@@ -58,11 +64,26 @@ def _fields(value: Any) -> list[str] | None:
     return None
 
 
+def _attribute(value: Any, name: str) -> Any:
+    try:
+        return getattr(value, name, None)
+    except Exception as error:
+        return error
+
+
 def _key(key: Any) -> str:
-    return str(key.value if isinstance(key, Enum) else key)
+    return _safely(str, key.value if isinstance(key, Enum) else key)
 
 
 def _text(value: Any) -> str:
     # The plain `str` of dates, ids, decimals and paths reads better than their `repr`.
     has_own_str = "__str__" in vars(type(value)) or isinstance(value, os.PathLike)
-    return str(value) if has_own_str and not isinstance(value, (bytes, type)) else repr(value)
+    is_plain = has_own_str and not isinstance(value, (bytes, type))
+    return _safely(str if is_plain else repr, value)
+
+
+def _safely(describe: Callable[[Any], str], value: Any) -> str:
+    try:
+        return describe(value)
+    except Exception:
+        return f"<{type(value).__name__}>"

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import Any, Final, NoReturn, Protocol, TextIO
+from typing import Any, Final, Protocol, TextIO, cast
 
 from rich.console import Console
 from rich.pretty import pretty_repr
 from rich.text import Text
 
-from millstream.cli.failures import ReaderGoneError
 from millstream.cli.jsonable import to_jsonable
+from millstream.cli.output import Output, to_json, visible
 from millstream.cli.speech import Floor, Speech
 
 STYLES: Final[Mapping[str, str]] = {
@@ -46,18 +45,14 @@ class View(Protocol):
 class JsonView:
     """One JSON object a line, each written out at once."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: Output) -> None:
         self._out = out
 
     def show(self, namespace: Sequence[str], mode: str, payload: Any) -> None:
         """Print one event."""
         event = {"mode": mode, "ns": list(namespace), "data": to_jsonable(payload)}
-        try:
-            self._out.write(json.dumps(event, ensure_ascii=False) + "\n")
-            self._out.flush()
-        except BrokenPipeError as error:
-            _silence(self._out)
-            raise ReaderGoneError from error
+        self._out.write(to_json(event, self._out.encoding) + "\n")
+        self._out.flush()
 
     def finish(self) -> None:
         """Print nothing: every line is an event."""
@@ -72,8 +67,8 @@ class LiveView:
     A message is one event whose text grows token by token.
     """
 
-    def __init__(self, out: TextIO) -> None:
-        self._console = _QuietConsole(file=out, highlight=False, soft_wrap=True)
+    def __init__(self, out: Output) -> None:
+        self._console = Console(file=cast("TextIO", out), highlight=False, soft_wrap=True)
         self._mark = "*" if self._console.options.ascii_only else "●"
         self._started = time.monotonic()
         self._events = 0
@@ -87,7 +82,7 @@ class LiveView:
             return
         self.stop()
         if mode == "custom" and isinstance(payload, str):
-            self._console.print(payload, markup=False, emoji=False)
+            self._print(Text(payload))
         elif mode == "updates" and isinstance(payload, Mapping):
             for node, update in payload.items():
                 self._show_update(namespace, node, update)
@@ -100,9 +95,7 @@ class LiveView:
         self.stop()
         seconds = time.monotonic() - self._started
         plural = "" if self._events == 1 else "s"
-        self._console.print(
-            Text(f"done: {self._events} event{plural} in {seconds:.2f} s", style="dim")
-        )
+        self._print(Text(f"done: {self._events} event{plural} in {seconds:.2f} s", style="dim"))
 
     def stop(self) -> None:
         """End the line that tokens were printed on."""
@@ -114,7 +107,7 @@ class LiveView:
 
     def say(self, text: str) -> None:
         """Append a token to the line."""
-        self._console.print(Text(text), end="")
+        self._print(Text(text), end="")
 
     def end(self) -> None:
         """End the line of a message."""
@@ -137,7 +130,7 @@ class LiveView:
             line.append(f" {subject}", style="bold")
         if namespace:
             line.append(f"  in {' > '.join(_short(part) for part in namespace)}", style="dim")
-        self._console.print(line)
+        self._print(line)
 
     def _body(self, payload: Any) -> None:
         if isinstance(payload, Mapping):
@@ -166,15 +159,12 @@ class LiveView:
             self._line(f"{label}{_cut(line, room - len(note))}{note}")
 
     def _line(self, text: str) -> None:
-        self._console.print(Text(text))
+        self._print(Text(text))
 
-
-class _QuietConsole(Console):
-    """A console that reports a closed pipe to the run instead of leaving the process."""
-
-    def on_broken_pipe(self) -> NoReturn:
-        _silence(self.file)
-        raise ReaderGoneError
+    def _print(self, text: Text, end: str = "\n") -> None:
+        # A picture is as long as what it stands for: styles stay where they are.
+        text.plain = visible(text.plain)
+        self._console.print(text, end=end)
 
 
 def _count(value: Sequence[Any] | Mapping[Any, Any]) -> str:
@@ -192,16 +182,6 @@ def _one_line(value: Any, room: int) -> str:
         value, max_width=1_000_000, max_length=room, max_string=4 * room, max_depth=4
     )
     return " ".join(text.split("\n"))
-
-
-def _silence(out: Any) -> None:
-    # The interpreter flushes stdout once more at exit, which would complain again.
-    import os
-
-    try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
-    except (OSError, ValueError):
-        return
 
 
 def _subject(mode: str, payload: Any) -> str:

@@ -13,11 +13,10 @@ import typer
 from millstream.cli.failures import (
     DONE,
     FAILED,
-    READER_GONE,
-    ReaderGoneError,
     UsageError,
     print_failure,
 )
+from millstream.cli.output import Output, OutputError, ReaderGoneError
 from millstream.cli.target import FORMS, load_graph
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def run(
 
     from millstream.cli.render import JsonView, LiveView
 
-    out = sys.stdout
+    out = Output(sys.stdout)
     # What nodes print must not stand between the JSON lines.
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         graph = load_graph(target)
@@ -85,10 +84,8 @@ def _show_run(
                 for item in items:
                     show(item)
         view.finish()
-    except (KeyboardInterrupt, UsageError):
+    except (KeyboardInterrupt, UsageError, ReaderGoneError, OutputError):
         raise
-    except ReaderGoneError:
-        return READER_GONE
     except BaseException as error:
         view.stop()
         print_failure(error)
@@ -155,6 +152,8 @@ def _read_json(text: str, option: str) -> Any:
     source = option
     try:
         if text == "-":
+            if sys.stdin is None:
+                raise UsageError(f"{option} -: stdin is closed; give JSON or @FILE")
             source, text = "stdin", sys.stdin.read()
         elif text.startswith("@"):
             source = text[1:]
@@ -165,8 +164,15 @@ def _read_json(text: str, option: str) -> Any:
     except UnicodeDecodeError as error:
         raise UsageError(f"{option}: {source} is not UTF-8 text; give JSON in UTF-8") from error
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_refuse)
+    except RecursionError as error:
+        raise UsageError(f"{source} is nested too deeply to be read as JSON") from error
     except ValueError as error:
         raise UsageError(
             f'{source} is not JSON: {error}; write it like \'{{"key": "value"}}\''
         ) from error
+
+
+def _refuse(constant: str) -> None:
+    # Python's parser knows them, JSON does not.
+    raise ValueError(f"{constant} is not a number of JSON")

@@ -10,9 +10,10 @@ import sys
 from types import ModuleType
 from typing import Any, Final
 
-from millstream.cli.failures import UsageError, reason
+from millstream.cli.failures import UsageError, reason, working_directory
 
 FORMS: Final = "path/to/file.py:name or package.module:name"
+_MISSING: Final = object()
 _GRAPH_MEMBERS: Final = ("stream", "astream", "get_graph", "nodes", "channels")
 
 
@@ -27,18 +28,29 @@ def load_graph(target: str) -> Any:
     if not colon or not source or not name:
         raise UsageError(f"TARGET {target!r} does not name a graph; write {FORMS}")
     module = _load_module(source)
-    if not hasattr(module, name):
+    try:
+        value = getattr(module, name, _MISSING)
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"{target} cannot be read: {reason(error)}") from error
+    if value is _MISSING:
         raise UsageError(f"{source} has no {name!r}; {_suggestion(source, module)}")
-    return _as_graph(getattr(module, name), target)
+    return _as_graph(value, target)
 
 
 def is_graph(value: Any) -> bool:
     """Return whether `value` can be run and drawn like a compiled graph."""
-    return not isinstance(value, type) and all(hasattr(value, name) for name in _GRAPH_MEMBERS)
+    return not isinstance(value, type) and all(_has(value, name) for name in _GRAPH_MEMBERS)
+
+
+def _has(value: Any, name: str) -> bool:
+    try:
+        return hasattr(value, name)
+    except Exception:
+        return False
 
 
 def _is_builder(value: Any) -> bool:
-    return not isinstance(value, type) and hasattr(value, "compile") and hasattr(value, "nodes")
+    return not isinstance(value, type) and _has(value, "compile") and _has(value, "nodes")
 
 
 def _as_graph(value: Any, target: str) -> Any:
@@ -48,7 +60,7 @@ def _as_graph(value: Any, target: str) -> Any:
     if _is_builder(value) and not is_graph(value):
         try:
             value = value.compile()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UsageError(f"{target} does not compile: {reason(error)}") from error
     if not is_graph(value):
         raise UsageError(
@@ -77,7 +89,7 @@ def _call(function: Any, target: str) -> Any:
         raise UsageError(f"{target} is an async function; name a plain one that returns a graph")
     try:
         return function()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(f"{target} failed when called: {reason(error)}") from error
 
 
@@ -85,14 +97,14 @@ def _load_module(source: str) -> ModuleType:
     if source.endswith(".py") or os.sep in source:
         return _load_file(source)
     # Unlike a script, an installed command does not see the current directory.
-    sys.path.insert(0, os.getcwd())
+    here = working_directory()
+    sys.path.insert(0, here)
     try:
         return importlib.import_module(source)
     except ModuleNotFoundError as error:
         if error.name and (source == error.name or source.startswith(f"{error.name}.")):
             raise UsageError(
-                f"no module named {error.name!r}, neither in {os.getcwd()} nor installed; "
-                f"write {FORMS}"
+                f"no module named {error.name!r}, neither in {here} nor installed; write {FORMS}"
             ) from error
         raise _import_failure(source, error) from error
     except (Exception, SystemExit) as error:

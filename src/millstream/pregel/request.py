@@ -214,7 +214,7 @@ def nested_ns(parent: TaskContext, number: int, *, is_stateful: bool) -> str:
 def recursion_limit_of(config: Mapping[str, Any]) -> int:
     """Return the number of supersteps the run may take."""
     limit: int = config.get("recursion_limit", DEFAULT_RECURSION_LIMIT)
-    if limit < 1:
+    if not limit >= 1:  # which NaN is not either
         raise ValueError("recursion_limit must be at least 1")
     return limit
 
@@ -222,7 +222,7 @@ def recursion_limit_of(config: Mapping[str, Any]) -> int:
 def max_concurrency_of(config: Mapping[str, Any]) -> int | None:
     """Return how many tasks may run at once, None for no limit."""
     limit: int | None = config.get("max_concurrency")
-    if limit is not None and limit < 1:
+    if limit is not None and not limit >= 1:  # which NaN is not either
         raise ValueError("max_concurrency must be at least 1")
     return limit
 

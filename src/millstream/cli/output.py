@@ -1,0 +1,98 @@
+"""What the command writes: where that may fail, and what must not reach a terminal as it is.
+
+Text of models, of programs and of whoever wrote to them is not trusted. A terminal obeys control
+characters: it changes its title, fills the clipboard, hides text or moves over it. So they are
+shown instead, as the pictures that Unicode has of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any, Final, NoReturn, TextIO
+
+_BIDIRECTIONAL: Final = (0x200E, 0x200F, 0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+"""Characters that have text read in another order than it is stored."""
+_PICTURES: Final[dict[int, int]] = {
+    **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"},
+    0x7F: 0x2421,
+    **dict.fromkeys(range(0x80, 0xA0), 0xFFFD),
+    **dict.fromkeys(_BIDIRECTIONAL, 0xFFFD),
+}
+_ESCAPES: Final = {code: f"\\u{code:04x}" for code in (0x7F, *range(0x80, 0xA0), *_BIDIRECTIONAL)}
+
+
+class ReaderGoneError(Exception):
+    """Whoever read stdout closed it."""
+
+
+class OutputError(Exception):
+    """What was to be shown cannot be written; the message says why."""
+
+
+def visible(text: str) -> str:
+    """Return text with a picture in the place of each control character; as long as it was."""
+    return text.translate(_PICTURES)
+
+
+def to_json(value: Any, encoding: str | None) -> str:
+    """Return JSON in one line that a stream of this encoding can hold and a terminal can show."""
+    is_unicode = (encoding or "").lower().replace("-", "").replace("_", "") == "utf8"
+    text = json.dumps(value, ensure_ascii=not is_unicode)
+    return text.translate(_ESCAPES)
+
+
+def complain(message: str) -> None:
+    """Say on stderr, in one line, what is wrong."""
+    tell(f"millstream: {' '.join(message.split())}\n")
+
+
+def tell(text: str) -> None:
+    """Write to stderr, where it can be written: there is nowhere else to say that it cannot."""
+    try:
+        sys.stderr.write(visible(text))
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):
+        if sys.stderr is not None:
+            _silence(sys.stderr)
+
+
+class Output:
+    """A text stream that raises `ReaderGoneError` or `OutputError` where it cannot be written."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        if stream is None:
+            raise OutputError("stdout is closed; give it a file, a pipe or a terminal")
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text."""
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            self._give_up(error)
+
+    def flush(self) -> None:
+        """Have everything written."""
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self._give_up(error)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _give_up(self, error: OSError) -> NoReturn:
+        _silence(self._stream)
+        if isinstance(error, BrokenPipeError):
+            raise ReaderGoneError from error
+        raise OutputError(f"stdout cannot be written: {error.strerror}") from error
+
+
+def _silence(stream: TextIO) -> None:
+    # The interpreter flushes it once more at exit, which would complain again.
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except (OSError, ValueError):
+        return
