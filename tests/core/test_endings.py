@@ -275,3 +275,30 @@ def test_a_breakpoint_at_another_node_does_not_stop_the_run(place: str) -> None:
     run(machine, LOUD)
 
     assert (machine.status, machine.cells.values) == (RunStatus.DONE, {"log": ["a"]})
+
+
+def test_a_superstep_is_complete_when_all_its_tasks_have_done_their_work() -> None:
+    """Then it may be committed although the run was left."""
+    machine = begun(graph([node("a", handler="h"), node("b"), node("h")]), *to("a", "b"))
+    a, b = planned(machine)
+    assert not machine.is_complete
+
+    handler = machine.fail(a, ValueError())
+    machine.finish(b)
+    assert handler is not None
+    assert not machine.is_complete
+
+    machine.finish(handler)
+    assert machine.is_complete
+
+
+@pytest.mark.parametrize("questions", [("why?",), ()], ids=["question", "breakpoint"])
+def test_a_superstep_that_failed_or_waits_is_not_complete(questions: Any) -> None:
+    """It is not committed."""
+    failing = begun(graph([node("a")]), *to("a"))
+    failing.fail(planned(failing)[0], ValueError())
+    assert not failing.is_complete
+
+    waiting = begun(graph([node("a")]), *to("a"))
+    waiting.pause(planned(waiting)[0], questions)
+    assert not waiting.is_complete

@@ -315,10 +315,9 @@ def test_a_result_is_stored_though_nobody_hears_its_messages() -> None:
     with closing(graph.stream({"messages": []}, config, stream_mode=["custom", "messages"])) as s:
         next(s)
 
-    saved = saver.get_tuple(config)
-    assert saved is not None
-    writes = [value for _, channel, value in saved.pending_writes if channel == "messages"]
-    assert [message.content for value in writes for message in value] == ["done"]
+    saved = graph.get_state(config)
+    assert [message.content for message in saved.values["messages"]] == ["done"]
+    assert saved.next == ("other",)
 
 
 class Knot:

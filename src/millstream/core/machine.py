@@ -130,6 +130,17 @@ class RunMachine:
             return self.interrupts
         return self._calls.questions()
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether all tasks of the superstep have done their work, so that it can be committed."""
+        handled = {task.origin for task in self.tasks if task.is_done}
+        return (
+            self.failure is None
+            and not self._is_stopping
+            and not self.questions
+            and all(task.is_done or task in handled for task in self.tasks)
+        )
+
     def pending(self) -> list[Task]:
         """Return the tasks of the coming superstep, without starting it or reading their input."""
         return plan_sends(self) + plan_pulls(self)

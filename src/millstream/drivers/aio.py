@@ -76,6 +76,8 @@ class AsyncDriver:
     """The saver's error, met by a call."""
     _is_stopping = False
     _is_starting = False
+    _is_committed = False
+    """The superstep was committed as soon as its last task had ended."""
     _is_eager = False
     """Tasks have ended while they were started."""
     _queued: deque[TaskContext] | None = None
@@ -256,6 +258,10 @@ class AsyncDriver:
             self._is_eager = False
             await asyncio.sleep(0)
         if run.journal is not None:
+            if not self._running and not self._inbox.ended and run.machine.failure is None:
+                # What the superstep wrote is in the thread before it is shown.
+                self._commit()
+                self._is_committed = True
             await self._saving.save(run.journal)
         if run.machine.failure is not None:
             await self._cancel_running()
@@ -263,6 +269,9 @@ class AsyncDriver:
             raise self._trouble
 
     def _commit(self) -> None:
+        if self._is_committed:
+            self._is_committed = False
+            return
         if self._trouble is not None:
             raise self._trouble
         self.run.commit()

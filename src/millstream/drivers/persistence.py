@@ -94,6 +94,7 @@ class Journal:
         "_config",
         "_deltas",
         "_fixed",
+        "_has_given_up",
         "_is_by_version",
         "_last",
         "_writes",
@@ -127,11 +128,14 @@ class Journal:
         """By channel, the version and the copy of what was stored last."""
         self._written: dict[str, tuple[Any, Any]] = {}
         """By channel, what the only task of the superstep wrote, and the copy of it."""
+        self._has_given_up = False
         self.untracked: Untracked | None = None
         """What must not be stored, if there is anything."""
 
     def add_checkpoint(self, save: SaveCheckpoint) -> None:
         """Add a checkpoint; with durability `exit` only the last one counts."""
+        if self._has_given_up:
+            return
         checkpoint = save.checkpoint
         if self.untracked is not None:
             checkpoint = self.untracked.from_checkpoint(checkpoint)
@@ -188,6 +192,7 @@ class Journal:
 
     def give_up(self) -> None:
         """Store nothing more: the saver has failed, and what follows would leave a gap."""
+        self._has_given_up = True
         self.pending.clear()
         self._writes.clear()
         self._last = None
@@ -203,6 +208,8 @@ class Journal:
         self._writes = []
 
     def _add_writes(self, put: PutWrites) -> None:
+        if self._has_given_up:
+            return
         if self.durability == "exit":
             self._writes.append(put)
         else:

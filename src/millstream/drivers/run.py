@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -320,10 +321,15 @@ class Run(Terms):
         if self.journal is not None:
             self.journal.add_task(task, self.checkpoint_config(self.machine.checkpoint_id))
 
-    def commit(self) -> None:
-        """Commit the superstep, and note the new checkpoint for storing."""
+    def commit(self, save: Callable[[], None] | None = None) -> None:
+        """Commit the superstep, and note the new checkpoint for storing.
+
+        What it wrote is shown after this, so it is time to `save`.
+        """
         self.machine.commit()
         self.note_checkpoint()
+        if save is not None:
+            save()
 
     def note_checkpoint(self) -> None:
         """Take the machine's new checkpoint, if any, to be stored."""
@@ -452,10 +458,20 @@ class Run(Terms):
             self.bound.close()
 
     def note_finished(self, ended: Iterable[tuple[TaskContext, BaseException | None]]) -> None:
-        """Have the writes of tasks stored that finished while the run was being left."""
+        """Have stored what tasks wrote that finished while the run was being left.
+
+        When all of the superstep have, it is committed: the reader may have seen what they wrote.
+        """
+        machine: RunMachine | None = getattr(self, "machine", None)
+        if machine is None or machine.status is not RunStatus.STEPPING:
+            return
         for context, error in ended:
-            if error is None and self.machine.status is RunStatus.STEPPING:
+            if error is None:
                 self.report(context, None)
+        if machine.is_complete:
+            # Where a channel refuses the writes, the next run is told so.
+            with suppress(Exception):
+                self.commit()
 
     def traced_output(self) -> Any:
         """Return what callback handlers are told as the run's output."""

@@ -123,7 +123,7 @@ class SyncDriver:
             run.note_checkpoint()
             is_patient = not run.is_live and run.step_timeout is None
             plan = run.machine.plan if run.is_alone else self._plan
-            commit = run.machine.commit if run.journal is None else run.commit
+            commit = run.machine.commit if run.journal is None else partial(run.commit, self._save)
             parts, take, encode = run.parts, run.take_part(), run.encoder()
             # What a superstep wrote is handed out in place, because most steps do so.
             while (tasks := plan()) is not None:

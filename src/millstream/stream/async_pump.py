@@ -169,11 +169,7 @@ class AsyncPump(Pump):
                     else:
                         await self._give_turns()
         except (Exception, GraphBubbleUp) as error:
-            try:
-                await self._close_events()
-            finally:
-                await self._mux.afail(error)
-                self._is_over = True
+            await self._fail(error)
         except BaseException:
             # What stops the run tells the readers when it has stopped.
             self._is_over = self._closing is None
@@ -182,6 +178,16 @@ class AsyncPump(Pump):
             self._task = None
             if self._is_over:
                 self._wake_all()
+
+    async def _fail(self, error: BaseException) -> None:
+        """Tell the readers that the run failed; who stops it is told of an error of stopping."""
+        if self._closing is not None:
+            raise error
+        try:
+            await self._close_events()
+        finally:
+            await self._mux.afail(error)
+            self._is_over = True
 
     async def _next(self) -> ProtocolEvent | None:
         try:
@@ -252,10 +258,12 @@ class AsyncPump(Pump):
 
     async def _shut(self) -> None:
         task = self._task
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
         try:
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+                if not task.cancelled():
+                    task.result()
             await self._close_events()
         finally:
             await self._mux.aabandon()
