@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-__all__ = ("ToldError", "told")
+__all__ = ("ToldError", "said", "told")
 
 
 class ToldError(Exception):
@@ -16,7 +17,16 @@ class ToldError(Exception):
 
 def told(value: Any) -> str:
     """Return the `repr` of a value, or its class and what failed."""
+    return _text(repr, value)
+
+
+def said(error: BaseException) -> str:
+    """Return the message of an error, or its class and what failed."""
+    return _text(str, error)
+
+
+def _text(make: Callable[[Any], str], value: Any) -> str:
     try:
-        return repr(value)
+        return make(value)
     except Exception as error:  # whatever the class raises
-        return f"<{type(value).__name__} whose repr failed with {type(error).__name__}>"
+        return f"<{type(value).__name__} whose {make.__name__} failed with {type(error).__name__}>"

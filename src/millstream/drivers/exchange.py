@@ -56,11 +56,19 @@ class Load:
         """Ask and wait."""
         config, before = cast("Any", self.config), cast("Any", self.before)
         saved = None
-        if before is None:
-            saved = await saver.aget_tuple(config)
-        else:
-            async for found in saver.alist(config, before=before, limit=1):
-                saved = found
+        try:
+            if before is None:
+                saved = await saver.aget_tuple(config)
+            else:
+                async for found in saver.alist(config, before=before, limit=1):
+                    saved = found
+        except NotImplementedError as error:
+            if error.args:
+                raise
+            raise NotImplementedError(
+                f"{type(saver).__name__} has no async methods (aget_tuple, alist, aput, "
+                "aput_writes): call the graph's sync methods, or give it a saver that has them"
+            ) from error
         if saved is None or self.spec is None:
             return saved
         return await acomplete(saver, saved, self.spec)

@@ -18,6 +18,7 @@ from millstream.drivers import delta
 from millstream.drivers.clock import Stamps
 from millstream.drivers.exchange import Load, acarry_out, carry_out
 from millstream.drivers.persistence import Journal
+from millstream.drivers.storing import next_version
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import CheckpointTuple
@@ -91,7 +92,7 @@ def open_journal(run: Run, loaded: Loaded) -> Lineage:
     run.journal = Journal(saver, config, run.durability, history)
     lineage = Lineage(
         stamp=stamps.stamp,
-        next_version=lambda current: saver.get_next_version(current, None),
+        next_version=next_version(saver),
         parents=run.checkpoint_map,
         is_saved_at_end=is_saved_at_end,
         deltas=delta.new_log(

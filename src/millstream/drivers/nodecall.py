@@ -23,6 +23,7 @@ from millstream.drivers.routes import unmapped_route
 from millstream.errors import ParentCommand
 from millstream.run_trees import inside
 from millstream.runnable import RunnableCallable, missing_sync_function
+from millstream.telling import said
 from millstream.types import Command, Send
 
 if TYPE_CHECKING:
@@ -361,7 +362,7 @@ class NodeCall:
                 delay,
                 context.attempt,
                 type(error).__name__,
-                error,
+                said(error),
                 exc_info=error,
             )
         return delay

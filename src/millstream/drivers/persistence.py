@@ -25,7 +25,7 @@ from millstream.core.calls import CallTask
 from millstream.core.strands import answered_prefix, place_record, questions_record, record_id
 from millstream.core.tasks import task_path_text
 from millstream.drivers.copying import fixed
-from millstream.drivers.storing import stores_at_once, stores_by_version
+from millstream.drivers.storing import path_arguments, stores_at_once, stores_by_version
 from millstream.errors import is_invalid_resume
 from millstream.telling import ToldError, told
 
@@ -68,11 +68,15 @@ class PutWrites:
 
     def store(self, saver: BaseCheckpointSaver[Any]) -> None:
         """Carry it out in this thread."""
-        saver.put_writes(self.config, self.writes, self.task_id, self.path)  # type: ignore[arg-type]  # a dict of the right shape
+        put: Any = saver.put_writes
+        path, named = path_arguments(put, self.path)
+        put(self.config, self.writes, self.task_id, *path, **named)
 
     async def astore(self, saver: BaseCheckpointSaver[Any]) -> None:
         """Carry it out."""
-        await saver.aput_writes(self.config, self.writes, self.task_id, self.path)  # type: ignore[arg-type]  # same
+        put: Any = saver.aput_writes
+        path, named = path_arguments(put, self.path)
+        await put(self.config, self.writes, self.task_id, *path, **named)
 
 
 Operation: TypeAlias = PutCheckpoint | PutWrites

@@ -1,9 +1,17 @@
-"""What is known of savers: when they have stored what they are given, and how much of it."""
+"""What is known of savers: when they store what they are given, how much of it, what they take.
+
+Savers that others wrote for an older version of the langgraph-checkpoint package take fewer
+arguments: `put_writes` no path of the task, `get_next_version` no channel.
+"""
 
 from __future__ import annotations
 
+import inspect
 import sys
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from inspect import Parameter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -33,3 +41,49 @@ def _has_methods_of(kind: Any, module: str, name: str) -> bool:
     return plain is not None and all(
         getattr(kind, method) is getattr(plain, method) for method in _STORING
     )
+
+
+def next_version(saver: BaseCheckpointSaver[Any]) -> Callable[[Any], Any]:
+    """Return what gives the version after another one, or the first after None."""
+    method: Any = saver.get_next_version
+    how = _how(method, 2, "channel")
+    if how == "position":
+        return lambda current: method(current, None)
+    if how == "name":
+        return lambda current: method(current, channel=None)
+    next_of: Callable[[Any], Any] = method
+    return next_of
+
+
+def path_arguments(method: Any, path: str) -> tuple[tuple[str, ...], Mapping[str, str]]:
+    """Return how `put_writes` is told the path of a task, if at all: by position, by name."""
+    how = _how(method, 4, "task_path")
+    if how is None:
+        return (), _NOTHING
+    return ((path,), _NOTHING) if how == "position" else ((), {"task_path": path})
+
+
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+_POSITIONAL: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def _how(method: Any, count: int, name: str) -> str | None:
+    """Say how a method takes its argument of that number: by position, by name or, None, not."""
+    function = getattr(method, "__func__", None)
+    if function is not None:
+        return _takes(function, count + 1, name)
+    return _takes(method, count, name)
+
+
+@lru_cache(maxsize=128)
+def _takes(function: Any, count: int, name: str) -> str | None:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return "position"  # nobody knows: as the package's own savers
+    kinds = [parameter.kind for parameter in parameters]
+    positions = sum(kind in _POSITIONAL for kind in kinds)
+    if positions >= count or Parameter.VAR_POSITIONAL in kinds:
+        return "position"
+    named = any(parameter.name == name for parameter in parameters)
+    return "name" if named or Parameter.VAR_KEYWORD in kinds else None

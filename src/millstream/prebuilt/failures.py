@@ -14,6 +14,7 @@ from langchain_core.tools import ToolException
 from pydantic import ValidationError
 
 from millstream.prebuilt.results import msg_content_output
+from millstream.telling import told
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -119,7 +120,7 @@ def _error_message(content: Any, call: ToolCall) -> ToolMessage:
 def _text(handler: Any, error: Exception) -> Any:
     is_type = isinstance(handler, type) and issubclass(handler, Exception)
     if isinstance(handler, (bool, tuple)) or is_type:
-        return TOOL_CALL_ERROR_TEMPLATE.format(error=repr(error))
+        return TOOL_CALL_ERROR_TEMPLATE.format(error=told(error))
     if isinstance(handler, str):
         return handler
     if callable(handler):

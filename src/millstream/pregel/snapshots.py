@@ -19,6 +19,7 @@ from millstream.core.snapshot import Lineage
 from millstream.drivers.clock import Stamps, new_id
 from millstream.drivers.delta import new_log
 from millstream.drivers.exchange import Load
+from millstream.drivers.storing import next_version
 from millstream.pregel.savers import with_map
 from millstream.stream.modes import state_reader, task_result
 from millstream.types import PregelTask, StateSnapshot
@@ -51,7 +52,7 @@ def restore(
     metadata: Mapping[str, Any] = (saved.metadata or {}) if saved is not None else {}
     lineage = Lineage(
         stamp=(stamps or Stamps()).stamp,
-        next_version=lambda current: site.saver.get_next_version(current, None),
+        next_version=next_version(site.saver),
         parents=metadata.get("parents", {}),
         deltas=new_log(site.graph.spec, is_parent_shared=is_parent_shared),
     )

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from langchain_core.messages import AIMessageChunk
 
+from millstream.telling import said
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -59,7 +61,7 @@ class ErrorEvent(dict[str, Any]):
     """The event that a message will not be finished, which knows the error besides its text."""
 
     def __init__(self, error: BaseException) -> None:
-        super().__init__(event="error", message=str(error) or type(error).__name__)
+        super().__init__(event="error", message=said(error) or type(error).__name__)
         self.error = error
 
 

@@ -11,6 +11,7 @@ from millstream.stream.graphs import MODE_OF_GRAPHS, SubgraphStatus, cause_of, s
 from millstream.stream.run_stream import AsyncSubgraphRunStream, SubgraphRunStream
 from millstream.stream.stream_channel import StreamChannel
 from millstream.stream.transformer import StreamTransformer
+from millstream.telling import said
 
 if TYPE_CHECKING:
     from langchain_protocol.protocol import LifecycleCause
@@ -378,4 +379,4 @@ def _status_of(data: dict[str, Any]) -> tuple[SubgraphStatus, str | None]:
 
 
 def _text_of(fact: GraphFact) -> str | None:
-    return str(fact.error) if fact.status == "failed" and fact.error is not None else None
+    return said(fact.error) if fact.status == "failed" and fact.error is not None else None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from millstream.constants import ERROR, INTERRUPT, RETURN
 from millstream.core.known import as_tuple, plain_writes
 from millstream.core.protocol import Observer
+from millstream.telling import told
 
 if TYPE_CHECKING:
     from millstream.core.cells import Cells
@@ -346,7 +347,7 @@ def _pending_task(view: Projection, task: Task) -> dict[str, Any]:
     shown: dict[str, Any] = {"id": task.id, "name": task.node.name}
     errors = [value for name, value in known if name == ERROR]
     if errors:
-        shown["error"] = errors[-1] if isinstance(errors[-1], str) else repr(errors[-1])
+        shown["error"] = errors[-1] if isinstance(errors[-1], str) else told(errors[-1])
     else:
         asked = [i for name, value in known if name == INTERRUPT for i in as_tuple(value)]
         if plain_writes(known):

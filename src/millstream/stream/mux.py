@@ -14,6 +14,7 @@ from millstream.stream.graphs import MODE_OF_GRAPHS
 from millstream.stream.pump import PlainPump
 from millstream.stream.stream_channel import StreamChannel
 from millstream.stream.transformer import is_async_only, overrides
+from millstream.telling import told
 
 if TYPE_CHECKING:
     from millstream.stream.protocol import ProtocolEvent
@@ -430,4 +431,4 @@ def _early_first(transformers: Iterable[StreamTransformer]) -> list[StreamTransf
 def note_beside(error: BaseException, what: str, raised: BaseException) -> None:
     """Keep an error that came beside another one visible in it."""
     if sys.version_info >= (3, 11):
-        error.add_note(f"{what} {raised!r} meanwhile")
+        error.add_note(f"{what} {told(raised)} meanwhile")

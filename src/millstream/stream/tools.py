@@ -13,6 +13,7 @@ from uuid import UUID
 from millstream.constants import TAG_NOSTREAM
 from millstream.errors import GraphBubbleUp
 from millstream.stream.tap import Tap
+from millstream.telling import said
 from millstream.tool_output import tool_call_writer
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class ToolTap(Tap):
         """Send why a tool failed; one that asks a question has not failed."""
         call_id = self._calls.pop(run_id, None)
         if call_id is not None and not isinstance(error, GraphBubbleUp):
-            self._tell("tool-error", call_id, message=str(error))
+            self._tell("tool-error", call_id, message=said(error))
 
     def on_command(self, command: Any, *, run_id: UUID) -> None:
         """Send that a command for a parent graph has left a tool; LangChain tells nobody."""
