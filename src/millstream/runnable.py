@@ -170,7 +170,13 @@ class RunnableCallable(Runnable[Any, Any]):
     runnable has it invoked with the same input, unless `recurse` is False. A call is a run of its
     own for callback handlers, unless `trace` is False: as for the functions that become nodes, for
     which the node's run stands.
+
+    Without an async function, async runs call the sync one where they are, in the thread of their
+    event loop: it may look for that, and some loops have no threads.
     """
+
+    may_block: bool = False
+    """The sync function has nothing to do with event loops: async runs call it in a thread."""
 
     def __init__(
         self,
@@ -234,10 +240,12 @@ class RunnableCallable(Runnable[Any, Any]):
         return result
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        """Await the async function, or call the sync one in a worker thread."""
+        """Await the async function, or call the sync one."""
         config = config if config is not None else ensure_config()
         if self.afunc is None:
-            return await run_in_executor(config, self.invoke, input, config, **kwargs)
+            if self.may_block:
+                return await run_in_executor(config, self.invoke, input, config, **kwargs)
+            return self.invoke(input, config, **kwargs)
         if self.trace:
             result = await self._acall_traced(self.afunc, input, config, kwargs)
         else:
@@ -376,7 +384,7 @@ def coerce_to_runnable(
     """
     code = plain_code(thing)
     if code is not None and not code.co_flags & GENERATES:
-        return RunnableCallable(thing, name=name, trace=trace)
+        return function_runnable(thing, name=name, trace=trace)
     if isinstance(thing, Runnable):
         return thing
     if is_generator_function(thing):
@@ -384,12 +392,19 @@ def coerce_to_runnable(
             return RunnableLambda(thing, name=name)
         return _generator_runnable(thing, name)
     if callable(thing):
-        return RunnableCallable(thing, name=name, trace=trace)
+        return function_runnable(thing, name=name, trace=trace)
     if isinstance(thing, dict):
         return RunnableParallel(thing)
     raise TypeError(
         f"Expected a Runnable, callable or dict.Instead got an unsupported type: {type(thing)}"
     )
+
+
+def function_runnable(func: Callable[..., Any], **options: Any) -> RunnableCallable:
+    """Make a runnable of a function that may block."""
+    made = RunnableCallable(func, **options)
+    made.may_block = True
+    return made
 
 
 def _generator_runnable(func: Callable[..., Any], name: str | None) -> RunnableCallable:
@@ -414,7 +429,7 @@ def _generator_runnable(func: Callable[..., Any], name: str | None) -> RunnableC
             total = added(total, chunk)
         return total
 
-    return RunnableCallable(collect, name=name)
+    return function_runnable(collect, name=name)
 
 
 def _refuse_sync(_: Any) -> Any:

@@ -46,6 +46,7 @@ class Call:
         "_func",
         "_injected",
         "_is_runnable",
+        "_may_block",
         "_recurse",
         "asimple",
         "is_traced",
@@ -62,6 +63,7 @@ class Call:
         """Whether the path of a conditional edge has a run."""
         self._func: Callable[..., Any] | None
         self._afunc: Callable[..., Any] | None
+        self._may_block = getattr(bound, "may_block", False)
         if type(bound) is RunnableCallable and not bound.kwargs and not bound.explode_args:
             self._func, self._injected = bound.func, bound.injected
             self._afunc, self._ainjected = bound.afunc, bound.ainjected
@@ -118,9 +120,11 @@ class Call:
             raise RuntimeError from error
 
     async def acall(self, value: Any, context: TaskContext) -> Any:
-        """Await it, or call it in a worker thread when it is not async."""
+        """Await it, or call it when it is not async: in a worker thread if it may block."""
         func = self._afunc
         if func is None:
+            if not self._may_block:
+                return self.call(value, context)
             ambient = contextvars.copy_context()
             hold = [partial(ambient.run, self._call_in_thread, value, context)]
             await asyncio.get_running_loop().run_in_executor(None, _exchange, hold)

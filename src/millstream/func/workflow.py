@@ -13,7 +13,7 @@ from millstream.func.step import _renamed_retry
 from millstream.pregel import Pregel
 from millstream.pregel.compiling import as_policies
 from millstream.pregel.node import ChannelWriteEntry, PregelNode, entries_writer
-from millstream.runnable import RunnableCallable
+from millstream.runnable import function_runnable
 from millstream.types import CachePolicy, RetryPolicy, TimeoutPolicy
 from millstream.typing import ContextT
 from millstream.warnings import LangGraphDeprecatedSinceV10, warn_caller
@@ -90,7 +90,7 @@ class entrypoint(Generic[ContextT]):
         node = PregelNode(
             channels=START,
             triggers=[START],
-            bound=RunnableCallable(func, name=name, trace=False, recurse=False),
+            bound=function_runnable(func, name=name, trace=False, recurse=False),
             to_writes=entries_writer(
                 (
                     ChannelWriteEntry(END, mapper=_returned_value),
