@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
 from typing_extensions import ParamSpec
 
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from langgraph.cache.base import BaseCache
+
+    from millstream.core.spec import NodeSpec
+
+DECLARED: Final = frozenset(("__name__", "func", "retry_policy", "cache_policy", "timeout"))
+"""What a task is declared with."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,19 +55,34 @@ class _TaskFunction(Generic[P, T]):
         name: str | None = None,
     ) -> None:
         functools.update_wrapper(self, func)
-        name = name or _name_of(func)
-        if timeout is not None and not is_async_callable(func):
+        self.__name__ = name or _name_of(func)
+        self.func = func
+        self.retry_policy: RetryPolicy | Sequence[RetryPolicy] | None = tuple(retry_policy)
+        self.cache_policy = cache_policy
+        self.timeout: float | timedelta | TimeoutPolicy | None = timeout
+        assert self._node is not None  # made now: what is wrong is said where it is written
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; those that say how the function is called count from the next call."""
+        object.__setattr__(self, name, value)
+        if name in DECLARED:
+            self.__dict__.pop("_node", None)
+
+    @functools.cached_property
+    def _node(self) -> NodeSpec:
+        """What a run needs to run calls; made again when an attribute was set."""
+        limit = TimeoutPolicy.coerce(self.timeout)
+        if limit is not None and not is_async_callable(self.func):
             raise ValueError(
                 "Node timeouts are only supported for async nodes because sync Python execution "
-                f"cannot be safely cancelled in-process. Task '{name}' is sync."
+                f"cannot be safely cancelled in-process. Task '{self.__name__}' is sync."
             )
-        self.__name__ = name
-        self.func = func
-        self.retry_policy = tuple(retry_policy)
-        self.cache_policy = cache_policy
-        self.timeout = timeout
-        self._node = call_node(
-            func, name, retry=self.retry_policy, cache=cache_policy, timeout=timeout
+        return call_node(
+            self.func,
+            self.__name__,
+            retry=as_policies(self.retry_policy),
+            cache=self.cache_policy,
+            timeout=limit,
         )
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> TaskFuture[T]:
