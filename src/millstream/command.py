@@ -7,7 +7,7 @@ be the output of a LangChain tool, and the base class that says so is slow to im
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Final, Generic, Literal
 
 from langchain_core.messages.tool import ToolOutputMixin
@@ -20,6 +20,25 @@ from millstream.types import Send
 __all__ = ("Command",)
 
 N = TypeVar("N", bound=Hashable)
+
+
+class JoinedUpdates(list[tuple[str, Any]]):
+    """The updates of several commands that became one.
+
+    The last value counts for a key that takes no more than one.
+    """
+
+    __slots__ = ()
+
+
+def _targets(goto: Any) -> Sequence[Any]:
+    """Return the targets of a command, however wrong they are."""
+    if isinstance(goto, (str, Send)):
+        return (goto,)
+    try:
+        return tuple(goto)
+    except TypeError:
+        return (goto,)
 
 
 # No slots: the base class has a `__dict__` anyway, and `Command[str](...)` fails on a slotted
@@ -44,6 +63,15 @@ class Command(Generic[N], ToolOutputMixin):
             f"{name}={value!r}" for name in _FIELDS if (value := getattr(self, name))
         )
         return f"Command({contents})"
+
+    def _joined(self, others: Sequence[Command[Any]]) -> Command[Any]:
+        """Return one command that does what this and the others do, in order."""
+        if not others:
+            return self
+        commands = (self, *others)
+        update = JoinedUpdates(pair for one in commands for pair in one._update_as_tuples())
+        goto = [target for one in commands for target in _targets(one.goto)]
+        return replace(self, update=update or None, goto=goto)
 
     def _update_as_tuples(self) -> Sequence[tuple[str, Any]]:
         return update_as_tuples(self.update)

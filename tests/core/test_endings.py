@@ -25,8 +25,8 @@ from millstream.channels import NamedBarrierValue
 from millstream.constants import PULL, PUSH, TASKS
 from millstream.core.state import RunStatus
 from millstream.core.tasks import Task
-from millstream.errors import GraphBubbleUp
-from millstream.types import Send
+from millstream.errors import GraphBubbleUp, ParentCommand
+from millstream.types import Command, Send
 
 LOUD = doing(a=[("log", ["a"])], b=[("log", ["b"])], c=[("log", ["c"])])
 
@@ -82,6 +82,57 @@ def test_a_signal_to_the_parent_ends_the_run_but_is_nobodys_failure() -> None:
     assert machine.failure is not None
     assert machine.failure.error is signal
     assert facts[2:] == []
+
+
+def leaving(graph: str, *log: str) -> Fails:
+    """Return the end of a task that has a command for a graph around this one."""
+    return Fails(ParentCommand(Command(graph=graph, update={"log": [*log]}, goto=log)))
+
+
+def test_commands_for_the_same_parent_leave_together() -> None:
+    """In the order of their tasks; nothing is committed, and no task is stopped for it."""
+    machine = begun(graph([node("a"), node("b"), node("c")], {"log": log()}), *to("a", "b", "c"))
+    tasks = planned(machine)
+    signals = {
+        "c": leaving("parent", "c").error,
+        "b": leaving("elsewhere", "b").error,
+        "a": leaving("parent", "a").error,
+    }
+
+    for task in reversed(tasks):
+        machine.fail(task, signals[task.name])
+        assert machine.failure is None
+    machine.commit()
+
+    assert machine.status is RunStatus.FAILED
+    assert machine.failure is tasks[0]
+    assert machine.failure.error is not None
+    (command,) = machine.failure.error.args
+    assert command.graph == "parent"
+    assert (command.update, command.goto) == ([("log", ["a"]), ("log", ["c"])], ["a", "c"])
+    assert machine.cells.values == {"log": []}
+
+
+def test_a_command_for_the_parent_that_is_alone_leaves_as_it_is() -> None:
+    """No copy is made of it."""
+    machine = begun(graph([node("a"), node("b")], {"log": log()}), *to("a", "b"))
+    signal = leaving("parent", "a")
+
+    run(machine, doing(a=signal, b=[("log", ["b"])]))
+
+    assert machine.failure is not None
+    assert machine.failure.error is signal.error
+
+
+def test_a_failure_counts_more_than_a_command_for_the_parent() -> None:
+    """Whichever came first."""
+    machine = begun(graph([node("a"), node("b")]), *to("a", "b"))
+    error = ValueError()
+
+    run(machine, doing(a=leaving("parent", "a"), b=Fails(error)))
+
+    assert machine.failure is not None
+    assert machine.failure.error is error
 
 
 def test_an_error_that_ends_the_program_is_not_handled() -> None:

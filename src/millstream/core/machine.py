@@ -32,7 +32,7 @@ from millstream.core.plan import plan_pulls, plan_sends
 from millstream.core.state import ALLOWED, ENDED, READY, STEPPING, ProtocolError, RunStatus
 from millstream.core.strands import read_places
 from millstream.core.tasks import HANDLER, PUSH_TRIGGERS, Task
-from millstream.errors import GraphBubbleUp
+from millstream.errors import GraphBubbleUp, ParentCommand
 
 if TYPE_CHECKING:
     from millstream.core.answers import Answers
@@ -56,6 +56,8 @@ class RunMachine:
     """The tasks of the superstep in progress."""
     failure: Task | None = None
     """The task whose error ended the run."""
+    leaving: Sequence[Task] = ()
+    """The tasks of this superstep that ended with a command for a graph around this one."""
     interrupts: Sequence[Any] = ()
     """All questions asked by the tasks of this superstep, in order of asking."""
     save: SaveCheckpoint | None = None
@@ -322,9 +324,10 @@ class RunMachine:
     def fail(self, task: Task, error: BaseException) -> Task | None:
         """Take note that the task failed for good; return the task that handles it, if any.
 
-        Without a handler the run fails: `commit` will end it with the first such error. A signal
-        on its way to a parent graph ends this run in the same way, but is nobody's failure. What
-        a failed call means is up to its caller.
+        Without a handler the run fails: `commit` will end it with the first such error. A command
+        on its way to a parent graph ends this run in the same way, but is nobody's failure: the
+        other tasks go on, and their commands for that graph join it. What a failed call means is
+        up to its caller.
         """
         self._require("fail")
         self._is_smooth = False
@@ -335,6 +338,9 @@ class RunMachine:
         if self.observer.task_failed is not None and not isinstance(error, GraphBubbleUp):
             self.observer.task_failed(task)
         if isinstance(task, CallTask):
+            return None
+        if isinstance(error, ParentCommand):
+            self.leaving = [*self.leaving, task]
             return None
         if task.node.handler is not None and _is_handled(error):
             handler = self._handler_of(task, task.node.handler)
@@ -368,6 +374,8 @@ class RunMachine:
             raise ProtocolError("commit", self.status)
         ordered: Sequence[Task] = self._pulls
         if not self._is_smooth:
+            if self.leaving and self.failure is None:
+                self.failure = _joined(self.leaving)
             if self.failure is not None:
                 self.status = RunStatus.FAILED
                 return
@@ -493,6 +501,17 @@ class RunMachine:
         if not is_paused and self.observer.breakpoint_reached is not None:
             self.observer.breakpoint_reached()
         self.status = RunStatus.PAUSED if is_paused else RunStatus.BREAKPOINT
+
+
+def _joined(leaving: Sequence[Task]) -> Task:
+    """Return the first of the tasks that leave, with what all of them say to the same graph."""
+    first, *others = sorted(leaving, key=_path)
+    commands: list[Any] = [task.error.args[0] for task in (first, *others) if task.error]
+    own = commands[0]
+    same = [command for command in commands[1:] if command.graph == own.graph]
+    if same:
+        first.error = ParentCommand(own._joined(same))
+    return first
 
 
 def _path(task: Task) -> TaskPath:

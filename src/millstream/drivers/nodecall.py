@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import Runnable, RunnableSequence
 
+from millstream.channels.last_value import LastValue
+from millstream.command import JoinedUpdates
 from millstream.core.retry import decide_retry
 from millstream.core.tasks import preview
 from millstream.drivers import clock, hearing, tracing
@@ -28,6 +30,7 @@ from millstream.types import Command, Send
 
 if TYPE_CHECKING:
     from millstream.core.protocol import Write
+    from millstream.core.spec import GraphSpec
     from millstream.drivers.context import TaskContext
     from millstream.drivers.routes import Routes
     from millstream.types import CachePolicy, RetryPolicy, TimeoutPolicy, TracePolicy
@@ -348,11 +351,11 @@ class NodeCall:
 
     def apply_command(self, context: TaskContext, signal: ParentCommand) -> None:
         """Treat the command as if the node had returned it."""
-        self.settle(context, signal.args[0])
+        self.settle(context, _one_value_each(signal.args[0], context.task.run.spec))
 
     async def aapply_command(self, context: TaskContext, signal: ParentCommand) -> None:
         """Treat the command as if the node had returned it."""
-        await self.asettle(context, signal.args[0])
+        await self.asettle(context, _one_value_each(signal.args[0], context.task.run.spec))
 
     def retry_delay(self, context: TaskContext, error: BaseException) -> float | None:
         """Return the seconds before the next attempt, None when this was the last."""
@@ -370,6 +373,20 @@ class NodeCall:
                 exc_info=error,
             )
         return delay
+
+
+def _one_value_each(command: Command[Any], spec: GraphSpec) -> Command[Any]:
+    """Return a command without what others that joined it write to the same keys after it."""
+    if not isinstance(command.update, JoinedUpdates):
+        return command
+    update = [(key, value) for key, value in command.update if not _takes_one(spec, key)]
+    update += {k: value for k, value in command.update if _takes_one(spec, k)}.items()
+    return replace(command, update=update)
+
+
+def _takes_one(spec: GraphSpec, key: str) -> bool:
+    channel = spec.channels.get(key)
+    return isinstance(channel, LastValue) or getattr(channel, "guard", False)
 
 
 def sync_timeout_error(name: str) -> ValueError:

@@ -300,7 +300,8 @@ def stored_writes(task: Task) -> list[Write]:
         writes: list[Write] = [(INTERRUPT, task.interrupts)]
     elif task.error is not None:
         writes = [(ERROR, task.error)]
-        if task.node.handler is not None and task.run.failure is not task:
+        is_unhandled = task is task.run.failure or task in task.run.leaving
+        if task.node.handler is not None and not is_unhandled:
             writes.append((ERROR_SOURCE_NODE, task.name))
     elif task.is_done:
         writes = task.writes or [(NO_WRITES, None)]

@@ -78,6 +78,7 @@ def _dict_updates(result: Any, keys: Sequence[str], known: frozenset[str]) -> li
     if isinstance(result, Command):
         return [write for write in _command_update(result) if write[0] in known]
     if _has_commands(result):
+        _leave(result)
         return [write for part in result for write in _dict_updates(part, keys, known)]
     kind: Any = type(result)
     if annotated_keys(kind):
@@ -96,12 +97,20 @@ def _root_updates(result: Any, keys: Sequence[str], known: frozenset[str]) -> li
     if isinstance(result, Command):
         return [write for write in _command_update(result) if write[0] in known]
     if _has_commands(result):
+        _leave(result)
         return [write for part in result for write in _root_updates(part, keys, known)]
     return [(ROOT, result)]
 
 
 def _has_commands(result: Any) -> bool:
     return isinstance(result, (list, tuple)) and any(isinstance(i, Command) for i in result)
+
+
+def _leave(results: Sequence[Any]) -> None:
+    """Raise the commands for a parent graph, if there are any, as one."""
+    leaving = [r for r in results if isinstance(r, Command) and r.graph == Command.PARENT]
+    if leaving:
+        raise ParentCommand(leaving[0]._joined(leaving[1:]))
 
 
 def _command_update(command: Command[Any]) -> Sequence[Write]:

@@ -106,7 +106,7 @@ def combined(
         if not isinstance(output, Command):
             results.append([output] if form == "list" else {messages_key: [output]})
         elif _sends_to_parent(output):
-            sends = output if sends is None else _merged(sends, output)
+            sends = output if sends is None else sends._joined([output])
         else:
             results.append(output)
     return results if sends is None else [*results, sends]
@@ -118,11 +118,6 @@ def _sends_to_parent(command: Command[Any]) -> bool:
         and isinstance(command.goto, list)
         and all(isinstance(target, Send) for target in command.goto)
     )
-
-
-def _merged(first: Command[Any], second: Command[Any]) -> Command[Any]:
-    update: Any = [*first._update_as_tuples(), *second._update_as_tuples()]
-    return replace(first, goto=[*first.goto, *second.goto], update=update or None)  # type: ignore[misc]  # both are lists
 
 
 def _checked_message(message: ToolMessage) -> ToolMessage:

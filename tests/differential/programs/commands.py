@@ -230,6 +230,17 @@ def unknown_graph(e):
     return wire(e, Log, "START sub END", sub=child).compile(), [call({"x": 1})]
 
 
+@program("command.parent_together", rows=("7.6:command_parent",), differs="parent-commands")
+def parent_together(e):
+    command = e.types.Command
+
+    def leave(name):
+        return lambda s: command(graph=command.PARENT, update={"log": [name]}, goto=name)
+
+    child = wire(e, Log, "START a", "START b", a=leave("p"), b=leave("p2")).compile()
+    return wire(e, Log, "START sub", sub=child, p=..., p2=...).compile(), [call({"x": 1})]
+
+
 @program("command.parent_list", rows=("7.6:command_parent", "7.2:list_with_command"))
 def parent_list(e):
     command = e.types.Command
