@@ -72,9 +72,9 @@ def test_questions_from_before_go_to_whoever_may_have_asked_them() -> None:
     """By their order, but not to a strand that asks something else."""
     questions = Questions([Asked(None, None), Asked(None, "x"), Asked(None, "y")])
 
-    numbers = [questions.number("a", "z"), questions.number("b", "y"), questions.number("c", "z")]
+    numbers = [questions.number("a", "y"), questions.number("b", "z"), questions.number("c", "z")]
 
-    assert numbers == [0, 2, 3]
+    assert numbers == [2, 0, 3]
     assert questions.number("", "") == 1
 
 

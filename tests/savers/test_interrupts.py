@@ -7,6 +7,7 @@ from typing import Any
 
 import pydantic
 import pytest
+from langchain_core.messages import AIMessage
 
 from differential.engines import CANDIDATE_ROOT, REFERENCE_ROOT
 from differential.kit import Log, say, wire
@@ -160,6 +161,39 @@ def test_a_pending_question_is_asked_again_not_answered_with_an_older_answer(
 
     assert questions(again) == ["q2"]
     assert result == {"x": 1, "log": ["A", "B"]}
+
+
+@pytest.mark.skipif(CANDIDATE_ROOT == REFERENCE_ROOT, reason="the reference asks one by one")
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+def test_tools_that_ask_get_their_answers_over_new_connections(
+    runs: SyncRuns, durability: str
+) -> None:
+    """The second is answered first, so that there is an answer after a question without one."""
+
+    def ask(text: str) -> str:
+        """Ask."""
+        return str(runs.engine.types.interrupt(text))
+
+    node = runs.engine.prebuilt.ToolNode([ask])
+    builder = runs.engine.graph.StateGraph(runs.engine.message.MessagesState)
+    builder.add_node("tools", node).add_edge("__start__", "tools")
+    graph = builder.compile(checkpointer=runs.saver)
+    calls = [{"name": "ask", "args": {"text": "?"}, "id": id, "type": "tool_call"} for id in "ab"]
+    command = runs.engine.types.Command
+    thread = new_thread()
+
+    message = AIMessage("", tool_calls=calls)
+    asked = runs.invoke(graph, {"messages": [message]}, thread, durability=durability)
+    first, second = [question.id for question in asked["__interrupt__"]]
+    graph = reopened(runs, graph)
+    left = runs.invoke(graph, command(resume={second: "B"}), thread, durability=durability)
+    graph = reopened(runs, graph)
+    shown = runs.get_state(graph, thread).interrupts
+    result = runs.invoke(graph, command(resume={first: "A"}), thread, durability=durability)
+
+    assert [question.id for question in left["__interrupt__"]] == [first]
+    assert [question.id for question in shown] == [first]
+    assert [message.content for message in result["messages"][1:]] == ["A", "B"]
 
 
 def test_siblings_of_a_question_are_not_run_again(runs: SyncRuns) -> None:

@@ -81,9 +81,9 @@ class Questions:
         """Return the number of the question that is asked now."""
         free = [n for n in range(len(self.asked)) if n not in self._taken]
         found = [n for n in free if self.asked[n].place == place]
+        found = found or [n for n in free if _may_be(self.asked[n], place, text)]
         # Strands that cannot be told apart may still ask different things.
         found = [n for n in found if self.asked[n].text == text] or found
-        found = found or [n for n in free if _may_be(self.asked[n], place, text)]
         number = found[0] if found else len(self.asked)
         if found:
             self.asked[number] = Asked(place, text)
