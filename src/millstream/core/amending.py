@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from millstream.constants import INTERRUPT, NULL_TASK_ID
+from millstream.constants import INTERRUPT
 from millstream.core.known import plain_writes
 from millstream.core.tasks import Task
 from millstream.core.versions import newest
@@ -75,12 +75,10 @@ def amend(machine: RunMachine, tasks: Sequence[Amendment]) -> SaveCheckpoint:
 def skip_tasks(machine: RunMachine) -> SaveCheckpoint:
     """End the coming superstep with what its tasks have written so far, and run none of them."""
     lineage = _lineage(machine)
+    machine.apply_known()
     tasks = with_known_writes(machine, machine.pending())
-    touched: list[str] = []
-    machine.cells.apply(commands_of(machine), touched, is_step=False)
-    lineage.bump(touched)
     if tasks:
-        touched.clear()
+        touched: list[str] = []
         lineage.see(tasks)
         machine.cells.end_step(tasks, touched)
         lineage.bump(touched)
@@ -94,11 +92,6 @@ def give_input(machine: RunMachine, writes: Sequence[Write]) -> SaveCheckpoint:
     machine.cells.apply(writes, touched, is_step=False)
     lineage.bump(touched)
     return lineage.record(machine.cells, "input", machine.step, None)
-
-
-def commands_of(machine: RunMachine) -> list[Write]:
-    """Return what commands wrote since the loaded checkpoint."""
-    return plain_writes(machine.known_writes.get(NULL_TASK_ID, ()))
 
 
 def with_known_writes(machine: RunMachine, tasks: Iterable[Task]) -> list[Task]:

@@ -199,6 +199,7 @@ class RunMachine:
         assert lineage is not None, "a run without checkpoints has nothing to resume"
         if lineage.updated is not None:
             self.updated = set(lineage.updated)
+        self.apply_known()
         if answers is not None:
             spaces = {task.id: task.ns for task in self.pending()}
             waiting = known.waiting_questions(self._known, spaces)
@@ -212,9 +213,9 @@ class RunMachine:
         is_forking = self.is_travelling and (
             place is Place.PAST or lineage.metadata.get("source") not in BRANCHES
         )
-        self.commands = [*known.take_commands(self._known), *writes]
-        if self.commands:
-            self._apply_commands(self.commands)
+        if writes:
+            self._apply_commands(writes)
+            self.commands = [*self.commands, *writes]
         self._is_anew = self.is_travelling or place is Place.PAST
         if self.is_travelling:
             self._known = known.without_answers(self._known)
@@ -226,6 +227,13 @@ class RunMachine:
         self.status = READY
         if self.observer.state_changed is not None:
             self.observer.state_changed(None)
+
+    def apply_known(self) -> None:
+        """Apply what commands wrote since the loaded checkpoint; what they send to is pending."""
+        writes = known.take_commands(self._known)
+        if writes:
+            self._apply_commands(writes)
+            self.commands = writes
 
     def _apply_commands(self, writes: Sequence[Write]) -> None:
         """Apply writes that belong to no task."""

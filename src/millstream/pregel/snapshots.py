@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from millstream.constants import ERROR, INTERRUPT
-from millstream.core.amending import commands_of, with_known_writes
+from millstream.core.amending import with_known_writes
 from millstream.core.known import as_tuple, plain_writes
 from millstream.core.machine import RunMachine
 from millstream.core.protocol import Observer, RunLimits
@@ -77,6 +77,7 @@ def read_state(site: Site, *, with_nested: bool) -> Steps[StateSnapshot]:
     if saved is None:
         return _nothing(site)
     machine = restore(site, saved)
+    machine.apply_known()
     tasks = machine.pending()
     nested: dict[str, StateSnapshot] = {}
     for task in tasks if with_nested else ():
@@ -89,6 +90,7 @@ def read_state(site: Site, *, with_nested: bool) -> Steps[StateSnapshot]:
 def show_saved(site: Site, saved: CheckpointTuple) -> StateSnapshot:
     """Show one checkpoint of a history."""
     machine = restore(site.at(saved.config), saved)
+    machine.apply_known()
     return _show(site, saved, machine, machine.pending(), {}, is_live=False)
 
 
@@ -114,7 +116,6 @@ def _show(
     *,
     is_live: bool,
 ) -> StateSnapshot:
-    machine.cells.apply(commands_of(machine), is_step=False)
     done = [task for task in with_known_writes(machine, tasks) if task.writes and is_live]
     if done:
         machine.cells.end_step(done, None)

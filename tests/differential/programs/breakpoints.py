@@ -1,7 +1,7 @@
 """Static breakpoints in threads that go on: with None, with a Command, in loops, in subgraphs."""
 
 from differential.kit import END, Log, thread, wire
-from differential.registry import SAVED_MODES, Matrix, call, program
+from differential.registry import SAVED_MODES, Matrix, call, look, program
 from differential.threads import asking, history, state, stored, update
 
 ROWS = ("2.9:static", "7.9:static_resume")
@@ -41,7 +41,10 @@ def command(e):
     calls = []
     for index, given in enumerate(commands):
         name = str(index)
-        calls += [call({"x": 1}, thread(name)), call(given, thread(name)), history(name)]
+        seen = look(
+            history(name).observe, differs="commanded" if given.goto in ("a", "c") else None
+        )
+        calls += [call({"x": 1}, thread(name)), call(given, thread(name)), seen]
     return _chain(e, interrupt_before=["b"]), calls
 
 

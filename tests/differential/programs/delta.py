@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from typing_extensions import TypedDict
 
 from differential.kit import START, fail, thread, wire
-from differential.registry import SAVED_MODES, Matrix, attempt, call, invoke, probe, program
+from differential.registry import SAVED_MODES, Matrix, attempt, call, invoke, look, probe, program
 from differential.threads import asking, at, history, state, stored, update
 
 
@@ -250,7 +250,7 @@ def commands(e):
         call(command(update={"log": ["one"]}, goto="b"), thread()),
         call(command(update={"log": ["two"]}, goto="b"), thread(), durability="exit"),
         call({"log": ["more"]}, thread()),
-        history(),
+        look(history().observe, differs="commanded"),
     ]
 
 

@@ -13,7 +13,11 @@ from differential.kit import END, Log, say, thread, wire
 from differential.registry import probe
 
 
-@probe("saved_updates.command_writes", rows=("7.10:pending_writes", "7.6:command_input"))
+@probe(
+    "saved_updates.command_writes",
+    rows=("7.10:pending_writes", "7.6:command_input"),
+    differs="commanded",
+)
 def command_writes(e, driver):
     def ask(state):
         e.types.interrupt("q?")
