@@ -9,7 +9,7 @@ from typing import Any, Final, TypedDict
 
 import pytest
 
-from durability.promises import PER_SUPERSTEP, REPEATED, UNSTORED
+from durability.promises import PER_SUPERSTEP, REPEATED, UNSTORED, may_repeat
 from durability.savers import ForgetfulSaver
 from millstream.graph import END, START, StateGraph
 
@@ -126,3 +126,31 @@ def test_a_run_ends_with_the_error_of_its_saver_and_stores_nothing_after_it(
     assert stored == list(range(number + 1))
     if durability != "exit":
         assert len(begun) <= (number + UNSTORED) // PER_SUPERSTEP
+
+
+@pytest.mark.parametrize("number", range(BEFORE_FIRST, BEFORE_FIRST + 2 * PER_SUPERSTEP + 1))
+def test_no_more_supersteps_are_repeated_after_an_error_of_the_saver_than_after_a_kill(
+    driver: Any, number: int
+) -> None:
+    """The saver fails when the run is as far ahead of it as it gets, and waits."""
+    limit = UNSTORED if driver.name == "sync" else UNSTORED - 1
+    furthest = (number + limit - BEFORE_FIRST) // PER_SUPERSTEP
+    begun = [threading.Event() for _ in range(STEPS)]
+
+    def store(operation: int) -> None:
+        if operation == number:
+            assert begun[furthest].wait(10)
+            begun[furthest + 1].wait(0.2)  # which it does not: by then the run waits for us
+            raise OSError("the disk is full")
+
+    def begin(n: int) -> None:
+        begun[n].set()
+
+    graph = loop(ForgetfulSaver(0, store), begin, object)
+
+    with pytest.raises(OSError, match="the disk is full"):
+        driver.invoke(graph, {"n": 0}, THREAD, durability="async")
+
+    finished = sum(event.is_set() for event in begun) - 1
+    writes = range(BEFORE_FIRST, BEFORE_FIRST + PER_SUPERSTEP * finished, PER_SUPERSTEP)
+    assert sum(operation >= number for operation in writes) <= may_repeat("async")

@@ -21,8 +21,8 @@ MAX_TRIES = 3
 class StoreTask:
     """Carries out operations one after the other, at most `MAX_IN_FLIGHT` behind the run.
 
-    The first error of the saver is raised by the next `put`, or by `close`; nothing is stored
-    after it. The asyncio task lives only while there is something to store. When it is cancelled
+    The first error of the saver is raised by the next `put`, also by one that waits, or by
+    `close`; nothing is stored after it. The asyncio task lives only while there is something to store. When it is cancelled
     from outside, as at the end of `asyncio.run`, nothing is lost: the next one goes on.
     """
 
@@ -41,6 +41,7 @@ class StoreTask:
         task = self._working()
         if len(self._pending) > MAX_IN_FLIGHT:
             await asyncio.wait([task])
+            self._raise_error()
 
     async def close(self) -> None:
         """Return when everything is stored; a cancellation waits that long."""
