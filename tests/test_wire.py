@@ -544,3 +544,129 @@ def test_cached_writes_hold_the_names_too() -> None:
     ours, theirs = wired(cache).get([key]), cache.get([key])
     assert ours == {key: [["__pregel_tasks", millstream.types.Send("node", 1)]]}
     assert theirs == {key: [["__pregel_tasks", langgraph.types.Send("node", 1)]]}
+
+
+class Evil:
+    """Runs code of its own when it is read from a pickle."""
+
+    def __reduce__(self) -> Any:
+        return ran.append, (1,)
+
+
+ran: list[int] = []
+
+
+class NoPickles(JsonPlusSerializer):
+    """Refuses to read pickles."""
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        if data[0] in ("pickle", "json"):
+            raise PermissionError(f"{data[0]} is refused")
+        return super().loads_typed(data)
+
+
+class Small(JsonPlusSerializer):
+    """Refuses to read anything long."""
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        if len(data[1]) > 300:
+            raise PermissionError("too long")
+        return super().loads_typed(data)
+
+
+class NoConstructors(JsonPlusSerializer):
+    """Refuses old JSON objects."""
+
+    def _reviver(self, value: dict[str, Any]) -> Any:
+        if value.get("lc") == 2:
+            raise PermissionError("no objects")
+        return value
+
+
+def patched() -> JsonPlusSerializer:
+    """Return a serializer that was hardened itself, not its class."""
+    serde = JsonPlusSerializer(pickle_fallback=True)
+    serde.loads_typed = NoPickles(pickle_fallback=True).loads_typed  # type: ignore[method-assign]
+    return serde
+
+
+OLD_JSON = json.dumps(
+    {"lc": 2, "type": "constructor", "id": ["langgraph", "types", "Send"], "args": ["node", 1]}
+).encode()
+HARDENED: dict[str, tuple[Callable[[], Any], tuple[str, bytes]]] = {
+    "pickle": (
+        lambda: NoPickles(pickle_fallback=True),
+        ("pickle", pickle.dumps([Evil(), "langgraph."])),
+    ),
+    "json": (NoPickles, ("json", OLD_JSON)),
+    "objects in json": (NoConstructors, ("json", OLD_JSON)),
+    "length": (
+        Small,
+        ("msgpack", packb(["x" * 300, Ext(1, packb(("langgraph.types", "Send", ["node", 1])))])),
+    ),
+    "instance": (patched, ("pickle", pickle.dumps([Evil(), "langgraph."]))),
+}
+
+
+@pytest.mark.parametrize("is_encrypted", [False, True], ids=["plain", "encrypted"])
+@pytest.mark.parametrize("name", HARDENED)
+def test_what_a_hardened_serializer_refuses_stays_refused(name: str, is_encrypted: bool) -> None:
+    make, stored = HARDENED[name]
+    plain = make()
+    if is_encrypted:
+        plain = EncryptedSerializer(Reversing(), plain)
+        stored = (f"{stored[0]}+reversing", stored[1][::-1])
+    serde = wired(InMemorySaver(serde=plain)).serde
+
+    with pytest.raises(PermissionError):
+        serde.loads_typed(stored)
+
+    assert ran == []
+
+
+class Reversing:
+    """Encrypts by turning the bytes round."""
+
+    def encrypt(self, plaintext: bytes) -> tuple[str, bytes]:
+        return "reversing", plaintext[::-1]
+
+    def decrypt(self, ciphername: str, ciphertext: bytes) -> bytes:
+        return ciphertext[::-1]
+
+
+@pytest.mark.parametrize("strict", [{}, {"allowed_msgpack_modules": None}], ids=["", "strict"])
+@pytest.mark.parametrize("name", [name for name in PACKETS if not name.startswith("in a ")])
+def test_a_hardened_serializer_reads_what_it_allows(name: str, strict: Any) -> None:
+    serde = wired(InMemorySaver(serde=NoPickles(**strict))).serde
+    value = PACKETS[name](millstream.types)
+
+    stored = serde.dumps_typed(value)
+
+    assert stored == wire().dumps_typed(value)
+    assert serde.loads_typed(stored) == wire().loads_typed(stored)
+
+
+def test_a_hardened_serializer_is_told_of_unknown_packets_like_any_other() -> None:
+    stored = packb(Ext(2, packb(("langgraph.types", "Later", {"x": 1}))))
+
+    with pytest.raises(UnknownPacketError, match="Later"):
+        wired(InMemorySaver(serde=NoPickles())).serde.loads_typed(("msgpack", stored))
+
+
+def test_what_a_serializer_pickles_in_its_own_way_is_left_to_it() -> None:
+    class Signing(JsonPlusSerializer):
+        def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+            kind, data = super().dumps_typed(obj)
+            return kind, b"signed" + data
+
+        def loads_typed(self, data: tuple[str, bytes]) -> Any:
+            assert data[1].startswith(b"signed")
+            return super().loads_typed((data[0], data[1][len(b"signed") :]))
+
+    serde = wired(InMemorySaver(serde=Signing(pickle_fallback=True))).serde
+    value = [Unpackable(), millstream.types.Send("node", 1)]
+
+    kind, data = serde.dumps_typed(value)
+
+    assert (kind, data[:6]) == ("pickle", b"signed")
+    assert serde.loads_typed((kind, data))[1] == value[1]

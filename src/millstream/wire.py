@@ -10,6 +10,10 @@ input for LangGraph's, and only bytes in which one occurs are looked into. That 
 inside of anything, also of objects only the serializer understands. The formats are those of
 `JsonPlusSerializer`: `msgpack`, `json` as old versions wrote it, and `pickle` for what the others
 cannot express. Any other format, and bytes of that name that are something else, pass unchanged.
+
+Only methods of `JsonPlusSerializer` itself are gone round, and nothing of what they refuse is read.
+A class of somebody else, and what it overrides, gets all bytes that are to be read: `msgpack` with
+the names changed, everything else as it was stored.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ import pickle
 import pickletools
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
@@ -177,12 +182,19 @@ def _wired_serde(plain: Any, allowed: frozenset[tuple[str, ...]]) -> Any:
 class WireSerializer:
     """A serializer that translates what another one writes and reads."""
 
-    __slots__ = ("_dumps", "_loads", "plain")
+    __slots__ = ("_dumps", "_is_loading_known", "_is_pickling", "_loads", "plain")
 
     def __init__(self, plain: Any) -> None:
         self.plain = plain
         self._dumps = plain.dumps_typed
         self._loads = plain.loads_typed
+        # What somebody has changed, to refuse a format or a class perhaps, decides alone.
+        self._is_loading_known = _is_known(plain, "loads_typed") and _is_known(plain, "_reviver")
+        self._is_pickling = (
+            self._is_loading_known
+            and _is_known(plain, "dumps_typed")
+            and getattr(plain, "pickle_fallback", False) is True
+        )
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.plain, name)
@@ -210,8 +222,8 @@ class WireSerializer:
         if mark is None or payload.find(mark) < 0:
             return self._loads(data)
         if kind == "msgpack":
-            return self._read(data)
-        if kind == "json" and hasattr(self.plain, "_reviver"):
+            return self._read(data) if self._is_loading_known else self._have_read(payload)
+        if kind == "json" and self._is_loading_known:
             return json.loads(payload, object_hook=self._revive_json)
         if kind == "pickle" and self._is_pickling:
             return _Unpickler(io.BytesIO(payload)).load()
@@ -229,9 +241,14 @@ class WireSerializer:
         # Without a packet of ours it was perhaps another format, and a part of it was understood.
         return value if reader.is_used else self._loads(data)
 
-    @property
-    def _is_pickling(self) -> bool:
-        return getattr(self.plain, "pickle_fallback", False) is True
+    def _have_read(self, payload: bytes) -> Any:
+        """Give all of it to the serializer, with our names: whatever it refuses stays refused."""
+        renaming = _Renaming(_FROM_WIRE, _THEIRS["msgpack"])
+        with suppress(ValueError):  # perhaps it is another format
+            payload = renaming.rename(payload)
+        if renaming.unknown:
+            raise _no_such_class(renaming.unknown)
+        return self._loads(("msgpack", payload))
 
     def _revive_json(self, value: dict[str, Any]) -> Any:
         key = _json_key(value)
@@ -240,6 +257,15 @@ class WireSerializer:
         if key[0] == WIRE_MODULE:
             raise _no_such_class(key[1])
         return self.plain._reviver(value)
+
+
+def _is_known(plain: Any, method: str) -> bool:
+    """Say whether a method of a serializer is that of the package."""
+    # Late, because it is slow to import; who has a serializer has it.
+    from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+    own = getattr(JsonPlusSerializer, method)
+    return getattr(getattr(plain, method, None), "__func__", None) is own
 
 
 class _Reader:

@@ -22,8 +22,9 @@ class StoreTask:
     """Carries out operations one after the other, at most `MAX_IN_FLIGHT` behind the run.
 
     The first error of the saver is raised by the next `put`, also by one that waits, or by
-    `close`; nothing is stored after it. The asyncio task lives only while there is something to store. When it is cancelled
-    from outside, as at the end of `asyncio.run`, nothing is lost: the next one goes on.
+    `close`; nothing is stored after it. The asyncio task lives only while there is something to
+    store. When it is cancelled from outside, as at the end of `asyncio.run`, nothing is lost: the
+    next one goes on.
     """
 
     __slots__ = ("_error", "_pending", "_saver", "_task")
