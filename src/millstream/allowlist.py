@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from enum import Enum
 from inspect import isclass
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from typing_extensions import get_type_hints, is_typeddict
 
@@ -33,7 +33,7 @@ def declared_classes(annotations: Iterable[Any]) -> frozenset[tuple[str, str]]:
         if id(annotation) in seen:
             continue
         seen[id(annotation)] = annotation
-        pending += get_args(annotation)
+        pending += [*get_args(annotation), get_origin(annotation)]
         if (supertype := getattr(annotation, "__supertype__", None)) is not None:
             pending.append(supertype)
         if not isclass(annotation):

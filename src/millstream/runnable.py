@@ -196,7 +196,7 @@ class RunnableCallable(Runnable[Any, Any]):
             raise ValueError("At least one of func or afunc must be provided.")
         self.func = func
         self.afunc = afunc
-        self.name = name or _callable_name(func or afunc)
+        self.name = name or callable_name(func or afunc)
         self.tags = list(tags) if tags else None
         self.kwargs = kwargs
         self.trace = trace
@@ -446,5 +446,8 @@ def added(total: Any, chunk: Any) -> Any:
         return chunk
 
 
-def _callable_name(func: Any) -> str:
+def callable_name(func: Any) -> str:
+    """Return the name of a function, of one with some arguments given, or of a callable's class."""
+    while isinstance(func, functools.partial):
+        func = func.func
     return getattr(func, "__name__", None) or type(func).__name__

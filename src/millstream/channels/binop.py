@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Generic
+from collections.abc import Callable, Sequence, Sized
+from typing import Any, ClassVar, Generic, get_args
 
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from typing_extensions import Self
@@ -13,7 +13,9 @@ from millstream.channels.reducing import (
     OVERWRITE_TYPES,
     TWO_OVERWRITES,
     factory_of,
+    first_value_of,
     is_same_operator,
+    is_same_value,
     replacement_in,
 )
 from millstream.constants import MISSING, Missing
@@ -40,7 +42,7 @@ class BinaryOperatorAggregate(BaseChannel[Value, Value, Value], Generic[Value]):
         self.key = ""
         self.operator = operator
         self.factory = factory_of(typ)
-        self.value = _first_value(self.factory)
+        self.value = first_value_of(self.factory)
 
     def __eq__(self, value: object) -> bool:
         return isinstance(value, BinaryOperatorAggregate) and is_same_operator(
@@ -56,6 +58,33 @@ class BinaryOperatorAggregate(BaseChannel[Value, Value, Value], Generic[Value]):
     def UpdateType(self) -> Any:
         """The type given at construction."""
         return self.typ
+
+    @property
+    def has_start(self) -> bool:
+        """Say whether the value starts as something else than `typ()`."""
+        return self.factory is not factory_of(self.typ)
+
+    def starting_with(self, factory: Callable[[], Value]) -> Self:
+        """Return a channel like this one whose value starts as what the factory makes."""
+        first: Any = first_value_of(factory)
+        if first is MISSING or is_same_value(first, first_value_of(self.factory)):
+            return self
+        twin = self._twin()
+        twin.factory = factory
+        twin.value = first
+        return twin
+
+    def begun_with(self, write: Value | Missing) -> Value:
+        """Return the value of a thread whose input is the write, `MISSING` for none.
+
+        The input stands in the place of the first value, as an argument does in that of its
+        default. A reducer of collections gets it together with an empty one, and so may change
+        it; for others there is nothing to begin with that would change nothing.
+        """
+        value = first_value_of(self.factory) if write is MISSING else write
+        empty: Any = first_value_of(factory_of(self.typ))
+        has_size = isinstance(empty, Sized)
+        return self.operator(empty, value) if has_size else value
 
     def copy(self) -> Self:
         """Return a channel holding the same object."""
@@ -74,7 +103,7 @@ class BinaryOperatorAggregate(BaseChannel[Value, Value, Value], Generic[Value]):
         """
         twin = self._twin()
         if checkpoint is MISSING:
-            twin.value = _first_value(self.factory)
+            twin.value = first_value_of(self.factory)
         elif isinstance(checkpoint, _DeltaSnapshot):
             twin.value = checkpoint.value
         else:
@@ -103,6 +132,11 @@ class BinaryOperatorAggregate(BaseChannel[Value, Value, Value], Generic[Value]):
             if not isinstance(value, OVERWRITE_TYPES):
                 self.value = operator(reduced, value)
                 return True
+        self.value = self._folded(operator, reduced, values)
+        return True
+
+    @staticmethod
+    def _folded(operator: Callable[[Any, Any], Any], reduced: Any, values: Sequence[Any]) -> Any:
         has_overwrite = False
         for value in values:
             if isinstance(value, OVERWRITE_TYPES):
@@ -116,13 +150,13 @@ class BinaryOperatorAggregate(BaseChannel[Value, Value, Value], Generic[Value]):
             if has_overwrite:
                 continue
             reduced = value if reduced is MISSING else operator(reduced, value)
-        self.value = reduced
-        return True
+        return reduced
 
     def _twin(self) -> Self:
         # The constructor inspects the type, which is slow, and a twin's type is known.
         if type(self) is not BinaryOperatorAggregate:
             twin = self.__class__(self.typ, self.operator)
+            twin.factory = self.factory
         else:
             twin = self.__class__.__new__(self.__class__)
             twin.typ = self.typ
@@ -132,10 +166,30 @@ class BinaryOperatorAggregate(BaseChannel[Value, Value, Value], Generic[Value]):
         return twin
 
 
-def _first_value(factory: Any) -> Any:
-    # `typ` may be anything a user annotated: that it cannot be called without arguments is
-    # normal, and its own errors belong to the first write, not to the construction of a graph.
-    try:
-        return factory()
-    except Exception:
-        return MISSING
+class OptionalAggregate(BinaryOperatorAggregate[Any]):
+    """Fold every write into the value, where there may be none: `Optional[Annotated[...]]`.
+
+    The reducer knows nothing of `None`. So a write of `None` takes the value away, and the next
+    write is folded into `typ()`, or is the value where that is not possible.
+    """
+
+    __slots__ = ("_inner",)
+
+    def __init__(self, typ: Any, operator: Callable[[Any, Any], Any]) -> None:
+        super().__init__(typ, operator)
+        self._inner = factory_of(next(arg for arg in get_args(typ) if arg is not type(None)))
+
+    def update(self, values: Sequence[Any]) -> bool:
+        """Fold the writes in order; raise `InvalidUpdateError` for two `Overwrite`s."""
+        if not values:
+            return False
+        value = None if self.value is MISSING else self.value
+        self.value = self._folded(self._fold, value, values)
+        return True
+
+    def _fold(self, value: Any, write: Any) -> Any:
+        if write is None:
+            return None
+        if value is None:
+            value = first_value_of(self._inner)
+        return write if value is MISSING else self.operator(value, write)

@@ -14,7 +14,9 @@ from millstream.channels.reducing import (
     OVERWRITE_TYPES,
     TWO_OVERWRITES,
     factory_of,
+    first_value_of,
     is_same_operator,
+    is_same_value,
     replacement_in,
 )
 from millstream.constants import MISSING, Missing
@@ -39,7 +41,7 @@ class DeltaChannel(BaseChannel[Any, Any, Any], Generic[Value]):
     `Overwrite` replaces the value and beats the other writes of its superstep.
     """
 
-    __slots__ = ("reducer", "snapshot_frequency", "value")
+    __slots__ = ("reducer", "snapshot_frequency", "start", "value")
 
     is_transient: ClassVar[bool] = False
     value: Any
@@ -56,6 +58,7 @@ class DeltaChannel(BaseChannel[Any, Any, Any], Generic[Value]):
         super().__init__(factory_of(list if typ is None else typ))
         self.reducer = reducer
         self.snapshot_frequency = snapshot_frequency
+        self.start: Callable[[], Any] | None = None
         self.value = MISSING
 
     def __eq__(self, value: object) -> bool:
@@ -74,6 +77,22 @@ class DeltaChannel(BaseChannel[Any, Any, Any], Generic[Value]):
     def UpdateType(self) -> Any:
         """The class of the value."""
         return self.typ
+
+    @property
+    def has_start(self) -> bool:
+        """Say whether a thread starts with a value other than `typ()`."""
+        return self.start is not None
+
+    def starting_with(self, factory: Callable[[], Any]) -> Self:
+        """Return an empty channel like this one for threads that start with what the factory makes.
+
+        It is written by the input, because a channel without writes is `typ()` for every reader.
+        """
+        twin = self._twin()
+        first = first_value_of(factory)
+        if first is not MISSING and not is_same_value(first, first_value_of(self.typ)):
+            twin.start = factory
+        return twin
 
     def typed(self, typ: Any) -> Self:
         """Return an empty channel like this one for values of another type."""
@@ -155,6 +174,7 @@ class DeltaChannel(BaseChannel[Any, Any, Any], Generic[Value]):
         twin.typ = self.typ
         twin.reducer = self.reducer
         twin.snapshot_frequency = self.snapshot_frequency
+        twin.start = self.start
         twin.value = MISSING
         return twin
 

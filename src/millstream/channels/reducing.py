@@ -55,6 +55,26 @@ def factory_of(typ: Any) -> Any:
         return kind
 
 
+def first_value_of(factory: Callable[[], Any]) -> Any:
+    """Return what the factory makes, `MISSING` where it makes nothing without arguments.
+
+    A type may be anything a user annotated: that it cannot be called is normal, and its own errors
+    belong to the first write, not to the construction of a graph.
+    """
+    try:
+        return factory()
+    except Exception:
+        return MISSING
+
+
+def is_same_value(left: Any, right: Any) -> bool:
+    """Say whether two values are of one class and equal, as far as one can tell."""
+    try:
+        return type(left) is type(right) and bool(left == right)
+    except Exception:  # arrays, for instance, do not say
+        return False
+
+
 def is_same_operator(left: Any, right: Any) -> bool:
     """Say whether two reducers are the same as far as one can tell."""
     # Two lambdas of the same source are different objects each time their annotation is

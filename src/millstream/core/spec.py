@@ -79,6 +79,8 @@ class GraphSpec:
     """Channels that only trigger a node: nobody reads their value."""
     behind: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Channel that triggers a deferred node -> those of deferred nodes that go first."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Other names under which keys are written from outside -> the keys."""
     plain: frozenset[str] = field(init=False)
     """Shown channels that keep the last value written and do nothing else."""
     order: Mapping[str, int] = field(init=False)

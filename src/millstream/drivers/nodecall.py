@@ -215,6 +215,8 @@ class NodeCall:
     metadata: Mapping[str, Any] | None = None
     is_traced: bool = True
     trace_policy: TracePolicy | None = None
+    first_writes: Callable[[Sequence[Write]], list[Write]] | None = None
+    """What becomes of the writes if they are those of a thread's first input."""
     outputs: tuple[Any, ...] = ()
     """What tells apart `to_writes` that make different writes of one result; for caches."""
     outlet: str | None = field(init=False, default=None)
@@ -228,7 +230,7 @@ class NodeCall:
     @property
     def is_relay(self) -> bool:
         """Say whether the node does nothing but write its input, once and for all."""
-        return not (self.is_traced or self.retry or self.cache)
+        return not (self.is_traced or self.retry or self.cache or self.first_writes)
 
     def attempt(self, context: TaskContext) -> None:
         """Run the node once in this thread and leave its writes in the task."""
@@ -309,7 +311,7 @@ class NodeCall:
     def settle(self, context: TaskContext, result: Any) -> None:
         """Leave in the task what the node's result writes, and where its edges lead."""
         writes = context.task.writes
-        writes += self.to_writes(result)
+        writes += self._own_writes(context, result)
         for branch in self.branches:
             given = branch.input(context, result)
             if context.callbacks is None:
@@ -318,10 +320,16 @@ class NodeCall:
                 answer = tracing.call_path(self, branch, given, context)
             writes += branch.writes(answer)
 
+    def _own_writes(self, context: TaskContext, result: Any) -> Sequence[Write]:
+        writes = self.to_writes(result)
+        if self.first_writes is not None and context.run.machine.step <= 0:
+            return self.first_writes(writes)
+        return writes
+
     async def asettle(self, context: TaskContext, result: Any) -> None:
         """Leave in the task what the node's result writes, and where its edges lead."""
         writes = context.task.writes
-        writes += self.to_writes(result)
+        writes += self._own_writes(context, result)
         for branch in self.branches:
             given = branch.input(context, result)
             if context.callbacks is None:

@@ -13,7 +13,7 @@ from millstream.config import get_task_context
 from millstream.drivers import caching
 from millstream.drivers.calls import call_node
 from millstream.pregel.compiling import as_policies
-from millstream.runnable import is_async_callable
+from millstream.runnable import callable_name, is_async_callable
 from millstream.types import CachePolicy, RetryPolicy, TimeoutPolicy
 from millstream.warnings import LangGraphDeprecatedSinceV05, warn_caller
 
@@ -55,7 +55,7 @@ class _TaskFunction(Generic[P, T]):
         name: str | None = None,
     ) -> None:
         functools.update_wrapper(self, func)
-        self.__name__ = name or _name_of(func)
+        self.__name__ = name or callable_name(func)
         self.func = func
         self.retry_policy: RetryPolicy | Sequence[RetryPolicy] | None = tuple(retry_policy)
         self.cache_policy = cache_policy
@@ -157,13 +157,6 @@ def task(
         )
 
     return decorate if __func_or_none__ is None else decorate(__func_or_none__)
-
-
-def _name_of(func: Any) -> str:
-    """Return the name of a function, of one with some arguments given, or of a callable's class."""
-    while isinstance(func, functools.partial):
-        func = func.func
-    return getattr(func, "__name__", None) or type(func).__name__
 
 
 def _renamed_retry(

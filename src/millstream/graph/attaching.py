@@ -20,6 +20,7 @@ class Pieces:
     channels: Mapping[str, Any]
     managed: Mapping[str, Any]
     schemas: Mapping[Any, Mapping[str, Any]]
+    aliases: Mapping[str, str]
     input_schema: Any
     state_schema: Any
     nodes: dict[str, StateNodeSpec] = field(default_factory=dict)
@@ -34,6 +35,7 @@ class Pieces:
             channels=builder.channels,
             managed=builder.managed,
             schemas=builder.schemas,
+            aliases=builder.aliases,
             input_schema=builder.input_schema,
             state_schema=builder.state_schema,
         )

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from langchain_core.runnables import Runnable
 
-from millstream.graph.fields import function_hints, input_annotation
+from millstream.graph.fields import annotated_function, function_hints, input_annotation
 from millstream.runnable import RunnableCallable
 
 
@@ -57,9 +57,8 @@ def _function_of(path: Runnable[Any, Any]) -> Callable[..., Any] | None:
 def _literal_ends(func: Callable[..., Any] | None) -> dict[Hashable, str] | None:
     if func is None:
         return None
-    target = func if hasattr(func, "__annotations__") else getattr(func, "__call__", func)  # noqa: B004
     try:
-        returned = function_hints(target).get("return")
+        returned = function_hints(annotated_function(func)).get("return")
     except (NameError, TypeError):
         return None
     if get_origin(returned) is Literal:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from millstream.channels.binop import BinaryOperatorAggregate
 from millstream.channels.ephemeral_value import EphemeralValue
@@ -18,6 +17,7 @@ from millstream.channels.topic import Topic
 from millstream.constants import END, ROOT, START, TASKS
 from millstream.drivers.nodecall import BranchCall, Call
 from millstream.drivers.routes import Routes
+from millstream.graph.beginning import first_writes
 from millstream.graph.deferring import predecessors
 from millstream.graph.message import is_message_reducer
 from millstream.graph.node_spec import NodeDefaults, StateNodeSpec
@@ -26,6 +26,7 @@ from millstream.pregel.compiling import as_policies
 from millstream.pregel.main import Pregel
 from millstream.pregel.node import PregelNode
 from millstream.runnable import coerce_to_runnable
+from millstream.state_classes import class_of, maker_of
 from millstream.stream.parts import Shape
 from millstream.types import Send
 from millstream.typing import ContextT, InputT, OutputT, StateT
@@ -52,13 +53,15 @@ class CompiledStateGraph(Pregel[StateT, ContextT, InputT, OutputT]):
         schema_to_mapper: dict[type[Any], Callable[[Any], Any] | None] | None = None,
         **kwargs: Any,
     ) -> None:
+        self.aliases = _aliases(builder)
         super().__init__(**kwargs)
         self.builder = builder
         self.schema_to_mapper = {} if schema_to_mapper is None else schema_to_mapper
         """Not used here."""
         self._pieces: Pieces | None = None
         self.shape = Shape(
-            output=_state_class(builder.output_schema), state=_state_class(builder.state_schema)
+            output=_lenient_maker(builder.output_schema),
+            state=_lenient_maker(builder.state_schema),
         )
 
     def _declared_schemas(self) -> Sequence[Any]:
@@ -158,12 +161,13 @@ class CompiledStateGraph(Pregel[StateT, ContextT, InputT, OutputT]):
 
     def get_output_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
         """Return the JSON schema of the output."""
-        return self._json_schema(self.builder.output_schema, "Output")
+        return self._json_schema(self.builder.output_schema, "Output", by_alias=False)
 
-    def _json_schema(self, schema: Any, suffix: str) -> dict[str, Any]:
+    def _json_schema(self, schema: Any, suffix: str, *, by_alias: bool = True) -> dict[str, Any]:
         from millstream.graph.schema import json_schema
 
-        return json_schema(self.get_name(suffix), schema, self.builder.channels)
+        channels = self.builder.channels
+        return json_schema(self.get_name(suffix), schema, channels, by_alias=by_alias)
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -179,7 +183,7 @@ class _View:
         """Return what a state class with these keys shows."""
         if keys == [ROOT]:
             return cls(ROOT, None)
-        return cls(keys, None if _state_class(schema) is None else partial(_construct, schema))
+        return cls(keys, maker_of(schema))
 
 
 class _Assembly:
@@ -198,10 +202,14 @@ class _Assembly:
         self.nodes: dict[str, PregelNode] = {}
         self._signals: dict[str, Write] = {}
         self._routes = Routes(self._signals, self.nodes)
-        self._writer = result_writers(
-            list(builder.channels), self._routes, message_keys=message_keys
-        )
         keys = frozenset(builder.channels)
+        self._aliases = _aliases(builder)
+        self._writer = result_writers(
+            list(builder.channels),
+            self._routes,
+            message_keys=message_keys,
+            aliases=self._aliases,
+        )
         self._plain_keys = None if ROOT in keys else keys - message_keys
         self._keys = tuple(sorted(keys))
         self.channels: dict[str, Any] = {
@@ -221,7 +229,10 @@ class _Assembly:
         self.nodes[START] = PregelNode(
             channels=START,
             triggers=[START],
-            to_writes=result_writers(keys, self._routes)(START, self._edges.get(START, ())),
+            to_writes=result_writers(keys, self._routes, aliases=self._aliases)(
+                START, self._edges.get(START, ())
+            ),
+            first_writes=first_writes(self._builder.channels),
             branches=self._branches(START, self._builder.state_schema),
             tags=["langsmith:hidden"],
         )
@@ -375,12 +386,17 @@ def _state_reader(view: _View) -> Callable[[dict[str, Any]], Any]:
     return read
 
 
-def _construct(schema: Any, values: dict[str, Any]) -> Any:
-    return schema(**values)
+def _lenient_maker(schema: Any) -> Callable[[dict[str, Any]], Any] | None:
+    """Return what makes an instance from those values that a state class declares.
+
+    None for classes of plain dicts.
+    """
+    make, cls = maker_of(schema), class_of(schema)
+    if make is None or not dataclasses.is_dataclass(cls):
+        return make
+    declared = frozenset(field.name for field in dataclasses.fields(cls))
+    return lambda values: make({key: values[key] for key in values if key in declared})
 
 
-def _state_class(schema: Any) -> type[Any] | None:
-    """Return the class that v2 parts carry the state in, None for plain dicts."""
-    if dataclasses.is_dataclass(schema) or hasattr(schema, "model_fields"):
-        return cast("type[Any]", schema)
-    return None
+def _aliases(builder: Any) -> dict[str, str]:
+    return {alias: key for alias, key in builder.aliases.items() if alias not in builder.channels}

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from langchain_core.runnables import Runnable
 
-from millstream.graph.fields import function_hints, input_annotation, state_class
+from millstream.graph.fields import (
+    annotated_function,
+    function_hints,
+    input_annotation,
+    state_class,
+)
 from millstream.runnable import plain_code
 from millstream.types import Command
 
@@ -52,9 +57,7 @@ def declarations(func: Any) -> tuple[Any, tuple[str, ...]]:
     """
     code = plain_code(func)
     if code is None or not code.co_argcount:
-        # A class or an object that is called may have annotations of its own.
-        target = func if hasattr(func, "__annotations__") else getattr(func, "__call__", func)  # noqa: B004
-        return input_annotation(func), _command_ends(_hints(target))
+        return input_annotation(func), _command_ends(_hints(annotated_function(func)))
     hints = _hints(func)
     return state_class(hints.get(code.co_varnames[0])), _command_ends(hints)
 

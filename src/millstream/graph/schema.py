@@ -8,7 +8,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
-from typing_extensions import get_type_hints, is_typeddict
+from typing_extensions import NotRequired, Required, is_typeddict
 
 from millstream.constants import ROOT
 from millstream.pregel.schema import (
@@ -18,6 +18,7 @@ from millstream.pregel.schema import (
     root_model,
     type_json_schema,
 )
+from millstream.state_classes import class_of, declared_hints
 
 
 def input_model(name: str, schema: Any) -> type[BaseModel]:
@@ -35,14 +36,17 @@ def output_model(name: str, schema: Any, channels: Mapping[str, Any]) -> type[Ba
     return fields_model(name, {key: (cell.ValueType, None) for key, cell in channels.items()})
 
 
-def json_schema(name: str, schema: Any, channels: Mapping[str, Any]) -> dict[str, Any]:
+def json_schema(
+    name: str, schema: Any, channels: Mapping[str, Any], *, by_alias: bool = True
+) -> dict[str, Any]:
     """Return the JSON schema of a state class, as input or as output.
 
     TypedDicts and pydantic models describe themselves. Of other classes the keys and defaults are
-    used, with the types the graph's `channels` accept; keys without a channel are left out.
+    used, with the types the graph's `channels` accept; keys without a channel are left out. What
+    comes out of a graph has the names of its keys, not those of their aliases.
     """
-    if is_typeddict(schema) or is_model(schema):
-        return type_json_schema(schema)
+    if is_typeddict(class_of(schema)) or is_model(schema):
+        return type_json_schema(schema, by_alias=by_alias)
     if ROOT in channels:
         return root_model(name, channels[ROOT].UpdateType, default=None).model_json_schema()
     model = fields_model(name, dict(_class_fields(schema, channels)))
@@ -52,8 +56,9 @@ def json_schema(name: str, schema: Any, channels: Mapping[str, Any]) -> dict[str
 def _class_fields(
     schema: Any, channels: Mapping[str, Any]
 ) -> Iterator[tuple[str, tuple[Any, Any]]]:
-    defaults = _dataclass_defaults(schema) if is_dataclass(schema) else {}
-    for key, hint in get_type_hints(schema).items():
+    cls = class_of(schema)
+    defaults = _dataclass_defaults(cls) if is_dataclass(cls) else {}
+    for key, hint in declared_hints(schema).items():
         if key in channels:
             fallback = None if _is_optional(hint) else REQUIRED
             yield key, (channels[key].UpdateType, defaults.get(key, fallback))
@@ -70,6 +75,6 @@ def _dataclass_defaults(schema: Any) -> dict[str, Any]:
 
 
 def _is_optional(hint: Any) -> bool:
-    if get_origin(hint) is Annotated:
+    if get_origin(hint) in (Annotated, Required, NotRequired):
         return _is_optional(get_args(hint)[0])
     return get_origin(hint) in (Union, UnionType) and NoneType in get_args(hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import warnings
 from collections import defaultdict
@@ -16,10 +17,11 @@ from millstream.constants import END, NS_END, NS_SEP, RESERVED, START
 from millstream.drivers.routes import route_error
 from millstream.graph.branch import BranchSpec
 from millstream.graph.compiled import CompiledStateGraph
-from millstream.graph.fields import schema_fields
+from millstream.graph.fields import called_function, schema_fields
 from millstream.graph.node_spec import NodeDefaults, StateNodeSpec, declarations
 from millstream.pregel.compiling import breakpoint_names
-from millstream.runnable import coerce_to_runnable
+from millstream.runnable import callable_name, coerce_to_runnable
+from millstream.state_classes import aliases_of
 from millstream.types import TimeoutPolicy, ensure_valid_checkpointer
 from millstream.typing import ContextT, InputT, OutputT, StateT
 from millstream.warnings import LangGraphDeprecatedSinceV05, LangGraphDeprecatedSinceV10
@@ -68,6 +70,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         self.schemas: dict[Any, dict[str, Any]] = {}
         self.channels: dict[str, BaseChannel[Any, Any, Any]] = {}
         self.managed: dict[str, Any] = {}
+        self.aliases: dict[str, str] = {}
         self.compiled = False
         self.state_schema = state_schema
         self.input_schema: Any = input_schema or state_schema
@@ -97,6 +100,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         for key, value in managed.items():
             if self.managed.setdefault(key, value) is not value:
                 raise ValueError(f"Managed value '{key}' already exists with a different type")
+        self.aliases.update(aliases_of(schema))
         self.schemas[schema] = {**channels, **managed}
 
     def set_node_defaults(
@@ -417,14 +421,17 @@ def _name_and_action(node: Any, action: Any) -> tuple[str, Any]:
             raise RuntimeError(f"node {node!r} has no action: pass the function it runs")
         return node, action
     if isinstance(node, Runnable):
-        return node.get_name(), node
+        func = called_function(node)
+        is_unnamed = isinstance(func, functools.partial) and getattr(node, "name", None) is None
+        return callable_name(func) if is_unnamed else node.get_name(), node
     if not callable(node) and not isinstance(node, Mapping):
         coerce_to_runnable(node)
-    return getattr(node, "__name__", None) or type(node).__name__, node
+    return callable_name(node), node
 
 
 def _path_name(path: Any) -> str | None:
     if isinstance(path, Runnable):
         return None
-    name: str | None = getattr(path, "__name__", None)
+    func = path.func if isinstance(path, functools.partial) else path
+    name: str | None = getattr(func, "__name__", None)
     return "condition" if name == "<lambda>" or name is None else name

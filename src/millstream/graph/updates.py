@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from millstream.constants import ROOT, SIGNAL_PREFIX
@@ -13,6 +13,7 @@ from millstream.errors import (
     create_error_message,
 )
 from millstream.graph.message import give_ids
+from millstream.state_classes import NO_ALIASES, by_name
 from millstream.state_fields import annotated_keys, changed_fields
 from millstream.types import Command, Send
 
@@ -37,15 +38,19 @@ def branch_write(node: str) -> Write:
 
 
 def result_writers(
-    keys: Sequence[str], routes: Routes, *, message_keys: Collection[str] = ()
+    keys: Sequence[str],
+    routes: Routes,
+    *,
+    message_keys: Collection[str] = (),
+    aliases: Mapping[str, str] = NO_ALIASES,
 ) -> Callable[[str, Sequence[Write]], Callable[[Any], list[Write]]]:
     """Return what makes, of a node and its edges, the function from its result to its writes.
 
-    `keys` are the state keys a result may write; others are ignored. Static edges are written
-    every time. Messages written to `message_keys` get their ids at once, so that whoever sees the
-    update sees the ids that the state will have. Results that say nothing about the state raise
-    `InvalidUpdateError`, those that lead to no node its kind `InvalidRouteError`, and commands for
-    a parent graph `ParentCommand`.
+    `keys` are the state keys a result may write, also under the name of an alias; others are
+    ignored. Static edges are written every time. Messages written to `message_keys` get their ids
+    at once, so that whoever sees the update sees the ids that the state will have. Results that say
+    nothing about the state raise `InvalidUpdateError`, those that lead to no node its kind
+    `InvalidRouteError`, and commands for a parent graph `ParentCommand`.
     """
     known = frozenset(keys)
     updates_of = _root_updates if tuple(keys) == (ROOT,) else _dict_updates
@@ -53,9 +58,9 @@ def result_writers(
     def writer(node: str, edges: Sequence[Write]) -> Callable[[Any], list[Write]]:
         def writes_of(result: Any) -> list[Write]:
             if type(result) is dict and updates_of is _dict_updates:
-                writes = [item for item in result.items() if item[0] in known]
+                writes = picked(result.items(), known, aliases)
             else:
-                writes = updates_of(result, keys, known)
+                writes = updates_of(result, keys, known, aliases)
                 writes += _goto_writes(result, routes, node)
             if message_keys:
                 for key, value in writes:
@@ -70,16 +75,25 @@ def result_writers(
     return writer
 
 
-def _dict_updates(result: Any, keys: Sequence[str], known: frozenset[str]) -> list[Write]:
+def picked(
+    update: Iterable[Write], known: Collection[str], aliases: Mapping[str, str]
+) -> list[Write]:
+    """Return what an update writes to known keys."""
+    return [write for write in by_name(update, aliases) if write[0] in known]
+
+
+def _dict_updates(
+    result: Any, keys: Sequence[str], known: frozenset[str], aliases: Mapping[str, str]
+) -> list[Write]:
     if result is None:
         return []
     if isinstance(result, dict):
-        return [(key, value) for key, value in result.items() if key in known]
+        return picked(result.items(), known, aliases)
     if isinstance(result, Command):
-        return [write for write in _command_update(result) if write[0] in known]
+        return picked(_command_update(result), known, aliases)
     if _has_commands(result):
         _leave(result)
-        return [write for part in result for write in _dict_updates(part, keys, known)]
+        return [write for part in result for write in _dict_updates(part, keys, known, aliases)]
     kind: Any = type(result)
     if annotated_keys(kind):
         return changed_fields(result, keys)
@@ -91,14 +105,16 @@ def _dict_updates(result: Any, keys: Sequence[str], known: frozenset[str]) -> li
     )
 
 
-def _root_updates(result: Any, keys: Sequence[str], known: frozenset[str]) -> list[Write]:
+def _root_updates(
+    result: Any, keys: Sequence[str], known: frozenset[str], aliases: Mapping[str, str]
+) -> list[Write]:
     if result is None:
         return []
     if isinstance(result, Command):
         return [write for write in _command_update(result) if write[0] in known]
     if _has_commands(result):
         _leave(result)
-        return [write for part in result for write in _root_updates(part, keys, known)]
+        return [write for part in result for write in _root_updates(part, keys, known, aliases)]
     return [(ROOT, result)]
 
 

@@ -62,6 +62,7 @@ def compile_graph(
     retry: Sequence[RetryPolicy],
     cache: CachePolicy[Any] | None,
     handlers: Mapping[str, str],
+    aliases: Mapping[str, str],
 ) -> GraphSpec:
     """Compute everything about a graph that can be known before it runs."""
     real, managed = split_channels(channels)
@@ -97,6 +98,7 @@ def compile_graph(
         managed=managed,
         signals=_signals(real, nodes),
         behind=_behind(nodes),
+        aliases=aliases,
     )
     entries = spec.triggered.get(START, ())
     if len(entries) == 1 and spec.is_steady and entries[0].is_hidden:
@@ -149,6 +151,7 @@ def _node_call(
 ) -> NodeCall:
     if node.timeout is not None and runs_in_thread(node.bound):
         raise sync_timeout_error(name)
+    entering = node.first_writes
     return NodeCall(
         call=Call(node.bound, name),
         to_writes=identifying(node.to_writes, deltas),
@@ -161,6 +164,7 @@ def _node_call(
         # What only passes its input on is of no interest.
         is_traced=not is_passthrough(node.bound) or bool(node.branches),
         trace_policy=node.trace_policy,
+        first_writes=None if entering is None else identifying(entering, deltas),
         outputs=node.outputs,
     )
 

@@ -22,6 +22,7 @@ from millstream.pregel.results import final_output
 from millstream.pregel.subgraphs import find_subgraph
 from millstream.pregel.watched import WatchedGraph
 from millstream.pregel.wrapping import ainvoke_wrapped, invoke_wrapped
+from millstream.state_classes import NO_ALIASES
 from millstream.stream.parts import Shape
 from millstream.types import Send
 from millstream.typing import ContextT, InputT, OutputT, StateT
@@ -68,6 +69,9 @@ class Pregel(WatchedGraph[StateT, ContextT, InputT, OutputT]):
     context_schema: type[ContextT] | None = None
     config: RunnableConfig | None = None
     name: str = "LangGraph"
+
+    aliases: Mapping[str, str] = NO_ALIASES
+    """Other names of state keys, as pydantic models may have them -> the keys."""
 
     def __init__(
         self,
@@ -143,6 +147,7 @@ class Pregel(WatchedGraph[StateT, ContextT, InputT, OutputT]):
                 retry=self.retry_policy,
                 cache=self.cache_policy,
                 handlers=self.node_error_handler_map,
+                aliases=self.aliases,
             )
         return self._spec
 

@@ -74,6 +74,8 @@ class PregelNode:
     triggers: list[str]
     bound: Runnable[Any, Any] = field(default_factory=lambda: PASSTHROUGH)
     to_writes: Callable[[Any], list[Write]] = field(default=entries_writer(()))
+    first_writes: Callable[[Sequence[Write]], list[Write]] | None = None
+    """What becomes of the writes if they are those of a thread's first input."""
     keys: frozenset[str] | None = None
     """Keys of a plain dict of which `to_writes` makes no more than its items and `edges`; None if
     it may make more of any dict."""

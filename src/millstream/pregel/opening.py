@@ -33,6 +33,7 @@ from millstream.pregel.request import (
 )
 from millstream.pregel.savers import saver_of
 from millstream.runtime import RunControl
+from millstream.state_classes import class_of
 from millstream.stream.modes import state_reader
 from millstream.stream.parts import (
     VERSION_OF_EVENTS,
@@ -310,9 +311,9 @@ def _context(graph: Pregel[Any, Any, Any, Any], context: Any, caller: Caller) ->
         return _inherited(caller, "context")
     schema = graph.context_schema
     if schema is not None and isinstance(context, dict):
-        is_model = hasattr(schema, "model_fields")
-        if dataclasses.is_dataclass(schema) or is_model:
-            return schema(**context)
+        cls = class_of(schema)
+        if dataclasses.is_dataclass(cls) or hasattr(cls, "model_fields"):
+            return cls(**context)
     return context
 
 

@@ -35,6 +35,7 @@ from millstream.drivers.routes import invalid_route
 from millstream.drivers.terms import Start
 from millstream.errors import EmptyInputError, InvalidUpdateError
 from millstream.runtime import Runtime, ServerInfo
+from millstream.state_classes import by_name
 from millstream.types import Command, Send
 
 if TYPE_CHECKING:
@@ -252,7 +253,8 @@ def _start(
     command = input if isinstance(input, Command) else None
     if is_known and command is not None:
         answers = None if command.resume is None else Answers(command.resume)
-        writes = identified(command_writes(command), machine.spec.deltas)
+        spec = machine.spec
+        writes = identified([*by_name(command_writes(command), spec.aliases)], spec.deltas)
         return Start(writes, True, answers)
     if is_known and (is_resumed or input is None):
         return Start([], True)

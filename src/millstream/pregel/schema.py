@@ -17,6 +17,8 @@ from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel, ConfigDict, Field, RootModel, TypeAdapter, create_model
 from typing_extensions import NotRequired, Required, TypedDict, get_type_hints, is_typeddict
 
+from millstream.state_classes import class_of, declared_hints
+
 REQUIRED: Final = ...
 
 _FIELDS_CONFIG: Final = ConfigDict(
@@ -86,7 +88,8 @@ def context_json_schema(context_schema: Any | None) -> dict[str, Any] | None:
     """
     if context_schema is None:
         return None
-    if is_model(context_schema) or is_typeddict(context_schema) or is_dataclass(context_schema):
+    cls = class_of(context_schema)
+    if is_model(cls) or is_typeddict(cls) or is_dataclass(cls):
         return type_json_schema(context_schema)
     raise ValueError(
         f"Invalid context schema type: {context_schema}. "
@@ -94,9 +97,9 @@ def context_json_schema(context_schema: Any | None) -> dict[str, Any] | None:
     )
 
 
-def type_json_schema(type_: Any) -> dict[str, Any]:
+def type_json_schema(type_: Any, *, by_alias: bool = True) -> dict[str, Any]:
     """Return the JSON schema pydantic derives for a type."""
-    return TypeAdapter(portable(type_)).json_schema()
+    return TypeAdapter(portable(type_)).json_schema(by_alias=by_alias)
 
 
 def is_model(type_: Any) -> bool:
@@ -122,6 +125,8 @@ def _rebuilt(type_: Any, outer: tuple[Any, ...]) -> Any:
     if is_typeddict(type_):
         return dict[str, Any] if type_ in outer else _rebuilt_typeddict(type_, outer)
     origin, args = get_origin(type_), get_args(type_)
+    if is_typeddict(origin):
+        return dict[str, Any] if type_ in outer else _rebuilt_typeddict(type_, outer)
     if origin is Annotated:
         base = _rebuilt(args[0], outer)
         new_args = (base, *args[1:])
@@ -137,17 +142,18 @@ def _rebuilt(type_: Any, outer: tuple[Any, ...]) -> Any:
 
 
 def _rebuilt_typeddict(type_: Any, outer: tuple[Any, ...]) -> Any:
-    hints = get_type_hints(type_, include_extras=True)
+    hints = declared_hints(type_)
     fields = {key: _rebuilt(hint, (*outer, type_)) for key, hint in hints.items()}
-    is_refused = type(type_).__module__ == "typing"
+    cls = class_of(type_)
+    is_refused = type(cls).__module__ == "typing"
     if not is_refused and all(fields[key] is hint for key, hint in hints.items()):
         return type_
     for key, hint in fields.items():
         if get_origin(hint) not in (Required, NotRequired):
-            fields[key] = Required[hint] if key in type_.__required_keys__ else NotRequired[hint]
+            fields[key] = Required[hint] if key in cls.__required_keys__ else NotRequired[hint]
     make: Any = TypedDict  # type checkers allow no computed name or fields
-    twin = make(type_.__name__, fields)
+    twin = make(cls.__name__, fields)
     for attribute in ("__doc__", "__module__", "__pydantic_config__"):
-        if hasattr(type_, attribute):
-            setattr(twin, attribute, getattr(type_, attribute))
+        if hasattr(cls, attribute):
+            setattr(twin, attribute, getattr(cls, attribute))
     return twin

@@ -22,6 +22,7 @@ Part: TypeAlias = tuple[Namespace, str, Any, "Shape | None"]
 """`(namespace, mode, payload, shape)`."""
 
 Put: TypeAlias = Callable[[Part], None]
+Make: TypeAlias = Callable[[dict[str, Any]], Any]
 Encode: TypeAlias = Callable[[Part], Any]
 
 MODES: Final = ("values", "updates", "checkpoints", "tasks", "debug", "messages", "custom")
@@ -43,10 +44,10 @@ class RunStreamMode(str):
 
 @dataclasses.dataclass(slots=True, frozen=True)
 class Shape:
-    """The classes of a graph's state, None where the state is a plain dict."""
+    """What makes instances of the classes of a graph's state, None where it is a plain dict."""
 
-    output: type[Any] | None = None
-    state: type[Any] | None = None
+    output: Make | None = None
+    state: Make | None = None
 
 
 def check_modes(modes: Iterable[str]) -> None:
@@ -107,28 +108,23 @@ def encode_typed(part: Part) -> dict[str, Any]:
     return item
 
 
-def coerce(schema: type[Any], values: dict[str, Any]) -> Any:
-    """Make an instance of `schema` from those values it declares.
+def coerce(make: Make, values: dict[str, Any]) -> Any:
+    """Make an instance of the state class.
 
     Values that do not make a valid instance (yet) are returned as they are: watching a run never
     ends it.
     """
-    if dataclasses.is_dataclass(schema):
-        declared = {field.name for field in dataclasses.fields(schema)}
-        values_ = {key: value for key, value in values.items() if key in declared}
-    else:
-        values_ = values
     try:
-        return schema(**values_)
+        return make(values)
     except Exception:
         return values
 
 
-def _with_coerced_values(schema: type[Any], checkpoint: dict[str, Any]) -> dict[str, Any]:
+def _with_coerced_values(make: Make, checkpoint: dict[str, Any]) -> dict[str, Any]:
     values = checkpoint["values"]
     if START in checkpoint["next"] or not isinstance(values, dict):
         return checkpoint
-    return {**checkpoint, "values": coerce(schema, values)}
+    return {**checkpoint, "values": coerce(make, values)}
 
 
 def format_part(part: Part, *, has_subgraphs: bool) -> str:
