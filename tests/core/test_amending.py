@@ -62,16 +62,16 @@ def test_the_first_update_of_a_thread_is_superstep_0() -> None:
 
 
 def test_an_amendment_is_a_task_with_an_id_of_its_own() -> None:
-    """It has a place among the others, and was triggered by nothing."""
+    """It has a place among the others, and uses up what triggers its node."""
     machine = new_machine(two_nodes(), lineage=new_lineage())
 
     task = Amendment(machine, machine.spec.nodes["a"], 3, "chosen")
 
-    assert (task.id, task.path, task.is_pull) == ("chosen", (INTERRUPT, 3), False)
+    assert (task.id, task.path, task.is_pull) == ("chosen", (INTERRUPT, 3), True)
 
 
-def test_an_update_leaves_a_full_barrier_full() -> None:
-    """Its node is still to run: the update was no run of it."""
+def test_an_update_empties_the_full_barrier_of_its_node() -> None:
+    """The node need not run any more: the update says what it wrote."""
     waiting = node("c", "join")
     spec = graph(
         [node("a"), node("b"), waiting],
@@ -82,7 +82,7 @@ def test_an_update_leaves_a_full_barrier_full() -> None:
 
     save = update(new_machine(spec, saved=saved), ("c", "log", ["c"]))
 
-    assert save.checkpoint["channel_values"] == {"log": ["c"], "join": {"a", "b"}}
+    assert save.checkpoint["channel_values"] == {"log": ["c"], "join": set()}
 
 
 def test_skipped_tasks_keep_what_was_finished_and_what_commands_wrote() -> None:

@@ -89,6 +89,9 @@ DIFFERENCES: Final = {
     "parent-command-in-update": Difference("update_state refuses a Command for a parent graph"),
     "bad-updates-are-refused-first": Difference("Bad updates are refused before any is stored"),
     "edges-in-updates": Difference("Path functions get all their parameters in update_state"),
+    "update-of-a-waiting-node": Difference(
+        "An update in the name of a node that waits has triggered it"
+    ),
     "missing-thread-id": Difference("A missing thread_id is named in the error"),
     "bound-config-in-updates": Difference("with_config counts for updates and histories too"),
     "saver-in-config": Difference("Configs of snapshots hold no objects"),

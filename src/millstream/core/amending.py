@@ -25,17 +25,12 @@ if TYPE_CHECKING:
 class Amendment(Task):
     """A task that did not run: somebody says what it wrote.
 
-    Nothing triggered it, so what triggers its node stays as it is.
+    What waits to trigger its node has then done so, and is used up.
     """
 
     def __init__(self, run: RunMachine, node: NodeSpec, index: int, id: str) -> None:
         super().__init__(run, node, (INTERRUPT, index), (INTERRUPT,))
         self._id = id
-
-    @property
-    def is_pull(self) -> bool:
-        """Say that no channel triggered the task."""
-        return False
 
 
 def last_writer(machine: RunMachine, entry: str | None) -> str | None:

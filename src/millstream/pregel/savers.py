@@ -133,15 +133,22 @@ def locate(
     if ns and context is None and CONFIG_KEY_CHECKPOINTER not in configurable:
         graph = _nested_graph(graph, without_ids(ns), must_exist=must_exist)
     if ns and graph.checkpointer is True:
-        named[CONFIG_KEY_CHECKPOINT_NS] = without_ids(ns)
+        named[CONFIG_KEY_CHECKPOINT_NS] = _name_of_call(ns)
     merged[CONF] = named
     return Site(graph, saver, merged)
 
 
 def without_ids(ns: str) -> str:
     """Return a namespace as names of nodes only: without task ids and numbers of calls."""
-    segments = (segment.split(NS_END, 1)[0] for segment in ns.split(NS_SEP))
-    return NS_SEP.join(segment for segment in segments if not segment.isdigit())
+    first, *others = ns.split(NS_SEP)
+    segments = [first, *(segment for segment in others if not segment.isdigit())]
+    return NS_SEP.join(segment.split(NS_END, 1)[0] for segment in segments)
+
+
+def _name_of_call(ns: str) -> str:
+    """Return the namespace of a graph that keeps its state: the first call has no number."""
+    _, _, number = ns.partition(NS_SEP)[2].rpartition(NS_SEP)
+    return f"{without_ids(ns)}{NS_SEP}{number}" if number.isdigit() else without_ids(ns)
 
 
 def with_map(config: Mapping[str, Any], metadata: Mapping[str, Any] | None) -> RunnableConfig:
