@@ -22,6 +22,9 @@ ALLOWED_SKIPS: Final = (
     re.compile(r"needs (Windows|macOS|a free-threaded build)"),
 )
 
+ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")
+"""Where an object without a `__repr__` is a test's parameter."""
+
 _forbidden: list[str] = []
 
 
@@ -40,8 +43,10 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse to repeat a test without a reason."""
+    """Refuse to repeat a test without a reason, and names that other processes cannot know."""
     for item in items:
+        if ADDRESS.search(item.nodeid):
+            raise pytest.UsageError(f"{item.nodeid}: its name has an address in it; give it an id")
         for mark in item.iter_markers("flaky"):
             if not str(mark.kwargs.get("reason", "")).strip():
                 raise pytest.UsageError(f"{item.nodeid}: its mark `flaky` needs a reason=")

@@ -89,7 +89,10 @@ SYNC, ASYNC = RunnableLambda(say), RunnableLambda(asay)
         SYNC.with_fallbacks([SYNC]),
         {"log": say},
     ],
-    ids=repr,
+    ids=[
+        *("function", "class", "bound", "retried", "each", "first", "last", "beside", "parallel"),
+        *("fallback", "dict"),
+    ],
 )
 def test_a_timeout_of_a_sync_runnable_is_refused(runnable: Any) -> None:
     with pytest.raises(ValueError, match="Node 'node' is sync"):
