@@ -32,6 +32,7 @@ from langchain_core.runnables.config import (
 
 from millstream.config import replaced_runtime, task_context_of
 from millstream.run_trees import inside
+from millstream.runtime import Runtime
 
 RunnableLike: TypeAlias = (
     Runnable[Any, Any]
@@ -332,7 +333,10 @@ def injected_value(name: str, config: RunnableConfig) -> Any:
     runtime = replaced_runtime(config)
     if runtime is None or name == "error":
         context = task_context_of(config)
-        return None if context is None else context.injected(name)
+        if context is not None:
+            return context.injected(name)
+        # Outside a run, as in a test of one node, there is a runtime of which nothing is heard.
+        runtime = None if name == "error" else Runtime()
     if name == "runtime":
         return runtime
     return getattr(runtime, "stream_writer" if name == "writer" else name, None)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import merge_configs
 
 from millstream.constants import MISSING
 from millstream.runnable import RunnableCallable, coerce_to_runnable
@@ -65,8 +66,72 @@ def entries_writer(entries: Sequence[ChannelWriteEntry]) -> Callable[[Any], list
     return writes_of
 
 
+class NodeCalls:
+    """What a node runs, called by itself: without its graph, and so without policies and edges.
+
+    It is given the input as it is, with the node's tags and metadata in the config, and its result
+    is returned: an update, a command or whatever else. That is how one node is tested.
+    """
+
+    __slots__ = ()
+
+    bound: Runnable[Any, Any]
+    tags: Sequence[str] | None
+    metadata: Mapping[str, Any] | None
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Return the result for one input."""
+        return self.bound.invoke(input, self._config(config), **kwargs)
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Return the result for one input."""
+        return await self.bound.ainvoke(input, self._config(config), **kwargs)
+
+    def stream(
+        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Iterator[Any]:
+        """Yield the parts of the result as they come; all of it where it has no parts."""
+        yield from self.bound.stream(input, self._config(config), **kwargs)
+
+    async def astream(
+        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncIterator[Any]:
+        """Yield the parts of the result as they come; all of it where it has no parts."""
+        async for part in self.bound.astream(input, self._config(config), **kwargs):
+            yield part
+
+    def batch(
+        self,
+        inputs: list[Any],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        **kwargs: Any,
+    ) -> list[Any]:
+        """Return the results for several inputs, in their order."""
+        return self.bound.batch(inputs, self._configs(config), **kwargs)
+
+    async def abatch(
+        self,
+        inputs: list[Any],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        **kwargs: Any,
+    ) -> list[Any]:
+        """Return the results for several inputs, in their order."""
+        return await self.bound.abatch(inputs, self._configs(config), **kwargs)
+
+    def _configs(
+        self, config: RunnableConfig | list[RunnableConfig] | None
+    ) -> RunnableConfig | list[RunnableConfig]:
+        if isinstance(config, list):
+            return [self._config(each) for each in config]
+        return self._config(config)
+
+    def _config(self, config: RunnableConfig | None) -> RunnableConfig:
+        own = RunnableConfig(tags=list(self.tags or ()), metadata=dict(self.metadata or {}))
+        return merge_configs(own, config)
+
+
 @dataclass(slots=True, eq=False)
-class PregelNode:
+class PregelNode(NodeCalls):
     """One node of a compiled graph, as it was declared."""
 
     channels: str | list[str]
@@ -98,6 +163,13 @@ class PregelNode:
     subgraphs: Sequence[Any] = ()
     after: frozenset[str] | None = None
     """The deferred nodes that go first, for a deferred node among others."""
+
+    def copy(self, update: Mapping[str, Any] | None = None) -> Self:
+        """Return a node like this one but for the fields in `update`."""
+        changes = dict(update or {})
+        if "bound" in changes:
+            changes.setdefault("subgraphs", ())
+        return replace(self, **changes)
 
 
 class NodeBuilder:
