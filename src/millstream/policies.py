@@ -98,7 +98,9 @@ class TimeoutPolicy:
     idle_timeout: float | timedelta | None = None
     """Limit since the last sign of progress; seconds when it is a number."""
     refresh_on: Literal["auto", "heartbeat"] = "auto"
-    """What is a sign of progress: every event of the node, or only an explicit heartbeat."""
+    """What is a sign of progress: with `auto` every item of a writer, event among LangChain's
+    callbacks, call of a `@task` and end of a node, in nested graphs and tasks too; or only
+    `runtime.heartbeat()`."""
 
     @classmethod
     def coerce(cls, value: float | timedelta | TimeoutPolicy | None) -> TimeoutPolicy | None:

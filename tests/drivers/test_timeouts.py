@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from langchain_core.runnables import Runnable, RunnableLambda, RunnableParallel
+from langchain_core.callbacks import BaseCallbackHandler, adispatch_custom_event
+from langchain_core.language_models.fake_chat_models import FakeListChatModel
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, RunnableParallel
+from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
 
 from drivers.small import State, astream, fail, graph_of, say, with_handler
-from millstream.config import get_stream_writer
+from millstream.config import get_stream_writer, get_task_context
+from millstream.drivers.watch import Watch
 from millstream.errors import NodeError, NodeTimeoutError
+from millstream.func import task
 from millstream.graph import START, StateGraph
 from millstream.prebuilt import ToolNode
 from millstream.runtime import Runtime
@@ -175,6 +182,179 @@ def test_custom_items_nobody_asked_for_keep_an_idle_timeout_away() -> None:
     graph = idle(lambda runtime: runtime.stream_writer("working"))
 
     assert asyncio.run(graph.ainvoke({"x": 1}))["log"] == ["done"]
+
+
+def test_callback_events_keep_an_idle_timeout_away() -> None:
+    graph = idle(lambda runtime: RunnableLambda(str).invoke(1))
+
+    assert asyncio.run(graph.ainvoke({"x": 1}))["log"] == ["done"]
+
+
+# -- signs of life --------------------------------------------------------------------------------
+
+
+@task
+async def atask(x: int) -> int:
+    return x
+
+
+@task
+def stask(x: int) -> int:
+    return x
+
+
+@task
+async def writing_task(x: int) -> None:
+    get_stream_writer()(x)
+
+
+@tool
+async def atool(x: int) -> int:
+    """Do nothing."""
+    return x
+
+
+async def in_a_child(action: Any, config: Any = None, **options: Any) -> None:
+    await graph_of(action, **options).ainvoke({"x": 1}, config)
+
+
+def write(state: State) -> None:
+    get_stream_writer()("item")
+
+
+async def beat(state: State, runtime: Runtime[Any]) -> None:
+    runtime.heartbeat()
+
+
+async def hear(state: State) -> None:
+    async for _ in FakeListChatModel(responses=["ab"]).astream("?"):
+        pass
+
+
+async def idle_away(state: State) -> None:
+    await asyncio.sleep(0)
+
+
+async def of_own_thread(state: State) -> None:
+    """Call a graph that keeps its own thread, and so is no part of this run."""
+    child = graph_of(hear, compile_with={"checkpointer": InMemorySaver()})
+    await child.ainvoke({"x": 1}, {"configurable": {"thread_id": "own"}})
+
+
+async def streaming_a_child(state: State) -> None:
+    async for _ in graph_of(write).astream({"x": 1}, stream_mode="custom"):
+        pass
+
+
+async def in_two_children(state: State) -> None:
+    await in_a_child(lambda state: graph_of(write))
+
+
+async def in_a_child_with_a_timeout(state: State) -> None:
+    policy = TimeoutPolicy(run_timeout=20, idle_timeout=20, refresh_on="heartbeat")
+    await in_a_child(hear, timeout=policy)
+
+
+async def with_the_config(state: State, config: RunnableConfig) -> None:
+    await in_a_child(hear, config)
+
+
+SIGNS: dict[str, Any] = {
+    "tokens": hear,
+    "runnable": lambda state: ASYNC.ainvoke(state),
+    "sequence": lambda state: (ASYNC | RunnableLambda(str)).ainvoke(state),
+    "runnable in a thread": lambda state: RunnableLambda(str).ainvoke(1),
+    "tool": lambda state: atool.ainvoke({"x": 1}),
+    "custom event": lambda state: adispatch_custom_event("event", 1),
+    "writer": lambda state: asyncio.to_thread(write, state),
+    "task": lambda state: atask(1),
+    "task in a thread": lambda state: stask(1),
+    "task that writes": lambda state: writing_task(1),
+    "graph": lambda state: in_a_child(say),
+    "graph in a thread": lambda state: asyncio.to_thread(graph_of(say).invoke, {"x": 1}),
+    "graph with its config": with_the_config,
+    "graph of another thread": of_own_thread,
+    "graph that is streamed": streaming_a_child,
+    "tokens in a graph": lambda state: in_a_child(hear),
+    "writer in a graph": lambda state: in_a_child(write),
+    "graph in a graph": in_two_children,
+    "timeout in a graph": in_a_child_with_a_timeout,
+    "heartbeat in a graph": lambda state: in_a_child(beat),
+}
+
+
+def watched(act: Any, refresh_on: Any = "auto") -> tuple[Any, list[bool]]:
+    """Return a graph whose node notes whether something is a sign of life."""
+    seen: list[bool] = []
+
+    async def node(state: State, config: RunnableConfig) -> None:
+        watch = get_task_context().watch
+        assert watch is not None
+        watch.last = float("-inf")
+        takes_config = "config" in inspect.signature(act).parameters
+        await (act(state, config) if takes_config else act(state))
+        seen.append(watch.last > float("-inf"))
+
+    policy = TimeoutPolicy(idle_timeout=60, refresh_on=refresh_on)
+    return graph_of(node, timeout=policy), seen
+
+
+@pytest.mark.parametrize("is_traced", [False, True], ids=["plain", "traced"])
+@pytest.mark.parametrize("name", SIGNS)
+def test_a_sign_of_life_is_heard(name: str, is_traced: bool) -> None:
+    graph, seen = watched(SIGNS[name])
+    callbacks = [BaseCallbackHandler()] if is_traced else []
+
+    asyncio.run(graph.ainvoke({"x": 1}, {"callbacks": callbacks}))
+
+    assert seen == [True]
+
+
+@pytest.mark.parametrize("name", SIGNS)
+def test_nothing_but_a_heartbeat_counts_if_the_policy_says_so(name: str) -> None:
+    graph, seen = watched(SIGNS[name], "heartbeat")
+
+    asyncio.run(graph.ainvoke({"x": 1}))
+
+    assert seen == [name == "heartbeat in a graph"]
+
+
+def test_waiting_is_no_sign_of_life() -> None:
+    graph, seen = watched(idle_away)
+
+    asyncio.run(graph.ainvoke({"x": 1}))
+
+    assert seen == [False]
+
+
+def test_a_watched_node_streams_like_any_other() -> None:
+    async def streamed(graph: Any) -> Any:
+        messages = graph.astream({"x": 1}, stream_mode="messages", subgraphs=True)
+        events = graph.astream_events({"x": 1}, version="v2")
+        run = await graph.astream_events({"x": 1}, version="v3")
+        await run.output()
+        return (
+            [message.content async for _, (message, _) in messages],
+            [event["event"] async for event in events],
+        )
+
+    async def node(state: State) -> None:
+        await in_a_child(hear)
+
+    graph, seen = watched(SIGNS["tokens in a graph"])
+
+    assert asyncio.run(streamed(graph)) == asyncio.run(streamed(graph_of(node)))
+    assert seen == [True] * 3
+
+
+@pytest.mark.parametrize("action", [graph_of(hear), ASYNC | RunnableLambda(asay)])
+def test_what_a_node_is_gives_signs_itself(action: Any, monkeypatch: Any) -> None:
+    noted: list[bool] = []
+    monkeypatch.setattr(Watch, "note", lambda watch: noted.append(True))
+
+    asyncio.run(graph_of(action, timeout=TimeoutPolicy(idle_timeout=60)).ainvoke({"x": 1}))
+
+    assert noted
 
 
 def test_only_heartbeats_count_when_the_policy_says_so() -> None:

@@ -24,6 +24,7 @@ from millstream.drivers.calls import (
     CallContext,
     CallCounts,
     late_call_error,
+    note_call,
     place_of_call,
     report_call,
     settle,
@@ -353,6 +354,7 @@ class AsyncDriver:
             raise RunAbandoned(run.name)
         if caller.is_over:
             raise late_call_error(node, caller)
+        note_call(caller)
         task = run.machine.call(caller.task, with_defaults(run, node), value, place)
         context = CallContext(run, task, caller, future, self._workers, place)
         if task.is_done:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from millstream.core.calls import CallTask
     from millstream.core.protocol import Write
     from millstream.drivers.run import Run
+    from millstream.drivers.watch import Watch
     from millstream.drivers.workers import Workers
     from millstream.types import CachePolicy, RetryPolicy, StreamWriter, TimeoutPolicy
 
@@ -182,6 +183,10 @@ class CallContext(TaskContext):
         """Return the checkpoint ids of everything the call is in."""
         return {**self.caller.checkpoint_map(), self.caller.ns: self.task.checkpoint_id}
 
+    def watch_around(self) -> Watch | None:
+        """Return who watches the caller."""
+        return self.caller.watch
+
     def run_writer(self) -> StreamWriter:
         """Return the writer of items in the caller's namespace."""
         put = self.run.custom_put
@@ -267,9 +272,16 @@ def call_too_late(caller: TaskContext, node: NodeSpec, _: Any) -> NoReturn:
     raise late_call_error(node, caller)
 
 
+def note_call(caller: TaskContext) -> None:
+    """Take note that a call begins or ends, a sign of life of its caller."""
+    if (watch := caller.watch) is not None:
+        watch.note()
+
+
 def report_call(context: CallContext, error: BaseException | None) -> None:
     """Tell the machine how a call ended."""
     run, task = context.run, context.task
+    note_call(context.caller)
     if error is None and not task.is_replayed:
         run.report(context, None)
     elif error is not None and not isinstance(error, ParentCommand):

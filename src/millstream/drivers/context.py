@@ -30,13 +30,12 @@ from millstream.errors import NodeError
 from millstream.runtime import ExecutionInfo, Runtime, _no_op_heartbeat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from langchain_core.callbacks import BaseCallbackManager
 
     from millstream.core.tasks import Task
     from millstream.drivers.run import Run
     from millstream.drivers.tracing import NodeRun
+    from millstream.drivers.watch import Watch
     from millstream.types import StreamWriter
 
 
@@ -177,10 +176,10 @@ class TaskContext:
     """Callbacks for what the node itself runs, None when nobody listens."""
     node_run: NodeRun | None = None
     """The node's own run in LangChain's callbacks, while it lasts."""
-    heartbeat: Callable[[], None] | None = None
-    """Set while the attempt has an idle timeout."""
-    on_write: Callable[[], None] | None = None
-    """Called for each custom item while the attempt is timed."""
+    own_watch: Watch | None = None
+    """Told of signs of life while the attempt has an idle timeout."""
+    is_timed = False
+    """The attempt has a timeout."""
     is_over = False
     """The attempt is over: late code of it cannot call tasks, and what it gives to the writer
     of a timed attempt is dropped. Models it asks are still heard."""
@@ -229,12 +228,21 @@ class TaskContext:
 
     @property
     def writer(self) -> StreamWriter:
-        """The stream writer: the run's own, or one that counts as progress of a timed attempt."""
+        """The stream writer: the run's own, or one whose items are signs of life."""
         if self._writer is None:
             self._writer = self.run_writer()
-            if self.on_write is not None:
-                self._writer = self._timed_writer(self._writer, self.on_write)
+            if self.is_timed or self.watch is not None:
+                self._writer = self._watched_writer(self._writer, self.watch)
         return self._writer
+
+    @property
+    def watch(self) -> Watch | None:
+        """Who is told of signs of life, None if no attempt with an idle timeout is under way."""
+        return self.own_watch or self.watch_around()
+
+    def watch_around(self) -> Watch | None:
+        """Return who watches what this task is part of."""
+        return self.run.watch
 
     def run_writer(self) -> StreamWriter:
         """Return the writer of items in the task's namespace."""
@@ -267,12 +275,12 @@ class TaskContext:
     def runtime(self) -> Runtime[Any]:
         """The runtime of this attempt."""
         if self._runtime is None:
-            run = self.run
+            run, watch = self.run, self.watch
             self._runtime = Runtime(
                 context=run.context,
                 store=run.store,
                 stream_writer=self.writer,
-                heartbeat=self.heartbeat or _no_op_heartbeat,
+                heartbeat=_no_op_heartbeat if watch is None else watch.heartbeat,
                 previous=self.previous,
                 execution_info=self._execution_info(),
                 server_info=run.server_info,
@@ -385,13 +393,15 @@ class TaskContext:
             node_first_attempt_time=self.first_attempt_time,
         )
 
-    def _timed_writer(self, write: StreamWriter, on_write: Callable[[], None]) -> StreamWriter:
+    def _watched_writer(self, write: StreamWriter, watch: Watch | None) -> StreamWriter:
         attempt = self.attempt
 
         def write_in_time(item: Any) -> None:
-            if not self.is_over and attempt == self.attempt:
-                on_write()
-                write(item)
+            if self.is_timed and (self.is_over or attempt != self.attempt):
+                return
+            if watch is not None:
+                watch.note()
+            write(item)
 
         return write_in_time
 

@@ -301,6 +301,8 @@ class Run(Terms):
         """Tell the machine how a task ended; return the task that handles a failure, if any."""
         machine, task = self.machine, context.task
         context.is_over = True
+        if self.watch is not None:
+            self.watch.note()
         del context.config  # it refers back to the context: leave no cycle to the collector
         handler = None
         if error is None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from millstream.drivers.clock import Stamps
     from millstream.drivers.context import TaskContext
     from millstream.drivers.loading import Replay
+    from millstream.drivers.watch import Watch
     from millstream.runtime import RunControl, ServerInfo
     from millstream.stream.modes import ReadState
     from millstream.stream.parts import Encode, Namespace, Shape
@@ -111,6 +112,8 @@ class Terms:
     """The caller's LangChain callbacks."""
     is_traced: bool = False
     """Whether any callback handler may be listening."""
+    watch: Watch | None = None
+    """Who is told of signs of life of what the run is part of."""
     feeds: tuple[Bound, ...] = ()
     """The bounds of enclosing runs that hear this one."""
     server_info: ServerInfo | None = None

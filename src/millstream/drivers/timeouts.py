@@ -6,8 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from millstream.drivers import clock
+from millstream.drivers.watch import Watch
 from millstream.errors import NodeTimeoutError
-from millstream.runtime import _no_op_heartbeat
 from millstream.types import TimeoutPolicy
 from millstream.waiting import wait_through_cancellation
 
@@ -28,22 +28,18 @@ async def attempt_in_time(context: TaskContext, policy: TimeoutPolicy) -> None:
 
     The attempt is cancelled and has stopped when the error is raised.
     """
-    started = last_sign = clock.monotonic()
-
-    def heartbeat() -> None:
-        nonlocal last_sign
-        last_sign = clock.monotonic()
-
-    if policy.idle_timeout is not None:
-        context.heartbeat = heartbeat
-    context.on_write = heartbeat if policy.refresh_on == "auto" else _no_op_heartbeat
+    started = clock.monotonic()
+    context.is_timed = True
     run_limit, idle_limit = seconds(policy.run_timeout), seconds(policy.idle_timeout)
+    watch = Watch(context.watch_around(), is_auto=policy.refresh_on == "auto")
+    if idle_limit is not None:
+        context.own_watch = watch
     attempt = asyncio.create_task(context.task.node.body.aattempt(context))
     try:
         while not attempt.done():
             ends = [started + run_limit] if run_limit is not None else []
             if idle_limit is not None:
-                ends.append(last_sign + idle_limit)
+                ends.append(watch.last + idle_limit)
             remaining = min(ends) - clock.monotonic()
             if remaining <= 0:
                 break

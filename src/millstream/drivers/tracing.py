@@ -109,6 +109,8 @@ def task_callbacks(context: TaskContext, metadata: dict[str, Any]) -> BaseCallba
     """
     run = context.run
     taps: list[BaseCallbackHandler] = [*run.taps, *run.tool_taps]
+    if (watch := context.watch) is not None:
+        taps.append(watch.handler)
     if context.callbacks is None:
         make = AsyncCallbackManager if run.is_async else CallbackManager
         manager = make(taps, inheritable_handlers=taps, parent_run_id=UUID(context.task.id))

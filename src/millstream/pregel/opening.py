@@ -179,6 +179,8 @@ def _inherit(
 ) -> None:
     """Give the run what its caller says, or has."""
     parent = caller.parent
+    if (watch := caller.watch if parent is None else parent.watch) is not None:
+        run.watch = watch
     if (limit := max_concurrency_of(caller.config)) is not None:
         run.max_concurrency = limit
     if parent is not None and parent.run.cache is not None and graph.cache is None:

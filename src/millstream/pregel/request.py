@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from millstream.core.machine import RunMachine
     from millstream.core.protocol import Write
     from millstream.core.spec import GraphSpec
+    from millstream.drivers.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +88,8 @@ class Caller:
     """The caller passed the config of its task explicitly."""
     runtime: Runtime[Any] | None = None
     """What the caller put into the config in place of its task's runtime."""
+    watch: Watch | None = None
+    """Who watches a task that calls a graph on a thread of its own."""
 
 
 def identify_caller(config: RunnableConfig | None, bound: RunnableConfig | None) -> Caller:
@@ -115,10 +118,11 @@ def identify_caller(config: RunnableConfig | None, bound: RunnableConfig | None)
             layers = [*([bound] if bound else ()), config]
     merged = merge_configs(layers)
     given: Mapping[str, Any] = (config or {}).get(CONF) or {}
+    watch = None
     thread = given.get("thread_id")
     if parent is not None and thread is not None and as_text(thread) != parent.run.thread_id:
         merged[CONF] = dict(given)
-        parent = None
+        watch, parent = parent.watch, None
     runtime = replaced_runtime(merged)
     configurable = merged.pop(CONF, {})
     metadata = merged.pop("metadata", {})
@@ -141,6 +145,7 @@ def identify_caller(config: RunnableConfig | None, bound: RunnableConfig | None)
         parent=parent,
         is_explicit=config is not None and task_context_of(config) is not None,
         runtime=runtime,
+        watch=watch,
     )
 
 
