@@ -112,8 +112,8 @@ def test(python: str, arguments: list[str]) -> int:
     """Print the versions and run pytest; return its exit code."""
     subprocess.run([python, "-m", "pip", "--disable-pip-version-check", "list"], check=True)
     # The cache of pytest is that of .venv.
-    command = [python, "-m", "pytest", "-q", "-rfE", "-p", "no:cacheprovider", *arguments]
-    return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
+    command = [python, "-m", "pytest", "-q", "-rfE", "-p", "no:cacheprovider", "-m", "not long"]
+    return subprocess.run([*command, *arguments], stdin=subprocess.DEVNULL, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -118,11 +118,17 @@ def test_dicts_have_the_keys_of_the_reference(name: str) -> None:
     assert actual.__required_keys__ == expected.__required_keys__
 
 
-@pytest.mark.parametrize("name", ["StreamMode", "Durability", "All"])
+@pytest.mark.parametrize("name", ["Durability", "All"])
 def test_literals_are_those_of_the_reference(name: str) -> None:
     actual, expected = getattr(millstream.types, name), getattr(langgraph.types, name)
 
     assert get_args(actual) == get_args(expected)
+
+
+def test_stream_mode_is_that_of_the_reference_and_tools() -> None:
+    reference = get_args(langgraph.types.StreamMode)
+
+    assert get_args(millstream.types.StreamMode) == (*reference, "tools")
 
 
 @pytest.mark.parametrize("name", ["Send", "Command", "Interrupt", "GraphOutput", "TimeoutPolicy"])

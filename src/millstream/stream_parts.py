@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Literal, Union
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, Union
 
 from typing_extensions import NotRequired, TypeAliasType, TypedDict
 
@@ -27,6 +27,8 @@ __all__ = (
     "TaskPayload",
     "TaskResultPayload",
     "TasksStreamPart",
+    "ToolsPayload",
+    "ToolsStreamPart",
     "UpdatesStreamPart",
     "ValuesStreamPart",
 )
@@ -152,6 +154,43 @@ class TasksStreamPart(TypedDict):
     data: TaskPayload | TaskResultPayload
 
 
+class _ToolStarted(TypedDict):
+    event: Literal["tool-started"]
+    tool_call_id: str
+    tool_name: str
+    input: Any
+
+
+class _ToolOutputDelta(TypedDict):
+    event: Literal["tool-output-delta"]
+    tool_call_id: str
+    delta: Any
+
+
+class _ToolFinished(TypedDict):
+    event: Literal["tool-finished"]
+    tool_call_id: str
+    output: Any
+
+
+class _ToolError(TypedDict):
+    event: Literal["tool-error"]
+    tool_call_id: str
+    message: str
+
+
+ToolsPayload: TypeAlias = Union[_ToolStarted, _ToolOutputDelta, _ToolFinished, _ToolError]
+"""What a tool call does; `event` tells the kinds apart."""
+
+
+class ToolsStreamPart(TypedDict):
+    """A tool call that started, said something, ended or failed."""
+
+    type: Literal["tools"]
+    ns: tuple[str, ...]
+    data: ToolsPayload
+
+
 class DebugStreamPart(TypedDict, Generic[StateT]):
     """A checkpoint or task event with its superstep and time."""
 
@@ -169,6 +208,7 @@ StreamPart = TypeAliasType(
         CustomStreamPart,
         CheckpointStreamPart[StateT],
         TasksStreamPart,
+        ToolsStreamPart,
         DebugStreamPart[StateT],
     ],
     type_params=(StateT, OutputT),

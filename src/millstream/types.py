@@ -107,7 +107,7 @@ All: TypeAlias = Literal["*"]
 Durability: TypeAlias = Literal["sync", "async", "exit"]
 """When a checkpoint is saved: before the next superstep, while it runs, or when the run ends."""
 StreamMode: TypeAlias = Literal[
-    "values", "updates", "checkpoints", "tasks", "debug", "messages", "custom"
+    "values", "updates", "checkpoints", "tasks", "debug", "messages", "custom", "tools"
 ]
 """What a stream shows."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 from typing_extensions import TypeVar
 
 if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
     from pydantic import BaseModel
 
 __all__ = (
@@ -42,6 +43,9 @@ class DataclassLike(Protocol):
 
 # A string, so that importing this module does not import pydantic.
 StateLike: TypeAlias = "TypedDictLikeV1 | TypedDictLikeV2 | DataclassLike | BaseModel"
+
+ConfigLike: TypeAlias = "RunnableConfig | dict[str, Any]"
+"""A config as callers write it: type checkers take a dict that has a name for a plain one."""
 
 StateT = TypeVar("StateT", bound="StateLike")
 """The state of a graph."""

@@ -116,7 +116,7 @@ def check_mux() -> None:
 
 
 def check_refusals(graph: Graph, run: AsyncGraphRunStream) -> None:
-    graph.stream_events({"messages": []}, version="v4")  # type: ignore[arg-type]  # no version
-    StreamChannel[int]().push("text")  # type: ignore[arg-type]  # not what the channel holds
-    for _ in run:  # type: ignore[attr-defined]  # async for
+    graph.stream_events({"messages": []}, version="v4")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    StreamChannel[int]().push("text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    for _ in run:  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
         pass

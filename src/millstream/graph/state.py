@@ -6,9 +6,9 @@ import functools
 import logging
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Generic
+from typing import TYPE_CHECKING, Any, Final, Generic, overload
 
 from langchain_core.runnables import Runnable
 
@@ -29,9 +29,10 @@ from millstream.warnings import LangGraphDeprecatedSinceV05, LangGraphDeprecated
 if TYPE_CHECKING:
     from langgraph.cache.base import BaseCache
     from langgraph.store.base import BaseStore
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
     from millstream.channels.base import BaseChannel
+    from millstream.graph.node_types import InT, NodeOptions, Path, StateNode
     from millstream.types import All, CachePolicy, Checkpointer, RetryPolicy, TracePolicy
 
 __all__ = ("CompiledStateGraph", "StateGraph")
@@ -108,7 +109,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         *,
         retry_policy: RetryPolicy | Sequence[RetryPolicy] | None = None,
         cache_policy: CachePolicy[Any] | None = None,
-        error_handler: Callable[..., Any] | None = None,
+        error_handler: Callable[..., Any] | Runnable[Any, Any] | None = None,
         timeout: float | timedelta | TimeoutPolicy | None = None,
     ) -> Self:
         """Set policies for the nodes that do not bring their own; applied by `compile`.
@@ -127,6 +128,63 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             defaults.timeout = TimeoutPolicy.coerce(timeout)
         return self
 
+    @overload
+    def add_node(
+        self,
+        node: StateNode[InT, ContextT],
+        *,
+        input_schema: type[InT],
+        **options: Unpack[NodeOptions],
+    ) -> Self: ...
+
+    @overload
+    def add_node(
+        self,
+        node: str,
+        action: StateNode[InT, ContextT],
+        *,
+        input_schema: type[InT],
+        **options: Unpack[NodeOptions],
+    ) -> Self: ...
+
+    @overload
+    def add_node(
+        self,
+        node: StateNode[StateT, ContextT],
+        *,
+        input_schema: None = None,
+        **options: Unpack[NodeOptions],
+    ) -> Self: ...
+
+    @overload
+    def add_node(
+        self,
+        node: str,
+        action: StateNode[StateT, ContextT],
+        *,
+        input_schema: None = None,
+        **options: Unpack[NodeOptions],
+    ) -> Self: ...
+
+    @overload
+    def add_node(
+        self,
+        node: StateNode[Any, ContextT],
+        *,
+        input_schema: None = None,
+        **options: Unpack[NodeOptions],
+    ) -> Self: ...
+
+    @overload
+    def add_node(
+        self,
+        node: str,
+        action: StateNode[Any, ContextT],
+        *,
+        input_schema: None = None,
+        **options: Unpack[NodeOptions],
+    ) -> Self: ...
+
     def add_node(
         self,
         node: Any,
@@ -137,7 +195,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         input_schema: Any = None,
         retry_policy: RetryPolicy | Sequence[RetryPolicy] | None = None,
         cache_policy: CachePolicy[Any] | None = None,
-        error_handler: Callable[..., Any] | None = None,
+        error_handler: Callable[..., Any] | Runnable[Any, Any] | None = None,
         destinations: dict[str, str] | tuple[str, ...] | None = None,
         timeout: float | timedelta | TimeoutPolicy | None = None,
         trace_policy: TracePolicy | None = None,
@@ -205,7 +263,9 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
                     f"'{character}' is a reserved character and is not allowed in the node names."
                 )
 
-    def add_sequence(self, nodes: Sequence[Any]) -> Self:
+    def add_sequence(
+        self, nodes: Sequence[StateNode[Any, ContextT] | tuple[str, StateNode[Any, ContextT]]]
+    ) -> Self:
         """Add nodes, or `(name, node)` pairs, and an edge from each to the next."""
         if len(nodes) < 1:
             raise ValueError("Sequence requires at least one node.")
@@ -254,8 +314,8 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
     def add_conditional_edges(
         self,
         source: str,
-        path: Callable[..., Any] | Runnable[Any, Any],
-        path_map: dict[Hashable, str] | list[str] | None = None,
+        path: Path,
+        path_map: dict[Any, str] | list[str] | None = None,
     ) -> Self:
         """Let `path` say, after `source`, where the run goes next.
 
@@ -280,8 +340,8 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
 
     def set_conditional_entry_point(
         self,
-        path: Callable[..., Any] | Runnable[Any, Any],
-        path_map: dict[Hashable, str] | list[str] | None = None,
+        path: Path,
+        path_map: dict[Any, str] | list[str] | None = None,
     ) -> Self:
         """Let `path` say where the run starts: a conditional edge from START."""
         return self.add_conditional_edges(START, path, path_map)

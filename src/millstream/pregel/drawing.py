@@ -20,11 +20,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol
 
-from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.graph import Graph
 
 from millstream.constants import END, SIGNAL_PREFIX, START
 from millstream.runnable import RunnableCallable
+from millstream.typing import ConfigLike
 
 # A static loop never ends by itself; the drawing of longer chains stops here too.
 STEP_LIMIT: Final = 251
@@ -95,7 +95,7 @@ class _Plan:
 
 
 def draw_graph(
-    graph: DrawnGraph, *, xray: bool | int = False, config: RunnableConfig | None = None
+    graph: DrawnGraph, *, xray: bool | int = False, config: ConfigLike | None = None
 ) -> Graph:
     """Return the drawable form of a compiled graph.
 
@@ -294,7 +294,7 @@ def _end_edges(edges: set[_Edge], last: list[str]) -> list[_Edge]:
 
 
 def _open_subgraphs(
-    graph: DrawnGraph, drawn: Graph, xray: bool | int, config: RunnableConfig | None
+    graph: DrawnGraph, drawn: Graph, xray: bool | int, config: ConfigLike | None
 ) -> None:
     depth = xray if isinstance(xray, bool) else xray - 1
     for name, subgraph in graph.get_subgraphs():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from millstream.constants import NS_SEP
 from millstream.pregel.compiling import split_channels, visible
 from millstream.pregel.protocol import PregelProtocol
-from millstream.typing import ContextT, InputT, OutputT, StateT
+from millstream.typing import ConfigLike, ContextT, InputT, OutputT, StateT
 from millstream.warnings import LangGraphDeprecatedSinceV10, warn_caller
 
 if TYPE_CHECKING:
@@ -49,14 +49,14 @@ class InspectableGraph(PregelProtocol[StateT, ContextT, InputT, OutputT]):
         channels = self.stream_channels_asis
         return [channels] if isinstance(channels, str) else channels
 
-    def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
+    def get_graph(self, config: ConfigLike | None = None, *, xray: int | bool = False) -> Graph:
         """Return a drawable picture of the graph; `xray` opens subgraphs, down to a depth."""
         from millstream.pregel.drawing import draw_graph
 
         return draw_graph(self, xray=xray, config=config)
 
     async def aget_graph(
-        self, config: RunnableConfig | None = None, *, xray: int | bool = False
+        self, config: ConfigLike | None = None, *, xray: int | bool = False
     ) -> Graph:
         """Return a drawable picture of the graph; see `get_graph`."""
         return self.get_graph(config, xray=xray)

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from millstream.channels.topic import Topic
 from millstream.constants import TASKS
-from millstream.drivers import aio, caching, sync
+from millstream.drivers import caching
 from millstream.pregel.compiling import (
     as_policies,
     compile_graph,
     validate_graph,
 )
+from millstream.pregel.invoking import InvokableGraph
 from millstream.pregel.node import NodeBuilder, PregelNode
-from millstream.pregel.opening import CallOptions, open_call
 from millstream.pregel.request import merge_configs
-from millstream.pregel.results import final_output
 from millstream.pregel.subgraphs import find_subgraph
-from millstream.pregel.watched import WatchedGraph
-from millstream.pregel.wrapping import ainvoke_wrapped, invoke_wrapped
 from millstream.state_classes import NO_ALIASES
 from millstream.stream.parts import Shape
 from millstream.types import Send
-from millstream.typing import ContextT, InputT, OutputT, StateT
+from millstream.typing import ConfigLike, ContextT, InputT, OutputT, StateT
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -35,13 +31,10 @@ if TYPE_CHECKING:
 
     from millstream.core.spec import GraphSpec
     from millstream.drivers.terms import View
-    from millstream.runtime import RunControl
     from millstream.types import (
         All,
         CachePolicy,
         Checkpointer,
-        Command,
-        Durability,
         RetryPolicy,
         StreamMode,
     )
@@ -49,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ("NodeBuilder", "Pregel")
 
 
-class Pregel(WatchedGraph[StateT, ContextT, InputT, OutputT]):
+class Pregel(InvokableGraph[StateT, ContextT, InputT, OutputT]):
     """A graph of nodes that communicate through channels, run in supersteps.
 
     `StateGraph.compile()` makes one. Made directly, it needs `nodes`, the `channels` they share,
@@ -174,196 +167,11 @@ class Pregel(WatchedGraph[StateT, ContextT, InputT, OutputT]):
             twin._spec = None
         return twin
 
-    def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> Self:
+    def with_config(self, config: ConfigLike | None = None, **kwargs: Any) -> Self:
         """Return a copy whose config is merged into that of every call."""
         merged = merge_configs([layer for layer in (self.config, config, kwargs) if layer])
         merged.setdefault("configurable", {})
         return self.copy({"config": merged})
-
-    def stream(  # type: ignore[override]  # named options instead of **kwargs
-        self,
-        input: InputT | Command[Any] | None,
-        config: RunnableConfig | None = None,
-        *,
-        context: ContextT | None = None,
-        stream_mode: StreamMode | Sequence[StreamMode] | None = None,
-        print_mode: StreamMode | Sequence[StreamMode] = (),
-        output_keys: str | Sequence[str] | None = None,
-        interrupt_before: All | Sequence[str] | None = None,
-        interrupt_after: All | Sequence[str] | None = None,
-        durability: Durability | None = None,
-        control: RunControl | None = None,
-        subgraphs: bool = False,
-        debug: bool | None = None,
-        version: Literal["v1", "v2"] = "v1",
-        max_buffered: int | None = None,
-        **kwargs: Any,
-    ) -> Iterator[Any]:
-        """Run the graph in this thread and yield what happens, as it happens.
-
-        Nothing runs before the first item is requested. `stream_mode` names one mode, whose bare
-        payloads are yielded, or several, which yield `(mode, payload)`; `subgraphs` adds nested
-        graphs and puts their namespace, a tuple of `node:task_id`, in front. `version="v2"` yields
-        `StreamPart` dicts instead.
-
-        Nodes do not wait for a slow reader, unless `max_buffered` says how many items may be there
-        unread: then a node that writes more custom items or tokens is blocked until there is room.
-
-        Raises what a node raises, after everything emitted before; `GraphRecursionError` when the
-        config's `recursion_limit` is reached; `ValueError` for an unknown mode, version or key.
-        Closing the iterator ends the run when the running node functions have ended: the next token
-        or custom item of one raises a `BaseException` in it.
-        """
-        options = CallOptions(
-            context,
-            stream_mode,
-            print_mode,
-            output_keys,
-            interrupt_before,
-            interrupt_after,
-            durability,
-            control,
-            subgraphs,
-            debug,
-            version,
-            max_buffered,
-            kwargs,
-        )
-        return sync.drive(partial(open_call, self, input, config, options))
-
-    def astream(  # type: ignore[override]  # named options instead of **kwargs
-        self,
-        input: InputT | Command[Any] | None,
-        config: RunnableConfig | None = None,
-        *,
-        context: ContextT | None = None,
-        stream_mode: StreamMode | Sequence[StreamMode] | None = None,
-        print_mode: StreamMode | Sequence[StreamMode] = (),
-        output_keys: str | Sequence[str] | None = None,
-        interrupt_before: All | Sequence[str] | None = None,
-        interrupt_after: All | Sequence[str] | None = None,
-        durability: Durability | None = None,
-        control: RunControl | None = None,
-        subgraphs: bool = False,
-        debug: bool | None = None,
-        version: Literal["v1", "v2"] = "v1",
-        max_buffered: int | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[Any]:
-        """Run the graph and yield what happens, as it happens; see `stream`.
-
-        Async nodes run as asyncio tasks, sync ones in worker threads. Closing the iterator, or
-        cancelling the task that reads it, cancels all running async nodes and nested graphs and
-        returns when they have stopped.
-
-        With `max_buffered`, models called in an async way wait between tokens while that many items
-        have not been read, and so do sync nodes, which are in threads. A call of the writer from an
-        async node cannot wait; `await asyncio.to_thread(writer, item)` does.
-        """
-        options = CallOptions(
-            context,
-            stream_mode,
-            print_mode,
-            output_keys,
-            interrupt_before,
-            interrupt_after,
-            durability,
-            control,
-            subgraphs,
-            debug,
-            version,
-            max_buffered,
-            kwargs,
-        )
-        return aio.drive(partial(open_call, self, input, config, options))
-
-    _own_stream: Final = stream
-    _own_astream: Final = astream
-
-    def invoke(
-        self,
-        input: InputT | Command[Any] | None,
-        config: RunnableConfig | None = None,
-        *,
-        context: ContextT | None = None,
-        stream_mode: StreamMode | Sequence[StreamMode] = "values",
-        print_mode: StreamMode | Sequence[StreamMode] = (),
-        output_keys: str | Sequence[str] | None = None,
-        interrupt_before: All | Sequence[str] | None = None,
-        interrupt_after: All | Sequence[str] | None = None,
-        durability: Durability | None = None,
-        control: RunControl | None = None,
-        version: Literal["v1", "v2"] = "v1",
-        **kwargs: Any,
-    ) -> Any:
-        """Run the graph and return its final state: what draining `stream` would leave.
-
-        With another `stream_mode` the list of all items is returned. A run that stops at
-        interrupts has them under `__interrupt__`; `version="v2"` returns a `GraphOutput` instead.
-        `subgraphs` and `debug` are those of `stream`.
-        """
-        options = CallOptions(
-            context,
-            stream_mode,
-            print_mode,
-            output_keys,
-            interrupt_before,
-            interrupt_after,
-            durability,
-            control,
-            kwargs.pop("subgraphs", False),
-            kwargs.pop("debug", None),
-            version,
-            None,
-            kwargs,
-            stream_mode == "values",
-        )
-        cls = type(self)
-        if cls.stream is not cls._own_stream or "stream" in self.__dict__:
-            return invoke_wrapped(self, input, config, options)
-        run = open_call(self, input, config, options)
-        items = list(sync.drive(lambda: run))
-        return final_output(run, version) if options.is_result_wanted else items
-
-    async def ainvoke(
-        self,
-        input: InputT | Command[Any] | None,
-        config: RunnableConfig | None = None,
-        *,
-        context: ContextT | None = None,
-        stream_mode: StreamMode | Sequence[StreamMode] = "values",
-        print_mode: StreamMode | Sequence[StreamMode] = (),
-        output_keys: str | Sequence[str] | None = None,
-        interrupt_before: All | Sequence[str] | None = None,
-        interrupt_after: All | Sequence[str] | None = None,
-        durability: Durability | None = None,
-        control: RunControl | None = None,
-        version: Literal["v1", "v2"] = "v1",
-        **kwargs: Any,
-    ) -> Any:
-        """Run the graph and return its final state; see `invoke`."""
-        options = CallOptions(
-            context,
-            stream_mode,
-            print_mode,
-            output_keys,
-            interrupt_before,
-            interrupt_after,
-            durability,
-            control,
-            kwargs.pop("subgraphs", False),
-            kwargs.pop("debug", None),
-            version,
-            None,
-            kwargs,
-            stream_mode == "values",
-        )
-        cls = type(self)
-        if cls.astream is not cls._own_astream or "astream" in self.__dict__:
-            return await ainvoke_wrapped(self, input, config, options)
-        run = open_call(self, input, config, options)
-        items = [item async for item in aio.drive(lambda: run)]
-        return final_output(run, version) if options.is_result_wanted else items
 
     def clear_cache(self, nodes: Sequence[str] | None = None) -> None:
         """Forget the cached results of these nodes, of all nodes by default."""

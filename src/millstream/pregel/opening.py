@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from langchain_core.callbacks import BaseCallbackManager
-from langchain_core.runnables import ensure_config
+from langchain_core.runnables import RunnableConfig, ensure_config
 from langchain_core.utils.uuid import uuid7
 
 from millstream.constants import CONFIG_KEY_THREAD_ID
@@ -43,11 +43,10 @@ from millstream.stream.parts import (
     check_version,
     encoder,
 )
+from millstream.typing import ConfigLike
 from millstream.warnings import LangGraphDeprecatedSinceV10, warn_caller
 
 if TYPE_CHECKING:
-    from langchain_core.runnables import RunnableConfig
-
     from millstream.core.spec import GraphSpec
     from millstream.drivers.context import TaskContext
     from millstream.pregel.main import Pregel
@@ -101,7 +100,7 @@ STREAM_ARGUMENTS: Final = frozenset(
 def open_call(
     graph: Pregel[Any, Any, Any, Any],
     input: Any,
-    config: RunnableConfig | None,
+    config: ConfigLike | None,
     options: CallOptions,
 ) -> Run:
     """Open the run that a call of `stream` or `invoke` asks for."""
@@ -112,7 +111,7 @@ def open_call(
 def open_run(
     graph: Pregel[Any, Any, Any, Any],
     input: Any,
-    config: RunnableConfig | None,
+    config: ConfigLike | None,
     options: CallOptions,
 ) -> Run:
     """Check a call and make the run it asks for; nothing of it has happened yet."""
@@ -217,7 +216,7 @@ def _nest(run: Run, parent: TaskContext, *, is_stateful: bool) -> bool:
 def open_events(
     graph: Pregel[Any, Any, Any, Any],
     input: Any,
-    config: RunnableConfig | None,
+    config: ConfigLike | None,
     options: CallOptions,
     wanted: Mapping[str, Any],
 ) -> Run:
@@ -228,7 +227,7 @@ def open_events(
     if options.max_buffered is not None:
         raise TypeError("astream_events has no max_buffered: events are kept until they are read")
     listener = EventListener(EventFilter(**wanted), input)
-    full = ensure_config(config)
+    full = ensure_config(cast("RunnableConfig", config))
     if "run_id" not in full:
         full["run_id"] = uuid7()
     callbacks = full.get("callbacks")

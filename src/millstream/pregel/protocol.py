@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from millstream.typing import ContextT, InputT, OutputT, StateT
+from millstream.typing import ConfigLike, ContextT, InputT, OutputT, StateT
 
 if TYPE_CHECKING:
     from langchain_core.runnables.graph import Graph
@@ -25,28 +25,28 @@ class PregelProtocol(Runnable[InputT, Any], Generic[StateT, ContextT, InputT, Ou
     """A graph that can be run, streamed and drawn, and whose threads can be read and changed."""
 
     @abstractmethod
-    def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> Self:
+    def with_config(self, config: ConfigLike | None = None, **kwargs: Any) -> Self:
         """Return a copy whose config is merged into that of every call."""
 
     @abstractmethod
-    def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
+    def get_graph(self, config: ConfigLike | None = None, *, xray: int | bool = False) -> Graph:
         """Return a drawable picture of the graph."""
 
     @abstractmethod
-    def get_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
+    def get_state(self, config: ConfigLike, *, subgraphs: bool = False) -> StateSnapshot:
         """Return the state of a thread, or of one checkpoint of it."""
 
     @abstractmethod
-    async def aget_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
+    async def aget_state(self, config: ConfigLike, *, subgraphs: bool = False) -> StateSnapshot:
         """Return the state of a thread, or of one checkpoint of it."""
 
     @abstractmethod
     def get_state_history(
         self,
-        config: RunnableConfig,
+        config: ConfigLike,
         *,
         filter: dict[str, Any] | None = None,
-        before: RunnableConfig | None = None,
+        before: ConfigLike | None = None,
         limit: int | None = None,
     ) -> Iterator[StateSnapshot]:
         """Yield the checkpoints of a thread, the newest first."""
@@ -54,30 +54,30 @@ class PregelProtocol(Runnable[InputT, Any], Generic[StateT, ContextT, InputT, Ou
     @abstractmethod
     def aget_state_history(
         self,
-        config: RunnableConfig,
+        config: ConfigLike,
         *,
         filter: dict[str, Any] | None = None,
-        before: RunnableConfig | None = None,
+        before: ConfigLike | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[StateSnapshot]:
         """Yield the checkpoints of a thread, the newest first."""
 
     @abstractmethod
     def bulk_update_state(
-        self, config: RunnableConfig, updates: Sequence[Sequence[StateUpdate]]
+        self, config: ConfigLike, updates: Sequence[Sequence[StateUpdate]]
     ) -> RunnableConfig:
         """Write to the state of a thread several times, one checkpoint for each superstep."""
 
     @abstractmethod
     async def abulk_update_state(
-        self, config: RunnableConfig, updates: Sequence[Sequence[StateUpdate]]
+        self, config: ConfigLike, updates: Sequence[Sequence[StateUpdate]]
     ) -> RunnableConfig:
         """Write to the state of a thread several times, one checkpoint for each superstep."""
 
     @abstractmethod
     def update_state(
         self,
-        config: RunnableConfig,
+        config: ConfigLike,
         values: dict[str, Any] | Any | None,
         as_node: str | None = None,
     ) -> RunnableConfig:
@@ -86,7 +86,7 @@ class PregelProtocol(Runnable[InputT, Any], Generic[StateT, ContextT, InputT, Ou
     @abstractmethod
     async def aupdate_state(
         self,
-        config: RunnableConfig,
+        config: ConfigLike,
         values: dict[str, Any] | Any | None,
         as_node: str | None = None,
     ) -> RunnableConfig:
@@ -96,7 +96,7 @@ class PregelProtocol(Runnable[InputT, Any], Generic[StateT, ContextT, InputT, Ou
     def stream(  # type: ignore[override]  # named options instead of **kwargs
         self,
         input: InputT | Command[Any] | None,
-        config: RunnableConfig | None = None,
+        config: ConfigLike | None = None,
         *,
         context: ContextT | None = None,
         stream_mode: StreamMode | Sequence[StreamMode] | None = None,
@@ -110,7 +110,7 @@ class PregelProtocol(Runnable[InputT, Any], Generic[StateT, ContextT, InputT, Ou
     def astream(  # type: ignore[override]  # named options instead of **kwargs
         self,
         input: InputT | Command[Any] | None,
-        config: RunnableConfig | None = None,
+        config: ConfigLike | None = None,
         *,
         context: ContextT | None = None,
         stream_mode: StreamMode | Sequence[StreamMode] | None = None,

@@ -37,6 +37,7 @@ from millstream.errors import EmptyInputError, InvalidUpdateError
 from millstream.runtime import Runtime, ServerInfo
 from millstream.state_classes import by_name
 from millstream.types import Command, Send
+from millstream.typing import ConfigLike
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -92,7 +93,7 @@ class Caller:
     """Who watches a task that calls a graph on a thread of its own."""
 
 
-def identify_caller(config: RunnableConfig | None, bound: RunnableConfig | None) -> Caller:
+def identify_caller(config: ConfigLike | None, bound: RunnableConfig | None) -> Caller:
     """Merge the ambient config, the graph's own and the call's, and find the calling task.
 
     A call from inside a task belongs to that task's run, unless it names another thread: then it

@@ -15,7 +15,7 @@ from millstream.pregel.savers import Site, locate
 from millstream.pregel.snapshots import read_state, show_saved
 from millstream.pregel.updating import checked, update_state
 from millstream.types import StateUpdate
-from millstream.typing import ContextT, InputT, OutputT, StateT
+from millstream.typing import ConfigLike, ContextT, InputT, OutputT, StateT
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -36,7 +36,7 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
 
     checkpointer: Checkpointer
     store: BaseStore | None
-    config: RunnableConfig | None
+    config: ConfigLike | None
     shape: Shape
     _stored_classes: frozenset[tuple[str, str]] | None = None
 
@@ -60,7 +60,7 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
     def _declared_schemas(self) -> Sequence[Any]:
         return () if self.context_schema is None else (self.context_schema,)
 
-    def get_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
+    def get_state(self, config: ConfigLike, *, subgraphs: bool = False) -> StateSnapshot:
         """Return the state of a thread, or of one checkpoint of it.
 
         Without a `checkpoint_id` the snapshot shows where the thread is now: with what finished
@@ -71,17 +71,17 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
         site = locate(self, config)
         return carry_out(read_state(site, with_nested=subgraphs), site.saver)
 
-    async def aget_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
+    async def aget_state(self, config: ConfigLike, *, subgraphs: bool = False) -> StateSnapshot:
         """Return the state of a thread; see `get_state`."""
         site = locate(self, config)
         return await acarry_out(read_state(site, with_nested=subgraphs), site.saver)
 
     def get_state_history(
         self,
-        config: RunnableConfig,
+        config: ConfigLike,
         *,
         filter: dict[str, Any] | None = None,
-        before: RunnableConfig | None = None,
+        before: ConfigLike | None = None,
         limit: int | None = None,
     ) -> Iterator[StateSnapshot]:
         """Yield the checkpoints of a thread, the newest first.
@@ -97,10 +97,10 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
 
     async def aget_state_history(
         self,
-        config: RunnableConfig,
+        config: ConfigLike,
         *,
         filter: dict[str, Any] | None = None,
-        before: RunnableConfig | None = None,
+        before: ConfigLike | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[StateSnapshot]:
         """Yield the checkpoints of a thread, the newest first; see `get_state_history`."""
@@ -113,7 +113,7 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
 
     def update_state(
         self,
-        config: RunnableConfig,
+        config: ConfigLike,
         values: dict[str, Any] | Any | None,
         as_node: str | None = None,
         task_id: str | None = None,
@@ -134,7 +134,7 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
 
     async def aupdate_state(
         self,
-        config: RunnableConfig,
+        config: ConfigLike,
         values: dict[str, Any] | Any,
         as_node: str | None = None,
         task_id: str | None = None,
@@ -143,7 +143,7 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
         return await self.abulk_update_state(config, [[StateUpdate(values, as_node, task_id)]])
 
     def bulk_update_state(
-        self, config: RunnableConfig, supersteps: Sequence[Sequence[StateUpdate]]
+        self, config: ConfigLike, supersteps: Sequence[Sequence[StateUpdate]]
     ) -> RunnableConfig:
         """Write to the state of a thread several times, one checkpoint for each superstep.
 
@@ -155,7 +155,7 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
         return carry_out(update_state(site, steps), site.saver)
 
     async def abulk_update_state(
-        self, config: RunnableConfig, supersteps: Sequence[Sequence[StateUpdate]]
+        self, config: ConfigLike, supersteps: Sequence[Sequence[StateUpdate]]
     ) -> RunnableConfig:
         """Write to the state of a thread several times; see `bulk_update_state`."""
         site = locate(self, config, must_exist=True)
@@ -168,7 +168,7 @@ def _history_config(site: Site) -> Any:
     return {**site.config, CONF: named}
 
 
-def _before(config: RunnableConfig | None) -> Any:
+def _before(config: ConfigLike | None) -> Any:
     return config and {**config, CONF: with_texts(config.get(CONF) or {})}
 
 

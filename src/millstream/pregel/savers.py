@@ -20,6 +20,7 @@ from millstream.constants import (
 from millstream.drivers.metadata import with_texts
 from millstream.errors import MissingThreadError
 from millstream.pregel.request import merge_configs
+from millstream.typing import ConfigLike
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -111,7 +112,7 @@ class Site:
 
 def locate(
     graph: SavedGraph[Any, Any, Any, Any],
-    config: RunnableConfig | None,
+    config: ConfigLike | None,
     *,
     must_exist: bool = False,
 ) -> Site:

@@ -22,10 +22,9 @@ from millstream.stream.transformers import (
     SubgraphTransformer,
     ValuesTransformer,
 )
+from millstream.typing import ConfigLike
 
 if TYPE_CHECKING:
-    from langchain_core.runnables import RunnableConfig
-
     from millstream.drivers.run import Run
     from millstream.pregel.main import Pregel
     from millstream.stream.transformer import TransformerFactory
@@ -44,7 +43,7 @@ OWNED: Final = ("stream_mode", "subgraphs")
 def open_stream(
     graph: Pregel[Any, Any, Any, Any],
     input: Any,
-    config: RunnableConfig | None,
+    config: ConfigLike | None,
     transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None,
     arguments: Mapping[str, Any],
 ) -> GraphRunStream:
@@ -60,7 +59,7 @@ def open_stream(
 def open_astream(
     graph: Pregel[Any, Any, Any, Any],
     input: Any,
-    config: RunnableConfig | None,
+    config: ConfigLike | None,
     transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None,
     arguments: Mapping[str, Any],
 ) -> AsyncGraphRunStream:
@@ -99,7 +98,7 @@ def _checked(
 def _open(
     graph: Pregel[Any, Any, Any, Any],
     input: Any,
-    config: RunnableConfig | None,
+    config: ConfigLike | None,
     factories: Sequence[TransformerFactory],
     arguments: Mapping[str, Any],
     *,
@@ -124,7 +123,7 @@ def _typed(mux: StreamMux, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {**arguments, "stream_mode": modes, "subgraphs": True, "version": "v2"}
 
 
-def _scope_of(graph: Pregel[Any, Any, Any, Any], config: RunnableConfig | None) -> tuple[str, ...]:
+def _scope_of(graph: Pregel[Any, Any, Any, Any], config: ConfigLike | None) -> tuple[str, ...]:
     """Return the namespace that a run will have when it is opened."""
     parent = identify_caller(config, graph.config).parent
     if parent is None:

@@ -10,7 +10,7 @@ from millstream.drivers import events
 from millstream.pregel.opening import CallOptions, open_events
 from millstream.pregel.saved import SavedGraph
 from millstream.pregel.wrapping import is_wrapped
-from millstream.typing import ContextT, InputT, OutputT, StateT
+from millstream.typing import ConfigLike, ContextT, InputT, OutputT, StateT
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -29,7 +29,7 @@ class WatchedGraph(SavedGraph[StateT, ContextT, InputT, OutputT]):
     def astream_events(
         self,
         input: Any,
-        config: RunnableConfig | None = None,
+        config: ConfigLike | None = None,
         *,
         version: Literal["v3"],
         transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None = None,
@@ -40,7 +40,7 @@ class WatchedGraph(SavedGraph[StateT, ContextT, InputT, OutputT]):
     def astream_events(
         self,
         input: Any,
-        config: RunnableConfig | None = None,
+        config: ConfigLike | None = None,
         *,
         version: Literal["v1", "v2"] = "v2",
         include_names: Sequence[str] | None = None,
@@ -55,7 +55,7 @@ class WatchedGraph(SavedGraph[StateT, ContextT, InputT, OutputT]):
     def astream_events(
         self,
         input: Any,
-        config: RunnableConfig | None = None,
+        config: ConfigLike | None = None,
         *,
         version: Literal["v1", "v2", "v3"] = "v2",
         transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None = None,
@@ -93,7 +93,9 @@ class WatchedGraph(SavedGraph[StateT, ContextT, InputT, OutputT]):
         }
         if version != "v2" or is_wrapped(self, "astream"):
             # LangChain's own stream calls `astream`, which may have been replaced.
-            return super().astream_events(input, config, version=version, **wanted, **kwargs)
+            return super().astream_events(
+                input, cast("RunnableConfig", config), version=version, **wanted, **kwargs
+            )
         options = CallOptions.of(kwargs)
         return events.drive(
             partial(open_events, cast("Graph", self), input, config, options, wanted)
@@ -102,7 +104,7 @@ class WatchedGraph(SavedGraph[StateT, ContextT, InputT, OutputT]):
     def stream_events(  # type: ignore[override]  # what version v3 returns
         self,
         input: Any,
-        config: RunnableConfig | None = None,
+        config: ConfigLike | None = None,
         *,
         version: Literal["v1", "v2", "v3"] = "v2",
         transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None = None,
@@ -119,7 +121,7 @@ class WatchedGraph(SavedGraph[StateT, ContextT, InputT, OutputT]):
     def stream_v2(
         self,
         input: Any,
-        config: RunnableConfig | None = None,
+        config: ConfigLike | None = None,
         *,
         transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None = None,
         **kwargs: Any,
@@ -139,7 +141,7 @@ class WatchedGraph(SavedGraph[StateT, ContextT, InputT, OutputT]):
     async def astream_v2(
         self,
         input: Any,
-        config: RunnableConfig | None = None,
+        config: ConfigLike | None = None,
         *,
         transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None = None,
         **kwargs: Any,

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from millstream.constants import INTERRUPT
 from millstream.types import GraphOutput
+from millstream.typing import ConfigLike
 
 if TYPE_CHECKING:
-    from langchain_core.runnables import RunnableConfig
-
     from millstream.pregel.main import Pregel
     from millstream.pregel.opening import CallOptions
 
@@ -31,7 +30,7 @@ def is_wrapped(graph: Any, method: str) -> bool:
 
 
 def invoke_wrapped(
-    graph: Pregel[Any, Any, Any, Any], input: Any, config: RunnableConfig | None, call: CallOptions
+    graph: Pregel[Any, Any, Any, Any], input: Any, config: ConfigLike | None, call: CallOptions
 ) -> Any:
     """Do what `invoke` does by calling `stream`."""
     items = list(graph.stream(input, config, **_arguments(graph, call)))
@@ -39,7 +38,7 @@ def invoke_wrapped(
 
 
 async def ainvoke_wrapped(
-    graph: Pregel[Any, Any, Any, Any], input: Any, config: RunnableConfig | None, call: CallOptions
+    graph: Pregel[Any, Any, Any, Any], input: Any, config: ConfigLike | None, call: CallOptions
 ) -> Any:
     """Do what `ainvoke` does by calling `astream`."""
     stream: Any = graph.astream(input, config, **_arguments(graph, call))

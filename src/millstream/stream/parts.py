@@ -27,7 +27,7 @@ Encode: TypeAlias = Callable[[Part], Any]
 
 MODES: Final = ("values", "updates", "checkpoints", "tasks", "debug", "messages", "custom")
 MODE_OF_TOOLS: Final = "tools"
-"""Accepted besides `MODES`, though `StreamMode` does not declare it."""
+"""Has no projector: it is heard among the callbacks of tasks."""
 VERSIONS: Final = ("v1", "v2")
 VERSION_OF_EVENTS: Final = "v3"
 """Protocol events, for run streams only; see `stream.protocol`."""

@@ -1,0 +1,369 @@
+"""Running a compiled graph: `stream`, `invoke` and their async twins."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, cast, overload
+
+from typing_extensions import TypedDict
+
+from millstream.drivers import aio, sync
+from millstream.pregel.opening import CallOptions, open_call
+from millstream.pregel.results import final_output
+from millstream.pregel.watched import WatchedGraph
+from millstream.pregel.wrapping import ainvoke_wrapped, invoke_wrapped
+from millstream.typing import ConfigLike, ContextT, InputT, OutputT, StateT
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from millstream.pregel.watched import Graph
+    from millstream.runtime import RunControl
+    from millstream.stream_parts import StreamPart
+    from millstream.types import All, Command, Durability, GraphOutput, StreamMode
+
+OtherMode: TypeAlias = Literal[
+    "updates", "checkpoints", "tasks", "debug", "messages", "custom", "tools"
+]
+"""With any of these, `invoke` returns all items."""
+
+
+class InvokeOptions(TypedDict, Generic[ContextT], total=False):
+    """What `invoke` can be told by name, beside what its result depends on."""
+
+    context: ContextT | None
+    print_mode: StreamMode | Sequence[StreamMode]
+    output_keys: str | Sequence[str] | None
+    interrupt_before: All | Sequence[str] | None
+    interrupt_after: All | Sequence[str] | None
+    durability: Durability | None
+    control: RunControl | None
+    subgraphs: bool
+    debug: bool | None
+    checkpoint_during: bool | None
+    """Deprecated: `durability` says more."""
+
+
+class StreamOptions(InvokeOptions[ContextT], Generic[ContextT], total=False):
+    """What `stream` can be told by name."""
+
+    stream_mode: StreamMode | Sequence[StreamMode] | None
+    max_buffered: int | None
+
+
+class InvokableGraph(WatchedGraph[StateT, ContextT, InputT, OutputT]):
+    """How a compiled graph runs; `Pregel` adds what it consists of."""
+
+    @overload  # type: ignore[override]  # named options instead of **kwargs
+    def stream(
+        self,
+        input: InputT | dict[str, Any] | Command[Any] | None,
+        config: ConfigLike | None = None,
+        *,
+        version: Literal["v2"],
+        **options: Unpack[StreamOptions[ContextT]],
+    ) -> Iterator[StreamPart[StateT, OutputT]]: ...
+
+    @overload
+    def stream(
+        self,
+        input: InputT | dict[str, Any] | Command[Any] | None,
+        config: ConfigLike | None = None,
+        *,
+        version: Literal["v1"] = "v1",
+        **options: Unpack[StreamOptions[ContextT]],
+    ) -> Iterator[Any]: ...
+
+    def stream(
+        self,
+        input: InputT | dict[str, Any] | Command[Any] | None,
+        config: ConfigLike | None = None,
+        *,
+        context: ContextT | None = None,
+        stream_mode: StreamMode | Sequence[StreamMode] | None = None,
+        print_mode: StreamMode | Sequence[StreamMode] = (),
+        output_keys: str | Sequence[str] | None = None,
+        interrupt_before: All | Sequence[str] | None = None,
+        interrupt_after: All | Sequence[str] | None = None,
+        durability: Durability | None = None,
+        control: RunControl | None = None,
+        subgraphs: bool = False,
+        debug: bool | None = None,
+        version: Literal["v1", "v2"] = "v1",
+        max_buffered: int | None = None,
+        **kwargs: Any,
+    ) -> Iterator[Any]:
+        """Run the graph in this thread and yield what happens, as it happens.
+
+        Nothing runs before the first item is requested. `stream_mode` names one mode, whose bare
+        payloads are yielded, or several, which yield `(mode, payload)`; `subgraphs` adds nested
+        graphs and puts their namespace, a tuple of `node:task_id`, in front. `version="v2"` yields
+        `StreamPart` dicts instead.
+
+        Nodes do not wait for a slow reader, unless `max_buffered` says how many items may be there
+        unread: then a node that writes more custom items or tokens is blocked until there is room.
+
+        Raises what a node raises, after everything emitted before; `GraphRecursionError` when the
+        config's `recursion_limit` is reached; `ValueError` for an unknown mode, version or key.
+        Closing the iterator ends the run when the running node functions have ended: the next token
+        or custom item of one raises a `BaseException` in it.
+        """
+        options = CallOptions(
+            context,
+            stream_mode,
+            print_mode,
+            output_keys,
+            interrupt_before,
+            interrupt_after,
+            durability,
+            control,
+            subgraphs,
+            debug,
+            version,
+            max_buffered,
+            kwargs,
+        )
+        return sync.drive(partial(open_call, cast("Graph", self), input, config, options))
+
+    @overload  # type: ignore[override]  # named options instead of **kwargs
+    def astream(
+        self,
+        input: InputT | dict[str, Any] | Command[Any] | None,
+        config: ConfigLike | None = None,
+        *,
+        version: Literal["v2"],
+        **options: Unpack[StreamOptions[ContextT]],
+    ) -> AsyncIterator[StreamPart[StateT, OutputT]]: ...
+
+    @overload
+    def astream(
+        self,
+        input: InputT | dict[str, Any] | Command[Any] | None,
+        config: ConfigLike | None = None,
+        *,
+        version: Literal["v1"] = "v1",
+        **options: Unpack[StreamOptions[ContextT]],
+    ) -> AsyncIterator[Any]: ...
+
+    def astream(
+        self,
+        input: InputT | dict[str, Any] | Command[Any] | None,
+        config: ConfigLike | None = None,
+        *,
+        context: ContextT | None = None,
+        stream_mode: StreamMode | Sequence[StreamMode] | None = None,
+        print_mode: StreamMode | Sequence[StreamMode] = (),
+        output_keys: str | Sequence[str] | None = None,
+        interrupt_before: All | Sequence[str] | None = None,
+        interrupt_after: All | Sequence[str] | None = None,
+        durability: Durability | None = None,
+        control: RunControl | None = None,
+        subgraphs: bool = False,
+        debug: bool | None = None,
+        version: Literal["v1", "v2"] = "v1",
+        max_buffered: int | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[Any]:
+        """Run the graph and yield what happens, as it happens; see `stream`.
+
+        Async nodes run as asyncio tasks, sync ones in worker threads. Closing the iterator, or
+        cancelling the task that reads it, cancels all running async nodes and nested graphs and
+        returns when they have stopped.
+
+        With `max_buffered`, models called in an async way wait between tokens while that many items
+        have not been read, and so do sync nodes, which are in threads. A call of the writer from an
+        async node cannot wait; `await asyncio.to_thread(writer, item)` does.
+        """
+        options = CallOptions(
+            context,
+            stream_mode,
+            print_mode,
+            output_keys,
+            interrupt_before,
+            interrupt_after,
+            durability,
+            control,
+            subgraphs,
+            debug,
+            version,
+            max_buffered,
+            kwargs,
+        )
+        return aio.drive(partial(open_call, cast("Graph", self), input, config, options))
+
+    _own_stream: Final = stream
+    _own_astream: Final = astream
+
+    @overload  # type: ignore[override]  # named options instead of **kwargs
+    def invoke(  # type: ignore[overload-overlap]  # text is a sequence, too
+        self,
+        input: InputT | dict[str, Any] | Command[Any] | None,
+        config: ConfigLike | None = None,
+        *,
+        stream_mode: Literal["values"] = "values",
+        version: Literal["v2"],
+        **options: Unpack[InvokeOptions[ContextT]],
+    ) -> GraphOutput[OutputT]: ...
+
+    @overload
+    def invoke(
+        self,
+        input: InputT | dict[str, Any] | Command[Any] | None,
+        config: ConfigLike | None = None,
+        *,
+        stream_mode: OtherMode | Sequence[StreamMode],
+        version: Literal["v2"],
+        **options: Unpack[InvokeOptions[ContextT]],
+    ) -> list[StreamPart[StateT, OutputT]]: ...
+
+    @overload
+    def invoke(  # type: ignore[overload-overlap]  # text is a sequence, too
+        self,
+        input: InputT | dict[str, Any] | Command[Any] | None,
+        config: ConfigLike | None = None,
+        *,
+        stream_mode: Literal["values"] = "values",
+        version: Literal["v1"] = "v1",
+        **options: Unpack[InvokeOptions[ContextT]],
+    ) -> dict[str, Any] | Any: ...
+
+    @overload
+    def invoke(
+        self,
+        input: InputT | dict[str, Any] | Command[Any] | None,
+        config: ConfigLike | None = None,
+        *,
+        stream_mode: OtherMode | Sequence[StreamMode],
+        version: Literal["v1"] = "v1",
+        **options: Unpack[InvokeOptions[ContextT]],
+    ) -> list[Any]: ...
+
+    def invoke(
+        self,
+        input: InputT | dict[str, Any] | Command[Any] | None,
+        config: ConfigLike | None = None,
+        *,
+        context: ContextT | None = None,
+        stream_mode: StreamMode | Sequence[StreamMode] = "values",
+        print_mode: StreamMode | Sequence[StreamMode] = (),
+        output_keys: str | Sequence[str] | None = None,
+        interrupt_before: All | Sequence[str] | None = None,
+        interrupt_after: All | Sequence[str] | None = None,
+        durability: Durability | None = None,
+        control: RunControl | None = None,
+        version: Literal["v1", "v2"] = "v1",
+        **kwargs: Any,
+    ) -> Any:
+        """Run the graph and return its final state: what draining `stream` would leave.
+
+        With another `stream_mode` the list of all items is returned. A run that stops at
+        interrupts has them under `__interrupt__`; `version="v2"` returns a `GraphOutput` instead.
+        `subgraphs` and `debug` are those of `stream`.
+        """
+        options = CallOptions(
+            context,
+            stream_mode,
+            print_mode,
+            output_keys,
+            interrupt_before,
+            interrupt_after,
+            durability,
+            control,
+            kwargs.pop("subgraphs", False),
+            kwargs.pop("debug", None),
+            version,
+            None,
+            kwargs,
+            stream_mode == "values",
+        )
+        cls = type(self)
+        if cls.stream is not cls._own_stream or "stream" in self.__dict__:
+            return invoke_wrapped(cast("Graph", self), input, config, options)
+        run = open_call(cast("Graph", self), input, config, options)
+        items = list(sync.drive(lambda: run))
+        return final_output(run, version) if options.is_result_wanted else items
+
+    @overload  # type: ignore[override]  # named options instead of **kwargs
+    async def ainvoke(  # type: ignore[overload-overlap]  # text is a sequence, too
+        self,
+        input: InputT | dict[str, Any] | Command[Any] | None,
+        config: ConfigLike | None = None,
+        *,
+        stream_mode: Literal["values"] = "values",
+        version: Literal["v2"],
+        **options: Unpack[InvokeOptions[ContextT]],
+    ) -> GraphOutput[OutputT]: ...
+
+    @overload
+    async def ainvoke(
+        self,
+        input: InputT | dict[str, Any] | Command[Any] | None,
+        config: ConfigLike | None = None,
+        *,
+        stream_mode: OtherMode | Sequence[StreamMode],
+        version: Literal["v2"],
+        **options: Unpack[InvokeOptions[ContextT]],
+    ) -> list[StreamPart[StateT, OutputT]]: ...
+
+    @overload
+    async def ainvoke(  # type: ignore[overload-overlap]  # text is a sequence, too
+        self,
+        input: InputT | dict[str, Any] | Command[Any] | None,
+        config: ConfigLike | None = None,
+        *,
+        stream_mode: Literal["values"] = "values",
+        version: Literal["v1"] = "v1",
+        **options: Unpack[InvokeOptions[ContextT]],
+    ) -> dict[str, Any] | Any: ...
+
+    @overload
+    async def ainvoke(
+        self,
+        input: InputT | dict[str, Any] | Command[Any] | None,
+        config: ConfigLike | None = None,
+        *,
+        stream_mode: OtherMode | Sequence[StreamMode],
+        version: Literal["v1"] = "v1",
+        **options: Unpack[InvokeOptions[ContextT]],
+    ) -> list[Any]: ...
+
+    async def ainvoke(
+        self,
+        input: InputT | dict[str, Any] | Command[Any] | None,
+        config: ConfigLike | None = None,
+        *,
+        context: ContextT | None = None,
+        stream_mode: StreamMode | Sequence[StreamMode] = "values",
+        print_mode: StreamMode | Sequence[StreamMode] = (),
+        output_keys: str | Sequence[str] | None = None,
+        interrupt_before: All | Sequence[str] | None = None,
+        interrupt_after: All | Sequence[str] | None = None,
+        durability: Durability | None = None,
+        control: RunControl | None = None,
+        version: Literal["v1", "v2"] = "v1",
+        **kwargs: Any,
+    ) -> Any:
+        """Run the graph and return its final state; see `invoke`."""
+        options = CallOptions(
+            context,
+            stream_mode,
+            print_mode,
+            output_keys,
+            interrupt_before,
+            interrupt_after,
+            durability,
+            control,
+            kwargs.pop("subgraphs", False),
+            kwargs.pop("debug", None),
+            version,
+            None,
+            kwargs,
+            stream_mode == "values",
+        )
+        cls = type(self)
+        if cls.astream is not cls._own_astream or "astream" in self.__dict__:
+            return await ainvoke_wrapped(cast("Graph", self), input, config, options)
+        run = open_call(cast("Graph", self), input, config, options)
+        items = [item async for item in aio.drive(lambda: run)]
+        return final_output(run, version) if options.is_result_wanted else items
