@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,8 +90,8 @@ Part = StreamPart[State, Output]
 
 def check_sync(graph: Graph, mode: StreamMode) -> None:
     question: Input = {"question": "why?"}
-    assert_type(graph.stream(question, stream_mode=mode), Iterator[Any])
-    assert_type(graph.stream(question, version="v2"), Iterator[Part])
+    assert_type(graph.stream(question, stream_mode=mode), Generator[Any, None, None])
+    assert_type(graph.stream(question, version="v2"), Generator[Part, None, None])
     assert_type(graph.invoke(question, {"tags": ["t"]}, context=Context("u")), dict[str, Any] | Any)
     assert_type(graph.invoke(question, stream_mode="updates"), list[Any])
     assert_type(graph.invoke(question, stream_mode=["updates"]), list[Any])
@@ -117,7 +117,7 @@ def check_sync(graph: Graph, mode: StreamMode) -> None:
     ):
         pass
     for token, metadata in graph.stream(question, stream_mode="messages"):
-        token.content.upper(), metadata["langgraph_node"]
+        assert token.content or metadata["langgraph_node"]
     graph.invoke(Command(update={"x": 1}))
     graph.invoke(None)
     same = graph.with_config({"recursion_limit": 5})
@@ -141,8 +141,8 @@ def check_parts(graph: Graph) -> None:
 
 async def check_async(graph: Graph) -> None:
     question: Input = {"question": "why?"}
-    assert_type(graph.astream(question), AsyncIterator[Any])
-    assert_type(graph.astream(question, version="v2"), AsyncIterator[Part])
+    assert_type(graph.astream(question), AsyncGenerator[Any, None])
+    assert_type(graph.astream(question, version="v2"), AsyncGenerator[Part, None])
     assert_type(await graph.ainvoke(question), dict[str, Any] | Any)
     assert_type(await graph.ainvoke(question, stream_mode="custom"), list[Any])
     assert_type(await graph.ainvoke(question, version="v2"), GraphOutput[Output])

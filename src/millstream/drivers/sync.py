@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 import threading
 from asyncio import CancelledError
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from contextvars import copy_context
 from functools import partial
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 Ended: TypeAlias = "tuple[TaskContext, BaseException | None]"
 
 
-def drive(prepare: Callable[[], Run]) -> Iterator[Any]:
+def drive(prepare: Callable[[], Run]) -> Generator[Any, None, None]:
     """Run a graph and yield what its consumer asked for.
 
     Nothing happens before the first item is requested. Closing the generator ends the run after

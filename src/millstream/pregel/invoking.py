@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, cast, overload
 
@@ -63,7 +63,7 @@ class InvokableGraph(WatchedGraph[StateT, ContextT, InputT, OutputT]):
         *,
         version: Literal["v2"],
         **options: Unpack[StreamOptions[ContextT]],
-    ) -> Iterator[StreamPart[StateT, OutputT]]: ...
+    ) -> Generator[StreamPart[StateT, OutputT], None, None]: ...
 
     @overload
     def stream(
@@ -73,7 +73,7 @@ class InvokableGraph(WatchedGraph[StateT, ContextT, InputT, OutputT]):
         *,
         version: Literal["v1"] = "v1",
         **options: Unpack[StreamOptions[ContextT]],
-    ) -> Iterator[Any]: ...
+    ) -> Generator[Any, None, None]: ...
 
     def stream(
         self,
@@ -93,7 +93,7 @@ class InvokableGraph(WatchedGraph[StateT, ContextT, InputT, OutputT]):
         version: Literal["v1", "v2"] = "v1",
         max_buffered: int | None = None,
         **kwargs: Any,
-    ) -> Iterator[Any]:
+    ) -> Generator[Any, None, None]:
         """Run the graph in this thread and yield what happens, as it happens.
 
         Nothing runs before the first item is requested. `stream_mode` names one mode, whose bare
@@ -134,7 +134,7 @@ class InvokableGraph(WatchedGraph[StateT, ContextT, InputT, OutputT]):
         *,
         version: Literal["v2"],
         **options: Unpack[StreamOptions[ContextT]],
-    ) -> AsyncIterator[StreamPart[StateT, OutputT]]: ...
+    ) -> AsyncGenerator[StreamPart[StateT, OutputT], None]: ...
 
     @overload
     def astream(
@@ -144,7 +144,7 @@ class InvokableGraph(WatchedGraph[StateT, ContextT, InputT, OutputT]):
         *,
         version: Literal["v1"] = "v1",
         **options: Unpack[StreamOptions[ContextT]],
-    ) -> AsyncIterator[Any]: ...
+    ) -> AsyncGenerator[Any, None]: ...
 
     def astream(
         self,
@@ -164,7 +164,7 @@ class InvokableGraph(WatchedGraph[StateT, ContextT, InputT, OutputT]):
         version: Literal["v1", "v2"] = "v1",
         max_buffered: int | None = None,
         **kwargs: Any,
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         """Run the graph and yield what happens, as it happens; see `stream`.
 
         Async nodes run as asyncio tasks, sync ones in worker threads. Closing the iterator, or

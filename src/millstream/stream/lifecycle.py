@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from typing_extensions import TypedDict
+from typing_extensions import Required, TypedDict
 
 from millstream.constants import NS_END
 from millstream.stream.graphs import MODE_OF_GRAPHS, SubgraphStatus, cause_of, status_after
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class LifecyclePayload(TypedDict, total=False):
     """A nested graph starts or ends; an end has only `event`, `namespace` and `error`."""
 
-    event: SubgraphStatus
-    namespace: list[str]
+    event: Required[SubgraphStatus]
+    namespace: Required[list[str]]
     graph_name: str | None
     trigger_call_id: str | None
     """The task that called the graph."""
