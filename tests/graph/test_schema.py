@@ -84,6 +84,13 @@ class Record:
 
 
 @dataclass
+class Unsaid:
+    text: Optional[str] = None
+    number: int = None  # type: ignore[assignment]  # as programs write it
+    parts: Annotated[Optional[list[str]], operator.add] = field(default=None)
+
+
+@dataclass
 class PartOfKeys:
     x: int
     log: str = "other"
@@ -123,6 +130,8 @@ CASES: Final[dict[str, tuple[Any, dict[str, Any]]]] = {
     "partial": (PartialKeys, {}),
     "model": (Model, {}),
     "dataclass": (Record, {}),
+    "dataclass without values": (Unsaid, {}),
+    "typed dict in, dataclass without values out": (Keys, {"output_schema": Unsaid}),
     "plain": (Plain, {}),
     "input and output": (PartialKeys, {"input_schema": OneKey, "output_schema": OtherKey}),
     "dataclass over keys": (Keys, {"input_schema": PartOfKeys, "output_schema": PartOfKeys}),

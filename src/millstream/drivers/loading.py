@@ -105,6 +105,7 @@ def open_journal(run: Run, loaded: Loaded) -> Lineage:
         written = (name for _, name, _ in saved.pending_writes or ())
         lineage.load(saved.checkpoint, saved.metadata or {}, written)
         if saved.parent_config is not None:
+            run.saved_parent = saved.parent_config
             lineage.parent_id = saved.parent_config["configurable"].get("checkpoint_id")
     return lineage
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from millstream.constants import CONF, ENGINE_PREFIX
 from millstream.drivers.context import split_ns
 from millstream.drivers.metadata import PLACE_KEYS, as_text, called_metadata, with_texts
 
@@ -100,6 +101,8 @@ class Terms:
     """From where a strand of the calling task calls, empty for the task's own code."""
     new_number: int | None = None
     """The number of the call, if it is to be stored with the place."""
+    saved_parent: RunnableConfig | None = None
+    """The config of the checkpoint before the one that the run goes on from."""
     named: Mapping[str, str] = NONE_NAMED
     """Namespace -> the checkpoint id that the caller of the root run wants to go on from."""
     replay: Replay | None = None
@@ -153,13 +156,14 @@ class Terms:
         return None if thread is None else as_text(thread)
 
     def checkpoint_config(self, checkpoint_id: str | None) -> dict[str, Any] | None:
-        """Return the config that names a checkpoint of this run."""
+        """Return the config that names a checkpoint of this run, or the one before it began."""
         if not checkpoint_id:
             return None
-        named = {
-            "checkpoint_ns": self.ns,
-            **self.public_configurable(),
-        }
+        before = None if self.saved_parent is None else self.saved_parent[CONF]
+        if before is not None and before.get("checkpoint_id") == checkpoint_id:
+            named = dict(before)  # what another run left, as the saver names it
+        else:
+            named = {"checkpoint_ns": self.ns, **self.public_configurable()}
         if self.checkpoint_map:
             named["checkpoint_map"] = self.checkpoint_map_at(checkpoint_id)
         return {"configurable": {**named, "checkpoint_id": checkpoint_id}}
@@ -190,7 +194,7 @@ class Terms:
         public = {
             key: value
             for key, value in self.configurable.items()
-            if not key.startswith("__") and key not in PLACE_KEYS
+            if not key.startswith(ENGINE_PREFIX) and key not in PLACE_KEYS
         }
         if "thread_id" in public:
             public["thread_id"] = as_text(public["thread_id"])

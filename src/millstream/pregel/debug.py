@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from millstream.constants import CONF
+from millstream.constants import CONF, ENGINE_PREFIX
 from millstream.types import CheckpointPayload, TaskPayload, TaskResultPayload
 
 if TYPE_CHECKING:
@@ -61,7 +61,9 @@ def rm_pregel_keys(config: RunnableConfig | None) -> RunnableConfig | None:
     if config is None:
         return None
     configurable: Mapping[str, Any] = config.get(CONF) or {}
-    public = {key: value for key, value in configurable.items() if not key.startswith("__pregel_")}
+    public = {
+        key: value for key, value in configurable.items() if not key.startswith(ENGINE_PREFIX)
+    }
     return cast("RunnableConfig", {CONF: public})
 
 

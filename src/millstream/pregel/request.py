@@ -21,6 +21,7 @@ from millstream.constants import (
     CONFIG_KEY_CHECKPOINT_MAP,
     CONFIG_KEY_CHECKPOINT_NS,
     END,
+    ENGINE_PREFIX,
     NS_END,
     NS_SEP,
     SIGNAL_PREFIX,
@@ -127,15 +128,12 @@ def identify_caller(config: ConfigLike | None, bound: RunnableConfig | None) -> 
     runtime = replaced_runtime(merged)
     configurable = merged.pop(CONF, {})
     metadata = merged.pop("metadata", {})
-    for key in METADATA_KEYS:
-        value = configurable.get(key)
-        if value and key not in metadata:
-            metadata[key] = value
+    add_named(metadata, configurable)
     if parent is not None:
         configurable = {
             key: value
             for key, value in configurable.items()
-            if not key.startswith("__") and key not in PLACE_KEYS
+            if not key.startswith(ENGINE_PREFIX) and key not in PLACE_KEYS
         }
         metadata.setdefault(CONFIG_KEY_CHECKPOINT_NS, parent.ns)
     return Caller(
@@ -161,6 +159,14 @@ def _called_by_task(parent: TaskContext, *, is_explicit: bool) -> Caller:
     run = parent.run
     config = {key: value for key, value in run.config.items() if key not in RUN_KEYS}
     return Caller(config, parent.callbacks, None, run.configurable, parent, is_explicit)
+
+
+def add_named(metadata: dict[str, Any], configurable: Mapping[str, Any]) -> None:
+    """Add to metadata what `configurable` says of the thread and the run."""
+    for key in METADATA_KEYS:
+        value = configurable.get(key)
+        if value and key not in metadata:
+            metadata[key] = value
 
 
 def merge_configs(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from millstream.drivers.run import Run
 from millstream.drivers.terms import View
 from millstream.drivers.untracked import Untracked
 from millstream.errors import InvalidUpdateError
-from millstream.pregel.request import map_input
+from millstream.pregel.request import add_named, map_input
 from millstream.pregel.savers import with_map
 from millstream.pregel.snapshots import restore
 from millstream.runtime import RunControl
@@ -237,6 +237,7 @@ def _put_config(site: Site, saved: CheckpointTuple | None) -> dict[str, Any]:
     if saved is not None:
         named["checkpoint_id"] = saved.checkpoint["id"]
     metadata = {**(ambient.get("metadata") or {}), **(site.config.get("metadata") or {})}
+    add_named(metadata, site.config.get(CONF) or {})
     return {"metadata": metadata, CONF: named}
 
 
