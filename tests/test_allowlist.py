@@ -50,6 +50,15 @@ class Unresolved(TypedDict):
     later: Missing  # type: ignore[name-defined]  # noqa: F821  # as under TYPE_CHECKING
 
 
+@dataclasses.dataclass
+class Holder(Generic[T]):
+    value: T
+
+
+class Holding(TypedDict):
+    held: list[Holder[Colour]]
+
+
 Alias = NewType("Alias", Inner)
 
 
@@ -72,6 +81,7 @@ def names(*annotations: Any) -> list[str]:
         (Optional[Inner], ["Colour", "Inner"]),
         (dict[str, tuple[Colour, ...]], ["Colour"]),
         (Box[Colour], ["Box[Colour]"]),
+        (Holding, ["Colour", "Holder"]),
         (Alias, ["Colour", "Inner"]),
         (Unresolved, []),
     ],

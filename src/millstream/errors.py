@@ -45,6 +45,7 @@ __all__ = (
     "ParentCommand",
     "TaskNotFound",
     "UnknownInterruptError",
+    "UnstorableValueError",
     "is_invalid_resume",
 )
 
@@ -152,6 +153,33 @@ class MissingThreadError(KeyError):
         return (
             f"config['configurable'] has no {self.args[0]!r}: say which thread is meant, "
             "as in {'configurable': {'thread_id': '1'}}"
+        )
+
+
+class UnstorableValueError(TypeError):
+    """A value of the state, or what a task leaves behind, cannot be stored by the saver."""
+
+    def __init__(self, what: str, node: str, place: str, kind: str, reason: str) -> None:
+        super().__init__(what, node, place, kind, reason)
+        self.what = what
+        """The state key, or what else was to be stored."""
+        self.node = node
+        """The node that left it behind, empty if no single one did."""
+        self.place = place
+        """Where in the value the part is that cannot be stored, empty for all of it."""
+        self.kind = kind
+        """The class of that part."""
+        self.reason = reason
+        """What the serializer says."""
+
+    def __str__(self) -> str:
+        source = f" that node {self.node!r} left" if self.node else ""
+        part = f"{self.place} is an instance of" if self.place else "it is an instance of"
+        return (
+            f"{self.what}{source} cannot be stored: {part} {self.kind} ({self.reason}). "
+            "Return what can be stored, annotate the key with UntrackedValue so that it never is, "
+            "pass the object as context instead of state, or give the saver "
+            "serde=JsonPlusSerializer(pickle_fallback=True)"
         )
 
 

@@ -24,6 +24,7 @@ import io
 import json
 import pickle
 import pickletools
+import sys
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -33,6 +34,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 from ormsgpack import OPT_NON_STR_KEYS, Ext, packb, unpackb
 
 from millstream import types
+from millstream.parts import parts_of
 
 if TYPE_CHECKING:
     from langgraph.cache.base import BaseCache
@@ -202,6 +204,8 @@ class WireSerializer:
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
         """Return the format and the bytes of `obj`."""
         kind, data = stored = self._dumps(obj)
+        if kind == "msgpack" and "numpy" in sys.modules and data.find(b"|O") >= 0:
+            return self._without_pointers(obj, stored)
         mark = _OURS.get(kind)
         # `in` takes longer than `find`: it tries whether the mark is a number.
         if mark is None or data.find(mark) < 0:
@@ -214,6 +218,17 @@ class WireSerializer:
         if kind == "json":
             return kind, json.dumps(json.loads(data, object_hook=_rename_json)).encode()
         return kind, _pickled(obj) if self._is_pickling else data
+
+    def _without_pointers(self, obj: Any, stored: tuple[str, bytes]) -> tuple[str, bytes]:
+        """Return what is stored of what may hold arrays of objects.
+
+        The serializer would store their addresses.
+        """
+        if not has_object_array(obj):
+            return stored
+        if self._is_pickling:
+            return "pickle", _pickled(obj)
+        raise TypeError("Type is not msgpack serializable: numpy.ndarray of objects")
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
         """Return the object; raise `UnknownPacketError` for one of LangGraph's not known here."""
@@ -375,6 +390,13 @@ def _json_key(value: Mapping[str, Any]) -> Key:
 def _rename_json(value: dict[str, Any]) -> dict[str, Any]:
     key = _TO_WIRE.get(_json_key(value))
     return value if key is None else value | {"id": [*key[0].split("."), key[1]]}
+
+
+def has_object_array(value: Any) -> bool:
+    """Say whether there is a numpy array of objects in the value."""
+    if isinstance(value, sys.modules["numpy"].ndarray):
+        return bool(value.dtype.hasobject)
+    return any(has_object_array(part) for _, part in parts_of(value))
 
 
 def _pickled(obj: Any) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from millstream.constants import (
@@ -26,6 +26,7 @@ from millstream.core.strands import answered_prefix, place_record, questions_rec
 from millstream.core.tasks import task_path_text
 from millstream.drivers.copying import fixed
 from millstream.drivers.storing import path_arguments, stores_at_once, stores_by_version
+from millstream.drivers.unstorable import refuse_unstorable
 from millstream.errors import is_invalid_resume
 from millstream.telling import ToldError, told
 
@@ -47,14 +48,28 @@ class PutCheckpoint:
     checkpoint: dict[str, Any]
     metadata: dict[str, Any]
     new_versions: dict[str, Any]
+    writers: Mapping[str, str] = field(default_factory=dict)
+    """By channel, the node that wrote it last, if that is known."""
 
     def store(self, saver: BaseCheckpointSaver[Any]) -> Mapping[str, Any]:
         """Carry it out in this thread and return the config of the checkpoint."""
-        return saver.put(self.config, self.checkpoint, self.metadata, self.new_versions)  # type: ignore[arg-type]  # dicts of the right shape
+        try:
+            return saver.put(self.config, self.checkpoint, self.metadata, self.new_versions)  # type: ignore[arg-type]  # dicts of the right shape
+        except Exception as error:
+            refuse_unstorable(error, saver, self._values(), self.writers)
+            raise
 
     async def astore(self, saver: BaseCheckpointSaver[Any]) -> Mapping[str, Any]:
         """Carry it out and return the config of the checkpoint."""
-        return await saver.aput(self.config, self.checkpoint, self.metadata, self.new_versions)  # type: ignore[arg-type]  # same
+        try:
+            return await saver.aput(self.config, self.checkpoint, self.metadata, self.new_versions)  # type: ignore[arg-type]  # same
+        except Exception as error:
+            refuse_unstorable(error, saver, self._values(), self.writers)
+            raise
+
+    def _values(self) -> Iterable[Write]:
+        values: dict[str, Any] = self.checkpoint["channel_values"]
+        return values.items()
 
 
 @dataclass(slots=True)
@@ -65,18 +80,28 @@ class PutWrites:
     writes: Sequence[Write]
     task_id: str
     path: str
+    node: str = ""
+    """Who wrote it, if it was a node."""
 
     def store(self, saver: BaseCheckpointSaver[Any]) -> None:
         """Carry it out in this thread."""
         put: Any = saver.put_writes
         path, named = path_arguments(put, self.path)
-        put(self.config, self.writes, self.task_id, *path, **named)
+        try:
+            put(self.config, self.writes, self.task_id, *path, **named)
+        except Exception as error:
+            refuse_unstorable(error, saver, self.writes, self.node)
+            raise
 
     async def astore(self, saver: BaseCheckpointSaver[Any]) -> None:
         """Carry it out."""
         put: Any = saver.aput_writes
         path, named = path_arguments(put, self.path)
-        await put(self.config, self.writes, self.task_id, *path, **named)
+        try:
+            await put(self.config, self.writes, self.task_id, *path, **named)
+        except Exception as error:
+            refuse_unstorable(error, saver, self.writes, self.node)
+            raise
 
 
 Operation: TypeAlias = PutCheckpoint | PutWrites
@@ -101,6 +126,7 @@ class Journal:
         "_has_given_up",
         "_is_by_version",
         "_last",
+        "_writers",
         "_writes",
         "_written",
         "durability",
@@ -132,6 +158,8 @@ class Journal:
         """By channel, the version and the copy of what was stored last."""
         self._written: dict[str, tuple[Any, Any]] = {}
         """By channel, what the only task of the superstep wrote, and the copy of it."""
+        self._writers: dict[str, str] = {}
+        """By channel, the node that wrote it last; for runs that store later."""
         self._has_given_up = False
         self.untracked: Untracked | None = None
         """What must not be stored, if there is anything."""
@@ -146,7 +174,11 @@ class Journal:
         if self._is_late:
             checkpoint = self._fix(checkpoint, save.new_versions)
         put = PutCheckpoint(
-            self._config_at(save.parent_id), checkpoint, save.metadata, save.new_versions
+            self._config_at(save.parent_id),
+            checkpoint,
+            save.metadata,
+            save.new_versions,
+            self._writers,
         )
         if self.durability != "exit":
             self.pending.append(put)
@@ -171,11 +203,12 @@ class Journal:
         if writes:
             has_company = _has_company(task)
             if self._is_late or has_company:
-                writes = self._fix_writes(writes, is_alone=not has_company)
+                writes = self._fix_writes(writes, task.name, is_alone=not has_company)
             if task.questions is not None and not task.is_done:
                 record = questions_record(task.questions, task.answers or ())
                 self._add_writes(PutWrites(config, record, record_id(task.id), ""))
-            self._add_writes(PutWrites(config, writes, task.id, task_path_text(task.path)))
+            path = task_path_text(task.path)
+            self._add_writes(PutWrites(config, writes, task.id, path, task.name))
 
     def add_commands(self, writes: Sequence[Write], config: dict[str, Any] | None) -> None:
         """Add what commands wrote to a checkpoint, which counts when a run goes on from it."""
@@ -183,7 +216,7 @@ class Journal:
             writes = self.untracked.from_writes(writes)
         if config is not None and writes:
             if self._is_late:
-                writes = self._fix_writes(writes)
+                writes = self._fix_writes(writes, "")
             self._add_writes(PutWrites(config, writes, NULL_TASK_ID, ""))
 
     def add_place(
@@ -246,12 +279,15 @@ class Journal:
                 known[name] = version, twin
         return {**checkpoint, "channel_values": values}
 
-    def _fix_writes(self, writes: Iterable[Write], *, is_alone: bool = False) -> list[Write]:
+    def _fix_writes(
+        self, writes: Iterable[Write], node: str, *, is_alone: bool = False
+    ) -> list[Write]:
         """Return what stays as it is; that of a task that `is_alone` will be in the checkpoint."""
         copies = []
         for channel, value in writes:
             twin = fixed(value, self._fixed.get(channel, (None, None))[1])
             copies.append((channel, twin))
+            self._writers[channel] = node
             if is_alone:
                 self._written[channel] = value, twin
         return copies

@@ -12,13 +12,13 @@ Without untracked channels nothing here is ever called.
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from millstream.constants import MISSING, START
 from millstream.drivers.copying import UNCHANGING
+from millstream.parts import fields_of
 from millstream.telling import told
 from millstream.types import Send
 
@@ -151,7 +151,7 @@ def _without(value: Any, known: Known) -> Any:
         if all(map(_is, items, value)):
             return value
         return deque(items, value.maxlen) if isinstance(value, deque) else type(value)(items)
-    fields = _fields(value)
+    fields = fields_of(value)
     gone = [name for name, item in fields.items() if _is_known(name, item, known)]
     changed = {}
     for name, item in fields.items():
@@ -168,22 +168,8 @@ def _resent(packet: Send, arg: Any) -> Send:
     return packet if arg is packet.arg else Send(packet.node, arg, timeout=packet.timeout)
 
 
-def _fields(value: Any) -> Mapping[Any, Any]:
-    """Return the entries of a dict, or the attributes of a dataclass, model or named tuple."""
-    if isinstance(value, dict):
-        return value
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        fields: dict[str, Any] = value._asdict()
-        return fields
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: getattr(value, f.name, None) for f in dataclasses.fields(value)}
-    if hasattr(value, "__pydantic_fields_set__"):
-        return dict(value.__dict__)
-    return {}
-
-
 def _item(state: Any, name: str) -> Any:
-    return _fields(state).get(name, MISSING)
+    return fields_of(state).get(name, MISSING)
 
 
 def _removed(value: Any, gone: Iterable[Any], changed: Mapping[Any, Any] | None = None) -> Any:

@@ -185,7 +185,8 @@ def _amend(
         run = _run(site, machine)
         for task, update in zip(tasks, updates, strict=True):
             yield Settle(TaskContext(run, task), update.values)
-            writes.append(PutWrites(config, task.writes, task.id, task_path_text(task.path)))
+            path = task_path_text(task.path)
+            writes.append(PutWrites(config, task.writes, task.id, path, task.name))
         save = amend(machine, tasks)
     put = _put(config, save)
     if machine.spec.untracked:
