@@ -95,6 +95,9 @@ DIFFERENCES: Final = {
     "missing-thread-id": Difference("A missing thread_id is named in the error"),
     "bound-config-in-updates": Difference("with_config counts for updates and histories too"),
     "saver-in-config": Difference("Configs of snapshots hold no objects"),
+    "missing-state-key": Difference(
+        "Injection says what is missing, and goes past the tool's own schema"
+    ),
     "shared-cache": Difference("A shared cache knows whose results it holds"),
     "state-as-said": Difference("Watching a run does not change its state"),
     "streamed-by-hand": Difference("Run streams hear models that a node streams itself"),

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, NoReturn
 
 from langchain_core.messages import ToolCall
 from langchain_core.runnables import RunnableConfig
-from langchain_core.tools import BaseTool, InjectedToolArg
+from langchain_core.tools import BaseTool, InjectedToolArg, InjectedToolCallId
 from langchain_core.tools.base import _DirectlyInjectedToolArg, get_all_basemodel_annotations
 from langgraph.store.base import BaseStore
-from pydantic import BaseModel, GetCoreSchemaHandler, ValidationError
+from pydantic import BaseModel, GetCoreSchemaHandler, ValidationError, create_model
 from pydantic_core import CoreSchema, PydanticOmit, core_schema
 from typing_extensions import TypeVar
 
+from millstream.constants import MISSING
 from millstream.runtime import ExecutionInfo, ServerInfo
+from millstream.state_fields import annotated_keys
 from millstream.tool_output import tool_call_writer
 from millstream.types import StreamWriter
 from millstream.typing import ContextT
@@ -104,6 +107,28 @@ class ToolRuntime(_DirectlyInjectedToolArg, Generic[ContextT, StateT]):
             write(delta)
 
 
+class MissingStateKeyError(KeyError):
+    """A tool wants a key injected that the state has not got."""
+
+    def __init__(self, tool: str, parameter: str, key: str, known: tuple[str, ...]) -> None:
+        super().__init__(tool, parameter, key, known)
+        self.tool = tool
+        self.parameter = parameter
+        self.key = key
+        self.known = known
+        """The keys that the state has."""
+
+    def __str__(self) -> str:
+        known = ", ".join(map(repr, self.known)) or "nothing"
+        nearest = get_close_matches(self.key, self.known, n=1)
+        meant = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        return (
+            f"tool {self.tool!r} wants the state's {self.key!r} for its parameter "
+            f"{self.parameter!r} (InjectedState), but the state has {known}.{meant} Write the key "
+            "before the tool is called, or give the parameter a default"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Injections:
     """Which parameters of one tool are injected."""
@@ -115,8 +140,20 @@ class Injections:
     stores: tuple[str, ...] = ()
     runtimes: tuple[str, ...] = ()
     writers: tuple[str, ...] = ()
+    call_ids: tuple[str, ...] = ()
+    """Those that get the call's id and are in no schema, where LangChain would see them."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Parameter -> the name under which the tool's own schema takes it, if it is another."""
     names: frozenset[str] = frozenset()
     """All of them: what the model says for these is ignored."""
+    args_schema: Any = None
+    """The tool's own schema with what it does not declare, if it takes nothing else."""
+
+    def fitted(self, tool: BaseTool) -> BaseTool:
+        """Return a tool that takes what it is given: itself, as a rule."""
+        if self.args_schema is None:
+            return tool
+        return tool.model_copy(update={"args_schema": self.args_schema})
 
 
 def injections_of(tool: BaseTool) -> Injections:
@@ -125,7 +162,8 @@ def injections_of(tool: BaseTool) -> Injections:
     Raises `ValueError` for a parameter with two `InjectedState` marks.
     """
     state: dict[str, str | None] = {}
-    optional, stores, runtimes, writers = set(), [], [], []
+    optional, stores, runtimes, writers, call_ids = set(), [], [], [], []
+    fields = _schema_fields(tool)
     for name, (hints, has_default) in _parameters(tool).items():
         marks = [mark for hint in hints for mark in _marks(hint)]
         if name == "runtime" or ToolRuntime in marks:
@@ -142,14 +180,49 @@ def injections_of(tool: BaseTool) -> Injections:
                 optional.add(name)
             if any(isinstance(m, InjectedStore) or _is_class(m, InjectedStore) for m in marks):
                 stores.append(name)
+            if name not in fields and any(_is_call_id(mark) for mark in marks):
+                call_ids.append(name)
+    names = frozenset([*state, *stores, *runtimes, *writers, *call_ids])
+    aliases = {
+        name: fields[name].alias
+        for name in names
+        if name in fields and isinstance(fields[name].alias, str)
+    }
     return Injections(
         state,
         frozenset(optional),
         tuple(stores),
         tuple(runtimes),
         tuple(writers),
-        frozenset([*state, *stores, *runtimes, *writers]),
+        tuple(call_ids),
+        aliases,
+        names.union(aliases.values()),
+        _widened(tool, names.difference(fields)),
     )
+
+
+def _schema_fields(tool: BaseTool) -> Mapping[str, Any]:
+    """Return the fields of the schema that a tool was given or made itself."""
+    schema: Any = tool.args_schema
+    is_model = isinstance(schema, type) and issubclass(schema, BaseModel)
+    return schema.model_fields if is_model else {}
+
+
+def _widened(tool: BaseTool, missing: Iterable[str]) -> Any:
+    """Return a schema that also takes what is missing, None where that is not needed.
+
+    A schema that forbids all it does not know would refuse what the tool's function asks for.
+    """
+    schema: Any = tool.args_schema
+    is_model = isinstance(schema, type) and issubclass(schema, BaseModel)
+    extra = {name: (Annotated[Any, InjectedToolArg()], None) for name in missing}
+    if not is_model or not extra or schema.model_config.get("extra") != "forbid":
+        return None
+    return create_model(schema.__name__, __base__=schema, **extra)  # type: ignore[call-overload]
+
+
+def _is_call_id(mark: Any) -> bool:
+    return isinstance(mark, InjectedToolCallId) or _is_class(mark, InjectedToolCallId)
 
 
 def inject(
@@ -168,6 +241,8 @@ def inject(
         args.update(dict.fromkeys(wanted.stores, runtime.store))
     args.update(dict.fromkeys(wanted.runtimes, runtime))
     args.update(dict.fromkeys(wanted.writers, runtime.stream_writer))
+    args.update(dict.fromkeys(wanted.call_ids, call["id"]))
+    args = {wanted.aliases.get(name, name): value for name, value in args.items()}
     return {**call, "args": args, "type": "tool_call"}
 
 
@@ -199,10 +274,19 @@ def _state_arguments(
         if not key:
             yield name, state
         elif isinstance(state, dict):
-            if key in state or name not in wanted.optional:
+            if key in state:
                 yield name, state[key]
-        elif hasattr(state, key) or name not in wanted.optional:
-            yield name, getattr(state, key)
+            elif name not in wanted.optional:
+                raise MissingStateKeyError(tool_name, name, key, tuple(state))
+        elif (value := getattr(state, key, MISSING)) is not MISSING:
+            yield name, value
+        elif name not in wanted.optional:
+            raise MissingStateKeyError(tool_name, name, key, _keys_of(state))
+
+
+def _keys_of(state: Any) -> tuple[str, ...]:
+    kind: Any = type(state)
+    return annotated_keys(kind)
 
 
 def _parameters(tool: BaseTool) -> dict[str, tuple[list[Any], bool]]:

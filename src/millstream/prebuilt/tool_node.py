@@ -141,6 +141,9 @@ class ToolNode(RunnableCallable):
             return tool_call
         return inject(tool_call, self._injections_of(tool), tool_runtime, self._messages_key)
 
+    def _fitted(self, tool: BaseTool) -> BaseTool:
+        return self._injections_of(tool).fitted(tool)
+
     def _injections_of(self, tool: BaseTool) -> Injections:
         if self._tools_by_name.get(tool.name) is tool:
             return self._injections[tool.name]
@@ -285,7 +288,7 @@ class ToolNode(RunnableCallable):
             return unknown_tool(call, list(self._tools_by_name))
         ready = self.inject_tool_args(call, request.runtime, tool)
         try:
-            response = tool.invoke(ready, config)
+            response = self._fitted(tool).invoke(ready, config)
             return checked_response(response, call, form, self._messages_key)
         except GraphBubbleUp:
             raise
@@ -300,7 +303,7 @@ class ToolNode(RunnableCallable):
             return unknown_tool(call, list(self._tools_by_name))
         ready = self.inject_tool_args(call, request.runtime, tool)
         try:
-            response = await tool.ainvoke(ready, config)
+            response = await self._fitted(tool).ainvoke(ready, config)
             return checked_response(response, call, form, self._messages_key)
         except GraphBubbleUp:
             raise

@@ -169,7 +169,7 @@ def inputs(e, driver):
     return [ask(e, driver, [plain], value) for value in values]
 
 
-@probe("tools.state_of_lists", rows=("4.7:state",))
+@probe("tools.state_of_lists", rows=("4.7:state",), differs="missing-state-key")
 def state_of_lists(e, driver):
     injected = e.prebuilt.InjectedState
 

@@ -198,7 +198,7 @@ def injected_state(e):
         call({**calling(tool_call("whole", {"x": 1}), tool_call("maybe", {}, "c2")), "topic": "t"}),
         call({**calling(tool_call("one", {"x": 1})), "topic": "t", "mood": "good"}),
         call({**calling(tool_call("maybe")), "topic": "t", "mood": "good"}),
-        call({**calling(tool_call("must")), "topic": "t"}),
+        call({**calling(tool_call("must")), "topic": "t"}, differs="missing-state-key"),
         call({**calling(tool_call("wrong")), "topic": "t"}),
         *(call({**calling(tool_call(n, lies)), "topic": "t"}) for n in ("whole", "one", "maybe")),
         call({**calling(tool_call("one", {"x": "no"})), "topic": "t"}),
