@@ -233,6 +233,15 @@ def test_dropped_writes_make_a_new_input_store_the_whole_value() -> None:
     assert (whole(unrelated.save), count(unrelated.save)) == (None, (1, 3))
 
 
+@pytest.mark.parametrize("source", ["fork", "update"])
+def test_what_is_stored_next_to_a_checkpoint_does_not_reach_its_branches(source: str) -> None:
+    """Also where the channel had never been written: the branch begins with its first value."""
+    log = logged(chain(), is_parent_shared=source == "update")
+    log.load({}, {}, ["log"])
+
+    assert log.decide(source, {}) == {"log"}
+
+
 def test_finished_tasks_of_a_resumed_superstep_count_once() -> None:
     """Their writes are stored next to the checkpoint that the superstep starts from."""
     save, machine = stopped()

@@ -6,7 +6,7 @@ from core.builders import graph, log, new_lineage, new_machine, node
 from millstream.channels import LastValue
 from millstream.constants import INTERRUPT
 from millstream.core.cells import Cells
-from millstream.core.snapshot import SaveCheckpoint
+from millstream.core.snapshot import REBUILT, SaveCheckpoint
 from millstream.core.tasks import Task
 
 
@@ -153,3 +153,18 @@ def test_news_are_changes_since_the_last_stop() -> None:
         answers.append(lineage.has_news())
 
     assert answers == [False, True, False, True, False, True, False]
+
+
+def test_a_rebuilt_value_is_stored_under_a_version_of_its_own() -> None:
+    """Once: under the old one savers know no value, and nobody takes it for news."""
+    spec = graph([node("a")], {"x": LastValue(int)})
+    lineage = new_lineage()
+    saved = {**checkpoint_of(3).checkpoint, "versions_seen": {"a": {"x": 1}}, REBUILT: ["x"]}
+    lineage.load(saved, {"step": 3})
+
+    first = lineage.record(Cells(spec, {"x": 1}), "loop", 4, ())
+    second = lineage.record(Cells(spec, {"x": 1}), "loop", 5, ())
+
+    assert (first.new_versions, second.new_versions) == ({"x": 2}, {})
+    assert first.checkpoint["versions_seen"]["a"] == {"x": 2}
+    assert REBUILT not in first.checkpoint

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import pytest
+from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from typing_extensions import TypedDict
 
 from millstream.channels import DeltaChannel
 from millstream.graph import END, START, StateGraph
-from millstream.types import Command, interrupt
+from millstream.types import Command, Overwrite, interrupt
 
 
 def extend(value: list[Any], writes: Sequence[Any]) -> list[Any]:
@@ -140,3 +141,60 @@ def test_a_graph_without_delta_channels_asks_for_no_history(driver: Any) -> None
 
     assert driver.invoke(graph, ["more"], THREAD) == ["more", "a"]
     assert len(list(graph.get_state_history(THREAD))) == 6
+
+
+MESSAGES: dict[str, Any] = {
+    "message": lambda: [HumanMessage("hi")],
+    "tuple": lambda: (HumanMessage("hi"),),
+    "dict": lambda: [{"role": "user", "content": "hi"}],
+    "dict-with-empty-id": lambda: [{"role": "user", "content": "hi", "id": ""}],
+    "overwrite": lambda: Overwrite([HumanMessage("hi")]),
+    "overwrite-of-a-tuple": lambda: Overwrite((HumanMessage("hi"),)),
+    "overwrite-of-dicts": lambda: Overwrite([{"role": "user", "content": "hi", "id": ""}]),
+    "overwrite-as-json": lambda: {"__overwrite__": (HumanMessage("hi"),)},
+    "overwrite-as-long-json": lambda: {"type": "__overwrite__", "value": [HumanMessage("hi")]},
+}
+
+
+class Chat(TypedDict, total=False):
+    """Messages, of which checkpoints hold only what is new."""
+
+    messages: Annotated[list[Any], DeltaChannel(extend)]
+
+
+@pytest.mark.parametrize("way", ["node", "update", "input", "update-as-input"])
+@pytest.mark.parametrize("kind", MESSAGES)
+def test_a_message_has_its_id_when_it_is_stored(driver: Any, kind: str, way: str) -> None:
+    """A value that is rebuilt whenever it is loaded has the same ids every time."""
+    given = MESSAGES[kind]()
+    builder = StateGraph(Chat)
+    builder.add_node("n", lambda state: {"messages": given} if way == "node" else {})
+    builder.add_edge(START, "n")
+    graph = builder.compile(checkpointer=InMemorySaver())
+
+    if way == "update":
+        graph.update_state(THREAD, {"messages": given}, as_node="n")
+    elif way == "update-as-input":
+        graph.update_state(THREAD, {"messages": given}, as_node="__input__")
+        driver.invoke(graph, None, THREAD)
+    else:
+        driver.invoke(graph, {"messages": [] if way == "node" else given}, THREAD)
+
+    (message,) = graph.get_state(THREAD).values["messages"]
+    assert (type(message), message.content) == (HumanMessage, "hi")
+    assert message.id
+    assert graph.get_state(THREAD).values["messages"] == [message]
+
+
+def test_dicts_of_other_roles_stay_dicts(driver: Any) -> None:
+    """What LangChain makes no message of is the program's own."""
+    roles = ["developer", "remove", "chat", "robot", "Human"]
+    given = [{"role": role, "content": "hi"} for role in roles]
+    builder = StateGraph(Chat)
+    builder.add_node("n", lambda state: {"messages": given})
+    builder.add_edge(START, "n")
+    graph = builder.compile(checkpointer=InMemorySaver())
+
+    driver.invoke(graph, {"messages": []}, THREAD)
+
+    assert graph.get_state(THREAD).values["messages"] == given

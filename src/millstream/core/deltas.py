@@ -88,9 +88,11 @@ class DeltaLog:
             updates, supersteps = self.counters.get(name, (0, 0))
             updates, supersteps = updates + (name in written), supersteps + 1
             self.counters[name] = (updates, supersteps)
-            if updates >= frequency or supersteps >= self.max_supersteps:
+            is_old = updates >= frequency or supersteps >= self.max_supersteps
+            if is_old and name in versions:
                 self.due.add(name)
-        whole = self.due.intersection(versions)
+        # Also of channels that were never written: what is stored next to the parent is not theirs.
+        whole = set(self.due)
         for name in whole:
             del self.counters[name]
         if not self.is_sticky:

@@ -24,6 +24,8 @@ FORMAT: Final = 4
 INPUT_SEEN: Final = "__input__"
 OLD_TRIGGERS: Final = "old_triggers"
 """Not stored: in a checkpoint of an older format, what triggered the nodes of its superstep."""
+REBUILT: Final = "rebuilt"
+"""Not stored: channels whose value no saver has under their version, because it was rebuilt."""
 
 Stamp = Callable[[int], tuple[str, str]]
 """Step -> (new checkpoint id, ISO 8601 time)."""
@@ -64,6 +66,8 @@ class Lineage:
     updated: list[str] | None = None
     old_triggers: Mapping[str, Sequence[str]] | None = None
     """What triggered the nodes of the superstep, where an older format had other names for it."""
+    rebuilt: Collection[str] = ()
+    """Channels that once were delta channels, as long as no checkpoint has their value."""
     deltas: DeltaLog | None = None
     """None for a graph without delta channels."""
 
@@ -82,6 +86,7 @@ class Lineage:
         self.seen = dict(checkpoint.get("versions_seen") or {})
         self.updated = checkpoint.get("updated_channels")
         self.old_triggers = checkpoint.get(OLD_TRIGGERS)
+        self.rebuilt = checkpoint.get(REBUILT) or ()
         self.metadata = dict(metadata)
         if self.deltas is not None:
             self.deltas.load(metadata, dict(self.versions), written)
@@ -133,6 +138,9 @@ class Lineage:
         self.seen.setdefault(INPUT_SEEN, {})
         self.updated = None if updated is None else sorted(updated)
         self.metadata = {"source": source, "step": step, "parents": dict(self.parents)}
+        if self.rebuilt:
+            self._renew([name for name in self.rebuilt if name not in self.unsaved])
+            self.rebuilt = ()
         whole: Collection[str] = ()
         if self.deltas is not None:
             self.deltas.due |= cells.replaced
@@ -167,9 +175,10 @@ class Lineage:
 
         Whoever has seen the old version has seen the new one.
         """
-        old = {name: self.versions[name] for name in names}
+        old = {name: self.versions.get(name) for name in names}
         self.bump(names)
         for node, seen in self.seen.items():
-            new = {name: self.versions[name] for name in names if seen.get(name) == old[name]}
+            known = (name for name in names if name in seen and seen[name] == old[name])
+            new = {name: self.versions[name] for name in known}
             if new:
                 self.seen[node] = {**seen, **new}

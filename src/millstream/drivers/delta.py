@@ -15,8 +15,9 @@ from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
 from millstream.channels.delta import DeltaChannel
 from millstream.constants import MISSING
-from millstream.core.deltas import DeltaLog
+from millstream.core.deltas import COUNTERS, DeltaLog
 from millstream.core.formats import is_current, modernized, modernized_writes
+from millstream.core.snapshot import REBUILT
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import (
@@ -41,8 +42,8 @@ def complete(
     saver: BaseCheckpointSaver[Any], saved: CheckpointTuple, spec: GraphSpec
 ) -> CheckpointTuple:
     """Return a loaded checkpoint in today's format, with the values of its delta channels."""
-    saved = _modern(saved, spec)
-    names = _missing(saved, spec) if spec.deltas else ()
+    saved = _unpacked(_modern(saved, spec), spec)
+    names = _missing(saved, spec)
     if not names:
         return saved
     history = saver.get_delta_channel_history(config=saved.config, channels=names)
@@ -53,8 +54,8 @@ async def acomplete(
     saver: BaseCheckpointSaver[Any], saved: CheckpointTuple, spec: GraphSpec
 ) -> CheckpointTuple:
     """Return a loaded checkpoint in today's format, with the values of its delta channels."""
-    saved = _modern(saved, spec)
-    names = _missing(saved, spec) if spec.deltas else ()
+    saved = _unpacked(_modern(saved, spec), spec)
+    names = _missing(saved, spec)
     if not names:
         return saved
     history = await saver.aget_delta_channel_history(config=saved.config, channels=names)
@@ -70,13 +71,31 @@ def _modern(saved: CheckpointTuple, spec: GraphSpec) -> CheckpointTuple:
     )
 
 
+def _unpacked(saved: CheckpointTuple, spec: GraphSpec) -> CheckpointTuple:
+    """Return a checkpoint in which what once was a delta channel has its bare value."""
+    values = saved.checkpoint["channel_values"]
+    if not any(type(v) is _DeltaSnapshot and n not in spec.deltas for n, v in values.items()):
+        return saved
+    bare = {name: value if name in spec.deltas else _bare(value) for name, value in values.items()}
+    checkpoint: Any = {**saved.checkpoint, "channel_values": bare}
+    return saved._replace(checkpoint=checkpoint)
+
+
 def _missing(saved: CheckpointTuple, spec: GraphSpec) -> list[str]:
-    """Return the delta channels that a checkpoint knows without holding their value."""
+    """Return the channels that a checkpoint knows without holding their value.
+
+    Delta channels, or what was one when the checkpoint was made and is another channel today.
+    """
     checkpoint = saved.checkpoint
+    once: Collection[str] = (saved.metadata or {}).get(COUNTERS) or ()
+    if not (once or spec.deltas):
+        return []
     return [
         name
-        for name in spec.deltas
-        if name in checkpoint["channel_versions"] and name not in checkpoint["channel_values"]
+        for name in dict.fromkeys((*spec.deltas, *once))
+        if name in checkpoint["channel_versions"]
+        and name not in checkpoint["channel_values"]
+        and name in spec.channels
     ]
 
 
@@ -84,13 +103,24 @@ def _with_values(
     saved: CheckpointTuple, spec: GraphSpec, history: Mapping[str, DeltaChannelHistory]
 ) -> CheckpointTuple:
     values = dict(saved.checkpoint["channel_values"])
+    others = [name for name in history if name not in spec.deltas]
     for name, entry in history.items():
-        channel = cast("DeltaChannel[Any]", spec.channels[name])
-        rebuilt = channel.from_checkpoint(entry.get("seed", MISSING))
-        rebuilt.replay_writes(entry["writes"])
-        values[name] = _DeltaSnapshot(rebuilt.get())
-    checkpoint = cast("Checkpoint", {**saved.checkpoint, "channel_values": values})
+        channel = spec.channels[name]
+        rebuilt = channel.from_checkpoint(_bare(entry.get("seed", MISSING)))
+        if isinstance(rebuilt, DeltaChannel):
+            rebuilt.replay_writes(entry["writes"])
+            values[name] = _DeltaSnapshot(rebuilt.get())
+            continue
+        for _, _, write in entry["writes"]:
+            rebuilt.update((write,))
+        if (value := rebuilt.checkpoint()) is not MISSING:
+            values[name] = value
+    checkpoint: Any = {**saved.checkpoint, "channel_values": values, REBUILT: others}
     return saved._replace(checkpoint=checkpoint)
+
+
+def _bare(value: Any) -> Any:
+    return value.value if isinstance(value, _DeltaSnapshot) else value
 
 
 def new_log(
@@ -141,7 +171,7 @@ class DeltaHistory:
 
     def add_superstep(self, step: int, puts: Sequence[PutWrites]) -> None:
         """Add what was to be stored of a superstep that is now committed."""
-        number = f"{step:08x}"
+        number = f"{step + 1:08x}"  # above zero, which is the id of commands
         for put in puts:
             writes = [write for write in put.writes if write[0] in self._names]
             if not writes:

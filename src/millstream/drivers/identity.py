@@ -19,26 +19,14 @@ from millstream.types import Overwrite
 if TYPE_CHECKING:
     from millstream.core.protocol import Write
 
-ROLES: Final = frozenset(
-    (
-        "ai",
-        "assistant",
-        "developer",
-        "function",
-        "human",
-        "remove",
-        "system",
-        "tool",
-        "user",
-    )
-)
-"""What a dict says that stands for a message, as its role or type."""
+ROLES: Final = frozenset(("ai", "assistant", "function", "human", "system", "tool", "user"))
+"""What a dict says that stands for a message, as its role or type; others stay dicts."""
 
 
 def identified(writes: Sequence[Write], keys: Collection[str]) -> Sequence[Write]:
     """Return the writes with ids for the messages that go to one of these channels.
 
-    A message gets its id in place. Dicts in a list that stand for messages become messages.
+    A message gets its id in place. Dicts in a list or tuple that stand for messages become some.
     """
     if not keys:
         return writes
@@ -63,18 +51,22 @@ def _identified(value: Any) -> Any:
         return replace(value, value=_identified(value.value))
     if isinstance(value, list):
         return [_as_message(item) for item in value]
+    if type(value) is tuple:
+        return tuple(map(_as_message, value))
     if not isinstance(value, dict):
         return _with_id(value)
     if value.keys() == {OVERWRITE}:
         return {OVERWRITE: _identified(value[OVERWRITE])}
-    if _is_message(value) and value.get("id") is None:
+    if value.get("type") == OVERWRITE and "value" in value:
+        return {**value, "value": _identified(value["value"])}
+    if _is_message(value) and not value.get("id"):
         return {**value, "id": str(uuid4())}
     return value
 
 
 def _as_message(item: Any) -> Any:
     if isinstance(item, dict) and _is_message(item):
-        (item,) = convert_to_messages([item])
+        (item,) = convert_to_messages([{**item, "id": item.get("id") or None}])
     return _with_id(item)
 
 

@@ -20,6 +20,7 @@ from millstream.drivers import tracing
 from millstream.drivers.clock import Stamps
 from millstream.drivers.context import TaskContext
 from millstream.drivers.exchange import Load, Settle
+from millstream.drivers.identity import identified
 from millstream.drivers.loading import checkpoint_id
 from millstream.drivers.persistence import PutCheckpoint, PutWrites
 from millstream.drivers.run import Run
@@ -202,7 +203,7 @@ def _amend(
 
 def _input_writes(site: Site, values: Any) -> list[Write]:
     channels = site.graph.input_channels
-    writes = map_input(values, channels)
+    writes = list(identified(map_input(values, channels), site.graph.spec.deltas))
     if not writes:
         raise InvalidUpdateError(f"Received no input writes for {channels}")
     return writes
