@@ -162,6 +162,54 @@ def run_out_of_time() -> None:
         graph.invoke(1)
 
 
+# Async run streams.
+
+
+class Own(BaseException):
+    """Neither an error nor a signal of the engine."""
+
+
+def fail_oddly() -> None:
+    """Have a node raise what is no `Exception`, with several readers."""
+
+    async def read() -> list[Any]:
+        run = await failing.astream_events({"x": []}, version="v3")
+        readings = (run.output(), run.interrupts(), _all(run), _all(run.values))
+        return await asyncio.gather(*readings, return_exceptions=True)
+
+    def fail(_: State) -> None:
+        raise Own
+
+    builder = StateGraph(State).add_node("fail", fail).add_node("beside", _node("beside"))
+    failing = builder.add_edge(START, "fail").add_edge(START, "beside").compile()
+    assert [type(each) for each in asyncio.run(read())] == [Own] * 4
+
+
+def cancel_everything() -> None:
+    """Cancel all tasks at some moment, as programs do that shut down."""
+
+    async def read() -> None:
+        run = await at_once(Saver()).astream_events(
+            {"x": []}, THREAD, version="v3", durability="exit"
+        )
+        for reading in (run.output(), _all(run), _all(run.values)):
+            tasks.append(asyncio.ensure_future(reading))
+        for _ in range(random.randint(0, 60)):
+            await asyncio.sleep(0)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for each in others:
+            each.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    tasks: list[Any] = []
+    asyncio.run(read())
+
+
+async def _all(source: Any) -> list[Any]:
+    return [item async for item in source]
+
+
 # Threads that cannot be started.
 
 
@@ -228,6 +276,8 @@ TURNS: Final = (
     fail_to_save,
     interrupt,
     run_out_of_time,
+    fail_oddly,
+    cancel_everything,
     starve_calls,
     starve_live_calls,
     starve_nodes,

@@ -13,7 +13,6 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
-from millstream.errors import GraphBubbleUp
 from millstream.stream.protocol import as_event, is_delta
 from millstream.stream.pump import Feed, Pump, is_beside, is_within, note_within
 from millstream.waiting import wait_through_cancellation
@@ -144,40 +143,49 @@ class AsyncPump(Pump):
                 waiter.set_result(None)
 
     async def _carry_on(self) -> None:
-        """Carry the run on as long as somebody waits for it."""
+        """Carry the run on as long as somebody waits for it, and tell the readers how it ended."""
         try:
-            while self._waiting and self._closing is None:
-                while self.limited and self.is_held_back():
-                    await self._wait_for_room()
-                event = self._early or await self._next()
-                self._early = None
-                if event is None:
-                    await self._conclude()
-                    break
-                is_piece = is_delta(event)
-                if self._burst and not (is_piece and self._burst < BURST):
-                    await self._give_turns()
-                    if not self._waiting:
-                        self._early = event
-                        break
-                await self._mux.apush(event)
-                if self._pulls:
-                    self._wake_pulls()
-                if self._has_woken:
-                    if is_piece and not self.limited:
-                        self._burst += 1
-                    else:
-                        await self._give_turns()
-        except (Exception, GraphBubbleUp) as error:
-            await self._fail(error)
-        except BaseException:
-            # What stops the run tells the readers when it has stopped.
+            await self._take_events()
+        except asyncio.CancelledError as error:
+            # What stops the run tells the readers itself. Otherwise all tasks are being cancelled,
+            # and the run ends as for a reader of `astream`.
+            if self._closing is None:
+                await self._fail(error)
+            raise
+        except (KeyboardInterrupt, SystemExit):
+            # It ends the program: the loop raises it to whoever runs the loop.
             self._is_over = self._closing is None
             raise
+        except BaseException as error:
+            await self._fail(error)
         finally:
             self._task = None
             if self._is_over:
                 self._wake_all()
+
+    async def _take_events(self) -> None:
+        while self._waiting and self._closing is None:
+            while self.limited and self.is_held_back():
+                await self._wait_for_room()
+            event = self._early or await self._next()
+            self._early = None
+            if event is None:
+                await self._conclude()
+                return
+            is_piece = is_delta(event)
+            if self._burst and not (is_piece and self._burst < BURST):
+                await self._give_turns()
+                if not self._waiting:
+                    self._early = event
+                    return
+            await self._mux.apush(event)
+            if self._pulls:
+                self._wake_pulls()
+            if self._has_woken:
+                if is_piece and not self.limited:
+                    self._burst += 1
+                else:
+                    await self._give_turns()
 
     async def _fail(self, error: BaseException) -> None:
         """Tell the readers that the run failed; who stops it is told of an error of stopping."""
@@ -185,6 +193,10 @@ class AsyncPump(Pump):
             raise error
         try:
             await self._close_events()
+        except Exception as raised:
+            if self._closing is not None:
+                raise
+            error = raised
         finally:
             await self._mux.afail(error)
             self._is_over = True

@@ -134,11 +134,11 @@ class SyncPump(Pump):
                 self._mux.push(as_event(event))
             else:
                 self._end(None)
-        except (Exception, GraphBubbleUp) as error:
-            self._end(error)
-        except BaseException:
-            self._leave()
+        except (KeyboardInterrupt, SystemExit):
+            self._leave()  # it ends the program, and is not about the run
             raise
+        except BaseException as error:
+            self._end(error)
         finally:
             if self._is_left and not self._is_over:
                 self._leave()
