@@ -55,8 +55,13 @@ def get_task_context() -> Any:
 def _context_in(config: Any) -> Any:
     context = task_context_of(config)
     if context is None:
-        raise RuntimeError("Called get_config outside of a graph run")
+        raise outside_of_a_run()
     return context
+
+
+def outside_of_a_run() -> RuntimeError:
+    """Return the error for what works only inside a run."""
+    return RuntimeError("Called get_config outside of a graph run")
 
 
 def replaced_runtime(config: Any) -> Any:

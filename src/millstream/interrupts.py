@@ -5,12 +5,20 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from millstream.config import get_task_context
-from millstream.constants import MISSING
+from millstream.config import get_config, outside_of_a_run, task_context_of
+from millstream.constants import (
+    CONF,
+    CONFIG_KEY_CHECKPOINT_NS,
+    CONFIG_KEY_SCRATCHPAD,
+    CONFIG_KEY_SEND,
+    MISSING,
+    RESUME,
+)
 from millstream.errors import GraphInterrupt, mark_invalid_resume
 from millstream.types import Interrupt, interrupt_id
 
 if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
     from pydantic import TypeAdapter
 
     from millstream.drivers.context import TaskContext
@@ -32,12 +40,14 @@ def interrupt(value: Any, *, response_schema: Any = None) -> Any:
 
     Raises `RuntimeError` outside a run.
     """
-    context: TaskContext = get_task_context()
+    config = get_config()
     validator = _validator(response_schema)
+    context: TaskContext | None = task_context_of(config)
+    if context is None:
+        return _ask_elsewhere(value, config, response_schema, validator)
     asked = context.find_answer(value)
     if asked.answer is MISSING:
-        schema = response_schema if validator is None else validator.json_schema()
-        question = Interrupt(value, interrupt_id(context.ns, asked.number), response_schema=schema)
+        question = _question(value, context.ns, asked.number, response_schema, validator)
         if asked.place:
             context.note_questions((question,))
         raise GraphInterrupt((question,))
@@ -50,6 +60,35 @@ def interrupt(value: Any, *, response_schema: Any = None) -> Any:
         context.forget_answer(asked.number)
         mark_invalid_resume(error)
         raise
+
+
+def _question(
+    value: Any, ns: str, number: int, schema: Any, validator: TypeAdapter[Any] | None
+) -> Interrupt:
+    shown = schema if validator is None else validator.json_schema()
+    return Interrupt(value, interrupt_id(ns, number), response_schema=shown)
+
+
+def _ask_elsewhere(
+    value: Any, config: RunnableConfig, schema: Any, validator: TypeAdapter[Any] | None
+) -> Any:
+    """Ask in code of a node that another program runs, with a scratchpad it has made."""
+    configurable = config.get(CONF) or {}
+    scratchpad = configurable.get(CONFIG_KEY_SCRATCHPAD)
+    if scratchpad is None:
+        raise outside_of_a_run()
+    number, answers = scratchpad.interrupt_counter(), scratchpad.resume
+    if number >= len(answers):
+        answer = scratchpad.get_null_resume(True)
+        if answer is None:
+            ns = configurable.get(CONFIG_KEY_CHECKPOINT_NS) or ""
+            raise GraphInterrupt((_question(value, ns, number, schema, validator),))
+        answers.append(answer)
+    send = configurable.get(CONFIG_KEY_SEND)
+    if send is not None:
+        send([(RESUME, answers)])
+    answer = answers[number]
+    return answer if validator is None else validator.validate_python(answer)
 
 
 def _validator(schema: Any) -> TypeAdapter[Any] | None:

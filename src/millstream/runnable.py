@@ -58,6 +58,9 @@ INJECTABLE: Final[Mapping[str, tuple[str, ...] | None]] = {
 All but `error` are also injected when they have no annotation.
 """
 
+NAMES_IN_RUNTIME: Final = {"writer": "stream_writer", "store": "store", "previous": "previous"}
+"""Injectable parameter -> the attribute of the runtime that it is."""
+
 GENERATES: Final = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 """Flags of code that makes a generator, sync or async."""
 
@@ -208,6 +211,17 @@ class RunnableCallable(Runnable[Any, Any]):
 
     def __repr__(self) -> str:
         return f"{self.name}(tags={self.tags}, recurse={self.recurse})"
+
+    @property
+    def func_accepts(self) -> dict[str, tuple[str, Any]]:
+        """The parameters that are injected: where from, and what else there is, as LangGraph says.
+
+        "N/A" are those that are no attribute of the runtime.
+        """
+        injected = self.injected if self.func is not None else self.ainjected
+        return {
+            name: (NAMES_IN_RUNTIME.get(name, "N/A"), inspect.Parameter.empty) for name in injected
+        }
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Call the function; `TypeError` when there is only an async one."""

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from millstream.compat.engine import absent
+from millstream.drivers.configurable import LazyAtomicCounter
 
-__all__ = ("PregelTaskWrites", "local_read")
+__all__ = ("LazyAtomicCounter", "PregelTaskWrites", "local_read")
 
 
 class PregelTaskWrites(NamedTuple):

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from millstream.drivers.configurable import Scratchpad as PregelScratchpad
+from millstream.drivers.configurable import PregelScratchpad
 
 __all__ = ("PregelScratchpad",)

@@ -56,6 +56,15 @@ def find_answer(context: TaskContext, value: Any) -> Question:
         return Question(number if task.questions is not None else len(answers), place)
 
 
+def answers_of(context: TaskContext) -> list[Any]:
+    """Return the answers of a task, the list that questions look into."""
+    task = context.task
+    with ASKING:
+        if task.answers is None:
+            task.answers = []
+        return task.answers
+
+
 def note_strands(context: TaskContext) -> None:
     """Take note that more than the task's own code asks or calls."""
     with ASKING:

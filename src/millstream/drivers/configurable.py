@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from millstream.constants import (
@@ -18,10 +20,11 @@ from millstream.constants import (
     CONFIG_KEY_SEND,
 )
 from millstream.core.tasks import preview
+from millstream.drivers.asking import answers_of
 from millstream.drivers.identity import identified
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from millstream.core.protocol import Write
     from millstream.drivers.context import TaskContext
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 def engine_keys(context: TaskContext) -> dict[str, Any]:
     """Return the functions and objects that a task's `configurable` has."""
     run = context.run
-    scratchpad, writes = Scratchpad(context), context.task.writes
+    scratchpad, writes = scratchpad_of(context), context.task.writes
     keys: dict[str, Any] = {
         CONFIG_KEY_SEND: functools.partial(send, context) if run.spec.deltas else writes.extend,
         CONFIG_KEY_READ: functools.partial(
@@ -45,43 +48,58 @@ def engine_keys(context: TaskContext) -> dict[str, Any]:
     return keys
 
 
-class Scratchpad:
-    """What is counted while a task runs. The engine counts elsewhere, so these only look alike."""
+class LazyAtomicCounter:
+    """A counter that threads may share: a call returns how many there were before."""
 
-    __slots__ = (
-        "_context",
-        "call_counter",
-        "interrupt_counter",
-        "subgraph_counter",
+    __slots__ = ("_next",)
+
+    def __init__(self) -> None:
+        self._next = itertools.count().__next__
+
+    def __call__(self) -> int:
+        """Return the next number, from 0."""
+        return self._next()
+
+
+def no_null_resume(consume: bool = False) -> None:
+    """Return None: an answer without an id goes to its question by itself."""
+
+
+@dataclass(kw_only=True, slots=True)
+class PregelScratchpad:
+    """What is counted while a task runs. The engine counts elsewhere, so these only look alike.
+
+    `interrupt` counts with one that a program has put into a config of its own.
+    """
+
+    step: int
+    """The superstep that runs."""
+    stop: int
+    """The superstep at which the recursion limit ends the run."""
+    call_counter: Callable[[], int]
+    interrupt_counter: Callable[[], int]
+    get_null_resume: Callable[[bool], Any]
+    resume: list[Any]
+    """The answers the task has, by number of its questions: what is added is the answer to the
+    next one."""
+    subgraph_counter: Callable[[], int]
+
+
+def scratchpad_of(context: TaskContext) -> PregelScratchpad:
+    """Return the scratchpad of a task."""
+    return PregelScratchpad(
+        step=context.task.step,
+        stop=context.task.run.stop,
+        call_counter=LazyAtomicCounter(),
+        interrupt_counter=LazyAtomicCounter(),
+        get_null_resume=no_null_resume,
+        resume=answers_of(context),
+        subgraph_counter=LazyAtomicCounter(),
     )
-
-    def __init__(self, context: TaskContext) -> None:
-        self._context = context
-        self.call_counter: Callable[[], int] = itertools.count().__next__
-        self.interrupt_counter: Callable[[], int] = itertools.count().__next__
-        self.subgraph_counter: Callable[[], int] = itertools.count().__next__
-
-    @property
-    def step(self) -> int:
-        """The superstep that runs."""
-        return self._context.task.step
-
-    @property
-    def stop(self) -> int:
-        """The superstep at which the recursion limit ends the run."""
-        return self._context.task.run.stop
-
-    @property
-    def resume(self) -> list[Any]:
-        """The answers the task has, in the order of its questions."""
-        return list(self._context.task.answers or ())
-
-    def get_null_resume(self, consume: bool = False) -> None:
-        """Return None: an answer without an id goes to its question by itself."""
 
 
 def read_state(
-    _scratchpad: Scratchpad,
+    _scratchpad: PregelScratchpad,
     _channels: Mapping[str, Any],
     _managed: Mapping[str, Any],
     context: TaskContext,

@@ -90,6 +90,11 @@ class Call:
         """The same of the async one."""
 
     @property
+    def functions(self) -> tuple[Callable[..., Any] | None, Callable[..., Any] | None]:
+        """The sync and the async function."""
+        return self._func, self._afunc
+
+    @property
     def target(self) -> Callable[..., Any]:
         """The function behind the call."""
         func = self._func or self._afunc
@@ -179,7 +184,11 @@ class BranchCall:
     def input(self, context: TaskContext, result: Any) -> Any:
         """Return what the path function is called with."""
         task = context.task
-        value = self.read(preview(task.run, task.writes))
+        return self.given(preview(task.run, task.writes), result)
+
+    def given(self, state: dict[str, Any], result: Any) -> Any:
+        """Return the same, given the state with the task's own writes."""
+        value = self.read(state)
         if self.is_passthrough and isinstance(value, dict) and isinstance(result, dict):
             return {**result, **value}
         return value

@@ -164,6 +164,18 @@ class PregelNode(NodeCalls):
     after: frozenset[str] | None = None
     """The deferred nodes that go first, for a deferred node among others."""
 
+    @property
+    def writers(self) -> list[Runnable[Any, Any]]:
+        """What writes a result of the node, for programs that run it themselves."""
+        from millstream.pregel.writing import writers_of
+
+        return writers_of(self)
+
+    @property
+    def flat_writers(self) -> list[Runnable[Any, Any]]:
+        """The same: no writer consists of others."""
+        return self.writers
+
     def copy(self, update: Mapping[str, Any] | None = None) -> Self:
         """Return a node like this one but for the fields in `update`."""
         changes = dict(update or {})

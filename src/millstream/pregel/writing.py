@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from langchain_core.runnables import Runnable
 
-from millstream.constants import CONF, CONFIG_KEY_SEND, MISSING, TASKS
+from millstream.constants import CONF, CONFIG_KEY_READ, CONFIG_KEY_SEND, MISSING, TAG_HIDDEN, TASKS
 from millstream.errors import InvalidUpdateError
 from millstream.pregel.node import ChannelWriteEntry
 from millstream.runnable import RunnableCallable
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
     from millstream.core.protocol import Write
+    from millstream.drivers.nodecall import BranchCall
+    from millstream.pregel.node import PregelNode
 
 __all__ = (
     "PASSTHROUGH",
@@ -87,6 +89,56 @@ class ChannelWrite(RunnableCallable):
         """Declare that a runnable writes to channels, and what it writes every time."""
         object.__setattr__(runnable, "_is_channel_writer", static or True)
         return runnable
+
+
+def writers_of(node: PregelNode) -> list[Runnable[Any, Any]]:
+    """Return what writes a result of a node: what it writes itself, and each conditional edge."""
+    writes = ChannelWriteTupleEntry(node.to_writes)
+    return [ChannelWrite([writes], tags=[TAG_HIDDEN]), *map(_path_writer, node.branches)]
+
+
+def _path_writer(branch: BranchCall) -> Runnable[Any, Any]:
+    """Return what asks the path of a conditional edge where to go, and writes that."""
+    call = branch.call
+    path = call.steps[0] if call.steps else RunnableCallable(*call.functions, trace=False)
+
+    def given(result: Any, config: RunnableConfig) -> Any:
+        return branch.given(Fresh(config[CONF][CONFIG_KEY_READ]), result)
+
+    def follow(result: Any, config: RunnableConfig) -> Any:
+        answer = path.invoke(given(result, config), config)
+        config[CONF][CONFIG_KEY_SEND](branch.writes(answer))
+        return result
+
+    async def afollow(result: Any, config: RunnableConfig) -> Any:
+        answer = await path.ainvoke(given(result, config), config)
+        config[CONF][CONFIG_KEY_SEND](branch.writes(answer))
+        return result
+
+    writer = RunnableCallable(follow, afollow, name=call.name, trace=False, recurse=False)
+    return ChannelWrite.register_writer(writer)
+
+
+class Fresh(dict[str, Any]):
+    """The state with what was written to it now, read key by key by a function of the config."""
+
+    def __init__(self, read: Callable[[str, bool], Any]) -> None:
+        super().__init__()
+        self._read = read
+
+    def __missing__(self, key: str) -> Any:
+        """Read a key that was not read before."""
+        value = self[key] = self._read(key, True)
+        return value
+
+    def __contains__(self, key: object) -> bool:
+        """Say whether the key has a value."""
+        return self.get(str(key)) is not None
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of a key, None if it has none."""
+        value = self[key]
+        return default if value is None else value
 
 
 def _name_of(writes: Sequence[Entry]) -> str:
