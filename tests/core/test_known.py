@@ -84,3 +84,19 @@ def test_the_second_question_of_a_task_waits_after_its_first_answer() -> None:
     stored = known.by_task([("1", INTERRUPT, [AGAIN]), ("1", RESUME, ["a"])])
 
     assert known.waiting_questions(stored, {"1": "n:1"}) == {AGAIN.id: {"1"}}
+
+
+def test_past_questions_are_those_of_the_superstep() -> None:
+    """Of tasks that have finished, and those that were answered before the one that waits."""
+    stored = known.by_task(
+        [
+            ("1", INTERRUPT, [AGAIN]),
+            ("1", RESUME, ["a"]),
+            ("2", INTERRUPT, Interrupt("q", "f" * 32)),
+            ("2", "log", 1),
+        ]
+    )
+
+    past = known.past_questions(stored, {"1": "n:1", "3": "n:3"})
+
+    assert past == {ASKED.id, AGAIN.id, "f" * 32}

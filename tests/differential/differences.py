@@ -81,6 +81,8 @@ DIFFERENCES: Final = {
     "custom-event-first": Difference("A custom event keeps its data"),
     "unknown-checkpoint": Difference("A checkpoint that does not exist is nobody's parent"),
     "commanded": Difference("What a Command led to is in the state"),
+    "empty-map": Difference("Answers that name nothing are refused"),
+    "unknown-among-known": Difference("Answers that name nothing are refused"),
     "stale-answer": Difference("A question is never answered with an older answer"),
     "answer-after-a-failure": Difference("An answer that made its node fail can be replaced"),
     "invalid-answer": Difference("An answer that does not fit leaves the question as it was"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import operator
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
+from langchain_core.messages import AIMessage
+from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import BaseModel, ValidationError
 from typing_extensions import TypedDict
@@ -18,7 +21,9 @@ from millstream.errors import (
     UnknownInterruptError,
     is_invalid_resume,
 )
-from millstream.graph import START, StateGraph
+from millstream.func import task
+from millstream.graph import START, MessagesState, StateGraph
+from millstream.prebuilt import ToolNode
 from millstream.types import Command, interrupt
 
 STRICT = {"__pregel_strict_resume": True}
@@ -48,6 +53,10 @@ def ask(state: State) -> Any:
 
 def ask_too(state: State) -> Any:
     return {"log": [interrupt("other?")]}
+
+
+def ask_again(state: State) -> Any:
+    return {"log": [interrupt("again?")]}
 
 
 def ask_form(state: State) -> Any:
@@ -122,6 +131,94 @@ def test_strict_answers_must_match(driver: Any, resume: Any, reason: str) -> Non
     assert contents(saver) == before
 
 
+@pytest.mark.parametrize("nodes", [(ask,), (ask, ask_too)], ids=["one", "two"])
+def test_an_empty_map_is_refused_while_something_waits(driver: Any, nodes: Any) -> None:
+    """It may be meant as an answer, or as no answer at all."""
+    saver = InMemorySaver()
+    graph = asking(*nodes, saver=saver)
+    first = driver.invoke(graph, {"x": 1}, thread())["__interrupt__"][0]
+    before = contents(saver)
+
+    with pytest.raises(UnknownInterruptError, match=r"resume=\{id: \{\}\}"):
+        driver.invoke(graph, Command(resume={}, update={"x": 2}), thread())
+
+    assert contents(saver) == before
+    driver.invoke(graph, Command(resume={first.id: {}}), thread())
+    assert first.id not in [question.id for question in graph.get_state(thread()).interrupts]
+
+
+def test_an_unknown_id_among_known_ones_is_refused(driver: Any) -> None:
+    """The id of a question that was answered before does nothing."""
+    saver = InMemorySaver()
+    graph = asking(ask_too, ask_again, saver=saver)
+    asked = driver.invoke(graph, {"x": 1}, thread())["__interrupt__"]
+    first, second = (question.id for question in asked)
+    before = contents(saver)
+
+    with pytest.raises(UnknownInterruptError, match="0" * 32):
+        driver.invoke(graph, Command(resume={first: 1, "0" * 32: 2}), thread())
+    assert contents(saver) == before
+
+    driver.invoke(graph, Command(resume={first: 1}), thread())
+    result = driver.invoke(graph, Command(resume={first: 3, second: 2}), thread())
+    assert sorted(result["log"]) == [1, 2]
+
+
+def test_none_alone_is_no_answer(driver: Any) -> None:
+    saver = InMemorySaver()
+    graph = asking(ask_too, saver=saver)
+    driver.invoke(graph, {"x": 1}, thread())
+    before = contents(saver)
+
+    with pytest.raises(EmptyInputError, match=r"resume=\{id: None\}"):
+        driver.invoke(graph, Command(resume=None), thread())
+
+    assert contents(saver) == before
+
+
+def answering_none() -> list[Any]:
+    """Return graphs that ask one question somewhere, and log the answer."""
+
+    @task
+    def step() -> Any:
+        return interrupt("?")
+
+    @tool
+    def asking_tool() -> str:
+        """Ask."""
+        return repr(interrupt("?"))
+
+    def twice(state: State) -> Any:
+        return {"log": [interrupt("?"), interrupt("again?")]}
+
+    call = {"name": "asking_tool", "args": {}, "id": "1", "type": "tool_call"}
+    tools = ToolNode([asking_tool])
+    called: Any = tools.invoke
+    return [
+        asking(ask_too),
+        asking(twice),
+        StateGraph(State).add_node("in", asking(ask_too)).add_edge(START, "in").compile(),
+        asking(lambda_of(lambda _: {"log": [step().result()]})),
+        asking(lambda_of(lambda _: {"log": [m.content for m in called([call])["messages"]]})),
+    ]
+
+
+def lambda_of(func: Callable[..., Any]) -> Callable[..., Any]:
+    func.__name__ = "node"
+    return func
+
+
+@pytest.mark.parametrize("place", range(5), ids=["node", "twice", "nested", "task", "tool"])
+def test_none_by_id_is_an_answer(driver: Any, place: int) -> None:
+    graph = answering_none()[place].copy({"checkpointer": InMemorySaver()})
+    result = driver.invoke(graph, {"x": 1}, thread())
+    while "__interrupt__" in result:
+        (question,) = result["__interrupt__"]
+        result = driver.invoke(graph, Command(resume={question.id: None}), thread())
+
+    assert result["log"] in ([None], [None, None], ["None"])
+
+
 def test_an_answer_that_does_not_fit_leaves_the_question_as_it_was(driver: Any) -> None:
     saver = InMemorySaver()
     graph = asking(ask_form, saver=saver)
@@ -145,7 +242,6 @@ def test_a_pending_question_is_asked_again_and_not_answered_with_an_older_answer
     driver.invoke(graph, Command(resume="one"), thread())
 
     assert questions(driver.invoke(graph, None, thread())) == ["second?"]
-    assert questions(driver.invoke(graph, Command(resume={}), thread())) == ["second?"]
     assert driver.invoke(graph, Command(resume="two"), thread())["log"] == ["one", "two"]
 
 
@@ -159,3 +255,64 @@ def test_an_update_in_the_name_of_nobody_writes_nothing() -> None:
         graph.update_state(thread(), {"x": 2}, as_node="nope")
 
     assert contents(saver) == before
+
+
+def test_an_answer_that_fits_counts_beside_one_that_does_not(driver: Any) -> None:
+    """Its task goes on to its end, and does not run again."""
+    effects: list[str] = []
+    rounds = 5
+    """How often the event loop gets a turn before the task ends."""
+
+    def pay(state: State) -> Any:
+        answer = interrupt("pay?")
+        effects.append("paid")
+        return {"log": [answer]}
+
+    async def apay(state: State) -> Any:
+        answer = interrupt("pay?")
+        effects.append("paid")
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        return {"log": [answer]}
+
+    builder = StateGraph(State).add_node(ask_form).add_edge(START, "ask_form")
+    builder.add_node("pay", pay if driver.name == "sync" else apay).add_edge(START, "pay")
+    graph = builder.compile(checkpointer=InMemorySaver())
+    asked = driver.invoke(graph, {"x": 1}, thread())
+    ids = {question.value: question.id for question in asked["__interrupt__"]}
+
+    answers = {ids["form?"]: {"count": "many"}, ids["pay?"]: "yes"}
+    with pytest.raises(ValidationError):
+        driver.invoke(graph, Command(resume=answers), thread())
+    state = graph.get_state(thread())
+    result = driver.invoke(graph, Command(resume={ids["form?"]: {"count": 2}}), thread())
+
+    assert [question.id for question in state.interrupts] == [ids["form?"]]
+    assert (state.next, effects) == (("ask_form",), ["paid"])
+    assert result["log"] == [2, "yes"]
+
+
+@pytest.mark.parametrize("is_nested", [False, True], ids=["alone", "nested"])
+def test_a_tool_whose_answer_does_not_fit_asks_again(driver: Any, is_nested: bool) -> None:
+    """The model hears nothing of it, whatever errors the node handles."""
+
+    @tool
+    def ask(text: str) -> str:
+        """Ask."""
+        return str(interrupt(text, response_schema=int))
+
+    node = ToolNode([ask], handle_tool_errors=True)
+    builder = StateGraph(MessagesState).add_node("tools", node).add_edge(START, "tools")
+    if is_nested:
+        inner = builder.compile()
+        builder = StateGraph(MessagesState).add_node("inner", inner).add_edge(START, "inner")
+    graph = builder.compile(checkpointer=InMemorySaver())
+    call = {"name": "ask", "args": {"text": "?"}, "id": "1", "type": "tool_call"}
+    driver.invoke(graph, {"messages": [AIMessage("", tool_calls=[call])]}, thread())
+
+    with pytest.raises(ValidationError):
+        driver.invoke(graph, Command(resume="many"), thread())
+
+    assert questions(driver.invoke(graph, None, thread())) == ["?"]
+    result = driver.invoke(graph, Command(resume=3), thread())
+    assert result["messages"][-1].content == "3"

@@ -14,7 +14,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, Final
 
 from millstream.constants import MISSING, Missing
-from millstream.core.known import answers_of, has_failed, questions_asked
+from millstream.core.known import (
+    answers_of,
+    asked_together,
+    has_failed,
+    past_questions,
+    questions_asked,
+    waiting_questions,
+)
 from millstream.core.strands import is_open, put_answer, read_questions, record_id
 from millstream.errors import UnknownInterruptError
 from millstream.types import interrupt_id
@@ -31,6 +38,10 @@ AMBIGUOUS: Final = (
     "Docs: https://docs.langchain.com/oss/python/langgraph/interrupts"
     "#handling-multiple-interrupts."
 )
+
+
+EMPTY_MAP: Final = "The resume map names no interrupt"
+EMPTY_ANSWER: Final = ". To answer with an empty dict, name the interrupt: Command(resume={id: {}})"
 
 
 class Answers:
@@ -52,15 +63,18 @@ class Answers:
         pending: Mapping[str, Collection[str]],
         *,
         together: Set[str] = frozenset(),
+        past: Set[str] = frozenset(),
         is_strict: bool,
     ) -> None:
         """Refuse answers that cannot be matched to the questions that wait.
 
         `pending` has the ids of the tasks that each question waits in, by its own id. `together`
         are those that one task asks at the same time, as if it asked one after the other: a bare
-        value is for the first of them.
-        `RuntimeError` for one bare value and several questions. When strict that is an
-        `UnknownInterruptError`, as are ids of nothing that waits and a map without ids.
+        value is for the first of them. `past` are questions that were answered: to answer them
+        again beside others does nothing.
+        `RuntimeError` for one bare value and several questions. A map without ids, while something
+        waits, is an `UnknownInterruptError`, as is one with unknown ids among others; when strict,
+        also any other id of nothing that waits, and one bare value for several questions.
         """
         waiting = sorted(pending)
         if self._by_id is None:
@@ -72,19 +86,25 @@ class Answers:
             if waiting:
                 self._question = next(iter(pending))
                 self._takers = pending[self._question]
-        elif is_strict:
-            if not self._by_id:
-                raise UnknownInterruptError(
-                    "The resume map names no interrupt", reason="empty_map", pending_ids=waiting
-                )
-            unknown = sorted(self._by_id.keys() - set(waiting))
-            if unknown:
-                raise UnknownInterruptError(
-                    f"Unknown or already-consumed interrupt: {unknown[0]}",
-                    reason="not_pending",
-                    interrupt_ids=unknown,
-                    pending_ids=waiting,
-                )
+        elif not self._by_id:
+            if waiting or is_strict:
+                text = EMPTY_MAP if is_strict else EMPTY_MAP + EMPTY_ANSWER
+                raise UnknownInterruptError(text, reason="empty_map", pending_ids=waiting)
+        elif unknown := self._unknown(pending.keys(), past, is_strict=is_strict):
+            raise UnknownInterruptError(
+                f"Unknown or already-consumed interrupt: {unknown[0]}",
+                reason="not_pending",
+                interrupt_ids=unknown,
+                pending_ids=waiting,
+            )
+
+    def _unknown(self, pending: Set[str], past: Set[str], *, is_strict: bool) -> list[str]:
+        """Return the ids that name no question, as far as they are to be refused."""
+        named = (self._by_id or {}).keys()
+        unknown = named - pending
+        if is_strict:
+            return sorted(unknown)
+        return [] if unknown == named else sorted(unknown - past)
 
     def given_to(
         self,
@@ -151,6 +171,20 @@ class Answers:
 
 def _is_id(key: Any) -> bool:
     return isinstance(key, str) and len(key) == ID_LENGTH and HEX_DIGITS.issuperset(key)
+
+
+def check_answers(
+    answers: Answers, tasks: Iterable[Task], known: Known, *, is_strict: bool
+) -> None:
+    """Refuse answers that cannot be matched to what the tasks of the coming superstep asked."""
+    spaces = {task.id: task.ns for task in tasks}
+    waiting = waiting_questions(known, spaces)
+    answers.check(
+        waiting,
+        together=asked_together(known, spaces, waiting),
+        past=past_questions(known, spaces),
+        is_strict=is_strict,
+    )
 
 
 def recall_questions(task: Task, known: Known, answers: Answers | None) -> None:

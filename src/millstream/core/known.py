@@ -107,8 +107,10 @@ def has_failed(writes: Sequence[Write]) -> bool:
 
 def questions_asked(writes: Sequence[Write]) -> list[Interrupt[Any]]:
     """Return the questions a task asked last, if it has not finished."""
-    if plain_writes(writes):
-        return []
+    return [] if plain_writes(writes) else _interrupts(writes)
+
+
+def _interrupts(writes: Sequence[Write]) -> list[Interrupt[Any]]:
     return [i for name, value in writes if name == INTERRUPT for i in as_tuple(value)]
 
 
@@ -131,6 +133,15 @@ def waiting_questions(known: Known, spaces: Mapping[str, str]) -> dict[str, set[
             if question.id not in answered:
                 waiting.setdefault(question.id, set()).add(task_id)
     return waiting
+
+
+def past_questions(known: Known, spaces: Mapping[str, str]) -> set[str]:
+    """Return the ids of the superstep's questions, those that were answered included."""
+    past = {i.id for writes in known.values() for i in _interrupts(writes)}
+    for task_id, ns in spaces.items():
+        count = len(answers_of(known, task_id))
+        past |= {interrupt_id(ns, number) for number in range(count)}
+    return past
 
 
 def asked_together(
@@ -159,7 +170,7 @@ def is_counted(known: Known, task_id: str) -> bool:
 def answers_of(known: Known, task_id: str) -> list[Any]:
     """Return what is stored of the answers to a task's questions, by number."""
     record = read_questions(known.get(record_id(task_id)))
-    return recorded_answers(known[task_id], NO_MORE if record is None else record[1])
+    return recorded_answers(known.get(task_id, ()), NO_MORE if record is None else record[1])
 
 
 def as_tuple(value: Any) -> tuple[Any, ...]:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from millstream.constants import INTERRUPT, TASKS
 from millstream.core import known
-from millstream.core.answers import recall_questions
+from millstream.core.answers import check_answers, recall_questions
 from millstream.core.calls import Calls, CallTask
 from millstream.core.cells import Cells, writes_of
 from millstream.core.interrupts import is_breakpoint
@@ -201,13 +201,8 @@ class RunMachine:
             self.updated = set(lineage.updated)
         self.apply_known()
         if answers is not None:
-            spaces = {task.id: task.ns for task in self.pending()}
-            waiting = known.waiting_questions(self._known, spaces)
-            answers.check(
-                waiting,
-                together=known.asked_together(self._known, spaces, waiting),
-                is_strict=is_strict and place is not Place.PAST,
-            )
+            is_strict = is_strict and place is not Place.PAST
+            check_answers(answers, self.pending(), self._known, is_strict=is_strict)
             self.answers, self._is_answered = answers, True
         self.is_travelling = place is not Place.LATEST and answers is None
         is_forking = self.is_travelling and (

@@ -264,7 +264,7 @@ class AsyncDriver:
                 self._commit()
                 self._is_committed = True
             await self._saving.save(run.journal)
-        if run.machine.failure is not None:
+        if run.stops_others:
             await self._cancel_running()
         if self._trouble is not None:
             raise self._trouble

@@ -38,6 +38,7 @@ from millstream.errors import (
     GraphInterrupt,
     GraphRecursionError,
     create_error_message,
+    is_invalid_resume,
 )
 from millstream.runtime import _no_op_stream_writer
 from millstream.stream.graphs import MODE_OF_GRAPHS
@@ -442,6 +443,17 @@ class Run(Terms):
         """Say whether a task has failed, and nothing took care of it."""
         machine: RunMachine | None = getattr(self, "machine", None)
         return machine is not None and machine.failure is not None
+
+    @property
+    def stops_others(self) -> bool:
+        """Say whether a failure stops the tasks beside it.
+
+        An answer that does not fit leaves its question as it was: others go on with theirs.
+        """
+        failed = self.machine.failure
+        if failed is None or failed.error is None:
+            return False
+        return not is_invalid_resume(failed.error)
 
     def note_leaving(self) -> None:
         """Take note that the driver stops, at the end of the run or before."""

@@ -25,7 +25,7 @@ from pydantic import BaseModel, ValidationError
 from millstream.config import task_context_of
 from millstream.constants import CONF, CONFIG_KEY_READ
 from millstream.drivers.strands import await_in_strand, call_in_strand
-from millstream.errors import GraphBubbleUp
+from millstream.errors import GraphBubbleUp, is_invalid_resume
 from millstream.prebuilt.failures import (
     INVALID_TOOL_NAME_ERROR_TEMPLATE,
     TOOL_CALL_ERROR_TEMPLATE,
@@ -311,6 +311,8 @@ class ToolNode(RunnableCallable):
             return self._tool_failed(error, call, tool)
 
     def _tool_failed(self, error: Exception, call: ToolCall, tool: BaseTool) -> ToolMessage:
+        if is_invalid_resume(error):
+            raise error  # it is no concern of the model, and the question stays open
         if isinstance(error, ValidationError):
             found = errors_of_model(error, self._injections_of(tool))
             source, error = error, ToolInvocationError(call["name"], error, call["args"], found)
@@ -320,6 +322,8 @@ class ToolNode(RunnableCallable):
         return as_message(self._handle_tool_errors, error, call)
 
     def _wrapper_failed(self, error: Exception, call: ToolCall) -> ToolMessage:
+        if is_invalid_resume(error):
+            raise error
         # Not only the types that `handle_tool_errors` names: they are about errors of tools.
         if not self._handle_tool_errors:
             raise error

@@ -291,7 +291,8 @@ def _checked(command: Command[Any], spec: GraphSpec, *, has_saver: bool) -> Comm
     command_writes(checked)
     if command.update is None and command.resume is None and not command.goto:
         raise EmptyInputError(
-            "Received empty Command input: give it an update, a goto or a resume value"
+            "Received empty Command input: give it an update, a goto or a resume value. To answer "
+            "a question with None, name it: Command(resume={id: None})"
         )
     return checked
 

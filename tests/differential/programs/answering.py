@@ -40,8 +40,8 @@ def unknown_id(e):
         call({"x": 1}, thread()),
         call(command(resume={UNKNOWN: "nobody asked"}), thread()),
         stored(),
-        call(_with_unknown(e, {"q": "known"}), thread()),
-        stored(),
+        call(_with_unknown(e, {"q": "known"}), thread(), differs="unknown-among-known"),
+        look(stored().observe, differs="unknown-among-known"),
     ]
 
 
@@ -59,7 +59,7 @@ def _with_unknown(e, by_question, name="1"):
 def empty_map(e):
     return _one(e), [
         call({"x": 1}, thread()),
-        call(e.types.Command(resume={}), thread()),
+        call(e.types.Command(resume={}), thread(), differs="empty-map"),
         stored(),
         call(e.types.Command(resume="r"), thread()),
         call(e.types.Command(resume={}), thread()),
@@ -76,7 +76,7 @@ def empty_map_for_two(e):
     command = e.types.Command
     return _two(e), [
         call({"x": 1}, thread()),
-        call(command(resume={}), thread()),
+        call(command(resume={}), thread(), differs="empty-map"),
         call(command(resume={"no": "map"}), thread()),
         call(command(resume={UNKNOWN: "nobody asked"}), thread()),
         stored(),

@@ -100,7 +100,7 @@ def nothing_pending(e):
         stored(),
         call(command(resume="r", update={"x": 2}), thread()),
         call(command(resume="r", goto="b"), thread()),
-        history(),
+        look(history().observe, differs="commanded"),
     ]
 
 
