@@ -177,6 +177,16 @@ def test_a_drain_stops_the_run_between_supersteps(requested: bool, expected: str
     assert machine.cells.values == {"log": ["a"] if requested else ["a", "b"]}
 
 
+def test_a_drain_before_a_breakpoint_stops_at_it() -> None:
+    """Whoever goes on from there has been shown what comes next."""
+    limits = {"control": Control(drain_requested=True), "before": ("a",)}
+    machine = begun(graph([node("a")], {"log": log()}), *to("a"), limits=limits)
+
+    assert machine.plan() is None
+
+    assert machine.status is RunStatus.BREAKPOINT
+
+
 def test_a_drain_of_a_run_without_work_is_no_drain() -> None:
     """A run that is done anyway ended well."""
     machine = begun(graph([]), limits={"control": Control(drain_requested=True)})

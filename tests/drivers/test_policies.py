@@ -277,6 +277,38 @@ def test_a_drain_from_another_thread_stops_the_run_after_its_superstep(
     assert caught.value.reason == "deploy"
 
 
+@pytest.mark.parametrize("is_nested", [False, True], ids=["root", "nested"])
+def test_a_drain_just_before_a_breakpoint_stops_at_the_breakpoint(
+    driver: Any, is_nested: bool
+) -> None:
+    """The node that a person was to look at runs when they go on, and not before."""
+    control, ran = RunControl(), list[str]()
+    config: Any = {"configurable": {"thread_id": "1"}}
+
+    def first(state: State) -> dict[str, Any]:
+        control.request_drain("deploy")
+        return {"x": 1}
+
+    def second(state: State) -> dict[str, Any]:
+        ran.append("second")
+        return {"x": 2}
+
+    builder = StateGraph(State).add_node(first).add_node(second)
+    builder.add_edge(START, "first").add_edge("first", "second")
+    saver = InMemorySaver()
+    graph = builder.compile(checkpointer=None if is_nested else saver, interrupt_before=["second"])
+    if is_nested:
+        outer = StateGraph(State).add_node("inner", graph).add_edge(START, "inner")
+        graph = outer.compile(checkpointer=saver)
+
+    driver.invoke(graph, {"x": 0}, config, control=control)
+    stopped = graph.get_state(config).next
+    assert (stopped, ran) == ((("inner",) if is_nested else ("second",)), [])
+
+    assert driver.invoke(graph, None, config)["x"] == 2
+    assert ran == ["second"]
+
+
 def test_a_drained_run_has_delivered_and_saved_its_supersteps(driver: Any) -> None:
     saver, control = InMemorySaver(), RunControl()
     config: Any = {"configurable": {"thread_id": "1"}}

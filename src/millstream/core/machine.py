@@ -430,9 +430,11 @@ class RunMachine:
                 return RunStatus.OUT_OF_STEPS
             if not tasks:
                 return RunStatus.DONE
-            if limits.control is not None and limits.control.drain_requested:
-                return RunStatus.DRAINED
+            # First, because whoever goes on from here has been shown what it stopped before.
             is_stopping = bool(limits.before) and is_breakpoint(limits.before, tasks, self.lineage)
+            is_drained = limits.control is not None and limits.control.drain_requested
+            if is_drained and not is_stopping:
+                return RunStatus.DRAINED
         if not is_stopping:
             return None
         if self.observer.breakpoint_reached is not None:

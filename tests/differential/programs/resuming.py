@@ -4,7 +4,7 @@ No `from __future__ import annotations` here: schemas are read at run time.
 """
 
 from differential.kit import END, Log, asay, say, thread, wire
-from differential.registry import SAVED_MODES, Matrix, call, program
+from differential.registry import SAVED_MODES, Matrix, call, look, program
 from differential.threads import answers, asking, count, history, state, stored
 
 
@@ -207,7 +207,13 @@ def with_update_and_goto(e):
     calls = []
     for index, given in enumerate(commands):
         name = str(index)
-        calls += [call({"x": 1}, thread(name)), call(given, thread(name)), history(name)]
+        is_empty = given.resume == {}
+        leads = "commanded" if index in (2, 3, 6) else None
+        calls += [
+            call({"x": 1}, thread(name)),
+            call(given, thread(name), differs="empty-map" if is_empty else None),
+            look(history(name).observe, differs="empty-map" if is_empty else leads),
+        ]
     return graph, calls
 
 

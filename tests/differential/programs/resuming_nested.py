@@ -293,7 +293,7 @@ def with_update(e):
         history(),
         call({"x": 1}, thread("2")),
         call(command(resume="r", goto="b"), thread("2")),
-        history("2"),
+        look(history("2").observe, differs="commanded"),
     ]
 
 
