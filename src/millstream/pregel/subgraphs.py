@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
+import dis
+import functools
 import inspect
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from types import BuiltinFunctionType, CodeType, FunctionType, MemberDescriptorType, ModuleType
+from typing import Any, Final
 
 from langchain_core.runnables import Runnable, RunnableLambda, RunnableSequence
 
+from millstream.constants import MISSING
 from millstream.pregel.protocol import PregelProtocol
 from millstream.runnable import RunnableCallable, plain_code
+
+NAMES: Final = frozenset(("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF", "LOAD_FAST"))
+ATTRIBUTES: Final = frozenset(("LOAD_ATTR", "LOAD_METHOD"))
+FILLING: Final = frozenset(("CACHE", "NOP", "PUSH_NULL", "EXTENDED_ARG"))
+LEAVES: Final = frozenset(
+    (FunctionType, BuiltinFunctionType, type(None), bool, int, float, str, bytes, dict, list, tuple)
+)
+"""Types of objects whose attributes are no graphs."""
+DEPTH: Final = 4
+"""How many attributes deep a graph may be."""
 
 
 def find_subgraph(bound: Runnable[Any, Any]) -> PregelProtocol[Any, Any, Any, Any] | None:
     """Return the graph a node is, contains or calls by a name it can see; None if there is none.
 
-    A graph that a function gets as an argument, or takes from inside another object, is not found.
+    A name may be global, of an enclosing function, of an argument that has a value, or an attribute
+    of one of these, `self` included. What a property returns, or a dict holds, is not found.
     """
     candidates: list[Any] = [bound]
     for candidate in candidates:
@@ -31,25 +47,138 @@ def find_subgraph(bound: Runnable[Any, Any]) -> PregelProtocol[Any, Any, Any, An
             candidates += candidate.steps
         elif isinstance(candidate, RunnableLambda):
             candidates += candidate.deps
+            for func in (getattr(candidate, "func", None), getattr(candidate, "afunc", None)):
+                if func is not None:
+                    candidates += _visible_runnables(func)
     return None
 
 
 def _visible_runnables(func: Callable[..., Any]) -> Iterator[Any]:
-    """Yield the runnables a function refers to by a global or enclosing name."""
+    """Yield the runnables a function refers to by a name, or by an attribute of a named object."""
+    given: dict[str, Any] = {}
     code = plain_code(func)
     if code is None:
-        func = inspect.unwrap(func)
+        func, given = _function_with_arguments(func)
         code = getattr(func, "__code__", None)
-    if code is None:
-        return
-    module = getattr(func, "__globals__", {})
-    for name in code.co_names:
-        if isinstance(value := module.get(name), Runnable):
-            yield value
-    for cell in getattr(func, "__closure__", None) or ():
-        try:
-            value = cell.cell_contents
-        except ValueError:
-            continue
+        if code is None:
+            return
+    module = func.__globals__
+    has_values = code.co_freevars or given or func.__defaults__ or func.__kwdefaults__
+    if not has_values and module.keys().isdisjoint(_names(code)):
+        return  # as with most nodes
+    roots: dict[str, Any] = {name: module[name] for name in _names(code) if name in module}
+    for name, cell in zip(code.co_freevars, func.__closure__ or (), strict=False):
+        value = _content(cell)
+        if value is not MISSING:
+            roots[name] = value
+    yield from (value for value in roots.values() if isinstance(value, Runnable))
+    given = {**_defaults(func, code), **given}
+    known = {**roots, **given}
+    if known and _leads_to_runnable(known.values(), frozenset(_names(code))):
+        yield from _runnables_in(code, known)
+
+
+def _function_with_arguments(func: Any) -> tuple[Any, dict[str, Any]]:
+    """Return the function behind a callable, and those of its arguments that have a value."""
+    positional: tuple[Any, ...] = ()
+    named: dict[str, Any] = {}
+    while True:
+        if isinstance(func, functools.partial):
+            positional, named = (*func.args, *positional), {**func.keywords, **named}
+            func = func.func
+        elif inspect.ismethod(func):
+            positional, func = (func.__self__, *positional), func.__func__
+        elif inspect.isroutine(func):
+            break
+        else:
+            method = getattr(func, "__call__", None)  # noqa: B004
+            if not inspect.ismethod(method):
+                break
+            func = method
+    func = inspect.unwrap(func)
+    code = getattr(func, "__code__", None)
+    names = () if code is None else code.co_varnames[: code.co_argcount]
+    return func, {**dict(zip(names, positional, strict=False)), **named}
+
+
+def _defaults(func: Any, code: CodeType) -> dict[str, Any]:
+    defaults = func.__defaults__ or ()
+    names = code.co_varnames[: code.co_argcount]
+    with_default = zip(names[len(names) - len(defaults) :], defaults, strict=False)
+    return {**dict(with_default), **(func.__kwdefaults__ or {})}
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return MISSING
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """Yield the global names and attributes that code, and functions made by it, mention."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if type(constant) is CodeType:
+            yield from _names(constant)
+
+
+def _leads_to_runnable(values: Iterable[Any], names: Set[str]) -> bool:
+    """Say whether attributes of these names may lead to a runnable: reading code costs more."""
+    for _ in range(DEPTH):
+        values = [v for v in values if v is not MISSING and type(v) not in LEAVES]
+        if any(isinstance(value, Runnable) for value in values):
+            return True
+        if not values:
+            return False
+        values = [
+            _attribute(value, name)
+            for value in values
+            for space in _spaces(value)
+            for name in names & space.keys()
+        ]
+    return False
+
+
+def _spaces(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the namespaces in which the attributes of an object are."""
+    is_class = isinstance(value, type)
+    if not is_class:
+        with contextlib.suppress(AttributeError):
+            yield object.__getattribute__(value, "__dict__")
+    if not isinstance(value, ModuleType):
+        for kind in (value if is_class else type(value)).__mro__[:-1]:
+            yield vars(kind)
+
+
+def _runnables_in(code: CodeType, known: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield the runnables that code reads: names, and attributes of what names stand for."""
+    value: Any = MISSING
+    for step in dis.get_instructions(code):
+        if step.opname in NAMES:
+            value = known.get(step.argval, MISSING)
+        elif step.opname in ATTRIBUTES:
+            value = MISSING if value is MISSING else _attribute(value, step.argval)
+        elif step.opname not in FILLING:
+            value = MISSING
         if isinstance(value, Runnable):
             yield value
+            value = MISSING
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            hidden = constant.co_varnames
+            outer = {name: value for name, value in known.items() if name not in hidden}
+            yield from _runnables_in(constant, outer)
+
+
+def _attribute(value: Any, name: str) -> Any:
+    """Return an attribute that is there, without running any code of the object's."""
+    if isinstance(value, ModuleType):
+        return vars(value).get(name, MISSING)
+    found = inspect.getattr_static(value, name, MISSING)
+    if isinstance(found, MemberDescriptorType):
+        try:
+            return found.__get__(value)
+        except AttributeError:
+            return MISSING
+    return found if not hasattr(type(found), "__get__") else MISSING
