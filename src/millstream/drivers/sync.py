@@ -376,15 +376,16 @@ class SyncDriver:
         if sys.is_finalizing():
             self._close_last()
             return
+        journal = self.run.journal
+        if self._pool is None and self._calls is None and journal is None:
+            # Nothing runs, and no thread but this one knows the run.
+            self.run.note_leaving()
+            return
         if self._is_own(threading.current_thread()) or self.run.is_here:
             self._stop_elsewhere()
             return
-        journal = self.run.journal
         with self._lock:
-            is_quiet = self._pool is None and self._calls is None and journal is None
             self.run.note_leaving()
-        if is_quiet:
-            return
         if self.run.is_left or (journal is not None and journal.durability == "exit"):
             uninterrupted(self._insist)
         else:

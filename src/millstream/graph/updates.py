@@ -79,7 +79,9 @@ def picked(
     update: Iterable[Write], known: Collection[str], aliases: Mapping[str, str]
 ) -> list[Write]:
     """Return what an update writes to known keys."""
-    return [write for write in by_name(update, aliases) if write[0] in known]
+    if aliases:
+        update = by_name(update, aliases)
+    return [write for write in update if write[0] in known]
 
 
 def _dict_updates(
