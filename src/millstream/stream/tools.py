@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from millstream.constants import TAG_NOSTREAM
-from millstream.errors import GraphBubbleUp
+from millstream.errors import GraphBubbleUp, ParentCommand
 from millstream.stream.tap import Tap
 from millstream.telling import said
 from millstream.tool_output import tool_call_writer
@@ -19,7 +19,6 @@ from millstream.tool_output import tool_call_writer
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from millstream.errors import ParentCommand
     from millstream.stream.parts import Namespace, Put, Shape
 
 
@@ -64,13 +63,17 @@ class ToolTap(Tap):
             self._tell("tool-finished", call_id, output=output)
 
     def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        """Send why a tool failed; one that asks a question has not failed."""
+        """Send why a tool failed; one that asks a question, or leaves, has not failed."""
+        if isinstance(error, ParentCommand):
+            # Not told by every version of LangChain: see `tell_command`.
+            self.on_command(error.args[0], run_id=run_id)
+            return
         call_id = self._calls.pop(run_id, None)
         if call_id is not None and not isinstance(error, GraphBubbleUp):
             self._tell("tool-error", call_id, message=said(error))
 
     def on_command(self, command: Any, *, run_id: UUID) -> None:
-        """Send that a command for a parent graph has left a tool; LangChain tells nobody."""
+        """Send that a command for a parent graph has left a tool."""
         self.on_tool_end(command, run_id=run_id)
 
     def emit(self, run_id: UUID, delta: Any) -> bool:
