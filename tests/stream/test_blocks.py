@@ -227,7 +227,8 @@ CHUNKS = st.builds(
         tool_call_chunks=calls,
         response_metadata=metadata,
         usage_metadata=usage,
-        chunk_position=position,
+        # LangChain loses pieces of calls in a last chunk: see the tests below.
+        chunk_position=None if calls else position,
     ),
     st.one_of(TOKENS, TOKENS, st.lists(BLOCKS, max_size=2)),
     st.one_of(st.just([]), st.lists(CALLS, max_size=2)),
