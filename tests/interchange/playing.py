@@ -97,6 +97,8 @@ class Scenario:
     """Return the compiled graph, given a saver."""
     first: tuple[Step, ...]
     second: tuple[Step, ...]
+    is_history_shared: bool = True
+    """Both engines show the same history: LangGraph's leaves out what a command led to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,4 +160,5 @@ def _read(scenario: Scenario, root: str, stage: Stage, thread: dict[str, Any]) -
             history = runs.history(graph, thread)
         except Exception as error:
             return [f"unreadable: {render(error)}"]
-    return [f"state: {render(state)}", *(f"history: {render(found)}" for found in history)]
+    shown = history if scenario.is_history_shared else ()
+    return [f"state: {render(state)}", *(f"history: {render(found)}" for found in shown)]
