@@ -16,6 +16,7 @@ from contextlib import aclosing, closing
 from typing import Any
 
 import pytest
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
@@ -451,3 +452,80 @@ def test_the_collector_may_close_a_stream_while_a_task_is_called() -> None:
         assert has_ended.wait(PATIENCE)
     finally:
         gc.enable()
+
+
+class Errors(BaseCallbackHandler):
+    """Keeps what handlers are told of errors."""
+
+    def __init__(self) -> None:
+        self.told: list[BaseException] = []
+
+    def on_chain_error(self, error: BaseException, **_: Any) -> None:
+        self.told.append(error)
+
+
+@pytest.mark.parametrize("is_nested", [False, True], ids=["root", "nested"])
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+def test_handlers_and_the_thread_hear_nothing_of_how_nodes_are_stopped(
+    is_nested: bool, durability: Any
+) -> None:
+    def talk(state: State, writer: StreamWriter) -> None:
+        for number in itertools.count():
+            writer(number)
+
+    child = graph_of(a=talk, b=talk)
+    builder = StateGraph(State).add_node("a", child if is_nested else talk).add_node("b", talk)
+    saver, errors = Recording(), Errors()
+    graph = builder.add_edge(START, "a").add_edge(START, "b").compile(checkpointer=saver)
+    config = {"configurable": {"thread_id": "1"}, "callbacks": [errors]}
+    stream = graph.stream({}, config, stream_mode="custom", subgraphs=True, durability=durability)
+
+    for _ in range(10):
+        next(stream)
+    stream.close()
+
+    assert errors.told
+    assert {type(error) for error in errors.told} <= {asyncio.CancelledError, GeneratorExit}
+    assert [write for write in saver.written if write[0] == "__error__"] == []
+
+
+class Recording(InMemorySaver):
+    """Keeps the writes that it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[Any] = []
+
+    def put_writes(self, config: Any, writes: Any, *args: Any) -> None:
+        self.written += writes
+        super().put_writes(config, writes, *args)
+
+
+def test_nobody_complains_of_calls_that_were_dropped() -> None:
+    complaints: list[Any] = []
+    begun = asyncio.Event()
+
+    @task
+    async def wait() -> None:
+        begun.set()
+        await asyncio.sleep(60)
+
+    @entrypoint()
+    async def flow(_: int) -> None:
+        ignored = [wait() for _ in range(5)]
+        await asyncio.sleep(60)
+        await asyncio.gather(*ignored)
+
+    async def leave() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: complaints.append(what))
+        running = asyncio.create_task(flow.ainvoke(1, {"max_concurrency": 1}))
+        await begun.wait()
+        running.cancel()
+        await asyncio.wait([running])
+        gc.collect()
+        await asyncio.sleep(0)
+
+    asyncio.run(leave())
+    gc.collect()
+
+    assert complaints == []

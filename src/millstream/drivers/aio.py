@@ -33,7 +33,7 @@ from millstream.drivers.calls import (
 from millstream.drivers.context import TaskContext
 from millstream.drivers.inbox import Inbox
 from millstream.drivers.loading import UNSAVED, aload
-from millstream.drivers.outlet import RunAbandoned
+from millstream.drivers.outlet import RunAbandoned, as_told
 from millstream.drivers.run import NO_ITEM
 from millstream.drivers.saving import AsyncSaving
 from millstream.drivers.spawning import spawn_in, spawner
@@ -169,7 +169,7 @@ class AsyncDriver:
         """Tell that the run ended with an error, if its end was not told yet."""
         self.run.note_failure(error)
         if self._graph_run is not None:
-            await self._graph_run.on_chain_error(error)
+            await self._graph_run.on_chain_error(as_told(error))
 
     async def _plan(self) -> Sequence[Task] | None:
         """Return the tasks to run in the next superstep, None at the end of the run."""

@@ -308,8 +308,10 @@ def settle(context: CallContext, error: BaseException | None) -> None:
         result = next((value for name, value in context.task.writes if name == RETURN), None)
     if not isinstance(future, Future):
         _settle_open(future, result, error)
-        if isinstance(error, GraphBubbleUp) and not future.cancelled():
-            future.exception()  # a question that its caller ignores is no error to complain of
+        if isinstance(error, (GraphBubbleUp, RunAbandoned)) and not future.cancelled():
+            # A question that its caller ignores, or a call that was dropped, is no error to
+            # complain of.
+            future.exception()
     elif future.set_running_or_notify_cancel():
         if isinstance(error, asyncio.CancelledError):
             error = RunAbandoned(context.run.name)

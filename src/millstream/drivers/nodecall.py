@@ -21,6 +21,7 @@ from millstream.command import JoinedUpdates
 from millstream.core.retry import decide_retry
 from millstream.core.tasks import preview
 from millstream.drivers import clock, hearing, tracing
+from millstream.drivers.outlet import as_told
 from millstream.drivers.routes import unmapped_route
 from millstream.errors import ParentCommand
 from millstream.run_trees import inside
@@ -274,7 +275,7 @@ class NodeCall:
                 self.settle(context, result)
         except BaseException as error:
             context.node_run = None
-            node_run.on_chain_error(error)
+            node_run.on_chain_error(as_told(error))
             raise
         tracing.end_node(node_run, self, result)
         return result
@@ -312,7 +313,7 @@ class NodeCall:
                 await self.asettle(context, result)
         except BaseException as error:
             context.node_run = None
-            await node_run.on_chain_error(error)
+            await node_run.on_chain_error(as_told(error))
             raise
         await tracing.aend_node(context, node_run, self, result)
         return result

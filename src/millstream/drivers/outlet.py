@@ -14,6 +14,7 @@ Whether those who emit have to wait for a slow consumer is the business of `buff
 from __future__ import annotations
 
 import threading
+from asyncio import CancelledError
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 
 class RunAbandoned(BaseException):
     """Nobody waits for this run any more, or for the one around it: it stops."""
+
+
+def as_told(error: BaseException) -> BaseException:
+    """Return what callback handlers are told of an error: of ours, that it is a cancellation."""
+    return CancelledError(*error.args) if isinstance(error, RunAbandoned) else error
 
 
 class Outlet:

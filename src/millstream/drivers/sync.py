@@ -39,7 +39,7 @@ from millstream.drivers.context import TaskContext
 from millstream.drivers.interruption import uninterrupted
 from millstream.drivers.loading import load
 from millstream.drivers.nodecall import add_task_note, sync_timeout_error
-from millstream.drivers.outlet import RunAbandoned
+from millstream.drivers.outlet import RunAbandoned, as_told
 from millstream.drivers.run import NO_ITEM
 from millstream.drivers.store_queue import SyncSaving
 from millstream.drivers.timeouts import timeout_of
@@ -66,8 +66,7 @@ def drive(prepare: Callable[[], Run]) -> Generator[Any, None, None]:
     run = driver.run
     graph_run = None
     if run.is_traced:
-        graph_run = tracing.start_graph(run.traced_config(), run.name, run.input)
-        run.callbacks = graph_run
+        run.callbacks = graph_run = tracing.start_graph(run.traced_config(), run.name, run.input)
     try:
         yield from driver.steps()
         run.conclude()
@@ -78,7 +77,7 @@ def drive(prepare: Callable[[], Run]) -> Generator[Any, None, None]:
             driver.stop()
         run.note_failure(error)
         if graph_run is not None:
-            graph_run.on_chain_error(error)
+            graph_run.on_chain_error(as_told(error))
         raise
     if graph_run is not None:
         graph_run.on_chain_end(run.traced_output())
@@ -198,6 +197,8 @@ class SyncDriver:
                 self._is_woken = False
                 if run.parent is not None and run.is_abandoned:
                     raise RunAbandoned(run.name)
+            elif isinstance(ended[1], RunAbandoned):
+                raise ended[1]
             else:
                 with self._lock:
                     self._running -= 1
@@ -461,8 +462,7 @@ class SyncDriver:
     def _left_over(self) -> Iterator[Ended]:
         """Take the tasks that finished while the run was being left."""
         while not self._inbox.empty():
-            ended = self._inbox.get()
-            if ended is not None:
+            if (ended := self._inbox.get()) is not None:
                 yield ended
 
 

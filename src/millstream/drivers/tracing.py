@@ -30,6 +30,7 @@ from langchain_core.utils.env import env_var_is_set
 from langchain_core.utils.uuid import uuid7
 from langsmith.utils import get_env_var, tracing_is_enabled
 
+from millstream.drivers.outlet import as_told
 from millstream.run_trees import inside
 from millstream.runnable import added
 
@@ -337,7 +338,7 @@ def call_path(node: NodeCall, branch: BranchCall, given: Any, context: TaskConte
         with inside(path_run):
             answer = branch.call.call(given, context)
     except BaseException as error:
-        path_run.on_chain_error(error)
+        path_run.on_chain_error(as_told(error))
         raise
     finally:
         var_child_runnable_config.reset(token)
@@ -359,7 +360,7 @@ async def acall_path(node: NodeCall, branch: BranchCall, given: Any, context: Ta
         with inside(path_run):
             answer = await branch.call.acall(given, context)
     except BaseException as error:
-        await path_run.on_chain_error(error)
+        await path_run.on_chain_error(as_told(error))
         raise
     finally:
         var_child_runnable_config.reset(token)
