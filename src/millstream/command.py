@@ -45,7 +45,33 @@ def _targets(goto: Any) -> Sequence[Any]:
 # frozen dataclass before Python 3.12.
 @dataclass(frozen=True, kw_only=True)
 class Command(Generic[N], ToolOutputMixin):
-    """Update the state, choose what runs next, or answer an interrupt, in one object."""
+    """Update the state, choose what runs next, or answer an interrupt, in one object.
+
+    Nodes and tools return it; `invoke` and `stream` take it as input.
+
+    Args:
+        graph: Whom it is for: None is the current graph, `Command.PARENT` the one around it, where
+            the nested graph then ends.
+        update: The state update: a dict, a list of `(key, value)`, or an object with annotations.
+        resume: As input: the answer to the question that waits, or a dict of answers by the id of
+            the interrupt.
+        goto: The node to run next, a `Send`, or a list of these; in addition to the node's edges.
+
+    Example:
+        >>> from typing import Literal
+        >>> from typing_extensions import TypedDict
+        >>> from millstream.graph import START, StateGraph
+        >>> from millstream.types import Command
+        >>> class State(TypedDict):
+        ...     path: list[str]
+        >>> def fork(state: State) -> Command[Literal["left"]]:
+        ...     return Command(update={"path": ["fork"]}, goto="left")
+        >>> def left(state: State) -> State:
+        ...     return {"path": [*state["path"], "left"]}
+        >>> builder = StateGraph(State).add_node(fork).add_node(left).add_edge(START, "fork")
+        >>> builder.compile().invoke({"path": []})
+        {'path': ['fork', 'left']}
+    """
 
     graph: str | None = None
     """Whom it is for: `None` is the current graph, `Command.PARENT` the closest parent."""

@@ -33,12 +33,33 @@ def interrupt(value: Any, *, response_schema: Any = None) -> Any:
     belongs to which, so it must not change between two runs of the task. Where its code runs side
     by side - tools of a `ToolNode`, threads, asyncio tasks - each part has an order of its own.
 
-    `response_schema` says what an answer looks like. A type that pydantic knows (a model, a
-    TypedDict, `int`, ...) is shown to the caller as JSON schema and makes this call return a
-    validated instance; an answer that does not fit raises `pydantic.ValidationError` and the
-    question stays open. A dict is shown as it is and checks nothing.
+    Args:
+        value: The question: anything that the saver can store.
+        response_schema: What an answer looks like. A type that pydantic knows (a model, a
+            TypedDict, `int`, ...) is shown to the caller as JSON schema and makes this call return
+            a validated instance. A dict is shown as it is and checks nothing.
 
-    Raises `RuntimeError` outside a run.
+    Raises:
+        pydantic.ValidationError: The answer does not fit; the question stays open.
+        RuntimeError: There is no run.
+
+    Example:
+        >>> from typing_extensions import TypedDict
+        >>> from millstream.checkpoint.memory import InMemorySaver
+        >>> from millstream.graph import START, StateGraph
+        >>> from millstream.types import Command, interrupt
+        >>> class Order(TypedDict):
+        ...     item: str
+        ...     approved: bool
+        >>> def approve(order: Order) -> dict:
+        ...     return {"approved": interrupt(f"Buy {order['item']}?")}
+        >>> builder = StateGraph(Order).add_node(approve).add_edge(START, "approve")
+        >>> graph = builder.compile(InMemorySaver())
+        >>> thread = {"configurable": {"thread_id": "1"}}
+        >>> graph.invoke({"item": "a mill"}, thread)["__interrupt__"][0].value
+        'Buy a mill?'
+        >>> graph.invoke(Command(resume=True), thread)
+        {'item': 'a mill', 'approved': True}
     """
     config = get_config()
     validator = _validator(response_schema)

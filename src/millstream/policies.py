@@ -62,7 +62,38 @@ def default_retry_on(exc: BaseException) -> bool:
 
 
 class RetryPolicy(NamedTuple):
-    """Say which failures of a node are tried again, how often and after how long (seconds)."""
+    """Say which failures of a node are tried again, how often and after how long.
+
+    When no attempt is left, the last failure is the node's. What an attempt wrote before it failed
+    is forgotten, what it streamed has been seen.
+
+    Args:
+        initial_interval: Seconds before the second attempt.
+        backoff_factor: What each further delay is multiplied by.
+        max_interval: The longest delay in seconds.
+        max_attempts: Attempts in all, the first one included.
+        jitter: Whether up to one second is added to each delay at random.
+        retry_on: Exception classes, or a function that decides. `default_retry_on` tries again
+            what may be better next time, such as connection and server errors, and no
+            programming errors.
+
+    Example:
+        >>> from typing_extensions import TypedDict
+        >>> from millstream.graph import START, StateGraph
+        >>> from millstream.types import RetryPolicy
+        >>> class State(TypedDict):
+        ...     attempts: int
+        >>> attempts = []
+        >>> def fetch(state: State) -> State:
+        ...     attempts.append(1)
+        ...     if len(attempts) == 1:
+        ...         raise ConnectionError("not now")
+        ...     return {"attempts": len(attempts)}
+        >>> policy = RetryPolicy(initial_interval=0.01, jitter=False)
+        >>> builder = StateGraph(State).add_node(fetch, retry_policy=policy)
+        >>> builder.add_edge(START, "fetch").compile().invoke({"attempts": 0})
+        {'attempts': 2}
+    """
 
     initial_interval: float = 0.5
     """Delay before the second attempt."""
@@ -91,7 +122,40 @@ def _seconds(limit: float | timedelta | None, field: str) -> float | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeoutPolicy:
-    """Say how long one attempt of a node may take, in all and without a sign of progress."""
+    """Say how long one attempt of a node may take, in all and without a sign of progress.
+
+    An attempt that takes longer is cancelled and fails with `NodeTimeoutError`, which a
+    `RetryPolicy` may try again. For async nodes and tasks: threads cannot be cancelled.
+
+    Args:
+        run_timeout: Limit of the whole attempt: seconds or a `timedelta`.
+        idle_timeout: Limit since the last sign of progress.
+        refresh_on: What is a sign of progress: with `auto` every item of a writer, event among
+            LangChain's callbacks, call of a `@task` and end of a node, in nested graphs and tasks
+            too; with `heartbeat` only `runtime.heartbeat()`.
+
+    Raises:
+        ValueError: From whatever takes the policy, for a limit that is not positive.
+
+    Example:
+        >>> import asyncio
+        >>> from typing_extensions import TypedDict
+        >>> from millstream.errors import NodeTimeoutError
+        >>> from millstream.graph import START, StateGraph
+        >>> from millstream.types import TimeoutPolicy
+        >>> class State(TypedDict):
+        ...     done: bool
+        >>> async def wait(state: State) -> State:
+        ...     await asyncio.sleep(60)
+        ...     return {"done": True}
+        >>> builder = StateGraph(State).add_node(wait, timeout=TimeoutPolicy(run_timeout=0.01))
+        >>> graph = builder.add_edge(START, "wait").compile()
+        >>> try:
+        ...     asyncio.run(graph.ainvoke({"done": False}))
+        ... except NodeTimeoutError:
+        ...     print("took too long")
+        took too long
+    """
 
     run_timeout: float | timedelta | None = None
     """Limit of the whole attempt; seconds when it is a number."""
@@ -129,7 +193,32 @@ def default_cache_key(*args: Any, **kwargs: Hashable) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachePolicy(Generic[KeyFuncT]):
-    """Say how the results of a node are cached."""
+    """Say how the results of a node are cached.
+
+    The graph needs a cache: `compile(cache=...)`, `@entrypoint(cache=...)`.
+
+    Args:
+        key_func: Makes the key, text or bytes, from the node's input; inputs with the same key
+            share a result. The pickled input by default.
+        ttl: Seconds until a result is forgotten; None keeps it.
+
+    Example:
+        >>> from typing_extensions import TypedDict
+        >>> from millstream.cache.memory import InMemoryCache
+        >>> from millstream.graph import START, StateGraph
+        >>> from millstream.types import CachePolicy
+        >>> class State(TypedDict):
+        ...     word: str
+        >>> def shout(state: State) -> State:
+        ...     print("shouting")
+        ...     return {"word": state["word"].upper()}
+        >>> policy = CachePolicy(key_func=lambda state: state["word"], ttl=60)
+        >>> builder = StateGraph(State).add_node(shout, cache_policy=policy)
+        >>> graph = builder.add_edge(START, "shout").compile(cache=InMemoryCache())
+        >>> graph.invoke({"word": "mill"}), graph.invoke({"word": "mill"})
+        shouting
+        ({'word': 'MILL'}, {'word': 'MILL'})
+    """
 
     key_func: KeyFuncT = default_cache_key  # type: ignore[assignment]  # no default for a variable
     """Makes the cache key from the node's input."""

@@ -78,7 +78,34 @@ class ServerInfo:
 class RunControl:
     """A switch with which a running graph is asked to stop between two supersteps.
 
-    Thread-safe. A control that was asked to drain stays so: use a new one for the next run.
+    The superstep under way ends first. Then the run is saved and raises `GraphDrained`;
+    `invoke(None, config)` goes on. Thread-safe. A control that was asked to drain stays so: use a
+    new one for the next run.
+
+    Attributes:
+        drain_requested: Whether the run was asked to stop.
+        drain_reason: Why; None when nobody asked.
+
+    Example:
+        >>> from millstream.checkpoint.memory import InMemorySaver
+        >>> from millstream.errors import GraphDrained
+        >>> from millstream.graph import START, MessagesState, StateGraph
+        >>> from millstream.runtime import RunControl
+        >>> control = RunControl()
+        >>> def first(state: MessagesState) -> dict:
+        ...     control.request_drain("the server goes down")
+        ...     return {"messages": "one"}
+        >>> builder = StateGraph(MessagesState).add_node(first).add_edge(START, "first")
+        >>> _ = builder.add_node("second", lambda state: {"messages": "two"})
+        >>> graph = builder.add_edge("first", "second").compile(InMemorySaver())
+        >>> thread = {"configurable": {"thread_id": "1"}}
+        >>> try:
+        ...     graph.invoke({"messages": "zero"}, thread, control=control)
+        ... except GraphDrained:
+        ...     print(control.drain_reason)
+        the server goes down
+        >>> graph.invoke(None, thread)["messages"][-1].content
+        'two'
     """
 
     __slots__ = ("drain_reason", "drain_requested")
@@ -108,9 +135,35 @@ _NO_CONTEXT: Any = None
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Runtime(Generic[ContextT]):
-    """What a node is given besides its state.
+    """What a node is given besides its state, by a parameter `runtime: Runtime[Context]`.
 
     Usable from any thread the node starts: the stream writer knows its namespace.
+
+    Args:
+        context: What `invoke(context=...)` was given, an instance of the `context_schema`.
+        store: The store that the graph was compiled with.
+        stream_writer: Emits any object on the `custom` stream at once.
+        heartbeat: Restarts the idle timeout of the current attempt.
+        previous: What the last run of an `@entrypoint` on this thread has saved.
+        execution_info: Thread, checkpoint, task, and the number of the attempt.
+        server_info: What a server says of itself; None without one.
+        control: The switch with which the run can be asked to stop.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> from typing_extensions import TypedDict
+        >>> from millstream.graph import START, StateGraph
+        >>> from millstream.runtime import Runtime
+        >>> class State(TypedDict):
+        ...     greeting: str
+        >>> @dataclass
+        ... class Context:
+        ...     user: str
+        >>> def greet(state: State, runtime: Runtime[Context]) -> State:
+        ...     return {"greeting": f"Hello, {runtime.context.user}"}
+        >>> graph = StateGraph(State, Context).add_node(greet).add_edge(START, "greet").compile()
+        >>> graph.invoke({"greeting": ""}, context=Context("Ada"))
+        {'greeting': 'Hello, Ada'}
     """
 
     context: ContextT = _NO_CONTEXT

@@ -230,7 +230,35 @@ class Overwrite:
 
 
 class Send:
-    """Run a node in the next superstep with an input of its own instead of the state."""
+    """Run a node in the next superstep with an input of its own instead of the state.
+
+    Path functions return it, alone or in a list, and `Command(goto=...)` takes it: one task for
+    each, all at once. Their updates come in the order of the list.
+
+    Args:
+        node: The name of the node.
+        arg: What it is given in place of the state.
+        timeout: Limits for this one task, before those of the node: seconds or a `TimeoutPolicy`.
+
+    Raises:
+        ValueError: A limit that is not positive.
+
+    Example:
+        >>> import operator
+        >>> from typing import Annotated
+        >>> from typing_extensions import TypedDict
+        >>> from millstream.graph import START, StateGraph
+        >>> from millstream.types import Send
+        >>> class State(TypedDict):
+        ...     words: list[str]
+        ...     lengths: Annotated[list[int], operator.add]
+        >>> def each(state: State) -> list[Send]:
+        ...     return [Send("measure", word) for word in state["words"]]
+        >>> builder = StateGraph(State).add_node("measure", lambda word: {"lengths": [len(word)]})
+        >>> graph = builder.add_conditional_edges(START, each, ["measure"]).compile()
+        >>> graph.invoke({"words": ["mill", "stream"]})["lengths"]
+        [4, 6]
+    """
 
     __slots__ = ("arg", "node", "timeout")
 

@@ -39,6 +39,27 @@ class DeltaChannel(BaseChannel[Any, Any, Any], Generic[Value]):
 
     The value starts as `typ()`: a list unless `typ` or the annotated type says otherwise. An
     `Overwrite` replaces the value and beats the other writes of its superstep.
+
+    Args:
+        reducer: Given the value and the list of writes; returns the new value.
+        typ: Class of the value, made without arguments.
+        snapshot_frequency: After how many updates the whole value is stored.
+
+    Raises:
+        ValueError: A `snapshot_frequency` that is not positive.
+
+    Example:
+        >>> from typing import Annotated
+        >>> from typing_extensions import TypedDict
+        >>> from millstream.channels.delta import DeltaChannel
+        >>> from millstream.graph import START, StateGraph
+        >>> def extend(lines: list[str], writes: list[list[str]]) -> list[str]:
+        ...     return [*lines, *(line for write in writes for line in write)]
+        >>> class State(TypedDict):
+        ...     lines: Annotated[list[str], DeltaChannel(extend)]
+        >>> builder = StateGraph(State).add_node("add", lambda state: {"lines": ["two"]})
+        >>> builder.add_edge(START, "add").compile().invoke({"lines": ["one"]})
+        {'lines': ['one', 'two']}
     """
 
     __slots__ = ("reducer", "snapshot_frequency", "start", "value")

@@ -146,7 +146,28 @@ def task(
     instead of calling the function again. The function may have parameters `config`, `writer`,
     `store`, `runtime` and `previous`, which are injected.
 
-    `timeout` needs an async function; `ValueError` otherwise.
+    Args:
+        __func_or_none__: The function, sync or async, where the decorator has no arguments.
+        name: The task's name in streams and traces; the function's by default.
+        retry_policy: Which failures are tried again.
+        cache_policy: Reuse the result of the same arguments. The run needs a cache.
+        timeout: Seconds, or a `TimeoutPolicy`; for async functions.
+        kwargs: Deprecated arguments; a warning names those nobody knows.
+
+    Raises:
+        ValueError: A timeout for a sync function.
+        RuntimeError: From a call outside a run, or of an async function in a sync run.
+
+    Example:
+        >>> from millstream.func import entrypoint, task
+        >>> @task
+        ... def measure(word: str) -> int:
+        ...     return len(word)
+        >>> @entrypoint()
+        ... def total(words: list[str]) -> int:
+        ...     return sum(future.result() for future in [measure(word) for word in words])
+        >>> total.invoke(["mill", "stream"])
+        10
     """
     retry_policy = _renamed_retry(retry_policy, kwargs)
     policies, limit = as_policies(retry_policy), TimeoutPolicy.coerce(timeout)

@@ -39,8 +39,28 @@ class entrypoint(Generic[ContextT]):
     A run that failed, or waits for an answer, goes on by calling the function again from its top;
     calls of `@task` functions that had finished return what they returned before.
 
-    Raises `NotImplementedError` for a generator function and `ValueError` for one without
-    parameters, or with a `timeout` unless it is async.
+    Args:
+        checkpointer: Saves what tasks returned, and what the run returned for the next one.
+        store: What the function gets as `store`: memory beyond one thread.
+        cache: Where results of functions with a `cache_policy` are.
+        context_schema: Class of what `invoke(context=...)` takes.
+        cache_policy: Reuse the result of the same input.
+        retry_policy: Which failures are tried again.
+        timeout: Seconds, or a `TimeoutPolicy`; for async functions.
+
+    Raises:
+        NotImplementedError: It decorates a generator function.
+        ValueError: The function has no parameter, or a timeout and is sync.
+
+    Example:
+        >>> from millstream.checkpoint.memory import InMemorySaver
+        >>> from millstream.func import entrypoint
+        >>> @entrypoint(InMemorySaver())
+        ... def count(step: int, *, previous: int | None = None) -> int:
+        ...     return (previous or 0) + step
+        >>> thread = {"configurable": {"thread_id": "1"}}
+        >>> count.invoke(2, thread), count.invoke(3, thread)
+        (2, 5)
     """
 
     def __init__(

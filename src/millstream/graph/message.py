@@ -70,12 +70,28 @@ def add_messages(
 ) -> Messages | Callable[[Messages, Messages], Messages]:
     """Append the messages of `right` to those of `left`; one with a known id replaces it.
 
-    Both sides become lists of messages, chunks become whole messages, and messages without an id
-    get one (in place). A `RemoveMessage` deletes the message of its id and raises `ValueError`
-    when there is none; with the id `REMOVE_ALL_MESSAGES` it deletes all that come before it.
-    `format="langchain-openai"` gives every content the shape of OpenAI's API.
+    The reducer of `MessagesState`. Chunks become whole messages, and messages without an id get one
+    (in place).
 
-    Without messages the result is a reducer that remembers the keyword arguments.
+    Args:
+        left: The messages there are: one or a list, as objects, dicts, text or `(role, text)`.
+        right: The new ones. A `RemoveMessage` deletes the message of its id; with the id
+            `REMOVE_ALL_MESSAGES` it deletes all that come before it.
+        kwargs: `format="langchain-openai"` gives every content the shape of OpenAI's API.
+
+    Returns:
+        The list of messages; without `left` and `right` a reducer that remembers `format`.
+
+    Raises:
+        ValueError: A `RemoveMessage` for a message that is not there, an unknown format, or only
+            one side.
+
+    Example:
+        >>> from langchain_core.messages import HumanMessage
+        >>> from millstream.graph import add_messages
+        >>> said = add_messages([HumanMessage("Hi", id="1")], [HumanMessage("Hello", id="2")])
+        >>> [message.content for message in add_messages(said, HumanMessage("Hey", id="1"))]
+        ['Hey', 'Hello']
     """
     if left is not None and right is not None:
         return _add_messages(left, right, **kwargs)

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-import functools
 import logging
-import warnings
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Generic, overload
 
 from langchain_core.runnables import Runnable
 
 from millstream.channels.last_value import LastValue
-from millstream.constants import END, NS_END, NS_SEP, RESERVED, START
-from millstream.drivers.routes import route_error
+from millstream.constants import END, RESERVED, START
+from millstream.graph.arguments import (
+    V05,
+    V10,
+    check_name,
+    name_and_action,
+    path_name,
+    refuse_unknown,
+    renamed,
+)
 from millstream.graph.branch import BranchSpec
 from millstream.graph.compiled import CompiledStateGraph
-from millstream.graph.fields import called_function, schema_fields
+from millstream.graph.edges import check_sources, check_targets
+from millstream.graph.fields import schema_fields
 from millstream.graph.node_spec import NodeDefaults, StateNodeSpec, declarations
 from millstream.pregel.compiling import breakpoint_names
-from millstream.runnable import callable_name, coerce_to_runnable
+from millstream.runnable import coerce_to_runnable
 from millstream.state_classes import aliases_of
 from millstream.types import TimeoutPolicy, ensure_valid_checkpointer
 from millstream.typing import ContextT, InputT, OutputT, StateT
-from millstream.warnings import LangGraphDeprecatedSinceV05, LangGraphDeprecatedSinceV10
 
 if TYPE_CHECKING:
     from langgraph.cache.base import BaseCache
@@ -60,10 +66,10 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         output_schema: type[OutputT] | None = None,
         **kwargs: Any,
     ) -> None:
-        context_schema = _renamed(kwargs, "config_schema", "context_schema", context_schema, V10)
-        input_schema = _renamed(kwargs, "input", "input_schema", input_schema, V05)
-        output_schema = _renamed(kwargs, "output", "output_schema", output_schema, V05)
-        _refuse_unknown(kwargs, "StateGraph")
+        context_schema = renamed(kwargs, "config_schema", "context_schema", context_schema, V10)
+        input_schema = renamed(kwargs, "input", "input_schema", input_schema, V05)
+        output_schema = renamed(kwargs, "output", "output_schema", output_schema, V05)
+        refuse_unknown(kwargs, "StateGraph")
         self.nodes: dict[str, StateNodeSpec] = {}
         self.edges: set[tuple[str, str]] = set()
         self.branches: defaultdict[str, dict[str, BranchSpec]] = defaultdict(dict)
@@ -201,20 +207,46 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         trace_policy: TracePolicy | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Add a node: a function, runnable or graph, named by itself or by the first argument.
+        """Add a node: something that reads the state and returns an update of it.
 
-        Its first parameter's annotation, or `input_schema`, says which keys it reads. With `defer`
-        it runs when nothing else is left to run. `error_handler` is called instead of failing the
-        run; `destinations` are for drawings. Raises `ValueError` for a name that is taken,
-        reserved or contains `|` or `:`.
+        Args:
+            node: The name, followed by `action`; or the action alone, named by itself.
+            action: A function, sync or async, a runnable or a compiled graph. It is given the
+                state and, by name, any of `config`, `writer`, `store`, `runtime`. It returns a
+                dict of the keys it changes, a `Command`, a list of these, or None.
+            defer: Run when nothing else is left to run.
+            metadata: What traces and streams tell of the node.
+            input_schema: Class whose keys it reads; the annotation of its first parameter says so
+                otherwise, and without one it reads the whole state.
+            retry_policy: Which failures are tried again; of several the first that fits counts.
+            cache_policy: Reuse results of the same input. The graph needs a cache.
+            error_handler: Called with the state and a parameter `error: NodeError` when the node
+                has failed for good, instead of failing the run.
+            destinations: Where its commands may go, for drawings: names, or name -> label.
+            timeout: Seconds, or more precisely a `TimeoutPolicy`; for async nodes.
+            trace_policy: What traces show of input and output.
+
+        Raises:
+            ValueError: The name is taken, reserved, or contains `|` or `:`.
+
+        Example:
+            >>> from typing_extensions import TypedDict
+            >>> from millstream.graph import START, StateGraph
+            >>> class State(TypedDict):
+            ...     sacks: int
+            >>> def grind(state: State) -> State:
+            ...     return {"sacks": state["sacks"] - 1}
+            >>> graph = StateGraph(State).add_node(grind).add_edge(START, "grind").compile()
+            >>> graph.invoke({"sacks": 3})
+            {'sacks': 2}
         """
         if kwargs:
-            retry_policy = _renamed(kwargs, "retry", "retry_policy", retry_policy, V05)
-            input_schema = _renamed(kwargs, "input", "input_schema", input_schema, V05)
-            _refuse_unknown(kwargs, "add_node")
-        name, action = _name_and_action(node, action)
+            retry_policy = renamed(kwargs, "retry", "retry_policy", retry_policy, V05)
+            input_schema = renamed(kwargs, "input", "input_schema", input_schema, V05)
+            refuse_unknown(kwargs, "add_node")
+        name, action = name_and_action(node, action)
         self._warn_if_compiled("a node")
-        self._check_name(name)
+        check_name(name, self.nodes)
         runnable = coerce_to_runnable(action, name=name, trace=False)
         ends = destinations
         if ends is None or input_schema is None:
@@ -252,17 +284,6 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             ends=declarations(action)[1],
         )
 
-    def _check_name(self, name: str) -> None:
-        if name in self.nodes:
-            raise ValueError(f"Node `{name}` already present.")
-        if name in (START, END):
-            raise ValueError(f"Node `{name}` is reserved.")
-        for character in (NS_SEP, NS_END):
-            if character in name:
-                raise ValueError(
-                    f"'{character}' is a reserved character and is not allowed in the node names."
-                )
-
     def add_sequence(
         self, nodes: Sequence[StateNode[Any, ContextT] | tuple[str, StateNode[Any, ContextT]]]
     ) -> Self:
@@ -272,7 +293,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         previous: str | None = None
         for item in nodes:
             node, action = item if isinstance(item, tuple) and len(item) == 2 else (item, None)
-            name, action = _name_and_action(node, action)
+            name, action = name_and_action(node, action)
             if name in self.nodes:
                 raise ValueError(
                     f"Node names must be unique: node with the name '{name}' already exists. "
@@ -319,12 +340,31 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
     ) -> Self:
         """Let `path` say, after `source`, where the run goes next.
 
-        `path` is called with the state, what `source` wrote included, and answers with a node
-        name, a `Send`, or a list of these. `path_map`, or a `Literal` return annotation, maps
-        answers to nodes.
+        Args:
+            source: The node after which `path` is asked, or START.
+            path: Function, sync or async, or runnable. It is given the state with what `source`
+                wrote, and answers with a node's name, END, a `Send`, or a list of these.
+            path_map: Answer -> node, where answers are no names; or the names that are possible.
+                A `Literal` return annotation says so, too. Drawings show other edges as possible.
+
+        Raises:
+            ValueError: `source` has a path of this name, or, from `compile`, no such target.
+
+        Example:
+            >>> from typing_extensions import TypedDict
+            >>> from millstream.graph import END, START, StateGraph
+            >>> class State(TypedDict):
+            ...     sacks: int
+            >>> builder = StateGraph(State)
+            >>> _ = builder.add_node("grind", lambda state: {"sacks": state["sacks"] - 1})
+            >>> def is_done(state: State) -> bool:
+            ...     return state["sacks"] == 0
+            >>> _ = builder.add_conditional_edges("grind", is_done, {True: END, False: "grind"})
+            >>> builder.add_edge(START, "grind").compile().invoke({"sacks": 3})
+            {'sacks': 0}
         """
         self._warn_if_compiled("an edge")
-        runnable = coerce_to_runnable(path, name=_path_name(path), trace=True)
+        runnable = coerce_to_runnable(path, name=path_name(path), trace=True)
         name = runnable.name or "condition"
         if name in self.branches[source]:
             raise ValueError(f"Branch with name `{name}` already exists for node `{source}`")
@@ -352,8 +392,8 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
 
     def validate(self, interrupt: Sequence[str] | None = None) -> Self:
         """Check that all edges connect known nodes and that there is a way in."""
-        self._check_sources()
-        self._check_targets()
+        check_sources(self)
+        check_targets(self, DEFAULT_HANDLER)
         for name in self.nodes:
             if name in RESERVED:
                 raise ValueError(f"Node name '{name}' is reserved")
@@ -362,43 +402,6 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
                 raise ValueError(f"Interrupt node `{name}` not found")
         self.compiled = True
         return self
-
-    def _check_sources(self) -> None:
-        sources = {start for start, _ in self.edges}
-        sources.update(start for starts, _ in self.waiting_edges for start in starts)
-        sources.update(self.branches)
-        sources.update(name for name, spec in self.nodes.items() if spec.ends)
-        unknown = sources - self.nodes.keys() - {START}
-        if unknown:
-            start = min(unknown)
-            raise route_error(
-                f"Found edge starting at unknown node '{start}'", start, self.nodes, start
-            )
-        if START not in sources:
-            raise ValueError(
-                "Graph must have an entrypoint: add at least one edge from START to another node"
-            )
-
-    def _check_targets(self) -> None:
-        known = {*self.nodes, END}
-        for source, branches in self.branches.items():
-            for name, branch in branches.items():
-                for end in (branch.ends or {}).values():
-                    if end not in known:
-                        problem = (
-                            f"At '{source}' node, '{name}' branch found unknown target '{end}'"
-                        )
-                        raise route_error(problem, end, self.nodes, source)
-        unknown = sorted(
-            ((start, end) for start, end in self.edges if end not in known), key=lambda e: e[::-1]
-        )
-        ends = {name: spec.ends for name, spec in self.nodes.items()}
-        if self._node_defaults.error_handler is not None:
-            ends[DEFAULT_HANDLER] = declarations(self._node_defaults.error_handler)[1]
-        unknown += [(name, end) for name in ends for end in ends[name] if end not in known]
-        for start, end in unknown[:1]:
-            problem = f"Found edge ending at unknown node `{end}`, starting at '{start}'"
-            raise route_error(problem, end, self.nodes, start)
 
     def compile(
         self,
@@ -414,9 +417,33 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
     ) -> CompiledStateGraph[StateT, ContextT, InputT, OutputT]:
         """Check the graph and make it runnable.
 
-        `checkpointer` saves its state after every superstep; `True` and `False` are for subgraphs:
-        keep state of their own, or none. `interrupt_before` and `interrupt_after` name nodes at
-        which runs stop, `"*"` all of them. Raises `ValueError` for a graph that cannot run.
+        Args:
+            checkpointer: Saves the state after every superstep, so that runs can stop, go on and be
+                looked at. None is the saver of the graph around it. For nested graphs, True keeps
+                a state of their own from call to call and False saves nothing.
+            cache: Where nodes with a `cache_policy` have their results.
+            store: What nodes get as `store` and `runtime.store`: memory beyond one thread.
+            interrupt_before: Nodes before which a run stops, to be continued with
+                `invoke(None, config)`; `"*"` is all of them.
+            interrupt_after: Nodes after which it stops.
+            debug: Print what happens.
+            name: The graph's name for traces, and for a graph that has it as a node.
+            transformers: Factories of `StreamTransformer`s that each of its run streams gets.
+
+        Raises:
+            ValueError: There is no way in, or an edge or breakpoint names no node.
+            TypeError: `checkpointer` is no saver.
+
+        Example:
+            >>> from millstream.checkpoint.memory import InMemorySaver
+            >>> from millstream.graph import START, MessagesState, StateGraph
+            >>> builder = StateGraph(MessagesState).add_edge(START, "answer")
+            >>> _ = builder.add_node("answer", lambda state: {"messages": "Hello!"})
+            >>> graph = builder.compile(InMemorySaver())
+            >>> thread = {"configurable": {"thread_id": "1"}}
+            >>> _ = graph.invoke({"messages": "Hi"}, thread)
+            >>> len(graph.invoke({"messages": "Still there?"}, thread)["messages"])
+            4
         """
         checkpointer = ensure_valid_checkpointer(checkpointer)
         before, after = breakpoint_names(interrupt_before), breakpoint_names(interrupt_after)
@@ -443,55 +470,3 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
                 "This will not be reflected in the compiled graph.",
                 what,
             )
-
-
-V05: Final = LangGraphDeprecatedSinceV05
-V10: Final = LangGraphDeprecatedSinceV10
-
-
-def _renamed(
-    kwargs: dict[str, Any],
-    old: str,
-    new: str,
-    value: Any,
-    category: type[DeprecationWarning],
-) -> Any:
-    """Return an argument that may have been given under its old name, which warns."""
-    if old not in kwargs:
-        return value
-    warnings.warn(
-        f"`{old}` is deprecated and will be removed. Please use `{new}` instead.",
-        category=category,
-        stacklevel=3,
-    )
-    given = kwargs.pop(old)
-    return given if value is None else value
-
-
-def _refuse_unknown(kwargs: Mapping[str, Any], where: str) -> None:
-    if kwargs:
-        names = ", ".join(sorted(kwargs))
-        warnings.warn(f"{where} ignores unknown keyword arguments: {names}", stacklevel=3)
-
-
-def _name_and_action(node: Any, action: Any) -> tuple[str, Any]:
-    """Return a node's name and what it runs; the name is the action's own if none is given."""
-    if isinstance(node, str):
-        if action is None:
-            raise RuntimeError(f"node {node!r} has no action: pass the function it runs")
-        return node, action
-    if isinstance(node, Runnable):
-        func = called_function(node)
-        is_unnamed = isinstance(func, functools.partial) and getattr(node, "name", None) is None
-        return callable_name(func) if is_unnamed else node.get_name(), node
-    if not callable(node) and not isinstance(node, Mapping):
-        coerce_to_runnable(node)
-    return callable_name(node), node
-
-
-def _path_name(path: Any) -> str | None:
-    if isinstance(path, Runnable):
-        return None
-    func = path.func if isinstance(path, functools.partial) else path
-    name: str | None = getattr(func, "__name__", None)
-    return "condition" if name == "<lambda>" or name is None else name

@@ -94,6 +94,32 @@ class ToolNode(RunnableCallable):
     Sync calls run in threads, a single one in the caller's. When an async call fails, the others
     are cancelled. Interrupts and commands for a parent graph pass through when all calls have
     ended: all tools that ask are asked at once.
+
+    Args:
+        tools: Tools, or functions to be made tools. Parameters annotated with `ToolRuntime`,
+            `InjectedState` or `InjectedStore` are filled in and not shown to models.
+        name: The node's name.
+        tags: Tags of its traces.
+        handle_tool_errors: What becomes of a failure: True, a text or a function of the exception
+            makes it a `ToolMessage` for the model, as do exception classes for those; False
+            raises. By default only calls that do not fit the tool's arguments become messages.
+        messages_key: The state key with the messages.
+        wrap_tool_call: Called with each request and the function that carries it out, to change,
+            repeat or replace the call.
+        awrap_tool_call: The same, for async runs.
+
+    Example:
+        >>> from langchain_core.messages import AIMessage
+        >>> from millstream.graph import START, MessagesState, StateGraph
+        >>> from millstream.prebuilt import ToolNode
+        >>> def add(a: int, b: int) -> int:
+        ...     "Add two numbers."
+        ...     return a + b
+        >>> graph = StateGraph(MessagesState).add_node(ToolNode([add])).add_edge(START, "tools")
+        >>> calls = [{"name": "add", "args": {"a": 1, "b": 2}, "id": "1", "type": "tool_call"}]
+        >>> said = graph.compile().invoke({"messages": [AIMessage("", tool_calls=calls)]})
+        >>> said["messages"][-1].content
+        '3'
     """
 
     def __init__(

@@ -96,18 +96,50 @@ class InvokableGraph(WatchedGraph[StateT, ContextT, InputT, OutputT]):
     ) -> Generator[Any, None, None]:
         """Run the graph in this thread and yield what happens, as it happens.
 
-        Nothing runs before the first item is requested. `stream_mode` names one mode, whose bare
-        payloads are yielded, or several, which yield `(mode, payload)`; `subgraphs` adds nested
-        graphs and puts their namespace, a tuple of `node:task_id`, in front. `version="v2"` yields
-        `StreamPart` dicts instead.
+        Nothing runs before the first item is requested. Closing the iterator ends the run when the
+        running node functions have ended: the next token or custom item of one raises a
+        `BaseException` in it.
 
-        Nodes do not wait for a slow reader, unless `max_buffered` says how many items may be there
-        unread: then a node that writes more custom items or tokens is blocked until there is room.
+        Args:
+            input: The input, a `Command` that answers a question, or None to go on.
+            config: With a saver `{"configurable": {"thread_id": ...}}`; also `recursion_limit`,
+                `max_concurrency`, `callbacks`, `tags`, `metadata`.
+            context: What nodes find in `runtime.context`, an instance of the `context_schema`.
+            stream_mode: What to see: `values`, the state after each superstep; `updates`, what each
+                node wrote; `messages`, tokens as `(chunk, metadata)`; `custom`, what nodes give
+                to their writer; `tools`, `tasks`, `checkpoints`, `debug`. The mode of the graph,
+                `updates`, by default. One mode yields bare payloads, several `(mode, payload)`.
+            print_mode: Modes to print as well.
+            output_keys: The state keys to show; those of the output schema by default.
+            interrupt_before: Nodes before which to stop, instead of those given to `compile`.
+            interrupt_after: Nodes after which to stop.
+            durability: When checkpoints are saved: `sync`, before the next superstep; `async`,
+                while it runs, which is the default; `exit`, when the run ends.
+            control: A switch that stops the run between two supersteps.
+            subgraphs: Show nested graphs, too, with their namespace, a tuple of `node:task_id`, in
+                front of each item.
+            debug: Print what happens.
+            version: `v2` yields `StreamPart` dicts with `type`, `ns` and `data`, for any modes.
+            max_buffered: How many items may be there unread before a node that writes more custom
+                items or tokens has to wait; by default nodes do not wait for a slow reader.
+            kwargs: Deprecated arguments; a warning names those nobody knows.
 
-        Raises what a node raises, after everything emitted before; `GraphRecursionError` when the
-        config's `recursion_limit` is reached; `ValueError` for an unknown mode, version or key.
-        Closing the iterator ends the run when the running node functions have ended: the next token
-        or custom item of one raises a `BaseException` in it.
+        Raises:
+            GraphRecursionError: The config's `recursion_limit` was reached.
+            ValueError: An unknown mode, version or key.
+            Exception: What a node raises, after everything emitted before.
+
+        Example:
+            >>> from millstream.graph import START, MessagesState, StateGraph
+            >>> def answer(state: MessagesState, writer) -> dict:
+            ...     writer("thinking")
+            ...     return {"messages": "Hello!"}
+            >>> builder = StateGraph(MessagesState).add_node(answer).add_edge(START, "answer")
+            >>> modes = ["custom", "updates"]
+            >>> for mode, item in builder.compile().stream({"messages": "Hi"}, stream_mode=modes):
+            ...     print(mode, list(item) if mode == "updates" else item)
+            custom thinking
+            updates ['answer']
         """
         options = CallOptions(
             context,
@@ -257,9 +289,39 @@ class InvokableGraph(WatchedGraph[StateT, ContextT, InputT, OutputT]):
     ) -> Any:
         """Run the graph and return its final state: what draining `stream` would leave.
 
-        With another `stream_mode` the list of all items is returned. A run that stops at
-        interrupts has them under `__interrupt__`; `version="v2"` returns a `GraphOutput` instead.
-        `subgraphs` and `debug` are those of `stream`.
+        Args:
+            input: The input, a `Command` that answers a question, or None to go on.
+            config: With a saver `{"configurable": {"thread_id": ...}}`; see `stream`.
+            context: What nodes find in `runtime.context`, an instance of the `context_schema`.
+            stream_mode: With another mode than `values` the list of all items is returned.
+            print_mode: Modes to print.
+            output_keys: The state keys to return; those of the output schema by default.
+            interrupt_before: Nodes before which to stop, instead of those given to `compile`.
+            interrupt_after: Nodes after which to stop.
+            durability: When checkpoints are saved: `sync`, `async` or `exit`; see `stream`.
+            control: A switch that stops the run between two supersteps.
+            version: `v2` returns a `GraphOutput` with `value`, an instance of the state class, and
+                `interrupts`.
+            kwargs: `subgraphs` and `debug` are those of `stream`.
+
+        Returns:
+            A dict of the output keys, None when nothing was written to them. The questions at which
+            the run stopped are under `__interrupt__`.
+
+        Raises:
+            Exception: What `stream` raises.
+
+        Example:
+            >>> from typing_extensions import TypedDict
+            >>> from millstream.graph import START, StateGraph
+            >>> class State(TypedDict):
+            ...     word: str
+            >>> builder = StateGraph(State).add_edge(START, "shout")
+            >>> _ = builder.add_node("shout", lambda state: {"word": state["word"].upper()})
+            >>> builder.compile().invoke({"word": "mill"})
+            {'word': 'MILL'}
+            >>> builder.compile().invoke({"word": "mill"}, version="v2").value["word"]
+            'MILL'
         """
         options = CallOptions(
             context,

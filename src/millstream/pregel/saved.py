@@ -65,8 +65,32 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
 
         Without a `checkpoint_id` the snapshot shows where the thread is now: with what finished
         tasks of an interrupted superstep wrote, and only the others in `next`. With one it shows
-        the superstep as it began. `subgraphs` puts the state of nested graphs that have been
-        interrupted in their tasks. A thread nobody knows has an empty state.
+        the superstep as it began.
+
+        Args:
+            config: Names the thread: `{"configurable": {"thread_id": ...}}`; also a checkpoint of
+                it, by `checkpoint_id`, or a nested graph, by `checkpoint_ns`.
+            subgraphs: Put the state of nested graphs that have been interrupted in their tasks.
+
+        Returns:
+            `values`, the nodes that are `next`, `tasks` with their errors and questions, all
+            `interrupts`, and the `config` that finds this checkpoint again. A thread that nobody
+            knows has empty values.
+
+        Raises:
+            ValueError: The graph has no saver.
+            KeyError: The config names no thread.
+
+        Example:
+            >>> from millstream.checkpoint.memory import InMemorySaver
+            >>> from millstream.graph import START, MessagesState, StateGraph
+            >>> builder = StateGraph(MessagesState).add_edge(START, "answer")
+            >>> _ = builder.add_node("answer", lambda state: {"messages": "Hello!"})
+            >>> graph = builder.compile(InMemorySaver(), interrupt_before=["answer"])
+            >>> thread = {"configurable": {"thread_id": "1"}}
+            >>> _ = graph.invoke({"messages": "Hi"}, thread)
+            >>> graph.get_state(thread).next
+            ('answer',)
         """
         site = locate(self, config)
         return carry_out(read_state(site, with_nested=subgraphs), site.saver)
@@ -120,15 +144,40 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
     ) -> RunnableConfig:
         """Write to the state of a thread as if a node had returned `values`.
 
-        Returns the config of the new checkpoint. Its edges say what runs next, conditional ones
-        are called. `as_node` is the node that was the last to run unless it is given. Three names
-        are special: `"__end__"` with `values` None ends the superstep under way without its
-        unfinished tasks, `"__input__"` makes `values` the input of the next run, and `"__copy__"`
-        repeats the checkpoint, then applies a list of `(values, as_node)`. `task_id` tells which
-        of the waiting tasks of the node is meant.
+        The node's edges say what runs next; conditional ones are called.
 
-        Raises `InvalidUpdateError` for an unknown node, for one that cannot be told, and for what
-        a node must not return; nothing is stored then.
+        Args:
+            config: Names the thread, and the checkpoint to go on from if not the newest; see
+                `get_state`.
+            values: What the node returns: a dict of state keys, a `Command`, or None.
+            as_node: The node; the last one that ran by default. Three names are special:
+                `"__end__"` with `values` None ends the superstep under way without its unfinished
+                tasks, `"__input__"` makes `values` the input of the next run, and `"__copy__"`
+                repeats the checkpoint, then applies a list of `(values, as_node)`.
+            task_id: Which of the waiting tasks of the node is meant.
+
+        Returns:
+            The config of the new checkpoint.
+
+        Raises:
+            InvalidUpdateError: An unknown node, one that cannot be told, or what a node must not
+                return; nothing is stored then.
+
+        Example:
+            >>> from typing_extensions import TypedDict
+            >>> from millstream.checkpoint.memory import InMemorySaver
+            >>> from millstream.graph import START, StateGraph
+            >>> class State(TypedDict):
+            ...     sacks: int
+            >>> builder = StateGraph(State).add_edge(START, "grind")
+            >>> _ = builder.add_node("grind", lambda state: {"sacks": state["sacks"] - 1})
+            >>> graph = builder.compile(InMemorySaver())
+            >>> thread = {"configurable": {"thread_id": "1"}}
+            >>> graph.invoke({"sacks": 3}, thread)
+            {'sacks': 2}
+            >>> _ = graph.update_state(thread, {"sacks": 9})
+            >>> graph.get_state(thread).values
+            {'sacks': 9}
         """
         return self.bulk_update_state(config, [[StateUpdate(values, as_node, task_id)]])
 
