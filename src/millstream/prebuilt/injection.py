@@ -153,7 +153,8 @@ class Injections:
         """Return a tool that takes what it is given: itself, as a rule."""
         if self.args_schema is None:
             return tool
-        return tool.model_copy(update={"args_schema": self.args_schema})
+        copy: BaseTool = tool.model_copy(update={"args_schema": self.args_schema})
+        return copy
 
 
 def injections_of(tool: BaseTool) -> Injections:
