@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 from ormsgpack import OPT_NON_STR_KEYS, Ext, packb, unpackb
 
 from millstream import types
+from millstream.containers import CLASSES, packed
 from millstream.parts import parts_of
 
 if TYPE_CHECKING:
@@ -177,17 +178,26 @@ def _wired_serde(plain: Any, allowed: frozenset[tuple[str, ...]]) -> Any:
     if hasattr(inner, "dumps_typed") and hasattr(inner, "loads_typed"):
         return _wired(plain, allowed)
     if hasattr(plain, "with_msgpack_allowlist"):
-        plain = plain.with_msgpack_allowlist([*_FROM_WIRE.values(), *allowed])
+        plain = plain.with_msgpack_allowlist([*_FROM_WIRE.values(), *CLASSES, *allowed])
     return WireSerializer(plain)
 
 
 class WireSerializer:
     """A serializer that translates what another one writes and reads."""
 
-    __slots__ = ("_dumps", "_is_loading_known", "_is_pickling", "_loads", "plain")
+    __slots__ = (
+        "_dumps",
+        "_is_loading_known",
+        "_is_pickling",
+        "_loads",
+        "keeps_containers",
+        "plain",
+    )
 
     def __init__(self, plain: Any) -> None:
         self.plain = plain
+        self.keeps_containers = False
+        """Whether there may be containers that `containers` knows of."""
         self._dumps = plain.dumps_typed
         self._loads = plain.loads_typed
         # What somebody has changed, to refuse a format or a class perhaps, decides alone.
@@ -203,6 +213,9 @@ class WireSerializer:
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
         """Return the format and the bytes of `obj`."""
+        if self.keeps_containers and _is_known(self.plain, "dumps_typed"):
+            is_strict = self.plain._allowed_msgpack_modules is not True
+            obj = packed(obj, is_strict=is_strict)
         kind, data = stored = self._dumps(obj)
         if kind == "msgpack" and "numpy" in sys.modules and data.find(b"|O") >= 0:
             return self._without_pointers(obj, stored)
@@ -304,7 +317,9 @@ class _Reader:
             if key in _FROM_WIRE:
                 return self._rebuilt(key[1], code, data)
             if key in _PLAIN_CONTAINERS:
-                return _PLAIN_CONTAINERS[key](self._arguments(data))
+                given = self._arguments(data)
+                container = _PLAIN_CONTAINERS[key]
+                return container(*given) if code == _ARGUMENTS else container(given)
             renaming = _Renaming(_FROM_WIRE, _THEIRS["msgpack"])
             packet = renaming.rename(packet)
             self.is_used = self.is_used or renaming.is_used

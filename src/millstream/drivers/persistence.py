@@ -21,6 +21,7 @@ from millstream.constants import (
     NULL_TASK_ID,
     RESUME,
 )
+from millstream.containers import is_special, keep_containers
 from millstream.core.calls import CallTask
 from millstream.core.strands import answered_prefix, place_record, questions_record, record_id
 from millstream.core.tasks import task_path_text
@@ -123,7 +124,9 @@ class Journal:
         "_config",
         "_deltas",
         "_fixed",
+        "_has_containers",
         "_has_given_up",
+        "_has_looked",
         "_is_by_version",
         "_last",
         "_writers",
@@ -160,6 +163,8 @@ class Journal:
         """By channel, what the only task of the superstep wrote, and the copy of it."""
         self._writers: dict[str, str] = {}
         """By channel, the node that wrote it last; for runs that store later."""
+        self._has_looked = self._has_containers = False
+        """Whether the state was looked at for special containers, and whether there are any."""
         self._has_given_up = False
         self.untracked: Untracked | None = None
         """What must not be stored, if there is anything."""
@@ -169,6 +174,9 @@ class Journal:
         if self._has_given_up:
             return
         checkpoint = save.checkpoint
+        if not self._has_looked:
+            self._has_looked = True
+            self._look(checkpoint["channel_values"].values())
         if self.untracked is not None:
             checkpoint = self.untracked.from_checkpoint(checkpoint)
         if self._is_late:
@@ -196,6 +204,8 @@ class Journal:
         if config is None:
             return
         writes = stored_writes(task)
+        if not self._has_containers:
+            self._look(value for _, value in writes)
         if self.untracked is not None:
             writes = self.untracked.from_writes(writes)
         if task.error is not None:
@@ -278,6 +288,12 @@ class Journal:
                 values[name] = twin
                 known[name] = version, twin
         return {**checkpoint, "channel_values": values}
+
+    def _look(self, values: Iterable[Any]) -> None:
+        """Have the serializer keep special containers as soon as there is one."""
+        if any(map(is_special, values)):
+            self._has_containers = True
+            keep_containers(self.saver)
 
     def _fix_writes(
         self, writes: Iterable[Write], node: str, *, is_alone: bool = False

@@ -76,11 +76,15 @@ class Untracked:
 
     def from_text(self, text: str) -> str:
         """Return the text, with names where it contains values."""
-        for name, values in self.values().items():
-            for value in values:
-                secret = value if isinstance(value, str) else told(value)
-                if len(secret) >= SHORTEST_SECRET:
-                    text = text.replace(secret, f"<{name}>")
+        texts = [
+            (value if isinstance(value, str) else told(value), name)
+            for name, values in self.values().items()
+            for value in values
+        ]
+        # The longest first: one may be in another.
+        for secret, name in sorted(texts, key=lambda pair: -len(pair[0])):
+            if len(secret) >= SHORTEST_SECRET:
+                text = text.replace(secret, f"<{name}>")
         return text
 
     def _state(self, channel: str, value: Any) -> Any:

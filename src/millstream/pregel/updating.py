@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 from langchain_core.runnables.config import var_child_runnable_config
 
 from millstream.constants import CONF, END, INPUT, INTERRUPT
+from millstream.containers import is_special, keep_containers
 from millstream.core.amending import Amendment, amend, give_input, last_writer, skip_tasks
 from millstream.core.deltas import COUNTERS
 from millstream.core.tasks import task_path_text
@@ -190,6 +191,9 @@ def _amend(
             writes.append(PutWrites(config, task.writes, task.id, path, task.name))
         save = amend(machine, tasks)
     put = _put(config, save)
+    values = [value for write in writes for _, value in write.writes]
+    if any(map(is_special, [*values, *put.checkpoint["channel_values"].values()])):
+        keep_containers(site.saver)
     if machine.spec.untracked:
         untracked = Untracked(machine.spec.untracked, machine.cells)
         for write in writes:
