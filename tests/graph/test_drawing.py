@@ -1,4 +1,4 @@
-"""`draw_graph` draws what langgraph draws for the same program, node for node, edge for edge."""
+"""`draw_graph` draws what langgraph draws, edge for edge, but for edges that it gets wrong."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Final, Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from langchain_core.runnables.graph import Graph
 from typing_extensions import TypedDict
@@ -218,17 +218,10 @@ STATE_GRAPHS: Final[Sequence[Callable[[Engine], Any]]] = (
     static_loop,
     two_loops,
     conditional_loop,
-    parallel_labels,
     from_literal,
-    without_map,
     start_branch,
-    start_branch_without_map,
-    send_only,
     commands,
-    destinations,
-    deferred,
     deferred_join,
-    deferred_chain,
     deferred_behind_loop,
     interrupts,
     all_interrupts,
@@ -347,7 +340,9 @@ def test_an_opened_drawing_equals_the_reference(
     assert described(actual) == described(expected)
 
 
-@pytest.mark.parametrize("program", [waiting, from_literal, deferred], ids=lambda p: p.__name__)
+@pytest.mark.parametrize(
+    "program", [waiting, from_literal, deferred_join], ids=lambda p: p.__name__
+)
 def test_the_ascii_drawing_equals_the_reference(program: Callable[[Engine], Any]) -> None:
     graph = program(REFERENCE)
 
@@ -361,7 +356,7 @@ def random_graph(root: Engine, seed: int) -> Any:
     has_commands = choose.random() < 0.3
     nodes, edges, branches = [], [(START, choose.choice(names))], []
     for name in names:
-        options: dict[str, Any] = {"defer": choose.random() < 0.25}
+        options: dict[str, Any] = {}
         if has_commands and choose.random() < 0.3:
             options["destinations"] = tuple(choose.choices([*names, END], k=2))
         nodes.append((name, options))
@@ -378,15 +373,64 @@ def random_graph(root: Engine, seed: int) -> Any:
     return compiled(root, nodes, edges, branches)
 
 
+def has_doubled_edges(builder: Any) -> bool:
+    """Say whether any edge is taken every time and by decision too."""
+    decided = {(name, end) for name, spec in builder.nodes.items() for end in spec.ends}
+    for source, branches in builder.branches.items():
+        decided |= {(source, end) for branch in branches.values() for end in branch.ends.values()}
+    return not decided.isdisjoint(builder.edges)
+
+
 @pytest.mark.parametrize("root", ROOTS)
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=60, deadline=None)
 def test_a_random_drawing_equals_the_reference(root: str, seed: int) -> None:
-    expected = random_graph(REFERENCE, seed).get_graph()
+    reference = random_graph(REFERENCE, seed)
+    assume(not has_doubled_edges(reference.builder))
+    expected = reference.get_graph()
 
     actual = drawn(random_graph(engine(root), seed), root)
 
     assert described(actual) == described(expected)
+
+
+def several_commands(root: Engine) -> Any:
+    def jump(state: State) -> Any: ...
+
+    command = root.types.Command
+    jump.__annotations__["return"] = command[Literal["b"]] | command[Literal["c"]] | None
+    return compiled(root, [("a", {}, jump), "b", "c"], [(START, "a")])
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        # A path without hints may lead anywhere.
+        (without_map, "START->a a~>END a~>a a~>b a~>c b->c c->END"),
+        (start_branch_without_map, "START~>END START~>a START~>b a->END b->END"),
+        (send_only, "START~>END START->a START~>b START~>c a~>b b->c c->END"),
+        # What is taken every time is drawn so, whatever may lead there besides.
+        (parallel_labels, "START->a a->b a~>c b->END c->END"),
+        (destinations, "START->a a->b a~>c b->END c->END"),
+        # A deferred node waits for all that runs, but edges lead to it from its own alone.
+        (deferred, "START->a a->b a->d b->c c->END d->END"),
+        (deferred_chain, "START->a a->b a->d a->e b->END d->e e->END"),
+        # Each of several commands may be the one.
+        (several_commands, "START->a a~>b a~>c b->END c->END"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_every_edge_that_can_be_taken_is_drawn_and_no_other(
+    program: Callable[[Engine], Any], expected: str
+) -> None:
+    """The reference leaves some of these out and invents others."""
+    graph = program(engine("millstream")).get_graph()
+
+    edges = sorted(
+        f"{edge.source}{'~>' if edge.conditional else '->'}{edge.target}" for edge in graph.edges
+    )
+    shown = [edge.replace(START, "START").replace(END, "END") for edge in edges]
+    assert sorted(shown) == sorted(expected.split())
 
 
 def test_labelled_and_unlabelled_edges_between_two_nodes_draw_the_label() -> None:

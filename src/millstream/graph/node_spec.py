@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args, get_origin
 
 from langchain_core.runnables import Runnable
 
@@ -73,10 +73,12 @@ def _command_ends(hints: Mapping[str, Any]) -> tuple[str, ...]:
     returned = hints.get("return")
     if returned is None or issubclass(type(returned), type):
         return ()
-    for candidate in (returned, *get_args(returned)):
-        origin: Any = get_origin(candidate)
-        if origin is Command:
-            for argument in get_args(candidate):
-                if get_origin(argument) is Literal:
-                    return tuple(get_args(argument))
-    return ()
+    named = [
+        name
+        for candidate in (returned, *get_args(returned))
+        if cast("Any", get_origin(candidate)) is Command
+        for argument in get_args(candidate)
+        if get_origin(argument) is Literal
+        for name in get_args(argument)
+    ]
+    return tuple(dict.fromkeys(named))

@@ -9,9 +9,7 @@ Deliberate oddities, kept because drawings are compared and snapshotted:
 1. A static edge to END is not drawn as such; every node that is reached and leads nowhere is.
 2. If nothing leads to END, a dashed edge to it starts at the node that ran last, when that is one.
 3. Conditional targets are followed the first time a node runs, static ones every time.
-4. A deferred node gets dashed edges from the nodes it waited for, unless one of them wrote to it.
-5. Of several edges between two nodes one is kept: a static one, else the smallest label. But a
-   conditional edge hides a plain `add_edge` one, which uses the same channel.
+4. Of several edges between two nodes one is kept: a static one, else the smallest label.
 """
 
 from __future__ import annotations
@@ -165,8 +163,18 @@ def _conditional_writes(source: str, builder: Any) -> Iterator[_Write]:
         for target, label in labels.items():
             yield _Write(_branch_channel(target), True, label)
     for branch in builder.branches.get(source, {}).values():
+        if branch.ends is None:
+            # Nobody says where it leads, so it may lead anywhere.
+            for target in (*_targets(builder), END):
+                yield _Write(_branch_channel(target), True)
         for key, target in (branch.ends or {}).items():
             yield _Write(_branch_channel(target), True, str(key))
+
+
+def _targets(builder: Any) -> Iterator[str]:
+    return (
+        name for name, spec in builder.nodes.items() if not getattr(spec, "is_error_handler", False)
+    )
 
 
 def _raw_plan(graph: DrawnGraph) -> _Plan:
@@ -213,7 +221,7 @@ def _walk(plan: _Plan) -> tuple[set[_Edge], list[str]]:
         fired = _fired(plan, pending)
         running = list(dict.fromkeys(node for c in fired for node in plan.subscribers[c]))
         for target in running:
-            edges.update(_incoming(plan, written, target, last))
+            edges.update(_incoming(plan, written, target))
         for channel in fired:
             del pending[channel]
         if not running:
@@ -222,10 +230,7 @@ def _walk(plan: _Plan) -> tuple[set[_Edge], list[str]]:
 
 
 def _writes(plan: _Plan, node: str, *, first_visit: bool) -> Iterable[_Write]:
-    conditional = [write for write in plan.writes[node] if write.conditional and first_visit]
-    hidden = {write.channel for write in conditional}
-    static = [w for w in plan.writes[node] if not w.conditional and w.channel not in hidden]
-    return static + conditional
+    return [write for write in plan.writes[node] if first_visit or not write.conditional]
 
 
 def _fired(plan: _Plan, pending: Mapping[str, set[str]]) -> list[str]:
@@ -234,16 +239,13 @@ def _fired(plan: _Plan, pending: Mapping[str, set[str]]) -> list[str]:
 
 
 def _incoming(
-    plan: _Plan, written: Mapping[str, dict[str, set[_Write]]], target: str, ran: list[str]
+    plan: _Plan, written: Mapping[str, dict[str, set[_Write]]], target: str
 ) -> Iterator[_Edge]:
     # A half full join counts too: what it has received is shown once its node runs at all.
     sources = [item for c in plan.triggers[target] for item in written.get(c, {}).items()]
     for source, writes in sources:
         for write in writes:
             yield _Edge(source, target, write.conditional, write.label)
-    if not any(source in ran for source, _ in sources):
-        for node in ran:
-            yield _Edge(node, target, conditional=True)
 
 
 def _assemble(graph: DrawnGraph, plan: _Plan, edges: set[_Edge], last: list[str]) -> Graph:
