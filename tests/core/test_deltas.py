@@ -242,6 +242,18 @@ def test_what_is_stored_next_to_a_checkpoint_does_not_reach_its_branches(source:
     assert log.decide(source, {}) == {"log"}
 
 
+def test_a_chain_that_moves_stores_the_whole_value() -> None:
+    """Nothing that it could be rebuilt from is where the chain goes on."""
+    lineage = new_lineage(deltas=logged(chain()))
+    assert lineage.deltas is not None
+    lineage.versions = {"log": 1}
+    lineage.deltas.load({COUNTERS: {"log": [1, 1]}}, {"log": 1}, ())
+
+    lineage.move()
+
+    assert lineage.deltas.decide("loop", lineage.versions) == {"log"}
+
+
 def test_finished_tasks_of_a_resumed_superstep_count_once() -> None:
     """Their writes are stored next to the checkpoint that the superstep starts from."""
     save, machine = stopped()

@@ -168,3 +168,14 @@ def test_a_rebuilt_value_is_stored_under_a_version_of_its_own() -> None:
     assert (first.new_versions, second.new_versions) == ({"x": 2}, {})
     assert first.checkpoint["versions_seen"]["a"] == {"x": 2}
     assert REBUILT not in first.checkpoint
+
+
+def test_a_chain_that_moves_begins_anew() -> None:
+    """It has no parent where it is now, and everything is to be stored there."""
+    lineage = new_lineage()
+    lineage.load(checkpoint_of(3).checkpoint, {"step": 3})
+
+    lineage.move()
+    save = lineage.record(Cells(graph([], {"x": LastValue(int)}), {"x": 1}), "fork", 4, ())
+
+    assert (save.parent_id, save.new_versions) == (None, {"x": 1})

@@ -59,6 +59,11 @@ class DeltaLog:
         self.has_parent = True
         self.versions = versions
 
+    def forget_parent(self) -> None:
+        """Take note that the next checkpoint follows no other one."""
+        self.has_parent = False
+        self.versions = {}
+
     def note_orphans(self, known: Known, tasks: Iterable[Task]) -> None:
         """Take note of stored writes that belong to no task of the superstep.
 

@@ -91,6 +91,13 @@ class Lineage:
         if self.deltas is not None:
             self.deltas.load(metadata, dict(self.versions), written)
 
+    def move(self) -> None:
+        """Go on in another namespace, where nothing is stored yet."""
+        self.id = self.loaded_id = ""
+        self.unsaved = set(self.versions)
+        if self.deltas is not None:
+            self.deltas.forget_parent()
+
     def see(self, tasks: Iterable[Task]) -> None:
         """Note that the tasks have seen what triggered them."""
         versions = self.versions

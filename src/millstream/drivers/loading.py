@@ -7,6 +7,7 @@ sees its own state as it was then; or nobody, and it is the newest one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,7 @@ from millstream.constants import NS_END, NS_SEP
 from millstream.core.known import Place
 from millstream.core.machine import BRANCHES
 from millstream.core.snapshot import Lineage
+from millstream.core.tasks import task_id_of
 from millstream.drivers import delta
 from millstream.drivers.clock import Stamps
 from millstream.drivers.exchange import Load, acarry_out, carry_out
@@ -23,6 +25,7 @@ from millstream.drivers.storing import next_version
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import CheckpointTuple
 
+    from millstream.drivers.context import TaskContext
     from millstream.drivers.exchange import Steps
     from millstream.drivers.run import Run
 
@@ -35,6 +38,8 @@ class Loaded:
     place: Place = Place.LATEST
     newest_id: str = ""
     """The newest checkpoint there is, where the run does not simply go on from it."""
+    is_moved: bool = False
+    """The checkpoint is of another namespace than the run."""
 
 
 UNSAVED: Final = Loaded()
@@ -60,6 +65,8 @@ class Replay:
 def find_start(run: Run) -> Steps[Loaded]:
     """Ask for what is needed, and return the checkpoint the run goes on from."""
     spec, newest = run.spec, run.load_config()
+    if run.named and run.parent is None and run.ns not in run.named:
+        run.named = yield from _with_enclosing(run)
     named = run.named_checkpoint()
     if named is None:
         before = None
@@ -68,10 +75,38 @@ def find_start(run: Run) -> Steps[Loaded]:
         saved = yield Load(newest, spec, before)
         newest_id = "" if before is None else checkpoint_id((yield Load(newest)))
         return Loaded(saved, newest_id=newest_id)
-    saved = yield Load(run.load_config(named), spec)
+    is_moved = run.ns not in run.named
+    saved = yield Load(run.former_config(named), spec)
     newest_id = checkpoint_id((yield Load(newest)))
     is_newest = run.parent is not None or saved is None or saved.checkpoint["id"] == newest_id
-    return Loaded(saved, Place.NAMED if is_newest else Place.PAST, newest_id)
+    place = Place.NAMED if is_newest and not is_moved else Place.PAST
+    return Loaded(saved, place, newest_id, is_moved)
+
+
+def _with_enclosing(run: Run) -> Steps[Mapping[str, str]]:
+    """Return what the caller named, with the checkpoints that a nested one was made in."""
+    ns, id = next(iter(run.named.items()))
+    config = run.load_config(id)
+    config["configurable"]["checkpoint_ns"] = ns
+    saved: CheckpointTuple | None = yield Load(config)
+    parents = {} if saved is None else (saved.metadata or {}).get("parents") or {}
+    return {**parents, **run.named}
+
+
+def former_ns(parent: TaskContext, number: int) -> str:
+    """Return the namespace that a graph called by a task had before its run began a branch.
+
+    Empty where nobody asks for a checkpoint of it, or it is the same.
+    """
+    run, task = parent.run, parent.task
+    lineage = run.machine.lineage
+    if not (run.named and run.is_resuming_step and run.origin_id) or lineage is None:
+        return ""
+    base = run.former_ns or run.ns
+    name = f"{base}{NS_SEP}{task.name}" if base else task.name
+    step = task.step if lineage.id == run.origin_id else task.step - 1
+    ns = f"{name}{NS_END}{task_id_of(run.origin_id, f'{name}{step}{task.place}')}"
+    return f"{ns}{NS_SEP}{number}" if number else ns
 
 
 def checkpoint_id(saved: CheckpointTuple | None) -> str:
@@ -87,7 +122,8 @@ def open_journal(run: Run, loaded: Loaded) -> Lineage:
     is_saved_at_end = run.durability == "exit"
     history = None
     if is_saved_at_end:
-        history = delta.new_history(run.spec, has_parent=saved is not None, stamp=stamps.stamp)
+        has_parent = saved is not None and not loaded.is_moved
+        history = delta.new_history(run.spec, has_parent=has_parent, stamp=stamps.stamp)
     config = {"metadata": run.metadata, "configurable": run.saved_configurable()}
     run.journal = Journal(saver, config, run.durability, history)
     lineage = Lineage(
@@ -104,7 +140,10 @@ def open_journal(run: Run, loaded: Loaded) -> Lineage:
     if saved is not None:
         written = (name for _, name, _ in saved.pending_writes or ())
         lineage.load(saved.checkpoint, saved.metadata or {}, written)
-        if saved.parent_config is not None:
+        run.origin_id = saved.checkpoint["id"]
+        if loaded.is_moved:
+            lineage.move()
+        elif saved.parent_config is not None:
             run.saved_parent = saved.parent_config
             lineage.parent_id = saved.parent_config["configurable"].get("checkpoint_id")
     return lineage

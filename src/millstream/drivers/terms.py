@@ -105,6 +105,10 @@ class Terms:
     """The config of the checkpoint before the one that the run goes on from."""
     named: Mapping[str, str] = NONE_NAMED
     """Namespace -> the checkpoint id that the caller of the root run wants to go on from."""
+    origin_id: str = ""
+    """The checkpoint that the run went on from."""
+    former_ns: str = ""
+    """Where the run's past is, if the enclosing run has begun a branch: its tasks had other ids."""
     replay: Replay | None = None
     """Set while a root run goes on from a checkpoint that the caller named."""
     max_concurrency: int | None = None
@@ -175,7 +179,7 @@ class Terms:
         """
         if self.parent is not None and not self.parent.run.is_resuming_step:
             return None
-        return self.named.get(self.ns)
+        return self.named.get(self.ns) or self.named.get(self.former_ns)
 
     def load_config(self, checkpoint_id: str | None = None) -> RunnableConfig:
         """Return the config that asks the saver for a checkpoint, for the newest by default."""
@@ -184,6 +188,13 @@ class Terms:
         if checkpoint_id is not None:
             named["checkpoint_id"] = checkpoint_id
         return {"configurable": named}
+
+    def former_config(self, checkpoint_id: str) -> RunnableConfig:
+        """Return the config of a checkpoint that the run is to go on from, wherever that is."""
+        config = self.load_config(checkpoint_id)
+        if self.ns not in self.named:
+            config["configurable"]["checkpoint_ns"] = self.former_ns
+        return config
 
     def saved_configurable(self) -> dict[str, Any]:
         """Return the `configurable` that says to a saver where the run stands."""

@@ -16,6 +16,7 @@ from millstream.constants import CONFIG_KEY_THREAD_ID
 from millstream.core.protocol import RunLimits
 from millstream.drivers import tracing
 from millstream.drivers.buffering import Bound, bounds_above, check_limit
+from millstream.drivers.loading import former_ns
 from millstream.drivers.run import Run
 from millstream.drivers.strands import strand_of, text_of
 from millstream.drivers.terms import View
@@ -210,7 +211,11 @@ def _nest(run: Run, parent: TaskContext, *, is_stateful: bool) -> bool:
     run.named, run.replay = around.named, around.replay
     run.feeds = bounds_above(parent)
     # In a past that is run again, a nested graph is called like the first time.
-    return around.is_resuming_step and (run.replay is None or run.ns in run.named)
+    if not around.is_resuming_step:
+        return False
+    if run.named and run.ns not in run.named and (former := former_ns(parent, number)):
+        run.former_ns = former
+    return run.replay is None or run.named_checkpoint() is not None
 
 
 def open_events(
