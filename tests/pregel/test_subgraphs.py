@@ -13,6 +13,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from typing_extensions import TypedDict
 
 from millstream.graph import START, StateGraph
+from millstream.runnable import RunnableCallable
 from millstream.types import interrupt
 
 pytestmark = pytest.mark.timeout(20)
@@ -168,3 +169,17 @@ def mentions_both(state: State) -> Any:
 @pytest.mark.parametrize("node", [asks_a_property, mentions_both])
 def test_looking_for_graphs_runs_no_code_and_guesses_nothing(node: Any) -> None:
     assert list(graph_of(node).get_subgraphs()) == []
+
+
+class Itself(RunnableCallable):
+    """A runnable whose function is a method of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(self.run)
+
+    def run(self, state: State) -> Any:
+        return self.invoke if state is None else {"x": len(str(self))}
+
+
+def test_a_runnable_that_calls_itself_is_looked_at_once() -> None:
+    assert list(graph_of(Itself()).get_subgraphs()) == []

@@ -20,7 +20,20 @@ NAMES: Final = frozenset(("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF", "LOAD_FAST")
 ATTRIBUTES: Final = frozenset(("LOAD_ATTR", "LOAD_METHOD"))
 FILLING: Final = frozenset(("CACHE", "NOP", "PUSH_NULL", "EXTENDED_ARG"))
 LEAVES: Final = frozenset(
-    (FunctionType, BuiltinFunctionType, type(None), bool, int, float, str, bytes, dict, list, tuple)
+    (
+        type(MISSING),
+        FunctionType,
+        BuiltinFunctionType,
+        type(None),
+        bool,
+        int,
+        float,
+        str,
+        bytes,
+        dict,
+        list,
+        tuple,
+    )
 )
 """Types of objects whose attributes are no graphs."""
 DEPTH: Final = 4
@@ -34,7 +47,12 @@ def find_subgraph(bound: Runnable[Any, Any]) -> PregelProtocol[Any, Any, Any, An
     of one of these, `self` included. What a property returns, or a dict holds, is not found.
     """
     candidates: list[Any] = [bound]
+    seen: set[int] = set()
     for candidate in candidates:
+        # A runnable may call itself, as one whose function is a method does.
+        if id(candidate) in seen:
+            continue
+        seen.add(id(candidate))
         # First, because nearly every node is one and each of the other checks costs more.
         if isinstance(candidate, RunnableCallable):
             for func in (candidate.func, candidate.afunc):
@@ -125,8 +143,12 @@ def _names(code: CodeType) -> Iterator[str]:
 
 def _leads_to_runnable(values: Iterable[Any], names: Set[str]) -> bool:
     """Say whether attributes of these names may lead to a runnable: reading code costs more."""
+    seen: dict[int, Any] = {}
+    """By identity; kept, so that no identity is used twice."""
     for _ in range(DEPTH):
-        values = [v for v in values if v is not MISSING and type(v) not in LEAVES]
+        fresh = {id(v): v for v in values if type(v) not in LEAVES and id(v) not in seen}
+        seen.update(fresh)
+        values = [*fresh.values()]
         if any(isinstance(value, Runnable) for value in values):
             return True
         if not values:
