@@ -18,14 +18,15 @@ CLASSES: Final = (("collections", "Counter"), ("collections", "OrderedDict"))
 """Module and name of what is stored so; harmless to read."""
 _EXAMPLES: Final[dict[Any, Any]] = {list: [], dict: {}, int: 0, float: 0.0, str: "", set: set()}
 """Factories of a `defaultdict` that can be stored, as classes of these."""
-_PLAIN: Final = frozenset((type(None), bool, int, float, str, bytes))
+PLAIN: Final = frozenset((type(None), bool, int, float, str, bytes))
+"""Types of values that hold no others."""
 _SPECIAL: Final = frozenset((Counter, OrderedDict, defaultdict))
 
 
 def is_special(value: Any) -> bool:
     """Say whether there is such a container in the value."""
     kind = type(value)
-    if kind in _PLAIN:
+    if kind in PLAIN:
         return False
     if kind in _SPECIAL or (kind is deque and value.maxlen is not None):
         return True
@@ -39,7 +40,7 @@ def is_special(value: Any) -> bool:
         items = [getattr(value, name, None) for name in kind.__dataclass_fields__]
     else:
         return False
-    return not _PLAIN.issuperset(map(type, items)) and any(map(is_special, items))
+    return not PLAIN.issuperset(map(type, items)) and any(map(is_special, items))
 
 
 def packed(value: Any, *, is_strict: bool) -> Any:
@@ -48,7 +49,7 @@ def packed(value: Any, *, is_strict: bool) -> Any:
     A serializer that `is_strict` would read arguments in the place of a `defaultdict`.
     """
     kind: Any = type(value)
-    if kind in _PLAIN or not is_special(value):
+    if kind in PLAIN or not is_special(value):
         return value
     if kind is Send:
         return Send(value.node, packed(value.arg, is_strict=is_strict), timeout=value.timeout)

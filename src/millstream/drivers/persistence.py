@@ -21,12 +21,12 @@ from millstream.constants import (
     NULL_TASK_ID,
     RESUME,
 )
-from millstream.containers import is_special, keep_containers
+from millstream.containers import PLAIN, is_special, keep_containers
 from millstream.core.calls import CallTask
 from millstream.core.strands import answered_prefix, place_record, questions_record, record_id
 from millstream.core.tasks import task_path_text
 from millstream.drivers.copying import fixed
-from millstream.drivers.storing import path_arguments, stores_at_once, stores_by_version
+from millstream.drivers.storing import path_argument, stores_at_once, stores_by_version
 from millstream.drivers.unstorable import refuse_unstorable
 from millstream.errors import is_invalid_resume
 from millstream.telling import ToldError, told
@@ -87,9 +87,14 @@ class PutWrites:
     def store(self, saver: BaseCheckpointSaver[Any]) -> None:
         """Carry it out in this thread."""
         put: Any = saver.put_writes
-        path, named = path_arguments(put, self.path)
+        path = path_argument(put)
         try:
-            put(self.config, self.writes, self.task_id, *path, **named)
+            if path == "position":
+                put(self.config, self.writes, self.task_id, self.path)
+            elif path == "name":
+                put(self.config, self.writes, self.task_id, task_path=self.path)
+            else:
+                put(self.config, self.writes, self.task_id)
         except Exception as error:
             refuse_unstorable(error, saver, self.writes, self.node)
             raise
@@ -97,20 +102,20 @@ class PutWrites:
     async def astore(self, saver: BaseCheckpointSaver[Any]) -> None:
         """Carry it out."""
         put: Any = saver.aput_writes
-        path, named = path_arguments(put, self.path)
+        path = path_argument(put)
         try:
-            await put(self.config, self.writes, self.task_id, *path, **named)
+            if path == "position":
+                await put(self.config, self.writes, self.task_id, self.path)
+            elif path == "name":
+                await put(self.config, self.writes, self.task_id, task_path=self.path)
+            else:
+                await put(self.config, self.writes, self.task_id)
         except Exception as error:
             refuse_unstorable(error, saver, self.writes, self.node)
             raise
 
 
 Operation: TypeAlias = PutCheckpoint | PutWrites
-
-
-def store_now(saver: BaseCheckpointSaver[Any], operation: Operation) -> None:
-    """Carry out an operation in this thread."""
-    operation.store(saver)
 
 
 MAX_IN_FLIGHT: Final = 8
@@ -128,6 +133,7 @@ class Journal:
         "_has_given_up",
         "_has_looked",
         "_is_by_version",
+        "_is_late",
         "_last",
         "_writers",
         "_writes",
@@ -156,6 +162,8 @@ class Journal:
         """The writes that a value is rebuilt from, with durability `exit`."""
         self.is_behind = durability == "async" and not stores_at_once(saver)
         """Operations are carried out while the run goes on."""
+        self._is_late = self.is_behind or durability == "exit"
+        """Nodes run before what is added is stored."""
         self._is_by_version = stores_by_version(saver)
         self._fixed: dict[str, tuple[Any, Any]] = {}
         """By channel, the version and the copy of what was stored last."""
@@ -176,7 +184,7 @@ class Journal:
         checkpoint = save.checkpoint
         if not self._has_looked:
             self._has_looked = True
-            self._look(checkpoint["channel_values"].values())
+            self._look(checkpoint["channel_values"].items())
         if self.untracked is not None:
             checkpoint = self.untracked.from_checkpoint(checkpoint)
         if self._is_late:
@@ -205,7 +213,7 @@ class Journal:
             return
         writes = stored_writes(task)
         if not self._has_containers:
-            self._look(value for _, value in writes)
+            self._look(writes)
         if self.untracked is not None:
             writes = self.untracked.from_writes(writes)
         if task.error is not None:
@@ -262,11 +270,6 @@ class Journal:
         else:
             self.pending.append(put)
 
-    @property
-    def _is_late(self) -> bool:
-        """Say whether nodes run before what is added is stored."""
-        return self.is_behind or self.durability == "exit"
-
     def _fix(self, checkpoint: dict[str, Any], news: Container[str]) -> dict[str, Any]:
         """Return the checkpoint with copies of its values, which nodes may change in place.
 
@@ -289,11 +292,13 @@ class Journal:
                 known[name] = version, twin
         return {**checkpoint, "channel_values": values}
 
-    def _look(self, values: Iterable[Any]) -> None:
+    def _look(self, values: Iterable[Write]) -> None:
         """Have the serializer keep special containers as soon as there is one."""
-        if any(map(is_special, values)):
-            self._has_containers = True
-            keep_containers(self.saver)
+        for _, value in values:
+            if type(value) not in PLAIN and is_special(value):
+                self._has_containers = True
+                keep_containers(self.saver)
+                return
 
     def _fix_writes(
         self, writes: Iterable[Write], node: str, *, is_alone: bool = False

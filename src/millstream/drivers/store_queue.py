@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import atexit
 import threading
-from collections.abc import Callable
-from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
 from millstream.drivers import clock
-from millstream.drivers.persistence import MAX_IN_FLIGHT, store_now
+from millstream.drivers.persistence import MAX_IN_FLIGHT
 from millstream.drivers.workers import join
 
 if TYPE_CHECKING:
@@ -42,11 +40,11 @@ class SyncSaving:
         if self._store is None:
             self._store = StoreThread(journal.saver)
         self._store.begin()
-        _carry_out(journal, self._store.put)
+        _hand_over(journal, self._store)
 
     def save_now(self, journal: Journal) -> None:
         """Store what is pending in this thread."""
-        _carry_out(journal, partial(store_now, journal.saver))
+        _hand_over(journal, None)
 
     def finish(self, journal: Journal) -> None:
         """Store what is left at the end of the run, and wait until everything is stored."""
@@ -55,7 +53,7 @@ class SyncSaving:
             return
         try:
             if self._store.is_alive:
-                _carry_out(journal, self._store.put)
+                _hand_over(journal, self._store)
             else:
                 self.save_now(journal)  # it could not be started, or Ctrl-C has kept it from that
         finally:
@@ -76,12 +74,17 @@ class SyncSaving:
         return self._store is not None and self._store.is_busy
 
 
-def _carry_out(journal: Journal, store: Callable[[Operation], None]) -> None:
+def _hand_over(journal: Journal, thread: StoreThread | None) -> None:
+    """Give what is pending to the thread that stores, or store it here."""
+    pending, saver = journal.pending, journal.saver
     try:
-        while journal.pending:
+        while pending:
             # Taken away when it is stored: Ctrl-C must not leave a gap.
-            store(journal.pending[0])
-            journal.pending.popleft()
+            if thread is None:
+                pending[0].store(saver)
+            else:
+                thread.put(pending[0])
+            pending.popleft()
     except Exception:
         journal.give_up()
         raise

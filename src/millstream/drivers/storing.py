@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 from inspect import Parameter
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -55,15 +54,11 @@ def next_version(saver: BaseCheckpointSaver[Any]) -> Callable[[Any], Any]:
     return next_of
 
 
-def path_arguments(method: Any, path: str) -> tuple[tuple[str, ...], Mapping[str, str]]:
-    """Return how `put_writes` is told the path of a task, if at all: by position, by name."""
-    how = _how(method, 4, "task_path")
-    if how is None:
-        return (), _NOTHING
-    return ((path,), _NOTHING) if how == "position" else ((), {"task_path": path})
+def path_argument(method: Any) -> str | None:
+    """Say how `put_writes` is told the path of a task, if at all: by position, by name."""
+    return _how(method, 4, "task_path")
 
 
-_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 _POSITIONAL: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 
 
