@@ -9,8 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from millstream.drivers import clock
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("millstream", deadline=None)
+settings.load_profile("millstream")
 
 
 class SyncDriver:

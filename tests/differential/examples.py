@@ -17,7 +17,6 @@ def some(count: int, *, is_new: bool = False) -> settings:
     return settings(
         max_examples=count,
         derandomize=not is_new,
-        deadline=None,
         print_blob=True,
         report_multiple_bugs=False,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

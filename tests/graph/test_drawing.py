@@ -383,7 +383,7 @@ def has_doubled_edges(builder: Any) -> bool:
 
 @pytest.mark.parametrize("root", ROOTS)
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_random_drawing_equals_the_reference(root: str, seed: int) -> None:
     reference = random_graph(REFERENCE, seed)
     assume(not has_doubled_edges(reference.builder))

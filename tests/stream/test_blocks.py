@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.language_models import _compat_bridge as bridge
 from langchain_core.language_models.chat_model_stream import ChatModelStream
@@ -239,7 +239,6 @@ CHUNKS = st.builds(
 
 
 @given(st.lists(CHUNKS, max_size=6))
-@settings(deadline=None)
 def test_any_chunks_cause_the_events_langchain_makes_of_them(chunks: list[AIMessageChunk]) -> None:
     before = copy.deepcopy(chunks)
 

@@ -300,7 +300,6 @@ def check_lifecycle(items: list[Any]) -> dict[tuple[str, ...], bool]:
 def searched(examples: int) -> settings:
     return settings(
         max_examples=examples,
-        deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     )
 

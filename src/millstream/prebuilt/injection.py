@@ -147,7 +147,7 @@ class Injections:
     names: frozenset[str] = frozenset()
     """All of them: what the model says for these is ignored."""
     args_schema: Any = None
-    """The tool's own schema with what it does not declare, if it takes nothing else."""
+    """The tool's own schema with what it does not declare, if it does not take everything."""
 
     def fitted(self, tool: BaseTool) -> BaseTool:
         """Return a tool that takes what it is given: itself, as a rule."""
@@ -212,12 +212,13 @@ def _schema_fields(tool: BaseTool) -> Mapping[str, Any]:
 def _widened(tool: BaseTool, missing: Iterable[str]) -> Any:
     """Return a schema that also takes what is missing, None where that is not needed.
 
-    A schema that forbids all it does not know would refuse what the tool's function asks for.
+    A schema that forbids all it does not know would refuse what the tool's function asks for, and
+    older versions of LangChain drop what one ignores.
     """
     schema: Any = tool.args_schema
     is_model = isinstance(schema, type) and issubclass(schema, BaseModel)
-    extra = {name: (Annotated[Any, InjectedToolArg()], None) for name in missing}
-    if not is_model or not extra or schema.model_config.get("extra") != "forbid":
+    extra = {name: (Annotated[Any, InjectedToolArg(), _Opaque], None) for name in missing}
+    if not is_model or not extra or schema.model_config.get("extra") == "allow":
         return None
     return create_model(schema.__name__, __base__=schema, **extra)  # type: ignore[call-overload]
 
