@@ -115,6 +115,7 @@ def test_answers_by_id_reach_exactly_their_questions() -> None:
 
     assert given.given_to(NS, [], [name(0), name(1), name(2)], count=3) == ["A", MISSING, "C"]
     assert given.given_to(NS, [MISSING, "B"], [name(0)], count=3) == ["A", "B", "C"]
+    assert Answers({name(0): "A"}).given_to(NS, [MISSING, "B"], [name(0)], count=2) == ["A", "B"]
 
 
 def test_answers_that_made_their_task_fail_can_be_replaced_together() -> None:

@@ -210,6 +210,22 @@ def test_several_questions_of_each_come_in_its_own_order(driver: Any) -> None:
     assert result == {"out": [["a0?", "a1?"], ["b0?", "b1?"]]}
 
 
+@pytest.mark.parametrize("order", ["aabb", "bbaa", "abba", "baab", "abab", "baba"])
+def test_questions_of_each_are_answered_one_by_one_in_any_order(driver: Any, order: str) -> None:
+    """What comes after the question that is answered is another question."""
+
+    def ask(name: str) -> Any:
+        return [interrupt(f"{name}{count}?") for count in range(2)]
+
+    graph = graph_of(side_by_side(driver, both(driver, ask), Turns("ab", "ba")))
+    result = driver.invoke(graph, {}, THREAD)
+    for name in order:
+        value, id = next((v, i) for v, i in by_value(result).items() if v.startswith(name))
+        result = driver.invoke(graph, Command(resume={id: value}), THREAD)
+
+    assert result == {"out": [["a0?", "a1?"], ["b0?", "b1?"]]}
+
+
 def test_a_bare_answer_is_for_the_first_that_is_shown(driver: Any) -> None:
     """As if the task had asked one after the other."""
     node = side_by_side(driver, both(driver, lambda name: interrupt(f"{name}?")), Turns("ab", "ba"))

@@ -118,18 +118,19 @@ class Answers:
         """Return what a task that runs again starts with: its earlier answers, and new ones.
 
         `asked` are the questions that the task asked last as they were stored: in threads of older
-        versions all questions of a task have the id of the first. `count` is how many the task is
-        known to have asked. One that is named by id after the task has failed with its answer gets
-        a new answer.
+        versions all questions of a task have the id of the first, so that one which is answered and
+        waits is a later one. `count` is how many the task is known to have asked. One that is named
+        by id after the task has failed with its answer gets a new answer.
         """
         answers, first = list(recorded), interrupt_id(ns)
         has_replaced = has_failed and self._replace(ns, answers, asked)
+        is_older = first in asked and not is_open(answers, 0) and not has_replaced
         size = len(answers)
         for number in range(max(count, size + 1)):
             if not is_open(answers, number):
                 continue
             answer = self._named(interrupt_id(ns, number))
-            if answer is MISSING and number == size and first in asked and not has_replaced:
+            if answer is MISSING and number == size and is_older:
                 answer = self._named(first)
             if answer is not MISSING:
                 put_answer(answers, number, answer)
