@@ -359,9 +359,10 @@ def injected_value(name: str, config: RunnableConfig) -> Any:
 def runs_in_thread(runnable: Runnable[Any, Any]) -> bool:
     """Say whether awaiting it has sync code run in a thread, where nothing can cancel it.
 
-    Of a sequence or parallel runnables, each part must be async; of fallbacks, one.
+    Of a sequence, parallel runnables or a branch, each part must be async; of fallbacks, one.
     """
-    from langchain_core.runnables import RunnableWithFallbacks  # slow to import
+    # slow to import
+    from langchain_core.runnables import RunnableAssign, RunnableBranch, RunnableWithFallbacks
 
     if isinstance(runnable, RunnableSequence):
         return any(map(runs_in_thread, runnable.steps))
@@ -369,6 +370,12 @@ def runs_in_thread(runnable: Runnable[Any, Any]) -> bool:
         return any(map(runs_in_thread, runnable.steps__.values()))
     if isinstance(runnable, (RunnableBindingBase, RunnableEachBase)):
         return runs_in_thread(runnable.bound)
+    if isinstance(runnable, RunnableAssign):
+        return runs_in_thread(runnable.mapper)
+    if isinstance(runnable, RunnableBranch):
+        # Conditions only look, and most are a lambda.
+        parts = (runnable.default, *(part for _, part in runnable.branches))
+        return any(map(runs_in_thread, parts))
     if isinstance(runnable, RunnableWithFallbacks):
         return all(map(runs_in_thread, runnable.runnables))
     if isinstance(runnable, (RunnableCallable, RunnableLambda)):

@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler, adispatch_custom_event
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, RunnableParallel
+from langchain_core.runnables import (
+    Runnable,
+    RunnableBranch,
+    RunnableConfig,
+    RunnableLambda,
+    RunnableParallel,
+    RunnablePassthrough,
+)
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 
@@ -95,10 +102,12 @@ SYNC, ASYNC = RunnableLambda(say), RunnableLambda(asay)
         RunnableParallel(log=SYNC),
         SYNC.with_fallbacks([SYNC]),
         {"log": say},
+        RunnablePassthrough.assign(log=SYNC),
+        RunnableBranch((bool, ASYNC), SYNC),
     ],
     ids=[
         *("function", "class", "bound", "retried", "each", "first", "last", "beside", "parallel"),
-        *("fallback", "dict"),
+        *("fallback", "dict", "assign", "branch"),
     ],
 )
 def test_a_timeout_of_a_sync_runnable_is_refused(runnable: Any) -> None:
@@ -120,6 +129,8 @@ def test_a_timeout_of_a_sync_runnable_is_refused(runnable: Any) -> None:
         graph_of(say),
         graph_of(say).with_config(tags=["tag"]),
         ToolNode([]),
+        RunnablePassthrough.assign(log=ASYNC),
+        RunnableBranch((bool, ASYNC), ASYNC),
     ],
     ids=lambda runnable: type(runnable).__name__,
 )

@@ -166,7 +166,25 @@ def mentions_both(state: State) -> Any:
     return MODULE.__name__, ONE.deep, GUARDED.graph
 
 
-@pytest.mark.parametrize("node", [asks_a_property, mentions_both])
+def has_an_attribute_named_like_a_graph(state: State) -> Any:
+    """Use an attribute `CHILD`, and not the graph of that name."""
+    return GUARDED.CHILD, [item.CHILD for item in state]
+
+
+def has_a_variable_named_like_an_object(ONE: Any) -> Any:
+    """Use the graph of what it is given, whatever else is called so."""
+    return ONE.graph, GUARDED.ONE
+
+
+LOOKING_ELSEWHERE: list[Any] = [
+    asks_a_property,
+    mentions_both,
+    has_an_attribute_named_like_a_graph,
+    has_a_variable_named_like_an_object,
+]
+
+
+@pytest.mark.parametrize("node", LOOKING_ELSEWHERE)
 def test_looking_for_graphs_runs_no_code_and_guesses_nothing(node: Any) -> None:
     assert list(graph_of(node).get_subgraphs()) == []
 

@@ -84,12 +84,16 @@ def _visible_runnables(func: Callable[..., Any]) -> Iterator[Any]:
     has_values = code.co_freevars or given or func.__defaults__ or func.__kwdefaults__
     if not has_values and module.keys().isdisjoint(_names(code)):
         return  # as with most nodes
-    roots: dict[str, Any] = {name: module[name] for name in _names(code) if name in module}
+    # What is mentioned may be an attribute of that name: what the code reads decides below.
+    roots: dict[str, Any] = {
+        name: module[name]
+        for name in _names(code)
+        if name in module and name not in code.co_varnames
+    }
     for name, cell in zip(code.co_freevars, func.__closure__ or (), strict=False):
         value = _content(cell)
         if value is not MISSING:
             roots[name] = value
-    yield from (value for value in roots.values() if isinstance(value, Runnable))
     given = {**_defaults(func, code), **given}
     known = {**roots, **given}
     if known and _leads_to_runnable(known.values(), frozenset(_names(code))):
