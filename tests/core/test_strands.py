@@ -10,9 +10,10 @@ import pytest
 from core.builders import begun, graph, log, new_machine, node, planned, to
 from millstream.constants import ERROR, INTERRUPT, MISSING, RESUME
 from millstream.core import known
-from millstream.core.answers import Answers
+from millstream.core.answers import Answers, ids_together
 from millstream.core.strands import (
     OWN,
+    TOGETHER,
     Asked,
     Questions,
     Strand,
@@ -23,6 +24,7 @@ from millstream.core.strands import (
     read_places,
     read_questions,
     record_id,
+    together_record,
 )
 from millstream.types import Interrupt, interrupt_id
 
@@ -140,13 +142,32 @@ def test_strands_of_one_task_ask_together() -> None:
     """And with nobody else, and only what they were known to ask."""
     questions = Questions([Asked("a", "x"), Asked("b", "y")])
     all_known = stored(questions, [], (INTERRUPT, ()))
-    spaces = {TASK: NS, "2": "other:2"}
+    all_known[record_id(TASK, TOGETHER)] = together_record([name(0), name(1)])
     both = {name(0): {TASK}, name(1): {TASK}}
 
-    assert known.asked_together(all_known, spaces, both) == {name(0), name(1)}
-    assert known.asked_together(all_known, spaces, {name(0): {TASK}}) == set()
-    assert known.asked_together(all_known, spaces, {**both, "q": {"2"}}) == set()
-    assert known.asked_together({TASK: []}, spaces, both) == set()
+    assert known.asked_together(all_known, both) == {name(0), name(1)}
+    assert known.asked_together(all_known, {name(0): {TASK}}) == set()
+    assert known.asked_together(all_known, {**both, "q": {"2"}}) == set()
+    assert known.asked_together({TASK: []}, both) == set()
+
+
+def test_questions_of_one_task_may_be_answered_one_after_the_other() -> None:
+    """Where they are its own or of one task of a graph that it calls; else by their ids alone."""
+    _, task = working()
+    own = [Interrupt("?", interrupt_id(task.ns, number)) for number in range(2)]
+    nested, other = Interrupt("?", "nested"), Interrupt("?", "other")
+    task.interrupts = (nested,)
+    assert ids_together(task) == {"nested"}
+
+    task.together = frozenset(["nested"])
+    task.interrupts = (own[0], nested)
+    assert ids_together(task) == {own[0].id, "nested"}
+    task.interrupts = (*own, nested)
+    assert ids_together(task) == set()
+    task.questions = Questions([Asked("a", "x"), Asked("b", "y")])
+    assert ids_together(task) == {own[0].id, own[1].id, "nested"}
+    task.interrupts = (nested, other)
+    assert ids_together(task) == set()
 
 
 def test_calls_are_told_by_their_order_where_they_were() -> None:

@@ -283,6 +283,20 @@ def tools_graph(*tools: Any, saver: Any = None) -> Any:
     return builder.add_edge(START, "tools").compile(checkpointer=saver or InMemorySaver())
 
 
+def around(driver: Any, graph: Any, *, is_called: bool) -> Any:
+    """Return the builder of a graph whose one node is the graph, or calls it."""
+
+    def node(state: MessagesState) -> Any:
+        return graph.invoke(state)
+
+    async def anode(state: MessagesState) -> Any:
+        return await graph.ainvoke(state)
+
+    call = node if driver.name == "sync" else anode
+    builder = StateGraph(MessagesState).add_node("nested", call if is_called else graph)
+    return builder.add_edge(START, "nested")
+
+
 def contents(result: Any) -> list[Any]:
     return [message.content for message in result["messages"][1:]]
 
@@ -339,6 +353,46 @@ def test_tools_that_ask_are_asked_at_once(driver: Any, orders: Any, is_async: bo
     assert shown == [first, second]
     assert [question.id for question in left["__interrupt__"]] == [first]
     assert contents(result) == ["A", "B"]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("is_called", [True, False], ids=["called", "a node"])
+def test_questions_of_nested_tools_are_answered_one_after_the_other(
+    driver: Any, count: int, is_called: bool
+) -> None:
+    @tool
+    def ask(text: str) -> str:
+        """Ask."""
+        return str(interrupt(text))
+
+    graph: Any = StateGraph(MessagesState).add_node("tools", ToolNode([ask]))
+    graph.add_edge(START, "tools")
+    for _ in range(count):
+        graph = around(driver, graph.compile(), is_called=is_called)
+    graph = graph.compile(checkpointer=InMemorySaver())
+
+    result = driver.invoke(graph, calls({"text": "a?"}, {"text": "b?"}), THREAD)
+    asked = []
+    while "__interrupt__" in result:
+        asked.append([question.value for question in result["__interrupt__"]])
+        result = driver.invoke(graph, Command(resume=asked[-1][0].upper()), THREAD)
+
+    assert asked == [["a?", "b?"], ["b?"]]
+    assert contents(result) == ["A?", "B?"]
+
+
+def test_questions_of_several_nested_tasks_are_answered_by_their_ids(driver: Any) -> None:
+    def ask(state: State) -> Any:
+        return {"out": [interrupt("?")]}
+
+    nested = StateGraph(State).add_node("a", ask).add_node("b", ask)
+    nested.add_edge(START, "a").add_edge(START, "b")
+    builder = StateGraph(State).add_node("nested", nested.compile()).add_edge(START, "nested")
+    graph = builder.compile(checkpointer=InMemorySaver())
+    driver.invoke(graph, {}, THREAD)
+
+    with pytest.raises(RuntimeError, match="multiple pending interrupts"):
+        driver.invoke(graph, Command(resume="A"), THREAD)
 
 
 def test_a_tool_that_fails_counts_before_one_that_asks(driver: Any) -> None:

@@ -85,7 +85,8 @@ class Answers:
                     raise RuntimeError(AMBIGUOUS)
             if waiting:
                 self._question = next(iter(pending))
-                self._takers = pending[self._question]
+                # Of several, another one may be asked first this time.
+                self._takers = pending[self._question] if len(waiting) == 1 else ()
         elif not self._by_id:
             if waiting or is_strict:
                 text = EMPTY_MAP if is_strict else EMPTY_MAP + EMPTY_ANSWER
@@ -182,10 +183,18 @@ def check_answers(
     waiting = waiting_questions(known, spaces)
     answers.check(
         waiting,
-        together=asked_together(known, spaces, waiting),
+        together=asked_together(known, waiting),
         past=past_questions(known, spaces),
         is_strict=is_strict,
     )
+
+
+def ids_together(task: Task) -> set[str]:
+    """Return what a task asks, if it may be answered as if one question came after the other."""
+    ids = {question.id for question in task.interrupts}
+    count = len(task.answers or ()) + 1 if task.questions is None else len(task.questions.asked)
+    known = {*task.together, *(interrupt_id(task.ns, number) for number in range(count))}
+    return ids if len(ids) == 1 or ids <= known else set()
 
 
 def recall_questions(task: Task, known: Known, answers: Answers | None) -> None:

@@ -19,7 +19,13 @@ from millstream.constants import (
     NULL_TASK_ID,
     RESUME,
 )
-from millstream.core.strands import put_answer, read_questions, record_id
+from millstream.core.strands import (
+    TOGETHER,
+    put_answer,
+    read_questions,
+    read_together,
+    record_id,
+)
 from millstream.types import interrupt_id
 
 if TYPE_CHECKING:
@@ -144,18 +150,15 @@ def past_questions(known: Known, spaces: Mapping[str, str]) -> set[str]:
     return past
 
 
-def asked_together(
-    known: Known, spaces: Mapping[str, str], waiting: Mapping[str, set[str]]
-) -> set[str]:
-    """Return the ids of the questions that strands of one task ask; none if others wait too."""
+def asked_together(known: Known, waiting: Mapping[str, set[str]]) -> set[str]:
+    """Return the ids of the questions that strands of one task ask; none if others wait too.
+
+    The task may be one of a nested graph, for which the one that called the graph stands here.
+    """
     owners = {task_id for tasks in waiting.values() for task_id in tasks}
     if len(waiting) < 2 or len(owners) > 1:
         return set()
-    owner = owners.pop()
-    record = read_questions(known.get(record_id(owner)))
-    if record is None:
-        return set()
-    return {interrupt_id(spaces[owner], number) for number in range(len(record[0].asked))}
+    return read_together(known.get(record_id(owners.pop(), TOGETHER)))
 
 
 def is_counted(known: Known, task_id: str) -> bool:

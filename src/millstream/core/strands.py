@@ -28,6 +28,7 @@ COUNTED: Final = "__counted__"
 PLACE: Final = "__place__"
 NUMBER: Final = "__number__"
 TASK: Final = "__task__"
+TOGETHER: Final = "__together__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +159,17 @@ def read_places(known: Mapping[str, Sequence[Write]]) -> dict[str, dict[str, lis
             numbers.append(record[NUMBER])
             numbers.sort()
     return places
+
+
+def together_record(ids: Iterable[str]) -> list[Write]:
+    """Return what is stored of questions that may be answered as if one came after the other."""
+    return [(RESUME, [{TOGETHER: sorted(ids)}])]
+
+
+def read_together(writes: Sequence[Write] | None) -> set[str]:
+    """Return the ids of such questions of a task."""
+    record = _record(writes)
+    return set() if record is None else set(record[TOGETHER])
 
 
 def _record(writes: Sequence[Write] | None) -> dict[str, Any] | None:

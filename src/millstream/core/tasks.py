@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import binascii
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -47,6 +47,8 @@ class Task:
     """How many of these are kept: those it was given when it began, or has asked for."""
     questions: Questions | None = None
     """Which question has which number; None as long as the task's own code alone asks."""
+    together: Set[str] = frozenset()
+    """The ids of questions of nested graphs that may be answered one after the other."""
     waiting: Sequence[Any] = ()
     """The questions that the task asked last, as they were stored."""
     timeout: Any = None

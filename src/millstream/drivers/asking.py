@@ -8,11 +8,13 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from millstream.constants import MISSING, Missing
+from millstream.core.answers import ids_together
 from millstream.core.strands import OWN, Asked, Questions, is_open, put_answer
 from millstream.drivers.strands import strand_of, text_of
 from millstream.types import interrupt_id
 
 if TYPE_CHECKING:
+    from millstream.core.tasks import Task
     from millstream.drivers.context import TaskContext
 
 
@@ -106,6 +108,17 @@ def note_questions(context: TaskContext, questions: Iterable[Any]) -> None:
     with ASKING:
         known = context.open_questions
         context.open_questions = {**known, **{question.id: question for question in questions}}
+
+
+def note_nested(context: TaskContext, tasks: Iterable[Task]) -> None:
+    """Take note how a graph's questions may be answered, which stop the task that called it.
+
+    Those of one task of the graph, one by one; those of several tasks by their ids alone.
+    """
+    asking = [task for task in tasks if task.interrupts]
+    if len(asking) == 1:
+        with ASKING:
+            context.task.together = context.task.together | ids_together(asking[0])
 
 
 def all_questions(context: TaskContext, passed_on: Sequence[Any]) -> tuple[Any, ...]:

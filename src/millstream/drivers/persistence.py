@@ -22,8 +22,16 @@ from millstream.constants import (
     RESUME,
 )
 from millstream.containers import PLAIN, is_special, keep_containers
+from millstream.core.answers import ids_together
 from millstream.core.calls import CallTask
-from millstream.core.strands import answered_prefix, place_record, questions_record, record_id
+from millstream.core.strands import (
+    TOGETHER,
+    answered_prefix,
+    place_record,
+    questions_record,
+    record_id,
+    together_record,
+)
 from millstream.core.tasks import task_path_text
 from millstream.drivers.copying import fixed
 from millstream.drivers.storing import path_argument, stores_at_once, stores_by_version
@@ -225,6 +233,9 @@ class Journal:
             if task.questions is not None and not task.is_done:
                 record = questions_record(task.questions, task.answers or ())
                 self._add_writes(PutWrites(config, record, record_id(task.id), ""))
+            if len(task.interrupts) > 1 and (ids := ids_together(task)):
+                record = together_record(ids)
+                self._add_writes(PutWrites(config, record, record_id(task.id, TOGETHER), ""))
             path = task_path_text(task.path)
             self._add_writes(PutWrites(config, writes, task.id, path, task.name))
 

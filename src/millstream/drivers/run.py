@@ -21,7 +21,7 @@ from millstream.core.machine import RunMachine
 from millstream.core.protocol import Observer
 from millstream.core.state import ENDED, RunStatus
 from millstream.drivers import delta
-from millstream.drivers.asking import all_questions, note_questions
+from millstream.drivers.asking import all_questions, note_nested, note_questions
 from millstream.drivers.calls import call_too_late
 from millstream.drivers.clock import new_id, now
 from millstream.drivers.context import TaskContext
@@ -392,6 +392,7 @@ class Run(Terms):
         if self.parent is not None and status in (RunStatus.PAUSED, RunStatus.BREAKPOINT):
             if self.place:
                 note_questions(self.parent, machine.questions)
+            note_nested(self.parent, machine.tasks)
             raise GraphInterrupt(tuple(machine.questions))
         self._note_end(None)
         # They refer back to the run: leave no cycle to the collector.
