@@ -120,6 +120,26 @@ def test_a_failed_graph_shows_the_users_frames_alone(millstream: Any) -> None:
         (["graphs:graph", "-i", '{"x":'], "--input is not JSON: "),
         (["graphs:graph", "-i", "@missing"], "--input @missing: cannot read missing: No such "),
         (["graphs:graph", "-c", "[]"], "--config must be a JSON object, such as "),
+        (
+            ["graphs:graph", "-c", '{"configurable": 5}'],
+            '"configurable" in --config must be a JSON o',
+        ),
+        (
+            ["graphs:graph", "-c", '{"tags": "a"}'],
+            "\"tags\" in --config must be a JSON array, not 'a'",
+        ),
+        (
+            ["graphs:graph", "-c", '{"callbacks": [1]}'],
+            '"callbacks" in --config must be left out: ',
+        ),
+        (
+            ["graphs:graph", "-c", '{"max_concurrency": "3"}'],
+            '"max_concurrency" in --config must be a',
+        ),
+        (
+            ["graphs:graph", "-c", '{"recursion_limit": 1e400}'],
+            '"recursion_limit" in --config must be',
+        ),
         (["graphs:graph", "-m", "vlaues"], "no stream mode 'vlaues'; choose from values, "),
         (["graphs:graph", "-m", "message"], "no stream mode 'message'; choose from values, "),
         (["graphs:graph", "--jsno"], "No such option: --jsno"),

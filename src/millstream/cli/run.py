@@ -23,6 +23,15 @@ if TYPE_CHECKING:
     from millstream.cli.render import View
 
 DEFAULT_MODES: Final = ("updates", "custom")
+CONFIG_KINDS: Final[dict[str, tuple[type, str]]] = {
+    "configurable": (dict, "a JSON object"),
+    "metadata": (dict, "a JSON object"),
+    "tags": (list, "a JSON array"),
+    "callbacks": (type(None), "left out: JSON has no callbacks"),
+    "max_concurrency": (int, "a whole number"),
+    "recursion_limit": (int, "a whole number"),
+}
+"""Key of a config -> what its value has to be, and how that is called."""
 
 
 def run(
@@ -53,9 +62,7 @@ def run(
     """Run the graph TARGET and show its events as they happen."""
     modes = _check_modes(stream_mode or list(DEFAULT_MODES))
     value = _read_json(input, "--input")
-    settings = _read_json(config, "--config")
-    if not isinstance(settings, dict):
-        raise UsageError("--config must be a JSON object, such as '{\"recursion_limit\": 50}'")
+    settings = _check_config(_read_json(config, "--config"))
 
     from millstream.cli.render import JsonView, LiveView
 
@@ -128,15 +135,23 @@ def _steps(graph: Any) -> Iterator[Any]:
 def _with_thread(graph: Any, config: dict[str, Any]) -> dict[str, Any]:
     if getattr(graph, "checkpointer", None) in (None, True, False):
         return config
-    configurable = config.get("configurable", {})
-    if not isinstance(configurable, dict):
-        raise UsageError('"configurable" in --config must be a JSON object')
+    configurable = config.get("configurable") or {}
     if "thread_id" in configurable:
         return config
     import uuid
 
     # A graph with a saver needs a thread; one run from a terminal starts a new one.
     return {**config, "configurable": {**configurable, "thread_id": str(uuid.uuid4())}}
+
+
+def _check_config(config: Any) -> dict[str, Any]:
+    if not isinstance(config, dict):
+        raise UsageError("--config must be a JSON object, such as '{\"recursion_limit\": 50}'")
+    for key, (kind, name) in CONFIG_KINDS.items():
+        value = config.get(key)
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise UsageError(f'"{key}" in --config must be {name}, not {value!r:.80}')
+    return config
 
 
 def _check_modes(modes: list[str]) -> list[str]:
