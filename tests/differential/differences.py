@@ -80,6 +80,9 @@ DIFFERENCES: Final = {
     "same-run-id": Difference("The same run_id does not discard the input"),
     "custom-event-first": Difference("A custom event keeps its data"),
     "unknown-checkpoint": Difference("A checkpoint that does not exist is nobody's parent"),
+    "end-of-an-answered-graph": Difference(
+        'A nested graph that asked keeps its end with durability="exit"'
+    ),
     "commanded": Difference("What a Command led to is in the state"),
     "empty-map": Difference("Answers that name nothing are refused"),
     "unknown-among-known": Difference("Answers that name nothing are refused"),

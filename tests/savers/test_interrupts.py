@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage
 
 from differential.engines import CANDIDATE_ROOT, REFERENCE_ROOT
 from differential.kit import Log, say, wire
-from savers.backends import SyncRuns, new_thread
+from savers.backends import AsyncRuns, SyncRuns, new_thread
 
 
 def asking(runs: SyncRuns, *questions: Any, **options: Any) -> Callable[[Any], Any]:
@@ -272,3 +272,29 @@ def test_an_answer_of_the_wrong_shape_is_not_kept(runs: SyncRuns) -> None:
     again = runs.invoke(graph, None, thread)
 
     assert questions(again) == ["q"]
+
+
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+def test_graphs_that_one_node_calls_ask_in_turn(runs: SyncRuns, durability: str) -> None:
+    """One that was answered and has ended is not asked again when the next one has its answer."""
+    nested = wire(runs.engine, Log, "START ask END", ask=asking(runs, "q")).compile()
+
+    def node(state: Any) -> dict[str, Any]:
+        results = [nested.invoke({"x": number}) for number in range(3)]
+        return {"log": [result["log"] for result in results]}
+
+    async def anode(state: Any) -> dict[str, Any]:
+        results = [await nested.ainvoke({"x": number}) for number in range(3)]
+        return {"log": [result["log"] for result in results]}
+
+    graph = wire(runs.engine, Log, "START n END", n=anode if isinstance(runs, AsyncRuns) else node)
+    graph = graph.compile(checkpointer=runs.saver)
+    command = runs.engine.types.Command
+    thread = new_thread()
+
+    runs.invoke(graph, {"x": 1}, thread, durability=durability)
+    for answer in "abc":
+        graph = reopened(runs, graph)
+        result = runs.invoke(graph, command(resume=answer), thread, durability=durability)
+
+    assert result == {"x": 1, "log": [["a"], ["b"], ["c"]]}

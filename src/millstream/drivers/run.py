@@ -344,11 +344,12 @@ class Run(Terms):
         """Have stored what was held back until the end of the run.
 
         With durability `exit` a nested run that has ended well leaves nothing: its result is with
-        its caller. One that keeps its state between calls does.
+        its caller. One that keeps its state between calls does, and one that went on from where it
+        had asked: its caller may have more to ask, and would find the question open again.
         """
         assert self.journal is not None
         machine: RunMachine | None = getattr(self, "machine", None)
-        is_fleeting = self.parent is not None and NS_END in self.ns
+        is_fleeting = self.parent is not None and NS_END in self.ns and not self.origin_id
         has_ended_well = machine is not None and machine.status is RunStatus.DONE
         if self.durability == "exit" and is_fleeting and has_ended_well:
             self.journal.give_up()

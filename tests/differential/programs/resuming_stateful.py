@@ -176,7 +176,10 @@ def durability(e):
                 durability=kind,
                 differs="exit-parent" if kind == "exit" else None,
             ),
-            stored(kind),
+            look(
+                stored(kind).observe,
+                differs="end-of-an-answered-graph" if kind == "exit" else None,
+            ),
         ]
     return parent_of(e, child_of(e, "q")), calls
 
