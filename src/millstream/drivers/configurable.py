@@ -16,6 +16,7 @@ from millstream.constants import (
     CONFIG_KEY_CALL,
     CONFIG_KEY_CHECKPOINTER,
     CONFIG_KEY_READ,
+    CONFIG_KEY_READ_STATE,
     CONFIG_KEY_SCRATCHPAD,
     CONFIG_KEY_SEND,
 )
@@ -40,9 +41,13 @@ def engine_keys(context: TaskContext) -> dict[str, Any]:
         CONFIG_KEY_READ: functools.partial(
             read_state, scratchpad, run.spec.channels, run.spec.managed, context
         ),
+        CONFIG_KEY_READ_STATE: None,
         CONFIG_KEY_SCRATCHPAD: scratchpad,
         CONFIG_KEY_CALL: functools.partial(call_function, context),
     }
+    if not context.task.is_pull:
+        # What was sent to the node is not the state it would get from an edge.
+        keys[CONFIG_KEY_READ_STATE] = functools.partial(context.task.node.read, context.task.run)
     if run.saver is not None:
         keys[CONFIG_KEY_CHECKPOINTER] = run.saver
     return keys

@@ -459,11 +459,14 @@ class SyncDriver:
         if journal is not None:
             SyncSaving().save_now(journal)
 
-    def _left_over(self) -> Iterator[Ended]:
+    def _left_over(self) -> list[Ended]:
         """Take the tasks that finished while the run was being left."""
+        # No generator: Python drops a Ctrl-C that comes while it frees one.
+        finished = []
         while not self._inbox.empty():
             if (ended := self._inbox.get()) is not None:
-                yield ended
+                finished.append(ended)
+        return finished
 
 
 def execute(context: TaskContext) -> None:

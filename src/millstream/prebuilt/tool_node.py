@@ -23,7 +23,7 @@ from langchain_core.tools import tool as make_tool
 from pydantic import BaseModel, ValidationError
 
 from millstream.config import task_context_of
-from millstream.constants import CONF, CONFIG_KEY_READ
+from millstream.constants import CONF, CONFIG_KEY_READ, CONFIG_KEY_READ_STATE
 from millstream.drivers.strands import await_in_strand, call_in_strand
 from millstream.errors import GraphBubbleUp, is_invalid_resume
 from millstream.prebuilt.failures import (
@@ -384,7 +384,10 @@ def _state_of(input: Any, config: RunnableConfig) -> Any:
     if isinstance(input, list) and isinstance(input[-1], dict):
         if input[-1].get("type") != "tool_call":
             return input
-        read = (config.get(CONF) or {}).get(CONFIG_KEY_READ)
+        configurable = config.get(CONF) or {}
+        if (read_state := configurable.get(CONFIG_KEY_READ_STATE)) is not None:
+            return read_state()
+        read = configurable.get(CONFIG_KEY_READ)
         return {} if read is None else read(list(read.args[1]), True)
     if isinstance(input, dict) and input.get("__type") == "tool_call_with_context":
         return input["state"]

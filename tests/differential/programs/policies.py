@@ -27,6 +27,9 @@ def failing(error, times, *, log="done"):
     return node
 
 
+HANDLED = "LangGraph's threads tell of a failure before or after its handler has begun"
+
+
 @program("retry.succeeds", rows=("7.7:retry", "2.11:retries", "2.4:retried"))
 def retry_succeeds(e):
     policy = e.types.RetryPolicy(max_attempts=3, **QUICK)
@@ -352,6 +355,7 @@ def cache_clear(e, driver):
 
 @program(
     "handler.node",
+    timed=HANDLED,
     rows=("7.7:handler", "2.3:error_handler", "2.7:error_handler", "2.11:handler", "4.1:error"),
 )
 def handler_node(e):
@@ -372,7 +376,7 @@ def handler_node(e):
     return graph.compile(), [call({"x": 1})]
 
 
-@program("handler.kinds", rows=("7.7:handler",))
+@program("handler.kinds", timed=HANDLED, rows=("7.7:handler",))
 def handler_kinds(e):
     results = iter(
         [
@@ -393,7 +397,7 @@ def handler_kinds(e):
     return graph.compile(), [call({"x": 1}) for _ in range(5)]
 
 
-@program("handler.default", rows=("7.7:handler_default", "7.4:node_defaults"))
+@program("handler.default", timed=HANDLED, rows=("7.7:handler_default", "7.4:node_defaults"))
 def handler_default(e):
     def handle(state, error: e.errors.NodeError):
         return {"log": [error.node, str(error.error)]}
@@ -409,7 +413,7 @@ def handler_default(e):
     return builder.compile(), [call({"x": 0}), call({"x": 1})]
 
 
-@program("handler.defaults", rows=("7.7:handler_default", "7.4:node_defaults"))
+@program("handler.defaults", timed=HANDLED, rows=("7.7:handler_default", "7.4:node_defaults"))
 def handler_defaults(e):
     def handler(log):
         attempts = []
@@ -454,7 +458,7 @@ def handler_parallel(e):
     return graph.compile(), [call({"x": 1})]
 
 
-@program("handler.fails", rows=("7.7:handler_fails",))
+@program("handler.fails", timed=HANDLED, rows=("7.7:handler_fails",))
 def handler_fails(e):
     graph = wire(
         e,
@@ -465,7 +469,9 @@ def handler_fails(e):
     return graph.compile(), [call({"x": 1})]
 
 
-@program("handler.after_retries", rows=("7.7:handler", "7.7:retry"), matrix=Matrix.BRIEF)
+@program(
+    "handler.after_retries", timed=HANDLED, rows=("7.7:handler", "7.7:retry"), matrix=Matrix.BRIEF
+)
 def handler_after_retries(e):
     policy = e.types.RetryPolicy(max_attempts=2, **QUICK)
     graph = wire(
@@ -480,7 +486,7 @@ def handler_after_retries(e):
     return graph.compile(), [call({"x": 1})]
 
 
-@program("handler.subgraph", rows=("7.7:handler",), modes=SAVED_MODES)
+@program("handler.subgraph", timed=HANDLED, rows=("7.7:handler",), modes=SAVED_MODES)
 def handler_subgraph(e):
     child = wire(e, Log, "START ok bad END", ok=..., bad=fail(ValueError("deep"))).compile()
     graph = wire(

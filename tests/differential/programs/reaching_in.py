@@ -29,6 +29,20 @@ def read_and_send(e):
     return wire(e, Log, "START n END", n=node).compile(), [call({"log": ["in"]})]
 
 
+@program("reaching_in.state_of_a_sent_task", rows=("4.1:config",))
+def state_of_a_sent_task(e):
+    """A node that was sent something may ask for what it would get from an edge."""
+
+    def node(given, config: RunnableConfig):
+        read_state = config["configurable"]["__pregel_read_state"]
+        return {"log": [given, None if read_state is None else read_state()]}
+
+    builder = wire(e, Log, "START n", "START m", n=node, m=...)
+    builder.add_conditional_edges("m", lambda state: [e.types.Send("sent", "packet")], ["sent"])
+    builder.add_node("sent", node)
+    return builder.compile(), [call({"x": 1, "log": ["in"]})]
+
+
 @probe("reaching_in.unknown_channel", rows=("4.1:config",), logs=True)
 def unknown_channel(e, driver):
     def node(state, config: RunnableConfig):
