@@ -291,6 +291,7 @@ def _tag(value: Any) -> None:
         (bytearray(b"x"), lambda v: v.extend(b"y"), repr),
         (AIMessage(["a"]), lambda v: v.content.append("b"), repr),
         (HumanMessage("a", additional_kwargs={"b": []}), lambda v: setattr(v, "id", "1"), repr),
+        (AIMessage("a"), lambda v: setattr(v, "rating", 1), repr),
         (Model(), _tag, repr),
         (Plain([]), _tag, repr),
         (Frozen([]), _tag, repr),
@@ -327,6 +328,35 @@ def test_messages_that_have_not_changed_are_used_again() -> None:
     assert [message.content for message in later] == ["changed", "b", "c"]
     assert [message.content for message in earlier] == ["a", "b"]
     assert later[1] is earlier[1]
+
+
+class Several:
+    """Values that do not say whether they are equal, as arrays of numpy."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("ambiguous")
+
+    __hash__ = object.__hash__
+
+
+class Anything(BaseModel):
+    """A model of which nothing is known."""
+
+    value: Any
+    tags: list[str] = []
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, True), (1, 1.0), (Several(), Several())])
+def test_models_with_other_values_are_copied_again(before: Any, after: Any) -> None:
+    models = [Anything(value=before)]
+    earlier = fixed(models)
+    models[0].value = after
+
+    (later,) = fixed(models, earlier)
+    models[0].tags.append("changed")
+
+    assert type(later.value) is type(after)
+    assert later.tags == []
 
 
 def test_what_cannot_be_copied_is_left_as_it_is() -> None:

@@ -21,6 +21,7 @@ from dataclasses import is_dataclass
 from enum import Enum
 from functools import lru_cache
 from itertools import chain, repeat
+from operator import is_
 from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -147,22 +148,29 @@ def _namedtuple(value: Any, earlier: Any) -> Any:
 
 def _model(value: Any, earlier: Any) -> Any:
     kind: Any = type(value)
-    fields = value.__dict__
-    extra, private = value.__pydantic_extra__, value.__pydantic_private__
-    if (
-        type(earlier) is kind
-        and fields == earlier.__dict__
-        and value.__pydantic_fields_set__ == earlier.__pydantic_fields_set__
-        and extra == earlier.__pydantic_extra__
-        and private == earlier.__pydantic_private__
-    ):
+    if type(earlier) is kind and _is_unchanged(value, earlier):
         return earlier
     twin = kind.__new__(kind)
-    _set_attribute(twin, "__dict__", _dict(fields, None))
+    _set_attribute(twin, "__dict__", _dict(value.__dict__, None))
     _set_attribute(twin, "__pydantic_fields_set__", value.__pydantic_fields_set__.copy())
-    _set_attribute(twin, "__pydantic_extra__", extra and fixed(extra))
-    _set_attribute(twin, "__pydantic_private__", private and fixed(private))
+    _set_attribute(twin, "__pydantic_extra__", fixed(value.__pydantic_extra__))
+    _set_attribute(twin, "__pydantic_private__", fixed(value.__pydantic_private__))
     return twin
+
+
+def _is_unchanged(value: Any, earlier: Any) -> bool:
+    fields, before = value.__dict__, earlier.__dict__
+    try:
+        return (
+            fields == before
+            # 1, 1.0 and True are equal.
+            and all(map(is_, map(type, fields.values()), map(type, before.values())))
+            and value.__pydantic_fields_set__ == earlier.__pydantic_fields_set__
+            and value.__pydantic_extra__ == earlier.__pydantic_extra__
+            and value.__pydantic_private__ == earlier.__pydantic_private__
+        )
+    except Exception:  # arrays, for example, have no single answer
+        return False
 
 
 def _dataclass(value: Any, earlier: Any) -> Any:
