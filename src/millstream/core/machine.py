@@ -26,12 +26,13 @@ from millstream.core import known
 from millstream.core.answers import check_answers, recall_questions
 from millstream.core.calls import Calls, CallTask
 from millstream.core.cells import Cells, writes_of
+from millstream.core.failing import handler_of, handlers_of_known, is_handled, joined
 from millstream.core.interrupts import is_breakpoint
 from millstream.core.known import Place
 from millstream.core.plan import plan_pulls, plan_sends
 from millstream.core.state import ALLOWED, ENDED, READY, STEPPING, ProtocolError, RunStatus
 from millstream.core.strands import read_places
-from millstream.core.tasks import HANDLER, PUSH_TRIGGERS, Task
+from millstream.core.tasks import Task
 from millstream.errors import GraphBubbleUp, ParentCommand
 
 if TYPE_CHECKING:
@@ -267,7 +268,7 @@ class RunMachine:
             self.tasks = ()
             return None
         if self._known and not self._is_anew:
-            tasks = [*tasks, *self._handlers_of_known(tasks)]
+            tasks = [*tasks, *handlers_of_known(self, tasks)]
         self.tasks = tasks
         self.status = STEPPING
         if len(tasks) > 1:
@@ -345,8 +346,8 @@ class RunMachine:
         if isinstance(error, ParentCommand):
             self.leaving = [*self.leaving, task]
             return None
-        if task.node.handler is not None and _is_handled(error):
-            handler = self._handler_of(task, task.node.handler)
+        if task.node.handler is not None and is_handled(error):
+            handler = handler_of(self, task, task.node.handler)
             self.tasks = [*self.tasks, handler]
             return handler
         self.failure = task
@@ -378,7 +379,7 @@ class RunMachine:
         ordered: Sequence[Task] = self._pulls
         if not self._is_smooth:
             if self.leaving and self.failure is None:
-                self.failure = _joined(self.leaving)
+                self.failure = joined(self.leaving)
             if self.failure is not None:
                 self.status = RunStatus.FAILED
                 return
@@ -450,16 +451,6 @@ class RunMachine:
                 error.add_note(f"Before task with name '{task.name}' and path '{task.path[:3]}'")
             raise
 
-    def _handlers_of_known(self, tasks: Sequence[Task]) -> list[Task]:
-        """Return the tasks that handle failures from before the run was stopped."""
-        handlers = []
-        for task in tasks:
-            error = known.handled_error(self._known.get(task.id, ()))
-            if error is not None and task.node.handler is not None:
-                task.error = error
-                handlers.append(self._handler_of(task, task.node.handler))
-        return handlers
-
     def _without_known(self, tasks: Sequence[Task]) -> list[Task]:
         missing = []
         for task in tasks:
@@ -479,13 +470,6 @@ class RunMachine:
         if not plain:
             recall_questions(task, self._known, self.answers)
         return plain
-
-    def _handler_of(self, failed: Task, name: str) -> Task:
-        path = (*failed.path, HANDLER, False)
-        handler = Task(self, self.spec.nodes[name], path, PUSH_TRIGGERS)
-        handler.origin = failed
-        handler.input = failed.input
-        return handler
 
     def _in_write_order(self) -> list[Task]:
         pulls, pushes = self._pulls, self._pushes or ()
@@ -508,20 +492,5 @@ class RunMachine:
         self.status = RunStatus.PAUSED if is_paused else RunStatus.BREAKPOINT
 
 
-def _joined(leaving: Sequence[Task]) -> Task:
-    """Return the first of the tasks that leave, with what all of them say to the same graph."""
-    first, *others = sorted(leaving, key=_path)
-    commands: list[Any] = [task.error.args[0] for task in (first, *others) if task.error]
-    own = commands[0]
-    same = [command for command in commands[1:] if command.graph == own.graph]
-    if same:
-        first.error = ParentCommand(own._joined(same))
-    return first
-
-
 def _path(task: Task) -> TaskPath:
     return task.path
-
-
-def _is_handled(error: BaseException) -> bool:
-    return isinstance(error, Exception) and not isinstance(error, GraphBubbleUp)

@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from millstream.drivers import caching, clock, lifecycle, tracing
-from millstream.drivers.attempts import execute
+from millstream.drivers.attempts import aexecute
 from millstream.drivers.calls import (
     NO_CALLS,
     AnyFuture,
@@ -297,7 +297,7 @@ class AsyncDriver:
             self._running[context] = cast("asyncio.Task[None]", asyncio.current_task())
         error: BaseException | None = None
         try:
-            await execute(context)
+            await aexecute(context)
         except BaseException as raised:
             error = raised
         del self._running[context]
@@ -382,7 +382,7 @@ class AsyncDriver:
             if known is not None:
                 self.run.machine.replay(context.task, known)
             else:
-                await execute(context)
+                await aexecute(context)
         except BaseException as raised:
             error = raised
         is_dropped = self._is_stopping or (context.is_cancelled and context.caller.is_cancelled)

@@ -1,4 +1,4 @@
-"""Running one task of an async run as often as its policies say; waiting in a sync one."""
+"""Running one task as often as its policies say, in a sync run and in an async one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from langchain_core.runnables.config import var_child_runnable_config
 
 from millstream.drivers import caching, clock
-from millstream.drivers.nodecall import add_task_note
+from millstream.drivers.nodecall import add_task_note, sync_timeout_error
 from millstream.drivers.outlet import RunAbandoned
 from millstream.drivers.timeouts import attempt_in_time, timeout_of
 from millstream.errors import GraphBubbleUp, NodeCancelledError, ParentCommand
@@ -21,7 +21,42 @@ RETRY_WATCH: Final = 0.05
 """Seconds between two looks, during a back-off, at whether the run was left."""
 
 
-async def execute(context: TaskContext) -> None:
+def execute(context: TaskContext) -> None:
+    """Run a task in this thread until it succeeds or must not be tried again."""
+    task = context.task
+    body = task.node.body
+    if body.has_policies or task.timeout is not None:
+        if timeout_of(context) is not None:
+            raise sync_timeout_error(task.name)
+        context.note_start()
+    while True:
+        var_child_runnable_config.set(context.config)  # type: ignore[arg-type]  # a dict subclass
+        try:
+            body.attempt(context)
+        except ParentCommand as signal:
+            if not body.take_command(context, signal):
+                raise
+            body.apply_command(context, signal)
+            return
+        except GraphBubbleUp:
+            raise
+        except asyncio.CancelledError as error:
+            raise NodeCancelledError(context.task.name) from error
+        except Exception as error:
+            delay = body.retry_delay(context, error)
+            if delay is None:
+                add_task_note(error, context)
+                raise
+        else:
+            if body.cache is not None:
+                caching.keep(context)
+            return
+        context.is_over = True
+        _wait(context.run, delay)
+        context.next_attempt()
+
+
+async def aexecute(context: TaskContext) -> None:
     """Run a task until it succeeds or must not be tried again."""
     task = context.task
     body = task.node.body
@@ -58,7 +93,7 @@ async def execute(context: TaskContext) -> None:
         context.next_attempt()
 
 
-def wait_for_retry(run: Run, seconds: float) -> None:
+def _wait(run: Run, seconds: float) -> None:
     """Sleep, and raise `RunAbandoned` soon after nobody waits for the run any more."""
     end = clock.monotonic() + seconds
     while (remaining := end - clock.monotonic()) > 0:

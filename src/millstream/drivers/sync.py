@@ -21,10 +21,8 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from langchain_core.runnables.config import var_child_runnable_config
-
 from millstream.drivers import caching, clock, lifecycle, tracing
-from millstream.drivers.attempts import wait_for_retry
+from millstream.drivers.attempts import execute
 from millstream.drivers.calls import (
     NO_CALLS,
     CallContext,
@@ -38,13 +36,11 @@ from millstream.drivers.calls import (
 from millstream.drivers.context import TaskContext
 from millstream.drivers.interruption import uninterrupted
 from millstream.drivers.loading import load
-from millstream.drivers.nodecall import add_task_note, sync_timeout_error
 from millstream.drivers.outlet import RunAbandoned, as_told
 from millstream.drivers.run import NO_ITEM
 from millstream.drivers.store_queue import SyncSaving
-from millstream.drivers.timeouts import timeout_of
 from millstream.drivers.workers import MAX_THREADS, Workers
-from millstream.errors import GraphBubbleUp, NodeCancelledError, ParentCommand
+from millstream.errors import GraphBubbleUp
 
 if TYPE_CHECKING:
     from millstream.core.spec import NodeSpec
@@ -467,38 +463,3 @@ class SyncDriver:
             if (ended := self._inbox.get()) is not None:
                 finished.append(ended)
         return finished
-
-
-def execute(context: TaskContext) -> None:
-    """Run a task in this thread until it succeeds or must not be tried again."""
-    task = context.task
-    body = task.node.body
-    if body.has_policies or task.timeout is not None:
-        if timeout_of(context) is not None:
-            raise sync_timeout_error(task.name)
-        context.note_start()
-    while True:
-        var_child_runnable_config.set(context.config)  # type: ignore[arg-type]  # a dict subclass
-        try:
-            body.attempt(context)
-        except ParentCommand as signal:
-            if not body.take_command(context, signal):
-                raise
-            body.apply_command(context, signal)
-            return
-        except GraphBubbleUp:
-            raise
-        except CancelledError as error:
-            raise NodeCancelledError(context.task.name) from error
-        except Exception as error:
-            delay = body.retry_delay(context, error)
-            if delay is None:
-                add_task_note(error, context)
-                raise
-        else:
-            if body.cache is not None:
-                caching.keep(context)
-            return
-        context.is_over = True
-        wait_for_retry(context.run, delay)
-        context.next_attempt()
