@@ -69,6 +69,7 @@ DIFFERENCES: Final = {
     "quiet-children": Difference("Models that nobody hears are not made to stream"),
     "handler-namespace": Difference("Items of an error handler have the namespace of its graph"),
     "deferred-behind-deferred": Difference("A deferred node behind another one runs once"),
+    "deferred-beside-sends": Difference("A deferred node waits for Sends"),
     "parent-commands": Difference("Commands for the same parent graph are all applied"),
     "wrong-route": Difference("A route to no node is an error"),
     "ids-at-once": Difference("Messages in updates have their ids"),

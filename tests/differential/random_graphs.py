@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import operator
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -203,9 +203,21 @@ def graphs(draw: st.DrawFn) -> Graph:
 
 
 def _with_one_deferred(nodes: Sequence[Node]) -> tuple[Node, ...]:
-    """Return the nodes with no more than one deferred: several are told apart otherwise there."""
+    """Return the nodes with no more than one deferred, and none among Sends.
+
+    Several are told apart otherwise there, and Sends are not waited for.
+    """
     deferred = [node.name for node in nodes if node.is_deferred]
+    if any(SEND in target for node in nodes for target in _targets(node)):
+        deferred = []
     return tuple(replace(node, is_deferred=node.name in deferred[:1]) for node in nodes)
+
+
+def _targets(node: Node) -> Iterator[str]:
+    for targets in (*node.routes, *node.commands):
+        yield from targets
+    for inner in node.inner:
+        yield from _targets(inner)
 
 
 def _some(values: Sequence[str], low: int, high: int) -> st.SearchStrategy[Targets]:

@@ -11,7 +11,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from typing_extensions import TypedDict
 
 from millstream.graph import END, START, StateGraph
-from millstream.types import Command
+from millstream.types import Command, Send
 
 THREAD: Any = {"configurable": {"thread_id": "1"}}
 
@@ -74,6 +74,21 @@ def test_a_waiting_edge_leads_on_too(driver: Any) -> None:
     builder = builder_of("abde", "de", "^ad", "^b", "ae").add_edge(["b", "d"], "e")
 
     assert driver.invoke(builder.compile(), {"log": []})["log"] == list("abde")
+
+
+def sending(state: State) -> list[Send]:
+    return [Send("b", {}), Send("b", {})]
+
+
+@pytest.mark.parametrize(
+    ("ways", "log"), [(["^ad", "bd"], "abbd"), (["^ad"], "abbd"), (["^ad", "bcd"], "abbcd")]
+)
+def test_what_was_sent_is_waited_for(driver: Any, ways: list[str], log: str) -> None:
+    builder = builder_of("abcd", "d", *ways).add_conditional_edges("a", sending, ["b"])
+    graph = builder.compile(checkpointer=InMemorySaver(), interrupt_before=["d"])
+
+    assert driver.invoke(graph, {"log": []}, THREAD)["log"] == list(log[:-1])
+    assert driver.invoke(graph, None, THREAD)["log"] == list(log)
 
 
 def with_path(answers: Any) -> StateGraph[Any]:

@@ -28,6 +28,7 @@ from millstream.constants import (
     PUSH,
     RESUME,
     RETURN,
+    TASKS,
 )
 
 if TYPE_CHECKING:
@@ -199,7 +200,8 @@ class Cells:
                 if task.node.consumes and task.is_pull:
                     self.consume(task.node.consumes, touched)
         updated = self.apply(writes, touched, tasks=tasks)
-        if spec.finishing and spec.triggered.keys().isdisjoint(updated):
+        # Sends are work too: what is deferred waits for all there is.
+        if spec.finishing and TASKS not in updated and spec.triggered.keys().isdisjoint(updated):
             updated |= self.finish(touched)
         return updated
 

@@ -329,6 +329,18 @@ def two_deferred(e):
     return graph.compile(), [call({"x": 1})]
 
 
+@program(
+    "routing.defer_beside_sends",
+    rows=("7.4:defer", "7.6:send"),
+    unordered=True,
+    differs="deferred-beside-sends",
+)
+def defer_beside_sends(e):
+    graph = wire(e, Log, "START a d END", "b d", a=..., b=..., d=(say("d"), {"defer": True}))
+    graph.add_conditional_edges("a", lambda state: [e.types.Send("b", {})] * 2, ["b"])
+    return graph.compile(), [call({"x": 1})]
+
+
 @program("routing.defer_loops_back", rows=("7.4:defer",), unordered=True)
 def defer_loops(e):
     builder = wire(
