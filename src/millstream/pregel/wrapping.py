@@ -88,10 +88,8 @@ def result_of(items: Iterable[Any], version: str) -> Any:
             value = payload
         elif isinstance(payload, dict) and INTERRUPT in payload:
             interrupts += payload[INTERRUPT]
-    if version == "v1" and not interrupts:
-        return value
-    if interrupts and not isinstance(value, dict) and version == "v1":
-        value = {}
     if version != "v1":
         return GraphOutput(value=value, interrupts=tuple(interrupts))
-    return {**value, INTERRUPT: interrupts}
+    if not interrupts:
+        return value
+    return {**(value if isinstance(value, dict) else {}), INTERRUPT: interrupts}
