@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import operator
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -208,6 +209,63 @@ def test_several_questions_of_each_come_in_its_own_order(driver: Any) -> None:
         result = driver.invoke(graph, Command(resume=answers), THREAD)
 
     assert result == {"out": [["a0?", "a1?"], ["b0?", "b1?"]]}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="TaskGroup is new in Python 3.11")
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_questions_asked_in_task_groups_are_questions(driver: Any, is_nested: bool) -> None:
+    """A group raises what its tasks raise in a group of errors."""
+
+    async def ask(name: str) -> str:
+        if is_nested:
+            async with asyncio.TaskGroup() as group:
+                return await group.create_task(ask_now(name))
+        return await ask_now(name)
+
+    async def ask_now(name: str) -> str:
+        return str(interrupt(f"{name}?"))
+
+    async def anode(state: State) -> Any:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(ask(name)) for name in "ab"]
+        return {"out": [task.result() for task in tasks]}
+
+    def node(state: State) -> Any:
+        return asyncio.run(anode(state))
+
+    graph = graph_of(node if driver.name == "sync" else anode)
+    result = driver.invoke(graph, {}, THREAD)
+    while "__interrupt__" in result:
+        ids = by_value(result)
+        answers = {id: value.upper() for value, id in ids.items()}
+        result = driver.invoke(graph, Command(resume=answers), THREAD)
+
+    assert result == {"out": ["A?", "B?"]}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="TaskGroup is new in Python 3.11")
+def test_an_error_in_a_task_group_counts_before_a_question(driver: Any) -> None:
+    async def ask() -> str:
+        return str(interrupt("?"))
+
+    async def fail() -> None:
+        raise ValueError("failed")
+
+    async def anode(state: State) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(ask())
+            group.create_task(fail())
+
+    def node(state: State) -> None:
+        asyncio.run(anode(state))
+
+    graph = graph_of(node if driver.name == "sync" else anode)
+
+    with pytest.raises(BaseException, match="unhandled errors") as caught:
+        driver.invoke(graph, {}, THREAD)
+
+    errors: Any = caught.value
+    assert "failed" in [str(error) for error in errors.exceptions]
 
 
 @pytest.mark.parametrize("order", ["aabb", "bbaa", "abba", "baab", "abab", "baba"])

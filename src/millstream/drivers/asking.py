@@ -11,6 +11,7 @@ from millstream.constants import MISSING, Missing
 from millstream.core.answers import ids_together
 from millstream.core.strands import OWN, Asked, Questions, is_open, put_answer
 from millstream.drivers.strands import strand_of, text_of
+from millstream.errors import GraphInterrupt
 from millstream.types import interrupt_id
 
 if TYPE_CHECKING:
@@ -127,6 +128,25 @@ def all_questions(context: TaskContext, passed_on: Sequence[Any]) -> tuple[Any, 
         return tuple(passed_on)
     first = {question.id: question for question in passed_on}
     return tuple({**first, **context.open_questions}.values())
+
+
+def interrupt_in(error: BaseException) -> GraphInterrupt | None:
+    """Return a group of nothing but questions, as a `TaskGroup` raises it, as one interrupt."""
+    errors = list(_members(error))
+    asking = [member for member in errors if isinstance(member, GraphInterrupt)]
+    if not asking or len(asking) < len(errors):
+        return None
+    return GraphInterrupt([question for signal in asking for question in signal.args[0]])
+
+
+def _members(error: BaseException) -> Iterator[BaseException]:
+    """Yield the errors of a group, of the package for Python 3.10 too; else the error itself."""
+    members = getattr(error, "exceptions", None)
+    if not isinstance(members, tuple):
+        yield error
+        return
+    for member in members:
+        yield from _members(member)
 
 
 def _tasks_around(context: TaskContext) -> Iterator[str]:

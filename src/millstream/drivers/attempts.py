@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from langchain_core.runnables.config import var_child_runnable_config
 
 from millstream.drivers import caching, clock
+from millstream.drivers.asking import interrupt_in
 from millstream.drivers.nodecall import add_task_note, sync_timeout_error
 from millstream.drivers.outlet import RunAbandoned
 from millstream.drivers.timeouts import attempt_in_time, timeout_of
@@ -40,13 +41,14 @@ def execute(context: TaskContext) -> None:
             return
         except GraphBubbleUp:
             raise
-        except asyncio.CancelledError as error:
-            raise NodeCancelledError(context.task.name) from error
         except Exception as error:
             delay = body.retry_delay(context, error)
             if delay is None:
                 add_task_note(error, context)
                 raise
+        except BaseException as error:
+            _translate(context, error)
+            raise
         else:
             if body.cache is not None:
                 caching.keep(context)
@@ -75,15 +77,14 @@ async def aexecute(context: TaskContext) -> None:
             return
         except GraphBubbleUp:
             raise
-        except asyncio.CancelledError as error:
-            if context.is_over:
-                raise
-            raise NodeCancelledError(context.task.name) from error
         except Exception as error:
             delay = body.retry_delay(context, error)
             if delay is None:
                 add_task_note(error, context)
                 raise
+        except BaseException as error:
+            _translate(context, error)
+            raise
         else:
             if body.cache is not None:
                 await caching.akeep(context)
@@ -91,6 +92,14 @@ async def aexecute(context: TaskContext) -> None:
         context.is_over = True
         await clock.asleep(delay)
         context.next_attempt()
+
+
+def _translate(context: TaskContext, error: BaseException) -> None:
+    """Raise what the run understands in place of a cancellation or of a group of questions."""
+    if isinstance(error, asyncio.CancelledError) and not context.is_over:
+        raise NodeCancelledError(context.task.name) from error
+    if (signal := interrupt_in(error)) is not None:
+        raise signal from error
 
 
 def _wait(run: Run, seconds: float) -> None:
