@@ -453,9 +453,8 @@ class Run(Terms):
         An answer that does not fit leaves its question as it was: others go on with theirs.
         """
         failed = self.machine.failure
-        if failed is None or failed.error is None:
-            return False
-        return not is_invalid_resume(failed.error)
+        error = None if failed is None else failed.error
+        return error is not None and not is_invalid_resume(error)
 
     def note_leaving(self) -> None:
         """Take note that the driver stops, at the end of the run or before."""
