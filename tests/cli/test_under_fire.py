@@ -132,7 +132,7 @@ def test_text_that_is_shown_keeps_its_other_characters(millstream: Any) -> None:
     shown = millstream("run", "hostile.py:evil", "-m", "custom").out.splitlines()[0]
     event = millstream("run", "hostile.py:evil", "-m", "custom", "--json").out.splitlines()[0]
 
-    assert shown == "␛]0;title␛]52;c;aGk=␛[8mhidden�31m�back"
+    assert shown == "␛]0;title␇␛]52;c;aGk=␇␛[8mhidden␍�31m�back"
     evil = "\x1b]0;title\x07\x1b]52;c;aGk=\x07\x1b[8mhidden\r\x9b31m\u202eback"
     assert json.loads(event)["data"] == evil
 

@@ -82,7 +82,7 @@ class LiveView:
             return
         self.stop()
         if mode == "custom" and isinstance(payload, str):
-            self._print(Text(payload))
+            self._line(payload)
         elif mode == "updates" and isinstance(payload, Mapping):
             for node, update in payload.items():
                 self._show_update(namespace, node, update)
@@ -95,7 +95,7 @@ class LiveView:
         self.stop()
         seconds = time.monotonic() - self._started
         plural = "" if self._events == 1 else "s"
-        self._print(Text(f"done: {self._events} event{plural} in {seconds:.2f} s", style="dim"))
+        self._print((f"done: {self._events} event{plural} in {seconds:.2f} s", "dim"))
 
     def stop(self) -> None:
         """End the line that tokens were printed on."""
@@ -107,7 +107,7 @@ class LiveView:
 
     def say(self, text: str) -> None:
         """Append a token to the line."""
-        self._print(Text(text), end="")
+        self._print((text, ""), end="")
 
     def end(self) -> None:
         """End the line of a message."""
@@ -123,14 +123,12 @@ class LiveView:
             self._body(getattr(interrupt, "value", interrupt))
 
     def _heading(self, namespace: Sequence[str], mode: str, subject: str) -> None:
-        line = Text()
-        line.append(f"{self._mark} ", style=STYLES.get(mode, "bold red"))
-        line.append(mode, style=STYLES.get(mode, "bold red"))
-        if subject:
-            line.append(f" {subject}", style="bold")
-        if namespace:
-            line.append(f"  in {' > '.join(_short(part) for part in namespace)}", style="dim")
-        self._print(line)
+        place = f"  in {' > '.join(map(_short, namespace))}" if namespace else ""
+        self._print(
+            (f"{self._mark} {mode}", STYLES.get(mode, "bold red")),
+            (f" {subject}" if subject else "", "bold"),
+            (place, "dim"),
+        )
 
     def _body(self, payload: Any) -> None:
         if isinstance(payload, Mapping):
@@ -159,12 +157,12 @@ class LiveView:
             self._line(f"{label}{_cut(line, room - len(note))}{note}")
 
     def _line(self, text: str) -> None:
-        self._print(Text(text))
+        self._print((text, ""))
 
-    def _print(self, text: Text, end: str = "\n") -> None:
-        # A picture is as long as what it stands for: styles stay where they are.
-        text.plain = visible(text.plain)
-        self._console.print(text, end=end)
+    def _print(self, *parts: tuple[str, str], end: str = "\n") -> None:
+        """Print texts with their styles; all of the live view goes through here."""
+        shown = ((visible(text), style) for text, style in parts)
+        self._console.print(Text.assemble(*shown), end=end)
 
 
 def _count(value: Sequence[Any] | Mapping[Any, Any]) -> str:
