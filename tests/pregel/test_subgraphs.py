@@ -201,3 +201,33 @@ class Itself(RunnableCallable):
 
 def test_a_runnable_that_calls_itself_is_looked_at_once() -> None:
     assert list(graph_of(Itself()).get_subgraphs()) == []
+
+
+class Slotted:
+    """A class whose attribute is there for its instances alone."""
+
+    __slots__ = ("graph",)
+
+    def invoke(self) -> None:
+        """Be looked at as a method."""
+
+
+class Proxy:
+    """An object that stands for another one, which is not there yet."""
+
+    @property
+    def __class__(self) -> Any:  # type: ignore[override]  # what such libraries do
+        """Ask for what is behind it."""
+        raise RuntimeError("working outside of its context")
+
+
+PROXY, EMPTY = Proxy(), Slotted()
+
+
+def mentions_what_cannot_be_looked_into(state: State) -> Any:
+    """Use attributes of a class, of an object without them, and of a proxy."""
+    return Slotted.graph, EMPTY.graph, PROXY, [item.graph for item in state]
+
+
+def test_what_cannot_be_looked_into_is_no_graph() -> None:
+    assert list(graph_of(mentions_what_cannot_be_looked_into).get_subgraphs()) == []

@@ -153,7 +153,7 @@ def _leads_to_runnable(values: Iterable[Any], names: Set[str]) -> bool:
         fresh = {id(v): v for v in values if type(v) not in LEAVES and id(v) not in seen}
         seen.update(fresh)
         values = [*fresh.values()]
-        if any(isinstance(value, Runnable) for value in values):
+        if any(_is(value, Runnable) for value in values):
             return True
         if not values:
             return False
@@ -168,11 +168,11 @@ def _leads_to_runnable(values: Iterable[Any], names: Set[str]) -> bool:
 
 def _spaces(value: Any) -> Iterator[Mapping[str, Any]]:
     """Yield the namespaces in which the attributes of an object are."""
-    is_class = isinstance(value, type)
+    is_class = _is(value, type)
     if not is_class:
         with contextlib.suppress(AttributeError):
             yield object.__getattribute__(value, "__dict__")
-    if not isinstance(value, ModuleType):
+    if not _is(value, ModuleType):
         for kind in (value if is_class else type(value)).__mro__[:-1]:
             yield vars(kind)
 
@@ -187,7 +187,7 @@ def _runnables_in(code: CodeType, known: Mapping[str, Any]) -> Iterator[Any]:
             value = MISSING if value is MISSING else _attribute(value, step.argval)
         elif step.opname not in FILLING:
             value = MISSING
-        if isinstance(value, Runnable):
+        if _is(value, Runnable):
             yield value
             value = MISSING
     for constant in code.co_consts:
@@ -199,12 +199,17 @@ def _runnables_in(code: CodeType, known: Mapping[str, Any]) -> Iterator[Any]:
 
 def _attribute(value: Any, name: str) -> Any:
     """Return an attribute that is there, without running any code of the object's."""
-    if isinstance(value, ModuleType):
+    if _is(value, ModuleType):
         return vars(value).get(name, MISSING)
     found = inspect.getattr_static(value, name, MISSING)
-    if isinstance(found, MemberDescriptorType):
+    if type(found) is MemberDescriptorType:
         try:
             return found.__get__(value)
-        except AttributeError:
-            return MISSING
+        except (AttributeError, TypeError):
+            return MISSING  # empty, or the value is the class itself
     return found if not hasattr(type(found), "__get__") else MISSING
+
+
+def _is(value: Any, kind: type) -> bool:
+    """Say whether a value is of a class; `isinstance` would ask a proxy for what is behind it."""
+    return issubclass(type(value), kind)
