@@ -19,7 +19,7 @@ from stopping import programs
 from stopping.programs import THREAD, Saver, State
 
 ALL_LONG: Final = (pytest.mark.long, pytest.mark.timeout(7200))
-OFTEN: Final = (10, pytest.param(2000, marks=ALL_LONG))
+OFTEN: Final = (10, pytest.param(200, marks=ALL_LONG))
 """Turns of each program; `again` and `exits` take any number."""
 
 
@@ -41,7 +41,7 @@ def test_a_run_that_is_left_ends_and_leaves_no_thread(times: int) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("times", [36, pytest.param(2016, marks=ALL_LONG)])
+@pytest.mark.parametrize("times", [36, pytest.param(216, marks=ALL_LONG)])
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_an_unread_stream_lets_the_interpreter_end(times: int) -> None:
     done = run("exits", str(times))
