@@ -39,7 +39,6 @@ NOT_WITH_THE_LOWEST: Final = (
 WITH_LANGGRAPH: Final = (
     "tests/channels",
     "tests/compat",
-    "tests/differential/test_programs.py",
     "tests/graph",
     "tests/interchange",
     "tests/pregel",
@@ -75,6 +74,8 @@ def lowest(given: list[str]) -> int:
 def newest(given: list[str]) -> int:
     """Test with the newest release of everything that the registry has and the project allows."""
     python = environment("newest", "newest", pinned(*TOOLS), ".[test]")
+    # Not tests/differential: constraints.txt has the same versions for it, and what LangGraph's
+    # threads tell first depends on the CPython.
     return test(python, given or [*ALONE, *WITH_LANGGRAPH])
 
 
