@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 import json
+import sys
 import warnings
 from types import FunctionType, ModuleType
 from typing import Any, Final
+
+import pytest
 
 from compat.conftest import Python
 from compat.test_finder import INSTALL
@@ -116,6 +119,9 @@ print(json.dumps([missing, sorted(absent)]))
     assert json.loads(out) == [[], sorted(ABSENT)]
 
 
+@pytest.mark.skipif(
+    sys.version_info < (3, 11), reason="Python < 3.11 calls annotated types by another name"
+)
 def test_names_of_other_packages_stand_for_the_same_things(with_langgraph: Python) -> None:
     theirs = {}
     for module, names in names_by_module().items():

@@ -320,7 +320,9 @@ def test_a_delta_channel_starts_with_the_declared_value(driver: Any) -> None:
     assert second == graph.get_state(THREAD).values == {"log": ["d", "x", "i", "x"]}
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="typing refuses such annotations itself")
+@pytest.mark.skipif(
+    sys.version_info < (3, 11), reason="Python < 3.11 refuses such annotations itself"
+)
 def test_a_mark_for_keyword_only_fields_is_no_key() -> None:
     @dataclass
     class State:

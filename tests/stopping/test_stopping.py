@@ -104,6 +104,10 @@ def counting(saver: Any, begun: list[int], *, siblings: int) -> Any:
     return builder.compile(checkpointer=saver)
 
 
+@pytest.mark.skipif(
+    sys.version_info < (3, 11),
+    reason="Python < 3.11: a Ctrl-C at a rare moment leaves idle worker threads, see durability.md",
+)
 @pytest.mark.parametrize("stride", [20, pytest.param(1, marks=ALL_LONG)])
 @pytest.mark.parametrize("again_after", [0, 1, 7], ids=["once", "at once again", "again"])
 @pytest.mark.parametrize("durability", ["sync", "async", "exit"])
@@ -113,6 +117,7 @@ def test_ctrl_c_at_any_moment_loses_nothing_and_leaves_nothing(
     is_closed: bool, siblings: int, durability: Any, again_after: int, stride: int
 ) -> None:
     """Also within the closing of the run, where it waits until that is done."""
+    chance = random.Random(f"{is_closed} {siblings} {durability} {again_after}")
     at, has_struck = 1, True
     while has_struck:
         begun: list[int] = []
@@ -134,7 +139,7 @@ def test_ctrl_c_at_any_moment_loses_nothing_and_leaves_nothing(
         assert isinstance(error, KeyboardInterrupt) == has_struck, (at, error)
         stored = len(graph.get_state(THREAD).values.get("x", ()))
         assert stored >= max(begun, default=0), (at, begun)
-        at += random.randint(1, 2 * stride - 1)
+        at += chance.randint(1, 2 * stride - 1)
     assert at > 100
 
 
