@@ -8,7 +8,7 @@ they were added, so a checkpoint is never stored after one that follows it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -94,33 +94,28 @@ class PutWrites:
 
     def store(self, saver: BaseCheckpointSaver[Any]) -> None:
         """Carry it out in this thread."""
-        put: Any = saver.put_writes
-        path = path_argument(put)
         try:
-            if path == "position":
-                put(self.config, self.writes, self.task_id, self.path)
-            elif path == "name":
-                put(self.config, self.writes, self.task_id, task_path=self.path)
-            else:
-                put(self.config, self.writes, self.task_id)
+            self._give(saver.put_writes)
         except Exception as error:
             refuse_unstorable(error, saver, self.writes, self.node)
             raise
 
     async def astore(self, saver: BaseCheckpointSaver[Any]) -> None:
         """Carry it out."""
-        put: Any = saver.aput_writes
-        path = path_argument(put)
         try:
-            if path == "position":
-                await put(self.config, self.writes, self.task_id, self.path)
-            elif path == "name":
-                await put(self.config, self.writes, self.task_id, task_path=self.path)
-            else:
-                await put(self.config, self.writes, self.task_id)
+            await self._give(saver.aput_writes)
         except Exception as error:
             refuse_unstorable(error, saver, self.writes, self.node)
             raise
+
+    def _give(self, put: Callable[..., Any]) -> Any:
+        """Call what stores writes, with the arguments it takes; return what it returns."""
+        path = path_argument(put)
+        if path == "position":
+            return put(self.config, self.writes, self.task_id, self.path)
+        if path == "name":
+            return put(self.config, self.writes, self.task_id, task_path=self.path)
+        return put(self.config, self.writes, self.task_id)
 
 
 Operation: TypeAlias = PutCheckpoint | PutWrites
