@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.pretty import pretty_repr
 from rich.text import Text
 
-from millstream.cli.jsonable import to_jsonable
 from millstream.cli.output import Output, to_json, visible
 from millstream.cli.speech import Floor, Speech
+from millstream.modes.encoders import encode_json
 
 STYLES: Final[Mapping[str, str]] = {
     "updates": "bold green",
@@ -50,7 +50,7 @@ class JsonView:
 
     def show(self, namespace: Sequence[str], mode: str, payload: Any) -> None:
         """Print one event."""
-        event = {"mode": mode, "ns": list(namespace), "data": to_jsonable(payload)}
+        event = encode_json((tuple(namespace), mode, payload, None))
         self._out.write(to_json(event, self._out.encoding) + "\n")
         self._out.flush()
 

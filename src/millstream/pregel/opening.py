@@ -21,6 +21,7 @@ from millstream.drivers.run import Run
 from millstream.drivers.strands import strand_of, text_of
 from millstream.drivers.terms import View
 from millstream.errors import MissingThreadError
+from millstream.modes.encoders import encoder
 from millstream.pregel.compiling import breakpoint_names
 from millstream.pregel.request import (
     Caller,
@@ -42,7 +43,6 @@ from millstream.stream.parts import (
     as_modes,
     check_modes,
     check_version,
-    encoder,
 )
 from millstream.typing import ConfigLike
 from millstream.warnings import LangGraphDeprecatedSinceV10, warn_caller

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from millstream.constants import INTERRUPT
-from millstream.stream.parts import coerce
+from millstream.modes.encoders import coerce
 from millstream.types import GraphOutput
 
 if TYPE_CHECKING:

@@ -28,11 +28,11 @@ from millstream.drivers.run import Run
 from millstream.drivers.terms import View
 from millstream.drivers.untracked import Untracked
 from millstream.errors import InvalidUpdateError
+from millstream.modes.encoders import encoder
 from millstream.pregel.request import add_named, map_input
 from millstream.pregel.savers import with_map
 from millstream.pregel.snapshots import restore
 from millstream.runtime import RunControl
-from millstream.stream.parts import encoder
 from millstream.types import StateUpdate
 
 if TYPE_CHECKING:

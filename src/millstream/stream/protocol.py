@@ -8,16 +8,12 @@ a run.
 from __future__ import annotations
 
 from time import time
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import NotRequired, TypedDict
 
-from millstream.stream.parts import encode_typed
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from millstream.stream.parts import Part
 
 
 class ProtocolEventParams(TypedDict):
@@ -44,26 +40,6 @@ class ProtocolEvent(TypedDict):
     method: str
     """The stream mode the event belongs to, or the channel it was pushed to."""
     params: ProtocolEventParams
-
-
-MODES_WITH_STATE: Final = frozenset(("values", "checkpoints", "debug"))
-"""What holds state, which has to be turned into the graph's own classes."""
-
-
-def encode_event(part: Part) -> ProtocolEvent:
-    """Encode a part as an event that happens now."""
-    mode = part[1]
-    if mode in MODES_WITH_STATE:
-        return convert_to_protocol_event(encode_typed(part))
-    return {
-        "type": "event",
-        "method": mode,
-        "params": {
-            "namespace": list(part[0]),
-            "timestamp": int(time() * 1000),
-            "data": part[2],
-        },
-    }
 
 
 def convert_to_protocol_event(part: Mapping[str, Any]) -> ProtocolEvent:

@@ -1,4 +1,4 @@
-"""Turn anything a graph emits into what JSON can hold."""
+"""The JSON codec: anything a graph emits as what JSON can hold."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Set
 from enum import Enum
 from typing import Any, Final
 
-from millstream.cli.failures import text_of
+from millstream.telling import said
 
 MAX_DEPTH: Final = 100
 _SEQUENCES: Final = (list, tuple, Set, deque)
@@ -46,7 +46,7 @@ def _convert(value: Any, outer: tuple[int, ...]) -> Any:
     if isinstance(value, _SEQUENCES):
         return [_convert(item, inner) for item in value]
     if isinstance(value, BaseException):
-        return {"error": type(value).__name__, "message": text_of(value)}
+        return {"error": type(value).__name__, "message": said(value)}
     fields = _fields(value)
     if fields is None:
         return _text(value)

@@ -14,7 +14,7 @@ import pytest
 from langchain_core.messages import AIMessage
 from pydantic import BaseModel
 
-from millstream.cli.jsonable import to_jsonable
+from millstream.modes.jsonable import to_jsonable
 
 
 class Colour(Enum):
