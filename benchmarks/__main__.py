@@ -19,6 +19,7 @@ from benchmarks import (
     building,
     chain,
     chart,
+    cold,
     concurrency,
     durability,
     events,
@@ -34,6 +35,7 @@ from benchmarks import (
     runs,
     saving,
     startup,
+    states,
     steps,
     tokens,
 )
@@ -44,6 +46,8 @@ from benchmarks.rows import Group
 
 AREAS: Final[dict[str, Callable[[], list[Group]]]] = {
     "chain": lambda: chain.groups(engines=foreign.installed()),
+    "states": states.groups,
+    "cold": cold.groups,
     "idle": idle.groups,
     "keys": keys.groups,
     "steps": steps.groups,

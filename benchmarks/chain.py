@@ -26,8 +26,10 @@ from benchmarks.rows import (
 )
 
 ALL_MODES: Final = ["values", "updates", "messages", "custom", "checkpoints", "tasks", "debug"]
-ONE_RUN: Final = {False: 25.0, True: 45.0}
+ONE_RUN: Final = {False: 25.0, True: 40.0}
 """Microseconds a run of one node may take, sync and async."""
+SYNC_NODE: Final = 40.0
+"""Microseconds a step may take whose node is a sync function in an async run: it gets a thread."""
 MESSAGES: Final = [{"role": "user", "content": "x" * 1000} for _ in range(50)]
 
 
@@ -67,6 +69,11 @@ def build(peer: Peer, length: int, *, is_async: bool, **options: Any) -> Any:
 
 def build_of(peer: Peer, schema: type, node: Any, length: int, **options: Any) -> Any:
     """Compile a chain in which each node is the same function."""
+    return builder_of(peer, schema, node, length).compile(**options)
+
+
+def builder_of(peer: Peer, schema: type, node: Any, length: int) -> Any:
+    """Build such a chain."""
     builder = peer.StateGraph(schema)
     before = peer.START
     for index in range(length):
@@ -75,7 +82,7 @@ def build_of(peer: Peer, schema: type, node: Any, length: int, **options: Any) -
         builder.add_edge(before, name)
         before = name
     builder.add_edge(before, peer.END)
-    return builder.compile(**options)
+    return builder
 
 
 def groups(length: int = 100, engines: Sequence[Engine] = ()) -> list[Group]:
@@ -83,6 +90,7 @@ def groups(length: int = 100, engines: Sequence[Engine] = ()) -> list[Group]:
     return [
         _chains(length, engines, is_async=False),
         _chains(length, engines, is_async=True),
+        _sync_nodes(length),
         _one_node(),
         _talk(length, engines),
     ]
@@ -130,6 +138,14 @@ def _by_hand(length: int, *, is_async: bool) -> tuple[Contender, ...]:
         Contender(FLOOR, floor.achain(nodes)),
         Contender(TASKS, floor.achain_of_tasks(nodes)),
     )
+
+
+def _sync_nodes(length: int) -> Group:
+    title = f"chain of {length} sync nodes, stream(updates), async"
+    graphs = [build(peer, length, is_async=False) for peer in PEERS]
+    streamed = streams(graphs, {"n": 0}, length, is_async=True, stream_mode="updates")
+    row = Row(title, "step", length, streamed, (ceiling(SYNC_NODE),))
+    return Group("sync nodes in an async run", (row,))
 
 
 def _one_node() -> Group:

@@ -18,13 +18,14 @@ class Peer:
     START: str
     END: str
     Send: Any
+    add_messages: Any
 
 
 def load(root: str) -> Peer:
     """Import one library."""
     graph = importlib.import_module(f"{root}.graph")
     types = importlib.import_module(f"{root}.types")
-    return Peer(root, graph.StateGraph, graph.START, graph.END, types.Send)
+    return Peer(root, graph.StateGraph, graph.START, graph.END, types.Send, graph.add_messages)
 
 
 PEERS: Final = (load(MILLSTREAM), load(LANGGRAPH))

@@ -17,11 +17,13 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from typing_extensions import TypedDict
 
-from benchmarks.chain import build
+from benchmarks.chain import astep, build, build_of, step
 from benchmarks.null_saver import NullSaver
 from benchmarks.peers import PEERS, Peer, word
 from benchmarks.rows import Contender, Group, Kind, Row, fraction, growth
+from benchmarks.states import conversation, talk_of
 
+START: Final = {"n": 0}
 UNSYNCED: Final = "PRAGMA synchronous=OFF"
 GROWTH: Final = 1.5
 """How much more a step may cost 800 entries later. Joining lists copies them, which is a few of its
@@ -43,6 +45,7 @@ def groups(length: int = 100, early: int = 100, late: int = 900) -> list[Group]:
         _chains(length, "SqliteSaver", in_file, ain_file, 2),
         # No goal: both libraries store as often, and on a busy disk wait for little else.
         _chains(length, "SqliteSaver waiting for the disk", synced, asynced, None),
+        _leaving(length),
         _growth(NullSaver, length, early, late),
         _growth(InMemorySaver, length, early, late),
     ]
@@ -69,13 +72,8 @@ def in_memory(peer: Peer, length: int, *, is_async: bool) -> Contender:
     async def acall() -> None:
         await _aconsume(graph, next(configs), length)
 
-    def forget() -> None:
-        saver.storage.clear()
-        saver.writes.clear()
-        saver.blobs.clear()
-
     call = acall if is_async else lambda: _consume(graph, next(configs), length)
-    return Contender(peer.name, call, forget)
+    return Contender(peer.name, call, partial(_forget, saver))
 
 
 def in_file(peer: Peer, length: int, *, is_async: bool, is_synced: bool = False) -> Contender:
@@ -123,20 +121,57 @@ def ain_file(peer: Peer, length: int, *, is_async: bool, is_synced: bool = False
     return Contender(peer.name, call, after=close)
 
 
+def _leaving(length: int, messages: int = 100) -> Group:
+    """Return what a step costs that is stored, if at all, when the run has ended."""
+    rows = []
+    for make in (NullSaver, InMemorySaver):
+        for is_async in (False, True):
+            contenders = tuple(_exit(peer, make(), length, messages, is_async) for peer in PEERS)
+            title = f"durability exit, {messages} messages, {make.__name__}, {word(is_async)}"
+            rows.append(Row(title, "step", length, contenders))
+    return Group(f"chain of {length} that is stored at its end", tuple(rows))
+
+
+def _exit(peer: Peer, saver: Any, length: int, messages: int, is_async: bool) -> Contender:
+    graph = build_of(peer, talk_of(peer), astep if is_async else step, length, checkpointer=saver)
+    said = {"n": 0, "messages": conversation(messages)}
+    configs = threads()
+
+    async def acall() -> None:
+        await _aconsume(graph, next(configs), length, said, "exit")
+
+    def call() -> None:
+        _consume(graph, next(configs), length, said, "exit")
+
+    return Contender(peer.name, acall if is_async else call, partial(_forget, saver))
+
+
+def _forget(saver: Any) -> None:
+    if isinstance(saver, InMemorySaver):
+        saver.storage.clear()
+        saver.writes.clear()
+        saver.blobs.clear()
+
+
 def threads() -> Iterator[dict[str, Any]]:
     """Yield the config of one new thread after the other."""
     for number in count():
         yield {"recursion_limit": 10_000, "configurable": {"thread_id": str(number)}}
 
 
-def _consume(graph: Any, config: Any, expected: int) -> None:
-    seen = sum(1 for _ in graph.stream({"n": 0}, config, stream_mode="updates"))
+def _consume(
+    graph: Any, config: Any, expected: int, input: Any = START, durability: Any = None
+) -> None:
+    stream = graph.stream(input, config, stream_mode="updates", durability=durability)
+    seen = sum(1 for _ in stream)
     assert seen == expected
 
 
-async def _aconsume(graph: Any, config: Any, expected: int) -> None:
+async def _aconsume(
+    graph: Any, config: Any, expected: int, input: Any = START, durability: Any = None
+) -> None:
     seen = 0
-    async for _ in graph.astream({"n": 0}, config, stream_mode="updates"):
+    async for _ in graph.astream(input, config, stream_mode="updates", durability=durability):
         seen += 1
     assert seen == expected
 

@@ -17,6 +17,7 @@ from benchmarks import (
     backpressure,
     building,
     chain,
+    cold,
     concurrency,
     durability,
     events,
@@ -27,6 +28,7 @@ from benchmarks import (
     runs,
     saving,
     startup,
+    states,
     steps,
     tokens,
 )
@@ -35,6 +37,8 @@ ONCE = Effort(seconds=0.0, rounds=1, sample=0.0, supersteps=20)
 
 SMALL = {
     "chain": lambda: chain.groups(3),
+    "states": lambda: states.groups(3),
+    "cold": lambda: cold.groups(3),
     "idle": lambda: idle.groups(4, 5),
     "keys": lambda: keys.groups((2, 4)),
     "fanout": lambda: fanout.groups(3, 4),
@@ -94,7 +98,7 @@ def test_only_strict_runs_fail_when_a_goal_is_missed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def groups() -> list[Group]:
-        (row,) = building.groups(2)[0].rows
+        row, _ = building.groups(2)[0].rows
         aimed = dataclasses.replace(row, goals=(ceiling(limit, "ms"),))
         return [Group("building", (aimed,))]
 
@@ -114,4 +118,4 @@ def test_an_unknown_area_is_refused_with_the_known_ones(capsys: pytest.CaptureFi
     with pytest.raises(SystemExit):
         main(["nonsense"])
 
-    assert "choose from chain, idle, keys" in capsys.readouterr().err
+    assert "choose from chain, states, cold" in capsys.readouterr().err
