@@ -23,10 +23,13 @@ from core.builders import (
 )
 from millstream.channels import NamedBarrierValue
 from millstream.constants import ERROR, NO_WRITES, RESUME, TASKS
+from millstream.core.answers import Answers
+from millstream.core.known import Place
 from millstream.core.machine import RunMachine
 from millstream.core.snapshot import SaveCheckpoint
 from millstream.core.spec import GraphSpec
 from millstream.core.state import RunStatus
+from millstream.core.strands import stop_record
 from millstream.types import Send
 
 CHAIN = doing(
@@ -219,6 +222,62 @@ def test_a_task_can_be_replayed_in_silence() -> None:
     assert machine.cells.values == {"log": ["stored", "too"]}
 
 
+SHOWN = [("the stop", *write) for write in stop_record()]
+
+
+@pytest.mark.parametrize("place", [Place.LATEST, Place.NAMED])
+@pytest.mark.parametrize("limits", [{"before": ["b"]}, {"after": ["a"]}], ids=str)
+def test_a_run_stops_at_a_breakpoint_that_was_shown_to_nobody(limits: Any, place: Place) -> None:
+    spec = chain()
+    ended = begun(spec, ("to:a", None), lineage=new_lineage(), limits=limits, steps=1)
+    run(ended, CHAIN)
+    assert ended.save is not None
+
+    machine = new_machine(spec, saved=ended.save, limits=limits)
+    machine.resume(place=place)
+
+    assert machine.plan() is None
+    assert (machine.status, machine.is_at_breakpoint) == (RunStatus.BREAKPOINT, True)
+    assert machine.cells.values == {"log": ["a"]}
+
+
+@pytest.mark.parametrize(
+    ("resumed", "options"),
+    [
+        ({}, {"known_writes": SHOWN}),
+        ({"answers": Answers("yes")}, {}),
+        ({"writes": [("log", ["more"])]}, {}),
+        ({"place": Place.PAST}, {}),
+    ],
+    ids=["shown", "answered", "commanded", "past"],
+)
+@pytest.mark.parametrize("limits", [{"before": ["b"]}, {"after": ["a"]}], ids=str)
+def test_who_has_seen_where_a_run_stopped_passes_the_breakpoint(
+    limits: Any, resumed: Any, options: Any
+) -> None:
+    spec = chain()
+    ended = begun(spec, ("to:a", None), lineage=new_lineage(), limits=limits)
+    run(ended, CHAIN)
+    assert ended.save is not None
+
+    machine = new_machine(spec, saved=ended.save, limits=limits, **options)
+    machine.resume(**resumed)
+
+    assert names(machine.plan()) == ["b"]
+
+
+def test_a_breakpoint_that_is_no_more_stops_nobody() -> None:
+    spec = chain()
+    ended = begun(spec, ("to:a", None), lineage=new_lineage(), limits={"after": ["a"]})
+    run(ended, CHAIN)
+    assert ended.save is not None
+
+    machine = new_machine(spec, saved=ended.save)
+    machine.resume()
+
+    assert names(machine.plan()) == ["b"]
+
+
 def test_a_resumed_run_does_not_stop_twice_at_one_breakpoint() -> None:
     """It stops again at the next one."""
     spec, ends = chain(), []
@@ -228,7 +287,7 @@ def test_a_resumed_run_does_not_stop_twice_at_one_breakpoint() -> None:
         run(stopped, CHAIN)
         ends.append((stopped.status.value, stopped.cells.values["log"]))
         last = stopped.save or last
-        stopped = new_machine(spec, saved=last, limits={"before": "*"})
+        stopped = new_machine(spec, saved=last, limits={"before": "*"}, known_writes=SHOWN)
         stopped.resume()
 
     assert ends == [

@@ -15,8 +15,11 @@ from differential.kit import thread
 from differential.ordering import settled
 from differential.registry import Late, Look, attempt, look
 from differential.render import mask, render
+from millstream.core.strands import stop_record
 
 NO_TASK: Final = "00000000-0000-0000-0000-000000000000"
+STOPPED: Final = stop_record()[0][1]
+"""Stored beside a checkpoint at which a run of ours has stopped."""
 
 
 def answers(
@@ -88,11 +91,11 @@ def listing(saver: Any, name: str = "1") -> list[Any]:
 
 def _writes(saved: Any) -> list[tuple[str, Any]]:
     # The reference also keeps a single answer under no task's name, an engine that gives it to
-    # the task that asked need not.
+    # the task that asked need not. That a run has stopped at a breakpoint is stored by one alone.
     return [
         (channel, value)
         for task, channel, value in saved.pending_writes or ()
-        if not (channel == "__resume__" and task == NO_TASK)
+        if not (channel == "__resume__" and (task == NO_TASK or value == STOPPED))
     ]
 
 

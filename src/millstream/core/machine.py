@@ -27,9 +27,10 @@ from millstream.core.answers import check_answers, recall_questions
 from millstream.core.calls import Calls, CallTask
 from millstream.core.cells import Cells, writes_of
 from millstream.core.failing import handler_of, handlers_of_known, is_handled, joined
-from millstream.core.interrupts import is_breakpoint
+from millstream.core.interrupts import end_before, is_breakpoint, stop_at
 from millstream.core.known import Place
 from millstream.core.plan import plan_pulls, plan_sends
+from millstream.core.snapshot import AFTER
 from millstream.core.state import ALLOWED, ENDED, READY, STEPPING, ProtocolError, RunStatus
 from millstream.core.strands import read_places
 from millstream.core.tasks import Task
@@ -67,6 +68,8 @@ class RunMachine:
     """What commands wrote since the loaded checkpoint, to be kept next to it."""
     is_travelling = False
     """The run goes on from a checkpoint that was named, whatever came after it."""
+    is_at_breakpoint = False
+    """The run has stopped at a breakpoint of its own, not at one of a nested graph."""
     updated: set[str] | None = None
     """The channels that hold new values since the last superstep; None if only their versions say
     which they are."""
@@ -172,7 +175,8 @@ class RunMachine:
         if lineage is not None:
             lineage.bump(touched or ())
             self._known = {}
-            self.save = lineage.record(self.cells, "input", self.step, self.updated)
+            stop = stop_at(self.limits, (), lineage)
+            self.save = lineage.record(self.cells, "input", self.step, self.updated, stop)
         self.status = READY
         self.step += 1
         if is_entry:
@@ -200,6 +204,10 @@ class RunMachine:
         assert lineage is not None, "a run without checkpoints has nothing to resume"
         if lineage.updated is not None:
             self.updated = set(lineage.updated)
+        # A breakpoint is passed by who was shown it: the first to go on from it stops there.
+        is_new_to_all = bool(lineage.stop) and not (
+            self._known or writes or answers is not None or place is Place.PAST
+        )
         self.apply_known()
         if answers is not None:
             is_strict = is_strict and place is not Place.PAST
@@ -215,9 +223,13 @@ class RunMachine:
         self._is_anew = self.is_travelling or place is Place.PAST
         if self.is_travelling:
             self._known = known.without_answers(self._known)
-        lineage.see_everything(INTERRUPT)
+        stop = lineage.stop if is_new_to_all else ""
+        if not stop:
+            lineage.see_everything(INTERRUPT)
+        elif stop == AFTER and self.limits.after:
+            self._is_stopping = True
         if is_forking:
-            self.save = lineage.record(self.cells, "fork", self.step, self.updated)
+            self.save = lineage.record(self.cells, "fork", self.step, self.updated, stop)
             self._known = {}
             self.step += 1
         self.status = READY
@@ -263,9 +275,13 @@ class RunMachine:
             self._read_inputs(pulls)
         if observer.checkpoint_reached is not None:
             observer.checkpoint_reached(tasks)
-        if may_end and (end := self._decide_end(tasks)) is not None:
+        if may_end and (end := end_before(self, tasks)) is not None:
             self.status = end
             self.tasks = ()
+            if end is RunStatus.BREAKPOINT:
+                self.is_at_breakpoint = True
+                if observer.breakpoint_reached is not None:
+                    observer.breakpoint_reached()
             return None
         if self._known and not self._is_anew:
             tasks = [*tasks, *handlers_of_known(self, tasks)]
@@ -405,7 +421,7 @@ class RunMachine:
             self.observer.state_changed(updated)
         if lineage is not None:
             self._record(lineage, ordered, touched or ())
-        if self.limits.after and is_breakpoint(self.limits.after, ordered, lineage):
+        elif self.limits.after and is_breakpoint(self.limits.after, ordered, None):
             self._is_stopping = True
 
     def _record(self, lineage: Lineage, tasks: Sequence[Task], touched: Sequence[str]) -> None:
@@ -414,33 +430,15 @@ class RunMachine:
         if lineage.deltas is not None:
             lineage.deltas.note_orphans(self._known, tasks)
         self._known = {}
-        self.save = lineage.record(self.cells, "loop", self.step - 1, self.updated)
+        stop = stop_at(self.limits, tasks, lineage)
+        self._is_stopping = stop == AFTER
+        self.save = lineage.record(self.cells, "loop", self.step - 1, self.updated, stop)
         if self._is_answered and self.answers is not None:
             self.answers.expire()
 
     def _require(self, received: str) -> None:
         if self.status is not ALLOWED[received]:
             raise ProtocolError(received, self.status)
-
-    def _decide_end(self, tasks: Sequence[Task]) -> RunStatus | None:
-        """Return the status in which the run ends instead of running the tasks, if it does."""
-        limits = self.limits
-        is_stopping = self._is_stopping
-        if not is_stopping:
-            if self.step > self.stop:
-                return RunStatus.OUT_OF_STEPS
-            if not tasks:
-                return RunStatus.DONE
-            # First, because whoever goes on from here has been shown what it stopped before.
-            is_stopping = bool(limits.before) and is_breakpoint(limits.before, tasks, self.lineage)
-            is_drained = limits.control is not None and limits.control.drain_requested
-            if is_drained and not is_stopping:
-                return RunStatus.DRAINED
-        if not is_stopping:
-            return None
-        if self.observer.breakpoint_reached is not None:
-            self.observer.breakpoint_reached()
-        return RunStatus.BREAKPOINT
 
     def _read_inputs(self, tasks: Sequence[Task]) -> None:
         try:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 FORMAT: Final = 4
 INPUT_SEEN: Final = "__input__"
+STOP: Final = "breakpoint"
+"""Stored: at which kind of breakpoint the run may have been about to stop."""
+BEFORE: Final = "before"
+AFTER: Final = "after"
 OLD_TRIGGERS: Final = "old_triggers"
 """Not stored: in a checkpoint of an older format, what triggered the nodes of its superstep."""
 REBUILT: Final = "rebuilt"
@@ -70,6 +74,9 @@ class Lineage:
     """Channels that once were delta channels, as long as no checkpoint has their value."""
     deltas: DeltaLog | None = None
     """None for a graph without delta channels."""
+    stop: str = ""
+    """The kind of breakpoint that may be at the checkpoint: `BEFORE` the nodes that run next, or
+    `AFTER` those that ran last."""
 
     def load(
         self,
@@ -86,6 +93,7 @@ class Lineage:
         self.seen = dict(checkpoint.get("versions_seen") or {})
         self.updated = checkpoint.get("updated_channels")
         self.old_triggers = checkpoint.get(OLD_TRIGGERS)
+        self.stop = checkpoint.get(STOP, "")
         self.rebuilt = checkpoint.get(REBUILT) or ()
         self.metadata = dict(metadata)
         if self.deltas is not None:
@@ -136,12 +144,16 @@ class Lineage:
         )
 
     def record(
-        self, cells: Cells, source: str, step: int, updated: Iterable[str] | None
+        self, cells: Cells, source: str, step: int, updated: Iterable[str] | None, stop: str = ""
     ) -> SaveCheckpoint:
-        """Make a new checkpoint of the current state the head of the chain."""
+        """Make a new checkpoint of the current state the head of the chain.
+
+        `stop` is the kind of breakpoint at which the run may be about to stop.
+        """
         self.parent_id = (self.loaded_id if self.is_saved_at_end else self.id) or None
         self.id, ts = self.stamp(step)
         self.old_triggers = None
+        self.stop = stop
         self.seen.setdefault(INPUT_SEEN, {})
         self.updated = None if updated is None else sorted(updated)
         self.metadata = {"source": source, "step": step, "parents": dict(self.parents)}
@@ -162,16 +174,19 @@ class Lineage:
         values = cells.saved_values(self.versions)
         if whole:
             values |= cells.snapshots(whole)
+        checkpoint = {
+            "v": FORMAT,
+            "ts": ts,
+            "id": self.id,
+            "channel_values": values,
+            "channel_versions": dict(self.versions),
+            "versions_seen": dict(self.seen),
+            "updated_channels": self.updated,
+        }
+        if stop:
+            checkpoint[STOP] = stop
         return SaveCheckpoint(
-            checkpoint={
-                "v": FORMAT,
-                "ts": ts,
-                "id": self.id,
-                "channel_values": values,
-                "channel_versions": dict(self.versions),
-                "versions_seen": dict(self.seen),
-                "updated_channels": self.updated,
-            },
+            checkpoint=checkpoint,
             metadata=self.metadata,
             parent_id=self.parent_id,
             new_versions=new,

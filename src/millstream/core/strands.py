@@ -29,6 +29,7 @@ PLACE: Final = "__place__"
 NUMBER: Final = "__number__"
 TASK: Final = "__task__"
 TOGETHER: Final = "__together__"
+STOPPED: Final = "__stopped__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +171,11 @@ def read_together(writes: Sequence[Write] | None) -> set[str]:
     """Return the ids of such questions of a task."""
     record = _record(writes)
     return set() if record is None else set(record[TOGETHER])
+
+
+def stop_record() -> list[Write]:
+    """Return what is stored of a run that has stopped at a breakpoint."""
+    return [(RESUME, [{STOPPED: True}])]
 
 
 def _record(writes: Sequence[Write] | None) -> dict[str, Any] | None:

@@ -163,7 +163,7 @@ class AsyncDriver:
         if self._graph_run is not None:
             await lifecycle.atell_ended(self.run, self._graph_run)
             graph_run, self._graph_run = self._graph_run, None
-            await graph_run.on_chain_end(self.run.traced_output())
+            await graph_run.on_chain_end(self.run.read())
 
     async def _fail(self, error: BaseException) -> None:
         """Tell that the run ended with an error, if its end was not told yet."""

@@ -25,11 +25,13 @@ from millstream.containers import PLAIN, is_special, keep_containers
 from millstream.core.answers import ids_together
 from millstream.core.calls import CallTask
 from millstream.core.strands import (
+    STOPPED,
     TOGETHER,
     answered_prefix,
     place_record,
     questions_record,
     record_id,
+    stop_record,
     together_record,
 )
 from millstream.core.tasks import task_path_text
@@ -250,6 +252,12 @@ class Journal:
         if config is not None:
             record = place_record(caller.id, place, number)
             self.pending.append(PutWrites(config, record, record_id(caller.id, str(number)), ""))
+
+    def add_stop(self, config: dict[str, Any] | None) -> None:
+        """Add that the run has stopped at a breakpoint, so that the next one passes it."""
+        if config is not None:
+            name = record_id(config["configurable"]["checkpoint_id"], STOPPED)
+            self._add_writes(PutWrites(config, stop_record(), name, ""))
 
     def give_up(self) -> None:
         """Store nothing more: the saver has failed, and what follows would leave a gap."""

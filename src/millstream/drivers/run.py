@@ -271,9 +271,10 @@ class Run(Terms):
         if updated is None or not self.view.watched.isdisjoint(updated):
             self.has_values = True
             if self.spec.has_fading_values:
-                self.last_values = self._read()
+                self.last_values = self.read()
 
-    def _read(self) -> Any:
+    def read(self) -> Any:
+        """Return the state, as much of it as the consumer asked for."""
         return self.view.read(self.machine.cells)
 
     def take_part(self) -> Callable[[], Part]:
@@ -353,6 +354,8 @@ class Run(Terms):
         has_ended_well = machine is not None and machine.status is RunStatus.DONE
         if self.durability == "exit" and is_fleeting and has_ended_well:
             self.journal.give_up()
+        if machine is not None and machine.is_at_breakpoint:
+            self.journal.add_stop(self.checkpoint_config(machine.checkpoint_id))
         self.journal.close()
 
     def note_failure(self, error: BaseException) -> None:
@@ -412,7 +415,7 @@ class Run(Terms):
             return None
         if self.spec.has_fading_values:
             return self.last_values
-        return self._read()
+        return self.read()
 
     @property
     def is_resuming_step(self) -> bool:
@@ -487,10 +490,6 @@ class Run(Terms):
             # Where a channel refuses the writes, the next run is told so.
             with suppress(Exception):
                 self.commit()
-
-    def traced_output(self) -> Any:
-        """Return what callback handlers are told as the run's output."""
-        return self._read()
 
     def node_callbacks(self, step: int) -> BaseCallbackManager | None:
         """Return the callbacks for the tasks of a superstep."""

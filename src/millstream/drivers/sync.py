@@ -76,7 +76,7 @@ def drive(prepare: Callable[[], Run]) -> Generator[Any, None, None]:
             graph_run.on_chain_error(as_told(error))
         raise
     if graph_run is not None:
-        graph_run.on_chain_end(run.traced_output())
+        graph_run.on_chain_end(run.read())
 
 
 class SyncDriver:
