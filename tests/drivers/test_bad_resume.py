@@ -292,6 +292,47 @@ def test_an_answer_that_fits_counts_beside_one_that_does_not(driver: Any) -> Non
     assert result["log"] == [2, "yes"]
 
 
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("asks_more", [False, True], ids=["done", "asks-more"])
+def test_a_nested_question_that_was_answered_well_waits_no_more(
+    driver: Any, depth: int, asks_more: bool
+) -> None:
+    effects: list[str] = []
+
+    def pay(state: State) -> Any:
+        answers = [interrupt("pay?")]
+        effects.append("paid")
+        if asks_more:
+            answers.append(interrupt("more?"))
+        return {"log": answers}
+
+    graph = asking(ask_form, pay)
+    for level in range(depth):
+        saver = InMemorySaver() if level == depth - 1 else None
+        builder = StateGraph(State).add_node("in", graph).add_edge(START, "in")
+        graph = builder.compile(checkpointer=saver)
+    asked = driver.invoke(graph, {"x": 1}, thread())["__interrupt__"]
+    ids = {question.value: question.id for question in asked}
+
+    answers = {ids["form?"]: {"count": "many"}, ids["pay?"]: "yes"}
+    with pytest.raises(ValidationError):
+        driver.invoke(graph, Command(resume=answers), thread())
+    state = graph.get_state(thread(), subgraphs=True)
+
+    waiting = ["form?", "more?"] if asks_more else ["form?"]
+    while state is not None:
+        assert [question.value for question in state.interrupts] == waiting
+        inner = state.tasks[0].state
+        state = inner if hasattr(inner, "interrupts") else None
+    if asks_more:
+        ids |= {question.value: question.id for question in graph.get_state(thread()).interrupts}
+        driver.invoke(graph, Command(resume={ids["more?"]: "more"}), thread())
+    result = driver.invoke(graph, Command(resume={"count": 2}), thread())
+
+    assert result["log"] == [2, "yes", *(["more"] if asks_more else [])]
+    assert effects == ["paid"] * (1 + asks_more)
+
+
 @pytest.mark.parametrize("is_nested", [False, True], ids=["alone", "nested"])
 def test_a_tool_whose_answer_does_not_fit_asks_again(driver: Any, is_nested: bool) -> None:
     """The model hears nothing of it, whatever errors the node handles."""

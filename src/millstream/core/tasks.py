@@ -51,6 +51,8 @@ class Task:
     """The ids of questions of nested graphs that may be answered one after the other."""
     waiting: Sequence[Any] = ()
     """The questions that the task asked last, as they were stored."""
+    still_waiting: Sequence[Any] | None = None
+    """What waits of these after nested graphs have gone on; None if none has."""
     timeout: Any = None
     cache_key: Any = None
     """Where the result is kept, for a driver that caches."""

@@ -122,6 +122,21 @@ def note_nested(context: TaskContext, tasks: Iterable[Task]) -> None:
             context.task.together = context.task.together | ids_together(asking[0])
 
 
+def note_progress(context: TaskContext) -> None:
+    """Note in the tasks around that this one has got its answers, and what it asks instead."""
+    task, around = context.task, context.parent
+    answered = {question.id for question in task.waiting}
+    if not answered or not (task.is_done or task.interrupts):
+        return
+    while around is not None:
+        with ASKING:
+            caller = around.task
+            known = caller.waiting if caller.still_waiting is None else caller.still_waiting
+            kept = [question for question in known if question.id not in answered]
+            caller.still_waiting = [*kept, *task.interrupts]
+        around = around.parent
+
+
 def all_questions(context: TaskContext, passed_on: Sequence[Any]) -> tuple[Any, ...]:
     """Return what stopped the task, and what its other strands had asked by then."""
     if not context.open_questions or not passed_on:

@@ -363,10 +363,10 @@ def stored_writes(task: Task) -> list[Write]:
     """Return what is stored of a task that has ended.
 
     Its answers are kept with whatever became of it, except one that did not fit: the question
-    stays as it was.
+    stays as it was, and so do those beside it that nobody has answered.
     """
     if task.error is not None and is_invalid_resume(task.error):
-        return []
+        return [] if task.still_waiting is None else [(INTERRUPT, tuple(task.still_waiting))]
     if task.interrupts:
         writes: list[Write] = [(INTERRUPT, task.interrupts)]
     elif task.error is not None:

@@ -21,7 +21,7 @@ from millstream.core.machine import RunMachine
 from millstream.core.protocol import Observer
 from millstream.core.state import ENDED, RunStatus
 from millstream.drivers import delta
-from millstream.drivers.asking import all_questions, note_nested, note_questions
+from millstream.drivers.asking import all_questions, note_nested, note_progress, note_questions
 from millstream.drivers.calls import call_too_late
 from millstream.drivers.clock import new_id, now
 from millstream.drivers.context import TaskContext
@@ -317,6 +317,7 @@ class Run(Terms):
         else:
             handler = machine.fail(task, error)
         if self.journal is not None:
+            note_progress(context)
             self.note_task(task)
         return handler
 
