@@ -11,7 +11,7 @@ help:
 	@echo "make test-bounds  run the tests with the lowest and the newest packages allowed"
 	@echo "make test-ecosystem  run LangChain's packages on langgraph and on millstream"
 	@echo "make test-deep   compare many more random graphs with langgraph"
-	@echo "make check       ruff, mypy, import contracts, branch coverage of the core"
+	@echo "make check       ruff, mypy, import contracts, branch coverage of core and channels"
 	@echo "make bench       measure side by side with other engines; writes benchmarks/RESULTS.md"
 	@echo "make bench-quick the same in two minutes, for a look; writes nothing"
 	@echo "make format      let ruff format and fix"

@@ -23,6 +23,7 @@ from typing_extensions import NotRequired, Required
 import millstream.channels
 import millstream.types
 from millstream.channels import BinaryOperatorAggregate
+from millstream.channels.binop import OptionalAggregate
 from millstream.constants import MISSING
 from millstream.errors import EmptyChannelError, InvalidUpdateError
 from millstream.types import Overwrite
@@ -94,6 +95,7 @@ ANNOTATIONS: list[Any] = [
     Demanding,
     Record,
     Keys,
+    [int],
 ]
 
 
@@ -265,6 +267,98 @@ def test_a_snapshot_of_a_delta_channel_is_unpacked(channels: ModuleType, types: 
     channel = channels.BinaryOperatorAggregate(list, operator.add)
 
     assert channel.from_checkpoint(_DeltaSnapshot([1, 2])).get() == [1, 2]
+
+
+class Unsure:
+    """Says of nothing that it is equal, as arrays do."""
+
+    def __eq__(self, other: object) -> Any:
+        raise ValueError("ambiguous")
+
+
+def starting_with(value: Any) -> BinaryOperatorAggregate[Any]:
+    return BinaryOperatorAggregate[Any](list, operator.add).starting_with(value)
+
+
+def test_a_channel_starts_with_what_its_field_starts_with() -> None:
+    channel = starting_with(lambda: [1])
+    channel.key = "k"
+    channel.update([[2]])
+
+    fresh = channel.from_checkpoint(MISSING)
+
+    assert (channel.has_start, channel.get()) == (True, [1, 2])
+    assert (fresh.has_start, fresh.get(), fresh.key) == (True, [1], "k")
+
+
+@pytest.mark.parametrize(
+    "factory", [list, lambda: [], int.bit_length], ids=["class", "value", "none"]
+)
+def test_a_start_that_is_the_first_value_or_cannot_be_made_is_none(factory: Any) -> None:
+    channel = starting_with(factory)
+
+    assert (channel.has_start, channel.get()) == (False, [])
+
+
+@pytest.mark.parametrize("factory", [tuple, Unsure], ids=["tuple", "unsure"])
+def test_a_start_of_another_class_or_of_unknown_equality_is_one(factory: Any) -> None:
+    assert starting_with(factory).has_start
+    assert BinaryOperatorAggregate[Any](Unsure, one).starting_with(Unsure).has_start is False
+
+
+@pytest.mark.parametrize(
+    ("typ", "write", "begun"),
+    [
+        (list, [1], [1]),
+        (list, MISSING, [0]),
+        (int, 5, 5),
+        (int, MISSING, [0]),
+    ],
+)
+def test_a_thread_begins_with_its_input_or_else_with_the_start(
+    typ: Any, write: Any, begun: Any
+) -> None:
+    channel = BinaryOperatorAggregate[Any](typ, operator.add).starting_with(lambda: [0])
+
+    assert channel.begun_with(write) == begun
+
+
+def test_a_reducer_of_collections_may_change_the_input_and_others_may_not() -> None:
+    def doubled(left: Any, right: Any) -> Any:
+        return left + right * 2
+
+    assert BinaryOperatorAggregate[Any](list, doubled).begun_with([1]) == [1, 1]
+    assert BinaryOperatorAggregate[Any](int, doubled).begun_with(1) == 1
+
+
+@pytest.mark.parametrize(
+    ("typ", "supersteps", "value"),
+    [
+        (list[int] | None, [[[1]], [[2]]], [1, 2]),
+        (list[int] | None, [[[1]], [None]], None),
+        (list[int] | None, [[[1], None, [2]]], [2]),
+        (list[int] | None, [[[1]], []], [1]),
+        (list[int] | None, [[[1]], [Overwrite([7]), [2]]], [7]),
+        (Record | None, [["first"]], "first"),
+        (Record | None, [["first"], ["second"]], "firstsecond"),
+    ],
+)
+def test_none_takes_an_optional_value_away_and_writes_begin_anew(
+    typ: Any, supersteps: list[list[Any]], value: Any
+) -> None:
+    channel = OptionalAggregate(typ, operator.add)
+
+    for writes in supersteps:
+        assert channel.update(writes) == bool(writes)
+
+    assert channel.get() == value
+
+
+def test_an_optional_value_that_nobody_wrote_is_not_there() -> None:
+    channel = OptionalAggregate(list[int] | None, operator.add)
+
+    assert not channel.is_available()
+    assert not channel.from_checkpoint(MISSING).is_available()
 
 
 def test_a_subclass_copies_to_itself() -> None:

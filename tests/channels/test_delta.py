@@ -18,6 +18,7 @@ from langgraph.checkpoint.serde.types import _DeltaSnapshot
 import millstream.channels
 import millstream.types
 from millstream.channels import BinaryOperatorAggregate, DeltaChannel
+from millstream.channels.delta import replaces_value
 from millstream.constants import MISSING
 from millstream.errors import EmptyChannelError, InvalidUpdateError
 from millstream.types import Overwrite
@@ -259,6 +260,33 @@ def test_a_typed_twin_is_empty() -> None:
     twin = channel([[1]]).typed(dict[str, int])
 
     assert (twin.typ, twin.is_available()) == (dict, False)
+
+
+@pytest.mark.parametrize(
+    ("factory", "has_start"),
+    [(lambda: [1], True), (tuple, True), (list, False), (int.bit_length, False)],
+    ids=["other", "other class", "the first value", "cannot be made"],
+)
+def test_only_another_value_than_the_first_is_a_start(factory: Any, has_start: bool) -> None:
+    twin = channel([[1]]).starting_with(factory)
+
+    assert (twin.has_start, twin.is_available()) == (has_start, False)
+    assert channel().has_start is False
+
+
+@pytest.mark.parametrize(
+    ("write", "is_replacing"),
+    [
+        (Overwrite([1]), True),
+        ({"__overwrite__": [1]}, True),
+        ({"type": "__overwrite__", "value": [1]}, True),
+        ({"__overwrite__": [1], "more": 1}, False),
+        ([1], False),
+    ],
+    ids=repr,
+)
+def test_an_overwrite_is_known_in_each_of_its_forms(write: Any, is_replacing: bool) -> None:
+    assert replaces_value(write) is is_replacing
 
 
 def test_a_plain_reducer_goes_on_from_a_snapshot() -> None:

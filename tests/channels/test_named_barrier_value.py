@@ -98,6 +98,40 @@ def test_the_value_is_none_once_available(kind: str) -> None:
     assert [*seen, barrier.value, barrier.get()] == [MISSING, None, None]
 
 
+@BOTH
+@pytest.mark.parametrize("kind", KINDS)
+def test_types_are_those_that_were_given(
+    channels: ModuleType, errors: ModuleType, kind: str
+) -> None:
+    barrier = made(channels, kind)
+
+    assert (barrier.ValueType, barrier.UpdateType) == (str, str)
+
+
+@BOTH
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_barrier_of_a_thread_that_never_saved_it_has_seen_nothing(
+    channels: ModuleType, errors: ModuleType, kind: str
+) -> None:
+    barrier = made(channels, kind)
+    barrier.update(["a", "b"])
+    barrier.finish()
+
+    fresh = barrier.from_checkpoint(channels.base.MISSING)
+
+    assert (fresh.key, fresh.seen, fresh.is_available()) == ("k", set(), False)
+
+
+def test_a_deferred_barrier_knows_whether_the_end_was_reached() -> None:
+    barrier = made(millstream.channels, "NamedBarrierValueAfterFinish")
+    seen = [barrier.finished]
+    barrier.update(["a", "b"])
+    seen.append(barrier.finished)
+    barrier.finish()
+
+    assert [*seen, barrier.finished] == [False, False, True]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_reading_a_waiting_barrier_raises(kind: str) -> None:
     with pytest.raises(millstream.errors.EmptyChannelError):

@@ -139,6 +139,30 @@ def test_reading_an_empty_channel_raises(name: str, options: tuple[Any, ...]) ->
 
 
 @pytest.mark.parametrize(("name", "options"), SINGLE)
+def test_a_channel_of_a_thread_that_never_saved_it_is_empty(
+    name: str, options: tuple[Any, ...]
+) -> None:
+    channel = made(millstream.channels, name, options)
+    channel.update([1])
+    channel.finish()
+
+    assert not channel.from_checkpoint(MISSING).is_available()
+
+
+@pytest.mark.parametrize(("name", "options"), SINGLE)
+def test_types_are_those_of_the_reference(name: str, options: tuple[Any, ...]) -> None:
+    types = [
+        (channel.ValueType, channel.UpdateType)
+        for channel in (
+            made(millstream.channels, name, options),
+            made(langgraph.channels, name, options),
+        )
+    ]
+
+    assert types == [(int, int), (int, int)]
+
+
+@pytest.mark.parametrize(("name", "options"), SINGLE)
 def test_value_is_what_get_returns(name: str, options: tuple[Any, ...]) -> None:
     channel = made(millstream.channels, name, options)
     seen = [channel.value]
@@ -231,6 +255,19 @@ def test_a_channel_of_a_user_needs_only_the_abstract_part() -> None:
     assert before == (False, MISSING, False)
     assert (channel.is_available(), channel.checkpoint(), channel.copy().get()) == (True, 9, 9)
     assert (channel.consume(), channel.finish(), channel.is_transient) == (False, False, True)
+
+
+def test_whether_the_end_was_reached_is_saved_with_a_deferred_value() -> None:
+    channel = LastValueAfterFinish(int, "k")
+    channel.update([1])
+    seen = [channel.finished]
+
+    channel.finish()
+    seen += [channel.finished, channel.from_checkpoint(channel.checkpoint()).finished]
+    channel.update([2])
+    seen += [channel.finished, channel.from_checkpoint(channel.checkpoint()).finished]
+
+    assert seen == [False, True, True, False, False]
 
 
 def test_an_untracked_value_survives_a_copy_but_not_a_checkpoint() -> None:

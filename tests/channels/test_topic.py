@@ -82,6 +82,16 @@ def test_no_update_reaches_into_a_copy_a_checkpoint_or_a_written_list(accumulate
     assert (twin.get(), saved, read, written) == ([1], [1], [1], [1])
 
 
+def test_a_topic_of_a_thread_that_never_saved_it_is_empty() -> None:
+    topic = Topic(int)
+    topic.key = "k"
+    topic.update([1])
+
+    fresh = topic.from_checkpoint(MISSING)
+
+    assert (fresh.key, fresh.is_available()) == ("k", False)
+
+
 def test_an_empty_topic_cannot_be_read() -> None:
     topic = Topic[int](int)
 
