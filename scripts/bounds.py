@@ -16,7 +16,7 @@ from typing import Final
 
 from packaging.requirements import Requirement
 
-TOOLS: Final = ("hypothesis", "pytest", "pytest-rerunfailures", "pytest-timeout")
+TOOLS: Final = ("hypothesis", "pytest", "pytest-rerunfailures", "pytest-timeout", "pytest-xdist")
 EXTRAS: Final = ("ascii", "postgres", "sqlite")
 
 # What needs nothing but what users install.

@@ -53,7 +53,8 @@ def uninterrupted(work: Callable[[], object]) -> None:
                 signal.signal(number, holding[number])
         work()
     finally:
-        for number, held in holding.items():
+        # Ctrl-C last: what it raises must not keep another from being restored.
+        for number, held in reversed(holding.items()):
             before = held.handler
             if signal.getsignal(number) is held:  # the work may have set another
                 signal.signal(number, before)

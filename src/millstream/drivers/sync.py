@@ -64,13 +64,20 @@ def drive(prepare: Callable[[], Run]) -> Generator[Any, None, None]:
     if run.is_traced:
         run.callbacks = graph_run = tracing.start_graph(run.traced_config(), run.name, run.input)
     try:
-        yield from driver.steps()
-        run.conclude()
-        if graph_run is not None:
-            lifecycle.tell_ended(run, graph_run)
+        try:
+            yield from driver.steps()
+            run.conclude()
+            if graph_run is not None:
+                lifecycle.tell_ended(run, graph_run)
+        except (KeyboardInterrupt, SystemExit):
+            # Two may come at once: before the second is raised, nothing else is called.
+            while not driver.is_insisting:
+                try:
+                    driver.stop()
+                except (KeyboardInterrupt, SystemExit):  # noqa: PERF203  # it happens once
+                    continue
+            raise
     except BaseException as error:
-        if isinstance(error, (KeyboardInterrupt, SystemExit)):
-            driver.stop()
         run.note_failure(error)
         if graph_run is not None:
             graph_run.on_chain_error(as_told(error))
@@ -88,7 +95,7 @@ class SyncDriver:
     _here: TaskContext | None = None
     """The task that runs in the reader's thread."""
     _callers: CallCounts = NO_CALLS
-    _is_insisting = False
+    is_insisting = False
     """Ctrl-C does not cut short what is done to stop."""
 
     def __init__(self, run: Run) -> None:
@@ -396,11 +403,14 @@ class SyncDriver:
 
     def stop(self) -> None:
         """Stop for certain: Ctrl-C may have come before `steps` has."""
-        if not self._is_insisting:
-            uninterrupted(self._close)
+        uninterrupted(self._close_insisting)
+
+    def _close_insisting(self) -> None:
+        self.is_insisting = True
+        self._close()
 
     def _insist(self) -> None:
-        self._is_insisting = True
+        self.is_insisting = True
         self._stop()
 
     def _stop(self) -> None:
@@ -430,7 +440,7 @@ class SyncDriver:
 
     def _stop_elsewhere(self) -> None:
         """Stop in a thread that may wait for this one."""
-        self._is_insisting = True
+        self.is_insisting = True
         stopping = threading.Thread(target=self._stop, name="millstream-close", daemon=True)
         try:
             stopping.start()
