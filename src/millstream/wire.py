@@ -77,6 +77,8 @@ _FROM_WIRE: Final[Mapping[Key, Key]] = {
 _PLAIN_CONTAINERS: Final[Mapping[Key, Callable[[Any], Any]]] = {
     ("builtins", "set"): set,
     ("builtins", "frozenset"): frozenset,
+    ("builtins", "tuple"): tuple,
+    ("builtins", "dict"): dict,
     ("collections", "deque"): deque,
 }
 # The codes under which JsonPlusSerializer stores a class and its arguments, and objects that can

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -308,11 +309,12 @@ class Journal:
 
     def _look(self, values: Iterable[Write]) -> None:
         """Have the serializer keep special containers as soon as there is one."""
-        for _, value in values:
-            if type(value) not in PLAIN and is_special(value):
-                self._has_containers = True
-                keep_containers(self.saver)
-                return
+        with suppress(RecursionError):  # what holds itself, the serializer refuses by name
+            for _, value in values:
+                if type(value) not in PLAIN and is_special(value):
+                    self._has_containers = True
+                    keep_containers(self.saver)
+                    return
 
     def _fix_writes(
         self, writes: Iterable[Write], node: str, *, is_alone: bool = False
