@@ -198,15 +198,87 @@ def test_what_is_given_to_update_state(driver: Any) -> None:
     check(saver)
 
 
+def fresh() -> str:
+    """Return a text that nobody else has."""
+    return "".join(SECRET)
+
+
+@DURABILITIES
+@pytest.mark.parametrize("made", [fresh, lambda: [SECRET], lambda: {"a": SECRET}, Client])
+@pytest.mark.parametrize(
+    "put",
+    [
+        lambda value: value,
+        lambda value: [1, value],
+        lambda value: {"other": {"deep": (1, value)}},
+        lambda value: [{"inner": [value]}],
+    ],
+    ids=["itself", "list", "tuple", "deep"],
+)
+def test_what_is_put_under_another_name(driver: Any, durability: Any, made: Any, put: Any) -> None:
+    """Wherever the object goes: a key, the input, a question, a Send, into a nested graph."""
+
+    class Both(TypedDict, total=False):
+        key: Annotated[Any, UntrackedValue]
+        other: Any
+        rest: Any
+
+    def write(state: Any) -> Any:
+        seen.append(state["other"])
+        return {"other": put(state["key"])}
+
+    def read(state: Any) -> Any:
+        seen.append(state["other"])
+        return Command(goto=Send("ask", {"other": put(state["key"])}))
+
+    def ask(state: Any) -> Any:
+        return {"rest": interrupt(state["other"]) if "other" in state else "gone"}
+
+    seen: list[Any] = []
+    inner = StateGraph(Both).add_node(write).add_node(read, destinations=("ask",)).add_node(ask)
+    inner.add_edge(START, "write").add_edge("write", "read")
+    saver = InMemorySaver()
+    builder = StateGraph(Both).add_node("inner", inner.compile()).add_edge(START, "inner")
+    graph = builder.compile(checkpointer=saver)
+    value = made()
+
+    driver.invoke(graph, {"key": value, "other": put(value)}, THREAD, durability=durability)
+    check(saver)
+    result = driver.invoke(graph, Command(resume=3), THREAD, durability=durability)
+
+    assert seen == [put(value), put(value)]
+    assert result["rest"] in (3, "gone")
+    check(saver)
+
+
 def test_other_values_under_such_a_name_are_kept(driver: Any) -> None:
+    """And equal ones under another, and what there is but one of."""
+
     class Named(TypedDict, total=False):
         log: Annotated[list[Any], operator.add]
-        key: Annotated[str, UntrackedValue]
+        key: Annotated[Any, UntrackedValue]
 
-    saver = InMemorySaver()
-    builder = StateGraph(Named).add_node("a", lambda state: {"log": [{"key": "another"}, SECRET]})
-    graph = builder.add_edge(START, "a").compile(checkpointer=saver)
+    secret = fresh()
+    for key in (secret, "production", True, 7, None, (), Named):
+        saver = InMemorySaver()
+        kept = [{"key": "another"}, fresh(), "production", True, 7, None, []]
+        builder = StateGraph(Named).add_node("a", lambda state, kept=kept: {"log": kept})
+        graph = builder.add_edge(START, "a").compile(checkpointer=saver)
 
-    driver.invoke(graph, {"log": [], "key": SECRET}, THREAD)
+        driver.invoke(graph, {"log": [], "key": key}, THREAD)
 
-    assert graph.get_state(THREAD).values == {"log": [{"key": "another"}, SECRET]}
+        assert graph.get_state(THREAD).values == {"log": kept}
+
+
+def test_a_key_that_is_not_stored_is_named(driver: Any, caplog: Any) -> None:
+    class Named(TypedDict, total=False):
+        key: Annotated[Any, UntrackedValue]
+        other: Any
+
+    builder = StateGraph(Named).add_node("a", lambda state: {"other": state["key"]})
+    graph = builder.add_edge(START, "a").compile(checkpointer=InMemorySaver())
+
+    assert driver.invoke(graph, {"key": fresh()}, THREAD)["other"] == SECRET
+
+    assert "State key 'other' holds the value of an untracked key" in caplog.text
+    assert graph.get_state(THREAD).values == {}

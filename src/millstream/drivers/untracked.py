@@ -3,8 +3,8 @@
 The channel itself is never stored. But its value also travels: in the input, in the state that a
 `Send` carries, in writes of tasks, into nested graphs. What is stored of all this is without the
 entries that have the channel's name and value, however deep; so are states, which are dataclasses
-or models, without the attribute. What a program puts under another name into a channel of its own
-is that channel's value.
+or models, without the attribute. Under another name it is the very object that is left out: what
+merely equals it is somebody else's, and so may be numbers and literals, of which there is one.
 
 Without untracked channels nothing here is ever called.
 """
@@ -12,8 +12,11 @@ Without untracked channels nothing here is ever called.
 from __future__ import annotations
 
 import copy
+import logging
+import sys
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from millstream.constants import MISSING, START
@@ -27,8 +30,12 @@ if TYPE_CHECKING:
     from millstream.core.protocol import Write
     from millstream.drivers.run import Run
 
+logger = logging.getLogger(__name__)
+
 SHORTEST_SECRET: Final = 6
-"""Characters that a value's text must have to be looked for in texts of errors."""
+"""Characters that a value's text must have to be looked for in texts of errors, and elsewhere."""
+SHARED: Final = (type, Enum)
+"""Objects of which there is one for everybody."""
 
 
 class Untracked:
@@ -44,13 +51,14 @@ class Untracked:
         self._enclosing = enclosing
         self._seen: dict[str, list[Any]] = {}
 
-    def values(self) -> dict[str, list[Any]]:
+    def values(self) -> Known:
         """Return by name all values that must not be stored."""
-        known = {} if self._enclosing is None else self._enclosing.values()
+        known = Known() if self._enclosing is None else self._enclosing.values()
         for name in self._names:
             self._note(name, self._cells.get(name, MISSING))
         for name, seen in self._seen.items():
             known[name] = [*known.get(name, ()), *seen]
+            known.objects |= {id(value): value for value in seen if _is_single(value)}
         return known
 
     def from_writes(self, writes: Iterable[Write]) -> list[Write]:
@@ -62,6 +70,13 @@ class Untracked:
             else:
                 kept.append((name, self._state(name, value)))
         known = self.values()
+        for name, value in kept:
+            if id(value) in known.objects and name not in known:
+                logger.warning(
+                    "State key %r holds the value of an untracked key and is not stored: write a "
+                    "copy if it is to be",
+                    name,
+                )
         return [(n, _without(v, known)) for n, v in kept if not _is_known(n, v, known)]
 
     def from_checkpoint(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
@@ -123,12 +138,31 @@ def untracked_of(run: Run) -> Untracked | None:
     return Untracked(names, run.machine.cells, enclosing) if names or enclosing else None
 
 
-Known = Mapping[str, "list[Any]"]
+class Known(dict[str, "list[Any]"]):
+    """The values of untracked channels, by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.objects: dict[int, Any] = {}
+        """Those that are themselves under any name, by their `id`."""
+
+
+def _is_single(value: Any) -> bool:
+    """Say whether whoever has the object has it from whoever made it."""
+    kind = type(value)
+    if kind in (str, bytes):
+        return len(value) >= SHORTEST_SECRET and not (kind is str and _is_literal(value))
+    return value != () if kind is tuple else not (kind in UNCHANGING or isinstance(value, SHARED))
+
+
+def _is_literal(text: str) -> bool:
+    """Say whether the interpreter has one such text for all who write it down."""
+    return sys.intern("".join(text)) is text
 
 
 def _is_known(name: Any, value: Any, known: Known) -> bool:
-    """Say whether it is an untracked channel's name, and a value that the channel has had."""
-    return (
+    """Say whether it is an untracked channel's name and a value that it has had, or that object."""
+    return id(value) in known.objects or (
         type(name) is str
         and name in known
         and any(value is old or _equals(value, old) for old in known[name])
@@ -148,11 +182,16 @@ def _without(value: Any, known: Known) -> Any:
     """Return the value without entries of that name and value; itself if there are none."""
     if type(value) in UNCHANGING:
         return value
+    objects = known.objects
     if isinstance(value, Send):
-        return _resent(value, _without(value.arg, known))
-    if isinstance(value, (list, deque)) or type(value) is tuple:
-        items = [_without(item, known) for item in value]
-        if all(map(_is, items, value)):
+        arg = None if id(value.arg) in objects else _without(value.arg, known)
+        return _resent(value, arg)
+    if type(value) is tuple:
+        items = [None if id(item) in objects else _without(item, known) for item in value]
+        return value if all(map(_is, items, value)) else tuple(items)
+    if isinstance(value, (list, deque, set)):
+        items = [_without(item, known) for item in value if id(item) not in objects]
+        if len(items) == len(value) and all(map(_is, items, value)):
             return value
         return deque(items, value.maxlen) if isinstance(value, deque) else type(value)(items)
     fields = fields_of(value)
