@@ -48,6 +48,8 @@ def is_special(value: Any) -> bool:
     kind: Any = type(value)
     if kind in PLAIN:
         return False
+    if kind is list:
+        return not PLAIN.issuperset(map(type, value)) and any(map(is_special, value))
     if _is_model(kind):
         return bool(_kept_fields(value))
     if kind in _SPECIAL or (kind is deque and value.maxlen is not None):

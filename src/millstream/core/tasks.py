@@ -158,6 +158,7 @@ def _as_bytes(uuid: str) -> bytes:
     return binascii.unhexlify(uuid.replace("-", ""))
 
 
+@lru_cache(maxsize=256)  # that of a triggered task is the same in every superstep
 def task_path_text(path: TaskPath) -> str:
     """Encode a path so that sorting the texts sorts the tasks."""
     return f"~{', '.join(map(_part_text, path))}"

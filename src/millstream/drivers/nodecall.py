@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -196,18 +196,19 @@ class BranchCall:
 
     def writes(self, answer: Any) -> list[Write]:
         """Return the writes that send the run where the path function said."""
-        answers = answer if isinstance(answer, (list, tuple)) else [answer]
-        if self.ends is not None:
-            answers = [self._mapped(item, self.ends) for item in answers]
-        return self.routes.writes(answers, self.source, self.call.name)
+        answers = answer if isinstance(answer, (list, tuple)) else (answer,)
+        targets = answers if self.ends is None else self._mapped(answers, self.ends)
+        return self.routes.writes(targets, self.source, self.call.name)
 
-    def _mapped(self, answer: Any, ends: Mapping[Any, str]) -> Any:
-        if isinstance(answer, Send):
-            return answer
+    def _mapped(self, answers: Iterable[Any], ends: Mapping[Any, str]) -> list[Any]:
+        targets: list[Any] = []
+        answer = None
         try:
-            return ends[answer]
+            for answer in answers:
+                targets.append(answer if isinstance(answer, Send) else ends[answer])
         except (KeyError, TypeError):  # not there, or not to be looked up
             raise unmapped_route(answer, ends, self.source, self.call.name) from None
+        return targets
 
 
 @dataclass(slots=True, eq=False)

@@ -35,7 +35,7 @@ class SyncSaving:
     def save(self, journal: Journal) -> None:
         """Store what is pending, or hand it over to be stored behind the run."""
         if not journal.is_behind:
-            self.save_now(journal)
+            _hand_over(journal, None)
             return
         if self._store is None:
             self._store = StoreThread(journal.saver)

@@ -366,10 +366,13 @@ class SyncDriver:
 
     def _save(self) -> None:
         """Have stored what is pending, as the run's durability says."""
-        assert self.run.journal is not None
+        journal = self.run.journal
+        assert journal is not None
+        if not journal.pending:
+            return
         if self._saving is None:
             self._saving = SyncSaving()
-        self._saving.save(self.run.journal)
+        self._saving.save(journal)
 
     def _close(self) -> None:
         """Wait for what is still running, and store what was held back.
