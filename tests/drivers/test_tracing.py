@@ -178,7 +178,6 @@ def test_wrapped_managers_hear_of_events(tree: Tree) -> None:
 def test_without_a_wrapper_nobody_is_told(driver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     told = mock.Mock()
     monkeypatch.setattr("millstream.drivers.tracing.start_graph", told)
-    monkeypatch.setattr("millstream.drivers.tracing.astart_graph", told)
 
     driver.invoke(graph_of(lambda state: None), {"a": 0})
 

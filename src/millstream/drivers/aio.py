@@ -13,41 +13,42 @@ import contextvars
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future
+from contextlib import nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from millstream.drivers import caching, clock, lifecycle, tracing
-from millstream.drivers.attempts import aexecute
+from millstream.drivers import caching, clock, lifecycle
+from millstream.drivers.callers import NOBODY, Callers
 from millstream.drivers.calls import (
-    NO_CALLS,
     AnyFuture,
     CallContext,
-    CallCounts,
-    late_call_error,
-    note_call,
+    begin_call,
     place_of_call,
     report_call,
     settle,
-    with_defaults,
 )
 from millstream.drivers.context import TaskContext
 from millstream.drivers.inbox import Inbox
 from millstream.drivers.loading import UNSAVED, aload
-from millstream.drivers.outlet import RunAbandoned, as_told
+from millstream.drivers.outlet import RunAbandoned
 from millstream.drivers.run import NO_ITEM
 from millstream.drivers.saving import AsyncSaving
 from millstream.drivers.spawning import spawn_in, spawner
-from millstream.drivers.workers import MAX_THREADS, Workers
+from millstream.drivers.task_execution import execute, execute_call
+from millstream.drivers.tracing import sole_listener
+from millstream.drivers.waits import AWAITING
 from millstream.waiting import wait_through_cancellation
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from langchain_core.callbacks import AsyncCallbackManagerForChainRun
-
     from millstream.core.spec import NodeSpec
     from millstream.core.tasks import Task
     from millstream.drivers.run import Run
+
+
+NO_LOCK: Final = nullcontext()
+"""What is told in the loop's thread needs none."""
 
 
 def drive(prepare: Callable[[], Run]) -> AsyncGenerator[Any, None]:
@@ -67,12 +68,8 @@ class AsyncDriver:
     _spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
     _saving: AsyncSaving
     """For a run that saves."""
-    _graph_run: AsyncCallbackManagerForChainRun | None = None
-    """The graph's own run in LangChain's callbacks, as long as nobody was told of its end."""
     _deadline: float | None = None
-    _callers: CallCounts = NO_CALLS
-    _threads: Workers | None = None
-    """Threads for calls of functions that are not async."""
+    _callers: Callers = NOBODY
     _trouble: BaseException | None = None
     """The saver's error, met by a call."""
     _is_stopping = False
@@ -136,40 +133,37 @@ class AsyncDriver:
         if run.bound is not None:
             run.bound.soon = inbox.soon
         run.call = self._call
-        run.is_async = True
+        run.waits = AWAITING
         if run.listener is not None:
             run.listener.put = run.listener.pour = inbox.put
         return inbox
 
     async def _enter(self) -> None:
         """Tell who listens, load what is saved, and give the run its input."""
-        run, graph_run = self.run, None
+        run = self.run
         if run.is_traced:
-            graph_run = await tracing.astart_graph(run.traced_config(), run.name, run.input)
-            run.callbacks = self._graph_run = graph_run
-            run.listener = tracing.sole_listener(run, graph_run)
+            await lifecycle.tell_started(run)
+            run.listener = sole_listener(run)
         loaded = UNSAVED
         if run.saver is not None:
             self._saving = AsyncSaving()
             loaded = await aload(run)
         run.enter(loaded)
-        if graph_run is not None:
-            await lifecycle.atell_entered(run, graph_run)
+        if run.graph_run is not None:
+            await lifecycle.tell_entered(run, run.graph_run)
         run.note_checkpoint()
 
     async def _conclude(self) -> None:
         """Tell how the run ended well; raise if it did not."""
-        self.run.conclude()
-        if self._graph_run is not None:
-            await lifecycle.atell_ended(self.run, self._graph_run)
-            graph_run, self._graph_run = self._graph_run, None
-            await graph_run.on_chain_end(self.run.read())
+        run = self.run
+        run.conclude()
+        if run.graph_run is not None:
+            await lifecycle.tell_ended(run, run.graph_run)
 
     async def _fail(self, error: BaseException) -> None:
         """Tell that the run ended with an error, if its end was not told yet."""
         self.run.note_failure(error)
-        if self._graph_run is not None:
-            await self._graph_run.on_chain_error(as_told(error))
+        await lifecycle.tell_failed(self.run, error)
 
     async def _plan(self) -> Sequence[Task] | None:
         """Return the tasks to run in the next superstep, None at the end of the run."""
@@ -186,7 +180,7 @@ class AsyncDriver:
         if run.step_timeout is not None:
             self._deadline = clock.monotonic() + run.step_timeout
         if tasks and run.cache is not None:
-            tasks = await caching.areplay_cached(run, tasks)
+            tasks = await caching.replay_cached(run, tasks)
         return tasks
 
     def _start(self, tasks: Sequence[Task]) -> None:
@@ -297,12 +291,12 @@ class AsyncDriver:
             self._running[context] = cast("asyncio.Task[None]", asyncio.current_task())
         error: BaseException | None = None
         try:
-            await aexecute(context)
+            await execute(context)
         except BaseException as raised:
             error = raised
         del self._running[context]
         if self._callers:
-            self._forget(context)
+            self._callers.forget(context)
         if self._queued:
             self._start_queued()
         self._inbox.end(context, error)
@@ -350,23 +344,18 @@ class AsyncDriver:
         ambient: contextvars.Context,
     ) -> None:
         run = self.run
-        if self._is_stopping or run.is_left:
+        if self._is_stopping:
             raise RunAbandoned(run.name)
-        if caller.is_over:
-            raise late_call_error(node, caller)
-        note_call(caller)
-        task = run.machine.call(caller.task, with_defaults(run, node), value, place)
-        context = CallContext(run, task, caller, future, self._workers, place)
-        if task.is_done:
-            settle(context, None)
+        if self._callers is NOBODY:
+            self._callers = Callers(run.max_concurrency)
+        threads = self._callers.workers
+        context = begin_call(run, caller, node, value, place, future, threads)
+        if context is None:
             return
         context.ambient = ambient
         if run.journal is not None:
             self._saving.expect_calls()
-        if self._callers is NO_CALLS:
-            self._callers = CallCounts()
-        if self._callers.begin(caller) and self._threads is not None:
-            self._threads.widen()
+        self._callers.begin(caller)
         self._enqueue([context])
 
     async def _perform_call(self, context: CallContext) -> None:
@@ -374,22 +363,13 @@ class AsyncDriver:
         assert current is not None
         self._running[context] = current  # with eager tasks we are here before `spawn` returns
         context.future.add_done_callback(partial(self._note_settled, current, context))
-        error: BaseException | None = None
-        try:
-            if context.future.cancelled():
-                raise asyncio.CancelledError
-            known = await caching.afind(context)
-            if known is not None:
-                self.run.machine.replay(context.task, known)
-            else:
-                await aexecute(context)
-        except BaseException as raised:
-            error = raised
+        error = await execute_call(context, NO_LOCK)
         is_dropped = self._is_stopping or (context.is_cancelled and context.caller.is_cancelled)
         if not is_dropped:
             error = await self._end_call(context, error)
         del self._running[context]
-        self._count_out(context)
+        self._callers.forget(context)
+        self._callers.end(context.caller)
         if self._queued:
             self._start_queued()
         settle(context, error)
@@ -428,23 +408,6 @@ class AsyncDriver:
                 error = self._trouble = raised
         return error
 
-    def _count_out(self, context: CallContext) -> None:
-        """Note that a call has ended: its caller waits for one less."""
-        self._forget(context)
-        if self._callers.end(context.caller) and self._threads is not None:
-            self._threads.narrow()
-
-    def _forget(self, caller: TaskContext) -> None:
-        """Note that a task has ended, whether or not its calls have."""
-        if self._callers.forget(caller) and self._threads is not None:
-            self._threads.narrow()
-
-    def _workers(self) -> Workers:
-        if self._threads is None:
-            limit = self.run.max_concurrency or MAX_THREADS
-            self._threads = Workers(limit + len(self._callers))
-        return self._threads
-
     async def _cancel_running(self) -> None:
         """Cancel what is running and wait until it has stopped, however often we are cancelled."""
         self._is_stopping = True
@@ -470,8 +433,8 @@ class AsyncDriver:
                 await self._cancel_running()
         finally:
             self.run.note_leaving()
-            if self._threads is not None:
-                self._threads.leave()
+            if self._callers.threads is not None:
+                self._callers.threads.leave()
             journal = self.run.journal
             if journal is not None:
                 self.run.note_finished(self._inbox.ended)

@@ -83,62 +83,30 @@ def call_namespace(func: Callable[..., Any]) -> tuple[str, ...]:
     return (CACHE_NS_WRITES, callable_name(func))
 
 
-def replay_cached(run: Run, tasks: Sequence[Task]) -> list[Task]:
+async def replay_cached(run: Run, tasks: Sequence[Task]) -> list[Task]:
     """Replay the tasks found in the run's cache and return the others."""
     keys = keys_of(tasks)
-    found = run.cache.get(tuple(keys)) if keys and run.cache is not None else {}
-    return _replay(run, tasks, keys, found)
-
-
-async def areplay_cached(run: Run, tasks: Sequence[Task]) -> list[Task]:
-    """Replay the tasks found in the run's cache and return the others."""
-    keys = keys_of(tasks)
-    found = await run.cache.aget(tuple(keys)) if keys and run.cache is not None else {}
-    return _replay(run, tasks, keys, found)
-
-
-def _replay(
-    run: Run, tasks: Sequence[Task], keys: dict[Key, list[Task]], found: dict[Any, Any]
-) -> list[Task]:
-    for key, writes in found.items():
+    if not keys or run.cache is None:
+        return list(tasks)
+    for key, writes in (await run.waits.look_up(run.cache, tuple(keys))).items():
         for task in keys[key]:
             run.machine.replay(task, [tuple(write) for write in writes])
             run.note_task(task)
     return [task for task in tasks if not task.is_done]
 
 
-def find(context: TaskContext) -> list[Write] | None:
+async def find(context: TaskContext) -> list[Write] | None:
     """Return what the task wrote when it ran with this input before, if its cache knows."""
-    keys = keys_of([context.task])
-    if not keys or context.run.cache is None:
+    run, keys = context.run, keys_of([context.task])
+    if not keys or run.cache is None:
         return None
-    return _found(context.run.cache.get(tuple(keys)))
-
-
-async def afind(context: TaskContext) -> list[Write] | None:
-    """Return what the task wrote when it ran with this input before, if its cache knows."""
-    keys = keys_of([context.task])
-    if not keys or context.run.cache is None:
-        return None
-    return _found(await context.run.cache.aget(tuple(keys)))
-
-
-def _found(found: dict[Any, Any]) -> list[Write] | None:
+    found = await run.waits.look_up(run.cache, tuple(keys))
     return next(([tuple(write) for write in writes] for writes in found.values()), None)
 
 
-def keep(context: TaskContext) -> None:
+async def keep(context: TaskContext) -> None:
     """Keep the writes of a task that succeeded."""
-    if context.run.cache is not None:
-        context.run.cache.set(_entry(context))
-
-
-async def akeep(context: TaskContext) -> None:
-    """Keep the writes of a task that succeeded."""
-    if context.run.cache is not None:
-        await context.run.cache.aset(_entry(context))
-
-
-def _entry(context: TaskContext) -> dict[Any, Any]:
-    task = context.task
-    return {task.cache_key: (list(task.writes), task.node.body.cache.ttl)}
+    run, task = context.run, context.task
+    if run.cache is not None:
+        entry = {task.cache_key: (list(task.writes), task.node.body.cache.ttl)}
+        await run.waits.keep(run.cache, entry)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeAlias
 
 from millstream.constants import PUSH, RETURN
 from millstream.core.spec import NodeSpec
@@ -22,6 +22,7 @@ from millstream.drivers.context import TaskContext, split_ns
 from millstream.drivers.nodecall import NodeCall
 from millstream.drivers.outlet import RunAbandoned
 from millstream.drivers.strands import strand_of, text_of
+from millstream.drivers.workers import resolve
 from millstream.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
 from millstream.runnable import injected_parameters, is_async_callable
 
@@ -44,16 +45,17 @@ class FunctionCall:
     An argument the caller gave is not injected.
     """
 
-    __slots__ = ("_func", "_injected", "is_async")
+    __slots__ = ("_func", "_injected", "has_async")
 
     steps: ClassVar[tuple[Any, ...]] = ()
     simple: ClassVar[None] = None
     asimple: ClassVar[None] = None
+    may_block: ClassVar[bool] = True
 
     def __init__(self, func: Callable[..., Any]) -> None:
         self._func = func
         self._injected = injected_parameters(func, has_input=False)
-        self.is_async = is_async_callable(func)
+        self.has_async = is_async_callable(func)
 
     @property
     def target(self) -> Callable[..., Any]:
@@ -75,17 +77,13 @@ class FunctionCall:
         args, kwargs = value
         return self._func(*args, **self._completed(kwargs, context))
 
-    async def acall(self, value: Any, context: CallContext) -> Any:
-        """Await it, or call it in a worker thread when it is not async."""
-        args, kwargs = value
-        named = self._completed(kwargs, context)
-        if self.is_async:
-            return await self._func(*args, **named)
-        return await context.call_in_thread(partial(self._call_in_thread, value, named, context))
+    def acall(self, value: Any, context: TaskContext) -> Awaitable[Any]:
+        """Return what is to be awaited."""
+        awaitable: Awaitable[Any] = self.call(value, context)
+        return awaitable
 
-    def _call_in_thread(self, value: Any, named: dict[str, Any], context: CallContext) -> Any:
-        # A frame that says whose code it calls, for those who look for it.
-        return self._func(*value[0], **named)
+    def returned(self, result: Any) -> None:
+        """Return None: what a call returns is its result, whatever it is."""
 
     def _completed(self, kwargs: dict[str, Any], context: TaskContext) -> dict[str, Any]:
         if not self._injected:
@@ -154,16 +152,11 @@ class CallContext(TaskContext):
         self.caller = caller
         self.future = future
         self.threads = threads
-        """Where an async run calls functions that are not async."""
         self.ambient: contextvars.Context | None = None
         """The context variables of the caller."""
         self.has_begun = False
+        """A thread has taken it up."""
         self.is_settled = False
-
-    def begin(self) -> bool:
-        """Take note that the call begins; False when its caller has cancelled it."""
-        self.has_begun = True
-        return not self.future.cancelled()
 
     @property
     def parent(self) -> TaskContext:
@@ -195,58 +188,31 @@ class CallContext(TaskContext):
         namespace = split_ns(self.ns)[:-1]
         return lambda item: put((namespace, "custom", item, None))
 
-    async def call_in_thread(self, func: Callable[[], Any]) -> Any:
-        """Have a worker thread call a function, and wait for its result."""
-        loop = asyncio.get_running_loop()
-        ended: asyncio.Future[Any] = loop.create_future()
-        ambient = contextvars.copy_context()
 
-        def work() -> None:
-            result: Any = None
-            error: BaseException | None = None
-            try:
-                result = ambient.run(func)
-            except StopIteration as raised:
-                error = RuntimeError(repr(raised))  # an asyncio future refuses to carry one
-                error.__cause__ = raised
-            except BaseException as raised:
-                error = raised
-            try:
-                loop.call_soon_threadsafe(_settle_open, ended, result, error)
-            except RuntimeError:
-                # The loop is closed: a thread of an abandoned run speaks to nobody.
-                return
+def begin_call(
+    run: Run,
+    caller: TaskContext,
+    node: NodeSpec,
+    value: Any,
+    place: str,
+    future: AnyFuture,
+    threads: Callable[[], Workers],
+) -> CallContext | None:
+    """Make the task of a call; None where its result is known, which the future then has.
 
-        self.threads().submit(work)
-        return await ended
-
-
-class CallCounts(dict["TaskContext", int]):
-    """How many calls each task of a run has open: such a task is taken to wait for them."""
-
-    __slots__ = ()
-
-    def begin(self, caller: TaskContext) -> bool:
-        """Count a call; say whether the caller waits from now on."""
-        count = self.get(caller, 0)
-        self[caller] = count + 1
-        return count == 0
-
-    def end(self, caller: TaskContext) -> bool:
-        """Count a call out; say whether the caller waits no more."""
-        count = self.get(caller, 0)
-        if count > 1:
-            self[caller] = count - 1
-            return False
-        return self.forget(caller)
-
-    def forget(self, caller: TaskContext) -> bool:
-        """Note that the caller has ended; say whether it still had calls open."""
-        return self.pop(caller, 0) > 0
-
-
-NO_CALLS: Final = CallCounts()
-"""What a run counts that has never called a task."""
+    Raises where nobody waits for it any more.
+    """
+    if run.is_left:
+        raise RunAbandoned(run.name)
+    if caller.is_over:
+        raise late_call_error(node, caller)
+    note_call(caller)
+    task = run.machine.call(caller.task, with_defaults(run, node), value, place)
+    context = CallContext(run, task, caller, future, threads, place)
+    if task.is_done:
+        settle(context, None)
+        return None
+    return context
 
 
 def late_call_error(node: NodeSpec, caller: TaskContext) -> RuntimeError:
@@ -307,7 +273,7 @@ def settle(context: CallContext, error: BaseException | None) -> None:
     if error is None:
         result = next((value for name, value in context.task.writes if name == RETURN), None)
     if not isinstance(future, Future):
-        _settle_open(future, result, error)
+        resolve(future, result, error)
         if isinstance(error, (GraphBubbleUp, RunAbandoned)) and not future.cancelled():
             # A question that its caller ignores, or a call that was dropped, is no error to
             # complain of.
@@ -315,15 +281,4 @@ def settle(context: CallContext, error: BaseException | None) -> None:
     elif future.set_running_or_notify_cancel():
         if isinstance(error, asyncio.CancelledError):
             error = RunAbandoned(context.run.name)
-        _settle_open(future, result, error)
-
-
-def _settle_open(future: AnyFuture, result: Any, error: BaseException | None) -> None:
-    if future.done():
-        return  # its owner has cancelled it
-    if error is None:
-        future.set_result(result)
-    elif isinstance(error, asyncio.CancelledError):
-        future.cancel()
-    else:
-        future.set_exception(error)
+        resolve(future, result, error)

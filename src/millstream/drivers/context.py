@@ -7,7 +7,7 @@ for its config costs no config, no task id and no runtime.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from millstream.drivers.run import Run
     from millstream.drivers.tracing import NodeRun
     from millstream.drivers.watch import Watch
+    from millstream.drivers.workers import Workers
     from millstream.types import StreamWriter
 
 
@@ -191,6 +192,8 @@ class TaskContext:
     """How many questions this attempt has asked."""
     open_questions: Mapping[str, Any] = MappingProxyType({})
     """What strands of this attempt asked and nobody has answered, by id."""
+    threads: Callable[[], Workers] | None = None
+    """Where an async run calls functions that are not async; None for the loop's own threads."""
     _places: Mapping[str, int] = MappingProxyType({})
     """How many graphs were called at each place of a strand."""
     _runtime: Runtime[Any] | None = None

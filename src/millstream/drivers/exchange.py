@@ -16,6 +16,8 @@ from langchain_core.runnables.config import var_child_runnable_config
 from millstream.drivers import tracing
 from millstream.drivers.delta import acomplete, complete
 from millstream.drivers.persistence import PutCheckpoint, PutWrites
+from millstream.drivers.task_execution import settle
+from millstream.drivers.waits import AWAITING, BLOCKING, finish
 from millstream.errors import InvalidUpdateError, ParentCommand
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from millstream.core.spec import GraphSpec
     from millstream.drivers.context import TaskContext
+    from millstream.drivers.waits import Waits
 
 ResultT = TypeVar("ResultT")
 
@@ -81,43 +84,22 @@ class Settle:
     context: TaskContext
     result: Any
 
-    def carry_out(self) -> None:
-        """Call what there is to call in this thread."""
+    async def carry_out(self, waits: Waits) -> None:
+        """Call what there is to call."""
         context, run = self.context, self.context.run
-        callbacks = None
+        run.waits, callbacks = waits, None
         if run.is_traced:
-            run.callbacks = callbacks = tracing.start_graph(
-                run.traced_config(), UPDATE_RUN, self.result
-            )
+            run.callbacks = callbacks = await tracing.start_graph(run, UPDATE_RUN, self.result)
             context.callbacks = run.node_callbacks(context.task.step)
         try:
             with _ambient(context):
-                context.task.node.body.settle(context, self.result)
+                await settle(context, self.result)
         except BaseException as error:
             if callbacks is not None:
-                callbacks.on_chain_error(error)
+                await waits.told(callbacks.on_chain_error(error))
             raise
         if callbacks is not None:
-            callbacks.on_chain_end(self.result)
-
-    async def acarry_out(self) -> None:
-        """Await or call what there is to call."""
-        context, run = self.context, self.context.run
-        callbacks = None
-        if run.is_traced:
-            run.callbacks = callbacks = await tracing.astart_graph(
-                run.traced_config(), UPDATE_RUN, self.result
-            )
-            context.callbacks = run.node_callbacks(context.task.step)
-        try:
-            with _ambient(context):
-                await context.task.node.body.asettle(context, self.result)
-        except BaseException as error:
-            if callbacks is not None:
-                await callbacks.on_chain_error(error)
-            raise
-        if callbacks is not None:
-            await callbacks.on_chain_end(self.result)
+            await waits.told(callbacks.on_chain_end(self.result))
 
 
 @contextmanager
@@ -148,7 +130,7 @@ def carry_out(steps: Steps[ResultT], saver: BaseCheckpointSaver[Any]) -> ResultT
         if isinstance(request, Load):
             answer = request.carry_out(saver)
         elif isinstance(request, Settle):
-            request.carry_out()
+            finish(request.carry_out(BLOCKING))
         else:
             answer = request.store(saver)
 
@@ -165,6 +147,6 @@ async def acarry_out(steps: Steps[ResultT], saver: BaseCheckpointSaver[Any]) -> 
         if isinstance(request, Load):
             answer = await request.acarry_out(saver)
         elif isinstance(request, Settle):
-            await request.acarry_out()
+            await request.carry_out(AWAITING)
         else:
             answer = await request.astore(saver)

@@ -1,4 +1,4 @@
-"""Telling `GraphCallbackHandler`s that a run goes on, or that it stopped for a person.
+"""Telling callback handlers that a run starts and ends, goes on, or has stopped for a person.
 
 Called only for runs with callbacks; the other runs pay nothing. `millstream.callbacks` is imported
 when there is something to tell.
@@ -6,16 +6,13 @@ when there is something to tell.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from millstream.core.state import RunStatus
+from millstream.drivers import tracing
+from millstream.drivers.outlet import as_told
 
 if TYPE_CHECKING:
-    from langchain_core.callbacks import (
-        AsyncCallbackManagerForChainRun,
-        CallbackManagerForChainRun,
-    )
-
     from millstream.callbacks import (
         GraphInterruptEvent,
         GraphLifecycleStatus,
@@ -24,49 +21,42 @@ if TYPE_CHECKING:
         _GraphCallbackManager,
     )
     from millstream.drivers.run import Run
+    from millstream.drivers.tracing import NodeRun as Callbacks
 
 
-Callbacks: TypeAlias = "CallbackManagerForChainRun | AsyncCallbackManagerForChainRun"
+async def tell_started(run: Run) -> None:
+    """Tell the handlers that the run starts."""
+    run.callbacks = run.graph_run = await tracing.start_graph(run, run.name, run.input)
 
 
-def tell_entered(run: Run, callbacks: Callbacks) -> None:
+async def tell_entered(run: Run, callbacks: Callbacks) -> None:
     """Tell the handlers that the run continues, if it does."""
     event = _resume_event(run, callbacks)
     if event is not None:
-        _handlers(callbacks).on_resume(event)
+        await run.waits.told(_handlers(run, callbacks).on_resume(event))
 
 
-async def atell_entered(run: Run, callbacks: Callbacks) -> None:
-    """Tell the handlers that the run continues, if it does."""
-    event = _resume_event(run, callbacks)
-    if event is not None:
-        await _ahandlers(callbacks).on_resume(event)
+async def tell_failed(run: Run, error: BaseException) -> None:
+    """Tell the handlers that the run ended with an error, if its end was not told yet."""
+    if run.graph_run is not None:
+        await run.waits.told(run.graph_run.on_chain_error(as_told(error)))
 
 
-def tell_ended(run: Run, callbacks: Callbacks) -> None:
-    """Tell the handlers that the run stopped for a person, if it did."""
+async def tell_ended(run: Run, callbacks: Callbacks) -> None:
+    """Tell the handlers that the run ended well, or stopped for a person."""
     event = _interrupt_event(run, callbacks)
     if event is not None:
-        _handlers(callbacks).on_interrupt(event)
+        await run.waits.told(_handlers(run, callbacks).on_interrupt(event))
+    run.graph_run = None  # from now on nobody is told of an error
+    await run.waits.told(callbacks.on_chain_end(run.read()))
 
 
-async def atell_ended(run: Run, callbacks: Callbacks) -> None:
-    """Tell the handlers that the run stopped for a person, if it did."""
-    event = _interrupt_event(run, callbacks)
-    if event is not None:
-        await _ahandlers(callbacks).on_interrupt(event)
+def _handlers(run: Run, callbacks: Callbacks) -> _GraphCallbackManager | _AsyncGraphCallbackManager:
+    from millstream.callbacks import _AsyncGraphCallbackManager, _GraphCallbackManager
 
-
-def _handlers(callbacks: Callbacks) -> _GraphCallbackManager:
-    from millstream.callbacks import _GraphCallbackManager
-
+    if run.waits.is_async:
+        return _AsyncGraphCallbackManager.configure(callbacks.handlers)
     return _GraphCallbackManager.configure(callbacks.handlers)
-
-
-def _ahandlers(callbacks: Callbacks) -> _AsyncGraphCallbackManager:
-    from millstream.callbacks import _AsyncGraphCallbackManager
-
-    return _AsyncGraphCallbackManager.configure(callbacks.handlers)
 
 
 def _resume_event(run: Run, callbacks: Callbacks) -> GraphResumeEvent | None:

@@ -1,17 +1,13 @@
-"""Calling a node: its function, what its result writes, where its conditional edges lead.
+"""What is known of calling a node: its function, what results write, where conditional edges lead.
 
-Compiled once per node. Signals that user code raises on its way out - questions, commands for a
-parent graph - pass through here; `Run.report` turns them into inputs of the machine.
+Compiled once per node. What is done with it is in `task_execution`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import Runnable, RunnableSequence
@@ -20,11 +16,9 @@ from millstream.channels.last_value import LastValue
 from millstream.command import JoinedUpdates
 from millstream.core.retry import decide_retry
 from millstream.core.tasks import preview
-from millstream.drivers import clock, hearing, tracing
-from millstream.drivers.outlet import as_told
+from millstream.drivers import clock, hearing
 from millstream.drivers.routes import unmapped_route
 from millstream.errors import ParentCommand
-from millstream.run_trees import inside
 from millstream.runnable import RunnableCallable, missing_sync_function
 from millstream.telling import said
 from millstream.types import Command, Send
@@ -32,6 +26,7 @@ from millstream.types import Command, Send
 if TYPE_CHECKING:
     from millstream.core.protocol import Write
     from millstream.core.spec import GraphSpec
+    from millstream.core.tasks import Task
     from millstream.drivers.context import TaskContext
     from millstream.drivers.routes import Routes
     from millstream.types import CachePolicy, RetryPolicy, TimeoutPolicy, TracePolicy
@@ -50,11 +45,12 @@ class Call:
         "_func",
         "_injected",
         "_is_runnable",
-        "_may_block",
-        "_recurse",
         "asimple",
+        "has_async",
         "is_traced",
+        "may_block",
         "name",
+        "recurse",
         "simple",
         "steps",
     )
@@ -67,25 +63,25 @@ class Call:
         """Whether the path of a conditional edge has a run."""
         self._func: Callable[..., Any] | None
         self._afunc: Callable[..., Any] | None
-        self._may_block = getattr(bound, "may_block", False)
+        self.may_block = getattr(bound, "may_block", False)
+        """Whether the sync function may be called in a thread of its own."""
         if type(bound) is RunnableCallable and not bound.kwargs and not bound.explode_args:
             self._func, self._injected = bound.func, bound.injected
             self._afunc, self._ainjected = bound.afunc, bound.ainjected
             self._is_runnable = False
-            self._recurse = bound.recurse
+            self.recurse = bound.recurse
             if bound.trace and not is_path:
                 self.steps = (bound,)
         else:
             self._func, self._injected = bound.invoke, ()
             self._afunc, self._ainjected = bound.ainvoke, ()
             self._is_runnable = True
-            self._recurse = False
+            self.recurse = False
             self.steps = tuple(bound.steps) if type(bound) is RunnableSequence else (bound,)
-
+        self.has_async = self._afunc is not None
         is_simple = not self._is_runnable and not self._injected
         self.simple = self._func if is_simple else None
-        """The sync function, if it is given the value and nothing else; what it returns has to be
-        `resolved`."""
+        """The sync function, if it is given the value and nothing else."""
         is_simple = not self._is_runnable and not self._ainjected
         self.asimple = self._afunc if is_simple else None
         """The same of the async one."""
@@ -103,65 +99,40 @@ class Call:
         return func
 
     def call(self, value: Any, context: TaskContext) -> Any:
-        """Call it in this thread."""
-        func = self._func
-        if func is None:
+        """Call it in this thread; see `returned`."""
+        if self._func is None:
             raise missing_sync_function(self.name)
+        return self._begin(self._func, self._injected, value, context)
+
+    def acall(self, value: Any, context: TaskContext) -> Awaitable[Any]:
+        """Return what is to be awaited; see `returned`."""
+        assert self._afunc is not None
+        result: Awaitable[Any] = self._begin(self._afunc, self._ainjected, value, context)
+        return result
+
+    def _begin(
+        self, func: Callable[..., Any], names: Sequence[str], value: Any, context: TaskContext
+    ) -> Any:
         if self._is_runnable:
             return func(value, context.config)
-        if self._injected:
-            result = func(value, **{name: context.injected(name) for name in self._injected})
-        else:
-            result = func(value)
-        return self.resolved(result, value, context)
+        if names:
+            return func(value, **{name: context.injected(name) for name in names})
+        return func(value)
 
-    def resolved(self, result: Any, value: Any, context: TaskContext) -> Any:
-        """Return a function's result; a runnable is invoked with the same value."""
-        if type(result) not in PLAIN_RESULTS and self._recurse and isinstance(result, Runnable):
-            return result.invoke(value, context.config)  # type: ignore[arg-type]  # a dict subclass
-        return result
-
-    def _call_in_thread(self, value: Any, context: TaskContext) -> Any:
-        try:
-            return self.call(value, context)
-        except StopIteration as error:
-            # A future cannot carry one: whoever awaits it would wait for ever.
-            raise RuntimeError from error
-
-    async def acall(self, value: Any, context: TaskContext) -> Any:
-        """Await it, or call it when it is not async: in a worker thread if it may block."""
-        func = self._afunc
-        if func is None:
-            if not self._may_block:
-                return self.call(value, context)
-            ambient = contextvars.copy_context()
-            hold = [partial(ambient.run, self._call_in_thread, value, context)]
-            await asyncio.get_running_loop().run_in_executor(None, _exchange, hold)
-            return hold.pop()
-        if self._is_runnable:
-            return await func(value, context.config)
-        if self._ainjected:
-            given = {name: context.injected(name) for name in self._ainjected}
-            result = await func(value, **given)
-        else:
-            result = await func(value)
-        return await self.aresolved(result, value, context)
-
-    async def aresolved(self, result: Any, value: Any, context: TaskContext) -> Any:
-        """Return a function's result; a runnable is awaited with the same value."""
-        if type(result) not in PLAIN_RESULTS and self._recurse and isinstance(result, Runnable):
-            return await result.ainvoke(value, context.config)  # type: ignore[arg-type]  # same
-        return result
+    def returned(self, result: Any) -> Runnable[Any, Any] | None:
+        """Return the runnable that a function has returned, to be called with the same value."""
+        if type(result) not in PLAIN_RESULTS and self.recurse and isinstance(result, Runnable):
+            return result
+        return None
 
 
-def _exchange(hold: list[Any]) -> None:
-    """Replace the function in a list by its result.
-
-    A worker thread lets go of what it was called with, and of what it returned, when the scheduler
-    next lets it run: supersteps later, on a busy machine. What goes through the list is held by
-    nobody but its taker.
-    """
-    hold.append(hold.pop()())
+async def call_in(context: TaskContext, call: Call, value: Any) -> Any:
+    """Call code of a task, and what it returns if that is a runnable."""
+    waits = context.run.waits
+    result = await waits.call(call, value, context)
+    if type(result) is not dict and (runnable := call.returned(result)) is not None:
+        return await waits.invoke(runnable, value, context.config)
+    return result
 
 
 @dataclass(slots=True, eq=False)
@@ -234,120 +205,38 @@ class NodeCall:
     """What caches make of `outputs`, edges and branches."""
     has_policies: bool = field(init=False)
     """Whether there is more to running the node than one attempt without a limit."""
+    is_direct: bool = field(init=False)
+    """Whether there is only one attempt, and nothing to keep of it."""
 
     def __post_init__(self) -> None:
         self.has_policies = bool(self.retry) or self.timeout is not None
+        self.is_direct = not self.has_policies and self.cache is None
 
     @property
     def is_relay(self) -> bool:
         """Say whether the node does nothing but write its input, once and for all."""
         return not (self.is_traced or self.retry or self.cache or self.first_writes)
 
-    def attempt(self, context: TaskContext) -> None:
-        """Run the node once in this thread and leave its writes in the task."""
-        run, task = context.run, context.task
-        if run.taps:
-            hearing.note_input(context)
-        if run.callbacks is not None and self.is_traced:
-            result = self._attempt_traced(context)
+    def put_dict(self, task: Task, result: Any) -> bool:
+        """Leave the node's result in the task if it is a dict that is all it writes, but for edges.
+
+        Say whether it was.
+        """
+        keys = task.node.keys
+        if keys is None or type(result) is not dict or task.listed is not None:
+            return False
+        if keys.issuperset(result):
+            task.update = result.copy()
         else:
-            call = self.call
-            if call.simple is not None:
-                result = call.simple(task.input)
-                if type(result) is not dict:
-                    result = call.resolved(result, task.input, context)
-            else:
-                result = call.call(task.input, context)
-            keys = task.node.keys
-            if keys is None or type(result) is not dict or task.listed is not None:
-                self.settle(context, result)
-            elif keys.issuperset(result):
-                task.update = result.copy()
-            else:
-                task.writes = self.to_writes(result)
-        if run.taps:
-            hearing.tell_result(context, result)
+            task.writes = self.to_writes(result)
+        return True
 
-    def _attempt_traced(self, context: TaskContext) -> Any:
-        node_run = tracing.start_node(context, self)
-        try:
-            with inside(node_run):
-                result = tracing.call_steps(self.call, context)
-                self.settle(context, result)
-        except BaseException as error:
-            context.node_run = None
-            node_run.on_chain_error(as_told(error))
-            raise
-        tracing.end_node(node_run, self, result)
-        return result
-
-    async def aattempt(self, context: TaskContext) -> None:
-        """Run the node once and leave its writes in the task."""
-        run, task = context.run, context.task
-        if run.taps:
-            hearing.note_input(context)
-        if run.callbacks is not None and self.is_traced:
-            result = await self._aattempt_traced(context)
-        else:
-            call = self.call
-            if call.asimple is not None:
-                result = await call.asimple(task.input)
-                if type(result) is not dict:
-                    result = await call.aresolved(result, task.input, context)
-            else:
-                result = await call.acall(task.input, context)
-            keys = task.node.keys
-            if keys is None or type(result) is not dict or task.listed is not None:
-                await self.asettle(context, result)
-            elif keys.issuperset(result):
-                task.update = result.copy()
-            else:
-                task.writes = self.to_writes(result)
-        if run.taps:
-            hearing.tell_result(context, result)
-
-    async def _aattempt_traced(self, context: TaskContext) -> Any:
-        node_run = await tracing.astart_node(context, self)
-        try:
-            with inside(node_run):
-                result = await tracing.acall_steps(self.call, context)
-                await self.asettle(context, result)
-        except BaseException as error:
-            context.node_run = None
-            await node_run.on_chain_error(as_told(error))
-            raise
-        await tracing.aend_node(context, node_run, self, result)
-        return result
-
-    def settle(self, context: TaskContext, result: Any) -> None:
-        """Leave in the task what the node's result writes, and where its edges lead."""
-        writes = context.task.writes
-        writes += self._own_writes(context, result)
-        for branch in self.branches:
-            given = branch.input(context, result)
-            if context.callbacks is None:
-                answer = branch.call.call(given, context)
-            else:
-                answer = tracing.call_path(self, branch, given, context)
-            writes += branch.writes(answer)
-
-    def _own_writes(self, context: TaskContext, result: Any) -> Sequence[Write]:
+    def own_writes(self, context: TaskContext, result: Any) -> Sequence[Write]:
+        """Return what the node's result writes, without its conditional edges."""
         writes = self.to_writes(result)
         if self.first_writes is not None and context.run.machine.step <= 0:
             return self.first_writes(writes)
         return writes
-
-    async def asettle(self, context: TaskContext, result: Any) -> None:
-        """Leave in the task what the node's result writes, and where its edges lead."""
-        writes = context.task.writes
-        writes += self._own_writes(context, result)
-        for branch in self.branches:
-            given = branch.input(context, result)
-            if context.callbacks is None:
-                answer = await branch.call.acall(given, context)
-            else:
-                answer = await tracing.acall_path(self, branch, given, context)
-            writes += branch.writes(answer)
 
     def take_command(self, context: TaskContext, signal: ParentCommand) -> bool:
         """Apply a command that a nested graph sent to this task's graph; say whether it was one.
@@ -368,13 +257,9 @@ class NodeCall:
         signal.args = (replace(command, graph=None),)
         return True
 
-    def apply_command(self, context: TaskContext, signal: ParentCommand) -> None:
-        """Treat the command as if the node had returned it."""
-        self.settle(context, _one_value_each(signal.args[0], context.task.run.spec))
-
-    async def aapply_command(self, context: TaskContext, signal: ParentCommand) -> None:
-        """Treat the command as if the node had returned it."""
-        await self.asettle(context, _one_value_each(signal.args[0], context.task.run.spec))
+    def commanded(self, context: TaskContext, signal: ParentCommand) -> Command[Any]:
+        """Return the command that was taken, as if the node had returned it."""
+        return _one_value_each(signal.args[0], context.task.run.spec)
 
     def retry_delay(self, context: TaskContext, error: BaseException) -> float | None:
         """Return the seconds before the next attempt, None when this was the last."""

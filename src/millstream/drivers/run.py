@@ -32,6 +32,7 @@ from millstream.drivers.nesting import TellEnd, tell_started
 from millstream.drivers.outlet import Outlet
 from millstream.drivers.terms import Start, Terms, View
 from millstream.drivers.untracked import untracked_of
+from millstream.drivers.waits import BLOCKING
 from millstream.errors import (
     ErrorCode,
     GraphDrained,
@@ -46,11 +47,7 @@ from millstream.stream.modes import Projection, both, observe
 from millstream.stream.parts import Encode, Part, Put, format_part
 
 if TYPE_CHECKING:
-    from langchain_core.callbacks import (
-        AsyncCallbackManagerForChainRun,
-        BaseCallbackManager,
-        CallbackManagerForChainRun,
-    )
+    from langchain_core.callbacks import BaseCallbackManager
 
     from millstream.core.protocol import Write
     from millstream.core.spec import GraphSpec, NodeSpec
@@ -58,6 +55,8 @@ if TYPE_CHECKING:
     from millstream.drivers.buffering import Bound
     from millstream.drivers.loading import Loaded
     from millstream.drivers.persistence import Journal
+    from millstream.drivers.tracing import NodeRun
+    from millstream.drivers.waits import Waits
     from millstream.stream.events import EventListener
     from millstream.stream.messages import MessageTap
     from millstream.stream.tools import ToolTap
@@ -74,10 +73,11 @@ class Run(Terms):
     """One run of one graph."""
 
     listener: EventListener | None = None
-    """Who makes events for the consumer, or for that of a run around this one. Once the run has
-    started it is told directly, and None if anybody else listens too."""
-    is_async: bool = False
-    """Driven by an event loop."""
+    """Who makes events for a consumer: told directly, None once the run started and others hear."""
+    waits: Waits = BLOCKING
+    """How the run waits; the driver's."""
+    graph_run: NodeRun | None = None
+    """The graph's own run in LangChain's callbacks, as long as nobody was told of its end."""
     bound: Bound | None = None
     """How many parts there may be before those who emit have to wait."""
     forwards: Sequence[tuple[Put, frozenset[str]]] = ()
@@ -118,7 +118,7 @@ class Run(Terms):
         self.journal: Journal | None = None
         self.taps: tuple[MessageTap, ...] = ()
         """The consumers of `messages` that hear this run."""
-        self.callbacks: CallbackManagerForChainRun | AsyncCallbackManagerForChainRun | None = None
+        self.callbacks: NodeRun | None = None
         """The graph's own run in LangChain's callbacks, None when nobody listens."""
 
     def enter(self, loaded: Loaded) -> None:

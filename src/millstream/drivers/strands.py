@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CALLERS: Final = frozenset(
-    f"millstream.drivers.{name}" for name in ("nodecall", "calls", "tracing", "strands")
+    f"millstream.drivers.{name}"
+    for name in ("task_execution", "nodecall", "waits", "calls", "tracing", "strands")
 )
 """Frames of these modules call code of a task; in a variable `context` they have whose."""
 MACHINERY: Final = (

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import sys
 import threading
-from asyncio import CancelledError
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from contextvars import copy_context
@@ -21,25 +20,17 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from millstream.drivers import caching, clock, lifecycle, tracing
-from millstream.drivers.attempts import execute
-from millstream.drivers.calls import (
-    NO_CALLS,
-    CallContext,
-    CallCounts,
-    late_call_error,
-    place_of_call,
-    report_call,
-    settle,
-    with_defaults,
-)
+from millstream.drivers import caching, clock, lifecycle
+from millstream.drivers.callers import NOBODY, Callers
+from millstream.drivers.calls import CallContext, begin_call, place_of_call, report_call, settle
 from millstream.drivers.context import TaskContext
 from millstream.drivers.interruption import uninterrupted
 from millstream.drivers.loading import load
-from millstream.drivers.outlet import RunAbandoned, as_told
+from millstream.drivers.outlet import RunAbandoned
 from millstream.drivers.run import NO_ITEM
 from millstream.drivers.store_queue import SyncSaving
-from millstream.drivers.workers import MAX_THREADS, Workers
+from millstream.drivers.task_execution import execute_call, execute_here
+from millstream.drivers.waits import finish
 from millstream.errors import GraphBubbleUp
 
 if TYPE_CHECKING:
@@ -60,15 +51,12 @@ def drive(prepare: Callable[[], Run]) -> Generator[Any, None, None]:
     """
     driver = SyncDriver(prepare())
     run = driver.run
-    graph_run = None
-    if run.is_traced:
-        run.callbacks = graph_run = tracing.start_graph(run.traced_config(), run.name, run.input)
     try:
         try:
             yield from driver.steps()
             run.conclude()
-            if graph_run is not None:
-                lifecycle.tell_ended(run, graph_run)
+            if run.graph_run is not None:
+                finish(lifecycle.tell_ended(run, run.graph_run))
         except (KeyboardInterrupt, SystemExit):
             # Two may come at once: before the second is raised, nothing else is called.
             while not driver.is_insisting:
@@ -79,22 +67,19 @@ def drive(prepare: Callable[[], Run]) -> Generator[Any, None, None]:
             raise
     except BaseException as error:
         run.note_failure(error)
-        if graph_run is not None:
-            graph_run.on_chain_error(as_told(error))
+        if run.graph_run is not None:
+            finish(lifecycle.tell_failed(run, error))
         raise
-    if graph_run is not None:
-        graph_run.on_chain_end(run.read())
 
 
 class SyncDriver:
     """The loop around one machine."""
 
     _is_woken = False
-    _pool: Workers | None = None
     _saving: SyncSaving | None = None
     _here: TaskContext | None = None
     """The task that runs in the reader's thread."""
-    _callers: CallCounts = NO_CALLS
+    _callers: Callers = NOBODY
     is_insisting = False
     """Ctrl-C does not cut short what is done to stop."""
 
@@ -119,9 +104,11 @@ class SyncDriver:
         """Run superstep after superstep, yielding items as they come."""
         run = self.run
         try:
+            if run.is_traced:
+                finish(lifecycle.tell_started(run))
             run.enter(load(run))
-            if run.callbacks is not None:
-                lifecycle.tell_entered(run, run.callbacks)
+            if run.graph_run is not None:
+                finish(lifecycle.tell_entered(run, run.graph_run))
             run.note_checkpoint()
             is_patient = not run.is_live and run.step_timeout is None
             plan = run.machine.plan if run.is_alone else self._plan
@@ -162,7 +149,7 @@ class SyncDriver:
                 raise RunAbandoned(run.name)
         tasks = run.machine.plan()
         if tasks and run.cache is not None:
-            tasks = caching.replay_cached(run, tasks)
+            tasks = finish(caching.replay_cached(run, tasks))
         return tasks
 
     def _perform_here(self, task: Task) -> None:
@@ -171,7 +158,7 @@ class SyncDriver:
         context = self._here = TaskContext(run, task)
         error: BaseException | None = None
         try:
-            copy_context().run(execute, context)
+            copy_context().run(execute_here, context)
         except (Exception, GraphBubbleUp) as raised:
             error = raised
         if self._calls is None:
@@ -218,13 +205,9 @@ class SyncDriver:
                 yield from run.take()
 
     def _report(self, context: TaskContext, error: BaseException | None) -> Task | None:
-        self._forget(context)
+        if self._callers:
+            self._callers.forget(context)
         return self.run.report(context, error)
-
-    def _forget(self, caller: TaskContext) -> None:
-        """Note that a task has ended, whether or not its calls have."""
-        if self._callers and self._callers.forget(caller) and caller is not self._here:
-            self._workers().narrow()
 
     def _wait(self, deadline: float | None) -> Ended | None:
         if deadline is None:
@@ -237,17 +220,17 @@ class SyncDriver:
     def _start(self, task: Task) -> None:
         context = TaskContext(self.run, task)
         ambient = copy_context()
-        self._workers().submit(partial(ambient.run, self._perform, context))
+        self._threads().workers().submit(partial(ambient.run, self._perform, context))
 
-    def _workers(self) -> Workers:
-        if self._pool is None:
-            self._pool = Workers(self.run.max_concurrency or MAX_THREADS)
-        return self._pool
+    def _threads(self) -> Callers:
+        if self._callers is NOBODY:
+            self._callers = Callers(self.run.max_concurrency)
+        return self._callers
 
     def _perform(self, context: TaskContext) -> None:
         error: BaseException | None = None
         try:
-            execute(context)
+            execute_here(context)
         except BaseException as raised:
             error = raised
         if self._callers:
@@ -275,27 +258,22 @@ class SyncDriver:
 
     def _call(self, caller: TaskContext, node: NodeSpec, value: Any) -> Future[Any]:
         """Start what the code of a task calls; it may do so in any thread."""
-        if node.body.call.is_async:
+        if node.body.call.has_async:
             raise RuntimeError("In an sync context async tasks cannot be called")
         run, future = self.run, Future[Any]()
         place = place_of_call(caller, node, value)
         with self._lock:
-            if run.is_left:
-                raise RunAbandoned(run.name)
-            if caller.is_over:
-                raise late_call_error(node, caller)
-            task = run.machine.call(caller.task, with_defaults(run, node), value, place)
-            context = CallContext(run, task, caller, future, self._workers, place)
-            if task.is_done:
-                settle(context, None)
+            threads = self._threads()
+            threads.here = self._here
+            context = begin_call(run, caller, node, value, place, future, threads.workers)
+            if context is None:
                 return future
             if self._calls is None:
-                self._calls, self._callers = set(), CallCounts()
+                self._calls = set()
             self._calls.add(context)
             self._running += 1
-            workers = self._workers()
-            if self._callers.begin(caller) and caller is not self._here:
-                workers.widen()
+            threads.begin(caller)
+            workers = threads.workers()
         ambient = copy_context()
         try:
             workers.submit(partial(ambient.run, self._perform_call, context))
@@ -307,20 +285,8 @@ class SyncDriver:
         with self._lock:
             if self.run.is_left:
                 return
-            is_wanted = context.begin()
-        error: BaseException | None = None
-        try:
-            if not is_wanted:
-                raise CancelledError
-            known = caching.find(context)
-            if known is not None:
-                with self._lock:
-                    self.run.machine.replay(context.task, known)
-            else:
-                execute(context)
-        except BaseException as raised:
-            error = raised
-        self._finish_call(context, error)
+            context.has_begun = True
+        self._finish_call(context, finish(execute_call(context, self._lock)))
 
     def _finish_call(self, context: CallContext, error: BaseException | None) -> None:
         with self._lock:
@@ -336,9 +302,8 @@ class SyncDriver:
         assert self._calls is not None
         self._calls.discard(context)
         self._running -= 1
-        self._forget(context)
-        if self._callers.end(context.caller) and context.caller is not self._here:
-            self._workers().narrow()
+        self._callers.forget(context)
+        self._callers.end(context.caller)
         return error
 
     def _save_here(self) -> BaseException | None:
@@ -384,7 +349,7 @@ class SyncDriver:
             self._close_last()
             return
         journal = self.run.journal
-        if self._pool is None and self._calls is None and journal is None:
+        if self._callers is NOBODY and journal is None:
             # Nothing runs, and no thread but this one knows the run.
             self.run.note_leaving()
             return
@@ -400,9 +365,8 @@ class SyncDriver:
             self._stop()
 
     def _is_own(self, thread: threading.Thread) -> bool:
-        return any(
-            threads is not None and threads.has(thread) for threads in (self._pool, self._saving)
-        )
+        pools = (self._callers.threads, self._saving)
+        return any(threads is not None and threads.has(thread) for threads in pools)
 
     def stop(self) -> None:
         """Stop for certain: Ctrl-C may have come before `steps` has."""
@@ -421,8 +385,8 @@ class SyncDriver:
             self.run.note_leaving()
         self._drop_calls()
         try:
-            if self._pool is not None:
-                self._pool.close()
+            if self._callers.threads is not None:
+                self._callers.threads.close()
         finally:
             journal = self._closed_journal()
             if journal is not None:
@@ -451,7 +415,7 @@ class SyncDriver:
             # Without waiting, and without a lock that this thread may hold.
             self.run.note_leaving()
             self._drop_calls()
-            for threads in (self._pool, self._saving):
+            for threads in (self._callers.threads, self._saving):
                 if threads is not None:
                     threads.leave()
             raise
@@ -461,7 +425,8 @@ class SyncDriver:
 
         One that had something to do may have locks, of the saver for example, and keeps them.
         """
-        if any(threads is not None and threads.is_busy for threads in (self._pool, self._saving)):
+        busy = (self._callers.threads, self._saving)
+        if any(threads is not None and threads.is_busy for threads in busy):
             return
         self.run.note_leaving()
         journal = self._closed_journal()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from millstream.drivers import clock
 from millstream.drivers.watch import Watch
@@ -23,7 +24,11 @@ def timeout_of(context: TaskContext) -> TimeoutPolicy | None:
     return timeout
 
 
-async def attempt_in_time(context: TaskContext, policy: TimeoutPolicy) -> None:
+async def attempt_in_time(
+    context: TaskContext,
+    policy: TimeoutPolicy,
+    attempt_once: Callable[[TaskContext], Coroutine[Any, Any, None]],
+) -> None:
     """Run one attempt; `NodeTimeoutError` when it takes, or is idle for, too long.
 
     The attempt is cancelled and has stopped when the error is raised.
@@ -34,7 +39,7 @@ async def attempt_in_time(context: TaskContext, policy: TimeoutPolicy) -> None:
     watch = Watch(context.watch_around(), is_auto=policy.refresh_on == "auto")
     if idle_limit is not None:
         context.own_watch = watch
-    attempt = asyncio.create_task(context.task.node.body.aattempt(context))
+    attempt = asyncio.create_task(attempt_once(context))
     try:
         while not attempt.done():
             ends = [started + run_limit] if run_limit is not None else []

@@ -5,7 +5,6 @@ Everything here is skipped when nobody listens, which is worked out once per run
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import logging
 import sys
@@ -21,16 +20,14 @@ from langchain_core.callbacks import (
     CallbackManager,
 )
 from langchain_core.globals import get_debug
-from langchain_core.runnables.config import (
-    get_async_callback_manager_for_config,
-    get_callback_manager_for_config,
-    var_child_runnable_config,
-)
+from langchain_core.runnables.config import var_child_runnable_config
 from langchain_core.utils.env import env_var_is_set
 from langchain_core.utils.uuid import uuid7
 from langsmith.utils import get_env_var, tracing_is_enabled
 
+from millstream.drivers.nodecall import call_in
 from millstream.drivers.outlet import as_told
+from millstream.drivers.waits import carried
 from millstream.run_trees import inside
 from millstream.runnable import added
 
@@ -113,8 +110,9 @@ def task_callbacks(context: TaskContext, metadata: dict[str, Any]) -> BaseCallba
     if (watch := context.watch) is not None:
         taps.append(watch.handler)
     if context.callbacks is None:
-        make = AsyncCallbackManager if run.is_async else CallbackManager
-        manager = make(taps, inheritable_handlers=taps, parent_run_id=UUID(context.task.id))
+        manager: BaseCallbackManager = run.waits.managers(
+            taps, inheritable_handlers=taps, parent_run_id=UUID(context.task.id)
+        )
         if taps:
             # A call may replace the tags and metadata of the config, but not what is inherited.
             tags = [*(run.config.get("tags") or ()), *context.task.node.body.tags]
@@ -150,150 +148,101 @@ def _is_traced() -> bool:
     return False
 
 
-def start_graph(config: RunnableConfig, name: str, input: Any) -> CallbackManagerForChainRun | None:
+async def start_graph(run: Run, name: str, input: Any) -> NodeRun | None:
     """Tell the handlers that a graph starts; None when there are none."""
-    manager = get_callback_manager_for_config(_for_graph(config))
+    config = run.traced_config()
+    manager = run.waits.manager_for(_for_graph(config))
     if not manager.handlers:
         return None
-    return manager.on_chain_start(
-        None, input, name=config.get("run_name") or name, run_id=config.get("run_id")
+    graph_run: NodeRun = await run.waits.told(
+        manager.on_chain_start(
+            None, input, name=config.get("run_name") or name, run_id=config.get("run_id")
+        )
     )
+    return graph_run
 
 
-async def astart_graph(
-    config: RunnableConfig, name: str, input: Any
-) -> AsyncCallbackManagerForChainRun | None:
-    """Tell the handlers that a graph starts; None when there are none."""
-    manager = get_async_callback_manager_for_config(_for_graph(config))
-    if not manager.handlers:
-        return None
-    return await manager.on_chain_start(
-        None, input, name=config.get("run_name") or name, run_id=config.get("run_id")
-    )
-
-
-def sole_listener(run: Run, graph_run: NodeRun | None) -> EventListener | None:
+def sole_listener(run: Run) -> EventListener | None:
     """Return the listener to events that alone hears of a run, None if others do or nobody does."""
-    listener = run.listener
+    listener, graph_run = run.listener, run.graph_run
     if listener is None and run.parent is not None:
         listener = run.parent.run.listener
     return listener if graph_run is not None and graph_run.handlers == [listener] else None
 
 
-def start_node(context: TaskContext, node: NodeCall) -> CallbackManagerForChainRun:
+async def start_node(context: TaskContext, node: NodeCall) -> NodeRun:
     """Tell the handlers that a task starts, and hand the node its own callbacks."""
-    manager = CallbackManager.configure(**_for_task(context, node, context.inherited_callbacks()))
+    run, inherited = context.run, context.inherited_callbacks()
     given, name = context.traced_input, context.task.name
-    shown = _policy_of(node, manager)
-    if shown is None:
-        node_run = manager.on_chain_start(None, given, name=name)
-    else:
-        tracers, others = _divided(manager)
-        node_run = others.on_chain_start(None, given, name=name)
-        given = _processed(shown.process_inputs, given)
-        tracers.on_chain_start(None, given, name=name, run_id=node_run.run_id)
-        node_run.handlers = manager.handlers
-    context.node_run = node_run
-    context.callbacks = node_run.get_child("seq:step:1")
-    return node_run
-
-
-async def astart_node(context: TaskContext, node: NodeCall) -> AsyncCallbackManagerForChainRun:
-    """Tell the handlers that a task starts, and hand the node its own callbacks."""
-    inherited = context.inherited_callbacks()
-    given, name = context.traced_input, context.task.name
-    listener = context.run.listener
-    if listener is not None and inherited is not None:
-        node_run = _tell_start(listener, _manager_for(context, node, inherited), given, name)
-        context.node_run = node_run
-        context.callbacks = node_run.get_child("seq:step:1")
-        if len(context.run.machine.tasks) > 1:
-            await asyncio.sleep(0)  # the nodes of a superstep start before any goes on
+    if run.listener is not None and inherited is not None:
+        manager = _manager_for(context, node, inherited)
+        node_run: NodeRun = _tell_start(run.listener, manager, given, name)
+        _enter_run(context, node_run)
+        if len(run.machine.tasks) > 1:
+            await run.waits.give_turn()  # the nodes of a superstep start before any goes on
         return node_run
-    manager = AsyncCallbackManager.configure(**_for_task(context, node, inherited))
+    told, manager = run.waits.told, _configured(context, node, inherited)
     shown = _policy_of(node, manager)
     if shown is None:
-        node_run = await manager.on_chain_start(None, given, name=name)
+        node_run = await told(manager.on_chain_start(None, given, name=name))
     else:
         tracers, others = _divided(manager)
-        node_run = await others.on_chain_start(None, given, name=name)
+        node_run = await told(others.on_chain_start(None, given, name=name))
         given = _processed(shown.process_inputs, given)
-        await tracers.on_chain_start(None, given, name=name, run_id=node_run.run_id)
+        await told(tracers.on_chain_start(None, given, name=name, run_id=node_run.run_id))
         node_run.handlers = manager.handlers
-    context.node_run = node_run
-    context.callbacks = node_run.get_child("seq:step:1")
+    _enter_run(context, node_run)
     return node_run
 
 
-def end_node(node_run: CallbackManagerForChainRun, node: NodeCall, result: Any) -> None:
-    """Tell the handlers what a node returned."""
-    shown = _policy_of(node, node_run)
-    if shown is None:
-        node_run.on_chain_end(result)
-    else:
-        tracers, others = _divided(node_run)
-        others.on_chain_end(result)
-        tracers.on_chain_end(_processed(shown.process_outputs, result))
+def _enter_run(context: TaskContext, node_run: NodeRun) -> None:
+    context.node_run = node_run
+    context.callbacks = node_run.get_child("seq:step:1")
 
 
-async def aend_node(
-    context: TaskContext, node_run: AsyncCallbackManagerForChainRun, node: NodeCall, result: Any
-) -> None:
+async def end_node(context: TaskContext, node_run: NodeRun, node: NodeCall, result: Any) -> None:
     """Tell the handlers what a node returned, those that follow streams first."""
-    listener = context.run.listener
+    listener, waits = context.run.listener, context.run.waits
     if listener is not None:
         listener.hear_chunk(node_run.run_id, result)
         listener.on_chain_end(result, run_id=node_run.run_id)
         return
-    for handler in node_run.handlers:
+    for handler in node_run.handlers if waits.is_async else ():
         if _follows_streams(handler):
             tap: Any = handler
             async for _ in tap.tap_output_aiter(node_run.run_id, _once(result)):
                 pass
     shown = _policy_of(node, node_run)
     if shown is None:
-        await node_run.on_chain_end(result)
+        await waits.told(node_run.on_chain_end(result))
     else:
         tracers, others = _divided(node_run)
-        await others.on_chain_end(result)
-        await tracers.on_chain_end(_processed(shown.process_outputs, result))
+        await waits.told(others.on_chain_end(result))
+        await waits.told(tracers.on_chain_end(_processed(shown.process_outputs, result)))
 
 
-def call_steps(call: Call, context: TaskContext) -> Any:
-    """Call a node, each runnable of a sequence as a step of the node's run."""
-    value = context.task.input
-    if not call.steps:
-        return call.call(value, context)
-    if len(call.steps) == 1:
-        return call.steps[0].invoke(value, cast("RunnableConfig", context.config))
-    for index, step in enumerate(call.steps, 1):
-        _enter_step(context, index)
-        value = step.invoke(value, cast("RunnableConfig", context.config))
-    return value
-
-
-async def acall_steps(call: Call, context: TaskContext) -> Any:
+async def call_steps(call: Call, context: TaskContext) -> Any:
     """Call a node, each runnable of a sequence as a step of the node's run.
 
-    Where a handler follows streams, runnables are streamed, and it hears their chunks; those of a
-    nested graph are that graph's own affair.
+    Where a handler follows streams, runnables of an async run are streamed, and it hears their
+    chunks; those of a nested graph are that graph's own affair.
     """
-    value = context.task.input
-    assert context.node_run is not None
-    is_streamed = any(map(_follows_streams, context.node_run.handlers))
-    if is_streamed and call.steps and not hasattr(call.steps[0], "get_subgraphs"):
-        return await _astream_steps(call.steps, value, context)
+    value, waits, node_run = context.task.input, context.run.waits, context.node_run
     if not call.steps:
-        return await call.acall(value, context)
+        return await call_in(context, call, value)
+    assert node_run is not None
+    is_streamed = waits.is_async and any(map(_follows_streams, node_run.handlers))
+    if is_streamed and not hasattr(call.steps[0], "get_subgraphs"):
+        return await _stream_steps(call.steps, value, context)
     if len(call.steps) == 1:
-        return await call.steps[0].ainvoke(value, cast("RunnableConfig", context.config))
+        return await waits.invoke(call.steps[0], value, context.config)
     for index, step in enumerate(call.steps, 1):
         _enter_step(context, index)
-        value = await step.ainvoke(value, cast("RunnableConfig", context.config))
+        value = await waits.invoke(step, value, context.config)
     return value
 
 
-async def _astream_steps(
+async def _stream_steps(
     steps: Sequence[Runnable[Any, Any]], value: Any, context: TaskContext
 ) -> Any:
     # Made at once: nothing of the streams runs before they are read, when all steps are entered.
@@ -323,54 +272,39 @@ def _enter_step(context: TaskContext, index: int) -> None:
         context.renew_config()
 
 
-def call_path(node: NodeCall, branch: BranchCall, given: Any, context: TaskContext) -> Any:
+async def call_path(node: NodeCall, branch: BranchCall, given: Any, context: TaskContext) -> Any:
     """Call the path of a conditional edge in a run of its own; a runnable makes one by itself."""
     _enter_step(context, (len(node.call.steps) or 1) + branch.place)
     if branch.call.steps or not branch.call.is_traced:
-        return branch.call.call(given, context)
+        return await call_in(context, branch.call, given)
+    told = context.run.waits.told
     config = context.config.copy()  # made first: it adds the taps to the task's callbacks
-    manager = CallbackManager.configure(**_for_path(context, node))
-    name = _path_name(context, branch) or "RunnableCallable"
-    path_run = manager.on_chain_start(None, given, name=name)
+    has_node = context.node_run is not None
+    manager = _configured(
+        context, node, context.callbacks if has_node else context.inherited_callbacks()
+    )
+    path_run = await told(manager.on_chain_start(None, given, name=_path_name(context, branch)))
     config["callbacks"] = path_run.get_child()
     token = var_child_runnable_config.set(cast("RunnableConfig", config))
     try:
         with inside(path_run):
-            answer = branch.call.call(given, context)
+            answer = await call_in(context, branch.call, given)
     except BaseException as error:
-        path_run.on_chain_error(as_told(error))
+        await told(path_run.on_chain_error(as_told(carried(error))))
         raise
     finally:
         var_child_runnable_config.reset(token)
-    path_run.on_chain_end(answer)
-    return answer
-
-
-async def acall_path(node: NodeCall, branch: BranchCall, given: Any, context: TaskContext) -> Any:
-    """Call the path of a conditional edge in a run of its own; a runnable makes one by itself."""
-    _enter_step(context, (len(node.call.steps) or 1) + branch.place)
-    if branch.call.steps or not branch.call.is_traced:
-        return await branch.call.acall(given, context)
-    config = context.config.copy()  # made first: it adds the taps to the task's callbacks
-    manager = AsyncCallbackManager.configure(**_for_path(context, node))
-    path_run = await manager.on_chain_start(None, given, name=_path_name(context, branch))
-    config["callbacks"] = path_run.get_child()
-    token = var_child_runnable_config.set(cast("RunnableConfig", config))
-    try:
-        with inside(path_run):
-            answer = await branch.call.acall(given, context)
-    except BaseException as error:
-        await path_run.on_chain_error(as_told(error))
-        raise
-    finally:
-        var_child_runnable_config.reset(token)
-    await path_run.on_chain_end(answer)
+    await told(path_run.on_chain_end(answer))
     return answer
 
 
 def _path_name(context: TaskContext, branch: BranchCall) -> str | None:
-    """Return the name of a path's run; one that follows a nested graph's command has the task's."""
-    return branch.run_name if context.node_run is not None else context.task.name
+    """Return the name of a path's run; one that follows a nested graph's command has the task's.
+
+    A function without a name has that of what calls it, in sync runs alone.
+    """
+    name = branch.run_name if context.node_run is not None else context.task.name
+    return name if name or context.run.waits.is_async else "RunnableCallable"
 
 
 def _policy_of(node: NodeCall, manager: Any) -> TracePolicy | None:
@@ -409,10 +343,9 @@ def _for_graph(config: RunnableConfig) -> RunnableConfig:
     return {**config, "metadata": {"ls_integration": "langgraph", **metadata}}
 
 
-def _for_path(context: TaskContext, node: NodeCall) -> dict[str, Any]:
-    has_node = context.node_run is not None
-    callbacks = context.callbacks if has_node else context.inherited_callbacks()
-    return _for_task(context, node, callbacks)
+def _configured(context: TaskContext, node: NodeCall, callbacks: BaseCallbackManager | None) -> Any:
+    """Return a callback manager for a task, or for what is called in it."""
+    return context.run.waits.managers.configure(**_for_task(context, node, callbacks))
 
 
 def _manager_for(

@@ -6,11 +6,14 @@ needs none of that, because its results arrive through the driver's own inbox.
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Final
+from typing import Any, Final
 
 from millstream.drivers import clock
 
@@ -62,6 +65,29 @@ class Workers:
                 raise
             # Last: the thread it wakes has to wait once more if this one goes on for long.
             self._queue.put(work)
+
+    async def wait_for(self, func: Callable[[], Any]) -> Any:
+        """Have a thread call a function, and wait for its result in an event loop."""
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[Any] = loop.create_future()
+        ambient = contextvars.copy_context()
+
+        def work() -> None:
+            result: Any = None
+            error: BaseException | None = None
+            try:
+                result = ambient.run(func)
+            except StopIteration as raised:
+                error = RuntimeError(repr(raised))  # an asyncio future refuses to carry one
+                error.__cause__ = raised
+            except BaseException as raised:
+                error = raised
+            # If the loop is closed, a thread of an abandoned run speaks to nobody.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(resolve, ended, result, error)
+
+        self.submit(work)
+        return await ended
 
     def widen(self) -> None:
         """Allow one more thread: one of them does nothing but wait for other work."""
@@ -125,6 +151,20 @@ class Workers:
                     self._size -= 1
                     return
         self._queue.put(None)
+
+
+def resolve(
+    future: Future[Any] | asyncio.Future[Any], result: Any, error: BaseException | None
+) -> None:
+    """Give a future its result or error, unless its owner has cancelled it."""
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    elif isinstance(error, asyncio.CancelledError):
+        future.cancel()
+    else:
+        future.set_exception(error)
 
 
 def join(thread: threading.Thread) -> None:

@@ -1,0 +1,198 @@
+"""The life of a task, from its first attempt to what it leaves behind.
+
+Written once: what it waits for goes through the `Waits` of its run (`waits`). An async run awaits
+`execute`; a sync one calls `execute_here`.
+
+    execute         as many attempts as the task's policies allow; a result may be kept for later
+    attempt         call the node once, in a run of its own if anybody listens
+    settle          what the result writes, and where the conditional edges lead
+
+A question, a command for a graph above and an error that is not tried again leave `execute` as they
+were raised. The driver tells the machine (`Run.report`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.runnables.config import var_child_runnable_config
+
+from millstream.drivers import caching, hearing, tracing
+from millstream.drivers.asking import interrupt_in
+from millstream.drivers.nodecall import add_task_note, call_in, sync_timeout_error
+from millstream.drivers.outlet import as_told
+from millstream.drivers.timeouts import attempt_in_time, timeout_of
+from millstream.drivers.waits import carried, finish
+from millstream.errors import GraphBubbleUp, NodeCancelledError, ParentCommand
+from millstream.run_trees import inside
+
+if TYPE_CHECKING:
+    from millstream.drivers.calls import CallContext
+    from millstream.drivers.context import TaskContext
+    from millstream.drivers.nodecall import Call, NodeCall
+
+
+async def execute(context: TaskContext) -> None:
+    """Run a task until it succeeds or must not be tried again."""
+    run, task = context.run, context.task
+    body: NodeCall = task.node.body
+    timeout = None
+    if body.has_policies or task.timeout is not None:
+        timeout = timeout_of(context)
+        if timeout is not None and not run.waits.is_async:
+            raise sync_timeout_error(task.name)
+        context.note_start()
+    while True:
+        var_child_runnable_config.set(context.config)  # type: ignore[arg-type]  # a dict subclass
+        try:
+            if timeout is None:
+                await attempt(context)
+            else:
+                await attempt_in_time(context, timeout, attempt)
+        except ParentCommand as signal:
+            if not body.take_command(context, signal):
+                raise
+            await settle(context, body.commanded(context, signal))
+            return
+        except BaseException as error:
+            delay = _delay_after(context, error)
+            if delay is None:
+                raise
+        else:
+            if body.cache is not None:
+                await caching.keep(context)
+            return
+        context.is_over = True
+        await run.waits.sleep(run, delay)
+        context.next_attempt()
+
+
+def execute_here(context: TaskContext) -> None:
+    """Do what `execute` does, in this thread.
+
+    A single attempt without a run of its own is made without coroutines: most tasks of sync runs
+    are of that kind, and many would take a tenth longer.
+    """
+    run, task = context.run, context.task
+    body: NodeCall = task.node.body
+    if not body.is_direct or run.callbacks is not None or task.timeout is not None:
+        finish(execute(context))
+        return
+    var_child_runnable_config.set(context.config)  # type: ignore[arg-type]  # a dict subclass
+    try:
+        if run.taps:
+            hearing.note_input(context)
+        result = _call_here(context, body.call, task.input)
+        if not body.put_dict(task, result):
+            writes = task.writes
+            writes += body.own_writes(context, result)
+            for branch in body.branches:
+                answer = _call_here(context, branch.call, branch.input(context, result))
+                writes += branch.writes(answer)
+        if run.taps:
+            hearing.tell_result(context, result)
+    except ParentCommand as signal:
+        if not body.take_command(context, signal):
+            raise
+        finish(settle(context, body.commanded(context, signal)))
+    except BaseException as error:
+        _delay_after(context, error)
+        raise
+
+
+def _call_here(context: TaskContext, call: Call, value: Any) -> Any:
+    result = call.call(value, context) if call.simple is None else call.simple(value)
+    if type(result) is not dict and (runnable := call.returned(result)) is not None:
+        return runnable.invoke(value, context.config)  # type: ignore[arg-type]  # a dict subclass
+    return result
+
+
+async def execute_call(
+    context: CallContext, lock: AbstractContextManager[Any]
+) -> BaseException | None:
+    """Run a call of a `@task`, unless a cache knows the result; return what went wrong.
+
+    Whoever tells the machine of the result holds the lock.
+    """
+    try:
+        if context.future.cancelled():
+            raise asyncio.CancelledError
+        known = await caching.find(context)
+        if known is None:
+            await execute(context)
+        else:
+            with lock:
+                context.run.machine.replay(context.task, known)
+    except BaseException as error:
+        return carried(error)
+    return None
+
+
+async def attempt(context: TaskContext) -> None:
+    """Call the node once and leave its writes in the task."""
+    run, task = context.run, context.task
+    body: NodeCall = task.node.body
+    if run.taps:
+        hearing.note_input(context)
+    if run.callbacks is not None and body.is_traced:
+        result = await _attempt_traced(context, body)
+    else:
+        call, value = body.call, task.input
+        result = await run.waits.call(call, value, context)
+        if type(result) is not dict and (runnable := call.returned(result)) is not None:
+            result = await run.waits.invoke(runnable, value, context.config)
+        if not body.put_dict(task, result):
+            await settle(context, result)
+    if run.taps:
+        hearing.tell_result(context, result)
+
+
+async def _attempt_traced(context: TaskContext, body: NodeCall) -> Any:
+    node_run = await tracing.start_node(context, body)
+    try:
+        with inside(node_run):
+            result = await tracing.call_steps(body.call, context)
+            await settle(context, result)
+    except BaseException as error:
+        context.node_run = None
+        await context.run.waits.told(node_run.on_chain_error(as_told(carried(error))))
+        raise
+    await tracing.end_node(context, node_run, body, result)
+    return result
+
+
+async def settle(context: TaskContext, result: Any) -> None:
+    """Leave in the task what the node's result writes, and where its edges lead."""
+    body: NodeCall = context.task.node.body
+    writes = context.task.writes
+    writes += body.own_writes(context, result)
+    for branch in body.branches:
+        given = branch.input(context, result)
+        if context.callbacks is None:
+            answer = await call_in(context, branch.call, given)
+        else:
+            answer = await tracing.call_path(body, branch, given, context)
+        writes += branch.writes(answer)
+
+
+def _delay_after(context: TaskContext, error: BaseException) -> float | None:
+    """Return the seconds until the next attempt, None when the error ends the task.
+
+    Raises what the run understands in place of a cancellation or of a group of questions.
+    """
+    if isinstance(error, GraphBubbleUp):
+        return None
+    if isinstance(error, Exception):
+        body: NodeCall = context.task.node.body
+        raised = carried(error)
+        delay = body.retry_delay(context, raised)
+        if delay is None:
+            add_task_note(raised, context)
+        return delay
+    if isinstance(error, asyncio.CancelledError) and not context.is_over:
+        raise NodeCancelledError(context.task.name) from error
+    if (signal := interrupt_in(error)) is not None:
+        raise signal from error
+    return None

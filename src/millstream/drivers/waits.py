@@ -1,0 +1,252 @@
+"""How a run waits: the few things that a sync run does otherwise than an async one.
+
+What happens to a task (`task_execution`), and to a graph that callback handlers hear of, is written
+once, as coroutines. Whatever these wait for goes through the `Waits` of their run. Those of a sync
+run block the thread and never suspend: `finish` carries such a coroutine out in one step, without
+an event loop. Those of an async run are awaited in its loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
+from langchain_core.runnables.config import (
+    get_async_callback_manager_for_config,
+    get_callback_manager_for_config,
+)
+
+from millstream.drivers import clock
+from millstream.drivers.outlet import RunAbandoned
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import Runnable, RunnableConfig
+    from langgraph.cache.base import BaseCache
+
+    from millstream.drivers.context import TaskContext
+    from millstream.drivers.run import Run
+
+ResultT = TypeVar("ResultT")
+
+LEAVE_CHECK: Final = 0.05
+"""Seconds between two looks, while a thread sleeps, at whether the run was left."""
+
+
+class StopCarrier(Exception):
+    """Carries a `StopIteration` of a task's code out of the coroutines of a sync run.
+
+    A coroutine that raised one would be taken to have ended, so Python makes another error of it.
+    """
+
+    def __init__(self, error: StopIteration) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class Callee(Protocol):
+    """A function or runnable that a task calls."""
+
+    @property
+    def asimple(self) -> Callable[..., Awaitable[Any]] | None:
+        """The async function, if it is given the value and nothing else."""
+
+    @property
+    def has_async(self) -> bool:
+        """Whether there is something to await."""
+
+    @property
+    def may_block(self) -> bool:
+        """Whether what is not async has nothing to do with event loops, and may take its time."""
+
+    def call(self, value: Any, context: TaskContext) -> Any:
+        """Call it in this thread."""
+
+    def acall(self, value: Any, context: TaskContext) -> Awaitable[Any]:
+        """Return what is to be awaited."""
+
+
+class Waits(Protocol):
+    """What the life of a task, and of a run, may wait for."""
+
+    is_async: bool
+    managers: Any
+    """The class of LangChain's callback managers."""
+
+    def manager_for(self, config: RunnableConfig) -> Any:
+        """Return the callback manager of a config."""
+
+    def told(self, answer: Any) -> Awaitable[Any]:
+        """Wait until callback handlers were told: what a manager's method returned."""
+
+    def call(self, callee: Callee, value: Any, context: TaskContext) -> Awaitable[Any]:
+        """Call code of a task."""
+
+    def invoke(
+        self, runnable: Runnable[Any, Any], value: Any, config: Mapping[str, Any]
+    ) -> Awaitable[Any]:
+        """Call a runnable."""
+
+    def look_up(self, cache: BaseCache[Any], keys: Sequence[Any]) -> Awaitable[dict[Any, Any]]:
+        """Ask a cache."""
+
+    def keep(self, cache: BaseCache[Any], entries: dict[Any, Any]) -> Awaitable[None]:
+        """Fill a cache."""
+
+    def sleep(self, run: Run, seconds: float) -> Awaitable[None]:
+        """Let time pass; a thread raises `RunAbandoned` soon after nobody waits for the run."""
+
+    def give_turn(self) -> Awaitable[None]:
+        """Let others go on who can."""
+
+
+class Blocking:
+    """The waits of a sync run: nothing is ever suspended."""
+
+    is_async = False
+    managers = CallbackManager
+
+    def manager_for(self, config: RunnableConfig) -> CallbackManager:
+        """Return the callback manager of a config."""
+        return get_callback_manager_for_config(config)
+
+    async def told(self, answer: Any) -> Any:
+        """Return the answer, which is there."""
+        return answer
+
+    async def call(self, callee: Callee, value: Any, context: TaskContext) -> Any:
+        """Call it in this thread."""
+        try:
+            return callee.call(value, context)
+        except StopIteration as error:
+            raise StopCarrier(error) from error
+
+    async def invoke(
+        self, runnable: Runnable[Any, Any], value: Any, config: Mapping[str, Any]
+    ) -> Any:
+        """Invoke it in this thread."""
+        try:
+            return runnable.invoke(value, config)  # type: ignore[arg-type]  # a dict subclass
+        except StopIteration as error:
+            raise StopCarrier(error) from error
+
+    async def look_up(self, cache: BaseCache[Any], keys: Sequence[Any]) -> dict[Any, Any]:
+        """Ask in this thread."""
+        return cache.get(keys)
+
+    async def keep(self, cache: BaseCache[Any], entries: dict[Any, Any]) -> None:
+        """Fill it in this thread."""
+        cache.set(entries)
+
+    async def sleep(self, run: Run, seconds: float) -> None:
+        """Sleep, looking up now and then."""
+        end = clock.monotonic() + seconds
+        while (remaining := end - clock.monotonic()) > 0:
+            clock.sleep(min(remaining, LEAVE_CHECK))
+            if run.is_left or run.is_abandoned:
+                raise RunAbandoned(run.name)
+
+    async def give_turn(self) -> None:
+        """Do nothing: other threads go on by themselves."""
+
+
+class Awaiting:
+    """The waits of an async run, in its event loop.
+
+    Most hand out what is to be awaited, which saves a coroutine around it.
+    """
+
+    is_async = True
+    managers = AsyncCallbackManager
+
+    def manager_for(self, config: RunnableConfig) -> AsyncCallbackManager:
+        """Return the callback manager of a config."""
+        return get_async_callback_manager_for_config(config)
+
+    def told(self, answer: Any) -> Awaitable[Any]:
+        """Return the answer, which is to be awaited."""
+        awaitable: Awaitable[Any] = answer
+        return awaitable
+
+    def call(self, callee: Callee, value: Any, context: TaskContext) -> Awaitable[Any]:
+        """Await it, or call it when it is not async: in a worker thread if it may block."""
+        if callee.asimple is not None:
+            return callee.asimple(value)
+        if callee.has_async:
+            return callee.acall(value, context)
+        return self._call_sync(callee, value, context)
+
+    async def _call_sync(self, callee: Callee, value: Any, context: TaskContext) -> Any:
+        if not callee.may_block:
+            return callee.call(value, context)
+        if context.threads is not None:
+            return await context.threads().wait_for(partial(callee.call, value, context))
+        ambient = contextvars.copy_context()
+        hold = [partial(ambient.run, _call_for_future, callee, value, context)]
+        await asyncio.get_running_loop().run_in_executor(None, _swap_for_result, hold)
+        return hold.pop()
+
+    def invoke(
+        self, runnable: Runnable[Any, Any], value: Any, config: Mapping[str, Any]
+    ) -> Awaitable[Any]:
+        """Await it."""
+        return runnable.ainvoke(value, config)  # type: ignore[arg-type]  # a dict subclass
+
+    def look_up(self, cache: BaseCache[Any], keys: Sequence[Any]) -> Awaitable[dict[Any, Any]]:
+        """Ask and wait."""
+        return cache.aget(keys)
+
+    def keep(self, cache: BaseCache[Any], entries: dict[Any, Any]) -> Awaitable[None]:
+        """Fill it and wait."""
+        return cache.aset(entries)
+
+    def sleep(self, run: Run, seconds: float) -> Awaitable[None]:
+        """Sleep: whoever leaves the run cancels what sleeps."""
+        return clock.asleep(seconds)
+
+    def give_turn(self) -> Awaitable[None]:
+        """Give the loop a turn."""
+        return asyncio.sleep(0)
+
+
+BLOCKING: Final = Blocking()
+AWAITING: Final = Awaiting()
+
+
+def finish(steps: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Carry out a coroutine that waits by blocking, and so never suspends."""
+    try:
+        steps.send(None)
+    except StopIteration as end:
+        result: ResultT = end.value
+        return result
+    except StopCarrier as carrier:
+        raise carrier.error from None
+    steps.close()
+    raise RuntimeError("a coroutine of a sync run waits for an event loop")
+
+
+def carried(error: BaseException) -> BaseException:
+    """Return the error that code of a task has raised."""
+    return error.error if isinstance(error, StopCarrier) else error
+
+
+def _call_for_future(callee: Callee, value: Any, context: TaskContext) -> Any:
+    try:
+        return callee.call(value, context)
+    except StopIteration as error:
+        # A future cannot carry one: whoever awaits it would wait for ever.
+        raise RuntimeError from error
+
+
+def _swap_for_result(hold: list[Any]) -> None:
+    """Replace the function in a list by its result.
+
+    A worker thread lets go of what it was called with, and of what it returned, when the scheduler
+    next lets it run: supersteps later, on a busy machine. What goes through the list is held by
+    nobody but its taker.
+    """
+    hold.append(hold.pop()())
