@@ -21,7 +21,7 @@ from core.builders import (
     to,
 )
 from millstream.channels import BaseChannel, DeltaChannel, LastValue
-from millstream.constants import NULL_TASK_ID
+from millstream.constants import INTERRUPT, NULL_TASK_ID
 from millstream.core.deltas import COUNTERS, DeltaLog
 from millstream.core.known import Place
 from millstream.core.machine import RunMachine
@@ -222,13 +222,18 @@ def test_dropped_writes_make_a_new_input_store_the_whole_value() -> None:
     """Or else they would count when the value is rebuilt."""
     save, machine = stopped()
 
-    again = machine_of(chain(), save, known=known_of(machine), value=["first"])
+    asked = [(task.id, INTERRUPT, ("q",)) for task in machine.tasks if task.name == "b"]
+    again = machine_of(chain(), save, known=[*known_of(machine), *asked], value=["first"])
     again.begin([("x", 1)])
+    keeping = machine_of(chain(), save, known=known_of(machine), value=["first"])
+    keeping.begin([("x", 1)])
     unrelated = machine_of(chain(), save, known=[("t", "x", 1)], value=["first"])
     unrelated.begin([("x", 1)])
 
     assert again.save is not None
     assert unrelated.save is not None
+    assert keeping.save is not None
+    assert (whole(keeping.save), count(keeping.save)) == (["first", "a"], None)
     assert (whole(again.save), count(again.save)) == (["first"], None)
     assert (whole(unrelated.save), count(unrelated.save)) == (None, (1, 3))
 

@@ -20,9 +20,10 @@ from core.builders import (
     planned,
     recording,
     run,
+    to,
 )
 from millstream.channels import NamedBarrierValue
-from millstream.constants import ERROR, NO_WRITES, RESUME, TASKS
+from millstream.constants import ERROR, INTERRUPT, NO_WRITES, RESUME, TASKS
 from millstream.core.answers import Answers
 from millstream.core.known import Place
 from millstream.core.machine import RunMachine
@@ -333,3 +334,34 @@ def test_a_paused_run_can_be_answered() -> None:
 
     assert ids[0] == ids[1]
     assert machine.cells.values == {"log": ["a", "b", "c"]}
+
+
+@pytest.mark.parametrize(
+    ("known", "kept"),
+    [
+        ([("a", "log", ["a"])], ["old", "a", "new"]),
+        ([("a", "log", ["a"]), ("b", "__no_writes__", None)], ["old", "a", "new"]),
+        ([("a", "log", ["a"]), ("b", ERROR, "boom")], ["old", "new"]),
+        ([("a", "log", ["a"]), ("b", INTERRUPT, ())], ["old", "new"]),
+        ([("a", "log", 1)], ["old", "new"]),
+        ([("c", "log", ["c"])], ["old", "new"]),
+    ],
+    ids=["stopped", "ended", "failed", "asking", "refused", "other"],
+)
+def test_new_input_keeps_what_was_written_beside_tasks_that_were_stopped(
+    known: Any, kept: Any
+) -> None:
+    spec = graph([node("a"), node("b")], {"log": log()})
+    left = begun(spec, ("log", ["old"]), *to("a", "b"), lineage=new_lineage())
+    ids = {task.name: task.id for task in planned(left)}
+    assert left.save is not None
+
+    machine = new_machine(
+        spec,
+        saved=left.save,
+        known_writes=[(ids.get(name, name), *write) for name, *write in known],
+    )
+    machine.begin([("log", ["new"]), *to("a")])
+
+    assert machine.cells.values == {"log": kept}
+    assert names(machine.plan()) == ["a"]

@@ -6,6 +6,7 @@ import asyncio
 import operator
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, Any
 
 import pytest
@@ -14,6 +15,7 @@ from typing_extensions import TypedDict
 
 from millstream.errors import InvalidUpdateError
 from millstream.graph import START, StateGraph
+from millstream.types import interrupt
 
 THREAD: Any = {"configurable": {"thread_id": "1"}}
 DURABILITIES = pytest.mark.parametrize("durability", ["sync", "async", "exit"])
@@ -144,6 +146,69 @@ def test_what_one_of_several_tasks_wrote_is_kept_when_the_others_are_stopped(
 
     assert left.values["log"] == (["a"] if is_async else ["a", "b"])
     assert left.next == (("b",) if is_async else ("c",))
+
+
+@DURABILITIES
+@pytest.mark.parametrize("is_keyed", [False, True], ids=["list", "key"])
+def test_new_input_keeps_what_was_seen_of_a_superstep_that_was_left(
+    durability: Any, is_keyed: bool
+) -> None:
+    """Nothing that the finished task led to runs, and what was stopped does not either."""
+    ran: list[str] = []
+
+    class State(TypedDict, total=False):
+        log: Annotated[list[str], operator.add]
+        last: str
+
+    def node(name: str) -> Callable[..., Any]:
+        async def act(state: State) -> Any:
+            ran.append(name)
+            if name == "slow" and not state["log"]:
+                await asyncio.sleep(3600)
+            return {"log": [name], **({"last": name} if is_keyed and name == "quick" else {})}
+
+        return act
+
+    builder = StateGraph(State)
+    for name in ("quick", "slow", "after", "both"):
+        builder.add_node(name, node(name))
+    builder.add_edge(START, "quick").add_edge(START, "slow").add_edge("quick", "after")
+    builder.add_edge(["quick", "slow"], "both")
+    graph = builder.compile(checkpointer=InMemorySaver())
+
+    async def run() -> Any:
+        stream = graph.astream({"log": []}, THREAD, stream_mode="updates", durability=durability)
+        async for item in stream:
+            assert list(item) == ["quick"]
+            break
+        await stream.aclose()
+        seen = (await graph.aget_state(THREAD)).values
+        assert seen["log"] == ["quick"]
+        ran.clear()
+        items = graph.astream({"log": ["new"]}, THREAD, stream_mode="values")
+        return [item["log"] async for item in items]
+
+    shown = asyncio.run(run())
+
+    assert shown[0] == ["quick", "new"]
+    assert [sorted(ran[:2]), sorted(ran[2:])] == [["quick", "slow"], ["after", "both"]]
+
+
+def test_new_input_drops_a_superstep_in_which_a_task_asks_or_has_failed(driver: Any) -> None:
+    def bad(state: Log) -> Log:
+        raise ValueError("boom")
+
+    def ask(state: Log) -> Log:
+        return {"log": [interrupt("?")]}
+
+    for other in (bad, ask):
+        graph = graph_of("^a", "^b", saver=InMemorySaver(), b=other)
+        with suppress(ValueError):
+            driver.invoke(graph, {"log": []}, THREAD)
+        with suppress(ValueError):
+            driver.invoke(graph, {"log": ["new"]}, THREAD)
+        newest = next(graph.get_state_history(THREAD))
+        assert (newest.values["log"], newest.next) == (["new"], ("a", "b"))
 
 
 def test_a_superstep_is_stored_before_it_is_shown(driver: Any) -> None:

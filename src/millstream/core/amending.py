@@ -69,15 +69,37 @@ def amend(machine: RunMachine, tasks: Sequence[Amendment]) -> SaveCheckpoint:
 
 def skip_tasks(machine: RunMachine) -> SaveCheckpoint:
     """End the coming superstep with what its tasks have written so far, and run none of them."""
-    lineage = _lineage(machine)
     machine.apply_known()
     tasks = with_known_writes(machine, machine.pending())
     if tasks:
-        touched: list[str] = []
-        lineage.see(tasks)
-        machine.cells.end_step(tasks, touched)
-        lineage.bump(touched)
+        _end_step(machine, tasks)
     return _record(machine)
+
+
+def keep_finished(machine: RunMachine) -> None:
+    """End a superstep that was left with what its finished tasks wrote: it may have been seen.
+
+    One in which a task asks or has failed is dropped, as is one whose writes a channel refuses.
+    """
+    tasks = with_known_writes(machine, machine.pending())
+    noted = [task for task in tasks if not task.writes and machine.known_writes.get(task.id)]
+    if noted or not any(task.writes for task in tasks):
+        return
+    before = machine.cells.copy()
+    try:
+        machine.updated = _end_step(machine, tasks)
+    except Exception:  # whatever a channel raises; who reads the thread is told
+        machine.cells.restore(before)
+
+
+def _end_step(machine: RunMachine, tasks: Sequence[Task]) -> set[str]:
+    """Commit the superstep of these tasks with what they have written so far."""
+    lineage = _lineage(machine)
+    touched: list[str] = []
+    updated = machine.cells.end_step(tasks, touched)
+    lineage.see(tasks)
+    lineage.bump(touched)
+    return updated
 
 
 def give_input(machine: RunMachine, writes: Sequence[Write]) -> SaveCheckpoint:

@@ -87,6 +87,19 @@ class Cells:
                     self._note_change(name, channel, None, set())
         self._sort()
 
+    def copy(self) -> Cells:
+        """Return the same state, of which nothing is shared that can change."""
+        twin = copy.copy(self)
+        twin.live = {name: channel.copy() for name, channel in self.live.items()}
+        twin.values, twin._fading = dict(self.values), set(self._fading)
+        twin.replaced = set(self.replaced)
+        return twin
+
+    def restore(self, earlier: Cells) -> None:
+        """Take over the state of a copy."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(earlier, name))
+
     def apply(
         self,
         writes: Sequence[Write],

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from millstream.constants import INTERRUPT, TASKS
 from millstream.core import known
+from millstream.core.amending import keep_finished
 from millstream.core.answers import check_answers, recall_questions
 from millstream.core.calls import Calls, CallTask
 from millstream.core.cells import Cells, writes_of
@@ -154,6 +155,7 @@ class RunMachine:
     def begin(self, writes: Sequence[Write], *, is_entry: bool = False) -> None:
         """Start from new input; tasks left over from the loaded checkpoint are dropped.
 
+        What those of them wrote that had finished stays, if the others were just stopped.
         With `is_entry` the writes are those of the superstep that brings the input into the state,
         which is over thereby; for runs that save nothing.
         """
@@ -165,6 +167,8 @@ class RunMachine:
             commands = known.take_commands(self._known)
             if commands:
                 self._apply_commands(commands)
+            if self._known:
+                keep_finished(self)
             left_over = self.pending()
             lineage.see(left_over)
             self.cells.consume((n for t in left_over for n in t.node.consumes), touched)
