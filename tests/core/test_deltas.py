@@ -224,9 +224,9 @@ def test_dropped_writes_make_a_new_input_store_the_whole_value() -> None:
 
     asked = [(task.id, INTERRUPT, ("q",)) for task in machine.tasks if task.name == "b"]
     again = machine_of(chain(), save, known=[*known_of(machine), *asked], value=["first"])
-    again.begin([("x", 1)])
+    again.begin([("x", 1)], is_newest=True)
     keeping = machine_of(chain(), save, known=known_of(machine), value=["first"])
-    keeping.begin([("x", 1)])
+    keeping.begin([("x", 1)], is_newest=True)
     unrelated = machine_of(chain(), save, known=[("t", "x", 1)], value=["first"])
     unrelated.begin([("x", 1)])
 

@@ -348,9 +348,11 @@ def test_a_paused_run_can_be_answered() -> None:
     ],
     ids=["stopped", "ended", "failed", "asking", "refused", "other"],
 )
+@pytest.mark.parametrize("is_newest", [True, False])
 def test_new_input_keeps_what_was_written_beside_tasks_that_were_stopped(
-    known: Any, kept: Any
+    known: Any, kept: Any, is_newest: bool
 ) -> None:
+    """Where the thread is; at a checkpoint of its past they have not run yet."""
     spec = graph([node("a"), node("b")], {"log": log()})
     left = begun(spec, ("log", ["old"]), *to("a", "b"), lineage=new_lineage())
     ids = {task.name: task.id for task in planned(left)}
@@ -361,7 +363,7 @@ def test_new_input_keeps_what_was_written_beside_tasks_that_were_stopped(
         saved=left.save,
         known_writes=[(ids.get(name, name), *write) for name, *write in known],
     )
-    machine.begin([("log", ["new"]), *to("a")])
+    machine.begin([("log", ["new"]), *to("a")], is_newest=is_newest)
 
-    assert machine.cells.values == {"log": kept}
+    assert machine.cells.values == {"log": kept if is_newest else ["old", "new"]}
     assert names(machine.plan()) == ["a"]

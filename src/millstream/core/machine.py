@@ -152,10 +152,12 @@ class RunMachine:
         """Return the tasks of the coming superstep, without starting it or reading their input."""
         return plan_sends(self) + plan_pulls(self)
 
-    def begin(self, writes: Sequence[Write], *, is_entry: bool = False) -> None:
+    def begin(
+        self, writes: Sequence[Write], *, is_entry: bool = False, is_newest: bool = False
+    ) -> None:
         """Start from new input; tasks left over from the loaded checkpoint are dropped.
 
-        What those of them wrote that had finished stays, if the others were just stopped.
+        What finished ones wrote stays if others were just stopped, where the thread `is_newest`.
         With `is_entry` the writes are those of the superstep that brings the input into the state,
         which is over thereby; for runs that save nothing.
         """
@@ -167,7 +169,7 @@ class RunMachine:
             commands = known.take_commands(self._known)
             if commands:
                 self._apply_commands(commands)
-            if self._known:
+            if self._known and is_newest:
                 keep_finished(self)
             left_over = self.pending()
             lineage.see(left_over)

@@ -41,6 +41,11 @@ class Loaded:
     is_moved: bool = False
     """The checkpoint is of another namespace than the run."""
 
+    @property
+    def is_newest(self) -> bool:
+        """Say whether the run simply goes on from wherever the thread is."""
+        return self.place is Place.LATEST and not self.newest_id
+
 
 UNSAVED: Final = Loaded()
 """What a run without a saver goes on from: nothing."""

@@ -151,7 +151,7 @@ class Run(Terms):
         elif (entered := self._enter_directly(start.writes)) is not None:
             machine.begin(entered, is_entry=True)
         else:
-            machine.begin(start.writes)
+            machine.begin(start.writes, is_newest=loaded.is_newest)
 
     def _enter_directly(self, writes: Sequence[Write]) -> list[Write] | None:
         """Return what the input writes to the state, if the superstep that does so can be left out.
