@@ -508,6 +508,21 @@ def test_what_cannot_be_interleaved(reader: Reader, names: Any, error: type[Exce
     reader.run(scenario())
 
 
+def test_a_view_that_has_a_reader_is_interleaved_with_no_other(reader: Reader) -> None:
+    async def scenario() -> None:
+        run = await reader.open(row("a"), steps())
+        values = reader.iterator(run.values)
+        first = await reader.next(values)
+        with pytest.raises(
+            RuntimeError, match=r"'values' already has a subscriber; use \.tee\(n\)"
+        ):
+            await reader.next(run.interleave("steps", "values"))
+        # Nothing was taken: both can be read.
+        assert len([first, *await reader.all(values)]) == 2
+
+    reader.run(scenario())
+
+
 def test_interleaving_nothing_ends(reader: Reader) -> None:
     async def scenario() -> None:
         run = await reader.open(row("a"))
