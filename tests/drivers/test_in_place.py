@@ -15,7 +15,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
-from millstream.drivers.copying import fixed
+from millstream.drivers.copying import Series, fixed
 from millstream.func import entrypoint, task
 from millstream.graph import StateGraph
 from millstream.types import Command, Interrupt, Overwrite, Send, interrupt
@@ -357,6 +357,61 @@ def test_models_with_other_values_are_copied_again(before: Any, after: Any) -> N
 
     assert type(later.value) is type(after)
     assert later.tags == []
+
+
+def _grow(messages: list[Any]) -> None:
+    messages.append(AIMessage("new", id="new"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _grow,
+        lambda v: v.pop(),
+        lambda v: v.reverse(),
+        lambda v: v.clear(),
+        lambda v: v.insert(0, "text"),
+        lambda v: v.__setitem__(0, HumanMessage("a", id="1")),
+        lambda v: setattr(v[0], "content", "changed"),
+        lambda v: v[0].tool_calls.append({"name": "t", "args": {}, "id": "1"}),
+        lambda v: v[0].response_metadata.update(model="m"),
+        lambda v: v[0].additional_kwargs["deep"]["list"].append(1),
+        lambda v: setattr(v[0], "rating", 1),
+        lambda v: setattr(v[1], "value", True),
+        lambda v: setattr(v[1], "value", 1.0),
+        lambda v: v[1].tags.append("changed"),
+        lambda v: delattr(v[1], "value"),
+    ],
+)
+def test_a_series_of_copies_misses_no_change_in_a_list_of_models(
+    change: Callable[[Any], object],
+) -> None:
+    first = AIMessage("a", id="1", additional_kwargs={"deep": {"list": []}})
+    values: list[Any] = [first, Anything(value=1)]
+    series = Series()
+    series.add(values)
+    before = series.add(values)
+    was = repr(before)
+    change(values)
+
+    after = series.add(values)
+
+    assert (repr(after), repr(series.add(values))) == (repr(values), repr(values))
+    assert repr(before) == was
+    assert after is not values
+
+
+def test_a_series_of_copies_uses_again_what_has_not_changed() -> None:
+    messages = [AIMessage("a", id="1"), AIMessage("b", id="2")]
+    series = Series()
+    earlier = series.add(messages)
+
+    later = series.add([*messages, HumanMessage("c")])
+
+    assert [message.content for message in later] == ["a", "b", "c"]
+    assert (later[0], later[1]) == (earlier[0], earlier[1])
+    assert later[0] is earlier[0]
+    assert later[1] is earlier[1]
 
 
 def test_what_cannot_be_copied_is_left_as_it_is() -> None:

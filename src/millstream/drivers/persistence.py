@@ -36,7 +36,7 @@ from millstream.core.strands import (
     together_record,
 )
 from millstream.core.tasks import task_path_text
-from millstream.drivers.copying import fixed
+from millstream.drivers.copying import Series, fixed
 from millstream.drivers.storing import path_argument, stores_at_once, stores_by_version
 from millstream.drivers.unstorable import refuse_unstorable
 from millstream.errors import is_invalid_resume
@@ -171,8 +171,8 @@ class Journal:
         self._is_late = self.is_behind or durability == "exit"
         """Nodes run before what is added is stored."""
         self._is_by_version = stores_by_version(saver)
-        self._fixed: dict[str, tuple[Any, Any]] = {}
-        """By channel, the version and the copy of what was stored last."""
+        self._fixed: dict[str, Series] = {}
+        """By channel, the copies of what is stored."""
         self._written: dict[str, tuple[Any, Any]] = {}
         """By channel, what the only task of the superstep wrote, and the copy of it."""
         self._writers: dict[str, str] = {}
@@ -296,15 +296,15 @@ class Journal:
         values = dict(checkpoint["channel_values"])
         for name, value in values.items():
             version = versions.get(name)
-            last, earlier = known.get(name, (None, None))
-            if self._is_by_version and last == version:
-                values[name] = earlier
+            series = known.get(name)
+            if series is None:
+                series = known[name] = Series()
+            if self._is_by_version and series.version == version:
+                values[name] = series.last
             elif not self._is_by_version or name in news:
                 original, twin = written.get(name, (MISSING, None))
-                if original is not value:
-                    twin = fixed(value, earlier)
-                values[name] = twin
-                known[name] = version, twin
+                values[name] = series.keep(twin) if original is value else series.add(value)
+                series.version = version
         return {**checkpoint, "channel_values": values}
 
     def _look(self, values: Iterable[Write]) -> None:
@@ -322,7 +322,8 @@ class Journal:
         """Return what stays as it is; that of a task that `is_alone` will be in the checkpoint."""
         copies = []
         for channel, value in writes:
-            twin = fixed(value, self._fixed.get(channel, (None, None))[1])
+            series = self._fixed.get(channel)
+            twin = fixed(value, None if series is None else series.last)
             copies.append((channel, twin))
             self._writers[channel] = node
             if is_alone:
