@@ -45,9 +45,10 @@ class RunStatus(Enum):
 # Asked for several times in every superstep: up to Python 3.11 looking up a member is slow.
 READY: Final = RunStatus.READY
 STEPPING: Final = RunStatus.STEPPING
+DONE: Final = RunStatus.DONE
 
-ENDED: Final = frozenset(RunStatus) - {RunStatus.CREATED, READY, STEPPING}
-"""Statuses no input leads out of."""
+ENDED: Final = tuple(s for s in RunStatus if s not in (RunStatus.CREATED, READY, STEPPING))
+"""Statuses no input leads out of. No set: the hash of a member is worked out in Python."""
 
 ALLOWED: Final[Mapping[str, RunStatus]] = {
     "begin": RunStatus.CREATED,

@@ -111,7 +111,7 @@ class AsyncDriver:
                         if parts:
                             await asyncio.sleep(0)  # threads that emit must not keep the loop busy
                     self._commit()
-                for item in run.take():
+                for item in parts and run.take():
                     yield item
             except Exception:
                 for item in run.take():

@@ -170,7 +170,10 @@ class Series:
 
 def _held(value: Any) -> list[list[Any]] | None:
     """Return what the fields of the models in a list hold, None for what is no such list."""
-    if type(value) is not list or not all(_copier(type(item)) is _model for item in value):
+    if type(value) is not list:
+        return None
+    kinds: set[Any] = set(map(type, value))
+    if not all(_copier(kind) is _model for kind in kinds):
         return None
     return list(map(list, map(_values, map(_dict_of, value))))
 

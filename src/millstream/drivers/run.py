@@ -19,7 +19,7 @@ from millstream.constants import CONFIG_KEY_STRICT_RESUME, NS_END
 from millstream.core.known import Place
 from millstream.core.machine import RunMachine
 from millstream.core.protocol import Observer
-from millstream.core.state import ENDED, RunStatus
+from millstream.core.state import DONE, ENDED, RunStatus
 from millstream.drivers import delta
 from millstream.drivers.asking import all_questions, note_nested, note_progress, note_questions
 from millstream.drivers.calls import call_too_late
@@ -352,7 +352,7 @@ class Run(Terms):
         assert self.journal is not None
         machine: RunMachine | None = getattr(self, "machine", None)
         is_fleeting = self.parent is not None and NS_END in self.ns and not self.origin_id
-        has_ended_well = machine is not None and machine.status is RunStatus.DONE
+        has_ended_well = machine is not None and machine.status is DONE
         if self.durability == "exit" and is_fleeting and has_ended_well:
             self.journal.give_up()
         if machine is not None and machine.is_at_breakpoint:
@@ -376,6 +376,15 @@ class Run(Terms):
         A root run that waits for a person ends well. A nested one tells its parent by raising.
         """
         machine = self.machine
+        if machine.status is not DONE:
+            self._tell_how_it_ended(machine)
+        self._note_end(None)
+        # They refer back to the run: leave no cycle to the collector.
+        machine.observer = NOT_WATCHED
+        self.call = call_too_late
+
+    def _tell_how_it_ended(self, machine: RunMachine) -> None:
+        """Raise what it means to its caller that the run did not come to its end."""
         status = machine.status
         if status is RunStatus.FAILED:
             assert machine.failure is not None
@@ -399,10 +408,6 @@ class Run(Terms):
                 note_questions(self.parent, machine.questions)
             note_nested(self.parent, machine.tasks)
             raise GraphInterrupt(tuple(machine.questions))
-        self._note_end(None)
-        # They refer back to the run: leave no cycle to the collector.
-        machine.observer = Observer()
-        self.call = call_too_late
 
     def _note_end(self, error: BaseException | None) -> None:
         """Tell who looks at nested graphs how this one has ended."""

@@ -130,7 +130,7 @@ class SyncDriver:
                 for _ in range(len(parts)):
                     if (item := encode(take())) is not NO_ITEM:
                         yield item
-            yield from run.take()
+            yield from parts and run.take()
         except Exception:
             yield from run.take()
             raise

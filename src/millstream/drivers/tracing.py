@@ -73,11 +73,15 @@ def managers_are_wrapped() -> bool:
     one. This is what a function says of itself that no wrapper copies, because they may have come
     before this module.
     """
-    for cls in (CallbackManager, AsyncCallbackManager):
-        init: Any = cls.__init__
-        if type(init) is not FunctionType or init.__globals__ is not OF_MANAGERS:
-            return True
-    return False
+    init: Any = CallbackManager.__init__
+    ainit: Any = AsyncCallbackManager.__init__
+    is_own = (
+        type(init) is FunctionType
+        and init.__globals__ is OF_MANAGERS
+        and type(ainit) is FunctionType
+        and ainit.__globals__ is OF_MANAGERS
+    )
+    return not is_own
 
 
 def without_taps(callbacks: Any) -> Any:

@@ -57,8 +57,8 @@ def result_writers(
 
     def writer(node: str, edges: Sequence[Write]) -> Callable[[Any], list[Write]]:
         def writes_of(result: Any) -> list[Write]:
-            if type(result) is dict and updates_of is _dict_updates:
-                writes = picked(result.items(), known, aliases)
+            if type(result) is dict and updates_of is _dict_updates and not aliases:
+                writes = [write for write in result.items() if write[0] in known]
             else:
                 writes = updates_of(result, keys, known, aliases)
                 writes += _goto_writes(result, routes, node)

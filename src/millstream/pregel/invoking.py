@@ -339,10 +339,11 @@ class InvokableGraph(WatchedGraph[StateT, ContextT, InputT, OutputT]):
             kwargs,
             stream_mode == "values",
         )
-        cls = type(self)
-        if cls.stream is not cls._own_stream or "stream" in self.__dict__:
-            return invoke_wrapped(cast("Graph", self), input, config, options)
-        run = open_call(cast("Graph", self), input, config, options)
+        graph: Any = self
+        cls = type(graph)
+        if cls.stream is not cls._own_stream or "stream" in graph.__dict__:
+            return invoke_wrapped(graph, input, config, options)
+        run = open_call(graph, input, config, options)
         items = list(sync.drive(lambda: run))
         return final_output(run, version) if options.is_result_wanted else items
 
@@ -423,9 +424,10 @@ class InvokableGraph(WatchedGraph[StateT, ContextT, InputT, OutputT]):
             kwargs,
             stream_mode == "values",
         )
-        cls = type(self)
-        if cls.astream is not cls._own_astream or "astream" in self.__dict__:
-            return await ainvoke_wrapped(cast("Graph", self), input, config, options)
-        run = open_call(cast("Graph", self), input, config, options)
+        graph: Any = self
+        cls = type(graph)
+        if cls.astream is not cls._own_astream or "astream" in graph.__dict__:
+            return await ainvoke_wrapped(graph, input, config, options)
+        run = open_call(graph, input, config, options)
         items = [item async for item in aio.drive(lambda: run)]
         return final_output(run, version) if options.is_result_wanted else items

@@ -185,15 +185,22 @@ def _inherit(
         run.max_concurrency = limit
     if parent is not None and parent.run.cache is not None and graph.cache is None:
         run.cache = parent.run.cache
-    if (context := _context(graph, options.context, caller)) is not None:
+    context, store, server = options.context, graph.store, server_info_of(caller.configurable)
+    if context is not None:
+        context = _as_schema(graph, context)
+    if parent is not None or caller.runtime is not None:
+        context = _inherited(caller, "context") if context is None else context
+        store = _inherited(caller, "store") if store is None else store
+        server = _inherited(caller, "server_info") if server is None else server
+    if context is not None:
         run.context = context
-    if (store := graph.store or _inherited(caller, "store")) is not None:
+    if store is not None:
         run.store = store
-    server = server_info_of(caller.configurable) or _inherited(caller, "server_info")
     if server is not None:
         run.server_info = server
-    if (callbacks := tracing.without_taps(caller.callbacks)) is not None:
-        run.inherited_callbacks = callbacks
+    callbacks = caller.callbacks
+    if callbacks is not None:
+        run.inherited_callbacks = callbacks = tracing.without_taps(callbacks)
     if tracing.is_listened_to(callbacks):
         run.is_traced = True
 
@@ -311,10 +318,8 @@ def _inherited(caller: Caller, field: str) -> Any:
     return given
 
 
-def _context(graph: Pregel[Any, Any, Any, Any], context: Any, caller: Caller) -> Any:
-    """Return the run's context, an instance of the context schema where that is a class."""
-    if context is None:
-        return _inherited(caller, "context")
+def _as_schema(graph: Pregel[Any, Any, Any, Any], context: Any) -> Any:
+    """Return the context, an instance of the graph's context schema where that is a class."""
     schema = graph.context_schema
     if schema is not None and isinstance(context, dict):
         cls = class_of(schema)

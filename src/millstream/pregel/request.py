@@ -150,6 +150,8 @@ def identify_caller(config: ConfigLike | None, bound: RunnableConfig | None) -> 
 
 def _called_simply(config: Mapping[str, Any]) -> Caller:
     """Return the caller whose config says nothing of where it is or what it belongs to."""
+    if not config:
+        return Caller({}, None, {}, {}, None, False)
     given = {key: value for key, value in config.items() if value is not None}
     return Caller(given, given.pop("callbacks", None), {}, {}, None, False)
 
