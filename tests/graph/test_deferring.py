@@ -124,6 +124,27 @@ def test_commands_and_error_handlers_lead_on_too(driver: Any, action: Any) -> No
     assert driver.invoke(builder.compile(), {"log": []})["log"] == list("ade")
 
 
+def undeclared(state: State) -> Command[Any]:
+    return Command(goto="e", update={"log": ["d"]})
+
+
+def unannotated(state):  # type: ignore[no-untyped-def]
+    return Command(goto="e", update={"log": ["d"]})
+
+
+async def aunannotated(state):  # type: ignore[no-untyped-def]
+    return Command(goto="e", update={"log": ["d"]})
+
+
+@pytest.mark.parametrize("action", [undeclared, unannotated, aunannotated])
+def test_a_command_that_may_go_anywhere_leads_on_too(driver: Any, action: Any) -> None:
+    if action is aunannotated and driver.name == "sync":
+        return
+    builder = builder_of("ae", "e", "^ae").add_node("d", action, defer=True).add_edge("a", "d")
+
+    assert driver.invoke(builder.compile(), {"log": []})["log"] == list("ade")
+
+
 def test_a_way_back_does_not_count(driver: Any) -> None:
     builder = builder_of("ade", "de", "^ad", "ae", "de")
     builder.add_conditional_edges(

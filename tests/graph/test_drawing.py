@@ -166,10 +166,6 @@ def all_interrupts(root: Engine) -> Any:
     return chain(root, "a", "b", interrupt_before="*", interrupt_after=["b"])
 
 
-def error_handler(root: Engine) -> Any:
-    return compiled(root, [("a", {"error_handler": step}), "b"], [(START, "a"), ("a", "b")])
-
-
 def unreachable(root: Engine) -> Any:
     return compiled(root, "abzy", [(START, "a"), ("a", "b"), ("z", "y"), ("y", "b")])
 
@@ -225,7 +221,6 @@ STATE_GRAPHS: Final[Sequence[Callable[[Engine], Any]]] = (
     deferred_behind_loop,
     interrupts,
     all_interrupts,
-    error_handler,
     unreachable,
     start_to_end,
     unsorted_names,
@@ -394,6 +389,9 @@ def test_a_random_drawing_equals_the_reference(root: str, seed: int) -> None:
     assert described(actual) == described(expected)
 
 
+HANDLER: Final = "__error_handler__a"
+
+
 def several_commands(root: Engine) -> Any:
     def jump(state: State) -> Any: ...
 
@@ -402,9 +400,24 @@ def several_commands(root: Engine) -> Any:
     return compiled(root, [("a", {}, jump), "b", "c"], [(START, "a")])
 
 
+def error_handler(root: Engine) -> Any:
+    return compiled(root, [("a", {"error_handler": step}), "b"], [(START, "a"), ("a", "b")])
+
+
+def leading_handler(root: Engine) -> Any:
+    def handle(state: State) -> Any: ...
+
+    handle.__annotations__["return"] = root.types.Command[Literal["c"]]
+    nodes = [("a", {"error_handler": handle}), "b", "c"]
+    return compiled(root, nodes, [(START, "a"), ("a", "b"), ("b", "c")])
+
+
 @pytest.mark.parametrize(
     ("program", "expected"),
     [
+        # A node that fails leads to its handler, which goes where its commands do.
+        (error_handler, f"START->a a->b b->END a~>{HANDLER} {HANDLER}->END"),
+        (leading_handler, f"START->a a->b b->c a~>{HANDLER} {HANDLER}~>c c->END"),
         # A path without hints may lead anywhere.
         (without_map, "START->a a~>END a~>a a~>b a~>c b->c c->END"),
         (start_branch_without_map, "START~>END START~>a START~>b a->END b->END"),

@@ -20,7 +20,7 @@ from millstream.drivers.routes import Routes
 from millstream.graph.beginning import first_writes
 from millstream.graph.deferring import predecessors
 from millstream.graph.message import is_message_reducer
-from millstream.graph.node_spec import NodeDefaults, StateNodeSpec
+from millstream.graph.node_spec import NodeDefaults, StateNodeSpec, may_lead_anywhere
 from millstream.graph.updates import branch_channel, branch_write, join_channel, result_writers
 from millstream.pregel.compiling import as_policies
 from millstream.pregel.main import Pregel
@@ -320,6 +320,11 @@ class _Assembly:
             name
             for name, paths in branches.items()
             if any(path.ends is None for path in paths.values())
+        ]
+        unsure += [
+            name
+            for name, spec in specs.items()
+            if not spec.ends and may_lead_anywhere(spec.runnable)
         ]
         for name, others in predecessors(deferred, edges, unsure).items():
             self.nodes[name].after = others

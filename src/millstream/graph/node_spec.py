@@ -62,6 +62,19 @@ def declarations(func: Any) -> tuple[Any, tuple[str, ...]]:
     return state_class(hints.get(code.co_varnames[0])), _command_ends(hints)
 
 
+def may_lead_anywhere(action: Any) -> bool:
+    """Say whether a node may return commands of which nothing says where they go."""
+    called = getattr(action, "func", None) or getattr(action, "afunc", None) or action
+    func = annotated_function(called)
+    hints = _hints(func)
+    if "return" in hints:
+        returned = hints["return"]
+        candidates = (returned, *get_args(returned))
+        return any(get_origin(one) is Command or one is Command for one in candidates)
+    code = plain_code(func)
+    return code is not None and Command.__name__ in code.co_names
+
+
 def _hints(func: Any) -> dict[str, Any]:
     try:
         return function_hints(func)

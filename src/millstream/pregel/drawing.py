@@ -162,6 +162,8 @@ def _conditional_writes(source: str, builder: Any) -> Iterator[_Write]:
         labels = ends if isinstance(ends, Mapping) else dict.fromkeys(ends)
         for target, label in labels.items():
             yield _Write(_branch_channel(target), True, label)
+        if handler := builder.nodes[source].error_handler_node:
+            yield _Write(_branch_channel(handler), True)
     for branch in builder.branches.get(source, {}).values():
         if branch.ends is None:
             # Nobody says where it leads, so it may lead anywhere.
