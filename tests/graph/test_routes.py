@@ -9,13 +9,17 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from typing_extensions import TypedDict
 
+from millstream.channels import LastValue
 from millstream.errors import EmptyInputError, InvalidRouteError, InvalidUpdateError
 from millstream.graph import END, START, MessagesState, StateGraph
 from millstream.prebuilt import ToolNode
+from millstream.pregel import NodeBuilder, Pregel
+from millstream.pregel.writing import ChannelWrite
 from millstream.types import Command, Send
 
 THREAD: Any = {"configurable": {"thread_id": "1"}}
@@ -497,3 +501,33 @@ def test_an_error_shows_some_of_many_nodes() -> None:
         builder.compile()
 
     assert str(caught.value).endswith("Known: 'n0', 'n1', 'n2', 'n3', 'n4', 'n5', 'n6', 'n7', ...")
+
+
+@pytest.mark.parametrize("is_raw", [True, False], ids=["raw", "state"])
+def test_a_packet_that_is_written_by_hand_to_no_node_is_refused(driver: Any, is_raw: bool) -> None:
+    def write(value: Any, config: RunnableConfig) -> Any:
+        ChannelWrite.do_write(config, [Send("writr", value)])
+        return value
+
+    saver = InMemorySaver()
+    if is_raw:
+        nodes = {
+            "a": NodeBuilder().subscribe_only("in").do(write),
+            "writer": NodeBuilder().do(write),
+        }
+        channels: Any = {"in": LastValue(int), "out": LastValue(int)}
+        graph: Any = Pregel(
+            nodes=nodes,
+            channels=channels,
+            input_channels="in",
+            output_channels="out",
+            checkpointer=saver,
+        )
+    else:
+        builder = StateGraph(State).add_node("a", write).add_node("writer", say("writer"))
+        graph = builder.add_edge(START, "a").compile(checkpointer=saver)
+
+    with pytest.raises(InvalidRouteError, match="Node 'a' sends a packet to 'writr'"):
+        driver.invoke(graph, 1 if is_raw else {"log": []}, THREAD)
+
+    assert graph.get_state(THREAD).next == ("a",)

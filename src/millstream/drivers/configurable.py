@@ -19,10 +19,13 @@ from millstream.constants import (
     CONFIG_KEY_READ_STATE,
     CONFIG_KEY_SCRATCHPAD,
     CONFIG_KEY_SEND,
+    TASKS,
 )
 from millstream.core.tasks import preview
 from millstream.drivers.asking import answers_of
 from millstream.drivers.identity import identified
+from millstream.drivers.routes import invalid_route
+from millstream.types import Send
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +40,7 @@ def engine_keys(context: TaskContext) -> dict[str, Any]:
     run = context.run
     scratchpad, writes = scratchpad_of(context), context.task.writes
     keys: dict[str, Any] = {
-        CONFIG_KEY_SEND: functools.partial(send, context) if run.spec.deltas else writes.extend,
+        CONFIG_KEY_SEND: functools.partial(send, context, writes),
         CONFIG_KEY_READ: functools.partial(
             read_state, scratchpad, run.spec.channels, run.spec.managed, context
         ),
@@ -127,9 +130,14 @@ def read_state(
     return {key: values[key] for key in select if key in values}
 
 
-def send(context: TaskContext, writes: Sequence[Write]) -> None:
-    """Add writes to those of the task."""
-    context.task.writes.extend(identified(writes, context.run.spec.deltas))
+def send(context: TaskContext, known: list[Write], writes: Sequence[Write]) -> None:
+    """Add writes to those of the task; raise `InvalidRouteError` for what is sent to no node."""
+    spec = context.run.spec
+    writes = list(writes)
+    for name, value in writes:
+        if name == TASKS and isinstance(value, Send) and value.node not in spec.nodes:
+            raise invalid_route(value, spec.nodes, context.task.name)
+    known.extend(identified(writes, spec.deltas) if spec.deltas else writes)
 
 
 def call_function(
