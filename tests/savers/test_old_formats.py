@@ -71,15 +71,15 @@ def names_in(recording: str) -> list[str]:
     return [n for n in WAITING if recording != KNOWS_NO_WRITES or n not in ASKING]
 
 
-def restore(runs: SyncRuns, recording: str) -> Callable[[str], Any]:
-    """Put what an old version stored into the saver of the test, as that saver keeps it.
+def restore(runs: SyncRuns, recording: str, *names: str) -> Callable[[str], Any]:
+    """Put what an old version stored of threads into the saver of the test, as that keeps it.
 
     Returns what makes the config of a recorded thread.
     """
     run = uuid.uuid4().hex
     with rows(recording) as connection:
         source = wired(SqliteSaver(connection))
-        for name in names_in(recording):
+        for name in names:
             for saved in reversed(list(source.list({"configurable": {"thread_id": name}}))):
                 _put(runs, saved, f"{run}-{name}")
     connection.close()
@@ -112,9 +112,11 @@ def graphs(runs: SyncRuns) -> dict[str, Any]:
 
 @recordings
 def test_what_waits_is_known(runs: SyncRuns, recording: str) -> None:
-    thread = restore(runs, recording)
+    names = names_in(recording)
+    thread = restore(runs, recording, *names)
+    made = graphs(runs)
 
-    states = {n: runs.get_state(graphs(runs)[n], thread(n)) for n in names_in(recording)}
+    states = {n: runs.get_state(made[n], thread(n)) for n in names}
 
     known = {name: (state.next, state.values["log"]) for name, state in states.items()}
     expected = {name: WAITING[name] for name in known}
@@ -130,7 +132,7 @@ def test_what_waits_is_known(runs: SyncRuns, recording: str) -> None:
 
 @pytest.mark.parametrize("recording", [r for r in RECORDINGS if r != KNOWS_NO_WRITES])
 def test_a_nested_graph_is_found_as_it_waits(runs: SyncRuns, recording: str) -> None:
-    thread = restore(runs, recording)
+    thread = restore(runs, recording, "asks_inside")
     graph = graphs(runs)["asks_inside"]
 
     (task,) = runs.get_state(graph, thread("asks_inside"), subgraphs=True).tasks
@@ -141,11 +143,12 @@ def test_a_nested_graph_is_found_as_it_waits(runs: SyncRuns, recording: str) -> 
 
 @recordings
 def test_the_thread_goes_on(runs: SyncRuns, recording: str) -> None:
-    thread = restore(runs, recording)
+    names = names_in(recording)
+    thread = restore(runs, recording, *names)
     made = graphs(runs)
     results = {}
 
-    for name in names_in(recording):
+    for name in names:
         answer: Any = None
         if name == "asks_twice":
             asked = runs.get_state(made[name], thread(name)).interrupts
@@ -165,7 +168,7 @@ def test_the_thread_goes_on(runs: SyncRuns, recording: str) -> None:
 
 @recordings
 def test_every_checkpoint_of_the_past_can_be_gone_on_from(runs: SyncRuns, recording: str) -> None:
-    thread = restore(runs, recording)
+    thread = restore(runs, recording, "sends")
     graph = graphs(runs)["sends"]
     past = runs.history(graph, thread("sends"))
 
@@ -179,7 +182,7 @@ def test_every_checkpoint_of_the_past_can_be_gone_on_from(runs: SyncRuns, record
 
 @recordings
 def test_an_update_keeps_what_waits(runs: SyncRuns, recording: str) -> None:
-    thread = restore(runs, recording)
+    thread = restore(runs, recording, "both")
     graph = graphs(runs)["both"]
 
     runs.update_state(graph, thread("both"), {"log": ["me"]}, as_node="z")
@@ -190,7 +193,7 @@ def test_an_update_keeps_what_waits(runs: SyncRuns, recording: str) -> None:
 
 @recordings
 def test_a_copy_is_as_the_original(runs: SyncRuns, recording: str) -> None:
-    thread = restore(runs, recording)
+    thread = restore(runs, recording, "both")
     graph = graphs(runs)["both"]
 
     runs.update_state(graph, thread("both"), None, as_node="__copy__")
@@ -201,7 +204,7 @@ def test_a_copy_is_as_the_original(runs: SyncRuns, recording: str) -> None:
 
 @recordings
 def test_new_input_starts_anew(runs: SyncRuns, recording: str) -> None:
-    thread = restore(runs, recording)
+    thread = restore(runs, recording, "joined")
     graph = graphs(runs)["joined"]
 
     result = runs.invoke(graph, {"log": ["new"]}, thread("joined"))
