@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import sysconfig
 import textwrap
 import venv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,9 +55,45 @@ class Python:
 
     def check(self, code: str, *arguments: str, **variables: str) -> str:
         """Run some code, which must not fail, and return what it printed."""
-        outcome = self.run("-c", textwrap.dedent(code), *arguments, **variables)
+        outcome = self._run_code(textwrap.dedent(code), *arguments, **variables)
         assert outcome.code == 0, outcome.err
         return outcome.out
+
+    def _run_code(self, code: str, *arguments: str, **variables: str) -> Outcome:
+        return self.run("-c", code, *arguments, **variables)
+
+
+@dataclass(frozen=True, slots=True)
+class ForkedPython(Python):
+    """Checks code in a process that has imported other packages already; see `forking`."""
+
+    parent: subprocess.Popen[str]
+
+    def _run_code(self, code: str, *arguments: str, **variables: str) -> Outcome:
+        assert self.parent.stdin is not None
+        assert self.parent.stdout is not None
+        self.parent.stdin.write(json.dumps([code, arguments, variables]) + "\n")
+        self.parent.stdin.flush()
+        return Outcome(*json.loads(self.parent.stdout.readline()))
+
+
+@contextmanager
+def forked(python: Python) -> Iterator[Python]:
+    """Give a Python that is quick to check code, where processes can fork."""
+    if not hasattr(os, "fork"):
+        yield python
+        return
+    with subprocess.Popen(
+        [*python.command, str(Path(__file__).with_name("forking.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=python.environment,
+    ) as parent:
+        yield ForkedPython(python.command, python.environment, parent)
+        # It ends when nothing more can come.
+        assert parent.stdin is not None
+        parent.stdin.close()
 
 
 def _environment(*paths: Path) -> dict[str, str]:
@@ -72,7 +110,7 @@ def _environment(*paths: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def without_langgraph(tmp_path_factory: pytest.TempPathFactory) -> Python:
+def without_langgraph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Python]:
     """Give a Python that has all packages but the langgraph distribution."""
     site = tmp_path_factory.mktemp("site")
     for entry in SITE.iterdir():
@@ -82,13 +120,15 @@ def without_langgraph(tmp_path_factory: pytest.TempPathFactory) -> Python:
     for name in SHARED:
         (site / "langgraph" / name).symlink_to(SITE / "langgraph" / name)
     # -S: its own site-packages stay out.
-    return Python((sys.executable, "-S"), _environment(SOURCE, site))
+    with forked(Python((sys.executable, "-S"), _environment(SOURCE, site))) as python:
+        yield python
 
 
 @pytest.fixture(scope="session")
-def with_langgraph() -> Python:
+def with_langgraph() -> Iterator[Python]:
     """Give a Python that has the langgraph distribution too."""
-    return Python((sys.executable,), _environment(SOURCE))
+    with forked(Python((sys.executable,), _environment(SOURCE))) as python:
+        yield python
 
 
 @pytest.fixture(params=["with_langgraph", "without_langgraph"])

@@ -9,7 +9,7 @@ import io
 import logging
 import re
 import warnings
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -50,6 +50,12 @@ class Recording:
 
 def settings(program: Program) -> Iterator[Setting]:
     """Yield the settings `program` is recorded under."""
+    yield from settings_together(program)
+    yield from settings_alone(program)
+
+
+def settings_together(program: Program) -> Iterator[Setting]:
+    """Yield those with all modes at once, or without one."""
     modes = tuple(program.modes)
     for driver in program.drivers:
         if program.probe is not None:
@@ -62,16 +68,18 @@ def settings(program: Program) -> Iterator[Setting]:
             yield Setting(driver, "stream", modes, "v2", False)
             yield Setting(driver, "invoke", None, "v1")
         else:
-            yield from _graph_settings(driver, modes, is_full=program.matrix is Matrix.FULL)
+            for version in ("v1", "v2"):
+                for subgraphs in (False, True) if program.matrix is Matrix.FULL else (True,):
+                    yield Setting(driver, "stream", modes, version, subgraphs)
+                yield Setting(driver, "invoke", None, version)
 
 
-def _graph_settings(driver: str, modes: tuple[str, ...], *, is_full: bool) -> Iterator[Setting]:
-    for version in ("v1", "v2"):
-        for subgraphs in (False, True) if is_full else (True,):
-            yield Setting(driver, "stream", modes, version, subgraphs)
-        yield Setting(driver, "invoke", None, version)
-    if is_full:
-        for mode in (DEFAULT_MODE, *modes):
+def settings_alone(program: Program) -> Iterator[Setting]:
+    """Yield those with one mode; only programs of the full matrix have them."""
+    if program.matrix is not Matrix.FULL or program.probe is not None:
+        return
+    for driver in program.drivers:
+        for mode in (DEFAULT_MODE, *program.modes):
             yield Setting(driver, "stream", mode, "v1", False)
             if driver == "sync" and mode in ("values", "custom"):
                 yield Setting(driver, "stream", mode, "v2", True)
@@ -263,17 +271,26 @@ class Mismatch:
     diff: tuple[str, ...]
 
 
-def compare(
-    program: Program, *, reference: str = REFERENCE_ROOT, candidate: str = CANDIDATE_ROOT
-) -> list[Mismatch]:
-    """Return every undeclared difference, and every declared one that did not show."""
+def compare(program: Program, under: Iterable[Setting] | None = None) -> list[Mismatch]:
+    """Return every undeclared difference, and every declared one that did not show.
+
+    `under` are the settings, all of the program's by default. A program that declares a difference
+    is always looked at under all of them, because it need not show in every one.
+    """
     found: list[Mismatch] = []
     unseen: dict[tuple[str, int], Setting] = {}
     seen: set[tuple[str, int]] = set()
-    for setting in settings(program):
-        expected = record(program, reference, setting)
-        actual = record(program, candidate, setting)
-        declared = _declared(program, setting, len(expected.calls))
+    names = _declared(program)
+    is_declared = any(names) or program.differs is not None
+    for setting in settings(program) if under is None or is_declared else under:
+        expected = record(program, REFERENCE_ROOT, setting)
+        actual = record(program, CANDIDATE_ROOT, setting)
+        declared = {
+            index
+            for index in range(len(expected.calls))
+            if (name := names[index] if index < len(names) else program.differs)
+            and DIFFERENCES[name].applies(setting.driver)
+        }
         for index in declared:
             unseen.setdefault((setting.driver, index), setting)
         for index, diff in _differing(expected, actual):
@@ -281,28 +298,24 @@ def compare(
                 seen.add((setting.driver, index))
             else:
                 found.append(Mismatch(setting, index, diff))
-    if reference != candidate:
+    if REFERENCE_ROOT != CANDIDATE_ROOT:
         # A difference need not show in every mode, but it must show in one with each driver.
         stale = ("declared to differ, but equal under every setting",)
         found += [Mismatch(unseen[key], key[1], stale) for key in sorted(unseen.keys() - seen)]
     return found
 
 
-def _declared(program: Program, setting: Setting, count: int) -> set[int]:
-    """Return the indexes of the calls that may differ under `setting`."""
-    names: dict[int, str | None] = dict.fromkeys(range(count), program.differs)
-    if program.build is not None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                _, calls = program.build(engine(REFERENCE_ROOT))
-            except Exception:
-                calls = ()
-        for index, call in enumerate(calls):
-            names[index] = call.differs or program.differs
-    return {
-        index for index, name in names.items() if name and DIFFERENCES[name].applies(setting.driver)
-    }
+def _declared(program: Program) -> list[str | None]:
+    """Return the name of the difference that each call declares."""
+    if program.build is None:
+        return []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            _, calls = program.build(engine(REFERENCE_ROOT))
+        except Exception:
+            return []
+    return [call.differs or program.differs for call in calls]
 
 
 def _differing(expected: Recording, actual: Recording) -> Iterator[tuple[int, tuple[str, ...]]]:
