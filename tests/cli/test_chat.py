@@ -96,7 +96,13 @@ def answer(request: dict[str, Any]) -> list[Any]:
     return ["Let me see.", ToolCall("calculate", (arguments[:9], arguments[9:]))]
 
 
-@pytest.mark.parametrize("chosen", [{}, {"CHAT_MODEL": "openai:gpt-5"}], ids=["key", "name"])
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        pytest.param({}, id="key", marks=pytest.mark.long),
+        pytest.param({"CHAT_MODEL": "openai:gpt-5"}, id="name"),
+    ],
+)
 def test_a_turn_with_a_model_of_init_chat_model(chosen: dict[str, str]) -> None:
     with serve(answer) as server:
         *lines, _ = turn("6 * 7", **server.environment, **chosen)

@@ -11,7 +11,7 @@ from differential import harness, random_graphs
 from differential.examples import IS_DEEP, SECONDS_PER_EXAMPLE, some
 from differential.registry import DRIVERS
 
-FEW: Final = 40
+FEW: Final = 20
 MANY: Final = 5000 if IS_DEEP else 300
 
 

@@ -22,9 +22,14 @@ A copy of everything in every superstep would be far beyond it.
 """
 
 
-@pytest.fixture(params=[False, True], ids=["unsaved", "saved"])
+@pytest.fixture(
+    params=[
+        pytest.param(False, id="unsaved", marks=pytest.mark.long),
+        pytest.param(True, id="saved"),
+    ]
+)
 def saver(request: pytest.FixtureRequest) -> NullSaver | None:
-    """Run without a saver, and with one that keeps nothing."""
+    """Run with a saver that keeps nothing, and with none, which is less of the same work."""
     return NullSaver() if request.param else None
 
 
