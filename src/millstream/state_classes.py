@@ -11,7 +11,7 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from types import MappingProxyType
+from types import GenericAlias, MappingProxyType
 from typing import Annotated, Any, ClassVar, Final, Generic, Protocol, TypeVar, get_args, get_origin
 
 from typing_extensions import get_type_hints
@@ -38,6 +38,8 @@ _ANNOTATED: Final[Any] = Annotated
 
 def class_of(schema: Any) -> Any:
     """Return the class behind `State[int]`, anything else as it is."""
+    if isinstance(schema, type) and not isinstance(schema, GenericAlias):
+        return schema  # at once, because it is asked for every node
     origin = get_origin(schema)
     if origin is Annotated or not inspect.isclass(origin):
         return schema

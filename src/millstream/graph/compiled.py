@@ -240,7 +240,7 @@ class _Assembly:
     def add_node(self, name: str, spec: StateNodeSpec) -> None:
         """Add a node with the channel that triggers it."""
         channel = branch_channel(name)
-        self._signals[name] = branch_write(name)
+        self._signals[name] = (channel, None)
         self.channels[channel] = (
             LastValueAfterFinish(Any) if spec.defer else EphemeralValue(Any, guard=False)
         )

@@ -42,7 +42,7 @@ def check_targets(builder: StateGraph[Any, Any, Any, Any], default_handler: str)
     unknown = sorted(
         ((start, end) for start, end in builder.edges if end not in known), key=lambda e: e[::-1]
     )
-    ends = {name: spec.ends for name, spec in builder.nodes.items()}
+    ends = {name: spec.ends for name, spec in builder.nodes.items() if spec.ends}
     if builder._node_defaults.error_handler is not None:
         ends[default_handler] = declarations(builder._node_defaults.error_handler)[1]
     unknown += [(name, end) for name in ends for end in ends[name] if end not in known]

@@ -136,7 +136,7 @@ def input_annotation(func: Any) -> Any:
 
 def state_class(hint: Any) -> Any:
     """Return the hint if it is a class that declares the keys of a state, else None."""
-    return hint if is_state_class(hint) else None
+    return hint if hint is not None and is_state_class(hint) else None
 
 
 def called_function(action: Any) -> Any:
