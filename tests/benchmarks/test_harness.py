@@ -65,15 +65,17 @@ def test_contenders_take_turns_in_the_order_of_the_rows() -> None:
     assert rounds == [[0.5, 0.5]] * 3
 
 
-def test_rounds_go_on_until_the_time_is_spent() -> None:
-    rounds = interleave([(None, _sleep_and_say, 1)], 0.02, 1)
+def test_rounds_go_on_until_the_time_is_spent(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
 
-    assert 2 <= len(rounds) <= 20
+    def take(count: int) -> float:
+        nonlocal now
+        now += 0.5 * count
+        return 0.5 * count
 
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
 
-def _sleep_and_say(count: int) -> float:
-    time.sleep(0.002 * count)
-    return 0.002 * count
+    assert interleave([(None, take, 1)], 2.0, 1) == [[0.5]] * 4
 
 
 def _idle() -> None:
@@ -139,21 +141,24 @@ def test_a_slowdown_planted_in_the_engine_is_seen(
     assert results["slow", MILLSTREAM].best > 1000
 
 
-def test_quick_work_is_repeated_within_a_sample(loop: asyncio.AbstractEventLoop) -> None:
-    calls = 0
+def test_quick_work_is_repeated_within_a_sample(
+    loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, now = 0, 0.0
 
     def call() -> None:
-        nonlocal calls
+        nonlocal calls, now
         calls += 1
-        time.sleep(0.0005)
+        now += 0.0005
 
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
     row = Row("work", "step", 1, (Contender(MILLSTREAM, call),))
     effort = Effort(seconds=0.0, rounds=2, sample=0.01)
 
     results = measure(Group("quick", (row,)), effort, loop)
 
-    assert calls >= 3 + 2 * 2
-    assert 500 <= results["work", MILLSTREAM].best <= 5000
+    assert calls >= 2 * 20
+    assert results["work", MILLSTREAM].best == pytest.approx(500)
 
 
 def test_what_is_between_samples_is_not_counted(loop: asyncio.AbstractEventLoop) -> None:
