@@ -642,3 +642,40 @@ def test_threads_that_wait_since_before_get_their_answers_by_order(driver: Any) 
     (ids,) = [by_value(result)]
     result = driver.invoke(graph, Command(resume={ids["a?"]: "A"}), THREAD)
     assert list(by_value(result)) == ["b?"]
+
+
+def test_graphs_that_keep_their_state_are_told_apart_within_a_call() -> None:
+    """From one call to the next they go by order, which the docs say."""
+    calls: list[int] = []
+
+    class Kept(TypedDict, total=False):
+        name: str
+        log: Annotated[list[Any], operator.add]
+
+    builder = StateGraph(Kept).add_node("begin", lambda state: {"log": [state["name"]]})
+    builder.add_node("ask", lambda state: {"log": [interrupt(state["name"])]})
+    inner = builder.add_edge(START, "begin").add_edge("begin", "ask").compile(checkpointer=True)
+
+    async def node(state: State) -> Any:
+        calls.append(1)
+        turns = {"a": 0, "b": 9} if len(calls) % 2 else {"a": 9, "b": 0}
+
+        async def one(name: str) -> Any:
+            for _ in range(turns[name]):
+                await asyncio.sleep(0)
+            return (await inner.ainvoke({"name": name}))["log"]
+
+        results = await asyncio.gather(one("a"), one("b"), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return {"out": list(results)}
+
+    outer = StateGraph(State).add_node(node).add_edge(START, "node")
+    graph: Any = outer.compile(checkpointer=InMemorySaver())
+
+    asked = asyncio.run(graph.ainvoke({"out": []}, THREAD))["__interrupt__"]
+    answers = {question.id: question.value.upper() for question in asked}
+    result = asyncio.run(graph.ainvoke(Command(resume=answers), THREAD))
+
+    assert result["out"] == [["a", "A"], ["b", "B"]]
