@@ -8,6 +8,7 @@ because it needs newer versions: what compares with it runs in the second.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.metadata import requires
@@ -19,29 +20,42 @@ from packaging.requirements import Requirement
 TOOLS: Final = ("hypothesis", "pytest", "pytest-rerunfailures", "pytest-timeout", "pytest-xdist")
 EXTRAS: Final = ("ascii", "postgres", "sqlite")
 
-# What needs nothing but what users install.
+# What depends on other packages, and needs nothing but what users install.
 ALONE: Final = (
-    "tests/core",
-    "tests/drivers",
-    "tests/savers",
+    # LangChain's callbacks, messages and tools
+    "tests/drivers/test_callbacks.py",
+    "tests/drivers/test_events.py",
+    "tests/drivers/test_given.py",
+    "tests/drivers/test_parent_commands.py",
     "tests/prebuilt",
     "tests/stream",
+    # pydantic and typing-extensions
+    "tests/drivers/test_answers.py",
+    "tests/drivers/test_in_place.py",
+    "tests/graph/test_state_classes.py",
+    # ormsgpack, xxhash, and savers
+    "tests/drivers/test_delta.py",
+    "tests/drivers/test_foreign_savers.py",
+    "tests/drivers/test_saving.py",
+    "tests/drivers/test_unstorable.py",
+    "tests/drivers/test_untracked.py",
+    "tests/savers",
+    "tests/test_storage.py",
+    # rich, typer, grandalf
     "tests/cli/test_draw.py",
     "tests/cli/test_run.py",
     "tests/test_dependencies.py",
-    "tests/test_storage.py",
 )
 NOT_WITH_THE_LOWEST: Final = (
-    "tests/drivers/test_tracing.py",  # switches tracing on by what LangSmith has had since
     "tests/savers/test_containers.py",  # reads with LangGraph what we have stored
     "tests/stream/test_blocks.py",  # what an older LangChain makes of content is something else
 )
+# What compares with langgraph, or needs a newer LangSmith to switch tracing on.
 WITH_LANGGRAPH: Final = (
-    "tests/channels",
     "tests/compat",
-    "tests/graph",
-    "tests/interchange",
-    "tests/pregel",
+    "tests/drivers/test_tracing.py",
+    "tests/graph/test_messages.py",
+    "tests/graph/test_schema.py",
     "tests/test_allowlist.py",
     "tests/test_errors.py",
     "tests/test_types.py",
@@ -74,8 +88,7 @@ def lowest(given: list[str]) -> int:
 def newest(given: list[str]) -> int:
     """Test with the newest release of everything that the registry has and the project allows."""
     python = environment("newest", "newest", pinned(*TOOLS), ".[test]")
-    # Not tests/differential: constraints.txt has the same versions for it, and what LangGraph's
-    # threads tell first depends on the CPython.
+    # Not what compares most with LangGraph: it has the same version in constraints.txt.
     return test(python, given or [*ALONE, *WITH_LANGGRAPH])
 
 
@@ -115,9 +128,11 @@ def environment(name: str, which: str, constraints: list[str], what: str) -> str
 def test(python: str, arguments: list[str]) -> int:
     """Print the versions and run pytest; return its exit code."""
     subprocess.run([python, "-m", "pip", "--disable-pip-version-check", "list"], check=True)
+    workers = ("-n", str(os.cpu_count() or 1), "--dist=worksteal")
     # The cache of pytest is that of .venv.
-    command = [python, "-m", "pytest", "-q", "-rfE", "-p", "no:cacheprovider", "-m", "not long"]
-    return subprocess.run([*command, *arguments], stdin=subprocess.DEVNULL, check=False).returncode
+    chosen = ("-p", "no:cacheprovider", "-m", "not long")
+    command = [python, "-m", "pytest", "-q", "-rfERs", *workers, *chosen, *arguments]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
 
 
 if __name__ == "__main__":
