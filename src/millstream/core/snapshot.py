@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 FORMAT: Final = 4
 INPUT_SEEN: Final = "__input__"
 STOP: Final = "breakpoint"
-"""Stored: at which kind of breakpoint the run may have been about to stop."""
+"""Stored: at which kind of breakpoint the run may have been about to stop, and in which checkpoint:
+a copy that a program has changed is none at which a run stopped."""
 BEFORE: Final = "before"
 AFTER: Final = "after"
 OLD_TRIGGERS: Final = "old_triggers"
@@ -93,7 +94,8 @@ class Lineage:
         self.seen = dict(checkpoint.get("versions_seen") or {})
         self.updated = checkpoint.get("updated_channels")
         self.old_triggers = checkpoint.get(OLD_TRIGGERS)
-        self.stop = checkpoint.get(STOP, "")
+        stop, stopped_in = checkpoint.get(STOP) or ("", "")
+        self.stop = stop if stopped_in == self.id else ""
         self.rebuilt = checkpoint.get(REBUILT) or ()
         self.metadata = dict(metadata)
         if self.deltas is not None:
@@ -184,7 +186,7 @@ class Lineage:
             "updated_channels": self.updated,
         }
         if stop:
-            checkpoint[STOP] = stop
+            checkpoint[STOP] = [stop, self.id]
         return SaveCheckpoint(
             checkpoint=checkpoint,
             metadata=self.metadata,
