@@ -21,6 +21,7 @@ NAMES: Final = (
     "prebuilt:ToolNode",
     "pregel:Pregel.get_state",
     "pregel:Pregel.invoke",
+    "pregel:Pregel.start",
     "pregel:Pregel.stream",
     "pregel:Pregel.update_state",
     "runtime:RunControl",

@@ -43,6 +43,7 @@ __all__ = (
     "NodeInterrupt",
     "NodeTimeoutError",
     "ParentCommand",
+    "RunCancelledError",
     "TaskNotFound",
     "UnknownInterruptError",
     "UnstorableValueError",
@@ -199,6 +200,16 @@ class NodeCancelledError(Exception):
             f"Node {node!r} raised asyncio.CancelledError" if message is None else message
         )
         self.node = node
+
+    __reduce__ = _reduce_without_init
+
+
+class RunCancelledError(Exception):
+    """A run that was started was stopped before its end; asked for its output it says so."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The run of {name!r} was cancelled before it ended")
+        self.name = name
 
     __reduce__ = _reduce_without_init
 

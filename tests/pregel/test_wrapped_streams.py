@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import operator
+import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Annotated, Any, TypedDict
 
@@ -11,6 +13,7 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import BaseModel
 
+from millstream.config import get_stream_writer
 from millstream.errors import GraphRecursionError
 from millstream.graph import START, StateGraph
 from millstream.graph.state import CompiledStateGraph
@@ -215,6 +218,110 @@ def events_of(driver: Any, graph: Any, input: Any, **kwargs: Any) -> tuple[list[
         for event in log
     ]
     return shown, output
+
+
+def started(driver: Any, graph: Any, input: Any, config: Any = None, **kwargs: Any) -> Any:
+    """Return what a run that was started leaves: its events, its status, its output."""
+
+    def shown(run: Any) -> Any:
+        names = [[each.split(":")[0] for each in event.namespace] for event in run.events()]
+        said = [(event.seq, event.mode, event.data) for event in run.events()]
+        return names, said, run.status, run.interrupts, None if run.error else run.output
+
+    async def astart() -> Any:
+        async with await graph.astart(input, config, **kwargs) as run:
+            async for _ in run.events():
+                pass
+            return shown(run)
+
+    if driver.name == "async":
+        return asyncio.run(astart())
+    with graph.start(input, config, **kwargs) as run:
+        for _ in run.events():
+            pass
+        return shown(run)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: graph_of(add),
+        lambda: graph_of(add_to_model, schema=Model),
+        lambda: graph_of(graph_of(add), graph_of(add, fail)),
+        lambda: graph_of(add, ask, saver=True),
+        lambda: graph_of(nothing),
+    ],
+    ids=["plain", "model", "failing", "asking", "without updates"],
+)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"stream_mode": "updates"}, {"stream_mode": ["values", "tasks"], "subgraphs": True}],
+    ids=["default", "one mode", "subgraphs"],
+)
+def test_a_run_that_is_started_is_seen_and_stays_the_same(
+    driver: Any,
+    wrap: Wrap,
+    seen: Seen,
+    make: Callable[[], Any],
+    options: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    thread = {"configurable": {"thread_id": "1"}}
+    expected = started(driver, make(), {"n": 1}, thread, **options)
+    graph = wrap(make(), seen, monkeypatch)
+
+    found = started(driver, graph, {"n": 1}, thread, **options)
+
+    assert without_task_ids(found) == without_task_ids(expected)
+    assert seen[0] == (method_of(driver), "g")
+
+
+def without_task_ids(value: Any) -> Any:
+    """Return something without what is different in every run."""
+    if isinstance(value, dict):
+        return {key: without_task_ids(item) for key, item in value.items() if key != "id"}
+    if isinstance(value, (list, tuple)):
+        return [without_task_ids(item) for item in value]
+    if isinstance(value, Exception):
+        return repr(value)
+    return value.value if type(value).__name__ == "Interrupt" else value
+
+
+def test_a_run_that_is_started_is_stopped_through_what_replaces_the_stream(
+    driver: Any, wrap: Wrap, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, ended = threading.Event(), threading.Event()
+
+    def talk(state: State) -> None:
+        try:
+            while True:
+                get_stream_writer()("still here")
+                began.set()
+                time.sleep(0.001)
+        finally:
+            ended.set()
+
+    async def sleep(state: State) -> None:
+        try:
+            began.set()
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def astart() -> Any:
+        async with await graph.astart({"n": 1}) as run:
+            await asyncio.to_thread(began.wait, 10)
+        return run
+
+    graph = wrap(graph_of(sleep if driver.name == "async" else talk), seen, monkeypatch)
+    if driver.name == "async":
+        run = asyncio.run(astart())
+    else:
+        with graph.start({"n": 1}) as run:
+            assert began.wait(10)
+
+    assert run.status == "cancelled"
+    assert ended.is_set()
 
 
 @pytest.mark.parametrize("make", [lambda: graph_of(add), lambda: graph_of(graph_of(add))])

@@ -3,51 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from millstream.runs import Event, EventLog, MemoryLog
+from runs.starting import adata, data, in_thread, until
 
 pytestmark = pytest.mark.timeout(20)
-
-IN_TIME = 10.0
 
 
 def say(log: MemoryLog, *items: Any) -> list[Event]:
     """Append items as parts of mode `custom`."""
     return [log.append(((), "custom", item, None)) for item in items]
-
-
-def data(events: Any) -> list[Any]:
-    return [event.data for event in events]
-
-
-async def adata(events: Any) -> list[Any]:
-    return [event.data async for event in events]
-
-
-def in_thread(work: Callable[[], Any]) -> Callable[[], Any]:
-    """Do work in a thread, and return what waits for its result."""
-    found: list[Any] = []
-    thread = threading.Thread(target=lambda: found.append(work()), daemon=True)
-    thread.start()
-
-    def result() -> Any:
-        thread.join(IN_TIME)
-        assert not thread.is_alive()
-        return found[0]
-
-    return result
-
-
-def until(happened: Callable[[], bool]) -> None:
-    """Wait for something that has no event of its own."""
-    turn = threading.Event()
-    while not happened():
-        turn.wait(0.001)
 
 
 def test_a_memory_log_is_an_event_log() -> None:

@@ -105,6 +105,8 @@ class Run(Terms):
         self.spec = spec
         self.name = name
         self.view = view
+        self.result = view
+        """How the final state is read, by whoever wants that."""
         self.parts: deque[Part] = deque()
         """Parts the consumer has not taken yet."""
         self.put: Put = self.parts.append
@@ -214,7 +216,7 @@ class Run(Terms):
             self.pour = self.bound.through(self.pour)
         if self.view.modes or above:
             machine.observer = self._show(machine, above)
-        if self.view.is_result_wanted:
+        if self.result.is_result_wanted:
             show = machine.observer.state_changed
             if machine.observer is NOT_WATCHED:
                 machine.observer = Observer()
@@ -268,10 +270,10 @@ class Run(Terms):
 
     def _note_values(self, updated: Collection[str] | None) -> None:
         """Take note that the state was shown, and of one that will not last."""
-        if updated is None or not self.view.watched.isdisjoint(updated):
+        if updated is None or not self.result.watched.isdisjoint(updated):
             self.has_values = True
             if self.spec.has_fading_values:
-                self.last_values = self.read()
+                self.last_values = self.result.read(self.machine.cells)
 
     def read(self) -> Any:
         """Return the state, as much of it as the consumer asked for."""
@@ -421,7 +423,7 @@ class Run(Terms):
             return None
         if self.spec.has_fading_values:
             return self.last_values
-        return self.read()
+        return self.result.read(self.machine.cells)
 
     @property
     def is_resuming_step(self) -> bool:

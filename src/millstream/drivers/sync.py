@@ -29,6 +29,7 @@ from millstream.drivers.loading import load
 from millstream.drivers.outlet import RunAbandoned
 from millstream.drivers.run import NO_ITEM
 from millstream.drivers.store_queue import SyncSaving
+from millstream.drivers.switch import RunSwitch
 from millstream.drivers.task_execution import execute_call, execute_here
 from millstream.drivers.waits import finish
 from millstream.errors import GraphBubbleUp
@@ -82,6 +83,8 @@ class SyncDriver:
     _callers: Callers = NOBODY
     is_insisting = False
     """Ctrl-C does not cut short what is done to stop."""
+    _is_owned = False
+    """The run can be stopped from outside."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -90,7 +93,8 @@ class SyncDriver:
         self._calls: set[CallContext] | None = None
         """Calls that have not ended; None as long as there were none."""
         self._trouble: BaseException | None = None
-        """An error that ends the run, met in a worker thread: the saver's, or no more threads."""
+        """What ends the run, met in another thread: an error of the saver, no more threads, or its
+        owner."""
         self._inbox: SimpleQueue[Ended | None] = SimpleQueue()
         self._lock = threading.Lock()
         """Held by whoever tells the machine something while other threads may do so too."""
@@ -99,6 +103,19 @@ class SyncDriver:
         if run.is_live:
             run.put = self._put_and_wake
             run.pour = self._pour_and_wake
+        if type(run.control) is RunSwitch and run.parent is None:
+            self._is_owned = True
+            run.control.attach(self.abandon)
+
+    def abandon(self) -> None:
+        """Stop the run from another thread, without waiting for that.
+
+        What nodes emit raises from now on, and no superstep begins, in nested graphs neither.
+        """
+        self.run.is_left = True
+        self.run.refuse()
+        self._trouble = RunAbandoned(self.run.name)
+        self._wake()
 
     def steps(self) -> Iterator[Any]:
         """Run superstep after superstep, yielding items as they come."""
@@ -111,7 +128,7 @@ class SyncDriver:
                 finish(lifecycle.tell_entered(run, run.graph_run))
             run.note_checkpoint()
             is_patient = not run.is_live and run.step_timeout is None
-            plan = run.machine.plan if run.is_alone else self._plan
+            plan = run.machine.plan if run.is_alone and not self._is_owned else self._plan
             commit = run.machine.commit if run.journal is None else partial(run.commit, self._save)
             parts, take, encode = run.parts, run.take_part(), run.encoder()
             # What a superstep wrote is handed out in place, because most steps do so.
@@ -142,6 +159,8 @@ class SyncDriver:
         run = self.run
         if run.journal is not None:
             self._save()
+        if run.is_left:
+            raise RunAbandoned(run.name)
         if run.parent is not None:
             for bound in run.feeds:
                 bound.wait()
@@ -283,9 +302,11 @@ class SyncDriver:
 
     def _perform_call(self, context: CallContext) -> None:
         with self._lock:
-            if self.run.is_left:
-                return
-            context.has_begun = True
+            is_left = self.run.is_left
+            context.has_begun = not is_left
+        if is_left:
+            settle(context, RunAbandoned(self.run.name))  # its caller may wait in any thread
+            return
         self._finish_call(context, finish(execute_call(context, self._lock)))
 
     def _finish_call(self, context: CallContext, error: BaseException | None) -> None:

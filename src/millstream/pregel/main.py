@@ -14,9 +14,9 @@ from millstream.pregel.compiling import (
     compile_graph,
     validate_graph,
 )
-from millstream.pregel.invoking import InvokableGraph
 from millstream.pregel.node import NodeBuilder, PregelNode
 from millstream.pregel.request import merge_configs
+from millstream.pregel.starting import StartableGraph
 from millstream.pregel.subgraphs import find_subgraph
 from millstream.state_classes import NO_ALIASES
 from millstream.stream.parts import Shape
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ("NodeBuilder", "Pregel")
 
 
-class Pregel(InvokableGraph[StateT, ContextT, InputT, OutputT]):
+class Pregel(StartableGraph[StateT, ContextT, InputT, OutputT]):
     """A graph of nodes that communicate through channels, run in supersteps.
 
     `StateGraph.compile()` makes one. Made directly, it needs `nodes`, the `channels` they share,

@@ -34,6 +34,7 @@ from millstream.pregel.request import (
     starter,
 )
 from millstream.pregel.savers import saver_of
+from millstream.pregel.wrapping import RESULT
 from millstream.runtime import RunControl
 from millstream.state_classes import class_of
 from millstream.stream.modes import state_reader
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from millstream.core.spec import GraphSpec
     from millstream.drivers.context import TaskContext
     from millstream.pregel.main import Pregel
+    from millstream.stream.parts import Part
 
 DURABILITIES: Final = ("sync", "async", "exit")
 NO_MODES: frozenset[str] = frozenset()
@@ -260,6 +262,26 @@ def open_events(
         view, encode=listener.encoder(view.encode), yielded=view.yielded | {EVENTS}
     )
     return run
+
+
+def open_logged(
+    graph: Pregel[Any, Any, Any, Any],
+    input: Any,
+    config: ConfigLike | None,
+    options: CallOptions,
+) -> Run:
+    """Open a run whose consumer receives the parts as they are, and wants the final state too."""
+    run = open_run(graph, input, config, options)
+    wants_result = dataclasses.replace(
+        options, stream_mode=RESULT, print_mode=(), debug=False, is_result_wanted=True
+    )
+    run.view = dataclasses.replace(run.view, encode=_as_it_is)
+    run.result = _view(graph, run.spec, wants_result, is_explicit=False)
+    return run
+
+
+def _as_it_is(part: Part) -> Part:
+    return part
 
 
 def _breakpoints(

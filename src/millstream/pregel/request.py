@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from millstream.core.protocol import Write
     from millstream.core.spec import GraphSpec
     from millstream.drivers.watch import Watch
+    from millstream.pregel.main import Pregel
 
 logger = logging.getLogger(__name__)
 
@@ -224,6 +225,14 @@ def nested_ns(parent: TaskContext, number: int, *, is_stateful: bool) -> str:
             segment.split(NS_END, 1)[0] for segment in split_ns(ns) if not segment.isdigit()
         )
     return f"{ns}{NS_SEP}{number}" if number else ns
+
+
+def scope_of(graph: Pregel[Any, Any, Any, Any], config: ConfigLike | None) -> tuple[str, ...]:
+    """Return the namespace that a run of the graph will have when it is opened."""
+    parent = identify_caller(config, graph.config).parent
+    if parent is None:
+        return ()
+    return split_ns(nested_ns(parent, parent.nested_runs, is_stateful=graph.checkpointer is True))
 
 
 def recursion_limit_of(config: Mapping[str, Any]) -> int:

@@ -8,9 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from millstream.drivers import aio, sync
-from millstream.drivers.context import split_ns
 from millstream.pregel.opening import CallOptions, open_run
-from millstream.pregel.request import identify_caller, nested_ns
+from millstream.pregel.request import scope_of
 from millstream.pregel.wrapping import is_wrapped
 from millstream.stream.mux import StreamMux
 from millstream.stream.parts import VERSION_OF_EVENTS, RunStreamMode
@@ -50,7 +49,7 @@ def open_stream(
     """Return the run stream of a sync run that has not begun."""
     factories = _checked(graph, transformers, arguments)
     if is_wrapped(graph, "stream"):
-        mux = StreamMux(factories=factories, scope=_scope_of(graph, config))
+        mux = StreamMux(factories=factories, scope=scope_of(graph, config))
         return GraphRunStream(graph.stream(input, config, **_typed(mux, arguments)), mux)
     prepare, mux = _open(graph, input, config, factories, arguments, is_async=False)
     return GraphRunStream(sync.drive(prepare), mux)
@@ -66,7 +65,7 @@ def open_astream(
     """Return the run stream of an async run that has not begun."""
     factories = _checked(graph, transformers, arguments)
     if is_wrapped(graph, "astream"):
-        mux = StreamMux(factories=factories, scope=_scope_of(graph, config), is_async=True)
+        mux = StreamMux(factories=factories, scope=scope_of(graph, config), is_async=True)
         return AsyncGraphRunStream(graph.astream(input, config, **_typed(mux, arguments)), mux)
     prepare, mux = _open(graph, input, config, factories, arguments, is_async=True)
     return AsyncGraphRunStream(aio.drive(prepare), mux)
@@ -121,14 +120,6 @@ def _typed(mux: StreamMux, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a `stream` that gives the mux what it needs, as typed parts."""
     modes = [RunStreamMode(mode) for mode in sorted(mux.modes)]
     return {**arguments, "stream_mode": modes, "subgraphs": True, "version": "v2"}
-
-
-def _scope_of(graph: Pregel[Any, Any, Any, Any], config: ConfigLike | None) -> tuple[str, ...]:
-    """Return the namespace that a run will have when it is opened."""
-    parent = identify_caller(config, graph.config).parent
-    if parent is None:
-        return ()
-    return split_ns(nested_ns(parent, parent.nested_runs, is_stateful=graph.checkpointer is True))
 
 
 def _refuse(error: Exception) -> Run:

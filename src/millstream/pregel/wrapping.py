@@ -33,7 +33,7 @@ def invoke_wrapped(
     graph: Pregel[Any, Any, Any, Any], input: Any, config: ConfigLike | None, call: CallOptions
 ) -> Any:
     """Do what `invoke` does by calling `stream`."""
-    items = list(graph.stream(input, config, **_arguments(graph, call)))
+    items = list(graph.stream(input, config, **stream_arguments(graph, call)))
     return result_of(items, call.version) if call.is_result_wanted else items
 
 
@@ -41,13 +41,13 @@ async def ainvoke_wrapped(
     graph: Pregel[Any, Any, Any, Any], input: Any, config: ConfigLike | None, call: CallOptions
 ) -> Any:
     """Do what `ainvoke` does by calling `astream`."""
-    stream: Any = graph.astream(input, config, **_arguments(graph, call))
+    stream: Any = graph.astream(input, config, **stream_arguments(graph, call))
     async with aclosing(stream) if hasattr(stream, "aclose") else nullcontext():
         items = [item async for item in stream]
     return result_of(items, call.version) if call.is_result_wanted else items
 
 
-def _arguments(graph: Pregel[Any, Any, Any, Any], call: CallOptions) -> dict[str, Any]:
+def stream_arguments(graph: Pregel[Any, Any, Any, Any], call: CallOptions) -> dict[str, Any]:
     """Return the keyword arguments of `stream`, with the names and values that LangGraph gives."""
     given = {
         "context": call.context,

@@ -1,6 +1,9 @@
-"""The log of what a run says: `log` has it and its readers, `bell` how readers wait.
+"""Runs that go on by themselves: handles, and the log of events that they are watched by.
 
-Nothing here knows what drives a run.
+`handle` is what `graph.start` returns, `log` what a run says there and who reads it, `bell` how
+readers wait, in threads and in event loops. `life` is the thread or the asyncio task in which the
+run goes on. What drives a run does not stand here: `life` reads the stream of a `Source`, as any
+other reader would.
 """
 
 from __future__ import annotations
@@ -10,17 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from millstream.modes.event import Event
+    from millstream.runs.handle import RunHandle
+    from millstream.runs.life import HandleStatus
     from millstream.runs.log import EventLog, EventReader, MemoryLog
 
 _HOMES = {
     "Event": "millstream.modes.event",
     "EventLog": "millstream.runs.log",
     "EventReader": "millstream.runs.log",
+    "HandleStatus": "millstream.runs.life",
     "MemoryLog": "millstream.runs.log",
+    "RunHandle": "millstream.runs.handle",
 }
 """Where the names are; imported when first used, because most programs need none of them."""
 
-__all__ = ("Event", "EventLog", "EventReader", "MemoryLog")
+__all__ = ("Event", "EventLog", "EventReader", "HandleStatus", "MemoryLog", "RunHandle")
 
 
 def __getattr__(name: str) -> Any:

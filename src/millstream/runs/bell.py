@@ -19,7 +19,7 @@ from typing import Final, Protocol
 from millstream.drivers import clock
 
 LOOK: Final = 0.5
-"""Seconds between two looks of a waiting thread at what nobody can tell it."""
+"""Seconds between two looks of whoever waits at what nobody can tell."""
 
 
 class Waiter(Protocol):
@@ -79,16 +79,24 @@ class Bell:
                 self._take_down(waiter)
         return True
 
-    async def await_(self, has_happened: Callable[[], bool]) -> None:
+    async def await_(
+        self, has_happened: Callable[[], bool], look: Callable[[], object] | None = None
+    ) -> None:
         """Wait in this task, whatever loop it belongs to, until something has happened."""
         while not has_happened():
             waiter = _Task()
             self._waiters.append(waiter)
+            timer = None
             try:
                 if has_happened():
                     return
+                if look is not None:
+                    look()
+                    timer = waiter.loop.call_later(LOOK, waiter.resolve)
                 await waiter.future
             finally:
+                if timer is not None:
+                    timer.cancel()
                 self._take_down(waiter)
 
     @property
@@ -121,23 +129,24 @@ class _Thread:
 class _Task:
     """An asyncio task that waits."""
 
-    __slots__ = ("_loop", "_thread", "future")
+    __slots__ = ("_thread", "future", "loop")
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
-        self.future = self._loop.create_future()
+        self.future = self.loop.create_future()
 
     def wake(self) -> None:
         if threading.get_ident() == self._thread:
-            self._resolve()
+            self.resolve()
             return
         try:
-            self._loop.call_soon_threadsafe(self._resolve)
+            self.loop.call_soon_threadsafe(self.resolve)
         except RuntimeError:
             # The loop is closed: nobody waits in it any more.
             return
 
-    def _resolve(self) -> None:
+    def resolve(self) -> None:
+        """Let it go on, in its own loop."""
         if not self.future.done():
             self.future.set_result(None)

@@ -96,12 +96,18 @@ class EventReader:
         self.seq = event.seq
         return event
 
+    def _wait(self) -> None:
+        self._log.bell.wait(self.fetch)
+
+    async def _await(self) -> None:
+        await self._log.bell.await_(self.fetch)
+
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Event:
         if not self._fetched:
-            self._log.bell.wait(self.fetch)
+            self._wait()
         if (event := self.take()) is None:
             raise StopIteration
         return event
@@ -111,7 +117,7 @@ class EventReader:
 
     async def __anext__(self) -> Event:
         if not self._fetched:
-            await self._log.bell.await_(self.fetch)
+            await self._await()
         if (event := self.take()) is None:
             raise StopAsyncIteration
         return event

@@ -1,0 +1,163 @@
+"""`RunHandle`: what the owner of a run that was started has of it."""
+
+from __future__ import annotations
+
+import weakref
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic
+
+from typing_extensions import Self
+
+from millstream.runs.log import EventReader
+from millstream.typing import ResultT
+
+if TYPE_CHECKING:
+    from millstream.runs.life import HandleStatus, Life
+    from millstream.types import Interrupt
+
+
+class RunHandle(Generic[ResultT]):
+    """A run that goes on by itself, as long as its scope, or else the handle, lasts.
+
+    `graph.start` and `graph.astart` return one. Everything here can be used from any thread, and
+    from tasks of any event loop, whether the run is sync or async.
+
+    Leaving `with run`, or `async with run`, cancels a run that still goes on, and waits until it
+    has stopped. A handle that is dropped cancels its run too, and so does the end of the
+    interpreter, which waits some seconds for nodes in threads. Events stay readable as long as the
+    handle, or a reader, is there.
+    """
+
+    def __init__(self, life: Life) -> None:
+        self._life = life
+        # At the end of the interpreter all runs are stopped anyway.
+        weakref.finalize(self, life.cancel).atexit = False
+
+    @property
+    def status(self) -> HandleStatus:
+        """Where the run stands; see `HandleStatus`."""
+        self._life.look()
+        return self._life.status
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the run has ended, whichever way."""
+        self._life.look()
+        return self._life.is_over
+
+    @property
+    def output(self) -> ResultT:
+        """The final state, an instance of the state class where that is a class.
+
+        Raises what the run raised: the error of a node, `GraphDrained` after `drain`,
+        `RunCancelledError` after `cancel`. Does not wait: as long as the run goes on it raises
+        `RuntimeError`.
+        """
+        life = self._life
+        if not self.is_done:
+            raise RuntimeError(
+                f"The run of {life.name!r} has no output yet, it is {life.status}: "
+                "call `run.wait()`, or `await run.await_end()`"
+            )
+        if life.error is not None:
+            # Without the traces of those who got it before.
+            raise life.error.with_traceback(life.trace)
+        output: ResultT = life.ending.output
+        return output
+
+    @property
+    def error(self) -> BaseException | None:
+        """What asking for the output raises; None as long as nothing went wrong."""
+        return self._life.error
+
+    @property
+    def interrupts(self) -> tuple[Interrupt[Any], ...]:
+        """The questions at which the run has stopped; `start` again with `Command(resume=...)`."""
+        return self._life.ending.interrupts
+
+    def events(self, after: int = 0) -> EventReader:
+        """Return a reader of what the run says, for `for` or `async for`; any number of times.
+
+        It begins with the first event, or with the one that follows `seq` `after`, however late it
+        comes, and ends with the run. It does not raise the run's error, of which every reader would
+        be told: ask for the output.
+        """
+        return _RunReader(self._life, after)
+
+    def wait(self, timeout: float | None = None) -> ResultT:
+        """Wait in this thread until the run has ended, and return its output.
+
+        Raises what `output` raises, `TimeoutError` when the run goes on after so many seconds, and
+        `RuntimeError` where that would block the run itself: in the event loop of an async run, and
+        in a node.
+        """
+        if not self._life.wait(timeout):
+            raise TimeoutError(f"The run of {self._life.name!r} goes on after {timeout} s")
+        return self.output
+
+    async def await_end(self) -> ResultT:
+        """Wait in this task until the run has ended, and return its output; see `wait`.
+
+        Whoever waits can be cancelled: that does not stop the run.
+        """
+        self._life.check_outside()
+        await self._life.await_end()
+        return self.output
+
+    def cancel(self) -> None:
+        """Stop the run now, with all graphs in it. Returns at once: `wait` until it has stopped.
+
+        Async nodes are cancelled. A sync node cannot be: it ends when it emits something that is
+        shown, or by itself. With a saver, what has finished is stored.
+        """
+        self._life.cancel()
+
+    def drain(self, reason: str = "shutdown") -> None:
+        """Have the run stop before its next superstep, and be saved: None as input goes on."""
+        self._life.drain(reason)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._life.cancel()
+        self._life.wait()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._life.cancel()
+        self._life.check_outside()
+        await self._life.await_stop()
+
+    def __repr__(self) -> str:
+        return f"<RunHandle of {self._life.name!r}: {self._life.status}>"
+
+
+class _RunReader(EventReader):
+    """A reader that does not wait where nothing could come."""
+
+    __slots__ = ("_life",)
+
+    def __init__(self, life: Life, after: int) -> None:
+        super().__init__(life.log, after)
+        self._life = life
+
+    def _wait(self) -> None:
+        if not self.fetch():
+            self._life.check_blocking()
+            self._life.block(self._log.bell, self.fetch)
+
+    async def _await(self) -> None:
+        await self._life.await_(self._log.bell, self.fetch)
