@@ -249,16 +249,19 @@ def test_the_slowest_branch_of_a_tee_counts(reader: Reader) -> None:
 
     async def scenario() -> None:
         run = await reader.open(counted.graph, steps(maxlen=2))
-        may_go_on = reader.flag()
+        # A branch that nobody has begun to read holds nobody back.
+        has_begun, may_go_on = reader.flag(), reader.flag()
         fast, slow = reader.tee(run.extensions["steps"], 2)
         seen: list[int] = []
 
         async def read_fast() -> None:
+            await has_begun.wait()
             async for step in reader.each(fast):
                 seen.append(step)
 
         async def read_slow() -> list[int]:
             first = await reader.next(slow)
+            has_begun.set()
             await may_go_on.wait()
             return [first, *await reader.all(slow)]
 
