@@ -249,7 +249,7 @@ def test_the_slowest_branch_of_a_tee_counts(reader: Reader) -> None:
 
     async def scenario() -> None:
         run = await reader.open(counted.graph, steps(maxlen=2))
-        # A branch that nobody has begun to read holds nobody back.
+        # Who still waits for a first item holds nobody back.
         has_begun, may_go_on = reader.flag(), reader.flag()
         fast, slow = reader.tee(run.extensions["steps"], 2)
         seen: list[int] = []
