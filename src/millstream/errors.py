@@ -46,7 +46,9 @@ __all__ = (
     "RunCancelledError",
     "TaskNotFound",
     "UnknownInterruptError",
+    "UnpicklableError",
     "UnstorableValueError",
+    "WorkerDiedError",
     "is_invalid_resume",
 )
 
@@ -306,6 +308,45 @@ class ParentCommand(GraphBubbleUp):
     def __init__(self, command: Command[Any]) -> None:
         super().__init__(command)
         self.tool_call = tool_call_writer.get()
+
+
+class UnpicklableError(TypeError):
+    """Something of a node that runs in another process cannot be sent there, or back."""
+
+    def __init__(self, node: str, what: str, reason: str) -> None:
+        super().__init__(node, what, reason)
+        self.node = node
+        self.what = what
+        """What it is, and where in it the part is that cannot be pickled."""
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Say what cannot be sent."""
+        return (
+            f"Node '{self.node}' runs in another process, and {self.what} cannot be sent there or "
+            f"back: {self.reason}"
+        )
+
+
+class WorkerDiedError(Exception):
+    """The process in which a node ran has ended, whatever the node was doing."""
+
+    def __init__(self, node: str, pid: int | None, exit_code: int | None) -> None:
+        super().__init__(node, pid, exit_code)
+        self.node = node
+        self.pid = pid
+        self.exit_code = exit_code
+        """What it ended with; a signal as a negative number."""
+
+    def __str__(self) -> str:
+        """Say what has ended, and how."""
+        how = f"exit code {self.exit_code}"
+        if self.exit_code is not None and self.exit_code < 0:
+            how = f"signal {-self.exit_code}"
+        return (
+            f"The worker process {self.pid} of node '{self.node}' has died with {how}; a retry "
+            "policy runs the node again in another one"
+        )
 
 
 def mark_invalid_resume(error: BaseException) -> None:

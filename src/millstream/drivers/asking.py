@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from millstream.constants import MISSING, Missing
 from millstream.core.answers import ids_together
-from millstream.core.strands import OWN, Asked, Questions, is_open, put_answer
+from millstream.core.strands import OWN, Asked, Questions, Strand, is_open, put_answer
 from millstream.drivers.strands import strand_of, text_of
 from millstream.errors import GraphInterrupt
 from millstream.types import interrupt_id
@@ -33,10 +33,14 @@ class Question(NamedTuple):
     answer: Any | Missing = MISSING
 
 
-def find_answer(context: TaskContext, value: Any) -> Question:
-    """Return which question this is, and its answer, if it has one or gets one now."""
+def find_answer(context: TaskContext, value: Any, strand: Strand | None = None) -> Question:
+    """Return which question this is, and its answer, if it has one or gets one now.
+
+    It is asked by the strand of the code that calls this, if nobody says otherwise.
+    """
     task = context.task
-    strand = OWN if context.run.saver is None else strand_of(context)
+    if strand is None:
+        strand = OWN if context.run.saver is None else strand_of(context)
     place = strand.place(partial(text_of, value))
     text = text_of(value) if place else ""
     with ASKING:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from millstream.core.spec import GraphSpec
     from millstream.core.tasks import Task
     from millstream.drivers.context import TaskContext
+    from millstream.drivers.executor import Executor
     from millstream.drivers.routes import Routes
     from millstream.types import CachePolicy, RetryPolicy, TimeoutPolicy, TracePolicy
 
@@ -201,6 +202,10 @@ class NodeCall:
     """What becomes of the writes if they are those of a thread's first input."""
     outputs: tuple[Any, ...] = ()
     """What tells apart `to_writes` that make different writes of one result; for caches."""
+    executor: Executor | None = None
+    """Where the function runs, None for where the driver is."""
+    runnable: Runnable[Any, Any] | None = None
+    """What an executor is given of it."""
     outlet: str | None = field(init=False, default=None)
     """What caches make of `outputs`, edges and branches."""
     has_policies: bool = field(init=False)
@@ -210,7 +215,7 @@ class NodeCall:
 
     def __post_init__(self) -> None:
         self.has_policies = bool(self.retry) or self.timeout is not None
-        self.is_direct = not self.has_policies and self.cache is None
+        self.is_direct = not self.has_policies and self.cache is None and self.executor is None
 
     @property
     def is_relay(self) -> bool:

@@ -21,6 +21,7 @@ from langchain_core.runnables.config import var_child_runnable_config
 
 from millstream.drivers import caching, hearing, tracing
 from millstream.drivers.asking import interrupt_in
+from millstream.drivers.elsewhere import call_elsewhere
 from millstream.drivers.nodecall import add_task_note, call_in, sync_timeout_error
 from millstream.drivers.outlet import as_told
 from millstream.drivers.timeouts import attempt_in_time, timeout_of
@@ -139,10 +140,13 @@ async def attempt(context: TaskContext) -> None:
     if run.callbacks is not None and body.is_traced:
         result = await _attempt_traced(context, body)
     else:
-        call, value = body.call, task.input
-        result = await run.waits.call(call, value, context)
-        if type(result) is not dict and (runnable := call.returned(result)) is not None:
-            result = await run.waits.invoke(runnable, value, context.config)
+        if body.executor is not None:
+            result = await call_elsewhere(context, body.executor)
+        else:
+            call, value = body.call, task.input
+            result = await run.waits.call(call, value, context)
+            if type(result) is not dict and (runnable := call.returned(result)) is not None:
+                result = await run.waits.invoke(runnable, value, context.config)
         if not body.put_dict(task, result):
             await settle(context, result)
     if run.taps:
@@ -153,7 +157,10 @@ async def _attempt_traced(context: TaskContext, body: NodeCall) -> Any:
     node_run = await tracing.start_node(context, body)
     try:
         with inside(node_run):
-            result = await tracing.call_steps(body.call, context)
+            if body.executor is not None:
+                result = await call_elsewhere(context, body.executor)
+            else:
+                result = await tracing.call_steps(body.call, context)
             await settle(context, result)
     except BaseException as error:
         context.node_run = None

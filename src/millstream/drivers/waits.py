@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
@@ -21,14 +23,19 @@ from langchain_core.runnables.config import (
 )
 
 from millstream.drivers import clock
+from millstream.drivers.executor import TaskOutcome
 from millstream.drivers.outlet import RunAbandoned
+from millstream.drivers.workers import resolve
 
 if TYPE_CHECKING:
     from langchain_core.runnables import Runnable, RunnableConfig
     from langgraph.cache.base import BaseCache
+    from langgraph.store.base import BaseStore
 
     from millstream.drivers.context import TaskContext
+    from millstream.drivers.executor import Execution, Item
     from millstream.drivers.run import Run
+    from millstream.stream.messages import MessageTap
 
 ResultT = TypeVar("ResultT")
 
@@ -96,6 +103,18 @@ class Waits(Protocol):
     def keep(self, cache: BaseCache[Any], entries: dict[Any, Any]) -> Awaitable[None]:
         """Fill a cache."""
 
+    def use(self, store: BaseStore, operations: Sequence[Any]) -> Awaitable[list[Any]]:
+        """Have a store carry out operations."""
+
+    def next_of(self, execution: Execution, run: Run) -> Awaitable[Item]:
+        """Wait for what a task does that runs elsewhere; see `sleep`."""
+
+    def stop(self, execution: Execution) -> Awaitable[None]:
+        """Stop a task that runs elsewhere, and wait until it has stopped."""
+
+    def room_for(self, tap: MessageTap) -> Awaitable[None]:
+        """Wait until who is told of messages has room for more."""
+
     def sleep(self, run: Run, seconds: float) -> Awaitable[None]:
         """Let time pass; a thread raises `RunAbandoned` soon after nobody waits for the run."""
 
@@ -140,6 +159,32 @@ class Blocking:
     async def keep(self, cache: BaseCache[Any], entries: dict[Any, Any]) -> None:
         """Fill it in this thread."""
         cache.set(entries)
+
+    async def use(self, store: BaseStore, operations: Sequence[Any]) -> list[Any]:
+        """Use it in this thread."""
+        return store.batch(operations)
+
+    async def next_of(self, execution: Execution, run: Run) -> Item:
+        """Block until there is something, looking up now and then."""
+        while (item := execution.poll()) is None:
+            ready = threading.Event()
+            execution.when_ready(ready.set)
+            while not ready.wait(LEAVE_CHECK):
+                if run.is_left or run.is_abandoned:
+                    raise RunAbandoned(run.name)
+        return item
+
+    async def stop(self, execution: Execution) -> None:
+        """Block until it has stopped."""
+        execution.stop()
+        while not isinstance(item := execution.poll(), TaskOutcome):
+            if item is None:
+                ready = threading.Event()
+                execution.when_ready(ready.set)
+                ready.wait()
+
+    async def room_for(self, tap: MessageTap) -> None:
+        """Do nothing: whoever tells blocks until there is room."""
 
     async def sleep(self, run: Run, seconds: float) -> None:
         """Sleep, looking up now and then."""
@@ -203,6 +248,34 @@ class Awaiting:
         """Fill it and wait."""
         return cache.aset(entries)
 
+    def use(self, store: BaseStore, operations: Sequence[Any]) -> Awaitable[list[Any]]:
+        """Use it and wait."""
+        return store.abatch(operations)
+
+    async def next_of(self, execution: Execution, run: Run) -> Item:
+        """Await something."""
+        while (item := execution.poll()) is None:
+            await _readiness(execution)
+        return item
+
+    async def stop(self, execution: Execution) -> None:
+        """Wait until it has stopped, however often we are cancelled."""
+        cancelled: asyncio.CancelledError | None = None
+        execution.stop()
+        while not isinstance(item := execution.poll(), TaskOutcome):
+            if item is None:
+                try:
+                    await _readiness(execution)
+                except asyncio.CancelledError as error:
+                    cancelled = error
+        if cancelled is not None:
+            raise cancelled
+
+    async def room_for(self, tap: MessageTap) -> None:
+        """Await it, as models do."""
+        if tap.room is not None:
+            await tap.room
+
     def sleep(self, run: Run, seconds: float) -> Awaitable[None]:
         """Sleep: whoever leaves the run cancels what sleeps."""
         return clock.asleep(seconds)
@@ -214,6 +287,20 @@ class Awaiting:
 
 BLOCKING: Final = Blocking()
 AWAITING: Final = Awaiting()
+
+
+def _readiness(execution: Execution) -> asyncio.Future[None]:
+    """Return a future that is resolved when a task that runs elsewhere has done something."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+
+    def wake() -> None:
+        # A loop that is closed has left the run without stopping it.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(resolve, ready, None, None)
+
+    execution.when_ready(wake)
+    return ready
 
 
 def finish(steps: Coroutine[Any, Any, ResultT]) -> ResultT:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from millstream.core.protocol import Write
+    from millstream.drivers.executor import Executor
     from millstream.graph.attaching import Pieces
     from millstream.graph.branch import BranchSpec
     from millstream.graph.state import StateGraph
@@ -262,10 +263,20 @@ class _Assembly:
             cache_policy=spec.cache_policy or cache_policy,
             timeout=spec.timeout or defaults.timeout,
             trace_policy=spec.trace_policy,
+            executor=self._executor_of(spec),
             metadata=spec.metadata,
             is_error_handler=spec.is_error_handler,
             error_handler_node=spec.error_handler_node,
         )
+
+    def _executor_of(self, spec: StateNodeSpec) -> Executor | None:
+        """Return where a node runs: by default where the graph says, but for nested graphs.
+
+        Those run here, and their nodes where they say.
+        """
+        if spec.executor is not None or hasattr(spec.runnable, "get_subgraphs"):
+            return spec.executor
+        return self._defaults.executor
 
     def add_default_handler(self, name: str) -> dict[str, str]:
         """Add the handler of all nodes without one, and return who uses it."""

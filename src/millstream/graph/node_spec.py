@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args, get_origin
 
 from langchain_core.runnables import Runnable
@@ -18,6 +18,7 @@ from millstream.runnable import plain_code
 from millstream.types import Command
 
 if TYPE_CHECKING:
+    from millstream.drivers.executor import Executor
     from millstream.types import CachePolicy, RetryPolicy, TimeoutPolicy, TracePolicy
 
 
@@ -37,6 +38,7 @@ class StateNodeSpec:
     defer: bool = False
     timeout: TimeoutPolicy | None = None
     trace_policy: TracePolicy | None = None
+    executor: Executor | None = field(default=None, kw_only=True)
 
 
 @dataclass(slots=True)
@@ -47,6 +49,7 @@ class NodeDefaults:
     cache_policy: CachePolicy[Any] | None = None
     error_handler: Any = None
     timeout: TimeoutPolicy | None = None
+    executor: Executor | None = None
 
 
 def declarations(func: Any) -> tuple[Any, tuple[str, ...]]:

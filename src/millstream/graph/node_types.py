@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
     from langgraph.store.base import BaseStore
 
+    from millstream.drivers.executor import Executor
     from millstream.runtime import Runtime
     from millstream.types import CachePolicy, RetryPolicy, StreamWriter, TimeoutPolicy, TracePolicy
 
@@ -180,3 +181,4 @@ class NodeOptions(TypedDict, total=False):
     destinations: dict[str, str] | tuple[str, ...] | None
     timeout: float | timedelta | TimeoutPolicy | None
     trace_policy: TracePolicy | None
+    executor: Executor | None

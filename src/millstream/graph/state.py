@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Generic, overload
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from millstream.channels.base import BaseChannel
+    from millstream.drivers.executor import Executor
     from millstream.graph.node_types import InT, NodeOptions, Path, StateNode
     from millstream.types import All, CachePolicy, Checkpointer, RetryPolicy, TracePolicy
 
@@ -205,6 +207,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         destinations: dict[str, str] | tuple[str, ...] | None = None,
         timeout: float | timedelta | TimeoutPolicy | None = None,
         trace_policy: TracePolicy | None = None,
+        executor: Executor | None = None,
         **kwargs: Any,
     ) -> Self:
         """Add a node: something that reads the state and returns an update of it.
@@ -225,6 +228,8 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             destinations: Where its commands may go, for drawings: names, or name -> label.
             timeout: Seconds, or more precisely a `TimeoutPolicy`; for async nodes.
             trace_policy: What traces show of input and output.
+            executor: Where it runs, a `ProcessExecutor` for example; here if neither this nor
+                `compile` says otherwise. See `millstream.executors`.
 
         Raises:
             ValueError: The name is taken, reserved, or contains `|` or `:`.
@@ -270,6 +275,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             defer=defer,
             timeout=TimeoutPolicy.coerce(timeout),
             trace_policy=trace_policy,
+            executor=executor,
         )
         return self
 
@@ -414,6 +420,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         debug: bool = False,
         name: str | None = None,
         transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None = None,
+        executor: Executor | None = None,
     ) -> CompiledStateGraph[StateT, ContextT, InputT, OutputT]:
         """Check the graph and make it runnable.
 
@@ -429,6 +436,8 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             debug: Print what happens.
             name: The graph's name for traces, and for a graph that has it as a node.
             transformers: Factories of `StreamTransformer`s that each of its run streams gets.
+            executor: Where nodes run that do not say so themselves, nested graphs aside; see
+                `millstream.executors`.
 
         Raises:
             ValueError: There is no way in, or an edge or breakpoint names no node.
@@ -451,7 +460,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         self.validate(named if after == "*" else [*named, *after])
         return CompiledStateGraph.from_builder(
             self,
-            defaults=self._node_defaults,
+            defaults=replace(self._node_defaults, executor=executor),
             default_handler=DEFAULT_HANDLER,
             checkpointer=checkpointer,
             cache=cache,

@@ -151,7 +151,11 @@ def _node_call(
 ) -> NodeCall:
     if node.timeout is not None and runs_in_thread(node.bound):
         raise sync_timeout_error(name)
-    entering = node.first_writes
+    entering, executor = node.first_writes, node.executor
+    if executor is not None and executor.is_inline:
+        executor = None
+    if executor is not None:
+        executor.check(name, node.bound)
     return NodeCall(
         call=Call(node.bound, name),
         to_writes=identifying(node.to_writes, deltas),
@@ -166,6 +170,8 @@ def _node_call(
         trace_policy=node.trace_policy,
         first_writes=None if entering is None else identifying(entering, deltas),
         outputs=node.outputs,
+        executor=executor,
+        runnable=None if executor is None else node.bound,
     )
 
 

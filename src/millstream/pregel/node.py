@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from millstream.core.protocol import Write
+    from millstream.drivers.executor import Executor
     from millstream.drivers.nodecall import BranchCall
     from millstream.runnable import RunnableLike
 
@@ -161,6 +162,8 @@ class PregelNode(NodeCalls):
     is_error_handler: bool = False
     error_handler_node: str | None = None
     subgraphs: Sequence[Any] = ()
+    executor: Executor | None = None
+    """Where it runs; None for where the graph says."""
     after: frozenset[str] | None = None
     """The deferred nodes that go first, for a deferred node among others."""
 

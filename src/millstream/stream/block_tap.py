@@ -32,6 +32,8 @@ class BlockTap(MessageTap):
     Models run and return what they would without it.
     """
 
+    has_blocks = True
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._voices: dict[UUID, Voice] = {}

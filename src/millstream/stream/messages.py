@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 from uuid import UUID, uuid4
 
 from langchain_core.messages import BaseMessage
@@ -39,6 +39,8 @@ class MessageTap(Tap):
     """
 
     mode = "messages"
+    has_blocks: ClassVar[bool] = False
+    """Models are heard as events of content blocks."""
     ignore_llm = False
     ignore_chat_model = False
 
@@ -53,7 +55,8 @@ class MessageTap(Tap):
         seen: set[str | None] | None = None,
     ) -> None:
         super().__init__(put, namespace, shape, has_subgraphs=has_subgraphs)
-        self._room = room
+        self.room = room
+        """What models wait for before they go on, None if there is always room."""
         if room is not None:
             call: Any = WaitingCall(self.on_llm_new_token, room)
             self.on_llm_new_token = call  # type: ignore[method-assign]  # is called like it
@@ -65,7 +68,7 @@ class MessageTap(Tap):
         """The one that began last; see `tap.NOBODY`."""
 
     def _shared(self) -> dict[str, Any]:
-        return {"room": self._room, "seen": self._seen}
+        return {"room": self.room, "seen": self._seen}
 
     def note(self, value: Any) -> None:
         """Take note of the messages in a state a node is given: they are history, not news."""
@@ -149,6 +152,15 @@ class MessageTap(Tap):
         if self._latest[0] == run_id:
             self._latest = NOBODY
         return self._models.pop(run_id, None)
+
+    def relay(self, namespace: Namespace, payload: Any) -> None:
+        """Send what a tap elsewhere has made for this one's consumer."""
+        message = payload[0]
+        if isinstance(message, BaseMessage):
+            self._seen.add(message.id)
+        elif isinstance(message, dict) and message.get("event") == "message-start":
+            self._seen.add(message.get("id"))
+        super().relay(namespace, payload)
 
     def tap_output_aiter(self, run_id: UUID, output: AsyncIterator[T]) -> AsyncIterator[T]:
         """Leave the output alone; that this exists makes models stream when they are invoked."""

@@ -45,11 +45,11 @@ class Tap(BaseCallbackHandler):
         self._put = put
         self._namespace = namespace
         self._shape = shape
-        self._has_subgraphs = has_subgraphs
+        self.has_subgraphs = has_subgraphs
 
     def below(self, namespace: Namespace) -> Self | None:
         """Return the tap for a nested run, None if the consumer does not want to hear it."""
-        if not self._has_subgraphs:
+        if not self.has_subgraphs:
             return None
         shared = self._shared()
         return type(self)(self._put, namespace, self._shape, has_subgraphs=True, **shared)
@@ -57,6 +57,11 @@ class Tap(BaseCallbackHandler):
     def _shared(self) -> dict[str, Any]:
         """Return the arguments that taps of nested runs have in common with this one."""
         return {}
+
+    def relay(self, namespace: Namespace, payload: Any) -> None:
+        """Send what a tap elsewhere has made for this one's consumer."""
+        shape = self._shape if namespace == self._namespace else None
+        self._put((namespace, self.mode, payload, shape))
 
     def _send(self, payload: Any) -> None:
         self._put((self._namespace, self.mode, payload, self._shape))

@@ -1,0 +1,221 @@
+"""A task whose node runs elsewhere: what is asked for, and what is done with what comes back.
+
+What the node does there is carried out here, in the thread or asyncio task in which the node would
+have run: so back-pressure, signs of life and refusal after the reader has gone are as always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from millstream.constants import CONFIG_KEY_CHECKPOINT_MAP, ENGINE_PREFIX
+from millstream.drivers.asking import find_answer
+from millstream.drivers.executor import Delivery, Ear, Reply, TaskOutcome, TaskRequest
+from millstream.drivers.outlet import RunAbandoned
+from millstream.errors import GraphInterrupt
+
+if TYPE_CHECKING:
+    from millstream.core.strands import Strand
+    from millstream.drivers.asking import Question
+    from millstream.drivers.context import TaskContext
+    from millstream.drivers.executor import Execution, Executor
+    from millstream.stream.parts import Namespace
+
+STORE_FACTS = ("supports_ttl", "ttl_config")
+"""Attributes of a store that its methods look at before they ask it."""
+
+
+async def call_elsewhere(context: TaskContext, executor: Executor) -> Any:
+    """Have an executor call the task's node; return its result, or raise what it raised."""
+    run = context.run
+    execution = executor.submit(request_of(context))
+    outcome = None
+    try:
+        while outcome is None:
+            item = await run.waits.next_of(execution, run)
+            if isinstance(item, TaskOutcome):
+                outcome = item
+            else:
+                await _deliver(context, execution, item)
+    except BaseException:
+        await run.waits.stop(execution)
+        raise
+    if outcome.error is not None:
+        raise outcome.error
+    if outcome.questions:
+        raise GraphInterrupt(outcome.questions)
+    return outcome.result
+
+
+async def _deliver(context: TaskContext, execution: Execution, delivery: Delivery) -> None:
+    event = delivery.event
+    if not event.needs_reply:
+        await event.deliver(context)
+        return
+    try:
+        reply = Reply(delivery.number, await event.deliver(context))
+    except RunAbandoned:
+        raise
+    except Exception as error:
+        reply = Reply(delivery.number, error=error)
+    execution.reply(reply)
+
+
+def request_of(context: TaskContext) -> TaskRequest:
+    """Return what an executor has to know of a task."""
+    run, task = context.run, context.task
+    body, info, store = task.node.body, context.runtime.execution_info, run.store
+    assert info is not None
+    return TaskRequest(
+        node=task.name,
+        runnable=body.runnable,
+        input=task.input,
+        is_async=run.waits.is_async and body.call.has_async,
+        task_id=task.id,
+        ns=task.ns,
+        path=task.path,
+        triggers=task.triggers,
+        step=task.step,
+        checkpoint_id=task.checkpoint_id,
+        checkpoint_map=context.checkpoint_map(),
+        attempt=context.attempt,
+        first_attempt_time=info.node_first_attempt_time,
+        graph=run.name,
+        config=run.config,
+        configurable={
+            key: value
+            for key, value in run.configurable.items()
+            if not key.startswith(ENGINE_PREFIX) and key != CONFIG_KEY_CHECKPOINT_MAP
+        },
+        metadata=context.metadata(),
+        tags=tuple(body.tags),
+        context=run.context,
+        previous=context.previous,
+        error=context.injected("error"),
+        server_info=run.server_info,
+        recursion_limit=run.limits.steps,
+        drain_reason=run.control.drain_reason if run.control.drain_requested else None,
+        store=None if store is None else {name: getattr(store, name) for name in STORE_FACTS},
+        is_saved=run.saver is not None,
+        has_custom=run.custom_put is not None,
+        messages=tuple(Ear(tap.has_subgraphs, tap.has_blocks) for tap in run.taps),
+        tools=tuple(Ear(tap.has_subgraphs) for tap in run.tool_taps),
+        is_watched=context.watch is not None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """The node gave an item to the writer."""
+
+    needs_reply: ClassVar[bool] = False
+    namespace: Namespace
+    item: Any
+
+    async def deliver(self, context: TaskContext) -> None:
+        """Emit it."""
+        if self.namespace == context.run.namespace:
+            context.writer(self.item)
+        elif context.run.custom_put is not None:
+            context.run.custom_put((self.namespace, "custom", self.item, None))
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A model or tool of the node said something to one of the consumers."""
+
+    needs_reply: ClassVar[bool] = False
+    mode: str
+    index: int
+    namespace: Namespace
+    payload: Any
+
+    async def deliver(self, context: TaskContext) -> None:
+        """Tell the consumer."""
+        run = context.run
+        if (watch := context.watch) is not None:
+            watch.note()
+        if self.mode == "messages":
+            tap = run.taps[self.index]
+            tap.relay(self.namespace, self.payload)
+            await run.waits.room_for(tap)
+        else:
+            run.tool_taps[self.index].relay(self.namespace, self.payload)
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """The node gave a sign of life."""
+
+    needs_reply: ClassVar[bool] = False
+    is_heartbeat: bool
+
+    async def deliver(self, context: TaskContext) -> None:
+        """Tell who waits for it."""
+        if (watch := context.watch) is not None:
+            (watch.heartbeat if self.is_heartbeat else watch.note)()
+
+
+@dataclass(frozen=True, slots=True)
+class DrainRequested:
+    """The node asked its run to stop."""
+
+    needs_reply: ClassVar[bool] = False
+    reason: str
+
+    async def deliver(self, context: TaskContext) -> None:
+        """Ask the run."""
+        context.run.control.request_drain(self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerWanted:
+    """The node asks a question: which one is it, and what is the answer?"""
+
+    needs_reply: ClassVar[bool] = True
+    value: Any
+    strand: Strand
+
+    async def deliver(self, context: TaskContext) -> Question:
+        """Look for the answer."""
+        return find_answer(context, self.value, self.strand)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRefused:
+    """An answer does not fit."""
+
+    needs_reply: ClassVar[bool] = False
+    number: int
+
+    async def deliver(self, context: TaskContext) -> None:
+        """Have the question open again."""
+        context.forget_answer(self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionsNoted:
+    """Strands of the node ask questions, which may not be all that stops it."""
+
+    needs_reply: ClassVar[bool] = False
+    questions: tuple[Any, ...]
+
+    async def deliver(self, context: TaskContext) -> None:
+        """Take note of them."""
+        context.note_questions(self.questions)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreUsed:
+    """The node uses the run's store."""
+
+    needs_reply: ClassVar[bool] = True
+    operations: Sequence[Any]
+
+    async def deliver(self, context: TaskContext) -> list[Any]:
+        """Carry the operations out."""
+        store = context.run.store
+        assert store is not None, "a run without a store gives its nodes none"
+        return await context.run.waits.use(store, self.operations)

@@ -1,0 +1,184 @@
+"""Where the code of a node runs: what is asked of an executor, and what it says.
+
+A driver asks for one attempt of a task with a `TaskRequest`. The executor gives it an `Execution`:
+the events of the task in order, and at last a `TaskOutcome`. All else in the life of a task
+(`task_execution`) stays with the run: caches, retries, timeouts, what the result writes, edges.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import Runnable
+
+    from millstream.core.protocol import TaskPath
+    from millstream.drivers.context import TaskContext
+    from millstream.errors import NodeError
+    from millstream.runtime import ServerInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Ear:
+    """A consumer of the run that wants to hear models, or tools."""
+
+    has_subgraphs: bool
+    has_blocks: bool = False
+    """Messages come as events of their content blocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRequest:
+    """One attempt of a task: all that its node is given. Picklable where that is."""
+
+    node: str
+    runnable: Runnable[Any, Any]
+    """What the node runs."""
+    input: Any
+    is_async: bool
+    """It is to be awaited."""
+    task_id: str
+    ns: str
+    """The task's namespace."""
+    path: TaskPath
+    triggers: tuple[str, ...]
+    step: int
+    checkpoint_id: str
+    checkpoint_map: Mapping[str, str]
+    attempt: int
+    first_attempt_time: float | None
+    graph: str
+    """The name of the graph."""
+    config: Mapping[str, Any]
+    """The run's config, without callbacks, metadata and configurable."""
+    configurable: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+    """The task's metadata."""
+    tags: Sequence[str]
+    context: Any
+    """The run's static context."""
+    previous: Any
+    error: NodeError | None
+    """The failure that the node handles."""
+    server_info: ServerInfo | None
+    recursion_limit: int
+    drain_reason: str | None
+    """Why the run was asked to stop, None if it was not."""
+    store: Mapping[str, Any] | None
+    """Attributes of the run's store, None if it has none."""
+    is_saved: bool
+    """Questions have to be found again."""
+    has_custom: bool
+    """Somebody reads what is given to the writer."""
+    messages: Sequence[Ear]
+    tools: Sequence[Ear]
+    is_watched: bool
+    """Signs of life are waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOutcome:
+    """How an attempt ended: with a result, an error, or questions.
+
+    The result is what the node returned: what it writes depends on the graph, and is worked out
+    where that is.
+    """
+
+    result: Any = None
+    error: BaseException | None = None
+    questions: tuple[Any, ...] = ()
+    """What the node asked and nobody has answered yet."""
+
+
+class TaskEvent(Protocol):
+    """Something that a task does while it runs, to be carried out where its run is.
+
+    Its methods are for the driver; an executor carries it from the one place to the other.
+    """
+
+    needs_reply: ClassVar[bool]
+    """Whether the task waits for what comes of it."""
+
+    async def deliver(self, context: TaskContext) -> Any:
+        """Carry it out; return what the task is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A `TaskEvent` on its way."""
+
+    event: TaskEvent
+    number: int
+    """By which the reply is told from others of the task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came of a `TaskEvent` for which its task waits."""
+
+    number: int
+    value: Any = None
+    error: BaseException | None = None
+
+
+Item: TypeAlias = Delivery | TaskOutcome
+
+
+class Execution:
+    """A task that an executor has taken on. Usable from any thread.
+
+    The executor puts what comes from the task. The driver takes it, and may stop the task: then the
+    outcome has to come all the same, and soon.
+    """
+
+    def __init__(self, stop: Callable[[], None], reply: Callable[[Reply], None]) -> None:
+        self.stop = stop
+        """Have the task stopped: what it emits raises, what it awaits is cancelled."""
+        self.reply = reply
+        """Tell the task what came of an event."""
+        self._items: deque[Item] = deque()
+        self._wake: Callable[[], None] | None = None
+        self._lock = Lock()
+
+    def put(self, item: Item) -> None:
+        """Add what comes from the task; an outcome is the last."""
+        with self._lock:
+            self._items.append(item)
+            wake, self._wake = self._wake, None
+        if wake is not None:
+            wake()
+
+    def poll(self) -> Item | None:
+        """Take the next item, None if there is none yet."""
+        return self._items.popleft() if self._items else None
+
+    def when_ready(self, wake: Callable[[], None]) -> None:
+        """Call a function, in any thread, as soon as there is an item."""
+        with self._lock:
+            if not self._items:
+                self._wake = wake
+                return
+        wake()
+
+
+class Executor(ABC):
+    """Runs nodes: where, and how many at once, is its own affair.
+
+    Given to `add_node(..., executor=...)` for one node, or to `compile(executor=...)` for all.
+    """
+
+    is_inline: ClassVar[bool] = False
+    """Nodes run where the driver is, which needs no executor at all."""
+
+    def check(self, node: str, runnable: Runnable[Any, Any]) -> None:
+        """Raise if a node cannot run here, as far as that can be known beforehand."""
+        return
+
+    @abstractmethod
+    def submit(self, request: TaskRequest) -> Execution:
+        """Start an attempt of a task; must not wait for it."""

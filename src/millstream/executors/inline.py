@@ -1,0 +1,35 @@
+"""Nodes run where their run is: what happens without an executor."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, ClassVar
+
+from millstream.drivers.executor import Execution, Executor
+from millstream.executors.line import Line
+from millstream.executors.node_run import perform
+
+if TYPE_CHECKING:
+    from millstream.drivers.executor import TaskRequest
+
+
+class InlineExecutor(Executor):
+    """Run nodes where the driver is: in the reader's thread, in worker threads, in the event loop.
+
+    So nodes run without any executor. Give it to a node whose graph has another one. An executor of
+    your own may submit to it, and then each task has a thread.
+    """
+
+    is_inline: ClassVar[bool] = True
+
+    def submit(self, request: TaskRequest) -> Execution:
+        """Start an attempt of a task in a thread of its own."""
+        line = Line()
+        execution = Execution(line.stop, line.reply)
+        line.send = execution.put
+
+        def work() -> None:
+            execution.put(perform(request, line))
+
+        threading.Thread(target=work, name=f"millstream-{request.node}", daemon=True).start()
+        return execution

@@ -1,0 +1,76 @@
+"""The line between a task that runs apart from its run, and the run."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from millstream.drivers.executor import Delivery, Reply
+from millstream.drivers.outlet import RunAbandoned
+
+if TYPE_CHECKING:
+    from millstream.drivers.executor import TaskEvent
+
+
+class Line:
+    """Takes events to the run, and has the task stopped. Usable from any thread."""
+
+    send: Callable[[Delivery], None]
+    """Take an event to where the run is."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count()
+        self._replies: dict[int, SimpleQueue[Reply | None]] = {}
+        self._lock = threading.Lock()
+        self._is_stopped = False
+        self._stops: list[Callable[[], None]] = []
+
+    def emit(self, event: TaskEvent) -> None:
+        """Send an event; `RunAbandoned` when the task has been stopped."""
+        if self._is_stopped:
+            raise RunAbandoned
+        self.send(Delivery(event, 0))
+
+    def ask(self, event: TaskEvent) -> Any:
+        """Send an event and wait for what comes of it; see `emit`."""
+        number, answer = next(self._numbers), SimpleQueue[Reply | None]()
+        with self._lock:
+            if self._is_stopped:
+                raise RunAbandoned
+            self._replies[number] = answer
+        self.send(Delivery(event, number))
+        reply = answer.get()
+        if reply is None:
+            raise RunAbandoned
+        if reply.error is not None:
+            raise reply.error
+        return reply.value
+
+    def when_stopped(self, stop: Callable[[], None]) -> None:
+        """Call a function when the task is stopped."""
+        with self._lock:
+            if not self._is_stopped:
+                self._stops.append(stop)
+                return
+        stop()
+
+    def reply(self, reply: Reply) -> None:
+        """Tell the task what came of an event."""
+        with self._lock:
+            answer = self._replies.pop(reply.number, None)
+        if answer is not None:
+            answer.put(reply)
+
+    def stop(self) -> None:
+        """Stop the task."""
+        with self._lock:
+            self._is_stopped = True
+            stops, self._stops = self._stops, []
+            waiting, self._replies = self._replies, {}
+        for answer in waiting.values():
+            answer.put(None)
+        for stop in stops:
+            stop()

@@ -1,0 +1,294 @@
+"""A node where its run is not: it sees what it would see there, and what it does is sent there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from langchain_core.runnables.config import var_child_runnable_config
+from langgraph.store.base import BaseStore
+
+from millstream.constants import NS_SEP
+from millstream.core.machine import RunMachine
+from millstream.core.protocol import Observer, RunLimits
+from millstream.core.spec import GraphSpec, NodeSpec
+from millstream.core.strands import OWN
+from millstream.core.tasks import Task
+from millstream.drivers import hearing
+from millstream.drivers.clock import new_id
+from millstream.drivers.context import TaskContext
+from millstream.drivers.elsewhere import (
+    Alive,
+    AnswerRefused,
+    AnswerWanted,
+    DrainRequested,
+    Emitted,
+    Heard,
+    QuestionsNoted,
+    StoreUsed,
+)
+from millstream.drivers.executor import TaskOutcome
+from millstream.drivers.nodecall import Call, NodeCall, call_in
+from millstream.drivers.run import Run
+from millstream.drivers.strands import strand_of
+from millstream.drivers.terms import View
+from millstream.drivers.waits import AWAITING, BLOCKING, carried, finish
+from millstream.drivers.watch import Watch
+from millstream.errors import GraphInterrupt, ParentCommand
+from millstream.runtime import RunControl
+from millstream.types import interrupt_id
+
+if TYPE_CHECKING:
+    from millstream.core.strands import Strand
+    from millstream.drivers.asking import Question
+    from millstream.drivers.executor import Ear, TaskRequest
+    from millstream.executors.line import Line
+    from millstream.stream.messages import MessageTap
+    from millstream.stream.parts import Part, Put
+    from millstream.stream.tools import ToolTap
+
+NOTHING_SHOWN: Final = View(frozenset(), lambda part: part, (), frozenset(), lambda cells: None)
+
+
+def perform(request: TaskRequest, line: Line) -> TaskOutcome:
+    """Make one attempt of a task in this thread, and return how it ended."""
+    context = RemoteContext(request, line)
+    try:
+        if request.is_async:
+            result = asyncio.run(_acall(context, line))
+        else:
+            result = copy_context().run(_call, context, line)
+    except GraphInterrupt as signal:
+        return _paused(context, tuple(signal.args[0]) if signal.args else ())
+    except BaseException as error:
+        if isinstance(error, ParentCommand) and context.run.tool_taps:
+            hearing.tell_command(context, error)
+        return TaskOutcome(error=carried(error))
+    return TaskOutcome(result)
+
+
+def _call(context: RemoteContext, line: Line) -> Any:
+    def stop() -> None:
+        context.run.is_left = True
+
+    line.when_stopped(stop)
+    var_child_runnable_config.set(context.config)  # type: ignore[arg-type]  # a dict subclass
+    return finish(call_in(context, context.task.node.body.call, context.task.input))
+
+
+async def _acall(context: RemoteContext, line: Line) -> Any:
+    loop, current = asyncio.get_running_loop(), asyncio.current_task()
+    assert current is not None
+
+    def stop() -> None:
+        context.run.is_left = context.is_cancelled = True
+        loop.call_soon_threadsafe(current.cancel)
+
+    line.when_stopped(stop)
+    var_child_runnable_config.set(context.config)  # type: ignore[arg-type]  # a dict subclass
+    return await call_in(context, context.task.node.body.call, context.task.input)
+
+
+def _paused(context: RemoteContext, questions: tuple[Any, ...]) -> TaskOutcome:
+    own = {interrupt_id(context.ns, number) for number in context.numbers}
+    if all(question.id in own for question in questions):
+        return TaskOutcome(questions=questions)
+    error = RuntimeError(
+        f"A graph that node '{context.task.name}' calls has asked a question. The node runs apart "
+        "from its run, so that nothing is saved of graphs that it calls: ask in the node itself, "
+        "or run the node without an executor"
+    )
+    return TaskOutcome(error=error)
+
+
+class RemoteTask(Task):
+    """A task whose namespace is known."""
+
+    def __init__(self, machine: RunMachine, node: NodeSpec, request: TaskRequest) -> None:
+        super().__init__(machine, node, request.path, request.triggers)
+        self._ns = request.ns
+        self._checkpoint_id = request.checkpoint_id
+        self.input = request.input
+        self.rename(request.task_id)
+
+    @property
+    def ns(self) -> str:
+        """The task's namespace."""
+        return self._ns
+
+
+class RemoteContext(TaskContext):
+    """A task as its code sees it."""
+
+    def __init__(self, request: TaskRequest, line: Line) -> None:
+        self._request, self._line = request, line
+        self.numbers: set[int] = set()
+        """The questions that were asked."""
+        run = _run_of(request, line)
+        super().__init__(run, RemoteTask(run.machine, _node_of(request), request))
+        self.attempt = request.attempt
+        self.first_attempt_time = request.first_attempt_time
+        if request.is_watched:
+            self.own_watch = RemoteWatch(line)
+        for tap in run.taps:
+            tap.note(request.input)
+
+    def find_answer(self, value: Any, strand: Strand | None = None) -> Question:
+        """Ask for the answer, and for the number of the question."""
+        if strand is None:
+            strand = strand_of(self) if self._request.is_saved else OWN
+        found: Question = self._line.ask(AnswerWanted(value, strand))
+        self.numbers.add(found.number)
+        return found
+
+    def forget_answer(self, number: int) -> None:
+        """Take back an answer that does not fit."""
+        self._line.emit(AnswerRefused(number))
+
+    def note_questions(self, questions: Iterable[Any]) -> None:
+        """Take note of what a strand asks."""
+        self._line.emit(QuestionsNoted(tuple(questions)))
+
+    def metadata(self) -> dict[str, Any]:
+        """Return the task's metadata."""
+        return dict(self._request.metadata)
+
+    def checkpoint_map(self) -> dict[str, str]:
+        """Return the checkpoint ids of the graphs the task is in, by namespace."""
+        return dict(self._request.checkpoint_map)
+
+    @property
+    def previous(self) -> Any:
+        """What the last run of a functional graph on this thread saved."""
+        return self._request.previous
+
+    def injected(self, name: str) -> Any:
+        """Return the value of an injectable parameter."""
+        return self._request.error if name == "error" else super().injected(name)
+
+
+class RemoteWatch(Watch):
+    """Passes on signs of life."""
+
+    def __init__(self, line: Line) -> None:
+        super().__init__(None, is_auto=True)
+        self._line = line
+
+    def heartbeat(self) -> None:
+        """Pass on that code of the attempt says that it is alive."""
+        self._line.emit(Alive(is_heartbeat=True))
+
+    def note(self) -> None:
+        """Pass on that something happened."""
+        self._line.emit(Alive(is_heartbeat=False))
+
+
+class RemoteControl(RunControl):
+    """Passes on that the run shall stop."""
+
+    __slots__ = ("_line",)
+
+    def __init__(self, request: TaskRequest, line: Line) -> None:
+        super().__init__()
+        self._line = line
+        self.drain_reason = request.drain_reason
+        self.drain_requested = request.drain_reason is not None
+
+    def request_drain(self, reason: str = "shutdown") -> None:
+        """Ask the run to stop before its next superstep."""
+        super().request_drain(reason)
+        self._line.emit(DrainRequested(reason))
+
+
+class RemoteStore(BaseStore):
+    """The run's store: operations are carried out where the run is."""
+
+    def __init__(self, line: Line, facts: dict[str, Any]) -> None:
+        self._line = line
+        for name, value in facts.items():
+            setattr(self, name, value)
+
+    def batch(self, ops: Iterable[Any]) -> list[Any]:
+        """Have the operations carried out, and wait for what comes of them."""
+        results: list[Any] = self._line.ask(StoreUsed(list(ops)))
+        return results
+
+    async def abatch(self, ops: Iterable[Any]) -> list[Any]:
+        """Have the operations carried out, and wait for what comes of them."""
+        return await asyncio.to_thread(self.batch, list(ops))
+
+
+def _node_of(request: TaskRequest) -> NodeSpec:
+    body = NodeCall(
+        call=Call(request.runnable, request.node), to_writes=_refuse_writes, tags=request.tags
+    )
+    return NodeSpec(request.node, request.triggers, _read_nothing, body)
+
+
+def _run_of(request: TaskRequest, line: Line) -> Run:
+    """Return a run that never starts, for what the node looks for in its own."""
+    spec = GraphSpec(nodes={}, channels={}, shown={}, output_keys=(), stream_keys=())
+    run = Run(spec, request.graph, NOTHING_SHOWN)
+    run.waits = AWAITING if request.is_async else BLOCKING
+    run.limits = RunLimits(request.recursion_limit)
+    run.control = run.limits.control = RemoteControl(request, line)
+    run.config, run.given_metadata = dict(request.config), dict(request.metadata)
+    run.configurable, run.context = dict(request.configurable), request.context
+    run.ns, run.enclosing = request.ns.rpartition(NS_SEP)[0], {}
+    run.server_info = request.server_info
+    if request.store is not None:
+        run.store = RemoteStore(line, dict(request.store))
+    run.call = _refuse_call
+    run.machine = RunMachine(spec, Observer(), run.limits, new_id, run.ns)
+    run.machine.step = request.step
+    if request.has_custom:
+        run.custom_put = lambda part: line.emit(Emitted(part[0], part[2]))
+        namespace, put = run.namespace, run.custom_put
+        run.writer = lambda item: put((namespace, "custom", item, None))
+    run.taps = tuple(
+        _message_tap(run, ear, _relay(line, "messages", index))
+        for index, ear in enumerate(request.messages)
+    )
+    run.tool_taps = tuple(
+        _tool_tap(run, ear, _relay(line, "tools", index)) for index, ear in enumerate(request.tools)
+    )
+    return run
+
+
+def _relay(line: Line, mode: str, index: int) -> Put:
+    def put(part: Part) -> None:
+        line.emit(Heard(mode, index, part[0], part[2]))
+
+    return put
+
+
+def _message_tap(run: Run, ear: Ear, put: Put) -> MessageTap:
+    kind: type[MessageTap]
+    if ear.has_blocks:
+        from millstream.stream.block_tap import BlockTap as kind
+    else:
+        from millstream.stream.messages import MessageTap as kind
+    return kind(put, run.namespace, None, has_subgraphs=ear.has_subgraphs)
+
+
+def _tool_tap(run: Run, ear: Ear, put: Put) -> ToolTap:
+    from millstream.stream.tools import ToolTap
+
+    return ToolTap(put, run.namespace, None, has_subgraphs=ear.has_subgraphs)
+
+
+def _refuse_call(caller: TaskContext, node: NodeSpec, value: Any) -> NoReturn:
+    raise RuntimeError(
+        f"Task '{node.name}' cannot be called in node '{caller.task.name}', which runs apart from "
+        "its run: call it as a function (`.func`), or run the node without an executor"
+    )
+
+
+def _refuse_writes(result: Any) -> NoReturn:
+    raise AssertionError("what a node writes is worked out where its run is")
+
+
+def _read_nothing(machine: RunMachine) -> None:
+    return None

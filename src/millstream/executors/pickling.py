@@ -1,0 +1,93 @@
+"""What can be sent to another process, and naming what cannot."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable
+from functools import partial
+from types import FunctionType, MethodType
+from typing import Any, Final
+
+from millstream.errors import UnpicklableError
+from millstream.parts import parts_of
+from millstream.runnable import RunnableCallable
+
+MAX_DEPTH: Final = 20
+"""How deep the part that cannot be pickled is looked for."""
+
+
+def packed(value: Any, node: str, what: str) -> bytes:
+    """Return a value as bytes; `UnpicklableError` names the part of it that cannot be."""
+    try:
+        return pickle.dumps(value)
+    except Exception as error:
+        raise named(value, node, what, error) from error
+
+
+def named(value: Any, node: str, what: str, error: Exception) -> UnpicklableError:
+    """Return the error that says which part of a value cannot be pickled."""
+    place, part, reason = _find(value, error)
+    return UnpicklableError(node, f"{what}{place}", _text(part, reason))
+
+
+def refusal(value: Any) -> Exception | None:
+    """Return why a value cannot be pickled, None if it can."""
+    try:
+        pickle.dumps(value)
+    except Exception as error:
+        return error
+    return None
+
+
+def _find(value: Any, reason: Exception) -> tuple[str, Any, Exception]:
+    """Return how to get to the innermost part that is refused, the part, and why it is."""
+    place = ""
+    for _ in range(MAX_DEPTH):
+        for at, part in _pieces(value):
+            if (refused := refusal(part)) is not None:
+                place, value, reason = place + at, part, refused
+                break
+        else:
+            break
+    return place, value, reason
+
+
+def _pieces(value: Any) -> Iterable[tuple[str, Any]]:
+    """Return what a value consists of, each with how to get there."""
+    if isinstance(value, RunnableCallable):
+        # What there is to say of a node is its function.
+        return [("", func) for func in (value.func, value.afunc) if func is not None]
+    if isinstance(value, FunctionType):
+        cells = zip(value.__code__.co_freevars, value.__closure__ or (), strict=True)
+        return [
+            (f" '{value.__qualname__}', its variable {name!r}", cell.cell_contents)
+            for name, cell in cells
+            if _is_filled(cell)
+        ]
+    if isinstance(value, MethodType):
+        return [(f" '{value.__qualname__}', its object", value.__self__)]
+    if isinstance(value, partial):
+        named = [(f", argument {name!r}", item) for name, item in value.keywords.items()]
+        args = [(f", argument {index}", item) for index, item in enumerate(value.args)]
+        return [("", value.func), *args, *named]
+    found = list(parts_of(value))
+    if not found and hasattr(value, "__dict__"):
+        found = [(f".{name}", item) for name, item in vars(value).items()]
+    return found
+
+
+def _is_filled(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is not cell
+    except ValueError:
+        return False
+
+
+def _text(part: Any, reason: Exception) -> str:
+    if isinstance(part, FunctionType) and "<" in part.__qualname__:
+        return (
+            f"'{part.__qualname__}' is not at the top of a module, where the other process could "
+            f"find it by its name ({reason})"
+        )
+    kind = f"{type(part).__module__}.{type(part).__qualname__}"
+    return f"it is a {kind} ({reason})"

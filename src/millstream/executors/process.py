@@ -1,0 +1,359 @@
+"""Nodes in worker processes.
+
+`concurrent.futures.ProcessPoolExecutor` would not do: nobody can talk to a task that runs in it,
+results overtake what was sent before them, and a worker that dies takes the tasks of all others
+with it. So there is one line per worker, for everything that goes there and back, in order.
+
+One thread per executor keeps the workers: it starts them, gives them tasks, reads what they send
+and ends those that do not stop. Nothing else touches them, so that there is nothing to lock.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.connection import wait
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Final
+
+from millstream.drivers import clock
+from millstream.drivers.executor import Delivery, Execution, Executor, TaskOutcome, TaskRequest
+from millstream.drivers.outlet import RunAbandoned
+from millstream.errors import UnpicklableError, WorkerDiedError
+from millstream.executors.pickling import named, packed, refusal
+from millstream.executors.worker import Ended, Leave, Perform, Stop, serve
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
+
+    from langchain_core.runnables import Runnable
+    from typing_extensions import Self
+
+GRACE: Final = 5.0
+"""Seconds that a node which is stopped has to end by itself."""
+
+
+class ProcessExecutor(Executor):
+    """Run nodes in worker processes, started when there is work for them.
+
+    Use it as a context manager, or `close` it: its processes end with it. One that nobody refers to
+    any more is closed, too. Processes are started afresh (`spawn`), so a program that is run as a
+    file needs `if __name__ == "__main__":` around what it does.
+
+    Args:
+        max_workers: How many processes there may be; as many as there are processors by default.
+        grace: Seconds that a node has to end by itself when its run is left or cancelled, before
+            its process is killed.
+
+    Example:
+        >>> from millstream.executors import ProcessExecutor
+        >>> with ProcessExecutor(max_workers=2) as executor:
+        ...     executor.is_closed
+        False
+    """
+
+    def __init__(self, max_workers: int | None = None, *, grace: float = GRACE) -> None:
+        if max_workers is not None and max_workers < 1:
+            raise ValueError(f"max_workers must be at least 1, not {max_workers}")
+        self._pool = Pool(max_workers or os.cpu_count() or 1, grace)
+        self._finalizer = weakref.finalize(self, self._pool.leave)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it takes no tasks any more."""
+        return self._pool.is_closed
+
+    def check(self, node: str, runnable: Runnable[Any, Any]) -> None:
+        """Raise `UnpicklableError` if a node cannot be sent to another process."""
+        error = refusal(runnable)
+        if error is not None:
+            raise named(runnable, node, "its function", error) from error
+
+    def submit(self, request: TaskRequest) -> Execution:
+        """Start an attempt of a task, as soon as a process is free."""
+        data = packed(request, request.node, "what it is given, its request")
+        return self._pool.submit(Perform(request.node, data))
+
+    def close(self) -> None:
+        """Stop what is still running, and wait until all processes have ended."""
+        self._pool.leave()
+        self._pool.join()
+
+    def __enter__(self) -> Self:
+        """Use the executor for the length of a `with`."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+
+class Process:
+    """A worker process, as its keeper sees it."""
+
+    def __init__(self, process: BaseProcess, connection: Connection) -> None:
+        self.process = process
+        self.connection = connection
+        self.has_started = False
+        self.task: tuple[Perform, Execution] | None = None
+        """What it is doing."""
+        self.deadline: float | None = None
+        """When it is killed, unless it has stopped by then."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it can be given a task."""
+        return self.has_started and self.task is None and self.deadline is None
+
+    def send(self, message: Any) -> None:
+        """Send a message; if the process has died, that is noticed elsewhere."""
+        try:
+            self.connection.send(message)
+        except OSError:
+            return
+
+
+class Pool:
+    """The processes of an executor, and the thread that keeps them."""
+
+    def __init__(self, limit: int, grace: float) -> None:
+        self.is_closed = False
+        self._limit, self._grace = limit, grace
+        self._lock = threading.Lock()
+        """Guards the thread's beginning and end."""
+        self._thread: threading.Thread | None = None
+        self._orders: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        """What the thread shall do."""
+        self._ear, self._mouth = multiprocessing.Pipe(duplex=False)
+        """Wakes the thread."""
+        self._waiting: deque[tuple[Perform, Execution]] = deque()
+        self._processes: list[Process] = []
+        self._context = multiprocessing.get_context("spawn")
+
+    # -- called from any thread ------------------------------------------------------------------
+
+    def submit(self, task: Perform) -> Execution:
+        """Take on a task."""
+        execution = Execution(
+            lambda: self._order(partial(self._stop, execution)),
+            lambda reply: self._order(partial(self._reply, execution, reply)),
+        )
+        with self._lock:
+            if self.is_closed:
+                raise RuntimeError(
+                    f"The executor of node '{task.node}' is closed: its graph runs only as long as "
+                    "the executor is open"
+                )
+            if self._thread is None:
+                name = "millstream-processes"
+                self._thread = threading.Thread(target=self._keep, name=name, daemon=True)
+                self._thread.start()
+        self._order(partial(self._waiting.append, (task, execution)))
+        return execution
+
+    def leave(self) -> None:
+        """Have all tasks stopped and all processes ended."""
+        with self._lock:
+            if self.is_closed:
+                return
+            self.is_closed = True
+            if self._thread is None:
+                self._ear.close()
+                self._mouth.close()
+                return
+        self._order(self._stop_all)
+
+    def join(self) -> None:
+        """Wait until all processes have ended."""
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def _order(self, order: Callable[[], None]) -> None:
+        self._orders.put(order)
+        with self._lock:
+            if not self._mouth.closed:
+                self._mouth.send_bytes(b"")
+
+    # -- called by the thread that keeps the processes -------------------------------------------
+
+    def _keep(self) -> None:
+        while not self.is_closed or self._processes or not self._orders.empty():
+            self._turn()
+        with self._lock:
+            self._ear.close()
+            self._mouth.close()
+
+    def _turn(self) -> None:
+        deadlines = [each.deadline for each in self._processes if each.deadline is not None]
+        timeout = max(0.0, min(deadlines) - clock.monotonic()) if deadlines else None
+        sources: dict[Any, Process | None] = {self._ear: None}
+        for process in self._processes:
+            sources[process.connection] = sources[process.process.sentinel] = process
+        ready = wait(list(sources), timeout)
+        for found in dict.fromkeys(sources[source] for source in ready):
+            if found is not None:
+                self._read(found, has_ended=found.process.sentinel in ready)
+        if self._ear in ready:
+            self._ear.recv_bytes()
+        try:
+            while True:
+                self._orders.get_nowait()()
+        except Empty:
+            pass
+        now = clock.monotonic()
+        for process in self._processes:
+            if process.deadline is not None and process.deadline <= now:
+                process.process.kill()
+                process.deadline = now + self._grace
+        self._assign()
+
+    def _read(self, process: Process, *, has_ended: bool) -> None:
+        """Take what a process has sent, and notice its end."""
+        try:
+            while process.connection.poll():
+                self._take(process, process.connection.recv_bytes())
+        except (EOFError, OSError):
+            has_ended = True
+        if has_ended:
+            self._bury(process)
+
+    def _take(self, process: Process, data: bytes) -> None:
+        if process.task is None:
+            # All that is sent without a task is that it has started.
+            process.has_started = True
+            if self.is_closed:
+                self._end(process)
+            return
+        task, execution = process.task
+        try:
+            message = pickle.loads(data)
+        except Exception as error:
+            refused = UnpicklableError(task.node, "what it emits or returns", str(error))
+            message = Ended(TaskOutcome(error=refused))
+            process.process.kill()  # whatever the task does now, nobody follows
+        if isinstance(message, Delivery):
+            execution.put(message)
+            return
+        outcome: TaskOutcome = message.outcome
+        if isinstance(outcome.error, Exception) and message.traceback:
+            outcome.error.__cause__ = WorkerTraceback(message.traceback)
+        process.task = process.deadline = None
+        execution.put(outcome)
+        if self.is_closed:
+            self._end(process)
+
+    def _bury(self, process: Process) -> None:
+        """Note that a process has ended, and fail what it was doing."""
+        process.process.join()
+        process.connection.close()
+        self._processes.remove(process)
+        task, process.task = process.task, None
+        if task is None and not process.has_started and self._waiting:
+            task = (
+                self._waiting.popleft()
+            )  # so that a program that cannot start one comes to an end
+        if task is not None:
+            pid, code = process.process.pid, process.process.exitcode
+            task[1].put(TaskOutcome(error=WorkerDiedError(task[0].node, pid, code)))
+        process.process.close()
+
+    def _assign(self) -> None:
+        """Give tasks to those who have nothing to do, and start processes for the others."""
+        for process in self._processes:
+            if self._waiting and process.is_idle:
+                process.task = self._waiting.popleft()
+                process.send(process.task[0])
+        beginning = sum(not process.has_started for process in self._processes)
+        while beginning < len(self._waiting) and len(self._processes) < self._limit:
+            if self.is_closed or not self._start():
+                return
+            beginning += 1
+
+    def _start(self) -> bool:
+        ear, mouth = self._context.Pipe()
+        try:
+            process = self._context.Process(
+                target=serve, args=(mouth,), name="millstream-worker", daemon=True
+            )
+            process.start()
+        except Exception as error:
+            ear.close()
+            self._waiting.popleft()[1].put(TaskOutcome(error=error))
+            return False
+        finally:
+            mouth.close()
+        self._processes.append(Process(process, ear))
+        return True
+
+    def _stop(self, execution: Execution) -> None:
+        for task in self._waiting:
+            if task[1] is execution:
+                self._waiting.remove(task)
+                execution.put(TaskOutcome(error=RunAbandoned(task[0].node)))
+                return
+        process = self._process_of(execution)
+        if process is not None and process.deadline is None:
+            process.deadline = clock.monotonic() + self._grace
+            process.send(Stop())
+
+    def _reply(self, execution: Execution, reply: Any) -> None:
+        process = self._process_of(execution)
+        if process is None or process.task is None:
+            return
+        node = process.task[0].node
+        try:
+            data = packed(reply, node, "the answer or item it waits for")
+        except UnpicklableError as error:
+            data = pickle.dumps(type(reply)(reply.number, error=error))
+        try:
+            process.connection.send_bytes(data)
+        except OSError:
+            return  # it has died, which is noticed elsewhere
+
+    def _process_of(self, execution: Execution) -> Process | None:
+        for process in self._processes:
+            if process.task is not None and process.task[1] is execution:
+                return process
+        return None
+
+    def _stop_all(self) -> None:
+        while self._waiting:
+            task, execution = self._waiting.popleft()
+            error = RuntimeError(f"The executor of node '{task.node}' was closed")
+            execution.put(TaskOutcome(error=error))
+        for process in self._processes:
+            if process.task is not None:
+                self._stop(process.task[1])
+            elif process.has_started:
+                self._end(process)
+            else:
+                process.process.kill()
+
+    def _end(self, process: Process) -> None:
+        """Have a process end that has nothing to do."""
+        process.deadline = clock.monotonic() + self._grace
+        process.send(Leave())
+
+
+def _not_started(node: str, code: int | None) -> RuntimeError:
+    return RuntimeError(
+        f"No process could be started for node '{node}': it ended with exit code {code} before it "
+        "took any task. Processes import the program's main module, which must do its work under "
+        "if __name__ == '__main__'"
+    )
+
+
+class WorkerTraceback(Exception):
+    """Where an error was raised in another process."""
+
+    def __str__(self) -> str:
+        """Return the traceback there."""
+        return f'\n"""\n{self.args[0]}"""'
