@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 import pytest
@@ -72,6 +73,74 @@ def test_a_handle_shows_its_graph_from_the_first_state(reader: Reader) -> None:
         assert logs(await reader.all(handle.values)) == [["a"], ["a", "b"], ["a", "b", "c"]]
         assert handle.status == "completed"
         assert (await reader.output(run))["log"] == ["a", "a", "b", "c"]
+
+    reader.run(scenario())
+
+
+async def next_itself(iterator: Any) -> Any:
+    return await anext(iterator)
+
+
+async def next_in_time(iterator: Any) -> Any:
+    return await asyncio.wait_for(anext(iterator), FOREVER)
+
+
+async def next_in_a_task(iterator: Any) -> Any:
+    return await asyncio.ensure_future(anext(iterator))
+
+
+async def next_gathered(iterator: Any) -> Any:
+    return (await asyncio.gather(anext(iterator)))[0]
+
+
+async def next_waited_for(iterator: Any) -> Any:
+    (done,), _ = await asyncio.wait([asyncio.ensure_future(anext(iterator))])
+    return done.result()
+
+
+async def next_completed(iterator: Any) -> Any:
+    return await next(asyncio.as_completed([anext(iterator)]))
+
+
+async def next_in_a_group(iterator: Any) -> Any:
+    if sys.version_info < (3, 11):
+        return await next_gathered(iterator)
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(anext(iterator))
+    return reading.result()
+
+
+@pytest.mark.parametrize(
+    "take",
+    [
+        next_itself,
+        next_in_time,
+        next_in_a_task,
+        next_gathered,
+        next_waited_for,
+        next_completed,
+        next_in_a_group,
+    ],
+)
+@pytest.mark.parametrize("begins_a_task", [False, True], ids=["here", "in a task"])
+def test_a_handle_can_be_looked_into_however_it_is_awaited_while_others_read(
+    take: Any, begins_a_task: bool
+) -> None:
+    reader = AsyncReader()
+
+    async def scenario() -> None:
+        run = await reader.open(row("a", row("b", "c")))
+        others = asyncio.create_task(reader.all(run))
+        await asyncio.sleep(0)
+        handles = reader.iterator(run.subgraphs)
+        handle = await take(handles)
+        if begins_a_task:
+            values = await asyncio.create_task(reader.all(handle.values))
+        else:
+            values = await reader.all(handle.values)
+        await others
+
+        assert logs(values) == [["a"], ["a", "b"], ["a", "b", "c"]]
 
     reader.run(scenario())
 

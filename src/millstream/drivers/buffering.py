@@ -7,8 +7,17 @@ thread is always admitted, and whoever can awaits the bound afterwards.
 
 A coroutine may itself wait for threads without awaiting them: it calls a graph or a `batch` in the
 sync way. Then the event loop stands still, its reader takes nothing, and the threads must not wait
-for it. So a blocked thread asks the loop for a sign of life. A slow reader gives one; while there
-is none, parts are admitted.
+for it. So a blocked thread asks the loop for a sign of life: a callback, which is called in the
+loop's next turn. A slow reader gives one, or takes a part; while there is neither, parts are
+admitted.
+
+How long that may take is a bound, and cannot be anything else. Where our own code waits in the
+loop's thread we could say so, but not where others do: LangChain's `batch` waits in an executor of
+its own, and one can see of a thread that it waits, but not for whom. A loop that will be back after
+computing for a while, and one that waits for the very thread that asks, look the same until one of
+them is back. The two mistakes are not equal, so the bound is short: who takes a slow loop for one
+that stands still admits parts beyond the limit for as long as the loop is away, and who never gives
+up waits for ever.
 
 What the engine itself tells (`updates`, `values`, ...) is admitted too: it is told under the
 driver's lock, and at most a superstep's worth. Nested runs wait before the next superstep instead.
@@ -31,8 +40,10 @@ if TYPE_CHECKING:
     from millstream.drivers.context import TaskContext
     from millstream.stream.parts import Part, Put
 
-PATIENCE: Final = 0.12
-"""Seconds after which, for the second time, an event loop without a sign of life stands still."""
+STANDSTILL: Final = 0.24
+"""Seconds without a sign of life after which an event loop counts as standing still. A callback
+takes a turn of the loop, some microseconds; one that keeps its turn for longer than this holds up
+everybody else in it, too."""
 
 
 class Bound:
@@ -152,7 +163,7 @@ class Bound:
                 raise RunAbandoned("the event loop of its reader is closed")
         answers, oldest = self._answers, self._oldest()
         for _ in range(2):  # after the first time the whole machine may have stood still
-            is_told = self._room.wait(PATIENCE)
+            is_told = self._room.wait(STANDSTILL / 2)
             # A reader that takes parts without leaving its turn is slow, and alive.
             if is_told or self._answers != answers or self._oldest() is not oldest:
                 return

@@ -3,6 +3,20 @@
 It takes one event after the other. When that wakes readers, they get their turn before the next
 event, so that one who is given a handle can look at it before more of it happens. Only pieces of
 messages that come together are taken together: there is nothing in them to look into.
+
+How long a turn is follows from a rule of event loops: what is ready first is called first. A task
+that makes others ready, and then lets go of the loop once, goes on when all of them have come to
+where they wait again. That is a fence.
+
+1. Readers are ready when the event has been pushed. After a fence each of them has taken its item,
+   and begun whatever it begins with that: tasks that read a handle are ready now.
+2. After another fence these have come to where they wait for what the handle will show.
+3. A reader that has ended before the second fence has read for somebody else: in `asyncio.gather`
+   and task groups, and before Python 3.12 in `asyncio.wait_for`. Whoever that is, is told by a
+   callback of the ended task, and made ready by the callback: two fences more.
+
+So a handle shows everything to whoever begins to read it as the first thing he does with it. Who
+awaits something else before is not waited for: that may take for ever.
 """
 
 from __future__ import annotations
@@ -21,11 +35,9 @@ if TYPE_CHECKING:
     from millstream.stream.mux import StreamMux
     from millstream.stream.protocol import ProtocolEvent
 
-    Waiter = asyncio.Future[None]
+    Waiter = tuple[asyncio.Future[None], asyncio.Task[object] | None]
+    """What a reader waits for, and who it is."""
 
-TURNS: Final = 2
-"""Rounds of the event loop that readers get after news: one for themselves, and one for tasks they
-have started to read a handle."""
 BURST: Final = 32
 """How many pieces of messages are taken together at most."""
 
@@ -46,9 +58,9 @@ class AsyncPump(Pump):
         """How often each asyncio task waits; only those that do."""
         self._pulls: list[Waiter] = []
         """Those who wait for any event."""
-        self._room: Waiter | None = None
-        self._has_woken = False
-        """Readers wait for their turn."""
+        self._room: asyncio.Future[None] | None = None
+        self._woken: list[asyncio.Task[object] | None] = []
+        """Readers that wait for their turn."""
         self._burst = 0
         """Pieces of messages for which readers have had no turn yet."""
         self._early: ProtocolEvent | None = None
@@ -92,7 +104,7 @@ class AsyncPump(Pump):
         loop = asyncio.get_running_loop()
         me = asyncio.current_task(loop)
         waiter = loop.create_future()
-        waiters.append(waiter)
+        waiters.append((waiter, me))
         self._waiting[me] = self._waiting.get(me, 0) + 1
         if self._task is None and self._closing is None:
             self._task = spawn(self._carry_on(), self._context)
@@ -137,8 +149,8 @@ class AsyncPump(Pump):
             room.set_result(None)
 
     def _resolve(self, waiters: list[Waiter]) -> None:
-        self._has_woken = True
-        for waiter in waiters:
+        for waiter, reader in waiters:
+            self._woken.append(reader)
             if not waiter.done():
                 waiter.set_result(None)
 
@@ -162,6 +174,7 @@ class AsyncPump(Pump):
             self._task = None
             if self._is_over:
                 self._wake_all()
+            self._woken.clear()
 
     async def _take_events(self) -> None:
         while self._waiting and self._closing is None:
@@ -181,7 +194,7 @@ class AsyncPump(Pump):
             await self._mux.apush(event)
             if self._pulls:
                 self._wake_pulls()
-            if self._has_woken:
+            if self._woken:
                 if is_piece and not self.limited:
                     self._burst += 1
                 else:
@@ -209,10 +222,13 @@ class AsyncPump(Pump):
         return as_event(item)
 
     async def _give_turns(self) -> None:
-        """Let readers go on who have been woken."""
-        self._has_woken, self._burst = False, 0
-        for _ in range(TURNS):
-            await asyncio.sleep(0)
+        """Let readers go on who have been woken, and what they begin; see above."""
+        woken, self._woken, self._burst = self._woken, [], 0
+        await _fence()
+        if any(reader is not None and reader.done() for reader in woken):
+            await _fence()
+            await _fence()
+        await _fence()
 
     async def _conclude(self) -> None:
         """End the run well: nothing more happens, but what transformers have scheduled."""
@@ -286,6 +302,11 @@ class AsyncPump(Pump):
         close = getattr(self._events, "aclose", None)
         if close is not None:
             await close()
+
+
+async def _fence() -> None:
+    """Let go of the loop until everything that is ready now has been called."""
+    await asyncio.sleep(0)
 
 
 def spawn(work: Coroutine[Any, Any, None], ambient: contextvars.Context) -> asyncio.Task[None]:
