@@ -481,6 +481,21 @@ def test_a_handle_that_is_dropped_cancels_its_run(starter: Starter) -> None:
     assert "asleep" in data(reader)
 
 
+def test_an_error_nobody_asked_for_is_logged(starter: Starter, caplog: Any) -> None:
+    for ask_how in (lambda run: run.status, lambda run: run.error, lambda run: None):
+        with starter.start(row(fail)) as run:
+            for _ in run.events():
+                pass
+        ask_how(run)
+        assert not caplog.records
+        del run
+        gc.collect()
+
+    (record,) = caplog.records
+    assert record.getMessage() == "A run of 'LangGraph' failed, and nobody asked for its output"
+    assert type(record.exc_info[1]) is OSError
+
+
 def test_the_handle_of_a_run_that_ended_well_is_freed_at_once(starter: Starter) -> None:
     gc.disable()
     try:

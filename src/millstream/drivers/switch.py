@@ -50,8 +50,9 @@ class RunSwitch(RunControl):
         """Have the run stop now; from any thread, it does not wait for that."""
         self.is_cancelled = True
         # Read after it was set, as `attach` does it the other way round: one of them notices.
-        if self._stop is not None:
-            self._stop()
+        stop = self._stop
+        if stop is not None:
+            stop()
 
     @property
     def is_attached(self) -> bool:
@@ -63,3 +64,7 @@ class RunSwitch(RunControl):
         self._stop = stop
         if self.is_cancelled:
             stop()
+
+    def detach(self) -> None:
+        """Take note that the run has ended."""
+        self._stop = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic
@@ -14,6 +15,8 @@ from millstream.typing import ResultT
 if TYPE_CHECKING:
     from millstream.runs.life import HandleStatus, Life
     from millstream.types import Interrupt
+
+logger = logging.getLogger(__name__)
 
 
 class RunHandle(Generic[ResultT]):
@@ -31,13 +34,15 @@ class RunHandle(Generic[ResultT]):
     def __init__(self, life: Life) -> None:
         self._life = life
         # At the end of the interpreter all runs are stopped anyway.
-        weakref.finalize(self, life.cancel).atexit = False
+        weakref.finalize(self, _let_go, life).atexit = False
 
     @property
     def status(self) -> HandleStatus:
         """Where the run stands; see `HandleStatus`."""
-        self._life.look()
-        return self._life.status
+        life = self._life
+        life.look()
+        life.is_heard = life.is_heard or life.is_over
+        return life.status
 
     @property
     def is_done(self) -> bool:
@@ -59,6 +64,7 @@ class RunHandle(Generic[ResultT]):
                 f"The run of {life.name!r} has no output yet, it is {life.status}: "
                 "call `run.wait()`, or `await run.await_end()`"
             )
+        life.is_heard = True
         if life.error is not None:
             # Without the traces of those who got it before.
             raise life.error.with_traceback(life.trace)
@@ -68,7 +74,9 @@ class RunHandle(Generic[ResultT]):
     @property
     def error(self) -> BaseException | None:
         """What asking for the output raises; None as long as nothing went wrong."""
-        return self._life.error
+        life = self._life
+        life.is_heard = life.is_heard or life.is_over
+        return life.error
 
     @property
     def interrupts(self) -> tuple[Interrupt[Any], ...]:
@@ -143,6 +151,15 @@ class RunHandle(Generic[ResultT]):
 
     def __repr__(self) -> str:
         return f"<RunHandle of {self._life.name!r}: {self._life.status}>"
+
+
+def _let_go(life: Life) -> None:
+    """Stop a run whose handle was dropped; complain of an error that nobody has asked for."""
+    life.cancel()
+    if life.status == "error" and not life.is_heard:
+        logger.error(
+            "A run of %r failed, and nobody asked for its output", life.name, exc_info=life.error
+        )
 
 
 class _RunReader(EventReader):

@@ -87,18 +87,20 @@ class Source(Protocol):
 class Life:
     """What a run's thread or task, and its handle, know of it."""
 
-    def __init__(self, source: Source, switch: RunSwitch) -> None:
+    def __init__(self, source: Source, switch: RunSwitch, log: EventLog | None = None) -> None:
         self.name = source.name
-        self.log: EventLog = MemoryLog()
+        self.log: EventLog = MemoryLog() if log is None else log
         self.status: HandleStatus = "pending"
         self.ending = Ending(None)
         self.error: BaseException | None = None
         """What asking for the output raises."""
         self.trace: TracebackType | None = None
         """Where that was raised first."""
+        self.is_heard = False
+        """Somebody has asked how the run has ended."""
         self.ended: Final = Bell()
         """Rings when the run has ended."""
-        self._source = source
+        self._source: Source | None = source
         self._switch = switch
         self._mark = object()
 
@@ -174,23 +176,29 @@ class Life:
         if cancelled is not None:
             raise cancelled
 
-    def _begin(self) -> None:
+    def _begin(self) -> Source:
+        assert self._source is not None, "a life is begun once"
         _around.set((*_around.get(), self._mark))
         self.status = "running"
+        return self._source
 
     def _end(self, error: BaseException | None) -> None:
         """Note how the run has ended; at last, and all at once for who waits for it."""
         if self.is_over:
             return
-        for part in self._source.rest():
+        source = self._source
+        assert source is not None, "it goes when the log is closed"
+        for part in source.rest():
             self.log.append(part)
         status, self.error = _as_end(error, self.name)
         self.trace = None if self.error is None else self.error.__traceback__
         if error is None:
-            self.ending = self._source.ending()
+            self.ending = source.ending()
             if self.ending.is_interrupted:
                 status = "interrupted"
         self.status = status
+        self._source = None  # the state of the run is no business of a handle that is kept
+        self._switch.detach()
         OPEN.discard(self)
         self.log.close(self.error)
         self.ended.ring()
@@ -234,7 +242,8 @@ class ThreadLife(Life):
 
     def cancel(self) -> None:
         """Stop the run: what its nodes emit raises, and no superstep begins."""
-        self._switch.cancel()
+        if not self.is_over:
+            self._switch.cancel()
 
     def join(self) -> None:
         """Wait until the thread has gone, which has nothing more to do."""
@@ -249,8 +258,7 @@ class ThreadLife(Life):
 def _read(life: ThreadLife) -> None:
     """Read a sync run to its end."""
     try:
-        life._begin()
-        with closing(life._source.parts()) as parts:
+        with closing(life._begin().parts()) as parts:
             for part in parts:
                 life.log.append(part)
                 if life._switch.is_cancelled and not life._switch.is_attached:
@@ -315,8 +323,7 @@ class TaskLife(Life):
 async def _aread(life: TaskLife) -> None:
     """Read an async run to its end."""
     try:
-        life._begin()
-        async with aclosing(life._source.aparts()) as parts:
+        async with aclosing(life._begin().aparts()) as parts:
             async for part in parts:
                 life.log.append(part)
         life._end(None)
