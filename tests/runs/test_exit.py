@@ -78,9 +78,11 @@ def test_a_run_that_is_stopped_at_the_end_is_saved(tmp_path: Path) -> None:
     code, lines, complaints = outcome(
         tmp_path,
         """
-        import sqlite3
+        import atexit, sqlite3
         thread = {"configurable": {"thread_id": "1"}}
-        saver = SqliteSaver(sqlite3.connect("file.db", check_same_thread=False))
+        connection = sqlite3.connect("file.db", check_same_thread=False)
+        atexit.register(connection.close)
+        saver = SqliteSaver(connection)
         run = graph(sleep, saver).start({"n": 0}, thread, durability="exit")
         began.wait(10)
         """,
