@@ -98,6 +98,19 @@ class GraphRecursionError(RecursionError):
     """
 
 
+def recursion_error(steps: int) -> GraphRecursionError:
+    """Return the error of a run that took so many supersteps without coming to its end."""
+    return GraphRecursionError(
+        create_error_message(
+            message=(
+                f"Recursion limit of {steps} reached without hitting a stop condition. You can "
+                "increase the limit by setting the `recursion_limit` config key."
+            ),
+            error_code=ErrorCode.GRAPH_RECURSION_LIMIT,
+        )
+    )
+
+
 class InvalidUpdateError(Exception):
     """The writes of a superstep cannot be applied to a channel."""
 

@@ -33,14 +33,7 @@ from millstream.drivers.outlet import Outlet
 from millstream.drivers.terms import Start, Terms, View
 from millstream.drivers.untracked import untracked_of
 from millstream.drivers.waits import BLOCKING
-from millstream.errors import (
-    ErrorCode,
-    GraphDrained,
-    GraphInterrupt,
-    GraphRecursionError,
-    create_error_message,
-    is_invalid_resume,
-)
+from millstream.errors import GraphDrained, GraphInterrupt, is_invalid_resume, recursion_error
 from millstream.runtime import _no_op_stream_writer
 from millstream.stream.graphs import MODE_OF_GRAPHS
 from millstream.stream.modes import Projection, both, observe
@@ -393,16 +386,7 @@ class Run(Terms):
             assert machine.failure.error is not None
             raise machine.failure.error
         if status is RunStatus.OUT_OF_STEPS:
-            raise GraphRecursionError(
-                create_error_message(
-                    message=(
-                        f"Recursion limit of {machine.limits.steps} reached without hitting a "
-                        "stop condition. You can increase the limit by setting the "
-                        "`recursion_limit` config key."
-                    ),
-                    error_code=ErrorCode.GRAPH_RECURSION_LIMIT,
-                )
-            )
+            raise recursion_error(machine.limits.steps)
         if status is RunStatus.DRAINED:
             raise GraphDrained(self.control.drain_reason or "")
         if self.parent is not None and status in (RunStatus.PAUSED, RunStatus.BREAKPOINT):
