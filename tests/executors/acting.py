@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import operator
 import os
 import signal
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,7 @@ from langgraph.store.base import BaseStore
 from typing_extensions import TypedDict
 
 from millstream.config import get_stream_writer
-from millstream.errors import NodeError
+from millstream.errors import NodeError, NodeInterrupt
 from millstream.func import task
 from millstream.graph import END, START, StateGraph
 from millstream.graph.message import push_message
@@ -320,3 +322,44 @@ class Holder:
 
     def __call__(self, state: State) -> State:
         return {"log": [str(self.held)]}
+
+
+@tool
+def confirm(question: str) -> str:
+    """Ask a person."""
+    return f"{question} {interrupt(question)}"
+
+
+@tool
+async def aconfirm(question: str) -> str:
+    """Ask a person."""
+    return f"{question} {interrupt(question)}"
+
+
+def noted(func: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a function, so that its name is that of another."""
+
+    @functools.wraps(func)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        result = func(*args, **kwargs)
+        return {"log": ["noted", *result["log"]]}
+
+    return wrapper
+
+
+@noted
+def decorated(state: State) -> State:
+    return {"log": ["decorated"]}
+
+
+def interrupt_the_old_way(state: State) -> State:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        raise NodeInterrupt("old")
+
+
+def emit_and_mark(state: State, writer: StreamWriter) -> State:
+    for index in range(500):
+        writer(index)
+        mark(state, str(index))
+    return {}

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import AIMessage
 from langgraph.cache.memory import InMemoryCache
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.store.memory import InMemoryStore
@@ -29,7 +30,8 @@ from millstream.errors import (
     WorkerDiedError,
 )
 from millstream.executors import InlineExecutor, ProcessExecutor
-from millstream.graph import END, START, StateGraph
+from millstream.graph import END, START, MessagesState, StateGraph
+from millstream.prebuilt import ToolNode
 from millstream.types import CachePolicy, Command, RetryPolicy, Send, TimeoutPolicy
 
 EMPTY: State = {"log": []}
@@ -54,7 +56,9 @@ def without_ids(items: list[Any]) -> list[Any]:
     return shown
 
 
-@pytest.mark.parametrize("node", ["log", "write", "talk", "use_tool", "push", "call_graph"])
+@pytest.mark.parametrize(
+    "node", ["log", "write", "talk", "use_tool", "push", "call_graph", "decorated"]
+)
 def test_a_stream_is_as_it_is_without_an_executor(
     driver: Any, executor: ProcessExecutor, node: str
 ) -> None:
@@ -79,6 +83,23 @@ def test_a_stream_of_an_async_node_is_as_it_is_without_an_executor(
         return without_ids(asyncio.run(read()))
 
     assert seen(graph_of(func, executor=executor)) == seen(graph_of(func))
+
+
+def test_a_node_does_not_run_away_from_a_slow_reader(
+    executor: ProcessExecutor, tmp_path: Path
+) -> None:
+    file = tmp_path / "marks"
+    graph = graph_of(acting.emit_and_mark, executor=executor)
+    given = {"log": [], "file": str(file)}
+
+    with closing(graph.stream(given, stream_mode="custom", max_buffered=1)) as items:
+        first = next(items)
+        time.sleep(0.5)  # it could have gone on for long
+        ahead = len(lines(file))
+        rest = list(items)
+
+    assert [first, *rest] == list(range(500))
+    assert ahead < 100
 
 
 def test_tokens_are_blocks_of_a_run_stream(executor: ProcessExecutor) -> None:
@@ -196,6 +217,35 @@ def test_a_graph_that_the_node_calls_may_not_ask(driver: Any, executor: ProcessE
 
     with pytest.raises(RuntimeError, match="ask in the node itself"):
         driver.invoke(graph, EMPTY, THREAD)
+
+
+def test_tools_that_ask_side_by_side_get_their_own_answers(
+    driver: Any, executor: ProcessExecutor
+) -> None:
+    questions = ["sow?", "reap?", "mill?"]
+    calls = [
+        {"name": "confirm", "args": {"question": question}, "id": f"c{index}", "type": "tool_call"}
+        for index, question in enumerate(questions)
+    ]
+    node = ToolNode([acting.confirm, acting.weigh])
+    builder = StateGraph(MessagesState).add_node("tools", node, executor=executor)
+    graph = builder.add_edge(START, "tools").compile(InMemorySaver())
+    given: Any = {"messages": [AIMessage("", tool_calls=calls)]}
+
+    asked = driver.invoke(graph, given, THREAD)["__interrupt__"]
+    while asked:
+        answers = {each.id: f"{each.value[:-1]}!" for each in asked}
+        result = driver.invoke(graph, Command(resume=answers), THREAD)
+        asked = result.get("__interrupt__")
+
+    said = [message.content for message in result["messages"][1:]]
+    assert said == ["sow? sow!", "reap? reap!", "mill? mill!"]
+
+
+def test_a_node_may_raise_its_question(driver: Any, executor: ProcessExecutor) -> None:
+    graph = graph_of(acting.interrupt_the_old_way, executor=executor, saver=InMemorySaver())
+
+    assert [each.value for each in driver.invoke(graph, EMPTY, THREAD)["__interrupt__"]] == ["old"]
 
 
 # -- what the node is given ----------------------------------------------------------------------

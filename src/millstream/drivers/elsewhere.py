@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from millstream.constants import CONFIG_KEY_CHECKPOINT_MAP, ENGINE_PREFIX
 from millstream.drivers.asking import find_answer
 from millstream.drivers.executor import Delivery, Ear, Reply, TaskOutcome, TaskRequest
-from millstream.drivers.outlet import RunAbandoned
 from millstream.errors import GraphInterrupt
 
 if TYPE_CHECKING:
@@ -50,14 +49,11 @@ async def call_elsewhere(context: TaskContext, executor: Executor) -> Any:
 
 
 async def _deliver(context: TaskContext, execution: Execution, delivery: Delivery) -> None:
-    event = delivery.event
-    if not event.needs_reply:
-        await event.deliver(context)
+    if delivery.number is None:
+        await delivery.event.deliver(context)
         return
     try:
-        reply = Reply(delivery.number, await event.deliver(context))
-    except RunAbandoned:
-        raise
+        reply = Reply(delivery.number, await delivery.event.deliver(context))
     except Exception as error:
         reply = Reply(delivery.number, error=error)
     execution.reply(reply)
@@ -110,7 +106,6 @@ def request_of(context: TaskContext) -> TaskRequest:
 class Emitted:
     """The node gave an item to the writer."""
 
-    needs_reply: ClassVar[bool] = False
     namespace: Namespace
     item: Any
 
@@ -126,7 +121,6 @@ class Emitted:
 class Heard:
     """A model or tool of the node said something to one of the consumers."""
 
-    needs_reply: ClassVar[bool] = False
     mode: str
     index: int
     namespace: Namespace
@@ -149,7 +143,6 @@ class Heard:
 class Alive:
     """The node gave a sign of life."""
 
-    needs_reply: ClassVar[bool] = False
     is_heartbeat: bool
 
     async def deliver(self, context: TaskContext) -> None:
@@ -162,7 +155,6 @@ class Alive:
 class DrainRequested:
     """The node asked its run to stop."""
 
-    needs_reply: ClassVar[bool] = False
     reason: str
 
     async def deliver(self, context: TaskContext) -> None:
@@ -174,7 +166,6 @@ class DrainRequested:
 class AnswerWanted:
     """The node asks a question: which one is it, and what is the answer?"""
 
-    needs_reply: ClassVar[bool] = True
     value: Any
     strand: Strand
 
@@ -187,7 +178,6 @@ class AnswerWanted:
 class AnswerRefused:
     """An answer does not fit."""
 
-    needs_reply: ClassVar[bool] = False
     number: int
 
     async def deliver(self, context: TaskContext) -> None:
@@ -199,7 +189,6 @@ class AnswerRefused:
 class QuestionsNoted:
     """Strands of the node ask questions, which may not be all that stops it."""
 
-    needs_reply: ClassVar[bool] = False
     questions: tuple[Any, ...]
 
     async def deliver(self, context: TaskContext) -> None:
@@ -211,7 +200,6 @@ class QuestionsNoted:
 class StoreUsed:
     """The node uses the run's store."""
 
-    needs_reply: ClassVar[bool] = True
     operations: Sequence[Any]
 
     async def deliver(self, context: TaskContext) -> list[Any]:

@@ -101,9 +101,6 @@ class TaskEvent(Protocol):
     Its methods are for the driver; an executor carries it from the one place to the other.
     """
 
-    needs_reply: ClassVar[bool]
-    """Whether the task waits for what comes of it."""
-
     async def deliver(self, context: TaskContext) -> Any:
         """Carry it out; return what the task is told."""
 
@@ -113,8 +110,8 @@ class Delivery:
     """A `TaskEvent` on its way."""
 
     event: TaskEvent
-    number: int
-    """By which the reply is told from others of the task."""
+    number: int | None = None
+    """What the reply is to have that the task waits for; None if it does not wait."""
 
 
 @dataclass(frozen=True, slots=True)

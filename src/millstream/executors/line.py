@@ -6,13 +6,17 @@ import itertools
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from millstream.drivers.executor import Delivery, Reply
 from millstream.drivers.outlet import RunAbandoned
 
 if TYPE_CHECKING:
     from millstream.drivers.executor import TaskEvent
+
+
+WINDOW: Final = 32
+"""How many events a task may be ahead of its run."""
 
 
 class Line:
@@ -25,14 +29,25 @@ class Line:
         self._numbers = itertools.count()
         self._replies: dict[int, SimpleQueue[Reply | None]] = {}
         self._lock = threading.Lock()
+        self._ahead = 0
+        """How many events were sent since it was known that all were carried out."""
         self._is_stopped = False
         self._stops: list[Callable[[], None]] = []
 
     def emit(self, event: TaskEvent) -> None:
-        """Send an event; `RunAbandoned` when the task has been stopped."""
+        """Send an event; `RunAbandoned` when the task has been stopped.
+
+        Waits now and then until what was sent has been carried out, so that a task does not run
+        away from a slow reader.
+        """
+        self._ahead += 1
+        if self._ahead >= WINDOW:
+            self._ahead = 0
+            self.ask(event)
+            return
         if self._is_stopped:
             raise RunAbandoned
-        self.send(Delivery(event, 0))
+        self.send(Delivery(event))
 
     def ask(self, event: TaskEvent) -> Any:
         """Send an event and wait for what comes of it; see `emit`."""

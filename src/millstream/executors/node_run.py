@@ -93,7 +93,7 @@ async def _acall(context: RemoteContext, line: Line) -> Any:
 
 def _paused(context: RemoteContext, questions: tuple[Any, ...]) -> TaskOutcome:
     own = {interrupt_id(context.ns, number) for number in context.numbers}
-    if all(question.id in own for question in questions):
+    if not context.nested_runs or all(question.id in own for question in questions):
         return TaskOutcome(questions=questions)
     error = RuntimeError(
         f"A graph that node '{context.task.name}' calls has asked a question. The node runs apart "

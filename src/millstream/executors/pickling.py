@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import io
+import operator
 import pickle
+import sys
 from collections.abc import Iterable
 from functools import partial
 from types import FunctionType, MethodType
 from typing import Any, Final
+
+from langchain_core.tools import BaseTool
 
 from millstream.errors import UnpicklableError
 from millstream.parts import parts_of
@@ -16,10 +22,57 @@ MAX_DEPTH: Final = 20
 """How deep the part that cannot be pickled is looked for."""
 
 
+WRAPPERS: Final = ("func", "coroutine", "afunc", "__wrapped__")
+"""Where decorators keep the function that they have put something else in the place of."""
+
+
+class Pickler(pickle.Pickler):
+    """Knows more of what has a name in a module than pickle does.
+
+    A decorator such as `@tool` leaves an object under the name of the function. Neither the object
+    nor the function can be pickled then, and both are found where they are.
+    """
+
+    def reducer_override(self, value: Any) -> Any:
+        """Return how a value is found by name, if that takes more than its own name."""
+        if isinstance(value, FunctionType):
+            holder, place = _lookup(value), (value.__module__, value.__qualname__)
+            for attribute in WRAPPERS if holder is not value else ():
+                if getattr(holder, attribute, None) is value:
+                    return fetch, (*place, attribute)
+        elif isinstance(value, BaseTool):
+            for attribute in WRAPPERS:
+                func: Any = getattr(value, attribute, None)
+                if isinstance(func, FunctionType) and _lookup(func) is value:
+                    return fetch, (func.__module__, func.__qualname__)
+        return NotImplemented
+
+
+def fetch(module: str, name: str, attribute: str | None = None) -> Any:
+    """Return what has a name in a module, or what that keeps under an attribute."""
+    found = operator.attrgetter(name)(importlib.import_module(module))
+    return found if attribute is None else getattr(found, attribute)
+
+
+def _lookup(func: FunctionType) -> Any:
+    """Return what has the name of a function now, None if nothing has."""
+    try:
+        return operator.attrgetter(func.__qualname__)(sys.modules[func.__module__])
+    except (AttributeError, KeyError):
+        return None
+
+
+def dumps(value: Any) -> bytes:
+    """Return a value as bytes, which `pickle.loads` reads."""
+    buffer = io.BytesIO()
+    Pickler(buffer, pickle.HIGHEST_PROTOCOL).dump(value)
+    return buffer.getvalue()
+
+
 def packed(value: Any, node: str, what: str) -> bytes:
     """Return a value as bytes; `UnpicklableError` names the part of it that cannot be."""
     try:
-        return pickle.dumps(value)
+        return dumps(value)
     except Exception as error:
         raise named(value, node, what, error) from error
 
@@ -33,7 +86,7 @@ def named(value: Any, node: str, what: str, error: Exception) -> UnpicklableErro
 def refusal(value: Any) -> Exception | None:
     """Return why a value cannot be pickled, None if it can."""
     try:
-        pickle.dumps(value)
+        dumps(value)
     except Exception as error:
         return error
     return None

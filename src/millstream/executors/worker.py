@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from millstream.drivers.executor import Delivery, Reply, TaskOutcome
 from millstream.executors.line import Line
 from millstream.executors.node_run import perform
-from millstream.executors.pickling import named, packed
+from millstream.executors.pickling import dumps, named, packed
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -112,7 +112,7 @@ class Worker:
         error = outcome.error
         text = "" if error is None else "".join(traceback.format_exception(error))
         try:
-            data = pickle.dumps(Ended(outcome, text))
+            data = dumps(Ended(outcome, text))
             if error is not None:
                 pickle.loads(data)  # some errors can be pickled and not be read
         except Exception as refused:
