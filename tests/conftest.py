@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from millstream.drivers import clock
+from millstream._base import clock
 
 # How long an example takes depends on what else the machine does.
 settings.register_profile("millstream", deadline=None)

@@ -22,6 +22,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import BaseModel, Field
 
 import millstream.types
+from millstream._types.interrupts import interrupt_id
 from millstream.types import (
     CachePolicy,
     Checkpointer,
@@ -38,7 +39,6 @@ from millstream.types import (
     default_cache_key,
     default_retry_on,
     ensure_valid_checkpointer,
-    interrupt_id,
     omit_payload,
 )
 from millstream.warnings import LangGraphDeprecatedSinceV10, LangGraphDeprecatedSinceV11

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
     from langgraph.store.base import BaseStore
 
-    from millstream.types import StreamWriter
+    from millstream._types.stream_writer import StreamWriter
 
 
 def get_config() -> RunnableConfig:

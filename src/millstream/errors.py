@@ -20,12 +20,12 @@ from warnings import warn
 
 from typing_extensions import deprecated
 
-from millstream.tool_output import tool_call_writer
-from millstream.types import Interrupt
+from millstream._types.interrupts import Interrupt
+from millstream._types.tool_writer import tool_call_writer
 from millstream.warnings import LangGraphDeprecatedSinceV10
 
 if TYPE_CHECKING:
-    from millstream.types import Command
+    from millstream._types.command import Command
 
 __all__ = (
     "EmptyChannelError",

@@ -1,24 +1,23 @@
-"""What programs pass to a graph and get from it.
+"""What programs pass to a graph and get from it, and how a node asks a question.
 
-What is slow to make, or made of what is slow to import, is there when it is first used: see
-`millstream.command` and `millstream.stream_parts`.
+Parts of it are in `_types`: what `errors` and others below need, and what is slow to import, which
+is there when it is first used. Their classes say that they are from here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, NamedTuple, TypeAlias, final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Literal, TypeAlias
 from warnings import warn
 
-from typing_extensions import TypeVar, deprecated
-from xxhash import xxh3_128_hexdigest
-
-from millstream.constants import INTERRUPT, INTERRUPT_ID_PLACEHOLDER, NS_SEP
-from millstream.policies import (
+from millstream._types.interrupts import Interrupt, ResponseT, interrupt_id
+from millstream._types.policies import (
     CacheKey,
     CachePolicy,
+    KeyFuncT,
     RetryPolicy,
     TimeoutPolicy,
     TracePolicy,
@@ -26,17 +25,28 @@ from millstream.policies import (
     default_retry_on,
     omit_payload,
 )
+from millstream._types.send import N, Send
+from millstream._types.snapshots import PregelTask, StateSnapshot, StateUpdate
+from millstream.constants import (
+    CONF,
+    CONFIG_KEY_CHECKPOINT_NS,
+    CONFIG_KEY_SCRATCHPAD,
+    CONFIG_KEY_SEND,
+    INTERRUPT,
+    MISSING,
+    RESUME,
+)
 from millstream.typing import ResultT
-from millstream.warnings import LangGraphDeprecatedSinceV10, LangGraphDeprecatedSinceV11
+from millstream.warnings import LangGraphDeprecatedSinceV11
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
-    from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointMetadata
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+    from pydantic import TypeAdapter
 
-    from millstream.command import Command
-    from millstream.executable_task import PregelExecutableTask
-    from millstream.interrupts import interrupt
-    from millstream.stream_parts import (
+    from millstream._types.command import Command
+    from millstream._types.executable_task import PregelExecutableTask
+    from millstream._types.stream_parts import (
         CheckpointPayload,
         CheckpointStreamPart,
         CheckpointTask,
@@ -51,14 +61,9 @@ if TYPE_CHECKING:
         UpdatesStreamPart,
         ValuesStreamPart,
     )
+    from millstream._types.stream_writer import StreamWriter
 
     Checkpointer: TypeAlias = bool | BaseCheckpointSaver[Any] | None
-    StreamWriter: TypeAlias = Callable[[Any], None]
-    """Puts one item into the `custom` stream of a run.
-
-    A node's or tool's parameter with this annotation is given the run's writer, and is not part of
-    what a model is told about the tool.
-    """
 
 __all__ = (
     "All",
@@ -100,7 +105,9 @@ __all__ = (
     "omit_payload",
 )
 
-ResponseT = TypeVar("ResponseT", default=Any)
+
+_IN_HINTS: Final = (Callable, ClassVar, KeyFuncT, N, ResponseT, Sequence, timedelta)
+"""Named in the type hints of classes that say they are from here: they are looked up here."""
 
 All: TypeAlias = Literal["*"]
 """Every node."""
@@ -114,32 +121,27 @@ StreamMode: TypeAlias = Literal[
 
 def __getattr__(name: str) -> Any:
     if name == "Command":
-        from millstream.command import Command
+        from millstream._types.command import Command
 
         globals()[name] = Command
         return Command
-    if name == "interrupt":
-        from millstream.interrupts import interrupt
-
-        globals()[name] = interrupt
-        return interrupt
     if name == "Checkpointer":
         from langgraph.checkpoint.base import BaseCheckpointSaver
 
         globals()[name] = alias = bool | BaseCheckpointSaver | None
         return alias
     if name == "StreamWriter":
-        from millstream.hidden import Hidden
+        from millstream._types.stream_writer import StreamWriter
 
-        globals()[name] = writer = Annotated[Callable[[Any], None], Hidden]
-        return writer
+        globals()[name] = StreamWriter
+        return StreamWriter
     if name == "PregelExecutableTask":
-        from millstream.executable_task import PregelExecutableTask
+        from millstream._types.executable_task import PregelExecutableTask
 
         globals()[name] = PregelExecutableTask
         return PregelExecutableTask
     if name in __all__:
-        from millstream import stream_parts
+        from millstream._types import stream_parts
 
         globals()[name] = part = getattr(stream_parts, name)
         return part
@@ -161,177 +163,12 @@ def ensure_valid_checkpointer(checkpointer: Checkpointer) -> Checkpointer:
     return checkpointer
 
 
-def interrupt_id(ns: str, answered: int = 0) -> str:
-    """Return the id of an interrupt of the task whose checkpoint namespace is `ns`.
-
-    `answered` counts the interrupts of this task that already have their answer.
-    """
-    text = f"{ns}{NS_SEP}{answered}" if answered else ns
-    return xxh3_128_hexdigest(text.encode())
-
-
-@final
-@dataclass(init=False, slots=True)
-class Interrupt(Generic[ResponseT]):
-    """A question that a node asks and that a `Command(resume=...)` answers."""
-
-    value: Any
-    """What the node says to whoever answers."""
-    id: str
-    """Names the interrupt when several are pending."""
-    response_schema: type[ResponseT] | dict[str, Any] | None = None
-    """What an answer must look like: a type, or a JSON schema that is shown but not checked."""
-
-    def __init__(
-        self,
-        value: Any,
-        id: str = INTERRUPT_ID_PLACEHOLDER,
-        *,
-        response_schema: type[ResponseT] | dict[str, Any] | None = None,
-        **deprecated_kwargs: Any,
-    ) -> None:
-        self.value = value
-        self.id = id
-        self.response_schema = response_schema
-        # Interrupts saved by old versions say where they were raised instead of their id.
-        ns = deprecated_kwargs.get("ns")
-        if ns is not None and id == INTERRUPT_ID_PLACEHOLDER:
-            self.id = interrupt_id(NS_SEP.join(ns))
-
-    @classmethod
-    def from_ns(
-        cls,
-        value: Any,
-        ns: str,
-        *,
-        response_schema: type[ResponseT] | dict[str, Any] | None = None,
-    ) -> Interrupt[ResponseT]:
-        """Return the first interrupt of the task whose checkpoint namespace is `ns`."""
-        return cls(value, interrupt_id(ns), response_schema=response_schema)
-
-    @property
-    @deprecated("`interrupt_id` is deprecated. Use `id` instead.", category=None)
-    def interrupt_id(self) -> str:
-        """Return `id`. Deprecated."""
-        warn(
-            "`interrupt_id` is deprecated. Use `id` instead.",
-            LangGraphDeprecatedSinceV10,
-            stacklevel=2,
-        )
-        return self.id
-
-
 @dataclass(slots=True)
 class Overwrite:
     """Replace the value of a key that has a reducer, instead of reducing into it."""
 
     value: Any
     type: Literal["__overwrite__"] = "__overwrite__"
-
-
-class Send:
-    """Run a node in the next superstep with an input of its own instead of the state.
-
-    Path functions return it, alone or in a list, and `Command(goto=...)` takes it: one task for
-    each, all at once. Their updates come in the order of the list.
-
-    Args:
-        node: The name of the node.
-        arg: What it is given in place of the state.
-        timeout: Limits for this one task, before those of the node: seconds or a `TimeoutPolicy`.
-
-    Raises:
-        ValueError: A limit that is not positive.
-
-    Example:
-        >>> import operator
-        >>> from typing import Annotated
-        >>> from typing_extensions import TypedDict
-        >>> from millstream.graph import START, StateGraph
-        >>> from millstream.types import Send
-        >>> class State(TypedDict):
-        ...     words: list[str]
-        ...     lengths: Annotated[list[int], operator.add]
-        >>> def each(state: State) -> list[Send]:
-        ...     return [Send("measure", word) for word in state["words"]]
-        >>> builder = StateGraph(State).add_node("measure", lambda word: {"lengths": [len(word)]})
-        >>> graph = builder.add_conditional_edges(START, each, ["measure"]).compile()
-        >>> graph.invoke({"words": ["mill", "stream"]})["lengths"]
-        [4, 6]
-    """
-
-    __slots__ = ("arg", "node", "timeout")
-
-    node: str
-    """The node to run."""
-    arg: Any
-    """Its input."""
-    timeout: TimeoutPolicy | None
-    """Limits for this one task, before those of the node."""
-
-    def __init__(
-        self,
-        /,
-        node: str,
-        arg: Any,
-        *,
-        timeout: float | timedelta | TimeoutPolicy | None = None,
-    ) -> None:
-        self.node = node
-        self.arg = arg
-        self.timeout = None if timeout is None else TimeoutPolicy.coerce(timeout)
-
-    def __hash__(self) -> int:
-        return hash((self.node, self.arg, self.timeout))
-
-    def __eq__(self, value: object) -> bool:
-        return (
-            isinstance(value, Send)
-            and self.node == value.node
-            and self.arg == value.arg
-            and self.timeout == value.timeout
-        )
-
-    def __repr__(self) -> str:
-        timeout = "" if self.timeout is None else f", timeout={self.timeout!r}"
-        return f"Send(node={self.node!r}, arg={self.arg!r}{timeout})"
-
-
-class StateUpdate(NamedTuple):
-    """One update of a bulk update: what is written, in the name of which node and task."""
-
-    values: dict[str, Any] | None
-    as_node: str | None = None
-    task_id: str | None = None
-
-
-class PregelTask(NamedTuple):
-    """One task of a superstep, as a snapshot shows it."""
-
-    id: str
-    name: str
-    path: tuple[str | int | tuple[Any, ...], ...]
-    error: Exception | None = None
-    interrupts: tuple[Interrupt[Any], ...] = ()
-    state: RunnableConfig | StateSnapshot | None = None
-    """The state of the subgraph the task runs, or the config that finds it."""
-    result: Any | None = None
-
-
-class StateSnapshot(NamedTuple):
-    """The state of a thread at one checkpoint."""
-
-    values: dict[str, Any] | Any
-    next: tuple[str, ...]
-    """The nodes that run next."""
-    config: RunnableConfig
-    """What finds this checkpoint again."""
-    metadata: CheckpointMetadata | None
-    created_at: str | None
-    """ISO 8601 time."""
-    parent_config: RunnableConfig | None
-    tasks: tuple[PregelTask, ...]
-    interrupts: tuple[Interrupt[Any], ...]
 
 
 # No slots: programs read outputs with `vars()`.
@@ -372,3 +209,117 @@ def _warn_of_mapping_access(expression: str) -> None:
         LangGraphDeprecatedSinceV11,
         stacklevel=3,
     )
+
+
+def interrupt(value: Any, *, response_schema: Any = None) -> Any:
+    """Pause the task and put `value` to whoever called the graph; return the answer.
+
+    The first time, the run stops after the superstep with the question in its output and in the
+    `updates` and `values` streams. `Command(resume=answer)` runs the task again from its top, and
+    this call returns the answer. A task may ask several questions: their order tells which answer
+    belongs to which, so it must not change between two runs of the task. Where its code runs side
+    by side - tools of a `ToolNode`, threads, asyncio tasks - each part has an order of its own.
+
+    Args:
+        value: The question: anything that the saver can store.
+        response_schema: What an answer looks like. A type that pydantic knows (a model, a
+            TypedDict, `int`, ...) is shown to the caller as JSON schema and makes this call return
+            a validated instance. A dict is shown as it is and checks nothing.
+
+    Raises:
+        pydantic.ValidationError: The answer does not fit; the question stays open.
+        RuntimeError: There is no run.
+
+    Example:
+        >>> from typing_extensions import TypedDict
+        >>> from millstream.checkpoint.memory import InMemorySaver
+        >>> from millstream.graph import START, StateGraph
+        >>> from millstream.types import Command, interrupt
+        >>> class Order(TypedDict):
+        ...     item: str
+        ...     approved: bool
+        >>> def approve(order: Order) -> dict:
+        ...     return {"approved": interrupt(f"Buy {order['item']}?")}
+        >>> builder = StateGraph(Order).add_node(approve).add_edge(START, "approve")
+        >>> graph = builder.compile(InMemorySaver())
+        >>> thread = {"configurable": {"thread_id": "1"}}
+        >>> graph.invoke({"item": "a mill"}, thread)["__interrupt__"][0].value
+        'Buy a mill?'
+        >>> graph.invoke(Command(resume=True), thread)
+        {'item': 'a mill', 'approved': True}
+    """
+    # Not imported before there is something to ask: programs import this module for less.
+    from millstream.config import get_config, task_context_of
+    from millstream.errors import GraphInterrupt, mark_invalid_resume
+
+    config = get_config()
+    validator = _validator(response_schema)
+    context = task_context_of(config)
+    if context is None:
+        return _ask_elsewhere(value, config, response_schema, validator)
+    asked = context.find_answer(value)
+    if asked.answer is MISSING:
+        question = _question(value, context.ns, asked.number, response_schema, validator)
+        if asked.place:
+            context.record_questions((question,))
+        raise GraphInterrupt((question,))
+    if validator is None:
+        return asked.answer
+    try:
+        return validator.validate_python(asked.answer)
+    except Exception as error:
+        # Whoever answers next answers this question again.
+        context.forget_answer(asked.number)
+        mark_invalid_resume(error)
+        raise
+
+
+def _question(
+    value: Any, ns: str, number: int, schema: Any, validator: TypeAdapter[Any] | None
+) -> Interrupt:
+    shown = schema if validator is None else validator.json_schema()
+    return Interrupt(value, interrupt_id(ns, number), response_schema=shown)
+
+
+def _ask_elsewhere(
+    value: Any, config: RunnableConfig, schema: Any, validator: TypeAdapter[Any] | None
+) -> Any:
+    """Ask in code of a node that another program runs, with a scratchpad it has made."""
+    from millstream.config import outside_of_a_run
+    from millstream.errors import GraphInterrupt
+
+    configurable = config.get(CONF) or {}
+    scratchpad = configurable.get(CONFIG_KEY_SCRATCHPAD)
+    if scratchpad is None:
+        raise outside_of_a_run()
+    number, answers = scratchpad.interrupt_counter(), scratchpad.resume
+    if number >= len(answers):
+        answer = scratchpad.get_null_resume(True)
+        if answer is None:
+            ns = configurable.get(CONFIG_KEY_CHECKPOINT_NS) or ""
+            raise GraphInterrupt((_question(value, ns, number, schema, validator),))
+        answers.append(answer)
+    send = configurable.get(CONFIG_KEY_SEND)
+    if send is not None:
+        send([(RESUME, answers)])
+    answer = answers[number]
+    return answer if validator is None else validator.validate_python(answer)
+
+
+def _validator(schema: Any) -> TypeAdapter[Any] | None:
+    """Return what checks answers, None when nothing is to be checked."""
+    if schema is None or isinstance(schema, dict):
+        return None
+    try:
+        # With its text, because unions that differ in their order are equal.
+        return _adapter(schema, repr(schema))
+    except TypeError:  # it cannot be hashed
+        return _adapter.__wrapped__(schema, "")
+
+
+@lru_cache(maxsize=256)
+def _adapter(schema: Any, text: str) -> TypeAdapter[Any]:
+    """Return the adapter of a type; making one takes longer than a superstep."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(schema)

@@ -34,8 +34,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 from ormsgpack import OPT_NON_STR_KEYS, Ext, packb, unpackb
 
 from millstream import types
-from millstream.containers import CLASSES, packed
-from millstream.parts import parts_of
+from millstream._base.contents import contents_of
+from millstream.saving.containers import CLASSES, packed
 
 if TYPE_CHECKING:
     from langgraph.cache.base import BaseCache
@@ -53,8 +53,8 @@ _OURS: Final = {"msgpack": b"millstream.", "json": b'"millstream"', "pickle": b"
 """By format, what bytes with one of our classes contain."""
 _THEIRS: Final = {"msgpack": b"langgraph.", "json": b'"langgraph"', "pickle": b"langgraph."}
 _HOMES: Final[Mapping[str, str]] = {
-    "CacheKey": "millstream.policies",
-    "Command": "millstream.command",
+    "CacheKey": "millstream.types",
+    "Command": "millstream.types",
     "GraphOutput": "millstream.types",
     "Interrupt": "millstream.types",
     "Overwrite": "millstream.types",
@@ -62,7 +62,7 @@ _HOMES: Final[Mapping[str, str]] = {
     "Send": "millstream.types",
     "StateSnapshot": "millstream.types",
     "StateUpdate": "millstream.types",
-    "TimeoutPolicy": "millstream.policies",
+    "TimeoutPolicy": "millstream.types",
 }
 _TO_WIRE: Final[Mapping[Key, Key]] = {
     (home, name): (WIRE_MODULE, name) for name, home in _HOMES.items()
@@ -413,7 +413,7 @@ def has_object_array(value: Any) -> bool:
     """Say whether there is a numpy array of objects in the value."""
     if isinstance(value, sys.modules["numpy"].ndarray):
         return bool(value.dtype.hasobject)
-    return any(has_object_array(part) for _, part in parts_of(value))
+    return any(has_object_array(part) for _, part in contents_of(value))
 
 
 def _pickled(obj: Any) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.messages.tool import tool_call, tool_call_chunk
 
-from millstream.cli.render import LiveView
+from millstream.cli.render import LiveRenderer
 
 
 class Screen:
@@ -16,7 +16,7 @@ class Screen:
 
     def __init__(self) -> None:
         self._out = io.StringIO()
-        self.view = LiveView(self._out)
+        self.view = LiveRenderer(self._out)
 
     def hear(self, node: str, message: Any, *namespace: str) -> str:
         """Show one event of the mode `messages` and return all that is printed by then."""

@@ -62,7 +62,7 @@ print(_runnable.__name__, _constants.CONF)
 """
     )
 
-    assert out == "True True\nmillstream.runnable configurable\n"
+    assert out == "True True\nmillstream._base.runnable configurable\n"
 
 
 def test_other_distributions_keep_their_parts_of_the_namespace(python: Python) -> None:
@@ -201,7 +201,7 @@ def test_classes_keep_the_names_of_langgraph_when_they_are_made_again(python: Py
 import importlib, inspect, pickle
 from langgraph import types
 from langgraph._internal import _runnable
-for module, name in ((types, "Send"), (_runnable, "RunnableCallable")):
+for module, name in ((types, "Overwrite"), (_runnable, "RunnableCallable")):
     for _ in range(2):
         before, loader = getattr(module, name), type(module.__loader__)
         again = importlib.reload(module)

@@ -90,7 +90,9 @@ def test_worker_processes_of_a_program_are_like_the_program(
     outcome = hooked.run(*exec_command(str(path)), cwd=tmp_path)
 
     assert outcome.err == ""
-    assert outcome.out == "True Command(goto=Send(node='n', arg=1)) True True millstream.types\n"
+    assert (
+        outcome.out == "True Command(goto=Send(node='n', arg=1)) True True millstream._types.send\n"
+    )
 
 
 def test_a_program_that_installs_itself_needs_no_hook_for_its_workers(
@@ -101,4 +103,6 @@ def test_a_program_that_installs_itself_needs_no_hook_for_its_workers(
     outcome = own_environment.run(str(path), cwd=tmp_path)
 
     assert outcome.err == ""
-    assert outcome.out == "True Command(goto=Send(node='n', arg=1)) True True millstream.types\n"
+    assert (
+        outcome.out == "True Command(goto=Send(node='n', arg=1)) True True millstream._types.send\n"
+    )

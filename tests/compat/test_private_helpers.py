@@ -12,10 +12,10 @@ from langgraph._internal import _config as their_configs
 from langgraph.pregel import _call as their_calls
 from langgraph.pregel import debug as their_debug
 
-from millstream.compat import algorithm, calls, configs
+from millstream._types.tool_writer import tool_call_writer
+from millstream.compat import algorithm, call_names, configs
 from millstream.compat.tools import _tool_call_writer
 from millstream.pregel import debug, remote
-from millstream.tool_output import tool_call_writer
 
 FULL = {
     "tags": ["a"],
@@ -99,7 +99,7 @@ def test_debug_helpers_give_the_same(call: Callable[[Any], Any]) -> None:
 
 @pytest.mark.parametrize("obj", [len, int, test_debug_helpers_give_the_same, lambda: 0, "x", 1])
 def test_identifiers_are_the_same(obj: Any) -> None:
-    assert calls.identifier(obj) == their_calls.identifier(obj)
+    assert call_names.identifier(obj) == their_calls.identifier(obj)
 
 
 def test_what_takes_langgraphs_engine_apart_says_so() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from millstream.compat import pulling
-from millstream.stream.mux import StreamMux
+from millstream.stream._events.mux import StreamMux
 from millstream.stream.stream_channel import StreamChannel
 
 pulling.apply()

@@ -207,11 +207,11 @@ def test_nothing_is_imported_for_names_that_nobody_asks_for(python: Python) -> N
         + """
 import sys
 import langgraph.pregel.main, langgraph.pregel.remote, langgraph.func
-late = ("langgraph_sdk", "millstream.compat.stand_ins", "millstream.pregel.writing")
+late = ("langgraph_sdk", "millstream.compat.stand_ins", "millstream.pregel._structure.writers")
 print([name for name in late if name in sys.modules])
 from langgraph.func import ChannelWrite, P
 print([name for name in late if name in sys.modules])
 """
     )
 
-    assert out == "[]\n['millstream.compat.stand_ins', 'millstream.pregel.writing']\n"
+    assert out == "[]\n['millstream.compat.stand_ins', 'millstream.pregel._structure.writers']\n"

@@ -12,6 +12,7 @@ from langchain_core.runnables.config import var_child_runnable_config
 from langgraph._internal import _runnable as their_runnable
 from langgraph.checkpoint.memory import InMemorySaver
 
+from millstream._base.runnable import RunnableCallable
 from millstream.compat.algorithm import LazyAtomicCounter
 from millstream.compat.scratchpad import PregelScratchpad
 from millstream.constants import (
@@ -23,8 +24,7 @@ from millstream.constants import (
 )
 from millstream.errors import GraphInterrupt
 from millstream.graph import START, StateGraph
-from millstream.pregel.writing import SKIP_WRITE, ChannelWrite, ChannelWriteEntry
-from millstream.runnable import RunnableCallable
+from millstream.pregel._structure.writers import SKIP_WRITE, ChannelWrite, ChannelWriteEntry
 from millstream.types import Command, Interrupt, Send, interrupt
 
 pytestmark = pytest.mark.timeout(20)

@@ -150,11 +150,11 @@ def test_without_the_call_classes_keep_their_own_names(with_langgraph: Python) -
     out = with_langgraph.check(
         """
         from millstream.types import Command, Send
-        from millstream.runnable import RunnableCallable
+        from millstream._base.runnable import RunnableCallable
         import sys
         print(Send.__module__, Command.__module__, RunnableCallable.__module__)
         print([m for m in sys.modules if m.startswith("millstream.compat")])
         """
     )
 
-    assert out == "millstream.types millstream.command millstream.runnable\n[]\n"
+    assert out == "millstream.types millstream.types millstream.utils.runnable\n[]\n"

@@ -9,9 +9,9 @@ from typing import Any, Final, TypeAlias
 
 from millstream.channels import BaseChannel, BinaryOperatorAggregate, EphemeralValue, Topic
 from millstream.constants import TASKS
+from millstream.core.checkpoints import Lineage, SaveCheckpoint
 from millstream.core.machine import RunMachine
 from millstream.core.protocol import Observer, RunLimits, Write
-from millstream.core.snapshot import Lineage, SaveCheckpoint
 from millstream.core.spec import GraphSpec, NodeSpec
 from millstream.core.tasks import Task
 

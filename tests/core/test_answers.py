@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from millstream._types.interrupts import interrupt_id
 from millstream.constants import MISSING
 from millstream.core.answers import Answers
 from millstream.errors import UnknownInterruptError
-from millstream.types import interrupt_id
 
 NS = "ask:1"
 FIRST, SECOND = interrupt_id(NS), interrupt_id(NS, 1)

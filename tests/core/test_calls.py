@@ -238,7 +238,7 @@ def test_a_call_that_had_finished_is_not_run_again(
         work_graph(),
         observer,
         saved=saved,
-        known_writes=[(call_id, channel, value) for channel, value in stored],
+        stored_writes=[(call_id, channel, value) for channel, value in stored],
     )
     machine.resume()
     (again,) = planned(machine)

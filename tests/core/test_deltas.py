@@ -22,10 +22,10 @@ from core.builders import (
 )
 from millstream.channels import BaseChannel, DeltaChannel, LastValue
 from millstream.constants import INTERRUPT, NULL_TASK_ID
+from millstream.core.checkpoints import SaveCheckpoint
 from millstream.core.deltas import COUNTERS, DeltaLog
-from millstream.core.known import Place
 from millstream.core.machine import RunMachine
-from millstream.core.snapshot import SaveCheckpoint
+from millstream.core.pending_writes import ResumePoint
 from millstream.core.spec import GraphSpec
 from millstream.types import Overwrite
 
@@ -67,7 +67,7 @@ def machine_of(
     if saved is not None:
         lineage.load(saved.checkpoint, saved.metadata, (name for _, name, _ in known))
         values = {"log": _DeltaSnapshot(value), **saved.checkpoint["channel_values"]}
-    return new_machine(spec, lineage=lineage, saved_values=values, known_writes=known)
+    return new_machine(spec, lineage=lineage, saved_values=values, stored_writes=known)
 
 
 def saves_of(machine: RunMachine, **outcomes: Any) -> list[SaveCheckpoint]:
@@ -296,7 +296,7 @@ def test_what_commands_wrote_is_stored_like_the_writes_of_tasks() -> None:
     assert again.cells.values["log"] == ["first", "earlier", "command", "a", "b"]
 
 
-def begun_again(place: Place, **options: Any) -> RunMachine:
+def begun_again(place: ResumePoint, **options: Any) -> RunMachine:
     """Return a machine that goes on from a finished superstep that stored a write."""
     first = machine_of(chain())
     first.begin(to("a"))
@@ -305,13 +305,13 @@ def begun_again(place: Place, **options: Any) -> RunMachine:
     again = machine_of(
         chain(), saves[1], known=known, value=["a"], is_parent_shared=True, **options
     )
-    again.resume(place=place)
+    again.resume(point=place)
     return again
 
 
 def test_a_branch_begins_with_the_whole_value() -> None:
     """What the other branch wrote is stored next to the same checkpoint."""
-    machine = begun_again(Place.PAST)
+    machine = begun_again(ResumePoint.PAST)
     assert machine.save is not None
     fork = machine.save
 
@@ -323,7 +323,7 @@ def test_a_branch_begins_with_the_whole_value() -> None:
 
 def test_a_branch_without_a_fork_stores_the_whole_value_once() -> None:
     """Going on from a shared checkpoint as it is, the first new one stores it."""
-    machine = begun_again(Place.LATEST)
+    machine = begun_again(ResumePoint.LATEST)
 
     first = saves_of(machine, b=[*to("a")], a=[("log", ["A"])])
 
@@ -332,7 +332,7 @@ def test_a_branch_without_a_fork_stores_the_whole_value_once() -> None:
 
 def test_the_only_checkpoint_of_a_branch_stores_the_whole_value() -> None:
     """All its writes would have to be stored next to the shared checkpoint."""
-    machine = begun_again(Place.LATEST, is_saved_at_end=True)
+    machine = begun_again(ResumePoint.LATEST, is_saved_at_end=True)
     machine.limits.steps = 9
 
     saves = saves_of(machine, b=[*to("a")], a=[("log", ["A"])])

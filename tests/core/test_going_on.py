@@ -17,6 +17,7 @@ from core.builders import (
     planned,
     recording,
 )
+from millstream._types.interrupts import interrupt_id
 from millstream.constants import (
     ERROR,
     ERROR_SOURCE_NODE,
@@ -26,11 +27,11 @@ from millstream.constants import (
     RESUME,
 )
 from millstream.core.answers import Answers
-from millstream.core.known import Place
+from millstream.core.checkpoints import SaveCheckpoint
 from millstream.core.machine import RunMachine
-from millstream.core.snapshot import SaveCheckpoint
+from millstream.core.pending_writes import ResumePoint
 from millstream.core.spec import GraphSpec
-from millstream.types import Interrupt, interrupt_id
+from millstream.types import Interrupt
 
 
 def pair() -> GraphSpec:
@@ -59,7 +60,7 @@ def loaded(*writes: tuple[str, str, Any], source: str = "input") -> RunMachine:
     save.metadata["source"] = source
     known = ids(spec, save)
     stored = [(known.get(name, name), channel, value) for name, channel, value in writes]
-    return new_machine(spec, saved=save, known_writes=stored)
+    return new_machine(spec, saved=save, stored_writes=stored)
 
 
 def question(count: int = 0) -> str:
@@ -141,24 +142,24 @@ def test_commands_are_applied_again_with_the_new_ones() -> None:
 @pytest.mark.parametrize(
     ("place", "source", "forks"),
     [
-        (Place.LATEST, "input", False),
-        (Place.NAMED, "input", True),
-        (Place.NAMED, "fork", False),
-        (Place.NAMED, "update", False),
-        (Place.PAST, "update", True),
+        (ResumePoint.LATEST, "input", False),
+        (ResumePoint.NAMED, "input", True),
+        (ResumePoint.NAMED, "fork", False),
+        (ResumePoint.NAMED, "update", False),
+        (ResumePoint.PAST, "update", True),
     ],
 )
 def test_a_named_checkpoint_starts_a_branch_unless_it_is_one(
-    place: Place, source: str, forks: bool
+    place: ResumePoint, source: str, forks: bool
 ) -> None:
     """And its finished tasks run anew."""
     machine = loaded(("a", "log", ["a"]), source=source)
 
-    machine.resume(place=place)
+    machine.resume(point=place)
 
     assert (machine.save is not None) is forks
-    assert machine.is_travelling is (place is not Place.LATEST)
-    assert names(machine.plan()) == (["b"] if place is Place.LATEST else ["a", "b"])
+    assert machine.is_travelling is (place is not ResumePoint.LATEST)
+    assert names(machine.plan()) == (["b"] if place is ResumePoint.LATEST else ["a", "b"])
     if machine.save is not None:
         assert machine.save.metadata["source"] == "fork"
         assert machine.save.metadata["step"] == 0
@@ -169,7 +170,7 @@ def test_an_answer_to_a_past_question_starts_no_branch() -> None:
     """Its task ids must stay, because the question belongs to one of them."""
     machine = loaded(("a", RESUME, ["one"]), ("b", "log", ["b"]))
 
-    machine.resume(answers=Answers("two"), place=Place.PAST)
+    machine.resume(answers=Answers("two"), point=ResumePoint.PAST)
 
     assert machine.save is None
     assert [(task.name, task.answers) for task in planned(machine)] == [("a", ["one"]), ("b", [])]
@@ -183,7 +184,7 @@ def test_a_handler_that_had_not_finished_runs_again_without_the_node_that_failed
     machine = new_machine(
         spec,
         saved=save,
-        known_writes=[(failed, ERROR, "no"), (failed, ERROR_SOURCE_NODE, "a")],
+        stored_writes=[(failed, ERROR, "no"), (failed, ERROR_SOURCE_NODE, "a")],
     )
     machine.resume()
 

@@ -289,9 +289,9 @@ def test_known_writes_are_kept_by_task() -> None:
     """The writes stored with a checkpoint, in the order in which they were stored."""
     known = [("t1", "log", [1]), ("t2", ERROR, "no"), ("t1", INTERRUPT, "who?")]
 
-    machine = new_machine(graph([]), known_writes=known)
+    machine = new_machine(graph([]), stored_writes=known)
 
-    assert machine.known_writes == {
+    assert machine.pending_writes == {
         "t1": [("log", [1]), (INTERRUPT, "who?")],
         "t2": [(ERROR, "no")],
     }

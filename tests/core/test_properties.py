@@ -37,9 +37,9 @@ from millstream.channels import (
 )
 from millstream.constants import TASKS
 from millstream.core.cells import Cells
+from millstream.core.checkpoints import SaveCheckpoint
 from millstream.core.machine import RunMachine
 from millstream.core.protocol import Write
-from millstream.core.snapshot import SaveCheckpoint
 from millstream.core.spec import GraphSpec
 from millstream.core.state import ALLOWED, ENDED, ProtocolError, RunStatus
 from millstream.core.tasks import Task
@@ -127,7 +127,7 @@ class Program:
         """Return the writes of a task, one of which shows what the task was given."""
         if self.is_failing and task.name == "n1":
             return Fails(ValueError(task.id))
-        if task.run.step >= LONGEST:
+        if task.machine.step >= LONGEST:
             return ()
         given = [("log", [(task.name, task.id, repr(task.input))])]
         conflicting = [("last", task.name)] if self.has_conflicts or task.name == "n0" else []
@@ -322,7 +322,7 @@ def state_of(machine: RunMachine) -> dict[str, Any]:
     return {
         **{name: getattr(machine, name) for name in ("status", "step", "stop", "failure", "save")},
         **{name: list(getattr(machine, name)) for name in lists},
-        "known": dict(machine.known_writes),
+        "known": dict(machine.pending_writes),
         "calls": [task.path for task in machine._calls.tasks] if machine._calls else [],
         "values": dict(cells.values),
         "live": {name: channel.checkpoint() for name, channel in cells.live.items()},

@@ -25,9 +25,9 @@ from core.builders import (
 from millstream.channels import NamedBarrierValue
 from millstream.constants import ERROR, INTERRUPT, NO_WRITES, RESUME, TASKS
 from millstream.core.answers import Answers
-from millstream.core.known import Place
+from millstream.core.checkpoints import SaveCheckpoint
 from millstream.core.machine import RunMachine
-from millstream.core.snapshot import SaveCheckpoint
+from millstream.core.pending_writes import ResumePoint
 from millstream.core.spec import GraphSpec
 from millstream.core.state import RunStatus
 from millstream.core.strands import stop_record
@@ -169,7 +169,7 @@ def with_known(*stored: tuple[str, str, Any]) -> tuple[RunMachine, list[Any]]:
     ids = {task.name: task.id for task in planned(first)}
     observer, facts = recording()
     known = [(ids[name], channel, value) for name, channel, value in stored]
-    machine = new_machine(spec, observer, saved=first.save, known_writes=known)
+    machine = new_machine(spec, observer, saved=first.save, stored_writes=known)
     machine.resume()
     return machine, facts
 
@@ -197,7 +197,7 @@ def test_a_superstep_whose_writes_are_all_known_has_no_tasks_to_run() -> None:
 
     assert tasks == []
     assert machine.cells.values == {"log": ["stored"]}
-    assert machine.known_writes == {}
+    assert machine.pending_writes == {}
     assert machine.plan() is None
 
 
@@ -205,11 +205,11 @@ def test_new_input_forgets_known_writes() -> None:
     """They belong to a superstep that will not happen."""
     spec = chain()
     save = saved_by(spec)[1]
-    machine = new_machine(spec, saved=save, known_writes=[("t", "log", [1])])
+    machine = new_machine(spec, saved=save, stored_writes=[("t", "log", [1])])
 
     machine.begin([("to:a", None)])
 
-    assert machine.known_writes == {}
+    assert machine.pending_writes == {}
 
 
 def test_a_task_can_be_replayed_in_silence() -> None:
@@ -226,16 +226,18 @@ def test_a_task_can_be_replayed_in_silence() -> None:
 SHOWN = [("the stop", *write) for write in stop_record()]
 
 
-@pytest.mark.parametrize("place", [Place.LATEST, Place.NAMED])
+@pytest.mark.parametrize("point", [ResumePoint.LATEST, ResumePoint.NAMED])
 @pytest.mark.parametrize("limits", [{"before": ["b"]}, {"after": ["a"]}], ids=str)
-def test_a_run_stops_at_a_breakpoint_that_was_shown_to_nobody(limits: Any, place: Place) -> None:
+def test_a_run_stops_at_a_breakpoint_that_was_shown_to_nobody(
+    limits: Any, point: ResumePoint
+) -> None:
     spec = chain()
     ended = begun(spec, ("to:a", None), lineage=new_lineage(), limits=limits, steps=1)
     run(ended, CHAIN)
     assert ended.save is not None
 
     machine = new_machine(spec, saved=ended.save, limits=limits)
-    machine.resume(place=place)
+    machine.resume(point=point)
 
     assert machine.plan() is None
     assert (machine.status, machine.is_at_breakpoint) == (RunStatus.BREAKPOINT, True)
@@ -245,10 +247,10 @@ def test_a_run_stops_at_a_breakpoint_that_was_shown_to_nobody(limits: Any, place
 @pytest.mark.parametrize(
     ("resumed", "options"),
     [
-        ({}, {"known_writes": SHOWN}),
+        ({}, {"stored_writes": SHOWN}),
         ({"answers": Answers("yes")}, {}),
         ({"writes": [("log", ["more"])]}, {}),
-        ({"place": Place.PAST}, {}),
+        ({"point": ResumePoint.PAST}, {}),
     ],
     ids=["shown", "answered", "commanded", "past"],
 )
@@ -288,7 +290,7 @@ def test_a_resumed_run_does_not_stop_twice_at_one_breakpoint() -> None:
         run(stopped, CHAIN)
         ends.append((stopped.status.value, stopped.cells.values["log"]))
         last = stopped.save or last
-        stopped = new_machine(spec, saved=last, limits={"before": "*"}, known_writes=SHOWN)
+        stopped = new_machine(spec, saved=last, limits={"before": "*"}, stored_writes=SHOWN)
         stopped.resume()
 
     assert ends == [
@@ -361,7 +363,7 @@ def test_new_input_keeps_what_was_written_beside_tasks_that_were_stopped(
     machine = new_machine(
         spec,
         saved=left.save,
-        known_writes=[(ids.get(name, name), *write) for name, *write in known],
+        stored_writes=[(ids.get(name, name), *write) for name, *write in known],
     )
     machine.begin([("log", ["new"]), *to("a")], is_newest=is_newest)
 

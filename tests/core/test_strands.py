@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from core.builders import begun, graph, log, new_machine, node, planned, to
+from millstream._types.interrupts import interrupt_id
 from millstream.constants import ERROR, INTERRUPT, MISSING, RESUME
-from millstream.core import known
+from millstream.core import pending_writes
 from millstream.core.answers import Answers, ids_together
 from millstream.core.strands import (
     OWN,
@@ -26,7 +27,7 @@ from millstream.core.strands import (
     record_id,
     together_record,
 )
-from millstream.types import Interrupt, interrupt_id
+from millstream.types import Interrupt
 
 NS = "ask:1"
 TASK = "1"
@@ -37,7 +38,9 @@ def name(number: int) -> str:
     return interrupt_id(NS, number)
 
 
-def stored(questions: Questions, answers: Sequence[Any] = (), *writes: Any) -> known.Known:
+def stored(
+    questions: Questions, answers: Sequence[Any] = (), *writes: Any
+) -> pending_writes.PendingWrites:
     """Return what is known of a task that asked these questions."""
     prefix = answered_prefix(answers)
     return {
@@ -99,9 +102,9 @@ def test_a_record_says_what_answers_alone_cannot() -> None:
 
     assert read is not None
     assert read[0].asked == questions.asked
-    assert known.is_counted(all_known, TASK)
-    assert known.answers_of(all_known, TASK) == ["A", MISSING, None]
-    assert known.waiting_questions(all_known, {TASK: NS}) == {name(1): {TASK}}
+    assert pending_writes.is_counted(all_known, TASK)
+    assert pending_writes.answers_of(all_known, TASK) == ["A", MISSING, None]
+    assert pending_writes.waiting_questions(all_known, {TASK: NS}) == {name(1): {TASK}}
 
 
 @pytest.mark.parametrize(
@@ -145,10 +148,10 @@ def test_strands_of_one_task_ask_together() -> None:
     all_known[record_id(TASK, TOGETHER)] = together_record([name(0), name(1)])
     both = {name(0): {TASK}, name(1): {TASK}}
 
-    assert known.asked_together(all_known, both) == {name(0), name(1)}
-    assert known.asked_together(all_known, {name(0): {TASK}}) == set()
-    assert known.asked_together(all_known, {**both, "q": {"2"}}) == set()
-    assert known.asked_together({TASK: []}, both) == set()
+    assert pending_writes.asked_together(all_known, both) == {name(0), name(1)}
+    assert pending_writes.asked_together(all_known, {name(0): {TASK}}) == set()
+    assert pending_writes.asked_together(all_known, {**both, "q": {"2"}}) == set()
+    assert pending_writes.asked_together({TASK: []}, both) == set()
 
 
 def test_questions_of_one_task_may_be_answered_one_after_the_other() -> None:
@@ -174,10 +177,10 @@ def test_calls_are_told_by_their_order_where_they_were() -> None:
     """In a task that a program stopped which knows no strands."""
     asked = (INTERRUPT, ())
 
-    assert known.is_counted({TASK: [asked]}, TASK)
-    assert not known.is_counted(stored(Questions([]), [], asked), TASK)
-    assert not known.is_counted({TASK: [("log", 1)]}, TASK)
-    assert not known.is_counted({}, TASK)
+    assert pending_writes.is_counted({TASK: [asked]}, TASK)
+    assert not pending_writes.is_counted(stored(Questions([]), [], asked), TASK)
+    assert not pending_writes.is_counted({TASK: [("log", 1)]}, TASK)
+    assert not pending_writes.is_counted({}, TASK)
 
 
 def test_the_numbers_of_nested_graphs_are_found_by_place() -> None:
@@ -216,10 +219,10 @@ def test_calls_of_a_counted_task_have_their_number() -> None:
     first, task = working()
     called = node("call")
     expected = [first.call(task, called, ((), {})).id for _ in range(2)]
-    machine = new_machine(first.spec, known_writes=[(task.id, ERROR, "e")])
+    machine = new_machine(first.spec, stored_writes=[(task.id, ERROR, "e")])
     machine.begin(to("work"))
     (again,) = planned(machine)
-    machine._known = {again.id: [(ERROR, "e")]}
+    machine._pending_writes = {again.id: [(ERROR, "e")]}
 
     assert [machine.call(again, called, ((), {}), place).id for place in "ab"] == expected
     assert machine.places_of(again) == {}
@@ -232,7 +235,7 @@ def test_a_task_that_runs_again_knows_what_it_asked() -> None:
     (task,) = planned(first)
     questions = Questions([Asked("x", "1"), Asked("y", "2")])
     question = Interrupt("q", interrupt_id(task.ns))
-    first._known = {
+    first._pending_writes = {
         task.id: [(INTERRUPT, (question,))],
         record_id(task.id): questions_record(questions, [MISSING, "B"]),
     }

@@ -78,7 +78,7 @@ def test_task_ids_are_those_of_langgraph(
 def test_the_id_of_a_handler_depends_on_the_failed_task() -> None:
     """Recorded in langgraph 1.2.22 as well: the failed task is part of the handler's place."""
     failed = recorded_task("root 4", "", 5, "weak", ("branch:to:weak",))
-    handler = Task(failed.run, node("__error_handler__weak"), failed.path, failed.triggers)
+    handler = Task(failed.machine, node("__error_handler__weak"), failed.path, failed.triggers)
     handler.origin = failed
 
     assert handler.id == "ba050351-03e4-68c1-a6c6-96ba5f376d5a"
@@ -89,7 +89,7 @@ def test_an_id_is_worked_out_once() -> None:
     task = recorded_task("root 0", "", 1, "a", ("branch:to:a",))
     first = task.id
 
-    task.run.step += 1
+    task.machine.step += 1
 
     assert task.id == first
 

@@ -12,9 +12,9 @@ from langchain_core.tools import tool
 from langchain_core.tracers.base import BaseTracer
 from typing_extensions import TypedDict
 
+from millstream._types.tool_writer import tool_call_writer
 from millstream.graph import END, START, StateGraph
 from millstream.prebuilt import ToolRuntime
-from millstream.tool_output import tool_call_writer
 from millstream.types import TracePolicy
 
 

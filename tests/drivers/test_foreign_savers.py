@@ -12,8 +12,8 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 from typing_extensions import TypedDict
 
+from millstream._base.texts import safe_repr, safe_str
 from millstream.graph import START, StateGraph
-from millstream.telling import said, told
 from millstream.types import RetryPolicy
 
 THREAD: Any = {"configurable": {"thread_id": "1"}}
@@ -211,5 +211,5 @@ def test_the_error_of_a_nested_graph_that_cannot_be_told(driver: Any) -> None:
 
 
 def test_texts_of_what_cannot_be_told() -> None:
-    assert said(Mute()) == "<Mute whose str failed with RuntimeError>"
-    assert told([1]) == "[1]"
+    assert safe_str(Mute()) == "<Mute whose str failed with RuntimeError>"
+    assert safe_repr([1]) == "[1]"

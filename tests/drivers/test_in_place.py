@@ -15,9 +15,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
-from millstream.drivers.copying import Series, fixed
 from millstream.func import entrypoint, task
 from millstream.graph import StateGraph
+from millstream.saving.copying import Series, isolated
 from millstream.types import Command, Interrupt, Overwrite, Send, interrupt
 
 THREAD: Any = {"configurable": {"thread_id": "1"}}
@@ -56,7 +56,7 @@ class Late(InMemorySaver):
         super().put_writes(*args)
 
     async def _wait(self) -> None:
-        if (task := asyncio.current_task()) is not None and "StoreTask" in repr(task):
+        if (task := asyncio.current_task()) is not None and "FlushTask" in repr(task):
             while not self.gate.is_set():  # noqa: ASYNC110 - nodes open it in threads
                 await asyncio.sleep(0)
 
@@ -307,7 +307,7 @@ def _tag(value: Any) -> None:
 def test_a_fixed_value_stays_as_it_is(
     value: Any, change: Callable[[Any], object], look: Callable[[Any], Any]
 ) -> None:
-    copy = fixed(value)
+    copy = isolated(value)
     before = str(look(copy))
     assert before == str(look(value))
     assert type(copy) is type(value)
@@ -320,10 +320,10 @@ def test_a_fixed_value_stays_as_it_is(
 
 def test_messages_that_have_not_changed_are_used_again() -> None:
     messages = [AIMessage("a", id="1"), AIMessage("b", id="2")]
-    earlier = fixed(messages)
+    earlier = isolated(messages)
     messages[0].content = "changed"
 
-    later = fixed([*messages, AIMessage("c")], earlier)
+    later = isolated([*messages, AIMessage("c")], earlier)
 
     assert [message.content for message in later] == ["changed", "b", "c"]
     assert [message.content for message in earlier] == ["a", "b"]
@@ -349,10 +349,10 @@ class Anything(BaseModel):
 @pytest.mark.parametrize(("before", "after"), [(1, True), (1, 1.0), (Several(), Several())])
 def test_models_with_other_values_are_copied_again(before: Any, after: Any) -> None:
     models = [Anything(value=before)]
-    earlier = fixed(models)
+    earlier = isolated(models)
     models[0].value = after
 
-    (later,) = fixed(models, earlier)
+    (later,) = isolated(models, earlier)
     models[0].tags.append("changed")
 
     assert type(later.value) is type(after)
@@ -418,5 +418,5 @@ def test_what_cannot_be_copied_is_left_as_it_is() -> None:
     lock, knot = threading.Lock(), []
     knot.append(knot)
 
-    assert fixed({"lock": lock})["lock"] is lock
-    assert fixed(knot) is not None
+    assert isolated({"lock": lock})["lock"] is lock
+    assert isolated(knot) is not None

@@ -14,8 +14,8 @@ import pytest
 from langgraph.cache.memory import InMemoryCache
 from langgraph.checkpoint.memory import InMemorySaver
 
-from millstream.drivers.outlet import RunAbandoned
 from millstream.func import entrypoint, task
+from millstream.outbox.emitter import RunAbandoned
 from millstream.types import CachePolicy, Command, interrupt
 
 pytestmark = pytest.mark.timeout(20)

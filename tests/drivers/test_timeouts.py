@@ -24,7 +24,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from drivers.small import State, astream, fail, graph_of, say, with_handler
 from millstream.config import get_stream_writer, get_task_context
-from millstream.drivers.watch import Watch
+from millstream.drivers.heartbeats import Heartbeats
 from millstream.errors import NodeError, NodeTimeoutError
 from millstream.func import task
 from millstream.graph import START, StateGraph
@@ -299,7 +299,7 @@ def watched(act: Any, refresh_on: Any = "auto") -> tuple[Any, list[bool]]:
     seen: list[bool] = []
 
     async def node(state: State, config: RunnableConfig) -> None:
-        watch = get_task_context().watch
+        watch = get_task_context().heartbeats
         assert watch is not None
         watch.last = float("-inf")
         takes_config = "config" in inspect.signature(act).parameters
@@ -361,7 +361,7 @@ def test_a_watched_node_streams_like_any_other() -> None:
 @pytest.mark.parametrize("action", [graph_of(hear), ASYNC | RunnableLambda(asay)])
 def test_what_a_node_is_gives_signs_itself(action: Any, monkeypatch: Any) -> None:
     noted: list[bool] = []
-    monkeypatch.setattr(Watch, "note", lambda watch: noted.append(True))
+    monkeypatch.setattr(Heartbeats, "record_event", lambda watch: noted.append(True))
 
     asyncio.run(graph_of(action, timeout=TimeoutPolicy(idle_timeout=60)).ainvoke({"x": 1}))
 

@@ -14,9 +14,9 @@ from langchain_core.language_models import FakeListChatModel
 from langchain_core.runnables import RunnableLambda
 from langsmith import Client, configure, get_current_run_tree, traceable, tracing_context
 
+from millstream._base.runnable import RunnableCallable
 from millstream.func import entrypoint, task
 from millstream.graph import START, StateGraph
-from millstream.runnable import RunnableCallable
 from millstream.types import RetryPolicy
 
 pytestmark = pytest.mark.timeout(20)

@@ -10,9 +10,9 @@ from typing import Any, TypedDict
 import pytest
 from langchain_core.runnables import RunnableLambda
 
+from millstream._base.runnable import RunnableCallable
 from millstream.func import entrypoint, task
 from millstream.graph import START, StateGraph
-from millstream.runnable import RunnableCallable
 
 pytestmark = pytest.mark.timeout(20)
 

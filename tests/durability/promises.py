@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from millstream.drivers import store_queue, store_task
+from millstream.saving import flush_task, sync_flusher
 
-UNSTORED: Final = max(store_queue.MAX_IN_FLIGHT, store_task.MAX_IN_FLIGHT) + 1
+UNSTORED: Final = max(sync_flusher.MAX_IN_FLIGHT, flush_task.MAX_IN_FLIGHT) + 1
 """Operations that may be unstored while nodes run: those that wait and the one being stored."""
 
 PER_SUPERSTEP: Final = 2

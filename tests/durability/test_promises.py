@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from durability.promises import REPEATED, UNSTORED
-from millstream.drivers import store_queue, store_task
+from millstream.saving import flush_task, sync_flusher
 
 MANUAL = Path(__file__).parents[2] / "docs" / "durability.md"
 
@@ -22,7 +22,7 @@ def test_the_manual_has_the_table_that_is_asserted() -> None:
 def test_the_manual_names_the_bound_of_both_drivers() -> None:
     words = " ".join(MANUAL.read_text().split())
 
-    assert store_queue.MAX_IN_FLIGHT == store_task.MAX_IN_FLIGHT
-    assert f"wait in a queue of at most {store_queue.MAX_IN_FLIGHT}." in words
+    assert sync_flusher.MAX_IN_FLIGHT == flush_task.MAX_IN_FLIGHT
+    assert f"wait in a queue of at most {sync_flusher.MAX_IN_FLIGHT}." in words
     assert f"no more than {UNSTORED} are unstored" in words
     assert f"at most {REPEATED['async']} finished supersteps" in words

@@ -14,7 +14,7 @@ from langchain_core.runnables.graph import Graph
 from typing_extensions import TypedDict
 
 from differential.engines import Engine, engine
-from millstream.pregel.drawing import draw_graph
+from millstream.pregel._structure.drawing import draw_graph
 
 START, END = "__start__", "__end__"
 REFERENCE: Final = engine("langgraph")

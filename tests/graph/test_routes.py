@@ -19,7 +19,7 @@ from millstream.errors import EmptyInputError, InvalidRouteError, InvalidUpdateE
 from millstream.graph import END, START, MessagesState, StateGraph
 from millstream.prebuilt import ToolNode
 from millstream.pregel import NodeBuilder, Pregel
-from millstream.pregel.writing import ChannelWrite
+from millstream.pregel._structure.writers import ChannelWrite
 from millstream.types import Command, Send
 
 THREAD: Any = {"configurable": {"thread_id": "1"}}

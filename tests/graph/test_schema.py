@@ -15,8 +15,8 @@ from pydantic import BaseModel, Field, ValidationError
 from typing_extensions import NotRequired, Required, TypedDict
 
 from differential.engines import Engine, engine
-from millstream.graph.schema import input_model, json_schema, output_model
-from millstream.pregel.schema import (
+from millstream.graph._builder.schema import input_model, json_schema, output_model
+from millstream.pregel._structure.schema import (
     channels_model,
     config_model,
     context_json_schema,

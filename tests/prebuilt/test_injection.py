@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 
 from millstream.graph import START, StateGraph, add_messages
 from millstream.prebuilt import InjectedState, InjectedStore, ToolNode, ToolRuntime
-from millstream.prebuilt.injection import MissingStateKeyError
+from millstream.prebuilt._tools.injection import MissingStateKeyError
 from prebuilt.conversation import asking, contents, tool_call
 
 pytestmark = pytest.mark.timeout(20)

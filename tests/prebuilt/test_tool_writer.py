@@ -15,8 +15,8 @@ from langchain_core.tools import BaseTool, tool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel, model_serializer
 
+from millstream._types.tool_writer import tool_call_writer
 from millstream.prebuilt import InjectedState, ToolNode, ToolRuntime
-from millstream.tool_output import tool_call_writer
 from millstream.types import StreamWriter
 from prebuilt.conversation import asking, contents, tool_call, tools_graph
 

@@ -9,7 +9,7 @@ import pytest
 from langsmith.utils import get_env_var
 from typing_extensions import TypedDict
 
-from millstream.drivers.tracing import is_listened_to
+from millstream.drivers.tracing import is_observed
 from millstream.graph import END, START, StateGraph
 
 
@@ -120,7 +120,7 @@ def test_tracing_is_switched_on_by_the_environment(
     for value in ("false", "true"):
         environment.setenv(name, value)
         get_env_var.cache_clear()
-        heard.append(is_listened_to(None))
+        heard.append(is_observed(None))
 
     assert heard == [False, True]
 

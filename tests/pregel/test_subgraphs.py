@@ -12,8 +12,8 @@ from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 from typing_extensions import TypedDict
 
+from millstream._base.runnable import RunnableCallable
 from millstream.graph import START, StateGraph
-from millstream.runnable import RunnableCallable
 from millstream.types import interrupt
 
 pytestmark = pytest.mark.timeout(20)

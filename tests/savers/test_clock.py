@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from differential.kit import Log, say, wire
-from millstream.drivers import clock
+from millstream._base import clock
 from savers.backends import SyncRuns, new_thread
 
 HOUR = 3600 * 10**9

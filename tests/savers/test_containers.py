@@ -19,9 +19,9 @@ from pydantic import BaseModel, ConfigDict, field_serializer
 from typing_extensions import TypedDict
 
 from differential.kit import wire
-from millstream.containers import is_special
 from millstream.errors import UnstorableValueError
 from millstream.graph import START, StateGraph
+from millstream.saving.containers import is_special
 from millstream.types import Command, Send, interrupt
 from millstream.wire import WireSerializer
 from savers.backends import SyncRuns, new_thread

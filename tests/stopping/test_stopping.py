@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pytest
 
-from millstream.drivers import interruption
+from millstream._base import uninterrupted
 from millstream.graph import START, StateGraph
 from stopping import programs
 from stopping.programs import THREAD, Saver, State
@@ -170,7 +170,7 @@ def test_ctrl_c_at_any_moment_loses_nothing_and_leaves_nothing(
 
 def test_ctrl_c_ends_a_closing_that_waits_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """What has come up is stored; the node that hangs is not waited for."""
-    monkeypatch.setattr(interruption, "PATIENCE", 0.0)
+    monkeypatch.setattr(uninterrupted, "PATIENCE", 0.0)
     begun, released, is_out = threading.Event(), threading.Event(), threading.Event()
 
     def hang(state: State) -> None:

@@ -89,7 +89,7 @@ class Steps(StreamTransformer):
 
 
 def steps(maxlen: int | None = None, name: str | None = None) -> type[Steps]:
-    """Return a `Steps` whose channel has this name and holds back the run at so many items."""
+    """Return a `SaverGen` whose channel has this name and holds back the run at so many items."""
     return type("Steps", (Steps,), {"maxlen": maxlen, "name": name})
 
 

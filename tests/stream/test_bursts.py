@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from millstream.stream import CustomTransformer, MessagesTransformer, StreamMux, ValuesTransformer
-from millstream.stream.async_pump import BURST
+from millstream.stream._readers.async_pump import BURST
 from millstream.stream.run_stream import AsyncGraphRunStream
 
 pytestmark = pytest.mark.timeout(20)

@@ -12,7 +12,6 @@ from typing_extensions import assert_type
 from millstream.graph import MessagesState
 from millstream.graph.state import CompiledStateGraph
 from millstream.prebuilt import ToolCallTransformer
-from millstream.prebuilt.tool_stream import ToolCallStream
 from millstream.stream import (
     AsyncGraphRunStream,
     AsyncSubgraphRunStream,
@@ -25,6 +24,7 @@ from millstream.stream import (
     SubgraphStatus,
     UpdatesTransformer,
 )
+from millstream.stream._transformers.tool_calls import ToolCallStream
 from millstream.stream.run_stream import StreamMux, convert_to_protocol_event
 
 Graph = CompiledStateGraph[MessagesState, None, MessagesState, MessagesState]

@@ -8,8 +8,7 @@ from typing import Any, ClassVar, Generic, get_args
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from typing_extensions import Self
 
-from millstream.channels.base import BaseChannel, Value
-from millstream.channels.reducing import (
+from millstream.channels._reducing import (
     OVERWRITE_TYPES,
     TWO_OVERWRITES,
     factory_of,
@@ -18,6 +17,7 @@ from millstream.channels.reducing import (
     is_same_value,
     replacement_in,
 )
+from millstream.channels.base import BaseChannel, Value
 from millstream.constants import MISSING, Missing
 from millstream.errors import EmptyChannelError, InvalidUpdateError
 

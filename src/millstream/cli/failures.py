@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Iterable
 from typing import Final
 
-from millstream.cli.output import tell
+from millstream.cli.output import print_text
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -58,7 +58,7 @@ def print_failure(error: BaseException) -> None:
     """Write the traceback of `error` to stderr, without the frames of the machinery."""
     trace = traceback.TracebackException.from_exception(error)
     _shorten(trace)
-    tell("".join(trace.format()))
+    print_text("".join(trace.format()))
 
 
 def _short_path(path: str) -> str:

@@ -45,10 +45,10 @@ def to_json(value: Any, encoding: str | None) -> str:
 
 def complain(message: str) -> None:
     """Say on stderr, in one line, what is wrong."""
-    tell(f"millstream: {' '.join(message.split())}\n")
+    print_text(f"millstream: {' '.join(message.split())}\n")
 
 
-def tell(text: str) -> None:
+def print_text(text: str) -> None:
     """Write to stderr, where it can be written: there is nowhere else to say that it cannot."""
     try:
         sys.stderr.write(visible(text))

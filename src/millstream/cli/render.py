@@ -29,7 +29,7 @@ MAX_ITEMS: Final = 3
 """Of a collection that does not fit on a line so many items are shown; `--json` shows all."""
 
 
-class View(Protocol):
+class Renderer(Protocol):
     """Where the events of a run go."""
 
     def show(self, namespace: Sequence[str], mode: str, payload: Any) -> None:
@@ -42,7 +42,7 @@ class View(Protocol):
         """Make room for what is printed about a run that failed."""
 
 
-class JsonView:
+class JsonRenderer:
     """One JSON object a line, each written out at once."""
 
     def __init__(self, out: Output) -> None:
@@ -61,7 +61,7 @@ class JsonView:
         """Print nothing: every line is an event."""
 
 
-class LiveView:
+class LiveRenderer:
     """A block for each event, coloured on a terminal; strings of `custom` stand as they come.
 
     A message is one event whose text grows token by token.
@@ -78,7 +78,7 @@ class LiveView:
         """Print one event."""
         self._events += 1
         if mode == "messages":
-            self._floor.hear(namespace, *payload)
+            self._floor.receive(namespace, *payload)
             return
         self.stop()
         if mode == "custom" and isinstance(payload, str):

@@ -20,7 +20,7 @@ from millstream.cli.output import Output, OutputError, ReaderGoneError
 from millstream.cli.target import FORMS, load_graph
 
 if TYPE_CHECKING:
-    from millstream.cli.render import View
+    from millstream.cli.render import Renderer
 
 DEFAULT_MODES: Final = ("updates", "custom")
 CONFIG_KINDS: Final[dict[str, tuple[type, str]]] = {
@@ -64,24 +64,29 @@ def run(
     value = _read_json(input, "--input")
     settings = _check_config(_read_json(config, "--config"))
 
-    from millstream.cli.render import JsonView, LiveView
+    from millstream.cli.render import JsonRenderer, LiveRenderer
 
     out = Output(sys.stdout)
     # What nodes print must not stand between the JSON lines.
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         graph = load_graph(target)
-        view = JsonView(out) if as_json else LiveView(out)
-        return _show_run(graph, value, _with_thread(graph, settings), modes, subgraphs, view)
+        renderer = JsonRenderer(out) if as_json else LiveRenderer(out)
+        return _show_run(graph, value, _with_thread(graph, settings), modes, subgraphs, renderer)
 
 
 def _show_run(
-    graph: Any, value: Any, config: dict[str, Any], modes: list[str], subgraphs: bool, view: View
+    graph: Any,
+    value: Any,
+    config: dict[str, Any],
+    modes: list[str],
+    subgraphs: bool,
+    renderer: Renderer,
 ) -> int:
     arguments: dict[str, Any] = {"stream_mode": modes, "subgraphs": subgraphs}
 
     def show(item: Any) -> None:
         namespace, mode, payload = item if subgraphs else ((), *item)
-        view.show(namespace, mode, payload)
+        renderer.show(namespace, mode, payload)
 
     try:
         if _needs_event_loop(graph):
@@ -90,11 +95,11 @@ def _show_run(
             with contextlib.closing(graph.stream(value, config, **arguments)) as items:
                 for item in items:
                     show(item)
-        view.finish()
+        renderer.finish()
     except (KeyboardInterrupt, UsageError, ReaderGoneError, OutputError):
         raise
     except BaseException as error:
-        view.stop()
+        renderer.stop()
         print_failure(error)
         return FAILED
     return DONE
@@ -155,7 +160,7 @@ def _check_config(config: Any) -> dict[str, Any]:
 
 
 def _check_modes(modes: list[str]) -> list[str]:
-    from millstream.stream.parts import MODES as known
+    from millstream.modes.parts import MODES as known
 
     for mode in modes:
         if mode not in known:

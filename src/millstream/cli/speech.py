@@ -45,7 +45,7 @@ class Floor:
         self._speeches: dict[Any, Speech] = {}
         self._speaking: Speech | None = None
 
-    def hear(self, namespace: Sequence[str], message: Any, metadata: Any) -> None:
+    def receive(self, namespace: Sequence[str], message: Any, metadata: Any) -> None:
         """Show or keep what one event of the mode `messages` says."""
         # The task tells messages apart that have no id.
         key = (metadata.get("langgraph_checkpoint_ns"), message.id)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from millstream.compat.engine import absent
-from millstream.drivers.configurable import LazyAtomicCounter
+from millstream.drivers.reserved_keys import LazyAtomicCounter
 
 __all__ = ("LazyAtomicCounter", "PregelTaskWrites", "local_read")
 

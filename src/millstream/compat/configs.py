@@ -15,8 +15,8 @@ from millstream.constants import (
     CONFIG_KEY_CHECKPOINT_NS,
     CONFIG_KEY_THREAD_ID,
 )
-from millstream.pregel import request
-from millstream.pregel.request import DEFAULT_RECURSION_LIMIT, METADATA_KEYS
+from millstream.pregel._running import request
+from millstream.pregel._running.request import DEFAULT_RECURSION_LIMIT, METADATA_KEYS
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import Callbacks

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SHOWN = 3
 """How many modules an error names."""
-RENAMED = ("millstream.types", "millstream.runnable")
+RENAMED = ("millstream.types", "millstream._base.runnable")
 """Modules with classes that are known by LangGraph's names outside of the process."""
 _installing = RLock()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from millstream.stream.messages import MessageTap as StreamMessagesHandler
+from millstream.modes.message_tap import MessageTap as StreamMessagesHandler
 
 __all__ = ("StreamMessagesHandler", "StreamMessagesHandlerV2")
 

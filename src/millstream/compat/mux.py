@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from millstream.stream.mux import StreamMux
-from millstream.stream.transformer import TransformerFactory
+from millstream.stream._events.mux import StreamMux
+from millstream.stream._transformers.base import TransformerFactory
 
 __all__ = ("StreamMux", "TransformerFactory")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from millstream.stream.pump import PlainPump, Pump
+from millstream.stream._readers.pump import PlainPump, Pump
 from millstream.stream.stream_channel import StreamChannel
 
 

@@ -232,13 +232,13 @@ _HOMES: Final = {
         DEFAULT_BOUND EXCLUDED_METADATA_KEYS GraphCallbacks KeyFuncT N P R S StateNode
         SyncAsyncFuture T TASK_NAMESPACE U coerce_timeout_policy
     """,
-    "millstream.pregel.writing": "ChannelWrite ChannelWriteEntry ChannelWriteTupleEntry",
+    "millstream.pregel._structure.writers": "ChannelWrite ChannelWriteEntry ChannelWriteTupleEntry",
     "millstream.channels": """
         BaseChannel BinaryOperatorAggregate DeltaChannel EphemeralValue LastValue
         LastValueAfterFinish NamedBarrierValue NamedBarrierValueAfterFinish Topic
     """,
     "millstream.compat.algorithm": "PregelTaskWrites local_read",
-    "millstream.compat.calls": "identifier",
+    "millstream.compat.call_names": "identifier",
     "millstream.compat.configs": """
         ensure_config merge_configs patch_checkpoint_map patch_config patch_configurable
     """,
@@ -259,22 +259,24 @@ _HOMES: Final = {
         EmptyChannelError ErrorCode GraphDrained GraphInterrupt GraphRecursionError
         InvalidUpdateError ParentCommand create_error_message
     """,
-    "millstream.graph.branch": "BranchSpec",
-    "millstream.graph.node_spec": "StateNodeSpec",
+    "millstream.graph._builder.branches": "BranchSpec",
+    "millstream.graph._builder.node_spec": "StateNodeSpec",
     "millstream.graph.state": "StateGraph",
     "millstream.managed.base": "ManagedValue ManagedValueSpec is_managed_value",
     "millstream.pregel.debug": "get_bolded_text get_colored_text",
     "millstream.pregel.main": "Pregel",
-    "millstream.pregel.node": "PregelNode",
+    "millstream.pregel._structure.nodes": "PregelNode",
     "millstream.pregel.protocol": "PregelProtocol StreamChunk StreamProtocol",
-    "millstream.runnable": "RunnableCallable RunnableLike coerce_to_runnable is_async_callable",
+    "millstream._base.runnable": """
+        RunnableCallable RunnableLike coerce_to_runnable is_async_callable
+    """,
     "millstream.runtime": "BaseUser DEFAULT_RUNTIME RunControl Runtime ServerInfo",
     "millstream.stream": """
         AsyncGraphRunStream AsyncSubgraphRunStream GraphRunStream LifecycleTransformer
         MessagesTransformer ProtocolEvent StreamChannel StreamMux StreamTransformer
         SubgraphRunStream SubgraphTransformer ValuesTransformer
     """,
-    "millstream.stream.protocol": "convert_to_protocol_event",
+    "millstream.modes.protocol_events": "convert_to_protocol_event",
     "millstream.types": """
         All CachePolicy CheckpointPayload Checkpointer Command Durability GraphOutput Interrupt
         Overwrite PregelExecutableTask PregelTask RetryPolicy Send StateSnapshot StateUpdate
@@ -320,6 +322,7 @@ _RESOLVED: Final[dict[tuple[str, str], Callable[[], Any]]] = {
     ("pregel.remote", "Checkpoint"): lambda: import_module("langgraph_sdk.schema").Checkpoint,
     ("pregel.remote", "logger"): lambda: logging.getLogger("langgraph.pregel.remote"),
     ("pregel.remote", "ls"): lambda: import_module("langsmith"),
+    ("types", "TypeVar"): lambda: import_module("typing_extensions").TypeVar,
 }
 """Names that one module has for something of its own."""
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from millstream.drivers.configurable import PregelScratchpad
+from millstream.drivers.reserved_keys import PregelScratchpad
 
 __all__ = ("PregelScratchpad",)

@@ -10,14 +10,14 @@ from uuid import UUID
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
 from langchain_core.runnables import Runnable
 
+from millstream._types.policies import KeyFuncT
+from millstream._types.send import N
 from millstream.callbacks import (
     GraphCallbackHandler,
     _AsyncGraphCallbackManager,
     _GraphCallbackManager,
 )
-from millstream.command import N
-from millstream.policies import KeyFuncT
-from millstream.pregel.node import PASSTHROUGH
+from millstream.pregel._structure.nodes import PASSTHROUGH
 from millstream.runtime import Runtime
 from millstream.types import TimeoutPolicy
 from millstream.typing import ContextT, NodeInputT

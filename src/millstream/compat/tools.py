@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from millstream.stream.tools import ToolTap as StreamToolCallHandler
-from millstream.tool_output import tool_call_writer as _tool_call_writer
+from millstream._types.tool_writer import tool_call_writer as _tool_call_writer
+from millstream.modes.tool_tap import ToolTap as StreamToolCallHandler
 
 __all__ = ("StreamToolCallHandler", "_tool_call_writer")

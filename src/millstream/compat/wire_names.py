@@ -20,7 +20,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointMetadata
 
 from millstream import types
-from millstream.command import N
+from millstream._types.send import N
 from millstream.wire import WIRE_MODULE
 
 _OF_TYPES: Final = (

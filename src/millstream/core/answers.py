@@ -13,8 +13,9 @@ import string
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, Final
 
+from millstream._types.interrupts import interrupt_id
 from millstream.constants import MISSING, Missing
-from millstream.core.known import (
+from millstream.core.pending_writes import (
     answers_of,
     asked_together,
     has_failed,
@@ -24,10 +25,9 @@ from millstream.core.known import (
 )
 from millstream.core.strands import is_open, put_answer, read_questions, record_id
 from millstream.errors import UnknownInterruptError
-from millstream.types import interrupt_id
 
 if TYPE_CHECKING:
-    from millstream.core.known import Known
+    from millstream.core.pending_writes import PendingWrites
     from millstream.core.tasks import Task
 
 ID_LENGTH: Final = 32
@@ -176,15 +176,15 @@ def _is_id(key: Any) -> bool:
 
 
 def check_answers(
-    answers: Answers, tasks: Iterable[Task], known: Known, *, is_strict: bool
+    answers: Answers, tasks: Iterable[Task], pending: PendingWrites, *, is_strict: bool
 ) -> None:
     """Refuse answers that cannot be matched to what the tasks of the coming superstep asked."""
     spaces = {task.id: task.ns for task in tasks}
-    waiting = waiting_questions(known, spaces)
+    waiting = waiting_questions(pending, spaces)
     answers.check(
         waiting,
-        together=asked_together(known, waiting),
-        past=past_questions(known, spaces),
+        together=asked_together(pending, waiting),
+        past=past_questions(pending, spaces),
         is_strict=is_strict,
     )
 
@@ -193,14 +193,14 @@ def ids_together(task: Task) -> set[str]:
     """Return what a task asks, if it may be answered as if one question came after the other."""
     ids = {question.id for question in task.interrupts}
     count = len(task.answers or ()) + 1 if task.questions is None else len(task.questions.asked)
-    known = {*task.together, *(interrupt_id(task.ns, number) for number in range(count))}
-    return ids if len(ids) == 1 or ids <= known else set()
+    pending = {*task.together, *(interrupt_id(task.ns, number) for number in range(count))}
+    return ids if len(ids) == 1 or ids <= pending else set()
 
 
-def recall_questions(task: Task, known: Known, answers: Answers | None) -> None:
+def recall_questions(task: Task, pending: PendingWrites, answers: Answers | None) -> None:
     """Give a task that runs again what it asked, and what it was answered."""
-    writes, recorded, count = known[task.id], answers_of(known, task.id), 0
-    if (record := read_questions(known.get(record_id(task.id)))) is not None:
+    writes, recorded, count = pending[task.id], answers_of(pending, task.id), 0
+    if (record := read_questions(pending.get(record_id(task.id)))) is not None:
         task.questions = record[0]
         count = len(record[0].asked)
     task.waiting = questions_asked(writes)

@@ -22,7 +22,7 @@ class CallTask(Task):
     """A task that another task called; its input is `(args, kwargs)`."""
 
     def __init__(self, caller: Task, node: NodeSpec, index: int, value: Any, mark: str) -> None:
-        super().__init__(caller.run, node, (PUSH, caller.path, index, True), PUSH_TRIGGERS)
+        super().__init__(caller.machine, node, (PUSH, caller.path, index, True), PUSH_TRIGGERS)
         self.caller = caller
         self.input = value
         self.mark = mark

@@ -84,7 +84,7 @@ class Cells:
                 channel = spec.channels[name].from_checkpoint(saved.get(name, MISSING))
                 self.live[name] = channel
                 if channel.is_available():
-                    self._note_change(name, channel, None, set())
+                    self._record_change(name, channel, None, set())
         self._sort()
 
     def copy(self) -> Cells:
@@ -162,7 +162,7 @@ class Cells:
                     continue
                 channel = live[name] = channels[name].copy()
             if channel.update(values):
-                self._note_change(name, channel, touched, updated)
+                self._record_change(name, channel, touched, updated)
 
     def _warn(self, name: str, tasks: Iterable[Task]) -> None:
         """Say that there is no such channel, unless it is a name for the record."""
@@ -183,14 +183,14 @@ class Cells:
         for name in self._fading.difference(written):
             channel = self.live[name]
             if channel.update(()):
-                self._note_change(name, channel, touched, updated)
+                self._record_change(name, channel, touched, updated)
 
     def consume(self, names: Iterable[str], touched: list[str] | None) -> None:
         """Tell the channels that a task which they triggered has run."""
         for name in names:
             channel = self.live.get(name)
             if channel is not None and channel.consume():
-                self._note_change(name, channel, touched, set())
+                self._record_change(name, channel, touched, set())
 
     def end_step(self, tasks: Sequence[Task], touched: list[str] | None) -> set[str]:
         """Apply the writes of a superstep's tasks and return the channels that hold new values."""
@@ -249,7 +249,7 @@ class Cells:
             if channel is None or (name in behind and not behind[name].isdisjoint(due)):
                 continue
             if channel.finish():
-                self._note_change(name, channel, touched, updated)
+                self._record_change(name, channel, touched, updated)
         self._sort()
         return updated
 
@@ -301,7 +301,7 @@ class Cells:
         """Return what a checkpoint stores of delta channels to keep their whole value."""
         return {name: _DeltaSnapshot(copy.copy(self.live[name].get())) for name in names}
 
-    def _note_change(
+    def _record_change(
         self,
         name: str,
         channel: BaseChannel[Any, Any, Any],

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from millstream.core.known import Known
+    from millstream.core.pending_writes import PendingWrites
     from millstream.core.tasks import Task
 
 COUNTERS: Final = "counters_since_delta_snapshot"
@@ -64,7 +64,7 @@ class DeltaLog:
         self.has_parent = False
         self.versions = {}
 
-    def note_orphans(self, known: Known, tasks: Iterable[Task]) -> None:
+    def record_orphans(self, pending: PendingWrites, tasks: Iterable[Task]) -> None:
         """Take note of stored writes that belong to no task of the superstep.
 
         A run that was killed while it stored its only checkpoint leaves such writes behind.
@@ -72,7 +72,7 @@ class DeltaLog:
         ids = {task.id for task in tasks}
         self.due.update(
             name
-            for task_id, writes in known.items()
+            for task_id, writes in pending.items()
             if task_id not in ids
             for name, _ in writes
             if name in self.frequencies

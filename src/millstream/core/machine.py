@@ -22,25 +22,25 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from millstream.constants import INTERRUPT, TASKS
-from millstream.core import known
-from millstream.core.amending import keep_finished
+from millstream.core import pending_writes
 from millstream.core.answers import check_answers, recall_questions
+from millstream.core.breakpoints import end_before, is_breakpoint, stop_at
 from millstream.core.calls import Calls, CallTask
 from millstream.core.cells import Cells, writes_of
-from millstream.core.failing import handler_of, handlers_of_known, is_handled, joined
-from millstream.core.interrupts import end_before, is_breakpoint, stop_at
-from millstream.core.known import Place
+from millstream.core.checkpoints import AFTER
+from millstream.core.error_handlers import handler_of, handlers_of_pending, is_handled, joined
+from millstream.core.pending_writes import ResumePoint
 from millstream.core.plan import plan_pulls, plan_sends
-from millstream.core.snapshot import AFTER
 from millstream.core.state import ALLOWED, ENDED, READY, STEPPING, ProtocolError, RunStatus
+from millstream.core.state_updates import keep_finished
 from millstream.core.strands import read_places
 from millstream.core.tasks import Task
 from millstream.errors import GraphBubbleUp, ParentCommand
 
 if TYPE_CHECKING:
     from millstream.core.answers import Answers
+    from millstream.core.checkpoints import Lineage, SaveCheckpoint
     from millstream.core.protocol import Observer, RunLimits, TaskPath, Write
-    from millstream.core.snapshot import Lineage, SaveCheckpoint
     from millstream.core.spec import GraphSpec, NodeSpec
 
 NO_PLACES: Final[Mapping[str, Sequence[int]]] = MappingProxyType({})
@@ -91,7 +91,7 @@ class RunMachine:
         ns: str = "",
         lineage: Lineage | None = None,
         saved_values: Mapping[str, Any] | None = None,
-        known_writes: Iterable[tuple[str, str, Any]] = (),
+        stored_writes: Iterable[tuple[str, str, Any]] = (),
         answers: Answers | None = None,
     ) -> None:
         self.spec = spec
@@ -105,7 +105,7 @@ class RunMachine:
         self.stop = self.step + limits.steps + 1
         self.answers = answers
         """Answers for the questions of this run, those of the enclosing run by default."""
-        self._known = known.by_task(known_writes) if known_writes else {}
+        self._pending_writes = pending_writes.sort_by_task(stored_writes) if stored_writes else {}
         self._is_stopping = False
         self._is_smooth = True
         """All there is to the superstep are triggered tasks, and none of them failed, asked or
@@ -126,9 +126,9 @@ class RunMachine:
         return self._is_stopping
 
     @property
-    def known_writes(self) -> Mapping[str, list[Write]]:
+    def pending_writes(self) -> Mapping[str, list[Write]]:
         """Writes stored with the loaded checkpoint, by task id."""
-        return self._known
+        return self._pending_writes
 
     @property
     def questions(self) -> Sequence[Any]:
@@ -148,7 +148,7 @@ class RunMachine:
             and all(task.is_done or task in handled for task in self.tasks)
         )
 
-    def pending(self) -> list[Task]:
+    def pending_tasks(self) -> list[Task]:
         """Return the tasks of the coming superstep, without starting it or reading their input."""
         return plan_sends(self) + plan_pulls(self)
 
@@ -166,13 +166,13 @@ class RunMachine:
         lineage = self.lineage
         if lineage is not None:
             touched = []
-            commands = known.take_commands(self._known)
+            commands = pending_writes.take_commands(self._pending_writes)
             if commands:
                 self._apply_commands(commands)
-            if self._known and is_newest:
+            if self._pending_writes and is_newest:
                 keep_finished(self)
-            left_over = self.pending()
-            lineage.see(left_over)
+            left_over = self.pending_tasks()
+            lineage.mark_seen(left_over)
             self.cells.consume((n for t in left_over for n in t.node.consumes), touched)
             is_step = bool(left_over)
         else:
@@ -180,7 +180,7 @@ class RunMachine:
         self.updated = self.cells.apply(writes, touched, is_step=is_step)
         if lineage is not None:
             lineage.bump(touched or ())
-            self._known = {}
+            self._pending_writes = {}
             stop = stop_at(self.limits, (), lineage)
             self.save = lineage.record(self.cells, "input", self.step, self.updated, stop)
         self.status = READY
@@ -196,7 +196,7 @@ class RunMachine:
         *,
         answers: Answers | None = None,
         is_strict: bool = False,
-        place: Place = Place.LATEST,
+        point: ResumePoint = ResumePoint.LATEST,
     ) -> None:
         """Continue from the loaded checkpoint, after applying a command's own writes.
 
@@ -212,39 +212,39 @@ class RunMachine:
             self.updated = set(lineage.updated)
         # A breakpoint is passed by who was shown it: the first to go on from it stops there.
         is_new_to_all = bool(lineage.stop) and not (
-            self._known or writes or answers is not None or place is Place.PAST
+            self._pending_writes or writes or answers is not None or point is ResumePoint.PAST
         )
-        self.apply_known()
+        self.apply_pending_commands()
         if answers is not None:
-            is_strict = is_strict and place is not Place.PAST
-            check_answers(answers, self.pending(), self._known, is_strict=is_strict)
+            is_strict = is_strict and point is not ResumePoint.PAST
+            check_answers(answers, self.pending_tasks(), self._pending_writes, is_strict=is_strict)
             self.answers, self._is_answered = answers, True
-        self.is_travelling = place is not Place.LATEST and answers is None
+        self.is_travelling = point is not ResumePoint.LATEST and answers is None
         is_forking = self.is_travelling and (
-            place is Place.PAST or lineage.metadata.get("source") not in BRANCHES
+            point is ResumePoint.PAST or lineage.metadata.get("source") not in BRANCHES
         )
         if writes:
             self._apply_commands(writes)
             self.commands = [*self.commands, *writes]
-        self._is_anew = self.is_travelling or place is Place.PAST
+        self._is_anew = self.is_travelling or point is ResumePoint.PAST
         if self.is_travelling:
-            self._known = known.without_answers(self._known)
+            self._pending_writes = pending_writes.without_answers(self._pending_writes)
         stop = lineage.stop if is_new_to_all else ""
         if not stop:
-            lineage.see_everything(INTERRUPT)
+            lineage.mark_all_seen(INTERRUPT)
         elif stop == AFTER and self.limits.after:
             self._is_stopping = True
         if is_forking:
             self.save = lineage.record(self.cells, "fork", self.step, self.updated, stop)
-            self._known = {}
+            self._pending_writes = {}
             self.step += 1
         self.status = READY
         if self.observer.state_changed is not None:
             self.observer.state_changed(None)
 
-    def apply_known(self) -> None:
+    def apply_pending_commands(self) -> None:
         """Apply what commands wrote since the loaded checkpoint; what they send to is pending."""
-        writes = known.take_commands(self._known)
+        writes = pending_writes.take_commands(self._pending_writes)
         if writes:
             self._apply_commands(writes)
             self.commands = writes
@@ -271,7 +271,7 @@ class RunMachine:
         pulls = plan_pulls(self)
         pushes = plan_sends(self) if TASKS in self.cells.live else None
         self._pulls, self._pushes = pulls, pushes
-        self._is_smooth = not (pushes or self._known or self.updated is None)
+        self._is_smooth = not (pushes or self._pending_writes or self.updated is None)
         tasks = [*pushes, *pulls] if pushes else pulls
         limits, observer = self.limits, self.observer
         may_end = not tasks or self._is_stopping or limits.before or self.step > self.stop
@@ -289,8 +289,8 @@ class RunMachine:
                 if observer.breakpoint_reached is not None:
                     observer.breakpoint_reached()
             return None
-        if self._known and not self._is_anew:
-            tasks = [*tasks, *handlers_of_known(self, tasks)]
+        if self._pending_writes and not self._is_anew:
+            tasks = [*tasks, *handlers_of_pending(self, tasks)]
         self.tasks = tasks
         self.status = STEPPING
         if len(tasks) > 1:
@@ -298,7 +298,7 @@ class RunMachine:
             self.checkpoint_id  # noqa: B018
         if observer.tasks_started is not None:
             observer.tasks_started(tasks)
-        return self._without_known(tasks) if self._known else tasks
+        return self._without_finished(tasks) if self._pending_writes else tasks
 
     def call(self, caller: Task, node: NodeSpec, value: Any, place: str = "") -> CallTask:
         """Return the task for what a running task calls, to be run like any other.
@@ -315,19 +315,21 @@ class RunMachine:
         task = self._calls.add(caller, node, value, place)
         if self.observer.tasks_started is not None:
             self.observer.tasks_started((task,))
-        if self._known and (writes := self.recall(task)):
+        if self._pending_writes and (writes := self.recall(task)):
             task.writes = writes
             task.is_done = task.is_replayed = True
         return task
 
     def is_counted(self, caller: Task) -> bool:
         """Say whether the calls of a task were told by their order when it was stopped."""
-        return bool(self._known) and known.is_counted(self._known, caller.id)
+        return bool(self._pending_writes) and pending_writes.is_counted(
+            self._pending_writes, caller.id
+        )
 
     def places_of(self, task: Task) -> Mapping[str, Sequence[int]]:
         """Return the numbers of the graphs that strands of the task called before, by place."""
         if self._places is None:
-            self._places = read_places(self._known)
+            self._places = read_places(self._pending_writes)
         return self._places.get(task.id, NO_PLACES)
 
     def finish(self, task: Task) -> None:
@@ -413,7 +415,7 @@ class RunMachine:
         cells, lineage = self.cells, self.lineage
         touched: list[str] | None = None
         if lineage is not None:
-            lineage.see(ordered)
+            lineage.mark_seen(ordered)
             touched = []
         try:
             updated = self.updated = cells.end_step(ordered, touched)
@@ -434,8 +436,8 @@ class RunMachine:
         """Make the checkpoint of the superstep that was committed."""
         lineage.bump(touched)
         if lineage.deltas is not None:
-            lineage.deltas.note_orphans(self._known, tasks)
-        self._known = {}
+            lineage.deltas.record_orphans(self._pending_writes, tasks)
+        self._pending_writes = {}
         stop = stop_at(self.limits, tasks, lineage)
         self._is_stopping = stop == AFTER
         self.save = lineage.record(self.cells, "loop", self.step - 1, self.updated, stop)
@@ -455,7 +457,7 @@ class RunMachine:
                 error.add_note(f"Before task with name '{task.name}' and path '{task.path[:3]}'")
             raise
 
-    def _without_known(self, tasks: Sequence[Task]) -> list[Task]:
+    def _without_finished(self, tasks: Sequence[Task]) -> list[Task]:
         missing = []
         for task in tasks:
             plain = self.recall(task)
@@ -467,12 +469,12 @@ class RunMachine:
 
     def recall(self, task: Task) -> list[Write]:
         """Return what the task wrote when it ran before; empty, and its answers, if it must run."""
-        writes = self._known.get(task.id)
+        writes = self._pending_writes.get(task.id)
         if writes is None:
             return []
-        plain = [] if self._is_anew else known.plain_writes(writes)
+        plain = [] if self._is_anew else pending_writes.plain_writes(writes)
         if not plain:
-            recall_questions(task, self._known, self.answers)
+            recall_questions(task, self._pending_writes, self.answers)
         return plain
 
     def _in_write_order(self) -> list[Task]:

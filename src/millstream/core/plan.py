@@ -12,30 +12,32 @@ from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
 
 from millstream.constants import PUSH, TASKS
-from millstream.core.formats import old_id
+from millstream.core.old_formats import old_id
 from millstream.core.tasks import PUSH_TRIGGERS, Task
 
 if TYPE_CHECKING:
     from millstream.core.cells import Cells
+    from millstream.core.checkpoints import Lineage
     from millstream.core.machine import RunMachine
-    from millstream.core.snapshot import Lineage
     from millstream.core.spec import GraphSpec, NodeSpec
 
 logger = logging.getLogger(__name__)
 
 
-def plan_pulls(run: RunMachine) -> list[Task]:
+def plan_pulls(machine: RunMachine) -> list[Task]:
     """Return one task for each node that the last superstep triggered."""
-    nodes, updated = run.cells.successors, run.updated
+    nodes, updated = machine.cells.successors, machine.updated
     if nodes is None and updated is not None:
-        nodes = plan_triggered(run.spec, updated)
+        nodes = plan_triggered(machine.spec, updated)
     elif nodes is None:
-        assert run.lineage is not None, "a run that saves nothing knows what it updated"
-        nodes = plan_unseen(run.spec, run.cells, run.lineage)
-        return identified(run, [Task(run, node, node.path, node.triggers) for node in nodes])
+        assert machine.lineage is not None, "a run that saves nothing knows what it updated"
+        nodes = plan_unseen(machine.spec, machine.cells, machine.lineage)
+        return with_old_ids(
+            machine, [Task(machine, node, node.path, node.triggers) for node in nodes]
+        )
     tasks = []
     for node in nodes:  # up to Python 3.11 a comprehension would cost as much as a task
-        tasks.append(Task(run, node, node.path, node.triggers))  # noqa: PERF401
+        tasks.append(Task(machine, node, node.path, node.triggers))  # noqa: PERF401
     return tasks
 
 
@@ -64,10 +66,10 @@ def plan_unseen(spec: GraphSpec, cells: Cells, lineage: Lineage) -> list[NodeSpe
     return sorted(unseen, key=lambda node: spec.order[node.name])
 
 
-def plan_sends(run: RunMachine) -> list[Task]:
+def plan_sends(machine: RunMachine) -> list[Task]:
     """Return one task for each Send of the previous superstep, in order."""
     tasks: list[Task] = []
-    for index, packet in enumerate(run.cells.get(TASKS) or ()):
+    for index, packet in enumerate(machine.cells.get(TASKS) or ()):
         try:
             name, argument = packet.node, packet.arg
         except AttributeError:
@@ -75,25 +77,25 @@ def plan_sends(run: RunMachine) -> list[Task]:
                 f"expected a Send in channel {TASKS!r}, got {packet!r}; "
                 f"it was written by another program or an older version"
             ) from None
-        node = run.spec.nodes.get(name)
+        node = machine.spec.nodes.get(name)
         if node is None:
             logger.warning("Ignoring unknown node name %s in pending sends", name)
             continue
-        task = Task(run, node, (PUSH, index, False), PUSH_TRIGGERS)
+        task = Task(machine, node, (PUSH, index, False), PUSH_TRIGGERS)
         task.input = argument
         timeout = getattr(packet, "timeout", None)
         if timeout is not None:
             task.timeout = timeout
         tasks.append(task)
-    return identified(run, tasks)
+    return with_old_ids(machine, tasks)
 
 
-def identified(run: RunMachine, tasks: list[Task]) -> list[Task]:
+def with_old_ids(machine: RunMachine, tasks: list[Task]) -> list[Task]:
     """Give tasks that began in an older format the ids that they had in it."""
-    lineage = run.lineage
-    if lineage is not None and lineage.old_triggers is not None and run.known_writes:
+    lineage = machine.lineage
+    if lineage is not None and lineage.old_triggers is not None and machine.pending_writes:
         for task in tasks:
-            task.rename(old_id(task, lineage.old_triggers, run.known_writes))
+            task.rename(old_id(task, lineage.old_triggers, machine.pending_writes))
     return tasks
 
 

@@ -1,8 +1,8 @@
 """The compiled graph: everything about a graph that does not change between runs.
 
-Built once by `pregel.compiling`, shared by all runs, never mutated. What a superstep needs is
-looked up here instead of being worked out again: which nodes a channel triggers, how a node reads
-its input, which channels change by themselves.
+Built once by `pregel._structure.compiling`, shared by all runs, never mutated. What a superstep
+needs is looked up here instead of being worked out again: which nodes a channel triggers, how a
+node reads its input, which channels change by themselves.
 """
 
 from __future__ import annotations

@@ -62,16 +62,16 @@ class Task:
     _checkpoint_id: str | None = None
 
     def __init__(
-        self, run: RunMachine, node: NodeSpec, path: TaskPath, triggers: tuple[str, ...]
+        self, machine: RunMachine, node: NodeSpec, path: TaskPath, triggers: tuple[str, ...]
     ) -> None:
-        self.run = run
-        self.step = run.step
+        self.machine = machine
+        self.step = machine.step
         self.node = node
         self.path = path
         self.triggers = triggers
-        if run.lineage is not None:
+        if machine.lineage is not None:
             # Kept, because the run goes on while code of the task may still ask.
-            self._checkpoint_id = run.lineage.id
+            self._checkpoint_id = machine.lineage.id
 
     @property
     def writes(self) -> list[Write]:
@@ -108,7 +108,7 @@ class Task:
     @property
     def checkpoint_id(self) -> str:
         """The id of the checkpoint the task's superstep started from."""
-        return self._checkpoint_id or self.run.checkpoint_id
+        return self._checkpoint_id or self.machine.checkpoint_id
 
     @property
     def ns(self) -> str:
@@ -127,7 +127,7 @@ class Task:
     @property
     def parent_ns(self) -> str:
         """The namespace the task's own is in: the run's, or that of the task it belongs to."""
-        return self.run.ns if self.origin is None else self.origin.ns
+        return self.machine.ns if self.origin is None else self.origin.ns
 
     @property
     def place(self) -> str:
@@ -170,14 +170,14 @@ def _part_text(part: Any) -> str:
     return task_path_text(part) if isinstance(part, tuple) else str(part)
 
 
-def preview(run: RunMachine, writes: Sequence[Write]) -> dict[str, Any]:
+def preview(machine: RunMachine, writes: Sequence[Write]) -> dict[str, Any]:
     """Return the state as it would be if the superstep had only these writes.
 
     With the values that are computed from the run.
     """
-    values = run.cells.preview(writes)
-    for key, managed in run.spec.managed.items():
-        values[key] = managed.get(run)
+    values = machine.cells.preview(writes)
+    for key, managed in machine.spec.managed.items():
+        values[key] = managed.get(machine)
     return values
 
 
@@ -208,30 +208,30 @@ def reader(
 
 
 def _single(key: str) -> Read:
-    return lambda run: run.cells.get(key)
+    return lambda machine: machine.cells.get(key)
 
 
-def _all(run: RunMachine) -> dict[str, Any]:
-    return run.cells.values.copy()
+def _all(machine: RunMachine) -> dict[str, Any]:
+    return machine.cells.values.copy()
 
 
 def _some(keys: tuple[str, ...]) -> Read:
-    def read(run: RunMachine) -> dict[str, Any]:
-        values = run.cells.values
+    def read(machine: RunMachine) -> dict[str, Any]:
+        values = machine.cells.values
         return {key: values[key] for key in keys if key in values}
 
     return read
 
 
 def _with_computed(read: Read, computed: Mapping[str, Any]) -> Read:
-    def read_all(run: RunMachine) -> dict[str, Any]:
-        values: dict[str, Any] = read(run)
+    def read_all(machine: RunMachine) -> dict[str, Any]:
+        values: dict[str, Any] = read(machine)
         for key, managed in computed.items():
-            values[key] = managed.get(run)
+            values[key] = managed.get(machine)
         return values
 
     return read_all
 
 
 def _coerced(read: Read, coerce: Coerce) -> Read:
-    return lambda run: coerce(read(run))
+    return lambda machine: coerce(read(machine))

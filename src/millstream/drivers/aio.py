@@ -17,27 +17,28 @@ from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from millstream.drivers import caching, clock, lifecycle
+from millstream._base import clock
+from millstream._base.cancellation import wait_through_cancellation
+from millstream.drivers import caching, graph_callbacks
 from millstream.drivers.callers import NOBODY, Callers
-from millstream.drivers.calls import (
+from millstream.drivers.context import TaskContext
+from millstream.drivers.inbox import Inbox
+from millstream.drivers.loading import UNSAVED, aload
+from millstream.drivers.run import NO_ITEM
+from millstream.drivers.spawning import spawn_in, spawner
+from millstream.drivers.task_calls import (
     AnyFuture,
     CallContext,
     begin_call,
     place_of_call,
     report_call,
-    settle,
+    resolve_call,
 )
-from millstream.drivers.context import TaskContext
-from millstream.drivers.inbox import Inbox
-from millstream.drivers.loading import UNSAVED, aload
-from millstream.drivers.outlet import RunAbandoned
-from millstream.drivers.run import NO_ITEM
-from millstream.drivers.saving import AsyncSaving
-from millstream.drivers.spawning import spawn_in, spawner
 from millstream.drivers.task_execution import execute, execute_call
 from millstream.drivers.tracing import sole_listener
 from millstream.drivers.waits import AWAITING
-from millstream.waiting import wait_through_cancellation
+from millstream.outbox.emitter import RunAbandoned
+from millstream.saving.async_flusher import AsyncFlusher
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -66,7 +67,7 @@ class AsyncDriver:
     run: Run
     _inbox: Inbox
     _spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
-    _saving: AsyncSaving
+    _flusher: AsyncFlusher
     """For a run that saves."""
     _deadline: float | None = None
     _callers: Callers = NOBODY
@@ -104,7 +105,7 @@ class AsyncDriver:
                         if not ended and not parts:
                             await (inbox.news() if self._deadline is None else self._wait())
                         if (ended or self._trouble is not None) and self._report_ended():
-                            await self._settle()
+                            await self._store_ended()
                         for _ in parts and range(len(parts)):
                             if (item := encode(take())) is not NO_ITEM:
                                 yield item
@@ -127,53 +128,53 @@ class AsyncDriver:
     def _connect(self) -> Inbox:
         """Have everything that happens in the run arrive here."""
         run = self.run
-        inbox = self._inbox = Inbox(run.parts, run.outlet)
+        inbox = self._inbox = Inbox(run.parts, run.emitter)
         self._spawn = spawner(inbox.loop)
-        run.put, run.pour = inbox.put, inbox.pour
-        if run.bound is not None:
-            run.bound.soon = inbox.soon
+        run.emit, run.emit_from_task = inbox.emit, inbox.emit_from_task
+        if run.buffer_limit is not None:
+            run.buffer_limit.soon = inbox.soon
         run.call = self._call
         run.waits = AWAITING
         if run.listener is not None:
-            run.listener.put = run.listener.pour = inbox.put
+            run.listener.emit = run.listener.emit_from_task = inbox.emit
         return inbox
 
     async def _enter(self) -> None:
         """Tell who listens, load what is saved, and give the run its input."""
         run = self.run
         if run.is_traced:
-            await lifecycle.tell_started(run)
+            await graph_callbacks.notify_started(run)
             run.listener = sole_listener(run)
         loaded = UNSAVED
         if run.saver is not None:
-            self._saving = AsyncSaving()
+            self._flusher = AsyncFlusher()
             loaded = await aload(run)
         run.enter(loaded)
         if run.graph_run is not None:
-            await lifecycle.tell_entered(run, run.graph_run)
-        run.note_checkpoint()
+            await graph_callbacks.notify_resumed(run, run.graph_run)
+        run.record_checkpoint()
 
     async def _conclude(self) -> None:
         """Tell how the run ended well; raise if it did not."""
         run = self.run
         run.conclude()
         if run.graph_run is not None:
-            await lifecycle.tell_ended(run, run.graph_run)
+            await graph_callbacks.notify_ended(run, run.graph_run)
 
     async def _fail(self, error: BaseException) -> None:
         """Tell that the run ended with an error, if its end was not told yet."""
-        self.run.note_failure(error)
-        await lifecycle.tell_failed(self.run, error)
+        self.run.record_failure(error)
+        await graph_callbacks.notify_failed(self.run, error)
 
     async def _plan(self) -> Sequence[Task] | None:
         """Return the tasks to run in the next superstep, None at the end of the run."""
         run = self.run
         if run.journal is not None:
-            await self._saving.save(run.journal)
+            await self._flusher.flush(run.journal)
         if run.parent is not None:
-            for bound in run.feeds:
-                bound.wait()
-                await bound
+            for limit in run.outer_limits:
+                limit.wait()
+                await limit
             if run.is_abandoned:
                 raise RunAbandoned(run.name)
         tasks = run.machine.plan()
@@ -190,7 +191,7 @@ class AsyncDriver:
             return
         for task in tasks:
             context = TaskContext(run, task)
-            self._note_started(context, self._spawn(self._perform(context)))
+            self._record_started(context, self._spawn(self._perform(context)))
 
     def _enqueue(self, contexts: Sequence[TaskContext]) -> None:
         if self._queued is None:
@@ -221,9 +222,9 @@ class AsyncDriver:
             started.add_done_callback(partial(self._drop_call, context))
         else:
             started = self._spawn(self._perform(context))
-        self._note_started(context, started)
+        self._record_started(context, started)
 
-    def _note_started(self, context: TaskContext, started: asyncio.Task[None]) -> None:
+    def _record_started(self, context: TaskContext, started: asyncio.Task[None]) -> None:
         if not started.done():
             self._running[context] = started
         else:
@@ -245,7 +246,7 @@ class AsyncDriver:
                 ended[:0] = reported[::-1]
         return run.journal is not None or run.machine.failure is not None or self._is_eager
 
-    async def _settle(self) -> None:
+    async def _store_ended(self) -> None:
         """Store what ended tasks wrote, and stop the others if something failed."""
         run = self.run
         if self._is_eager:
@@ -257,7 +258,7 @@ class AsyncDriver:
                 # What the superstep wrote is in the thread before it is shown.
                 self._commit()
                 self._is_committed = True
-            await self._saving.save(run.journal)
+            await self._flusher.flush(run.journal)
         if run.stops_others:
             await self._cancel_running()
         if self._trouble is not None:
@@ -354,7 +355,7 @@ class AsyncDriver:
             return
         context.ambient = ambient
         if run.journal is not None:
-            self._saving.expect_calls()
+            self._flusher.expect_calls()
         self._callers.begin(caller)
         self._enqueue([context])
 
@@ -362,7 +363,7 @@ class AsyncDriver:
         current = asyncio.current_task()
         assert current is not None
         self._running[context] = current  # with eager tasks we are here before `spawn` returns
-        context.future.add_done_callback(partial(self._note_settled, current, context))
+        context.future.add_done_callback(partial(self._cancel_call, current, context))
         error = await execute_call(context, NO_LOCK)
         is_dropped = self._is_stopping or (context.is_cancelled and context.caller.is_cancelled)
         if not is_dropped:
@@ -372,16 +373,16 @@ class AsyncDriver:
         self._callers.end(context.caller)
         if self._queued:
             self._start_queued()
-        settle(context, error)
+        resolve_call(context, error)
         self._inbox.release()
         if error is not None:
             _raise_exit(error)
 
     def _drop_call(self, context: CallContext, _: object = None) -> None:
         """Tell the caller of a call that was stopped before it had begun."""
-        settle(context, RunAbandoned(self.run.name))
+        resolve_call(context, RunAbandoned(self.run.name))
 
-    def _note_settled(
+    def _cancel_call(
         self, task: asyncio.Task[None], context: CallContext, future: AnyFuture
     ) -> None:
         """Stop a call whose caller has cancelled its future."""
@@ -401,7 +402,7 @@ class AsyncDriver:
         report_call(context, error)
         if self.run.journal is not None:
             try:
-                await self._saving.save(self.run.journal)
+                await self._flusher.flush(self.run.journal)
             except asyncio.CancelledError as raised:
                 error = raised
             except Exception as raised:
@@ -432,14 +433,14 @@ class AsyncDriver:
             if self._running:
                 await self._cancel_running()
         finally:
-            self.run.note_leaving()
+            self.run.leave()
             if self._callers.threads is not None:
                 self._callers.threads.leave()
             journal = self.run.journal
             if journal is not None:
-                self.run.note_finished(self._inbox.ended)
+                self.run.record_finished(self._inbox.ended)
                 self.run.close_journal()
-                await self._saving.finish(journal)
+                await self._flusher.finish(journal)
 
 
 def _raise_exit(error: BaseException) -> None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import xxhash
 
+from millstream._base.fingerprints import digest, fingerprint
 from millstream.constants import CACHE_NS_WRITES
 from millstream.core.calls import CallTask
-from millstream.drivers.callables import callable_name, digest
 from millstream.types import default_cache_key
 
 if TYPE_CHECKING:
@@ -55,22 +55,22 @@ def _marks(task: Task) -> bytes:
     """
     body: NodeCall = task.node.body
     key_func: Any = body.cache.key_func if body.cache is not None else default_cache_key
-    marks = [] if key_func is default_cache_key else [callable_name(key_func)]
+    marks = [] if key_func is default_cache_key else [fingerprint(key_func)]
     if not isinstance(task, CallTask):
-        marks.append(_outlet(task.node))
+        marks.append(_outputs_digest(task.node))
     return "".join(marks).encode()
 
 
-def _outlet(node: NodeSpec) -> str:
+def _outputs_digest(node: NodeSpec) -> str:
     """Return what stands for how the node's results become writes."""
     body: NodeCall = node.body
-    if body.outlet is None:
+    if body.outputs_digest is None:
         routes = [
             (branch.call.target, tuple((branch.ends or {}).items()), branch.is_passthrough)
             for branch in body.branches
         ]
-        body.outlet = digest(body.outputs, tuple(node.edges), *routes)
-    return body.outlet
+        body.outputs_digest = digest(body.outputs, tuple(node.edges), *routes)
+    return body.outputs_digest
 
 
 def namespace_of(body: NodeCall, name: str) -> tuple[str, ...]:
@@ -80,7 +80,7 @@ def namespace_of(body: NodeCall, name: str) -> tuple[str, ...]:
 
 def call_namespace(func: Callable[..., Any]) -> tuple[str, ...]:
     """Return the cache namespace of a `@task`: its function's identity."""
-    return (CACHE_NS_WRITES, callable_name(func))
+    return (CACHE_NS_WRITES, fingerprint(func))
 
 
 async def replay_cached(run: Run, tasks: Sequence[Task]) -> list[Task]:
@@ -91,7 +91,7 @@ async def replay_cached(run: Run, tasks: Sequence[Task]) -> list[Task]:
     for key, writes in (await run.waits.look_up(run.cache, tuple(keys))).items():
         for task in keys[key]:
             run.machine.replay(task, [tuple(write) for write in writes])
-            run.note_task(task)
+            run.record_task(task)
     return [task for task in tasks if not task.is_done]
 
 

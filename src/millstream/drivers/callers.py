@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from millstream.drivers.workers import MAX_THREADS, Workers
+from millstream._base.workers import MAX_THREADS, Workers
 
 if TYPE_CHECKING:
     from millstream.drivers.context import TaskContext

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from millstream._base import clock
 from millstream.constants import (
     CONF,
     CONFIG_KEY_CHECKPOINT_ID,
@@ -23,8 +24,8 @@ from millstream.constants import (
     PREVIOUS,
 )
 from millstream.core.machine import NO_PLACES
-from millstream.drivers import asking, clock
-from millstream.drivers.configurable import engine_keys
+from millstream.drivers import questions
+from millstream.drivers.reserved_keys import reserved_keys
 from millstream.drivers.tracing import task_callbacks
 from millstream.errors import NodeError
 from millstream.runtime import ExecutionInfo, Runtime, _no_op_heartbeat
@@ -32,11 +33,11 @@ from millstream.runtime import ExecutionInfo, Runtime, _no_op_heartbeat
 if TYPE_CHECKING:
     from langchain_core.callbacks import BaseCallbackManager
 
+    from millstream._base.workers import Workers
     from millstream.core.tasks import Task
+    from millstream.drivers.heartbeats import Heartbeats
     from millstream.drivers.run import Run
     from millstream.drivers.tracing import NodeRun
-    from millstream.drivers.watch import Watch
-    from millstream.drivers.workers import Workers
     from millstream.types import StreamWriter
 
 
@@ -177,7 +178,7 @@ class TaskContext:
     """Callbacks for what the node itself runs, None when nobody listens."""
     node_run: NodeRun | None = None
     """The node's own run in LangChain's callbacks, while it lasts."""
-    own_watch: Watch | None = None
+    own_heartbeats: Heartbeats | None = None
     """Told of signs of life while the attempt has an idle timeout."""
     is_timed = False
     """The attempt has a timeout."""
@@ -199,9 +200,9 @@ class TaskContext:
     _runtime: Runtime[Any] | None = None
     _writer: StreamWriter | None = None
 
-    find_answer = asking.find_answer
-    forget_answer = asking.forget_answer
-    note_questions = asking.note_questions
+    find_answer = questions.find_answer
+    forget_answer = questions.forget_answer
+    record_questions = questions.record_questions
 
     def __init__(self, run: Run, task: Task) -> None:
         self.run = run
@@ -215,8 +216,8 @@ class TaskContext:
         It is the number of those that the task called before, in this attempt or an earlier one. A
         strand that calls at the same place as in a run before this one has the same number again.
         """
-        known = self.task.run.places_of(self.task) if self.run.saver is not None else NO_PLACES
-        with asking.ASKING:
+        known = self.task.machine.places_of(self.task) if self.run.saver is not None else NO_PLACES
+        with questions.ASKING:
             if place:
                 count = self._places.get(place, 0)
                 self._places = {**self._places, place: count + 1}
@@ -234,18 +235,18 @@ class TaskContext:
         """The stream writer: the run's own, or one whose items are signs of life."""
         if self._writer is None:
             self._writer = self.run_writer()
-            if self.is_timed or self.watch is not None:
-                self._writer = self._watched_writer(self._writer, self.watch)
+            if self.is_timed or self.heartbeats is not None:
+                self._writer = self._recorded_writer(self._writer, self.heartbeats)
         return self._writer
 
     @property
-    def watch(self) -> Watch | None:
+    def heartbeats(self) -> Heartbeats | None:
         """Who is told of signs of life, None if no attempt with an idle timeout is under way."""
-        return self.own_watch or self.watch_around()
+        return self.own_heartbeats or self.outer_heartbeats()
 
-    def watch_around(self) -> Watch | None:
+    def outer_heartbeats(self) -> Heartbeats | None:
         """Return who watches what this task is part of."""
-        return self.run.watch
+        return self.run.heartbeats
 
     def run_writer(self) -> StreamWriter:
         """Return the writer of items in the task's namespace."""
@@ -278,12 +279,12 @@ class TaskContext:
     def runtime(self) -> Runtime[Any]:
         """The runtime of this attempt."""
         if self._runtime is None:
-            run, watch = self.run, self.watch
+            run, heartbeats = self.run, self.heartbeats
             self._runtime = Runtime(
                 context=run.context,
                 store=run.store,
                 stream_writer=self.writer,
-                heartbeat=_no_op_heartbeat if watch is None else watch.heartbeat,
+                heartbeat=_no_op_heartbeat if heartbeats is None else heartbeats.heartbeat,
                 previous=self.previous,
                 execution_info=self._execution_info(),
                 server_info=run.server_info,
@@ -320,7 +321,7 @@ class TaskContext:
             return NodeError(node=failed.name, error=failed.error)
         return None
 
-    def note_start(self) -> None:
+    def record_start(self) -> None:
         """Take note of the time: there may be several attempts, which can ask for it."""
         self.first_attempt_time = clock.timestamp()
 
@@ -361,7 +362,7 @@ class TaskContext:
                 CONFIG_KEY_TASK_ID: task.id,
                 CONFIG_KEY_TASK: self,
                 CONFIG_KEY_RUNTIME: self.runtime,
-                **engine_keys(self),
+                **reserved_keys(self),
             },
         }
         config.pop("run_name", None)  # these name the graph's run, not the node's
@@ -396,14 +397,14 @@ class TaskContext:
             node_first_attempt_time=self.first_attempt_time,
         )
 
-    def _watched_writer(self, write: StreamWriter, watch: Watch | None) -> StreamWriter:
+    def _recorded_writer(self, write: StreamWriter, heartbeats: Heartbeats | None) -> StreamWriter:
         attempt = self.attempt
 
         def write_in_time(item: Any) -> None:
             if self.is_timed and (self.is_over or attempt != self.attempt):
                 return
-            if watch is not None:
-                watch.note()
+            if heartbeats is not None:
+                heartbeats.record_event()
             write(item)
 
         return write_in_time

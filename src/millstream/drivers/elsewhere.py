@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from millstream.constants import CONFIG_KEY_CHECKPOINT_MAP, ENGINE_PREFIX
-from millstream.drivers.asking import find_answer
 from millstream.drivers.executor import Delivery, Ear, Reply, TaskOutcome, TaskRequest
+from millstream.drivers.questions import find_answer
 from millstream.errors import GraphInterrupt
 
 if TYPE_CHECKING:
     from millstream.core.strands import Strand
-    from millstream.drivers.asking import Question
     from millstream.drivers.context import TaskContext
     from millstream.drivers.executor import Execution, Executor
-    from millstream.stream.parts import Namespace
+    from millstream.drivers.questions import Question
+    from millstream.modes.parts import Namespace
 
 STORE_FACTS = ("supports_ttl", "ttl_config")
 """Attributes of a store that its methods look at before they ask it."""
@@ -95,10 +95,10 @@ def request_of(context: TaskContext) -> TaskRequest:
         drain_reason=run.control.drain_reason if run.control.drain_requested else None,
         store=None if store is None else {name: getattr(store, name) for name in STORE_FACTS},
         is_saved=run.saver is not None,
-        has_custom=run.custom_put is not None,
+        has_custom=run.emit_custom is not None,
         messages=tuple(Ear(tap.has_subgraphs, tap.has_blocks) for tap in run.taps),
         tools=tuple(Ear(tap.has_subgraphs) for tap in run.tool_taps),
-        is_watched=context.watch is not None,
+        is_watched=context.heartbeats is not None,
     )
 
 
@@ -113,8 +113,8 @@ class Emitted:
         """Emit it."""
         if self.namespace == context.run.namespace:
             context.writer(self.item)
-        elif context.run.custom_put is not None:
-            context.run.custom_put((self.namespace, "custom", self.item, None))
+        elif context.run.emit_custom is not None:
+            context.run.emit_custom((self.namespace, "custom", self.item, None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +129,8 @@ class Heard:
     async def deliver(self, context: TaskContext) -> None:
         """Tell the consumer."""
         run = context.run
-        if (watch := context.watch) is not None:
-            watch.note()
+        if (watch := context.heartbeats) is not None:
+            watch.record_event()
         if self.mode == "messages":
             tap = run.taps[self.index]
             tap.relay(self.namespace, self.payload)
@@ -147,8 +147,8 @@ class Alive:
 
     async def deliver(self, context: TaskContext) -> None:
         """Tell who waits for it."""
-        if (watch := context.watch) is not None:
-            (watch.heartbeat if self.is_heartbeat else watch.note)()
+        if (watch := context.heartbeats) is not None:
+            (watch.heartbeat if self.is_heartbeat else watch.record_event)()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,7 @@ class QuestionsNoted:
 
     async def deliver(self, context: TaskContext) -> None:
         """Take note of them."""
-        context.note_questions(self.questions)
+        context.record_questions(self.questions)
 
 
 @dataclass(frozen=True, slots=True)

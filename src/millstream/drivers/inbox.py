@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from millstream.drivers.context import TaskContext
-    from millstream.drivers.outlet import Outlet
-    from millstream.stream.parts import Part
+    from millstream.modes.parts import Part
+    from millstream.outbox.emitter import Emitter
 
 
 class Inbox:
@@ -20,25 +20,25 @@ class Inbox:
     Usable from any thread. One wake-up serves a whole burst: only a waiting driver is woken.
     """
 
-    __slots__ = ("_outlet", "_parts", "_thread", "_waiter", "ended", "loop")
+    __slots__ = ("_emitter", "_parts", "_thread", "_waiter", "ended", "loop")
 
-    def __init__(self, parts: deque[Part], outlet: Outlet) -> None:
+    def __init__(self, parts: deque[Part], emitter: Emitter) -> None:
         self._parts = parts
-        self._outlet = outlet
+        self._emitter = emitter
         self.loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._waiter: asyncio.Future[None] | None = None
         self.ended: list[tuple[TaskContext, BaseException | None]] = []
 
-    def put(self, part: Part) -> None:
+    def emit(self, part: Part) -> None:
         """Add a part for the consumer."""
         self._parts.append(part)
         if self._waiter is not None:
             self._wake()
 
-    def pour(self, part: Part) -> None:
+    def emit_from_task(self, part: Part) -> None:
         """Add a part that code of a task emits."""
-        self._outlet.accept(part)
+        self._emitter.deliver(part)
         if self._waiter is not None:
             self._wake()
 

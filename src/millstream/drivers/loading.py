@@ -11,31 +11,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from millstream._base.clock import Stamps
 from millstream.constants import NS_END, NS_SEP
-from millstream.core.known import Place
+from millstream.core.checkpoints import Lineage
 from millstream.core.machine import BRANCHES
-from millstream.core.snapshot import Lineage
+from millstream.core.pending_writes import ResumePoint
 from millstream.core.tasks import task_id_of
-from millstream.drivers import delta
-from millstream.drivers.clock import Stamps
-from millstream.drivers.exchange import Load, acarry_out, carry_out
-from millstream.drivers.persistence import Journal
-from millstream.drivers.storing import next_version
+from millstream.drivers.requests import LoadCheckpoint, acarry_out, carry_out
+from millstream.saving import delta_history
+from millstream.saving.capabilities import next_version
+from millstream.saving.journal import Journal
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import CheckpointTuple
 
     from millstream.drivers.context import TaskContext
-    from millstream.drivers.exchange import Steps
+    from millstream.drivers.requests import SaverGen
     from millstream.drivers.run import Run
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedCheckpoint:
     """The checkpoint a run goes on from, if there is one."""
 
     saved: CheckpointTuple | None = None
-    place: Place = Place.LATEST
+    point: ResumePoint = ResumePoint.LATEST
     newest_id: str = ""
     """The newest checkpoint there is, where the run does not simply go on from it."""
     is_moved: bool = False
@@ -44,10 +44,10 @@ class Loaded:
     @property
     def is_newest(self) -> bool:
         """Say whether the run simply goes on from wherever the thread is."""
-        return self.place is Place.LATEST and not self.newest_id
+        return self.point is ResumePoint.LATEST and not self.newest_id
 
 
-UNSAVED: Final = Loaded()
+UNSAVED: Final = LoadedCheckpoint()
 """What a run without a saver goes on from: nothing."""
 
 
@@ -67,35 +67,35 @@ class Replay:
         return is_first
 
 
-def find_start(run: Run) -> Steps[Loaded]:
+def find_start(run: Run) -> SaverGen[LoadedCheckpoint]:
     """Ask for what is needed, and return the checkpoint the run goes on from."""
     spec, newest = run.spec, run.load_config()
-    if run.named and run.parent is None and run.ns not in run.named:
-        run.named = yield from _with_enclosing(run)
+    if run.named_checkpoints and run.parent is None and run.ns not in run.named_checkpoints:
+        run.named_checkpoints = yield from _with_enclosing(run)
     named = run.named_checkpoint()
     if named is None:
         before = None
         if run.replay is not None and run.parent is not None and run.replay.visit(run.ns):
             before = run.load_config(run.replay.checkpoint_id)
-        saved = yield Load(newest, spec, before)
-        newest_id = "" if before is None else checkpoint_id((yield Load(newest)))
-        return Loaded(saved, newest_id=newest_id)
-    is_moved = run.ns not in run.named
-    saved = yield Load(run.former_config(named), spec)
-    newest_id = checkpoint_id((yield Load(newest)))
+        saved = yield LoadCheckpoint(newest, spec, before)
+        newest_id = "" if before is None else checkpoint_id((yield LoadCheckpoint(newest)))
+        return LoadedCheckpoint(saved, newest_id=newest_id)
+    is_moved = run.ns not in run.named_checkpoints
+    saved = yield LoadCheckpoint(run.former_config(named), spec)
+    newest_id = checkpoint_id((yield LoadCheckpoint(newest)))
     is_newest = run.parent is not None or saved is None or saved.checkpoint["id"] == newest_id
-    place = Place.NAMED if is_newest and not is_moved else Place.PAST
-    return Loaded(saved, place, newest_id, is_moved)
+    place = ResumePoint.NAMED if is_newest and not is_moved else ResumePoint.PAST
+    return LoadedCheckpoint(saved, place, newest_id, is_moved)
 
 
-def _with_enclosing(run: Run) -> Steps[Mapping[str, str]]:
+def _with_enclosing(run: Run) -> SaverGen[Mapping[str, str]]:
     """Return what the caller named, with the checkpoints that a nested one was made in."""
-    ns, id = next(iter(run.named.items()))
+    ns, id = next(iter(run.named_checkpoints.items()))
     config = run.load_config(id)
     config["configurable"]["checkpoint_ns"] = ns
-    saved: CheckpointTuple | None = yield Load(config)
+    saved: CheckpointTuple | None = yield LoadCheckpoint(config)
     parents = {} if saved is None else (saved.metadata or {}).get("parents") or {}
-    return {**parents, **run.named}
+    return {**parents, **run.named_checkpoints}
 
 
 def former_ns(parent: TaskContext, number: int) -> str:
@@ -105,7 +105,7 @@ def former_ns(parent: TaskContext, number: int) -> str:
     """
     run, task = parent.run, parent.task
     lineage = run.machine.lineage
-    if not (run.named and run.is_resuming_step and run.origin_id) or lineage is None:
+    if not (run.named_checkpoints and run.is_resuming_step and run.origin_id) or lineage is None:
         return ""
     base = run.former_ns or run.ns
     name = f"{base}{NS_SEP}{task.name}" if base else task.name
@@ -119,7 +119,7 @@ def checkpoint_id(saved: CheckpointTuple | None) -> str:
     return "" if saved is None else saved.checkpoint["id"]
 
 
-def open_journal(run: Run, loaded: Loaded) -> Lineage:
+def open_journal(run: Run, loaded: LoadedCheckpoint) -> Lineage:
     """Give a run that saves its journal, and return the chain of checkpoints it continues."""
     saver, saved = run.saver, loaded.saved
     assert saver is not None, "only a run with a saver has a journal"
@@ -128,7 +128,7 @@ def open_journal(run: Run, loaded: Loaded) -> Lineage:
     history = None
     if is_saved_at_end:
         has_parent = saved is not None and not loaded.is_moved
-        history = delta.new_history(run.spec, has_parent=has_parent, stamp=stamps.stamp)
+        history = delta_history.new_history(run.spec, has_parent=has_parent, stamp=stamps.stamp)
     config = {"metadata": run.metadata, "configurable": run.saved_configurable()}
     run.journal = Journal(saver, config, run.durability, history)
     lineage = Lineage(
@@ -136,10 +136,10 @@ def open_journal(run: Run, loaded: Loaded) -> Lineage:
         next_version=next_version(saver),
         parents=run.checkpoint_map,
         is_saved_at_end=is_saved_at_end,
-        deltas=delta.new_log(
+        deltas=delta_history.new_log(
             run.spec,
             is_saved_at_end=is_saved_at_end,
-            is_parent_shared=loaded.place is Place.PAST,
+            is_parent_shared=loaded.point is ResumePoint.PAST,
         ),
     )
     if saved is not None:
@@ -154,7 +154,7 @@ def open_journal(run: Run, loaded: Loaded) -> Lineage:
     return lineage
 
 
-def _stamps(run: Run, loaded: Loaded) -> Stamps:
+def _stamps(run: Run, loaded: LoadedCheckpoint) -> Stamps:
     """Return what makes the ids of the checkpoints that follow."""
     stamps = None if run.parent is None else run.parent.run.stamps
     if stamps is None:
@@ -174,11 +174,11 @@ def before_branch(saved: CheckpointTuple) -> str:
     return id
 
 
-def load(run: Run) -> Loaded:
+def load(run: Run) -> LoadedCheckpoint:
     """Load what the run goes on from, in this thread."""
     return UNSAVED if run.saver is None else carry_out(find_start(run), run.saver)
 
 
-async def aload(run: Run) -> Loaded:
+async def aload(run: Run) -> LoadedCheckpoint:
     """Load what the run goes on from."""
     return UNSAVED if run.saver is None else await acarry_out(find_start(run), run.saver)

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import Runnable, RunnableSequence
 
+from millstream._base import clock
+from millstream._base.runnable import RunnableCallable, missing_sync_function
+from millstream._base.texts import safe_str
+from millstream._types.command import JoinedUpdates
 from millstream.channels.last_value import LastValue
-from millstream.command import JoinedUpdates
 from millstream.core.retry import decide_retry
 from millstream.core.tasks import preview
-from millstream.drivers import clock, hearing
 from millstream.drivers.routes import unmapped_route
 from millstream.errors import ParentCommand
-from millstream.runnable import RunnableCallable, missing_sync_function
-from millstream.telling import said
+from millstream.outbox import taps
 from millstream.types import Command, Send
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class BranchCall:
     def input(self, context: TaskContext, result: Any) -> Any:
         """Return what the path function is called with."""
         task = context.task
-        return self.given(preview(task.run, task.writes), result)
+        return self.given(preview(task.machine, task.writes), result)
 
     def given(self, state: dict[str, Any], result: Any) -> Any:
         """Return the same, given the state with the task's own writes."""
@@ -206,7 +207,7 @@ class NodeCall:
     """Where the function runs, None for where the driver is."""
     runnable: Runnable[Any, Any] | None = None
     """What an executor is given of it."""
-    outlet: str | None = field(init=False, default=None)
+    outputs_digest: str | None = field(init=False, default=None)
     """What caches make of `outputs`, edges and branches."""
     has_policies: bool = field(init=False)
     """Whether there is more to running the node than one attempt without a limit."""
@@ -250,7 +251,7 @@ class NodeCall:
         passes graphs in between unharmed.
         """
         if context.run.tool_taps:
-            hearing.tell_command(context, signal)
+            taps.emit_command(context, signal)
         command: Command[Any] = signal.args[0]
         if command.graph == Command.PARENT:
             parent = context.parent
@@ -264,7 +265,7 @@ class NodeCall:
 
     def commanded(self, context: TaskContext, signal: ParentCommand) -> Command[Any]:
         """Return the command that was taken, as if the node had returned it."""
-        return _one_value_each(signal.args[0], context.task.run.spec)
+        return _one_value_each(signal.args[0], context.task.machine.spec)
 
     def retry_delay(self, context: TaskContext, error: BaseException) -> float | None:
         """Return the seconds before the next attempt, None when this was the last."""
@@ -278,7 +279,7 @@ class NodeCall:
                 delay,
                 context.attempt,
                 type(error).__name__,
-                said(error),
+                safe_str(error),
                 exc_info=error,
             )
         return delay

@@ -67,7 +67,7 @@ def invalid_route(
 ) -> InvalidRouteError:
     """Return the error for a target that is none of the known nodes."""
     name = target.node if isinstance(target, Send) else target
-    teller = _teller(source, path)
+    teller = _source_text(source, path)
     if path is not None and (name is None or name == START):
         problem = f"Branch did not return a valid destination: {teller} answered {name!r}"
     elif isinstance(target, Send) and name == END:
@@ -90,11 +90,13 @@ def unmapped_route(
     answer: Any, known: Collection[Any], source: str, path: str
 ) -> InvalidRouteError:
     """Return the error for an answer that a path map does not have."""
-    problem = f"{_teller(source, path)} answered {answer!r:.200}, which its path map does not have"
+    problem = (
+        f"{_source_text(source, path)} answered {answer!r:.200}, which its path map does not have"
+    )
     return route_error(problem, answer, known, source)
 
 
-def _teller(source: str, path: str | None) -> str:
+def _source_text(source: str, path: str | None) -> str:
     """Say who names the target."""
     if path is not None:
         return f"the path {path!r} after {source!r}"

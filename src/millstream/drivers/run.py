@@ -14,30 +14,35 @@ from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.runnables.config import var_child_runnable_config
 
+from millstream._base.clock import new_id, now
 from millstream.config import task_context_of
 from millstream.constants import CONFIG_KEY_STRICT_RESUME, NS_END
-from millstream.core.known import Place
 from millstream.core.machine import RunMachine
+from millstream.core.pending_writes import ResumePoint
 from millstream.core.protocol import Observer
 from millstream.core.state import DONE, ENDED, RunStatus
-from millstream.drivers import delta
-from millstream.drivers.asking import all_questions, note_nested, note_progress, note_questions
-from millstream.drivers.calls import call_too_late
-from millstream.drivers.clock import new_id, now
 from millstream.drivers.context import TaskContext
-from millstream.drivers.hearing import taps_of, tool_taps_of
 from millstream.drivers.loading import Replay, before_branch, open_journal
 from millstream.drivers.metadata import user_metadata
-from millstream.drivers.nesting import TellEnd, tell_started
-from millstream.drivers.outlet import Outlet
-from millstream.drivers.terms import Start, Terms, View
-from millstream.drivers.untracked import untracked_of
+from millstream.drivers.options import RunOptions, RunStart, Subscription
+from millstream.drivers.questions import (
+    all_questions,
+    record_nested_questions,
+    record_progress,
+    record_questions,
+)
+from millstream.drivers.task_calls import call_too_late
 from millstream.drivers.waits import BLOCKING
 from millstream.errors import GraphDrained, GraphInterrupt, is_invalid_resume, recursion_error
+from millstream.modes.parts import Emit, Encode, Part, format_part
+from millstream.modes.projectors import RunView, both, observe
+from millstream.modes.subgraph_events import SUBGRAPHS_MODE
+from millstream.outbox.emitter import Emitter
+from millstream.outbox.subgraphs import EmitEnd, emit_started
+from millstream.outbox.taps import taps_of, tool_taps_of
 from millstream.runtime import _no_op_stream_writer
-from millstream.stream.graphs import MODE_OF_GRAPHS
-from millstream.stream.modes import Projection, both, observe
-from millstream.stream.parts import Encode, Part, Put, format_part
+from millstream.saving import delta_history
+from millstream.saving.untracked import untracked_of
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import BaseCallbackManager
@@ -45,14 +50,14 @@ if TYPE_CHECKING:
     from millstream.core.protocol import Write
     from millstream.core.spec import GraphSpec, NodeSpec
     from millstream.core.tasks import Task
-    from millstream.drivers.buffering import Bound
-    from millstream.drivers.loading import Loaded
-    from millstream.drivers.persistence import Journal
+    from millstream.drivers.loading import LoadedCheckpoint
     from millstream.drivers.tracing import NodeRun
     from millstream.drivers.waits import Waits
-    from millstream.stream.events import EventListener
-    from millstream.stream.messages import MessageTap
-    from millstream.stream.tools import ToolTap
+    from millstream.modes.event_listener import EventListener
+    from millstream.modes.message_tap import MessageTap
+    from millstream.modes.tool_tap import ToolTap
+    from millstream.outbox.backpressure import BufferLimit
+    from millstream.saving.journal import Journal
     from millstream.types import StreamWriter
 
 
@@ -62,7 +67,7 @@ NO_ITEM: Final = object()
 """Stands for a part of which the consumer gets no item."""
 
 
-class Run(Terms):
+class Run(RunOptions):
     """One run of one graph."""
 
     listener: EventListener | None = None
@@ -71,13 +76,13 @@ class Run(Terms):
     """How the run waits; the driver's."""
     graph_run: NodeRun | None = None
     """The graph's own run in LangChain's callbacks, as long as nobody was told of its end."""
-    bound: Bound | None = None
+    buffer_limit: BufferLimit | None = None
     """How many parts there may be before those who emit have to wait."""
-    forwards: Sequence[tuple[Put, frozenset[str]]] = ()
+    forwards: Sequence[tuple[Emit, frozenset[str]]] = ()
     """Where nested runs send their parts besides their own consumers, and which modes."""
     tool_taps: tuple[ToolTap, ...] = ()
     """The consumers of `tools` that hear this run."""
-    custom_put: Put | None = None
+    emit_custom: Emit | None = None
     """Where custom items of this run go: to the nearest consumer that asked for them."""
     call: Callable[[TaskContext, NodeSpec, Any], Any]
     """Start what the code of a task calls, and return its future; the driver's."""
@@ -89,24 +94,24 @@ class Run(Terms):
     has_values: bool = False
     """Whether the state was ever shown: a run that wrote nothing has no result."""
     last_values: Any = None
-    tell_end: TellEnd | None = None
+    emit_end: EmitEnd | None = None
     """Tell who looks at nested graphs that this one has ended, and how."""
     resumed_step: int | None = None
     """The superstep that continues a saved run, None for a run that started anew."""
 
-    def __init__(self, spec: GraphSpec, name: str, view: View) -> None:
+    def __init__(self, spec: GraphSpec, name: str, subscription: Subscription) -> None:
         self.spec = spec
         self.name = name
-        self.view = view
-        self.result = view
+        self.subscription = subscription
+        self.result = subscription
         """How the final state is read, by whoever wants that."""
         self.parts: deque[Part] = deque()
         """Parts the consumer has not taken yet."""
-        self.put: Put = self.parts.append
+        self.emit: Emit = self.parts.append
         """Where this run's parts go; a driver may put a wake-up around it."""
-        self.outlet = Outlet(self.put, name)
+        self.emitter = Emitter(self.emit, name)
         """Takes what code of tasks emits, until the consumer has gone."""
-        self.pour: Put = self.outlet.put
+        self.emit_from_task: Emit = self.emitter.emit
         """Where code of tasks emits: the outlet, a wake-up around it, a bound before that."""
         self.writer: StreamWriter = _no_op_stream_writer
         # Not on the class, because every superstep asks for these.
@@ -116,7 +121,7 @@ class Run(Terms):
         self.callbacks: NodeRun | None = None
         """The graph's own run in LangChain's callbacks, None when nobody listens."""
 
-    def enter(self, loaded: Loaded) -> None:
+    def enter(self, loaded: LoadedCheckpoint) -> None:
         """Build the machine, from the saved checkpoint if there is one, and give it its input."""
         saved = loaded.saved
         parent = self.parent
@@ -183,7 +188,7 @@ class Run(Terms):
             and self.step_timeout is None
         )
 
-    def _resume(self, start: Start, loaded: Loaded) -> None:
+    def _resume(self, start: RunStart, loaded: LoadedCheckpoint) -> None:
         """Continue the saved run, and keep what its input wrote with the checkpoint."""
         machine, saved = self.machine, loaded.saved
         assert saved is not None
@@ -193,11 +198,13 @@ class Run(Terms):
             start.writes,
             answers=start.answers,
             is_strict=bool(self.configurable.get(CONFIG_KEY_STRICT_RESUME)),
-            place=loaded.place,
+            point=loaded.point,
         )
         self.resumed_step = machine.step
         if machine.lineage.id == checkpoint_id and start.writes and self.journal is not None:
-            kept = delta.commands_to_keep(machine, is_shared=loaded.place is Place.PAST)
+            kept = delta_history.commands_to_keep(
+                machine, is_shared=loaded.point is ResumePoint.PAST
+            )
             self.journal.add_commands(kept, self.checkpoint_config(checkpoint_id))
         if self.parent is None and machine.is_travelling:
             self.replay = Replay(before_branch(saved))
@@ -205,48 +212,50 @@ class Run(Terms):
     def _observe(self, machine: RunMachine) -> None:
         """Connect the machine to everybody who wants to see something of this run."""
         above = self.parent.run.forwards if self.parent is not None else ()
-        if self.bound is not None:
-            self.pour = self.bound.through(self.pour)
-        if self.view.modes or above:
-            machine.observer = self._show(machine, above)
+        if self.buffer_limit is not None:
+            self.emit_from_task = self.buffer_limit.limited(self.emit_from_task)
+        if self.subscription.modes or above:
+            machine.observer = self._observer_for(machine, above)
         if self.result.is_result_wanted:
             show = machine.observer.state_changed
             if machine.observer is NOT_WATCHED:
                 machine.observer = Observer()
-            machine.observer.state_changed = both(self._note_values, show)
+            machine.observer.state_changed = both(self._record_values, show)
 
-    def _show(self, machine: RunMachine, above: Sequence[tuple[Put, frozenset[str]]]) -> Observer:
+    def _observer_for(
+        self, machine: RunMachine, above: Sequence[tuple[Emit, frozenset[str]]]
+    ) -> Observer:
         """Return the observer that shows the run to its consumer, and to those above."""
-        view, parent = self.view, self.parent
-        targets: dict[str, list[Put]] = {}
-        for put, modes in [(self.put, view.modes), *above]:
+        subscription, parent = self.subscription, self.parent
+        targets: dict[str, list[Emit]] = {}
+        for emit, modes in [(self.emit, subscription.modes), *above]:
             for mode in modes:
-                targets.setdefault(mode, []).append(put)
-        if view.has_subgraphs:
-            self.forwards = [*above, (self.put, view.modes)]
+                targets.setdefault(mode, []).append(emit)
+        if subscription.has_subgraphs:
+            self.forwards = [*above, (self.emit, subscription.modes)]
         elif above:
             self.forwards = above
-        if "custom" in view.modes:
-            self.custom_put = self.pour
+        if "custom" in subscription.modes:
+            self.emit_custom = self.emit_from_task
         elif above and parent is not None:
-            self.custom_put = parent.run.custom_put
+            self.emit_custom = parent.run.emit_custom
         self.taps = taps_of(self)
         if tool_taps := tool_taps_of(self):
             self.tool_taps = tool_taps
         self.writer = self._make_writer()
         if "values" in targets:
             self.shows_values = True
-        listeners = targets.get(MODE_OF_GRAPHS)
-        if listeners and parent is not None:
-            self.tell_end = tell_started(self, parent, listeners)
+        emits = targets.get(SUBGRAPHS_MODE)
+        if emits and parent is not None:
+            self.emit_end = emit_started(self, parent, emits)
         return observe(
-            Projection(
+            RunView(
                 machine=machine,
                 namespace=self.namespace,
                 targets=targets,
-                output_keys=view.output_keys,
-                watched=view.watched,
-                read_state=view.read,
+                output_keys=subscription.output_keys,
+                watched=subscription.watched,
+                read_state=subscription.read,
                 shape=self.shape,
                 now=now,
                 task_metadata=partial(user_metadata, self),
@@ -256,12 +265,12 @@ class Run(Terms):
         )
 
     def _make_writer(self) -> StreamWriter:
-        put, namespace = self.custom_put, self.namespace
-        if put is None:
+        emit, namespace = self.emit_custom, self.namespace
+        if emit is None:
             return _no_op_stream_writer
-        return lambda item: put((namespace, "custom", item, None))
+        return lambda item: emit((namespace, "custom", item, None))
 
-    def _note_values(self, updated: Collection[str] | None) -> None:
+    def _record_values(self, updated: Collection[str] | None) -> None:
         """Take note that the state was shown, and of one that will not last."""
         if updated is None or not self.result.watched.isdisjoint(updated):
             self.has_values = True
@@ -270,21 +279,21 @@ class Run(Terms):
 
     def read(self) -> Any:
         """Return the state, as much of it as the consumer asked for."""
-        return self.view.read(self.machine.cells)
+        return self.subscription.read(self.machine.cells)
 
     def take_part(self) -> Callable[[], Part]:
         """Return the function that takes the oldest part the consumer has not received yet."""
-        return self.parts.popleft if self.bound is None else self.bound.take
+        return self.parts.popleft if self.buffer_limit is None else self.buffer_limit.take
 
     def encoder(self) -> Encode:
         """Return what turns a part into the consumer's item, or into `NO_ITEM`."""
-        return self._print if self.view.printed else self.view.encode
+        return self._print if self.subscription.printed else self.subscription.encode
 
     def _print(self, part: Part) -> Any:
-        view = self.view
-        if part[1] in view.printed:
-            print(format_part(part, has_subgraphs=view.has_subgraphs))  # noqa: T201
-        return view.encode(part) if part[1] in view.yielded else NO_ITEM
+        subscription = self.subscription
+        if part[1] in subscription.printed:
+            print(format_part(part, has_subgraphs=subscription.has_subgraphs))  # noqa: T201
+        return subscription.encode(part) if part[1] in subscription.yielded else NO_ITEM
 
     def take(self) -> Iterator[Any]:
         """Hand out what the consumer has not received yet."""
@@ -298,8 +307,8 @@ class Run(Terms):
         """Tell the machine how a task ended; return the task that handles a failure, if any."""
         machine, task = self.machine, context.task
         context.is_over = True
-        if self.watch is not None:
-            self.watch.note()
+        if self.heartbeats is not None:
+            self.heartbeats.record_event()
         del context.config  # it refers back to the context: leave no cycle to the collector
         handler = None
         if error is None:
@@ -312,11 +321,11 @@ class Run(Terms):
         else:
             handler = machine.fail(task, error)
         if self.journal is not None:
-            note_progress(context)
-            self.note_task(task)
+            record_progress(context)
+            self.record_task(task)
         return handler
 
-    def note_task(self, task: Task) -> None:
+    def record_task(self, task: Task) -> None:
         """Take note of what a task left behind, to be stored."""
         if self.journal is not None:
             self.journal.add_task(task, self.checkpoint_config(self.machine.checkpoint_id))
@@ -327,11 +336,11 @@ class Run(Terms):
         What it wrote is shown after this, so it is time to `save`.
         """
         self.machine.commit()
-        self.note_checkpoint()
+        self.record_checkpoint()
         if save is not None:
             save()
 
-    def note_checkpoint(self) -> None:
+    def record_checkpoint(self) -> None:
         """Take the machine's new checkpoint, if any, to be stored."""
         if self.journal is not None and self.machine.save is not None:
             self.journal.add_checkpoint(self.machine.save)
@@ -354,7 +363,7 @@ class Run(Terms):
             self.journal.add_stop(self.checkpoint_config(machine.checkpoint_id))
         self.journal.close()
 
-    def note_failure(self, error: BaseException) -> None:
+    def record_failure(self, error: BaseException) -> None:
         """Take note of the error the run ends with.
 
         The failure of a task stays visible in an error that takes its place: a saver's.
@@ -363,7 +372,7 @@ class Run(Terms):
         failed = machine.failure if machine is not None else None
         if failed is not None and failed.error is not error and error.__context__ is None:
             error.__context__ = failed.error
-        self._note_end(error)
+        self._emit_end(error)
 
     def conclude(self) -> None:
         """Raise what the run's end means to its caller; return if it ended well.
@@ -372,13 +381,13 @@ class Run(Terms):
         """
         machine = self.machine
         if machine.status is not DONE:
-            self._tell_how_it_ended(machine)
-        self._note_end(None)
+            self._raise_end(machine)
+        self._emit_end(None)
         # They refer back to the run: leave no cycle to the collector.
         machine.observer = NOT_WATCHED
         self.call = call_too_late
 
-    def _tell_how_it_ended(self, machine: RunMachine) -> None:
+    def _raise_end(self, machine: RunMachine) -> None:
         """Raise what it means to its caller that the run did not come to its end."""
         status = machine.status
         if status is RunStatus.FAILED:
@@ -391,15 +400,15 @@ class Run(Terms):
             raise GraphDrained(self.control.drain_reason or "")
         if self.parent is not None and status in (RunStatus.PAUSED, RunStatus.BREAKPOINT):
             if self.place:
-                note_questions(self.parent, machine.questions)
-            note_nested(self.parent, machine.tasks)
+                record_questions(self.parent, machine.questions)
+            record_nested_questions(self.parent, machine.tasks)
             raise GraphInterrupt(tuple(machine.questions))
 
-    def _note_end(self, error: BaseException | None) -> None:
+    def _emit_end(self, error: BaseException | None) -> None:
         """Tell who looks at nested graphs how this one has ended."""
-        tell, self.tell_end = self.tell_end, None
-        if tell is not None:
-            tell(error)
+        emit_end, self.emit_end = self.emit_end, None
+        if emit_end is not None:
+            emit_end(error)
 
     def output(self) -> Any:
         """Return the last state that was shown, None if there was none."""
@@ -451,23 +460,23 @@ class Run(Terms):
         error = None if failed is None else failed.error
         return error is not None and not is_invalid_resume(error)
 
-    def note_leaving(self) -> None:
+    def leave(self) -> None:
         """Take note that the driver stops, at the end of the run or before."""
         machine: RunMachine | None = getattr(self, "machine", None)
         self.is_left = machine is not None and machine.status not in ENDED
         if self.is_left:
             self.refuse()
-        self.outlet.close()
-        if self.bound is not None:
-            self.bound.close()
+        self.emitter.close()
+        if self.buffer_limit is not None:
+            self.buffer_limit.close()
 
     def refuse(self) -> None:
         """Stop threads of tasks that emit, all but this one, whether or not they wait."""
-        self.outlet.refuse()
-        if self.bound is not None:
-            self.bound.close()
+        self.emitter.refuse()
+        if self.buffer_limit is not None:
+            self.buffer_limit.close()
 
-    def note_finished(self, ended: Iterable[tuple[TaskContext, BaseException | None]]) -> None:
+    def record_finished(self, ended: Iterable[tuple[TaskContext, BaseException | None]]) -> None:
         """Have stored what tasks wrote that finished while the run was being left.
 
         When all of the superstep have, it is committed: the reader may have seen what they wrote.

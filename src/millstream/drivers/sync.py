@@ -20,26 +20,33 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from millstream.drivers import caching, clock, lifecycle
+from millstream._base import clock
+from millstream._base.uninterrupted import uninterrupted
+from millstream.drivers import caching, graph_callbacks
 from millstream.drivers.callers import NOBODY, Callers
-from millstream.drivers.calls import CallContext, begin_call, place_of_call, report_call, settle
 from millstream.drivers.context import TaskContext
-from millstream.drivers.interruption import uninterrupted
 from millstream.drivers.loading import load
-from millstream.drivers.outlet import RunAbandoned
 from millstream.drivers.run import NO_ITEM
-from millstream.drivers.store_queue import SyncSaving
 from millstream.drivers.switch import RunSwitch
+from millstream.drivers.task_calls import (
+    CallContext,
+    begin_call,
+    place_of_call,
+    report_call,
+    resolve_call,
+)
 from millstream.drivers.task_execution import execute_call, execute_here
 from millstream.drivers.waits import finish
 from millstream.errors import GraphBubbleUp
+from millstream.outbox.emitter import RunAbandoned
+from millstream.saving.sync_flusher import SyncFlusher
 
 if TYPE_CHECKING:
     from millstream.core.spec import NodeSpec
     from millstream.core.tasks import Task
-    from millstream.drivers.persistence import Journal
     from millstream.drivers.run import Run
-    from millstream.stream.parts import Part
+    from millstream.modes.parts import Part
+    from millstream.saving.journal import Journal
 
 Ended: TypeAlias = "tuple[TaskContext, BaseException | None]"
 
@@ -57,7 +64,7 @@ def drive(prepare: Callable[[], Run]) -> Generator[Any, None, None]:
             yield from driver.steps()
             run.conclude()
             if run.graph_run is not None:
-                finish(lifecycle.tell_ended(run, run.graph_run))
+                finish(graph_callbacks.notify_ended(run, run.graph_run))
         except (KeyboardInterrupt, SystemExit):
             # Two may come at once: before the second is raised, nothing else is called.
             while not driver.is_insisting:
@@ -67,9 +74,9 @@ def drive(prepare: Callable[[], Run]) -> Generator[Any, None, None]:
                     continue
             raise
     except BaseException as error:
-        run.note_failure(error)
+        run.record_failure(error)
         if run.graph_run is not None:
-            finish(lifecycle.tell_failed(run, error))
+            finish(graph_callbacks.notify_failed(run, error))
         raise
 
 
@@ -77,7 +84,7 @@ class SyncDriver:
     """The loop around one machine."""
 
     _is_woken = False
-    _saving: SyncSaving | None = None
+    _flusher: SyncFlusher | None = None
     _here: TaskContext | None = None
     """The task that runs in the reader's thread."""
     _callers: Callers = NOBODY
@@ -98,11 +105,11 @@ class SyncDriver:
         self._inbox: SimpleQueue[Ended | None] = SimpleQueue()
         self._lock = threading.Lock()
         """Held by whoever tells the machine something while other threads may do so too."""
-        self._outlet = run.outlet
+        self._emitter = run.emitter
         run.call = self._call
         if run.is_live:
-            run.put = self._put_and_wake
-            run.pour = self._pour_and_wake
+            run.emit = self._emit
+            run.emit_from_task = self._emit_from_task
         if type(run.control) is RunSwitch and run.parent is None:
             self._is_owned = True
             run.control.attach(self.abandon)
@@ -122,11 +129,11 @@ class SyncDriver:
         run = self.run
         try:
             if run.is_traced:
-                finish(lifecycle.tell_started(run))
+                finish(graph_callbacks.notify_started(run))
             run.enter(load(run))
             if run.graph_run is not None:
-                finish(lifecycle.tell_entered(run, run.graph_run))
-            run.note_checkpoint()
+                finish(graph_callbacks.notify_resumed(run, run.graph_run))
+            run.record_checkpoint()
             is_patient = not run.is_live and run.step_timeout is None
             plan = run.machine.plan if run.is_alone and not self._is_owned else self._plan
             commit = run.machine.commit if run.journal is None else partial(run.commit, self._save)
@@ -162,8 +169,8 @@ class SyncDriver:
         if run.is_left:
             raise RunAbandoned(run.name)
         if run.parent is not None:
-            for bound in run.feeds:
-                bound.wait()
+            for limit in run.outer_limits:
+                limit.wait()
             if run.is_abandoned:
                 raise RunAbandoned(run.name)
         tasks = run.machine.plan()
@@ -305,7 +312,7 @@ class SyncDriver:
             is_left = self.run.is_left
             context.has_begun = not is_left
         if is_left:
-            settle(context, RunAbandoned(self.run.name))  # its caller may wait in any thread
+            resolve_call(context, RunAbandoned(self.run.name))  # its caller may wait in any thread
             return
         self._finish_call(context, finish(execute_call(context, self._lock)))
 
@@ -313,7 +320,7 @@ class SyncDriver:
         with self._lock:
             error = self._end_call(context, error)
         # Not under the lock: whoever waits for the future may call the next task.
-        settle(context, error)
+        resolve_call(context, error)
         self._wake()
 
     def _end_call(self, context: CallContext, error: BaseException | None) -> BaseException | None:
@@ -337,12 +344,12 @@ class SyncDriver:
                 self._trouble = error
         return self._trouble
 
-    def _put_and_wake(self, part: Part) -> None:
+    def _emit(self, part: Part) -> None:
         self.run.parts.append(part)
         self._wake()
 
-    def _pour_and_wake(self, part: Part) -> None:
-        self._outlet.accept(part)
+    def _emit_from_task(self, part: Part) -> None:
+        self._emitter.deliver(part)
         self._wake()
 
     def _wake(self) -> None:
@@ -356,9 +363,9 @@ class SyncDriver:
         assert journal is not None
         if not journal.pending:
             return
-        if self._saving is None:
-            self._saving = SyncSaving()
-        self._saving.save(journal)
+        if self._flusher is None:
+            self._flusher = SyncFlusher()
+        self._flusher.flush(journal)
 
     def _close(self) -> None:
         """Wait for what is still running, and store what was held back.
@@ -372,13 +379,13 @@ class SyncDriver:
         journal = self.run.journal
         if self._callers is NOBODY and journal is None:
             # Nothing runs, and no thread but this one knows the run.
-            self.run.note_leaving()
+            self.run.leave()
             return
         if self._is_own(threading.current_thread()) or self.run.is_here:
             self._stop_elsewhere()
             return
         with self._lock:
-            self.run.note_leaving()
+            self.run.leave()
         if self.run.is_left or (journal is not None and journal.durability == "exit"):
             uninterrupted(self._insist)
         else:
@@ -386,7 +393,7 @@ class SyncDriver:
             self._stop()
 
     def _is_own(self, thread: threading.Thread) -> bool:
-        pools = (self._callers.threads, self._saving)
+        pools = (self._callers.threads, self._flusher)
         return any(threads is not None and threads.has(thread) for threads in pools)
 
     def stop(self) -> None:
@@ -403,7 +410,7 @@ class SyncDriver:
 
     def _stop(self) -> None:
         with self._lock:
-            self.run.note_leaving()
+            self.run.leave()
         self._drop_calls()
         try:
             if self._callers.threads is not None:
@@ -411,12 +418,12 @@ class SyncDriver:
         finally:
             journal = self._closed_journal()
             if journal is not None:
-                (self._saving or SyncSaving()).finish(journal)
+                (self._flusher or SyncFlusher()).finish(journal)
 
     def _closed_journal(self) -> Journal | None:
         """Return the journal of a run that saves, with what was held back."""
         if self.run.journal is not None:
-            self.run.note_finished(self._left_over())
+            self.run.record_finished(self._left_over())
             self.run.close_journal()
         return self.run.journal
 
@@ -424,7 +431,7 @@ class SyncDriver:
         """Tell the callers of calls that will never begin, since the run was left."""
         for call in tuple(self._calls or ()):
             if not call.has_begun:
-                settle(call, RunAbandoned(self.run.name))
+                resolve_call(call, RunAbandoned(self.run.name))
 
     def _stop_elsewhere(self) -> None:
         """Stop in a thread that may wait for this one."""
@@ -434,9 +441,9 @@ class SyncDriver:
             stopping.start()
         except RuntimeError:
             # Without waiting, and without a lock that this thread may hold.
-            self.run.note_leaving()
+            self.run.leave()
             self._drop_calls()
-            for threads in (self._callers.threads, self._saving):
+            for threads in (self._callers.threads, self._flusher):
                 if threads is not None:
                     threads.leave()
             raise
@@ -446,13 +453,13 @@ class SyncDriver:
 
         One that had something to do may have locks, of the saver for example, and keeps them.
         """
-        busy = (self._callers.threads, self._saving)
+        busy = (self._callers.threads, self._flusher)
         if any(threads is not None and threads.is_busy for threads in busy):
             return
-        self.run.note_leaving()
+        self.run.leave()
         journal = self._closed_journal()
         if journal is not None:
-            SyncSaving().save_now(journal)
+            SyncFlusher().flush_here(journal)
 
     def _left_over(self) -> list[Ended]:
         """Take the tasks that finished while the run was being left."""

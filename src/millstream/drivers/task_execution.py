@@ -5,7 +5,7 @@ Written once: what it waits for goes through the `Waits` of its run (`waits`). A
 
     execute         as many attempts as the task's policies allow; a result may be kept for later
     attempt         call the node once, in a run of its own if anybody listens
-    settle          what the result writes, and where the conditional edges lead
+    write_result    what the result writes, and where the conditional edges lead
 
 A question, a command for a graph above and an error that is not tried again leave `execute` as they
 were raised. The driver tells the machine (`Run.report`).
@@ -19,20 +19,21 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables.config import var_child_runnable_config
 
-from millstream.drivers import caching, hearing, tracing
-from millstream.drivers.asking import interrupt_in
+from millstream._base.run_trees import inside
+from millstream.drivers import caching, tracing
 from millstream.drivers.elsewhere import call_elsewhere
 from millstream.drivers.nodecall import add_task_note, call_in, sync_timeout_error
-from millstream.drivers.outlet import as_told
+from millstream.drivers.questions import interrupt_in
 from millstream.drivers.timeouts import attempt_in_time, timeout_of
 from millstream.drivers.waits import carried, finish
 from millstream.errors import GraphBubbleUp, NodeCancelledError, ParentCommand
-from millstream.run_trees import inside
+from millstream.outbox import taps
+from millstream.outbox.emitter import as_traced
 
 if TYPE_CHECKING:
-    from millstream.drivers.calls import CallContext
     from millstream.drivers.context import TaskContext
     from millstream.drivers.nodecall import Call, NodeCall
+    from millstream.drivers.task_calls import CallContext
 
 
 async def execute(context: TaskContext) -> None:
@@ -44,7 +45,7 @@ async def execute(context: TaskContext) -> None:
         timeout = timeout_of(context)
         if timeout is not None and not run.waits.is_async:
             raise sync_timeout_error(task.name)
-        context.note_start()
+        context.record_start()
     while True:
         var_child_runnable_config.set(context.config)  # type: ignore[arg-type]  # a dict subclass
         try:
@@ -55,7 +56,7 @@ async def execute(context: TaskContext) -> None:
         except ParentCommand as signal:
             if not body.take_command(context, signal):
                 raise
-            await settle(context, body.commanded(context, signal))
+            await write_result(context, body.commanded(context, signal))
             return
         except BaseException as error:
             delay = _delay_after(context, error)
@@ -84,7 +85,7 @@ def execute_here(context: TaskContext) -> None:
     var_child_runnable_config.set(context.config)  # type: ignore[arg-type]  # a dict subclass
     try:
         if run.taps:
-            hearing.note_input(context)
+            taps.record_input(context)
         result = _call_here(context, body.call, task.input)
         if not body.put_dict(task, result):
             writes = task.writes
@@ -93,11 +94,11 @@ def execute_here(context: TaskContext) -> None:
                 answer = _call_here(context, branch.call, branch.input(context, result))
                 writes += branch.writes(answer)
         if run.taps:
-            hearing.tell_result(context, result)
+            taps.emit_result(context, result)
     except ParentCommand as signal:
         if not body.take_command(context, signal):
             raise
-        finish(settle(context, body.commanded(context, signal)))
+        finish(write_result(context, body.commanded(context, signal)))
     except BaseException as error:
         _delay_after(context, error)
         raise
@@ -136,7 +137,7 @@ async def attempt(context: TaskContext) -> None:
     run, task = context.run, context.task
     body: NodeCall = task.node.body
     if run.taps:
-        hearing.note_input(context)
+        taps.record_input(context)
     if run.callbacks is not None and body.is_traced:
         result = await _attempt_traced(context, body)
     else:
@@ -148,9 +149,9 @@ async def attempt(context: TaskContext) -> None:
             if type(result) is not dict and (runnable := call.returned(result)) is not None:
                 result = await run.waits.invoke(runnable, value, context.config)
         if not body.put_dict(task, result):
-            await settle(context, result)
+            await write_result(context, result)
     if run.taps:
-        hearing.tell_result(context, result)
+        taps.emit_result(context, result)
 
 
 async def _attempt_traced(context: TaskContext, body: NodeCall) -> Any:
@@ -161,16 +162,16 @@ async def _attempt_traced(context: TaskContext, body: NodeCall) -> Any:
                 result = await call_elsewhere(context, body.executor)
             else:
                 result = await tracing.call_steps(body.call, context)
-            await settle(context, result)
+            await write_result(context, result)
     except BaseException as error:
         context.node_run = None
-        await context.run.waits.told(node_run.on_chain_error(as_told(carried(error))))
+        await context.run.waits.notified(node_run.on_chain_error(as_traced(carried(error))))
         raise
     await tracing.end_node(context, node_run, body, result)
     return result
 
 
-async def settle(context: TaskContext, result: Any) -> None:
+async def write_result(context: TaskContext, result: Any) -> None:
     """Leave in the task what the node's result writes, and where its edges lead."""
     body: NodeCall = context.task.node.body
     writes = context.task.writes

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from millstream.drivers import clock
-from millstream.drivers.watch import Watch
+from millstream._base import clock
+from millstream._base.cancellation import wait_through_cancellation
+from millstream.drivers.heartbeats import Heartbeats
 from millstream.errors import NodeTimeoutError
 from millstream.types import TimeoutPolicy
-from millstream.waiting import wait_through_cancellation
 
 if TYPE_CHECKING:
     from millstream.drivers.context import TaskContext
@@ -36,15 +36,15 @@ async def attempt_in_time(
     started = clock.monotonic()
     context.is_timed = True
     run_limit, idle_limit = seconds(policy.run_timeout), seconds(policy.idle_timeout)
-    watch = Watch(context.watch_around(), is_auto=policy.refresh_on == "auto")
+    heartbeats = Heartbeats(context.outer_heartbeats(), is_auto=policy.refresh_on == "auto")
     if idle_limit is not None:
-        context.own_watch = watch
+        context.own_heartbeats = heartbeats
     attempt = asyncio.create_task(attempt_once(context))
     try:
         while not attempt.done():
             ends = [started + run_limit] if run_limit is not None else []
             if idle_limit is not None:
-                ends.append(watch.last + idle_limit)
+                ends.append(heartbeats.last + idle_limit)
             remaining = min(ends) - clock.monotonic()
             if remaining <= 0:
                 break

@@ -25,11 +25,11 @@ from langchain_core.utils.env import env_var_is_set
 from langchain_core.utils.uuid import uuid7
 from langsmith.utils import get_env_var, tracing_is_enabled
 
+from millstream._base.run_trees import inside
+from millstream._base.runnable import added
 from millstream.drivers.nodecall import call_in
-from millstream.drivers.outlet import as_told
 from millstream.drivers.waits import carried
-from millstream.run_trees import inside
-from millstream.runnable import added
+from millstream.outbox.emitter import as_traced
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import (
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from millstream.drivers.context import TaskContext
     from millstream.drivers.nodecall import BranchCall, Call, NodeCall
     from millstream.drivers.run import Run
-    from millstream.stream.events import EventListener
+    from millstream.modes.event_listener import EventListener
     from millstream.types import TracePolicy
 
 M = TypeVar("M", bound="BaseCallbackManager | BaseRunManager")
@@ -56,7 +56,7 @@ OFF: Final = frozenset((None, "", "0", "false", "False"))
 """What the environment variables that switch tracing on are when they do not."""
 
 
-def is_listened_to(callbacks: Any) -> bool:
+def is_observed(callbacks: Any) -> bool:
     """Say whether any callback handler would hear about a run with these callbacks."""
     return (
         bool(getattr(callbacks, "handlers", callbacks))
@@ -111,8 +111,8 @@ def task_callbacks(context: TaskContext, metadata: dict[str, Any]) -> BaseCallba
     """
     run = context.run
     taps: list[BaseCallbackHandler] = [*run.taps, *run.tool_taps]
-    if (watch := context.watch) is not None:
-        taps.append(watch.handler)
+    if (heartbeats := context.heartbeats) is not None:
+        taps.append(heartbeats.handler)
     if context.callbacks is None:
         manager: BaseCallbackManager = run.waits.managers(
             taps, inheritable_handlers=taps, parent_run_id=UUID(context.task.id)
@@ -158,7 +158,7 @@ async def start_graph(run: Run, name: str, input: Any) -> NodeRun | None:
     manager = run.waits.manager_for(_for_graph(config))
     if not manager.handlers:
         return None
-    graph_run: NodeRun = await run.waits.told(
+    graph_run: NodeRun = await run.waits.notified(
         manager.on_chain_start(
             None, input, name=config.get("run_name") or name, run_id=config.get("run_id")
         )
@@ -180,12 +180,12 @@ async def start_node(context: TaskContext, node: NodeCall) -> NodeRun:
     given, name = context.traced_input, context.task.name
     if run.listener is not None and inherited is not None:
         manager = _manager_for(context, node, inherited)
-        node_run: NodeRun = _tell_start(run.listener, manager, given, name)
+        node_run: NodeRun = _notify_start(run.listener, manager, given, name)
         _enter_run(context, node_run)
         if len(run.machine.tasks) > 1:
             await run.waits.give_turn()  # the nodes of a superstep start before any goes on
         return node_run
-    told, manager = run.waits.told, _configured(context, node, inherited)
+    told, manager = run.waits.notified, _configured(context, node, inherited)
     shown = _policy_of(node, manager)
     if shown is None:
         node_run = await told(manager.on_chain_start(None, given, name=name))
@@ -208,7 +208,7 @@ async def end_node(context: TaskContext, node_run: NodeRun, node: NodeCall, resu
     """Tell the handlers what a node returned, those that follow streams first."""
     listener, waits = context.run.listener, context.run.waits
     if listener is not None:
-        listener.hear_chunk(node_run.run_id, result)
+        listener.emit_chunk(node_run.run_id, result)
         listener.on_chain_end(result, run_id=node_run.run_id)
         return
     for handler in node_run.handlers if waits.is_async else ():
@@ -218,11 +218,11 @@ async def end_node(context: TaskContext, node_run: NodeRun, node: NodeCall, resu
                 pass
     shown = _policy_of(node, node_run)
     if shown is None:
-        await waits.told(node_run.on_chain_end(result))
+        await waits.notified(node_run.on_chain_end(result))
     else:
         tracers, others = _divided(node_run)
-        await waits.told(others.on_chain_end(result))
-        await waits.told(tracers.on_chain_end(_processed(shown.process_outputs, result)))
+        await waits.notified(others.on_chain_end(result))
+        await waits.notified(tracers.on_chain_end(_processed(shown.process_outputs, result)))
 
 
 async def call_steps(call: Call, context: TaskContext) -> Any:
@@ -281,7 +281,7 @@ async def call_path(node: NodeCall, branch: BranchCall, given: Any, context: Tas
     _enter_step(context, (len(node.call.steps) or 1) + branch.place)
     if branch.call.steps or not branch.call.is_traced:
         return await call_in(context, branch.call, given)
-    told = context.run.waits.told
+    told = context.run.waits.notified
     config = context.config.copy()  # made first: it adds the taps to the task's callbacks
     has_node = context.node_run is not None
     manager = _configured(
@@ -294,7 +294,7 @@ async def call_path(node: NodeCall, branch: BranchCall, given: Any, context: Tas
         with inside(path_run):
             answer = await call_in(context, branch.call, given)
     except BaseException as error:
-        await told(path_run.on_chain_error(as_told(carried(error))))
+        await told(path_run.on_chain_error(as_traced(carried(error))))
         raise
     finally:
         var_child_runnable_config.reset(token)
@@ -363,7 +363,7 @@ def _manager_for(
     return manager
 
 
-def _tell_start(
+def _notify_start(
     listener: EventListener, manager: BaseCallbackManager, given: Any, name: str | None
 ) -> AsyncCallbackManagerForChainRun:
     """Tell the only listener that a run starts: what a manager does to tell many costs more."""

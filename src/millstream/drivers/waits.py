@@ -22,10 +22,10 @@ from langchain_core.runnables.config import (
     get_callback_manager_for_config,
 )
 
-from millstream.drivers import clock
+from millstream._base import clock
+from millstream._base.workers import resolve
 from millstream.drivers.executor import TaskOutcome
-from millstream.drivers.outlet import RunAbandoned
-from millstream.drivers.workers import resolve
+from millstream.outbox.emitter import RunAbandoned
 
 if TYPE_CHECKING:
     from langchain_core.runnables import Runnable, RunnableConfig
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from millstream.drivers.context import TaskContext
     from millstream.drivers.executor import Execution, Item
     from millstream.drivers.run import Run
-    from millstream.stream.messages import MessageTap
+    from millstream.modes.message_tap import MessageTap
 
 ResultT = TypeVar("ResultT")
 
@@ -86,7 +86,7 @@ class Waits(Protocol):
     def manager_for(self, config: RunnableConfig) -> Any:
         """Return the callback manager of a config."""
 
-    def told(self, answer: Any) -> Awaitable[Any]:
+    def notified(self, answer: Any) -> Awaitable[Any]:
         """Wait until callback handlers were told: what a manager's method returned."""
 
     def call(self, callee: Callee, value: Any, context: TaskContext) -> Awaitable[Any]:
@@ -132,7 +132,7 @@ class Blocking:
         """Return the callback manager of a config."""
         return get_callback_manager_for_config(config)
 
-    async def told(self, answer: Any) -> Any:
+    async def notified(self, answer: Any) -> Any:
         """Return the answer, which is there."""
         return answer
 
@@ -211,7 +211,7 @@ class Awaiting:
         """Return the callback manager of a config."""
         return get_async_callback_manager_for_config(config)
 
-    def told(self, answer: Any) -> Awaitable[Any]:
+    def notified(self, answer: Any) -> Awaitable[Any]:
         """Return the answer, which is to be awaited."""
         awaitable: Awaitable[Any] = answer
         return awaitable

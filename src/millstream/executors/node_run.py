@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.store.base import BaseStore
 
+from millstream._base.clock import new_id
+from millstream._types.interrupts import interrupt_id
 from millstream.constants import NS_SEP
 from millstream.core.machine import RunMachine
 from millstream.core.protocol import Observer, RunLimits
 from millstream.core.spec import GraphSpec, NodeSpec
 from millstream.core.strands import OWN
 from millstream.core.tasks import Task
-from millstream.drivers import hearing
-from millstream.drivers.clock import new_id
 from millstream.drivers.context import TaskContext
+from millstream.drivers.current_strand import strand_of
 from millstream.drivers.elsewhere import (
     Alive,
     AnswerRefused,
@@ -30,26 +31,27 @@ from millstream.drivers.elsewhere import (
     StoreUsed,
 )
 from millstream.drivers.executor import TaskOutcome
+from millstream.drivers.heartbeats import Heartbeats
 from millstream.drivers.nodecall import Call, NodeCall, call_in
+from millstream.drivers.options import Subscription
 from millstream.drivers.run import Run
-from millstream.drivers.strands import strand_of
-from millstream.drivers.terms import View
 from millstream.drivers.waits import AWAITING, BLOCKING, carried, finish
-from millstream.drivers.watch import Watch
 from millstream.errors import GraphInterrupt, ParentCommand
+from millstream.outbox import taps
 from millstream.runtime import RunControl
-from millstream.types import interrupt_id
 
 if TYPE_CHECKING:
     from millstream.core.strands import Strand
-    from millstream.drivers.asking import Question
     from millstream.drivers.executor import Ear, TaskRequest
+    from millstream.drivers.questions import Question
     from millstream.executors.line import Line
-    from millstream.stream.messages import MessageTap
-    from millstream.stream.parts import Part, Put
-    from millstream.stream.tools import ToolTap
+    from millstream.modes.message_tap import MessageTap
+    from millstream.modes.parts import Emit, Part
+    from millstream.modes.tool_tap import ToolTap
 
-NOTHING_SHOWN: Final = View(frozenset(), lambda part: part, (), frozenset(), lambda cells: None)
+NOTHING_SHOWN: Final = Subscription(
+    frozenset(), lambda part: part, (), frozenset(), lambda cells: None
+)
 
 
 def perform(request: TaskRequest, line: Line) -> TaskOutcome:
@@ -64,7 +66,7 @@ def perform(request: TaskRequest, line: Line) -> TaskOutcome:
         return _paused(context, tuple(signal.args[0]) if signal.args else ())
     except BaseException as error:
         if isinstance(error, ParentCommand) and context.run.tool_taps:
-            hearing.tell_command(context, error)
+            taps.emit_command(context, error)
         return TaskOutcome(error=carried(error))
     return TaskOutcome(result)
 
@@ -131,9 +133,9 @@ class RemoteContext(TaskContext):
         self.attempt = request.attempt
         self.first_attempt_time = request.first_attempt_time
         if request.is_watched:
-            self.own_watch = RemoteWatch(line)
+            self.own_heartbeats = RemoteWatch(line)
         for tap in run.taps:
-            tap.note(request.input)
+            tap.record_seen(request.input)
 
     def find_answer(self, value: Any, strand: Strand | None = None) -> Question:
         """Ask for the answer, and for the number of the question."""
@@ -147,7 +149,7 @@ class RemoteContext(TaskContext):
         """Take back an answer that does not fit."""
         self._line.emit(AnswerRefused(number))
 
-    def note_questions(self, questions: Iterable[Any]) -> None:
+    def record_questions(self, questions: Iterable[Any]) -> None:
         """Take note of what a strand asks."""
         self._line.emit(QuestionsNoted(tuple(questions)))
 
@@ -169,7 +171,7 @@ class RemoteContext(TaskContext):
         return self._request.error if name == "error" else super().injected(name)
 
 
-class RemoteWatch(Watch):
+class RemoteWatch(Heartbeats):
     """Passes on signs of life."""
 
     def __init__(self, line: Line) -> None:
@@ -180,7 +182,7 @@ class RemoteWatch(Watch):
         """Pass on that code of the attempt says that it is alive."""
         self._line.emit(Alive(is_heartbeat=True))
 
-    def note(self) -> None:
+    def record_event(self) -> None:
         """Pass on that something happened."""
         self._line.emit(Alive(is_heartbeat=False))
 
@@ -244,8 +246,8 @@ def _run_of(request: TaskRequest, line: Line) -> Run:
     run.machine = RunMachine(spec, Observer(), run.limits, new_id, run.ns)
     run.machine.step = request.step
     if request.has_custom:
-        run.custom_put = lambda part: line.emit(Emitted(part[0], part[2]))
-        namespace, put = run.namespace, run.custom_put
+        run.emit_custom = lambda part: line.emit(Emitted(part[0], part[2]))
+        namespace, put = run.namespace, run.emit_custom
         run.writer = lambda item: put((namespace, "custom", item, None))
     run.taps = tuple(
         _message_tap(run, ear, _relay(line, "messages", index))
@@ -257,24 +259,24 @@ def _run_of(request: TaskRequest, line: Line) -> Run:
     return run
 
 
-def _relay(line: Line, mode: str, index: int) -> Put:
+def _relay(line: Line, mode: str, index: int) -> Emit:
     def put(part: Part) -> None:
         line.emit(Heard(mode, index, part[0], part[2]))
 
     return put
 
 
-def _message_tap(run: Run, ear: Ear, put: Put) -> MessageTap:
+def _message_tap(run: Run, ear: Ear, put: Emit) -> MessageTap:
     kind: type[MessageTap]
     if ear.has_blocks:
-        from millstream.stream.block_tap import BlockTap as kind
+        from millstream.modes.block_tap import BlockTap as kind
     else:
-        from millstream.stream.messages import MessageTap as kind
+        from millstream.modes.message_tap import MessageTap as kind
     return kind(put, run.namespace, None, has_subgraphs=ear.has_subgraphs)
 
 
-def _tool_tap(run: Run, ear: Ear, put: Put) -> ToolTap:
-    from millstream.stream.tools import ToolTap
+def _tool_tap(run: Run, ear: Ear, put: Emit) -> ToolTap:
+    from millstream.modes.tool_tap import ToolTap
 
     return ToolTap(put, run.namespace, None, has_subgraphs=ear.has_subgraphs)
 

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from langchain_core.tools import BaseTool
 
+from millstream._base.contents import contents_of
+from millstream._base.runnable import RunnableCallable
 from millstream.errors import UnpicklableError
-from millstream.parts import parts_of
-from millstream.runnable import RunnableCallable
 
 MAX_DEPTH: Final = 20
 """How deep the part that cannot be pickled is looked for."""
@@ -123,7 +123,7 @@ def _pieces(value: Any) -> Iterable[tuple[str, Any]]:
         named = [(f", argument {name!r}", item) for name, item in value.keywords.items()]
         args = [(f", argument {index}", item) for index, item in enumerate(value.args)]
         return [("", value.func), *args, *named]
-    found = list(parts_of(value))
+    found = list(contents_of(value))
     if not found and hasattr(value, "__dict__"):
         found = [(f".{name}", item) for name, item in vars(value).items()]
     return found

@@ -22,12 +22,12 @@ from multiprocessing.connection import wait
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
-from millstream.drivers import clock
+from millstream._base import clock
 from millstream.drivers.executor import Delivery, Execution, Executor, TaskOutcome, TaskRequest
-from millstream.drivers.outlet import RunAbandoned
 from millstream.errors import UnpicklableError, WorkerDiedError
 from millstream.executors.pickling import named, packed, refusal
 from millstream.executors.worker import Ended, Leave, Perform, Stop, serve
+from millstream.outbox.emitter import RunAbandoned
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

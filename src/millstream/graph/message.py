@@ -24,7 +24,7 @@ from langchain_core.messages import (
 from typing_extensions import TypedDict
 
 if TYPE_CHECKING:
-    from millstream.graph.message_graph import MessageGraph
+    from millstream.graph._builder.message_graph import MessageGraph
 
 __all__ = (
     "REMOVE_ALL_MESSAGES",
@@ -49,7 +49,7 @@ _FINISHED_TYPES: Final = frozenset(
 def __getattr__(name: str) -> Any:
     # Late, because a reducer should not import the graph builder.
     if name == "MessageGraph":
-        from millstream.graph.message_graph import MessageGraph
+        from millstream.graph._builder.message_graph import MessageGraph
 
         return MessageGraph
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -150,13 +150,13 @@ def push_message(
     a message without an id.
     """
     from millstream.config import get_task_context
-    from millstream.drivers import hearing
+    from millstream.outbox import taps
 
     pushed = next(iter(convert_to_messages([message])))
     if pushed.id is None:
         raise ValueError("Message ID is required")
     context = get_task_context()
-    hearing.push(context, pushed)
+    taps.emit_message(context, pushed)
     if state_key:
         context.task.writes.append((state_key, pushed))
     return cast("AnyMessage", pushed)

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, Generic, overload
 
 from langchain_core.runnables import Runnable
 
+from millstream._base.runnable import coerce_to_runnable
+from millstream._base.state_classes import aliases_of
 from millstream.channels.last_value import LastValue
 from millstream.constants import END, RESERVED, START
-from millstream.graph.arguments import (
+from millstream.graph._builder.arguments import (
     V05,
     V10,
     check_name,
@@ -22,14 +24,12 @@ from millstream.graph.arguments import (
     refuse_unknown,
     renamed,
 )
-from millstream.graph.branch import BranchSpec
-from millstream.graph.compiled import CompiledStateGraph
-from millstream.graph.edges import check_sources, check_targets
-from millstream.graph.fields import schema_fields
-from millstream.graph.node_spec import NodeDefaults, StateNodeSpec, declarations
-from millstream.pregel.compiling import breakpoint_names
-from millstream.runnable import coerce_to_runnable
-from millstream.state_classes import aliases_of
+from millstream.graph._builder.branches import BranchSpec
+from millstream.graph._builder.compiled import CompiledStateGraph
+from millstream.graph._builder.edge_checks import check_sources, check_targets
+from millstream.graph._builder.node_spec import NodeDefaults, StateNodeSpec, declarations
+from millstream.graph._builder.state_channels import schema_fields
+from millstream.pregel._structure.compiling import breakpoint_names
 from millstream.types import TimeoutPolicy, ensure_valid_checkpointer
 from millstream.typing import ContextT, InputT, OutputT, StateT
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from millstream.channels.base import BaseChannel
     from millstream.drivers.executor import Executor
-    from millstream.graph.node_types import InT, NodeOptions, Path, StateNode
+    from millstream.graph._builder.node_types import InT, NodeOptions, Path, StateNode
     from millstream.types import All, CachePolicy, Checkpointer, RetryPolicy, TracePolicy
 
 __all__ = ("CompiledStateGraph", "StateGraph")

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from millstream.constants import INTERRUPT, START
 from millstream.modes.event import Event, Said
-from millstream.stream.parts import VERSION_OF_EVENTS, Make
-from millstream.stream.protocol import ProtocolEvent, convert_to_protocol_event
+from millstream.modes.parts import VERSION_OF_EVENTS, Make
+from millstream.modes.protocol_events import ProtocolEvent, convert_to_protocol_event
 
 if TYPE_CHECKING:
-    from millstream.stream.parts import Encode
+    from millstream.modes.parts import Encode
 
 PLAIN: Final[dict[tuple[bool, bool], Encode]] = {
     (False, False): itemgetter(2),

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from millstream.stream.parts import Namespace, Part
+from millstream.modes.parts import Namespace, Part
 
 if TYPE_CHECKING:
-    from millstream.stream.parts import Shape
+    from millstream.modes.parts import Shape
 
 
 class Event(NamedTuple):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Set
 from enum import Enum
 from typing import Any, Final
 
-from millstream.telling import said
+from millstream._base.texts import safe_str
 
 MAX_DEPTH: Final = 100
 _SEQUENCES: Final = (list, tuple, Set, deque)
@@ -46,7 +46,7 @@ def _convert(value: Any, outer: tuple[int, ...]) -> Any:
     if isinstance(value, _SEQUENCES):
         return [_convert(item, inner) for item in value]
     if isinstance(value, BaseException):
-        return {"error": type(value).__name__, "message": said(value)}
+        return {"error": type(value).__name__, "message": safe_str(value)}
     fields = _fields(value)
     if fields is None:
         return _text(value)

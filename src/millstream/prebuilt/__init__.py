@@ -12,8 +12,8 @@ from millstream.prebuilt.tool_node import (
     ToolRuntime,
     tools_condition,
 )
-from millstream.prebuilt.tool_stream import ToolCallTransformer
 from millstream.prebuilt.tool_validator import ValidationNode
+from millstream.stream._transformers.tool_calls import ToolCallTransformer
 
 __all__ = (
     "ToolNode",

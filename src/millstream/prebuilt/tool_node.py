@@ -1,7 +1,8 @@
 """The node that carries out the tool calls of a model, and the edge that leads to it.
 
-What may go in and come out is in `results`, what tools are given in `injection`, errors in
-`failures`, and the request that wrappers see in `tool_call`. All of it can be imported from here.
+What it is built on is in `_tools`: what may go in and come out in `results`, what tools are given
+in `injection`, errors in `failures`, and what wrappers see in `request`. All of it can be imported
+from here.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from langchain_core.tools import BaseTool
 from langchain_core.tools import tool as make_tool
 from pydantic import BaseModel, ValidationError
 
+from millstream._base.runnable import RunnableCallable
 from millstream.config import task_context_of
 from millstream.constants import CONF, CONFIG_KEY_READ, CONFIG_KEY_READ_STATE
-from millstream.drivers.strands import await_in_strand, call_in_strand
+from millstream.drivers.current_strand import await_in_strand, call_in_strand
 from millstream.errors import GraphBubbleUp, is_invalid_resume
-from millstream.prebuilt.failures import (
+from millstream.prebuilt._tools.failures import (
     INVALID_TOOL_NAME_ERROR_TEMPLATE,
     TOOL_CALL_ERROR_TEMPLATE,
     TOOL_EXECUTION_ERROR_TEMPLATE,
@@ -38,7 +40,7 @@ from millstream.prebuilt.failures import (
     handles,
     unknown_tool,
 )
-from millstream.prebuilt.injection import (
+from millstream.prebuilt._tools.injection import (
     InjectedState,
     InjectedStore,
     Injections,
@@ -47,21 +49,20 @@ from millstream.prebuilt.injection import (
     inject,
     injections_of,
 )
-from millstream.prebuilt.results import (
-    InputForm,
-    checked_response,
-    combined,
-    msg_content_output,
-    pass_on,
-)
-from millstream.prebuilt.tool_call import (
+from millstream.prebuilt._tools.request import (
     AsyncToolCallWrapper,
     ToolCallRequest,
     ToolCallWithContext,
     ToolCallWrapper,
     names_of,
 )
-from millstream.runnable import RunnableCallable
+from millstream.prebuilt._tools.results import (
+    InputForm,
+    checked_response,
+    combined,
+    msg_content_output,
+    pass_on,
+)
 from millstream.runtime import DEFAULT_RUNTIME, Runtime
 
 __all__ = (

@@ -12,7 +12,7 @@ from langchain_core.tools import BaseTool, create_schema_from_function
 from pydantic import BaseModel, ValidationError
 from typing_extensions import deprecated
 
-from millstream.runnable import RunnableCallable
+from millstream._base.runnable import RunnableCallable
 from millstream.warnings import LangGraphDeprecatedSinceV10
 
 

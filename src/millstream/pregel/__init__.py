@@ -1,7 +1,8 @@
 """Compiled graphs: running, streaming, drawing; and the low-level way to build one.
 
-Open `main` first: `Pregel` is what `compile()` returns and users call. `opening` and `request`
-turn a call into a run, `compiling` turns nodes and channels into what the engine runs.
+Open `main` first: `Pregel` is what `compile()` returns and users call. `_running` turns a call into
+a run, `_saved_state` reads and changes what is saved of threads, `_structure` turns nodes and
+channels into what the engine runs, and draws it.
 """
 
 from millstream.pregel.main import NodeBuilder, Pregel

@@ -6,20 +6,16 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from millstream._base.state_classes import NO_ALIASES
 from millstream.channels.topic import Topic
 from millstream.constants import TASKS
 from millstream.drivers import caching
-from millstream.pregel.compiling import (
-    as_policies,
-    compile_graph,
-    validate_graph,
-)
-from millstream.pregel.node import NodeBuilder, PregelNode
-from millstream.pregel.request import merge_configs
-from millstream.pregel.starting import StartableGraph
-from millstream.pregel.subgraphs import find_subgraph
-from millstream.state_classes import NO_ALIASES
-from millstream.stream.parts import Shape
+from millstream.modes.parts import Shape
+from millstream.pregel._running.request import merge_configs
+from millstream.pregel._running.starting import StartableGraph
+from millstream.pregel._structure.compiling import as_policies, compile_graph, validate_graph
+from millstream.pregel._structure.nodes import NodeBuilder, PregelNode
+from millstream.pregel._structure.subgraphs import find_subgraph
 from millstream.types import Send
 from millstream.typing import ConfigLike, ContextT, InputT, OutputT, StateT
 
@@ -30,7 +26,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from millstream.core.spec import GraphSpec
-    from millstream.drivers.terms import View
+    from millstream.drivers.options import Subscription
     from millstream.types import (
         All,
         CachePolicy,
@@ -119,7 +115,7 @@ class Pregel(StartableGraph[StateT, ContextT, InputT, OutputT]):
         self.name = name
         self.stream_transformers = tuple(stream_transformers or ())
         self.shape = Shape()
-        self.views: dict[tuple[Any, ...], View] = {}
+        self.subscriptions: dict[tuple[Any, ...], Subscription] = {}
         """What callers have asked to see -> how it is shown."""
         self._spec: GraphSpec | None = None
         if auto_validate:

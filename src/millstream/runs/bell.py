@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
-from millstream.drivers import clock
+from millstream._base import clock
 
 LOOK: Final = 0.5
 """Seconds between two looks of whoever waits at what nobody can tell."""

@@ -15,18 +15,18 @@ from contextlib import aclosing, closing
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
-from millstream.drivers import clock
-from millstream.drivers.outlet import RunAbandoned
+from millstream._base import clock
 from millstream.drivers.switch import RunSwitch
 from millstream.errors import GraphDrained, GraphInterrupt, RunCancelledError
+from millstream.outbox.emitter import RunAbandoned
 from millstream.runs.bell import Bell
 from millstream.runs.log import MemoryLog
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from millstream.modes.parts import Part
     from millstream.runs.log import EventLog
-    from millstream.stream.parts import Part
     from millstream.types import Interrupt
 
 HandleStatus: TypeAlias = Literal[

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from typing_extensions import Self
 
-from millstream.drivers import clock
+from millstream._base import clock
 from millstream.modes.event import Event, logged
 from millstream.runs.bell import Bell
 
 if TYPE_CHECKING:
-    from millstream.stream.parts import Part
+    from millstream.modes.parts import Part
 
 BATCH: Final = 256
 """How many events a reader fetches together."""

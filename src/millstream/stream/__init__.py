@@ -1,8 +1,9 @@
-"""What consumers see of a run.
+"""Run streams: many views of one run, each read by whoever wants to.
 
-`modes` turns the facts a run tells about itself into payloads, one projector per stream mode;
-`parts` is the one shape in which payloads of every nesting level travel, and encodes it for the
-consumer. `run_stream` has many views of one run, made by transformers. Nothing here runs a graph.
+Open `run_stream` first: what a reader holds. `transformers` has what makes the views,
+`stream_channel` what they are read from. Behind these, `_events` has the mux that gives every event
+to the transformers, and `_readers` how readers wait and who carries the run on for them. Which
+events there are is for `modes` to say. Nothing here runs a graph.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from millstream.stream.handler import StreamingHandler
-    from millstream.stream.mux import StreamMux
-    from millstream.stream.protocol import ProtocolEvent, convert_to_protocol_event
+    from millstream.modes.protocol_events import ProtocolEvent, convert_to_protocol_event
+    from millstream.stream._events.handler import StreamingHandler
+    from millstream.stream._events.mux import StreamMux
+    from millstream.stream._transformers.base import StreamTransformer
     from millstream.stream.run_stream import (
         AsyncGraphRunStream,
         AsyncSubgraphRunStream,
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
         SubgraphRunStream,
     )
     from millstream.stream.stream_channel import StreamChannel
-    from millstream.stream.transformer import StreamTransformer
     from millstream.stream.transformers import (
         CheckpointsTransformer,
         CustomTransformer,
@@ -37,27 +38,27 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
-    "AsyncGraphRunStream": "run_stream",
-    "AsyncSubgraphRunStream": "run_stream",
-    "CheckpointsTransformer": "transformers",
-    "CustomTransformer": "transformers",
-    "DebugTransformer": "transformers",
-    "GraphRunStream": "run_stream",
-    "LifecyclePayload": "transformers",
-    "LifecycleTransformer": "transformers",
-    "MessagesTransformer": "transformers",
-    "ProtocolEvent": "protocol",
-    "StreamChannel": "stream_channel",
-    "StreamMux": "mux",
-    "StreamTransformer": "transformer",
-    "StreamingHandler": "handler",
-    "SubgraphRunStream": "run_stream",
-    "SubgraphStatus": "transformers",
-    "SubgraphTransformer": "transformers",
-    "TasksTransformer": "transformers",
-    "UpdatesTransformer": "transformers",
-    "ValuesTransformer": "transformers",
-    "convert_to_protocol_event": "protocol",
+    "AsyncGraphRunStream": "stream.run_stream",
+    "AsyncSubgraphRunStream": "stream.run_stream",
+    "CheckpointsTransformer": "stream.transformers",
+    "CustomTransformer": "stream.transformers",
+    "DebugTransformer": "stream.transformers",
+    "GraphRunStream": "stream.run_stream",
+    "LifecyclePayload": "stream.transformers",
+    "LifecycleTransformer": "stream.transformers",
+    "MessagesTransformer": "stream.transformers",
+    "ProtocolEvent": "modes.protocol_events",
+    "StreamChannel": "stream.stream_channel",
+    "StreamMux": "stream._events.mux",
+    "StreamTransformer": "stream._transformers.base",
+    "StreamingHandler": "stream._events.handler",
+    "SubgraphRunStream": "stream.run_stream",
+    "SubgraphStatus": "stream.transformers",
+    "SubgraphTransformer": "stream.transformers",
+    "TasksTransformer": "stream.transformers",
+    "UpdatesTransformer": "stream.transformers",
+    "ValuesTransformer": "stream.transformers",
+    "convert_to_protocol_event": "modes.protocol_events",
 }
 """Where the names are; imported when first used, because most programs need none of them."""
 
@@ -90,4 +91,4 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{home}"), name)
+    return getattr(import_module(f"millstream.{home}"), name)

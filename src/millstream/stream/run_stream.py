@@ -6,15 +6,15 @@ from collections.abc import AsyncIterator, Iterator
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from millstream.stream.async_pump import AsyncPump
-from millstream.stream.graphs import SubgraphStatus
-from millstream.stream.merging import AsyncMerged, Merged
-from millstream.stream.mux import StreamMux
-from millstream.stream.projections import ValuesTransformer
-from millstream.stream.protocol import ProtocolEvent, convert_to_protocol_event
-from millstream.stream.pump import Feed
+from millstream.modes.protocol_events import ProtocolEvent, convert_to_protocol_event
+from millstream.modes.subgraph_events import SubgraphStatus
+from millstream.stream._events.mux import StreamMux
+from millstream.stream._readers.async_pump import AsyncPump
+from millstream.stream._readers.merged import AsyncMergedChannels, MergedChannels
+from millstream.stream._readers.pump import Feed
+from millstream.stream._readers.sync_pump import SyncPump
+from millstream.stream._transformers.projections import ValuesTransformer
 from millstream.stream.stream_channel import StreamChannel
-from millstream.stream.sync_pump import SyncPump
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     )
     from typing_extensions import Self
 
-    from millstream.prebuilt.tool_stream import ToolCallStream
-    from millstream.stream.lifecycle import LifecyclePayload
+    from millstream.stream._transformers.lifecycle import LifecyclePayload
+    from millstream.stream._transformers.tool_calls import ToolCallStream
 
 __all__ = (
     "AsyncGraphRunStream",
@@ -155,7 +155,7 @@ class GraphRunStream(_RunStreamBase):
 
         They can be read by others when the iterator is exhausted or closed.
         """
-        merged = Merged(self._named(names), self._mux.pump)
+        merged = MergedChannels(self._named(names), self._mux.pump)
         try:
             yield from merged
         finally:
@@ -246,7 +246,7 @@ class AsyncGraphRunStream(_RunStreamBase):
 
     def interleave(self, *names: str) -> AsyncIterator[tuple[str, Any]]:
         """Yield `(name, item)` of several projections; see `GraphRunStream.interleave`."""
-        return AsyncMerged(lambda: Merged(self._named(names), self._mux.pump))
+        return AsyncMergedChannels(lambda: MergedChannels(self._named(names), self._mux.pump))
 
     async def output(self) -> Any:
         """Carry the run on to its end, and return the last state; None if there is none."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from millstream.stream.pump import Feed
+from millstream.stream._readers.pump import Feed
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from millstream.stream.pump import Pump, Sink
+    from millstream.stream._readers.pump import Pump, Sink
 
 T = TypeVar("T")
 

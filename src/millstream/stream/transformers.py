@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from millstream.stream.chat import MessagesTransformer
-from millstream.stream.graphs import SubgraphStatus
-from millstream.stream.lifecycle import (
+from millstream.modes.subgraph_events import SubgraphStatus
+from millstream.stream._transformers.lifecycle import (
     LifecyclePayload,
     LifecycleTransformer,
     SubgraphTransformer,
     _TasksLifecycleBase,
 )
-from millstream.stream.projections import (
+from millstream.stream._transformers.messages import MessagesTransformer
+from millstream.stream._transformers.projections import (
     CheckpointsTransformer,
     CustomTransformer,
     DebugTransformer,

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from millstream.runnable import RunnableCallable, RunnableLike
+from millstream._base.runnable import RunnableCallable, RunnableLike
 
 __all__ = ("RunnableCallable", "RunnableLike")

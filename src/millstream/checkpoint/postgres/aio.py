@@ -1,6 +1,6 @@
 """Savers in PostgreSQL, for async programs."""
 
-from millstream.distributions import provided_by
+from millstream._base.distributions import provided_by
 
 with provided_by("langgraph-checkpoint-postgres"):
     from langgraph.checkpoint.postgres.aio import (

@@ -1,6 +1,6 @@
 """What the savers in PostgreSQL have in common."""
 
-from millstream.distributions import provided_by
+from millstream._base.distributions import provided_by
 
 with provided_by("langgraph-checkpoint-postgres"):
     from langgraph.checkpoint.postgres.base import BasePostgresSaver

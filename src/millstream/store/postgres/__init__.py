@@ -1,6 +1,6 @@
 """Stores in PostgreSQL."""
 
-from millstream.distributions import provided_by
+from millstream._base.distributions import provided_by
 
 with provided_by("langgraph-checkpoint-postgres"):
     from langgraph.store.postgres import (

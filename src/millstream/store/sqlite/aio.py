@@ -1,6 +1,6 @@
 """A store in a SQLite file, for async programs."""
 
-from millstream.distributions import provided_by
+from millstream._base.distributions import provided_by
 
 with provided_by("langgraph-checkpoint-sqlite"):
     from langgraph.store.sqlite.aio import AsyncSqliteStore

@@ -1,0 +1,1 @@
+"""What knows nothing of runs: texts, threads, the clock, state classes, functions."""

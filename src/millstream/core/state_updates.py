@@ -1,0 +1,130 @@
+"""Changing a saved thread from outside: in whose name, and what becomes of the tasks under way.
+
+Nothing runs here. Somebody says what tasks of some nodes wrote, or that the tasks of the coming
+superstep are not to run, and the outcome is a checkpoint like any other. The machine is one that
+was loaded and not started; afterwards it is of no further use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from millstream.constants import INTERRUPT
+from millstream.core.pending_writes import plain_writes
+from millstream.core.tasks import Task
+from millstream.core.versions import newest
+
+if TYPE_CHECKING:
+    from millstream.core.checkpoints import Lineage, SaveCheckpoint
+    from millstream.core.machine import RunMachine
+    from millstream.core.protocol import Write
+    from millstream.core.spec import NodeSpec
+
+
+class UpdateTask(Task):
+    """A task that did not run: somebody says what it wrote.
+
+    What waits to trigger its node has then done so, and is used up.
+    """
+
+    def __init__(self, machine: RunMachine, node: NodeSpec, index: int, id: str) -> None:
+        super().__init__(machine, node, (INTERRUPT, index), (INTERRUPT,))
+        self._id = id
+
+
+def last_writer(machine: RunMachine, entry: str | None) -> str | None:
+    """Return the node that was the last to see something new, None if it cannot be told.
+
+    `entry` is the node that takes the input, the first to write to a thread without history.
+    """
+    nodes = machine.spec.nodes
+    if len(nodes) == 1:
+        return next(iter(nodes))
+    sightings = [
+        (version, name)
+        for name, seen in _lineage(machine).seen.items()
+        if name in nodes
+        for version in seen.values()
+    ]
+    if not sightings:
+        return entry
+    last = newest(version for version, _ in sightings)
+    names = [name for version, name in sightings if version == last]
+    return names[0] if len(names) == 1 else None
+
+
+def apply_updates(machine: RunMachine, tasks: Sequence[UpdateTask]) -> SaveCheckpoint:
+    """Apply the writes of one superstep that did not run; the tasks under way are dropped.
+
+    Raises what a channel raises that refuses its writes.
+    """
+    lineage = _lineage(machine)
+    touched: list[str] = []
+    lineage.mark_seen(tasks)
+    machine.cells.end_step(tasks, touched)
+    lineage.bump(touched)
+    return _record(machine)
+
+
+def skip_tasks(machine: RunMachine) -> SaveCheckpoint:
+    """End the coming superstep with what its tasks have written so far, and run none of them."""
+    machine.apply_pending_commands()
+    tasks = with_pending_writes(machine, machine.pending_tasks())
+    if tasks:
+        _end_step(machine, tasks)
+    return _record(machine)
+
+
+def keep_finished(machine: RunMachine) -> None:
+    """End a superstep that was left with what its finished tasks wrote: it may have been seen.
+
+    One in which a task asks or has failed is dropped, as is one whose writes a channel refuses.
+    """
+    tasks = with_pending_writes(machine, machine.pending_tasks())
+    noted = [task for task in tasks if not task.writes and machine.pending_writes.get(task.id)]
+    if noted or not any(task.writes for task in tasks):
+        return
+    before = machine.cells.copy()
+    try:
+        machine.updated = _end_step(machine, tasks)
+    except Exception:  # whatever a channel raises; who reads the thread is told
+        machine.cells.restore(before)
+
+
+def _end_step(machine: RunMachine, tasks: Sequence[Task]) -> set[str]:
+    """Commit the superstep of these tasks with what they have written so far."""
+    lineage = _lineage(machine)
+    touched: list[str] = []
+    updated = machine.cells.end_step(tasks, touched)
+    lineage.mark_seen(tasks)
+    lineage.bump(touched)
+    return updated
+
+
+def give_input(machine: RunMachine, writes: Sequence[Write]) -> SaveCheckpoint:
+    """Write the input of a run that is not started; the tasks under way stay where they are."""
+    lineage = _lineage(machine)
+    touched: list[str] = []
+    machine.cells.apply(writes, touched, is_step=False)
+    lineage.bump(touched)
+    return lineage.record(machine.cells, "input", machine.step, None)
+
+
+def with_pending_writes(machine: RunMachine, tasks: Iterable[Task]) -> list[Task]:
+    """Return the tasks in write order, those that finished before with their writes."""
+    ordered = sorted(tasks, key=lambda task: task.path)
+    for task in ordered:
+        task.writes = plain_writes(machine.pending_writes.get(task.id, ()))
+    return ordered
+
+
+def _lineage(machine: RunMachine) -> Lineage:
+    assert machine.lineage is not None, "without checkpoints there is nothing to change"
+    return machine.lineage
+
+
+def _record(machine: RunMachine) -> SaveCheckpoint:
+    # The first superstep of a thread that never had an input counts as 0.
+    step = max(machine.step, 0)
+    return _lineage(machine).record(machine.cells, "update", step, None)

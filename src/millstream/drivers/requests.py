@@ -1,0 +1,152 @@
+"""What using saved state asks of the outside, and the two ways of asking.
+
+The decisions are generators: they yield requests and are sent the answers. So they are written
+once, and the sync and async methods differ only in how a request is carried out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
+
+from langchain_core.runnables.config import var_child_runnable_config
+
+from millstream.drivers import tracing
+from millstream.drivers.task_execution import write_result
+from millstream.drivers.waits import AWAITING, BLOCKING, finish
+from millstream.errors import InvalidUpdateError, ParentCommand
+from millstream.saving.delta_history import acomplete, complete
+from millstream.saving.journal import PutCheckpoint, PutWrites
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+
+    from millstream.core.spec import GraphSpec
+    from millstream.drivers.context import TaskContext
+    from millstream.drivers.waits import Waits
+
+ResultT = TypeVar("ResultT")
+
+UPDATE_RUN: Final = "LangGraphUpdateState"
+"""What callback handlers are told runs while the state is updated."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadCheckpoint:
+    """Ask for the checkpoint of a config; answered by a `CheckpointTuple` or None."""
+
+    config: Mapping[str, Any]
+    spec: GraphSpec | None = None
+    """The graph whose delta channels are to have their values, None if nobody looks at them."""
+    before: Mapping[str, Any] | None = None
+    """Names a checkpoint: the newest one of `config` that is older is meant."""
+
+    def carry_out(self, saver: BaseCheckpointSaver[Any]) -> CheckpointTuple | None:
+        """Ask in this thread."""
+        config, before = cast("Any", self.config), cast("Any", self.before)
+        if before is None:
+            saved = saver.get_tuple(config)
+        else:
+            # To its end: a saver may hold a cursor or an event loop until then.
+            saved = next(iter(list(saver.list(config, before=before, limit=1))), None)
+        if saved is None or self.spec is None:
+            return saved
+        return complete(saver, saved, self.spec)
+
+    async def acarry_out(self, saver: BaseCheckpointSaver[Any]) -> CheckpointTuple | None:
+        """Ask and wait."""
+        config, before = cast("Any", self.config), cast("Any", self.before)
+        saved = None
+        try:
+            if before is None:
+                saved = await saver.aget_tuple(config)
+            else:
+                async for found in saver.alist(config, before=before, limit=1):
+                    saved = found
+        except NotImplementedError as error:
+            if error.args:
+                raise
+            raise NotImplementedError(
+                f"{type(saver).__name__} has no async methods (aget_tuple, alist, aput, "
+                "aput_writes): call the graph's sync methods, or give it a saver that has them"
+            ) from error
+        if saved is None or self.spec is None:
+            return saved
+        return await acomplete(saver, saved, self.spec)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """Ask for the writes of a result, and of the node's conditional edges, in the task."""
+
+    context: TaskContext
+    result: Any
+
+    async def carry_out(self, waits: Waits) -> None:
+        """Call what there is to call."""
+        context, run = self.context, self.context.run
+        run.waits, callbacks = waits, None
+        if run.is_traced:
+            run.callbacks = callbacks = await tracing.start_graph(run, UPDATE_RUN, self.result)
+            context.callbacks = run.node_callbacks(context.task.step)
+        try:
+            with _ambient(context):
+                await write_result(context, self.result)
+        except BaseException as error:
+            if callbacks is not None:
+                await waits.notified(callbacks.on_chain_error(error))
+            raise
+        if callbacks is not None:
+            await waits.notified(callbacks.on_chain_end(self.result))
+
+
+@contextmanager
+def _ambient(context: TaskContext) -> Iterator[None]:
+    """Let the code below see the task's config; there is no graph above it to send commands to."""
+    token = var_child_runnable_config.set(context.config)  # type: ignore[arg-type]  # a dict subclass
+    try:
+        yield
+    except ParentCommand:
+        raise InvalidUpdateError("There is no parent graph") from None
+    finally:
+        var_child_runnable_config.reset(token)
+
+
+Request: TypeAlias = LoadCheckpoint | WriteResult | PutCheckpoint | PutWrites
+SaverGen: TypeAlias = Generator[Request, Any, ResultT]
+
+
+def carry_out(steps: SaverGen[ResultT], saver: BaseCheckpointSaver[Any]) -> ResultT:
+    """Answer every request in this thread and return the outcome."""
+    answer: Any = None
+    while True:
+        try:
+            request = steps.send(answer)
+        except StopIteration as end:
+            outcome: ResultT = end.value
+            return outcome
+        if isinstance(request, LoadCheckpoint):
+            answer = request.carry_out(saver)
+        elif isinstance(request, WriteResult):
+            finish(request.carry_out(BLOCKING))
+        else:
+            answer = request.store(saver)
+
+
+async def acarry_out(steps: SaverGen[ResultT], saver: BaseCheckpointSaver[Any]) -> ResultT:
+    """Answer every request and return the outcome."""
+    answer: Any = None
+    while True:
+        try:
+            request = steps.send(answer)
+        except StopIteration as end:
+            outcome: ResultT = end.value
+            return outcome
+        if isinstance(request, LoadCheckpoint):
+            answer = await request.acarry_out(saver)
+        elif isinstance(request, WriteResult):
+            await request.carry_out(AWAITING)
+        else:
+            answer = await request.astore(saver)

@@ -1,0 +1,199 @@
+"""Functions whose calls are tasks of the run."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
+
+from typing_extensions import ParamSpec
+
+from millstream._base.runnable import callable_name, is_async_callable
+from millstream.config import get_task_context
+from millstream.drivers import caching
+from millstream.drivers.task_calls import call_node
+from millstream.pregel._structure.compiling import as_policies
+from millstream.types import CachePolicy, RetryPolicy, TimeoutPolicy
+from millstream.warnings import LangGraphDeprecatedSinceV05, warn_caller
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from langgraph.cache.base import BaseCache
+
+    from millstream.core.spec import NodeSpec
+
+DECLARED: Final = frozenset(("__name__", "func", "retry_policy", "cache_policy", "timeout"))
+"""What a task is declared with."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class TaskFuture(Future[T]):
+    """What a call of a `@task` returns, as type checkers see it.
+
+    A `concurrent.futures.Future` in a thread of its own, an `asyncio.Future` in an event loop.
+    """
+
+    def __await__(self) -> Generator[Any, None, T]:
+        """Wait for the result in an event loop."""
+        raise NotImplementedError
+
+
+class _TaskFunction(Generic[P, T]):
+    """A function whose calls are tasks of the run, made by `@task`."""
+
+    def __init__(
+        self,
+        func: Callable[P, Awaitable[T]] | Callable[P, T],
+        *,
+        retry_policy: Sequence[RetryPolicy] = (),
+        cache_policy: CachePolicy[Any] | None = None,
+        timeout: TimeoutPolicy | None = None,
+        name: str | None = None,
+    ) -> None:
+        functools.update_wrapper(self, func)
+        self.__name__ = name or callable_name(func)
+        self.func = func
+        self.retry_policy: RetryPolicy | Sequence[RetryPolicy] | None = tuple(retry_policy)
+        self.cache_policy = cache_policy
+        self.timeout: float | timedelta | TimeoutPolicy | None = timeout
+        assert self._node is not None  # made now: what is wrong is said where it is written
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; those that say how the function is called count from the next call."""
+        object.__setattr__(self, name, value)
+        if name in DECLARED:
+            self.__dict__.pop("_node", None)
+
+    @functools.cached_property
+    def _node(self) -> NodeSpec:
+        """What a run needs to run calls; made again when an attribute was set."""
+        limit = TimeoutPolicy.coerce(self.timeout)
+        if limit is not None and not is_async_callable(self.func):
+            raise ValueError(
+                "Node timeouts are only supported for async nodes because sync Python execution "
+                f"cannot be safely cancelled in-process. Task '{self.__name__}' is sync."
+            )
+        return call_node(
+            self.func,
+            self.__name__,
+            retry=as_policies(self.retry_policy),
+            cache=self.cache_policy,
+            timeout=limit,
+        )
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> TaskFuture[T]:
+        """Start a call as a task of the run, and return its future without waiting.
+
+        Raises `RuntimeError` outside a run, after the calling task has ended, and for an async
+        function in a sync run. The future has the function's result or error.
+        """
+        context = get_task_context()
+        future: TaskFuture[T] = context.run.call(context, self._node, (args, kwargs))
+        return future
+
+    def clear_cache(self, cache: BaseCache[Any]) -> None:
+        """Forget the cached results of the function, if it has a cache policy."""
+        if self.cache_policy is not None:
+            cache.clear((caching.call_namespace(self.func),))
+
+    async def aclear_cache(self, cache: BaseCache[Any]) -> None:
+        """Forget the cached results of the function, if it has a cache policy."""
+        if self.cache_policy is not None:
+            await cache.aclear((caching.call_namespace(self.func),))
+
+
+@overload
+def task(
+    __func_or_none__: None = None,
+    *,
+    name: str | None = None,
+    retry_policy: RetryPolicy | Sequence[RetryPolicy] | None = None,
+    cache_policy: CachePolicy[Callable[P, str | bytes]] | None = None,
+    timeout: float | timedelta | TimeoutPolicy | None = None,
+    **kwargs: Any,
+) -> Callable[[Callable[P, Awaitable[T]] | Callable[P, T]], _TaskFunction[P, T]]: ...
+
+
+@overload
+def task(__func_or_none__: Callable[P, Awaitable[T]]) -> _TaskFunction[P, T]: ...
+
+
+@overload
+def task(__func_or_none__: Callable[P, T]) -> _TaskFunction[P, T]: ...
+
+
+def task(
+    __func_or_none__: Callable[P, Awaitable[T]] | Callable[P, T] | None = None,
+    *,
+    name: str | None = None,
+    retry_policy: RetryPolicy | Sequence[RetryPolicy] | None = None,
+    cache_policy: CachePolicy[Callable[P, str | bytes]] | None = None,
+    timeout: float | timedelta | TimeoutPolicy | None = None,
+    **kwargs: Any,
+) -> (
+    Callable[[Callable[P, Awaitable[T]] | Callable[P, T]], _TaskFunction[P, T]]
+    | _TaskFunction[P, T]
+):
+    """Make the calls of a function tasks of the run they are made in.
+
+    Call it in an `@entrypoint`, a node of a graph or another task. The call returns a future at
+    once, so that several can run at the same time: `.result()` it in sync code, `await` it in
+    async code. With a saver the result is stored, and a run that is continued takes it from there
+    instead of calling the function again. The function may have parameters `config`, `writer`,
+    `store`, `runtime` and `previous`, which are injected.
+
+    Args:
+        __func_or_none__: The function, sync or async, where the decorator has no arguments.
+        name: The task's name in streams and traces; the function's by default.
+        retry_policy: Which failures are tried again.
+        cache_policy: Reuse the result of the same arguments. The run needs a cache.
+        timeout: Seconds, or a `TimeoutPolicy`; for async functions.
+        kwargs: Deprecated arguments; a warning names those nobody knows.
+
+    Raises:
+        ValueError: A timeout for a sync function.
+        RuntimeError: From a call outside a run, or of an async function in a sync run.
+
+    Example:
+        >>> from millstream.func import entrypoint, task
+        >>> @task
+        ... def measure(word: str) -> int:
+        ...     return len(word)
+        >>> @entrypoint()
+        ... def total(words: list[str]) -> int:
+        ...     return sum(future.result() for future in [measure(word) for word in words])
+        >>> total.invoke(["mill", "stream"])
+        10
+    """
+    retry_policy = _renamed_retry(retry_policy, kwargs)
+    policies, limit = as_policies(retry_policy), TimeoutPolicy.coerce(timeout)
+
+    def decorate(func: Callable[P, Awaitable[T]] | Callable[P, T]) -> _TaskFunction[P, T]:
+        return _TaskFunction(
+            func, retry_policy=policies, cache_policy=cache_policy, timeout=limit, name=name
+        )
+
+    return decorate if __func_or_none__ is None else decorate(__func_or_none__)
+
+
+def _renamed_retry(
+    retry_policy: RetryPolicy | Sequence[RetryPolicy] | None, kwargs: dict[str, Any]
+) -> RetryPolicy | Sequence[RetryPolicy] | None:
+    """Take the deprecated keyword into account, and complain of those nobody knows."""
+    if "retry" in kwargs:
+        warn_caller(
+            "`retry` is deprecated and will be removed. Please use `retry_policy` instead.",
+            LangGraphDeprecatedSinceV05,
+        )
+        renamed: RetryPolicy | Sequence[RetryPolicy] | None = kwargs.pop("retry")
+        retry_policy = retry_policy if retry_policy is not None else renamed
+    if kwargs:
+        warn_caller(f"Ignoring unknown keyword arguments: {', '.join(sorted(kwargs))}")
+    return retry_policy
+
+
+task.__module__ = "millstream.func"

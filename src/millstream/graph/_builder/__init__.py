@@ -1,0 +1,1 @@
+"""What `StateGraph` is built on."""

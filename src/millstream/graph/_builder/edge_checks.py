@@ -1,0 +1,51 @@
+"""Whether the edges of a builder connect what there is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from millstream.constants import END, START
+from millstream.drivers.routes import route_error
+from millstream.graph._builder.node_spec import declarations
+
+if TYPE_CHECKING:
+    from millstream.graph.state import StateGraph
+
+
+def check_sources(builder: StateGraph[Any, Any, Any, Any]) -> None:
+    """Refuse edges that start at no node, and a graph without a way in."""
+    sources = {start for start, _ in builder.edges}
+    sources.update(start for starts, _ in builder.waiting_edges for start in starts)
+    sources.update(builder.branches)
+    sources.update(name for name, spec in builder.nodes.items() if spec.ends)
+    unknown = sources - builder.nodes.keys() - {START}
+    if unknown:
+        start = min(unknown)
+        raise route_error(
+            f"Found edge starting at unknown node '{start}'", start, builder.nodes, start
+        )
+    if START not in sources:
+        raise ValueError(
+            "Graph must have an entrypoint: add at least one edge from START to another node"
+        )
+
+
+def check_targets(builder: StateGraph[Any, Any, Any, Any], default_handler: str) -> None:
+    """Refuse edges that lead to no node; the default handler's start at `default_handler`."""
+    known = {*builder.nodes, END}
+    for source, branches in builder.branches.items():
+        for name, branch in branches.items():
+            for end in (branch.ends or {}).values():
+                if end not in known:
+                    problem = f"At '{source}' node, '{name}' branch found unknown target '{end}'"
+                    raise route_error(problem, end, builder.nodes, source)
+    unknown = sorted(
+        ((start, end) for start, end in builder.edges if end not in known), key=lambda e: e[::-1]
+    )
+    ends = {name: spec.ends for name, spec in builder.nodes.items() if spec.ends}
+    if builder._node_defaults.error_handler is not None:
+        ends[default_handler] = declarations(builder._node_defaults.error_handler)[1]
+    unknown += [(name, end) for name in ends for end in ends[name] if end not in known]
+    for start, end in unknown[:1]:
+        problem = f"Found edge ending at unknown node `{end}`, starting at '{start}'"
+        raise route_error(problem, end, builder.nodes, start)

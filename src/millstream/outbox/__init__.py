@@ -1,0 +1,1 @@
+"""Where everything goes that a run says to its readers."""

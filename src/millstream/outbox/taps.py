@@ -1,0 +1,113 @@
+"""What tasks say to the readers of `messages` streams: see `modes.message_tap`.
+
+Used only in runs that somebody listens to.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from millstream.outbox.emitter import RunAbandoned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from langchain_core.messages import BaseMessage
+
+    from millstream.drivers.context import TaskContext
+    from millstream.drivers.run import Run
+    from millstream.errors import ParentCommand
+    from millstream.modes.message_tap import MessageTap
+    from millstream.modes.tap import Tap
+    from millstream.modes.tool_tap import ToolTap
+
+TapT = TypeVar("TapT", bound="Tap")
+
+
+def taps_of(run: Run) -> tuple[MessageTap, ...]:
+    """Return the taps of everybody who wants to hear the run, its own consumer's the last."""
+    above = run.parent.run.taps if run.parent is not None else ()
+    return _with_own(run, above, "messages", _message_tap)
+
+
+def tool_taps_of(run: Run) -> tuple[ToolTap, ...]:
+    """Return the taps of everybody who wants to hear the run's tools."""
+    above = run.parent.run.tool_taps if run.parent is not None else ()
+    return _with_own(run, above, "tools", _tool_tap)
+
+
+def _with_own(
+    run: Run, above: tuple[TapT, ...], mode: str, make: Callable[[Run], TapT]
+) -> tuple[TapT, ...]:
+    own = (make(run),) if mode in run.subscription.modes else ()
+    if not above:
+        return own
+    inherited = (tap.below(run.namespace) for tap in above)
+    return (*(tap for tap in inherited if tap is not None), *own)
+
+
+# Taps are imported with the first stream that needs them: they are slow to import.
+
+
+def _message_tap(run: Run) -> MessageTap:
+    kind: type[MessageTap]
+    if run.subscription.has_blocks:
+        from millstream.modes.block_tap import BlockTap as kind
+    else:
+        from millstream.modes.message_tap import MessageTap as kind
+    has_subgraphs = run.subscription.has_subgraphs
+    return kind(
+        run.emit_from_task,
+        run.namespace,
+        run.shape,
+        has_subgraphs=has_subgraphs,
+        room=run.buffer_limit,
+    )
+
+
+def _tool_tap(run: Run) -> ToolTap:
+    from millstream.modes.tool_tap import ToolTap
+
+    return ToolTap(
+        run.emit_from_task, run.namespace, run.shape, has_subgraphs=run.subscription.has_subgraphs
+    )
+
+
+def record_input(context: TaskContext) -> None:
+    """Take note of the messages that a task is given, before it runs."""
+    if context.task.node.is_hidden:
+        return
+    given = context.traced_input
+    for tap in context.run.taps:
+        tap.record_seen(given)
+
+
+def emit_result(context: TaskContext, result: Any) -> None:
+    """Send the messages among what a node returned."""
+    if context.task.node.is_hidden:
+        return
+    taps = context.run.taps
+    messages = taps[0].messages_in(result)
+    if messages:
+        metadata = {"ls_integration": "langgraph", **context.metadata()}
+        for tap in taps:
+            # That the consumer has gone must not undo what the node has done.
+            with suppress(RunAbandoned):
+                for message in messages:
+                    tap.emit_new(message, metadata)
+
+
+def emit_command(context: TaskContext, signal: ParentCommand) -> None:
+    """Send that tools of a task have ended with the command that has reached it."""
+    from millstream.modes.tool_tap import emit_command
+
+    with suppress(RunAbandoned):
+        emit_command(signal, context.run.tool_taps)
+
+
+def emit_message(context: TaskContext, message: BaseMessage) -> None:
+    """Send a message at once, whatever was sent before."""
+    metadata = context.metadata() if context.run.taps else {}
+    for tap in context.run.taps:
+        tap.emit(message, metadata)

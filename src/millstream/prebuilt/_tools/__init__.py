@@ -1,0 +1,1 @@
+"""What `ToolNode` is built on."""

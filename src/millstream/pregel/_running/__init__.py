@@ -1,0 +1,1 @@
+"""How a call of a compiled graph becomes a run, and its result."""

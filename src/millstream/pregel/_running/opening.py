@@ -1,0 +1,430 @@
+"""Opening a run: everything a call and its graph say, put together."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from langchain_core.callbacks import BaseCallbackManager
+from langchain_core.runnables import RunnableConfig, ensure_config
+from langchain_core.utils.uuid import uuid7
+
+from millstream._base.state_classes import class_of
+from millstream.constants import CONFIG_KEY_THREAD_ID
+from millstream.core.protocol import RunLimits
+from millstream.drivers import tracing
+from millstream.drivers.current_strand import strand_of, text_of
+from millstream.drivers.loading import former_ns
+from millstream.drivers.options import Subscription
+from millstream.drivers.run import Run
+from millstream.errors import MissingThreadError
+from millstream.modes.encoders import encoder
+from millstream.modes.parts import (
+    VERSION_OF_EVENTS,
+    RunStreamMode,
+    as_modes,
+    check_modes,
+    check_version,
+)
+from millstream.modes.projectors import state_reader
+from millstream.outbox.backpressure import BufferLimit, check_limit, limits_above
+from millstream.pregel._running.overrides import RESULT
+from millstream.pregel._running.request import (
+    Caller,
+    identify_caller,
+    max_concurrency_of,
+    named_checkpoints,
+    nested_ns,
+    recursion_limit_of,
+    server_info_of,
+    starter,
+)
+from millstream.pregel._saved_state.locations import saver_of
+from millstream.pregel._structure.compiling import breakpoint_names
+from millstream.runtime import RunControl
+from millstream.typing import ConfigLike
+from millstream.warnings import LangGraphDeprecatedSinceV10, warn_caller
+
+if TYPE_CHECKING:
+    from millstream.core.spec import GraphSpec
+    from millstream.drivers.context import TaskContext
+    from millstream.modes.parts import Part
+    from millstream.pregel.main import Pregel
+
+DURABILITIES: Final = ("sync", "async", "exit")
+NO_MODES: frozenset[str] = frozenset()
+DEBUGGED: Final = ("updates", "values")
+"""What a run prints that is debugged."""
+LIVE_MODES: Final = ("custom", "messages", "tools")
+"""What code of a running node emits."""
+
+
+@dataclass(slots=True)
+class CallOptions:
+    """The keyword arguments of `stream` and `invoke`.
+
+    Made by position: by name, making it costs as much as the checks it is made for.
+    """
+
+    context: Any = None
+    stream_mode: str | Collection[str] | None = None
+    print_mode: str | Collection[str] = ()
+    output_keys: str | Sequence[str] | None = None
+    interrupt_before: str | Sequence[str] | None = None
+    interrupt_after: str | Sequence[str] | None = None
+    durability: str | None = None
+    control: RunControl | None = None
+    subgraphs: bool = False
+    debug: bool | None = None
+    version: str = "v1"
+    max_buffered: int | None = None
+    unknown: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    is_result_wanted: bool = False
+    """Only the final state is wanted: nothing is streamed to the caller."""
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any]) -> CallOptions:
+        """Make options of keyword arguments that may be those of `stream`, or unknown."""
+        known = {key: value for key, value in arguments.items() if key in STREAM_ARGUMENTS}
+        unknown = {key: value for key, value in arguments.items() if key not in known}
+        return cls(**known, unknown=unknown)
+
+
+STREAM_ARGUMENTS: Final = frozenset(
+    field.name
+    for field in dataclasses.fields(CallOptions)
+    if field.name not in ("unknown", "is_result_wanted")
+)
+
+
+def open_call(
+    graph: Pregel[Any, Any, Any, Any],
+    input: Any,
+    config: ConfigLike | None,
+    options: CallOptions,
+) -> Run:
+    """Open the run that a call of `stream` or `invoke` asks for."""
+    check_version(options.version)
+    return open_run(graph, input, config, options)
+
+
+def open_run(
+    graph: Pregel[Any, Any, Any, Any],
+    input: Any,
+    config: ConfigLike | None,
+    options: CallOptions,
+) -> Run:
+    """Check a call and make the run it asks for; nothing of it has happened yet."""
+    check_limit(options.max_buffered)
+    durability = _durability(options)
+    caller = identify_caller(config, graph.config)
+    limit = recursion_limit_of(caller.config)
+    saver = _saver(graph, caller)
+    if durability is not None and saver is None:
+        warn_caller("`durability` has no effect when no checkpointer is present.")
+    parent, spec = caller.parent, graph.spec
+    subscription = _subscription(graph, spec, options, is_explicit=caller.is_explicit)
+    control = options.control or (RunControl() if parent is None else parent.run.control)
+    run = Run(spec, graph.get_name(), subscription)
+    run.limits = RunLimits(
+        limit,
+        _breakpoints(options.interrupt_before, graph.interrupt_before_nodes),
+        _breakpoints(options.interrupt_after, graph.interrupt_after_nodes),
+        control,
+    )
+    run.shape, run.control, run.input = graph.shape, control, input
+    run.config, run.configurable = caller.config, caller.configurable
+    run.given_metadata = caller.metadata
+    if saver is not None:
+        run.saver = saver
+    if _is_live(graph, options, subscription):
+        run.is_live = True
+    if options.max_buffered is not None:
+        run.buffer_limit = BufferLimit(options.max_buffered, run.parts)
+    _equip(run, graph)
+    _inherit(run, graph, options, caller)
+    is_resumed = False
+    if parent is not None:
+        is_resumed = _nest(run, parent, is_stateful=graph.checkpointer is True)
+    elif caller.configurable:
+        run.named_checkpoints = named_checkpoints(caller.configurable)
+    if durability is not None:
+        run.durability = durability
+    run.start = starter(
+        input, graph.input_channels, spec, has_saver=saver is not None, is_resumed=is_resumed
+    )
+    return run
+
+
+# What is not there is not set on a run: it stands on the class, and every run is smaller for it.
+
+
+def _equip(run: Run, graph: Pregel[Any, Any, Any, Any]) -> None:
+    """Give the run what its graph was compiled with."""
+    if graph.retry_policy:
+        run.retry = graph.retry_policy
+    if graph.cache_policy is not None:
+        run.cache_policy = graph.cache_policy
+    if graph.step_timeout is not None:
+        run.step_timeout = graph.step_timeout
+    if graph.cache is not None:
+        from millstream.wire import wired
+
+        run.cache = wired(graph.cache)
+
+
+def _inherit(
+    run: Run, graph: Pregel[Any, Any, Any, Any], options: CallOptions, caller: Caller
+) -> None:
+    """Give the run what its caller says, or has."""
+    parent = caller.parent
+    if (heartbeats := caller.heartbeats if parent is None else parent.heartbeats) is not None:
+        run.heartbeats = heartbeats
+    if (limit := max_concurrency_of(caller.config)) is not None:
+        run.max_concurrency = limit
+    if parent is not None and parent.run.cache is not None and graph.cache is None:
+        run.cache = parent.run.cache
+    context, store, server = options.context, graph.store, server_info_of(caller.configurable)
+    if context is not None:
+        context = _as_schema(graph, context)
+    if parent is not None or caller.runtime is not None:
+        context = _inherited(caller, "context") if context is None else context
+        store = _inherited(caller, "store") if store is None else store
+        server = _inherited(caller, "server_info") if server is None else server
+    if context is not None:
+        run.context = context
+    if store is not None:
+        run.store = store
+    if server is not None:
+        run.server_info = server
+    callbacks = caller.callbacks
+    if callbacks is not None:
+        run.inherited_callbacks = callbacks = tracing.without_taps(callbacks)
+    if tracing.is_observed(callbacks):
+        run.is_traced = True
+
+
+def _nest(run: Run, parent: TaskContext, *, is_stateful: bool) -> bool:
+    """Put a run into the task that calls it; say whether the task was called before."""
+    around, run.parent = parent.run, parent
+    if parent.run.saver is not None:
+        run.place = strand_of(parent).place(partial(text_of, (run.name, run.input)))
+    number, is_new = parent.count_nested_run(run.place)
+    if run.place and is_new:
+        run.new_number = number
+    run.ns = nested_ns(parent, number, is_stateful=is_stateful)
+    run.durability = around.durability
+    run.named_checkpoints, run.replay = around.named_checkpoints, around.replay
+    run.outer_limits = limits_above(parent)
+    # In a past that is run again, a nested graph is called like the first time.
+    if not around.is_resuming_step:
+        return False
+    if (
+        run.named_checkpoints
+        and run.ns not in run.named_checkpoints
+        and (former := former_ns(parent, number))
+    ):
+        run.former_ns = former
+    return run.replay is None or run.named_checkpoint() is not None
+
+
+def open_events(
+    graph: Pregel[Any, Any, Any, Any],
+    input: Any,
+    config: ConfigLike | None,
+    options: CallOptions,
+    wanted: Mapping[str, Any],
+) -> Run:
+    """Open a run whose consumer receives events, those that the arguments `wanted` choose."""
+    # Imported with the first stream of events: slow to import.
+    from millstream.modes.event_listener import EVENTS, EventFilter, EventListener
+
+    if options.max_buffered is not None:
+        raise TypeError("astream_events has no max_buffered: events are kept until they are read")
+    listener = EventListener(EventFilter(**wanted), input)
+    full = ensure_config(cast("RunnableConfig", config))
+    if "run_id" not in full:
+        full["run_id"] = uuid7()
+    callbacks = full.get("callbacks")
+    if callbacks is None or isinstance(callbacks, list):
+        full["callbacks"] = [*(callbacks or ()), listener]
+    elif isinstance(callbacks, BaseCallbackManager):
+        full["callbacks"] = callbacks = callbacks.copy()
+        callbacks.add_handler(listener)
+    else:
+        raise ValueError(
+            f"Unexpected type for callbacks: {callbacks}."
+            "Expected None, list or AsyncCallbackManager."
+        )
+    run = open_run(graph, input, full, options)
+    run.listener = listener
+    subscription = run.subscription
+    run.subscription = dataclasses.replace(
+        subscription,
+        encode=listener.encoder(subscription.encode),
+        yielded=subscription.yielded | {EVENTS},
+    )
+    return run
+
+
+def open_logged(
+    graph: Pregel[Any, Any, Any, Any],
+    input: Any,
+    config: ConfigLike | None,
+    options: CallOptions,
+) -> Run:
+    """Open a run whose consumer receives the parts as they are, and wants the final state too."""
+    run = open_run(graph, input, config, options)
+    wants_result = dataclasses.replace(
+        options, stream_mode=RESULT, print_mode=(), debug=False, is_result_wanted=True
+    )
+    run.subscription = dataclasses.replace(run.subscription, encode=_as_it_is)
+    run.result = _subscription(graph, run.spec, wants_result, is_explicit=False)
+    return run
+
+
+def _as_it_is(part: Part) -> Part:
+    return part
+
+
+def _breakpoints(
+    asked: str | Sequence[str] | None, own: str | Sequence[str]
+) -> str | Sequence[str]:
+    """Return the breakpoints that were asked for, those of the graph when there are none."""
+    return own if asked is None else breakpoint_names(asked) or own
+
+
+def _durability(options: CallOptions) -> str | None:
+    """Return the durability asked for, and complain about arguments nobody knows."""
+    if options.durability is None and not options.unknown:
+        return None
+    during = options.unknown.get("checkpoint_during")
+    if unknown := [name for name in options.unknown if name != "checkpoint_during"]:
+        names = ", ".join(sorted(unknown))
+        warn_caller(f"Ignoring unknown keyword arguments of stream/invoke: {names}")
+    if during is None:
+        if options.durability not in (None, *DURABILITIES):
+            raise ValueError(
+                f"Unknown durability {options.durability!r}; use one of {', '.join(DURABILITIES)}"
+            )
+        return options.durability
+    warn_caller(
+        "`checkpoint_during` is deprecated and will be removed. Please use `durability` instead.",
+        LangGraphDeprecatedSinceV10,
+    )
+    if options.durability is not None:
+        raise ValueError(
+            "Cannot use both `checkpoint_during` and `durability` parameters. "
+            "Please use `durability` instead."
+        )
+    return "async" if during else "exit"
+
+
+def _saver(graph: Pregel[Any, Any, Any, Any], caller: Caller) -> Any:
+    """Return the saver of the run, None without one; a root run that saves needs a thread."""
+    saver = saver_of(graph, caller.configurable, caller.parent)
+    if saver is None or caller.parent is not None:
+        return saver
+    if not caller.configurable:
+        raise ValueError(
+            "Checkpointer requires one or more of the following 'configurable' keys: "
+            "thread_id, checkpoint_ns, checkpoint_id"
+        )
+    if caller.configurable.get(CONFIG_KEY_THREAD_ID) is None:
+        raise MissingThreadError(CONFIG_KEY_THREAD_ID)
+    return saver
+
+
+def _inherited(caller: Caller, field: str) -> Any:
+    """Return what the run has from the runtime that its caller gave it, or has itself."""
+    given = None if caller.runtime is None else getattr(caller.runtime, field, None)
+    if given is None and caller.parent is not None:
+        return getattr(caller.parent.run, field)
+    return given
+
+
+def _as_schema(graph: Pregel[Any, Any, Any, Any], context: Any) -> Any:
+    """Return the context, an instance of the graph's context schema where that is a class."""
+    schema = graph.context_schema
+    if schema is not None and isinstance(context, dict):
+        cls = class_of(schema)
+        if dataclasses.is_dataclass(cls) or hasattr(cls, "model_fields"):
+            return cls(**context)
+    return context
+
+
+def _is_live(
+    graph: Pregel[Any, Any, Any, Any], options: CallOptions, subscription: Subscription
+) -> bool:
+    """Say whether the consumer must be able to receive while a node runs."""
+    if not subscription.modes.isdisjoint(LIVE_MODES):
+        return True
+    return not options.is_result_wanted and (options.subgraphs or graph.stream_eager)
+
+
+def _subscription(
+    graph: Pregel[Any, Any, Any, Any], spec: GraphSpec, options: CallOptions, *, is_explicit: bool
+) -> Subscription:
+    """Return what the consumer wants to see, in which shape."""
+    mode = options.stream_mode
+    if mode is None:
+        mode = "values" if is_explicit else graph.stream_mode
+    is_debugged = options.debug or (options.debug is None and graph.debug)
+    printed = DEBUGGED if is_debugged else options.print_mode
+    asked = (
+        spec,
+        mode if isinstance(mode, str) else tuple(mode),
+        printed if isinstance(printed, str) else tuple(printed),
+        _output_keys(graph, spec, options),
+        options.version,
+        bool(options.subgraphs),
+        options.is_result_wanted,
+    )
+    try:
+        subscription = graph.subscriptions.get(asked)
+    except TypeError:  # something in it is unhashable: let it be refused by name
+        return _make_subscription(*asked)
+    if subscription is None:
+        subscription = graph.subscriptions[asked] = _make_subscription(*asked)
+    return subscription
+
+
+def _make_subscription(
+    spec: GraphSpec,
+    mode: str | tuple[str, ...],
+    printed: str | tuple[str, ...],
+    keys: str | tuple[str, ...],
+    version: str,
+    has_subgraphs: bool,
+    is_result_wanted: bool,
+) -> Subscription:
+    wanted, shown = as_modes(mode), frozenset(as_modes(printed))
+    check_modes((*wanted, *as_modes(printed)))
+    yielded = NO_MODES if is_result_wanted else frozenset(wanted)
+    return Subscription(
+        modes=yielded | shown,
+        encode=encoder(version, is_labelled=not isinstance(mode, str), has_subgraphs=has_subgraphs),
+        output_keys=keys,
+        watched=frozenset((keys,) if isinstance(keys, str) else keys),
+        read=state_reader(spec, keys),
+        printed=shown,
+        yielded=yielded,
+        has_subgraphs=has_subgraphs,
+        is_result_wanted=is_result_wanted,
+        has_blocks=version == VERSION_OF_EVENTS or any(type(m) is RunStreamMode for m in wanted),
+    )
+
+
+def _output_keys(
+    graph: Pregel[Any, Any, Any, Any], spec: GraphSpec, options: CallOptions
+) -> str | tuple[str, ...]:
+    keys = options.output_keys
+    if keys is None:
+        return spec.output_keys if options.is_result_wanted else spec.stream_keys
+    for key in (keys,) if isinstance(keys, str) else keys:
+        if key not in graph.channels:
+            raise ValueError(f"Key {key} not in channels")
+    return keys if isinstance(keys, str) else tuple(keys)

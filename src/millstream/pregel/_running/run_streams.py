@@ -1,0 +1,145 @@
+"""Opening a run stream: a run, the mux that sorts its events, and the stream that shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from millstream.drivers import aio, sync
+from millstream.modes.parts import VERSION_OF_EVENTS, RunStreamMode
+from millstream.pregel._running.opening import CallOptions, open_run
+from millstream.pregel._running.overrides import is_overridden
+from millstream.pregel._running.request import scope_of
+from millstream.stream._events.mux import StreamMux
+from millstream.stream._transformers.base import StreamTransformer
+from millstream.stream.run_stream import AsyncGraphRunStream, GraphRunStream
+from millstream.stream.transformers import (
+    LifecycleTransformer,
+    MessagesTransformer,
+    SubgraphTransformer,
+    ValuesTransformer,
+)
+from millstream.typing import ConfigLike
+
+if TYPE_CHECKING:
+    from millstream.drivers.run import Run
+    from millstream.pregel.main import Pregel
+    from millstream.stream._transformers.base import TransformerFactory
+
+BUILTINS: Final[tuple[TransformerFactory, ...]] = (
+    ValuesTransformer,
+    MessagesTransformer,
+    LifecycleTransformer,
+    SubgraphTransformer,
+)
+
+OWNED: Final = ("stream_mode", "subgraphs")
+"""Arguments of `stream` that a run stream decides itself."""
+
+
+def open_stream(
+    graph: Pregel[Any, Any, Any, Any],
+    input: Any,
+    config: ConfigLike | None,
+    transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None,
+    arguments: Mapping[str, Any],
+) -> GraphRunStream:
+    """Return the run stream of a sync run that has not begun."""
+    factories = _checked(graph, transformers, arguments)
+    if is_overridden(graph, "stream"):
+        mux = StreamMux(factories=factories, scope=scope_of(graph, config))
+        return GraphRunStream(graph.stream(input, config, **_typed(mux, arguments)), mux)
+    prepare, mux = _open(graph, input, config, factories, arguments, is_async=False)
+    return GraphRunStream(sync.drive(prepare), mux)
+
+
+def open_astream(
+    graph: Pregel[Any, Any, Any, Any],
+    input: Any,
+    config: ConfigLike | None,
+    transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None,
+    arguments: Mapping[str, Any],
+) -> AsyncGraphRunStream:
+    """Return the run stream of an async run that has not begun."""
+    factories = _checked(graph, transformers, arguments)
+    if is_overridden(graph, "astream"):
+        mux = StreamMux(factories=factories, scope=scope_of(graph, config), is_async=True)
+        return AsyncGraphRunStream(graph.astream(input, config, **_typed(mux, arguments)), mux)
+    prepare, mux = _open(graph, input, config, factories, arguments, is_async=True)
+    return AsyncGraphRunStream(aio.drive(prepare), mux)
+
+
+def _checked(
+    graph: Pregel[Any, Any, Any, Any],
+    transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None,
+    arguments: Mapping[str, Any],
+) -> list[TransformerFactory]:
+    """Check a call, and return what makes the transformers of its run stream."""
+    owned = ", ".join(name for name in OWNED if name in arguments)
+    if owned:
+        raise TypeError(
+            "stream_events(version='v3') / astream_events(version='v3') do not accept "
+            f"{owned}; v3 owns these (stream_mode is built from the transformer mux, "
+            "subgraphs is forced True so nested namespaces flow through scoped muxes)."
+        )
+    if isinstance(transformers, StreamTransformer) or callable(transformers):
+        raise TypeError(
+            "transformers must be a list of transformer classes or functions that make them, got "
+            f"{transformers!r}"
+        )
+    factories = [*BUILTINS, *graph.stream_transformers, *(transformers or ())]
+    check_factories(factories)
+    return factories
+
+
+def _open(
+    graph: Pregel[Any, Any, Any, Any],
+    input: Any,
+    config: ConfigLike | None,
+    factories: Sequence[TransformerFactory],
+    arguments: Mapping[str, Any],
+    *,
+    is_async: bool,
+) -> tuple[Callable[[], Run], StreamMux]:
+    """Open the run and make its mux; what is wrong with the run itself is the run's error."""
+    options = CallOptions.of(
+        {**arguments, "stream_mode": (), "subgraphs": True, "version": VERSION_OF_EVENTS}
+    )
+    try:
+        run = open_run(graph, input, config, options)
+    except Exception as error:
+        return partial(_refuse, error), StreamMux(factories=factories, is_async=is_async)
+    mux = StreamMux(factories=factories, is_async=is_async, scope=run.namespace)
+    run.subscription = replace(
+        run.subscription, modes=run.subscription.modes | mux.modes, yielded=mux.modes
+    )
+    return lambda: run, mux
+
+
+def _typed(mux: StreamMux, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a `stream` that gives the mux what it needs, as typed parts."""
+    modes = [RunStreamMode(mode) for mode in sorted(mux.modes)]
+    return {**arguments, "stream_mode": modes, "subgraphs": True, "version": "v2"}
+
+
+def _refuse(error: Exception) -> Run:
+    raise error
+
+
+def check_factories(factories: Iterable[Any]) -> None:
+    """Refuse what does not make a transformer for a scope, with a `TypeError`."""
+    for factory in factories:
+        if isinstance(factory, StreamTransformer):
+            name = type(factory).__name__
+            raise TypeError(
+                "stream_events(version='v3') transformers must be scope-aware callables, got "
+                f"pre-built instance {name}. Pass the transformer class or a factory like "
+                "`lambda scope: MyTransformer(scope, ...)`."
+            )
+        if not callable(factory):
+            raise TypeError(
+                "stream_events(version='v3') transformers must be scope-aware callables, got "
+                f"{type(factory).__name__}."
+            )

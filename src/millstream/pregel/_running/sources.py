@@ -1,0 +1,144 @@
+"""What a run that was started reads: the engine's own stream, or the one that replaces it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator
+from contextlib import aclosing, closing, nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from millstream.constants import INTERRUPT
+from millstream.core.state import RunStatus
+from millstream.drivers import aio, sync
+from millstream.modes.encoders import coerce
+from millstream.modes.parts import as_modes, check_modes
+from millstream.pregel._running.opening import CallOptions, open_logged
+from millstream.pregel._running.overrides import RESULT, is_overridden, stream_arguments
+from millstream.pregel._running.request import scope_of
+from millstream.pregel._running.results import final_output
+from millstream.runs.life import Ending
+from millstream.typing import ConfigLike
+
+if TYPE_CHECKING:
+    from millstream.drivers.run import Run
+    from millstream.modes.parts import Part
+    from millstream.pregel.main import Pregel
+    from millstream.runs.life import Source
+
+
+def open_source(
+    graph: Pregel[Any, Any, Any, Any],
+    input: Any,
+    config: ConfigLike | None,
+    options: CallOptions,
+    method: str,
+) -> Source:
+    """Open a run that is going to be read by itself, through `stream` or `astream` if replaced."""
+    if is_overridden(graph, method):
+        return OverriddenSource(graph, input, config, options)
+    return OwnSource(open_logged(graph, input, config, options))
+
+
+class OwnSource:
+    """A run of the engine."""
+
+    def __init__(self, run: Run) -> None:
+        self.name = run.name
+        self._run = run
+
+    def parts(self) -> Generator[Part, None, None]:
+        """Drive the run in this thread, and yield what it says."""
+        return sync.drive(lambda: self._run)
+
+    def aparts(self) -> AsyncGenerator[Part, None]:
+        """Drive the run in this task, and yield what it says."""
+        return aio.drive(lambda: self._run)
+
+    def rest(self) -> Iterable[Part]:
+        """Return what the run has said that was stopped while it was read."""
+        return self._run.take()
+
+    def ending(self) -> Ending:
+        """Say how the run has ended."""
+        run = self._run
+        machine = run.machine
+        return Ending(
+            final_output(run, "v2").value,
+            tuple(machine.interrupts),
+            machine.status in (RunStatus.PAUSED, RunStatus.BREAKPOINT),
+        )
+
+
+class OverriddenSource:
+    """A run of a graph whose `stream` or `astream` somebody has replaced; see `overrides`.
+
+    Its items are asked for with everything that tells how it ends, and what was not to be logged is
+    left out.
+    """
+
+    def __init__(
+        self,
+        graph: Pregel[Any, Any, Any, Any],
+        input: Any,
+        config: ConfigLike | None,
+        options: CallOptions,
+    ) -> None:
+        self.name = graph.get_name()
+        self._graph = graph
+        self._call = (input, config)
+        self._scope = scope_of(graph, config)
+        self._logged = frozenset(as_modes(options.stream_mode or ()))
+        check_modes(self._logged)
+        self._options = replace(options, stream_mode=[*sorted(self._logged | {RESULT, "updates"})])
+        self._output: Any = None
+        self._interrupts: list[Any] = []
+        self._is_interrupted = False
+
+    def parts(self) -> Generator[Part, None, None]:
+        """Read the stream in this thread, and yield what is to be logged."""
+        stream: Any = self._graph.stream(*self._call, **self._arguments())
+        with closing(stream) if hasattr(stream, "close") else nullcontext():
+            items: Iterator[Any] = iter(stream)
+            for item in items:
+                part = self._part(item)
+                if part[1] in self._logged:
+                    yield part
+
+    async def aparts(self) -> AsyncGenerator[Part, None]:
+        """Read the stream in this task, and yield what is to be logged."""
+        stream: Any = self._graph.astream(*self._call, **self._arguments())
+        async with aclosing(stream) if hasattr(stream, "aclose") else nullcontext():
+            items: AsyncIterator[Any] = aiter(stream)
+            async for item in items:
+                part = self._part(item)
+                if part[1] in self._logged:
+                    yield part
+
+    def rest(self) -> Iterable[Part]:
+        """Return nothing: whoever replaced the stream has it."""
+        return ()
+
+    def ending(self) -> Ending:
+        """Say how the run has ended."""
+        output, make = self._output, self._graph.shape.output
+        if isinstance(output, dict) and make is not None:
+            output = coerce(make, output)
+        return Ending(output, tuple(self._interrupts), self._is_interrupted)
+
+    def _arguments(self) -> dict[str, Any]:
+        return stream_arguments(self._graph, self._options)
+
+    def _part(self, item: Any) -> Part:
+        """Turn an item into a part, and take note of what it says about the end."""
+        namespace, mode, payload = item if self._options.subgraphs else (self._scope, *item)
+        is_own = namespace == self._scope
+        shape = self._graph.shape if is_own else None
+        if is_own and isinstance(payload, dict):
+            if mode == "updates" and INTERRUPT in payload:
+                self._is_interrupted = True
+                self._interrupts += payload[INTERRUPT]
+            elif mode == RESULT and INTERRUPT not in payload:
+                self._output = payload
+        elif is_own and mode == RESULT:
+            self._output = payload
+        return namespace, mode, payload, shape

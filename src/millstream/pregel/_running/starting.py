@@ -1,0 +1,109 @@
+"""Starting a compiled graph: `start` and `astart`, whose runs go on without a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from millstream.drivers.switch import RunSwitch
+from millstream.pregel._running.invoking import InvokableGraph
+from millstream.pregel._running.opening import CallOptions
+from millstream.typing import ConfigLike, ContextT, InputT, OutputT, StateT
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from millstream.pregel._running.invoking import InvokeOptions
+    from millstream.runs.handle import RunHandle
+    from millstream.runs.life import Life, Source
+    from millstream.types import Command, StreamMode
+
+LOGGED: Final = ("updates", "messages", "custom")
+"""What is logged unless the caller says otherwise: what nodes did, and all they said meanwhile."""
+
+
+class StartableGraph(InvokableGraph[StateT, ContextT, InputT, OutputT]):
+    """How a compiled graph is started; `Pregel` adds what it consists of."""
+
+    def start(
+        self,
+        input: InputT | dict[str, Any] | Command[Any] | None,
+        config: ConfigLike | None = None,
+        *,
+        stream_mode: StreamMode | Sequence[StreamMode] = LOGGED,
+        **options: Unpack[InvokeOptions[ContextT]],
+    ) -> RunHandle[OutputT]:
+        """Start a run in a thread of its own and return its handle: nobody has to read it.
+
+        The run goes on until it ends, is cancelled, or its owner goes: use the handle in `with`. In
+        a node, the run is nested in that of the node, as one of `stream` would be.
+
+        Args:
+            input: The input, a `Command` that answers a question, or None to go on.
+            config: With a saver `{"configurable": {"thread_id": ...}}`; see `stream`.
+            stream_mode: What is logged, and can be read with `events`: one mode or several;
+                `updates`, `messages` and `custom` by default.
+            options: Those of `stream`, but for `version` and `max_buffered`: events are encoded by
+                whoever wants that, and kept until they are read.
+
+        Raises:
+            ValueError: An unknown mode or key, and whatever else is wrong with the arguments.
+                What goes wrong in the run is raised by the handle, when it is asked for the output.
+
+        Example:
+            >>> from millstream.graph import START, MessagesState, StateGraph
+            >>> def answer(state: MessagesState, writer) -> dict:
+            ...     writer("thinking")
+            ...     return {"messages": "Hello!"}
+            >>> builder = StateGraph(MessagesState).add_node(answer).add_edge(START, "answer")
+            >>> with builder.compile().start({"messages": "Hi"}) as run:
+            ...     for event in run.events():
+            ...         print(event.seq, event.mode)
+            ...     print(run.wait()["messages"][-1].content, run.status)
+            1 custom
+            2 updates
+            Hello! success
+        """
+        from millstream.runs.life import ThreadLife
+
+        return self._start("stream", ThreadLife, input, config, stream_mode, dict(options))
+
+    async def astart(
+        self,
+        input: InputT | dict[str, Any] | Command[Any] | None,
+        config: ConfigLike | None = None,
+        *,
+        stream_mode: StreamMode | Sequence[StreamMode] = LOGGED,
+        **options: Unpack[InvokeOptions[ContextT]],
+    ) -> RunHandle[OutputT]:
+        """Start a run in an asyncio task of its own and return its handle; see `start`.
+
+        `async with await graph.astart(...) as run` cancels what still runs, nested graphs included,
+        and returns when it has stopped.
+        """
+        from millstream.runs.life import TaskLife
+
+        return self._start("astream", TaskLife, input, config, stream_mode, dict(options))
+
+    def _start(
+        self,
+        method: str,
+        life_of: Callable[[Source, RunSwitch], Life],
+        input: Any,
+        config: ConfigLike | None,
+        stream_mode: Any,
+        options: dict[str, Any],
+    ) -> RunHandle[OutputT]:
+        """Open the run and begin its life."""
+        from millstream.pregel._running.sources import open_source
+        from millstream.runs.handle import RunHandle
+
+        for name in ("version", "max_buffered"):
+            if name in options:
+                raise TypeError(f"start and astart have no {name}: events are kept as they are")
+        modes = (stream_mode,) if isinstance(stream_mode, str) else tuple(stream_mode)
+        switch = RunSwitch(options.get("control"))
+        call = CallOptions.of({**options, "stream_mode": modes, "control": switch})
+        life = life_of(open_source(cast("Any", self), input, config, call, method), switch)
+        life.start()
+        return RunHandle(life)

@@ -1,0 +1,1 @@
+"""Reading and changing what is saved of a graph's threads."""

@@ -1,0 +1,80 @@
+"""Carrying out what an async run has to store, as its durability says."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from millstream._base.cancellation import wait_through_cancellation
+from millstream.saving.flush_task import MAX_TRIES, FlushTask
+
+if TYPE_CHECKING:
+    from millstream.saving.journal import Journal
+
+
+class AsyncFlusher:
+    """What stores the operations of one run's journal."""
+
+    __slots__ = ("_background", "_lock")
+
+    def __init__(self) -> None:
+        self._background: FlushTask | None = None
+        self._lock: asyncio.Lock | None = None
+
+    def expect_calls(self) -> None:
+        """Prepare for calls of tasks, which store their results by themselves."""
+        if self._lock is None:
+            self._lock = asyncio.Lock()
+
+    async def flush(self, journal: Journal) -> None:
+        """Store what is pending, or hand it over to be stored behind the run."""
+        if self._lock is None:
+            await self._flush(journal)
+        else:
+            # Whoever comes second waits for what the first has taken, which may be its own.
+            async with self._lock:
+                await self._flush(journal)
+
+    async def _flush(self, journal: Journal) -> None:
+        if journal.is_behind and self._background is None:
+            self._background = FlushTask(journal.saver)
+        while journal.pending:
+            operation = journal.pending[0]
+            try:
+                if self._background is None:
+                    # Taken away when it is stored: a cancellation must not leave a gap.
+                    await operation.astore(journal.saver)
+                    journal.pending.popleft()
+                else:
+                    journal.pending.popleft()
+                    await self._background.submit(operation)
+            except Exception:
+                journal.give_up()
+                raise
+
+    async def finish(self, journal: Journal) -> None:
+        """Store what is left at the end of the run; a cancellation waits that long."""
+        if not journal.pending and self._background is None:
+            return
+        cancelled: asyncio.CancelledError | None = None
+        for _ in range(MAX_TRIES):
+            saving = asyncio.ensure_future(self._flush_all(journal))
+            while not saving.done():
+                cancelled = await wait_through_cancellation([saving]) or cancelled
+            if not saving.cancelled():
+                saving.result()
+                break
+        else:
+            raise RuntimeError(
+                f"{len(journal.pending)} operations are not stored: "
+                f"{type(journal.saver).__name__} was cancelled {MAX_TRIES} times"
+            ) from cancelled
+        if cancelled is not None:
+            raise cancelled
+
+    async def _flush_all(self, journal: Journal) -> None:
+        try:
+            await self.flush(journal)
+        finally:
+            if self._background is not None:
+                await self._background.close()

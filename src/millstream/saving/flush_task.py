@@ -1,0 +1,82 @@
+"""An asyncio task that stores checkpoints behind an async run's back (durability `async`)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from millstream._base.cancellation import wait_through_cancellation
+from millstream.saving.journal import MAX_IN_FLIGHT
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+    from millstream.saving.journal import Operation
+
+MAX_TRIES = 3
+"""How often `close` starts again when what it waits for is cancelled from outside."""
+
+
+class FlushTask:
+    """Carries out operations one after the other, at most `MAX_IN_FLIGHT` behind the run.
+
+    The first error of the saver is raised by the next `put`, also by one that waits, or by
+    `close`; nothing is stored after it. The asyncio task lives only while there is something to
+    store. When it is cancelled from outside, as at the end of `asyncio.run`, nothing is lost: the
+    next one goes on.
+    """
+
+    __slots__ = ("_error", "_pending", "_saver", "_task")
+
+    def __init__(self, saver: BaseCheckpointSaver[Any]) -> None:
+        self._saver = saver
+        self._pending: deque[Operation] = deque()
+        self._error: BaseException | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def submit(self, operation: Operation) -> None:
+        """Hand over an operation; waits while too many are in flight."""
+        self._raise_error()
+        self._pending.append(operation)
+        task = self._working()
+        if len(self._pending) > MAX_IN_FLIGHT:
+            await asyncio.wait([task])
+            self._raise_error()
+
+    async def close(self) -> None:
+        """Return when everything is stored; a cancellation waits that long."""
+        cancelled: asyncio.CancelledError | None = None
+        for _ in range(MAX_TRIES):
+            if self._pending and self._error is None:
+                cancelled = await wait_through_cancellation([self._working()]) or cancelled
+        self._raise_error()
+        if self._pending:
+            raise RuntimeError(
+                f"{len(self._pending)} operations are not stored: "
+                f"{type(self._saver).__name__} was cancelled {MAX_TRIES} times"
+            ) from cancelled
+        if cancelled is not None:
+            raise cancelled
+
+    def _working(self) -> asyncio.Task[None]:
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._work())
+        return self._task
+
+    async def _work(self) -> None:
+        while self._pending and self._error is None:
+            await self._store(self._pending[0])
+            self._pending.popleft()
+
+    async def _store(self, operation: Operation) -> None:
+        try:
+            await operation.astore(self._saver)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self._error = error
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error

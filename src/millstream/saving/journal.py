@@ -1,0 +1,387 @@
+"""What a run stores, and in which order.
+
+A `Journal` only collects operations; the drivers carry them out - at once, behind the run's back or
+at its end, as its durability says. Operations of one run are carried out in the order in which
+they were added, so a checkpoint is never stored after one that follows it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from millstream._base.texts import ErrorText, safe_repr
+from millstream.constants import (
+    ERROR,
+    ERROR_SOURCE_NODE,
+    INTERRUPT,
+    MISSING,
+    NO_WRITES,
+    NULL_TASK_ID,
+    RESUME,
+)
+from millstream.core.answers import ids_together
+from millstream.core.calls import CallTask
+from millstream.core.strands import (
+    STOPPED,
+    TOGETHER,
+    answered_prefix,
+    place_record,
+    questions_record,
+    record_id,
+    stop_record,
+    together_record,
+)
+from millstream.core.tasks import task_path_text
+from millstream.errors import is_invalid_resume
+from millstream.saving.capabilities import path_argument, stores_at_once, stores_by_version
+from millstream.saving.containers import PLAIN, is_special, keep_containers
+from millstream.saving.copying import Series, isolated
+from millstream.saving.unstorable import refuse_unstorable
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+    from millstream.core.checkpoints import SaveCheckpoint
+    from millstream.core.protocol import Write
+    from millstream.core.tasks import Task
+    from millstream.saving.delta_history import DeltaHistory
+    from millstream.saving.untracked import Untracked
+
+
+@dataclass(slots=True)
+class PutCheckpoint:
+    """Store a checkpoint under the config of its parent."""
+
+    config: dict[str, Any]
+    checkpoint: dict[str, Any]
+    metadata: dict[str, Any]
+    new_versions: dict[str, Any]
+    writers: Mapping[str, str] = field(default_factory=dict)
+    """By channel, the node that wrote it last, if that is known."""
+
+    def store(self, saver: BaseCheckpointSaver[Any]) -> Mapping[str, Any]:
+        """Carry it out in this thread and return the config of the checkpoint."""
+        try:
+            return saver.put(self.config, self.checkpoint, self.metadata, self.new_versions)  # type: ignore[arg-type]  # dicts of the right shape
+        except Exception as error:
+            refuse_unstorable(error, saver, self._values(), self.writers)
+            raise
+
+    async def astore(self, saver: BaseCheckpointSaver[Any]) -> Mapping[str, Any]:
+        """Carry it out and return the config of the checkpoint."""
+        try:
+            return await saver.aput(self.config, self.checkpoint, self.metadata, self.new_versions)  # type: ignore[arg-type]  # same
+        except Exception as error:
+            refuse_unstorable(error, saver, self._values(), self.writers)
+            raise
+
+    def _values(self) -> Iterable[Write]:
+        values: dict[str, Any] = self.checkpoint["channel_values"]
+        return values.items()
+
+
+@dataclass(slots=True)
+class PutWrites:
+    """Store what one task wrote, next to the checkpoint its superstep started from."""
+
+    config: dict[str, Any]
+    writes: Sequence[Write]
+    task_id: str
+    path: str
+    node: str = ""
+    """Who wrote it, if it was a node."""
+
+    def store(self, saver: BaseCheckpointSaver[Any]) -> None:
+        """Carry it out in this thread."""
+        try:
+            self._call(saver.put_writes)
+        except Exception as error:
+            refuse_unstorable(error, saver, self.writes, self.node)
+            raise
+
+    async def astore(self, saver: BaseCheckpointSaver[Any]) -> None:
+        """Carry it out."""
+        try:
+            await self._call(saver.aput_writes)
+        except Exception as error:
+            refuse_unstorable(error, saver, self.writes, self.node)
+            raise
+
+    def _call(self, put: Callable[..., Any]) -> Any:
+        """Call what stores writes, with the arguments it takes; return what it returns."""
+        path = path_argument(put)
+        if path == "position":
+            return put(self.config, self.writes, self.task_id, self.path)
+        if path == "name":
+            return put(self.config, self.writes, self.task_id, task_path=self.path)
+        return put(self.config, self.writes, self.task_id)
+
+
+Operation: TypeAlias = PutCheckpoint | PutWrites
+
+
+MAX_IN_FLIGHT: Final = 8
+"""Operations that may wait for a slow saver before the run waits too."""
+
+
+class Journal:
+    """The operations of one run that have not been carried out yet."""
+
+    __slots__ = (
+        "_config",
+        "_deltas",
+        "_has_containers",
+        "_has_given_up",
+        "_has_looked",
+        "_is_by_version",
+        "_is_late",
+        "_isolated",
+        "_last",
+        "_writers",
+        "_writes",
+        "_written",
+        "durability",
+        "is_behind",
+        "pending",
+        "saver",
+        "untracked",
+    )
+
+    def __init__(
+        self,
+        saver: BaseCheckpointSaver[Any],
+        config: dict[str, Any],
+        durability: str,
+        deltas: DeltaHistory | None = None,
+    ) -> None:
+        self.saver = saver
+        self.durability = durability
+        self.pending: deque[Operation] = deque()
+        self._config = config
+        self._last: PutCheckpoint | None = None
+        self._writes: list[PutWrites] = []
+        self._deltas = deltas
+        """The writes that a value is rebuilt from, with durability `exit`."""
+        self.is_behind = durability == "async" and not stores_at_once(saver)
+        """Operations are carried out while the run goes on."""
+        self._is_late = self.is_behind or durability == "exit"
+        """Nodes run before what is added is stored."""
+        self._is_by_version = stores_by_version(saver)
+        self._isolated: dict[str, Series] = {}
+        """By channel, the copies of what is stored."""
+        self._written: dict[str, tuple[Any, Any]] = {}
+        """By channel, what the only task of the superstep wrote, and the copy of it."""
+        self._writers: dict[str, str] = {}
+        """By channel, the node that wrote it last; for runs that store later."""
+        self._has_looked = self._has_containers = False
+        """Whether the state was looked at for special containers, and whether there are any."""
+        self._has_given_up = False
+        self.untracked: Untracked | None = None
+        """What must not be stored, if there is anything."""
+
+    def add_checkpoint(self, save: SaveCheckpoint) -> None:
+        """Add a checkpoint; with durability `exit` only the last one counts."""
+        if self._has_given_up:
+            return
+        checkpoint = save.checkpoint
+        if not self._has_looked:
+            self._has_looked = True
+            self._look_for_containers(checkpoint["channel_values"].items())
+        if self.untracked is not None:
+            checkpoint = self.untracked.from_checkpoint(checkpoint)
+        if self._is_late:
+            checkpoint = self._isolate(checkpoint, save.new_versions)
+        put = PutCheckpoint(
+            self._config_at(save.parent_id),
+            checkpoint,
+            save.metadata,
+            save.new_versions,
+            self._writers,
+        )
+        if self.durability != "exit":
+            self.pending.append(put)
+            return
+        if self._last is not None:
+            put.config = self._last.config
+            put.new_versions = {**self._last.new_versions, **put.new_versions}
+        if self._deltas is not None and save.metadata["source"] == "loop":
+            self._deltas.add_superstep(save.metadata["step"], self._writes)
+        self._last = put
+        self._writes.clear()
+
+    def add_task(self, task: Task, config: dict[str, Any] | None) -> None:
+        """Add what a task left behind: its writes, its questions or its error."""
+        if config is None:
+            return
+        writes = stored_writes(task)
+        if not self._has_containers:
+            self._look_for_containers(writes)
+        if self.untracked is not None:
+            writes = self.untracked.from_writes(writes)
+        if task.error is not None:
+            writes = [self._with_safe_text(write) for write in writes]
+        if writes:
+            has_company = _has_company(task)
+            if self._is_late or has_company:
+                writes = self._isolate_writes(writes, task.name, is_alone=not has_company)
+            if task.questions is not None and not task.is_done:
+                record = questions_record(task.questions, task.answers or ())
+                self._add_writes(PutWrites(config, record, record_id(task.id), ""))
+            if len(task.interrupts) > 1 and (ids := ids_together(task)):
+                record = together_record(ids)
+                self._add_writes(PutWrites(config, record, record_id(task.id, TOGETHER), ""))
+            path = task_path_text(task.path)
+            self._add_writes(PutWrites(config, writes, task.id, path, task.name))
+
+    def add_commands(self, writes: Sequence[Write], config: dict[str, Any] | None) -> None:
+        """Add what commands wrote to a checkpoint, which counts when a run goes on from it."""
+        if self.untracked is not None:
+            writes = self.untracked.from_writes(writes)
+        if config is not None and writes:
+            if self._is_late:
+                writes = self._isolate_writes(writes, "")
+            self._add_writes(PutWrites(config, writes, NULL_TASK_ID, ""))
+
+    def add_place(
+        self, caller: Task, config: dict[str, Any] | None, place: str, number: int
+    ) -> None:
+        """Add from where its task calls the graph, before anything that the graph stores."""
+        if config is not None:
+            record = place_record(caller.id, place, number)
+            self.pending.append(PutWrites(config, record, record_id(caller.id, str(number)), ""))
+
+    def add_stop(self, config: dict[str, Any] | None) -> None:
+        """Add that the run has stopped at a breakpoint, so that the next one passes it."""
+        if config is not None:
+            name = record_id(config["configurable"]["checkpoint_id"], STOPPED)
+            self._add_writes(PutWrites(config, stop_record(), name, ""))
+
+    def give_up(self) -> None:
+        """Store nothing more: the saver has failed, and what follows would leave a gap."""
+        self._has_given_up = True
+        self.pending.clear()
+        self._writes.clear()
+        self._last = None
+
+    def close(self) -> None:
+        """Add what was held back until the end of the run."""
+        if self._last is not None:
+            if self._deltas is not None:
+                self.pending += self._deltas.operations(self._last)
+            self.pending.append(self._last)
+            self._last = None
+        self.pending += self._writes
+        self._writes = []
+
+    def _add_writes(self, put: PutWrites) -> None:
+        if self._has_given_up:
+            return
+        if self.durability == "exit":
+            self._writes.append(put)
+        else:
+            self.pending.append(put)
+
+    def _isolate(self, checkpoint: dict[str, Any], news: Container[str]) -> dict[str, Any]:
+        """Return the checkpoint with copies of its values, which nodes may change in place.
+
+        A saver that stores by version is told of such a change with the next write to the channel.
+        """
+        known, written = self._isolated, self._written
+        self._written = {}
+        versions = checkpoint["channel_versions"]
+        values = dict(checkpoint["channel_values"])
+        for name, value in values.items():
+            version = versions.get(name)
+            series = known.get(name)
+            if series is None:
+                series = known[name] = Series()
+            if self._is_by_version and series.version == version:
+                values[name] = series.last
+            elif not self._is_by_version or name in news:
+                original, twin = written.get(name, (MISSING, None))
+                values[name] = series.keep(twin) if original is value else series.add(value)
+                series.version = version
+        return {**checkpoint, "channel_values": values}
+
+    def _look_for_containers(self, values: Iterable[Write]) -> None:
+        """Have the serializer keep special containers as soon as there is one."""
+        with suppress(RecursionError):  # what holds itself, the serializer refuses by name
+            for _, value in values:
+                if type(value) not in PLAIN and is_special(value):
+                    self._has_containers = True
+                    keep_containers(self.saver)
+                    return
+
+    def _isolate_writes(
+        self, writes: Iterable[Write], node: str, *, is_alone: bool = False
+    ) -> list[Write]:
+        """Return what stays as it is; that of a task that `is_alone` will be in the checkpoint."""
+        copies = []
+        for channel, value in writes:
+            series = self._isolated.get(channel)
+            twin = isolated(value, None if series is None else series.last)
+            copies.append((channel, twin))
+            self._writers[channel] = node
+            if is_alone:
+                self._written[channel] = value, twin
+        return copies
+
+    def _config_at(self, checkpoint_id: str | None) -> dict[str, Any]:
+        configurable = {**self._config["configurable"], "checkpoint_id": checkpoint_id}
+        config = {**self._config, "configurable": configurable}
+        if self.untracked is not None:
+            for key in ("configurable", "metadata"):
+                config[key] = self.untracked.from_values(config[key] or {})
+        return config
+
+    def _with_safe_text(self, write: Write) -> Write:
+        """Return the write with an error that can be told, and tells no more than it may.
+
+        A serializer stores the `repr` of an error: where that fails, the saver would fail, and its
+        error take the place of the node's.
+        """
+        name, error = write
+        if not isinstance(error, BaseException):
+            return write
+        text = safe_repr(error)
+        if self.untracked is not None:
+            text = self.untracked.from_text(text)
+        try:
+            is_as_told = repr(error) == text
+        except Exception:  # whatever the class of the error raises
+            is_as_told = False
+        return write if is_as_told else (name, ErrorText(text))
+
+
+def _has_company(task: Task) -> bool:
+    """Say whether other tasks may run while what the task wrote is stored."""
+    return isinstance(task, CallTask) or len(task.machine.tasks) > 1
+
+
+def stored_writes(task: Task) -> list[Write]:
+    """Return what is stored of a task that has ended.
+
+    Its answers are kept with whatever became of it, except one that did not fit: the question
+    stays as it was, and so do those beside it that nobody has answered.
+    """
+    if task.error is not None and is_invalid_resume(task.error):
+        return [] if task.still_waiting is None else [(INTERRUPT, tuple(task.still_waiting))]
+    if task.interrupts:
+        writes: list[Write] = [(INTERRUPT, task.interrupts)]
+    elif task.error is not None:
+        writes = [(ERROR, task.error)]
+        is_unhandled = task is task.machine.failure or task in task.machine.leaving
+        if task.node.handler is not None and not is_unhandled:
+            writes.append((ERROR_SOURCE_NODE, task.name))
+    elif task.is_done:
+        writes = task.writes or [(NO_WRITES, None)]
+    else:
+        return []
+    if task.answers and task.asked:
+        answers = answered_prefix(task.answers[: task.asked])
+        return [(RESUME, answers), *writes] if answers else writes
+    return writes

@@ -1,0 +1,202 @@
+"""What a sync run stores: at once, or by a thread behind its back (durability `async`)."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Final
+
+from millstream._base import clock
+from millstream._base.workers import join
+from millstream.saving.journal import MAX_IN_FLIGHT
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+    from millstream.saving.journal import Journal, Operation
+
+PLACES: Final = MAX_IN_FLIGHT + 1
+"""Operations that are not stored: those that wait, and the one the saver is working on."""
+PATIENCE_AT_EXIT: Final = 10.0
+"""Seconds the end of the interpreter waits for all savers together."""
+OPEN: Final[set[FlushThread]] = set()
+"""Those that have not ended. When the interpreter does, they store what they were given."""
+
+
+class SyncFlusher:
+    """What stores the operations of one run's journal."""
+
+    __slots__ = ("_background",)
+
+    def __init__(self) -> None:
+        self._background: FlushThread | None = None
+
+    def flush(self, journal: Journal) -> None:
+        """Store what is pending, or hand it over to be stored behind the run."""
+        if not journal.is_behind:
+            _hand_over(journal, None)
+            return
+        if self._background is None:
+            self._background = FlushThread(journal.saver)
+        self._background.begin()
+        _hand_over(journal, self._background)
+
+    def flush_here(self, journal: Journal) -> None:
+        """Store what is pending in this thread."""
+        _hand_over(journal, None)
+
+    def finish(self, journal: Journal) -> None:
+        """Store what is left at the end of the run, and wait until everything is stored."""
+        if self._background is None:
+            self.flush_here(journal)
+            return
+        try:
+            if self._background.is_alive:
+                _hand_over(journal, self._background)
+            else:
+                self.flush_here(journal)  # it could not be started, or Ctrl-C has kept it from that
+        finally:
+            self._background.close()
+
+    def leave(self) -> None:
+        """End the thread as soon as everything that was handed over is stored."""
+        if self._background is not None:
+            self._background.leave()
+
+    def has(self, thread: threading.Thread) -> bool:
+        """Say whether it is the thread that stores."""
+        return self._background is not None and self._background.has(thread)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something that was handed over is not stored."""
+        return self._background is not None and self._background.is_busy
+
+
+def _hand_over(journal: Journal, thread: FlushThread | None) -> None:
+    """Give what is pending to the thread that stores, or store it here."""
+    pending, saver = journal.pending, journal.saver
+    try:
+        while pending:
+            # Taken away when it is stored: Ctrl-C must not leave a gap.
+            if thread is None:
+                pending[0].store(saver)
+            else:
+                thread.submit(pending[0])
+            pending.popleft()
+    except Exception:
+        journal.give_up()
+        raise
+
+
+class FlushThread:
+    """Carries out operations one after the other, at most `MAX_IN_FLIGHT` behind the run.
+
+    The first error of the saver is raised by the next `put`, also by one that waits, or by
+    `close`; nothing is stored after it.
+    """
+
+    __slots__ = ("_error", "_has_begun", "_operations", "_places", "_saver", "_thread")
+
+    def __init__(self, saver: BaseCheckpointSaver[Any]) -> None:
+        self._saver = saver
+        # Queues, because Ctrl-C cannot come in the middle of what they do.
+        self._operations: SimpleQueue[Operation | None] = SimpleQueue()
+        self._places: SimpleQueue[None] = SimpleQueue()
+        """As many items as operations may be added."""
+        for _ in range(PLACES):
+            self._places.put(None)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="millstream-store", daemon=True)
+        self._has_begun = False
+
+    def begin(self) -> None:
+        """Start the thread, unless that was done."""
+        if self._has_begun:
+            return
+        OPEN.add(self)
+        self._has_begun = True
+        try:
+            self._thread.start()
+        except Exception:
+            OPEN.discard(self)
+            self._has_begun = False
+            raise
+
+    def submit(self, operation: Operation) -> None:
+        """Hand over an operation; waits while too many are in flight."""
+        self._raise_error()
+        self._places.get()
+        # What waited for a place did so for the saver, which may have failed meanwhile.
+        self._raise_error()
+        self._operations.put(operation)
+
+    def close(self) -> None:
+        """Wait until everything is stored, and end the thread."""
+        self.leave()
+        if self._has_begun:
+            join(self._thread)
+            self._work()  # for one that Ctrl-C has kept from beginning
+        self._raise_error()
+
+    def leave(self) -> None:
+        """End the thread as soon as everything is stored."""
+        OPEN.discard(self)
+        self._operations.put(None)
+
+    def wait(self, timeout: float) -> None:
+        """Wait until everything is stored, but not for longer."""
+        if not self.is_alive:
+            return  # a forked process has no other threads
+        end = clock.monotonic() + timeout
+        taken = 0
+        try:
+            for _ in range(PLACES):
+                self._places.get(timeout=max(0.0, end - clock.monotonic()))
+                taken += 1
+        except Empty:
+            return
+        finally:
+            for _ in range(taken):
+                self._places.put(None)
+
+    def has(self, thread: threading.Thread) -> bool:
+        """Say whether it is the one that stores."""
+        return thread is self._thread
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether there is a thread that stores."""
+        return self._thread.is_alive()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is not stored."""
+        return self._places.qsize() < PLACES
+
+    def _work(self) -> None:
+        while (operation := self._operations.get()) is not None:
+            if self._error is None:
+                self._store(operation)
+            del operation
+            self._places.put(None)
+        self._operations.put(None)  # the end stays the end, whoever looks
+
+    def _store(self, operation: Operation) -> None:
+        try:
+            operation.store(self._saver)
+        except BaseException as error:
+            self._error = error
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+
+@atexit.register
+def wait_for_all() -> None:
+    """Have everything stored that was handed over: after this the threads stand still."""
+    end = clock.monotonic() + PATIENCE_AT_EXIT
+    for each in tuple(OPEN):
+        each.wait(end - clock.monotonic())

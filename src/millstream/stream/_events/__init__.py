@@ -1,0 +1,1 @@
+"""The events of a run stream, and the mux they go through."""

@@ -1,0 +1,1 @@
+"""What turns the events of a run into views of it."""
