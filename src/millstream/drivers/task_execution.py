@@ -86,13 +86,17 @@ def execute_here(context: TaskContext) -> None:
     try:
         if run.taps:
             taps.record_input(context)
-        result = _call_here(context, body.call, task.input)
+        call, value = body.call, task.input
+        result = call.call(value, context) if call.simple is None else call.simple(value)
+        if type(result) is not dict:
+            result = _result_here(context, call, value, result)
         if not body.put_dict(task, result):
             writes = task.writes
             writes += body.own_writes(context, result)
             for branch in body.branches:
-                answer = _call_here(context, branch.call, branch.input(context, result))
-                writes += branch.writes(answer)
+                given = branch.input(context, result)
+                answer = branch.call.call(given, context)
+                writes += branch.writes(_result_here(context, branch.call, given, answer))
         if run.taps:
             taps.emit_result(context, result)
     except ParentCommand as signal:
@@ -104,9 +108,8 @@ def execute_here(context: TaskContext) -> None:
         raise
 
 
-def _call_here(context: TaskContext, call: Call, value: Any) -> Any:
-    result = call.call(value, context) if call.simple is None else call.simple(value)
-    if type(result) is not dict and (runnable := call.returned(result)) is not None:
+def _result_here(context: TaskContext, call: Call, value: Any, result: Any) -> Any:
+    if (runnable := call.returned(result)) is not None:
         return runnable.invoke(value, context.config)  # type: ignore[arg-type]  # a dict subclass
     return result
 
@@ -121,12 +124,15 @@ async def execute_call(
     try:
         if context.future.cancelled():
             raise asyncio.CancelledError
-        known = await caching.find(context)
-        if known is None:
+        run, task = context.run, context.task
+        known = None if task.node.body.cache is None else await caching.find(context)
+        if known is not None:
+            with lock:
+                run.machine.replay(task, known)
+        elif run.waits.is_async:
             await execute(context)
         else:
-            with lock:
-                context.run.machine.replay(context.task, known)
+            execute_here(context)
     except BaseException as error:
         return carried(error)
     return None
