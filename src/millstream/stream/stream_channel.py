@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from millstream.stream._readers.pump import Feed
+from millstream.stream._readers.pump import Feed, FeedReader
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -169,59 +169,58 @@ class StreamChannel(Generic[T]):
         self._is_taken = False
 
 
-class Cursor(Generic[T]):
+class _ChannelReader(FeedReader[T]):
     """The reader's end of a channel."""
 
-    __slots__ = ("_channel", "_feed")
+    __slots__ = ("_channel",)
 
     def __init__(self, channel: StreamChannel[T], feed: Feed[T]) -> None:
+        super().__init__(feed)
         self._channel = channel
-        self._feed = feed
+
+    @property
+    def error(self) -> BaseException | None:
+        """What the channel has failed with."""
+        return self._channel._raised()
+
+    def _leave(self) -> None:
+        self._channel._unsubscribe(self._feed)
+
+    def __del__(self) -> None:
+        self._leave()
+
+
+class Cursor(_ChannelReader[T]):
+    """Reads a channel in a thread."""
+
+    __slots__ = ()
 
     def __iter__(self) -> Iterator[T]:
         return self
 
     def __next__(self) -> T:
-        feed = self._feed
-        while not feed.items:
-            if feed.is_ended and not feed.items:  # in this order: another thread fills it
-                raise self._channel._raised() or StopIteration
-            if feed.pump is None or not (feed.pump.wait(feed) or feed.items or feed.is_ended):
-                raise StopIteration
-        return feed.take()
+        while self.must_wait() and self.wait():
+            pass
+        return self.take(StopIteration)
 
     def close(self) -> None:
         """Go away: nothing more is kept for this reader."""
-        self._channel._unsubscribe(self._feed)
-
-    def __del__(self) -> None:
-        self.close()
+        self._leave()
 
 
-class AsyncCursor(Generic[T]):
-    """The reader's end of a channel in an async run."""
+class AsyncCursor(_ChannelReader[T]):
+    """Reads a channel of an async run in a task."""
 
-    __slots__ = ("_channel", "_feed")
-
-    def __init__(self, channel: StreamChannel[T], feed: Feed[T]) -> None:
-        self._channel = channel
-        self._feed = feed
+    __slots__ = ()
 
     def __aiter__(self) -> AsyncIterator[T]:
         return self
 
     async def __anext__(self) -> T:
-        feed = self._feed
-        while not feed.items:
-            if feed.is_ended:
-                raise self._channel._raised() or StopAsyncIteration
-            if feed.pump is None or not (await feed.pump.wait(feed) or feed.items or feed.is_ended):
-                raise StopAsyncIteration
-        return feed.take()
+        while self.must_wait() and await self.wait():
+            pass
+        return self.take(StopAsyncIteration)
 
     async def aclose(self) -> None:
         """Go away: nothing more is kept for this reader."""
-        self._channel._unsubscribe(self._feed)
-
-    def __del__(self) -> None:
-        self._channel._unsubscribe(self._feed)
+        self._leave()

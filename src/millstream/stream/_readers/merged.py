@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from millstream.stream._readers.pump import Feed
+from millstream.stream._readers.pump import Feed, FeedReader
 
 if TYPE_CHECKING:
     from millstream.stream._readers.pump import Pump
     from millstream.stream.stream_channel import StreamChannel
 
 
-class MergedChannels:
+class MergedChannels(FeedReader[tuple[str, Any]]):
     """The items of several channels in the order in which they come, as `(name, item)`.
 
     The smallest `maxlen` among the channels counts for all of them together.
@@ -25,8 +25,8 @@ class MergedChannels:
                 raise RuntimeError(
                     f"StreamChannel {name!r} already has a subscriber; use .tee(n) for fan-out."
                 )
+        super().__init__(Feed(min(limits, default=None), pump))
         self._channels = channels
-        self._feed: Feed[tuple[str, Any]] = Feed(min(limits, default=None), pump)
         self._open = len(channels)
         for name, channel in channels.items():
             channel._subscribe([_Label(name, self)])
@@ -51,7 +51,8 @@ class MergedChannels:
         self._feed.leave()
 
     @property
-    def _error(self) -> BaseException | None:
+    def error(self) -> BaseException | None:
+        """What one of the channels has failed with."""
         errors = (channel._raised() for channel in self._channels.values())
         return next((error for error in errors if error is not None), None)
 
@@ -59,23 +60,15 @@ class MergedChannels:
         return self
 
     def __next__(self) -> tuple[str, Any]:
-        feed = self._feed
-        while not feed.items:
-            if feed.is_ended and not feed.items:  # in this order: another thread fills it
-                raise self._error or StopIteration
-            if feed.pump is None or not (feed.pump.wait(feed) or feed.items or feed.is_ended):
-                raise StopIteration
-        return feed.take()
+        while self.must_wait() and self.wait():
+            pass
+        return self.take(StopIteration)
 
     async def anext(self) -> tuple[str, Any]:
         """Return the next item, in an async run."""
-        feed = self._feed
-        while not feed.items:
-            if feed.is_ended:
-                raise self._error or StopAsyncIteration
-            if feed.pump is None or not (await feed.pump.wait(feed) or feed.items or feed.is_ended):
-                raise StopAsyncIteration
-        return feed.take()
+        while self.must_wait() and await self.wait():
+            pass
+        return self.take(StopAsyncIteration)
 
 
 class AsyncMergedChannels:

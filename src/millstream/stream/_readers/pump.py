@@ -82,6 +82,44 @@ class Feed(Generic[T]):
             self.pump.dismiss(self)
 
 
+class FeedReader(Generic[T]):
+    """The reader's end of a feed: what to do next, decided without waiting.
+
+    The ways to wait are the same two lines, with and without `await`: as long as it `must_wait` a
+    reader waits, unless that says that nothing will come, and then it takes what there is.
+    """
+
+    __slots__ = ("_feed",)
+
+    def __init__(self, feed: Feed[T]) -> None:
+        self._feed = feed
+
+    def must_wait(self) -> bool:
+        """Say whether there is nothing to take, but may be."""
+        feed = self._feed
+        return not (feed.items or feed.is_ended or feed.pump is None)
+
+    def wait(self) -> Any:
+        """Have the run go on until there is something; false at its end.
+
+        To be awaited where the run is async.
+        """
+        assert self._feed.pump is not None
+        return self._feed.pump.wait(self._feed)
+
+    def take(self, end: type[Exception]) -> T:
+        """Return the next item, or raise the error that there is instead, or the given end."""
+        # Asked again: another thread may have put something before the end.
+        if self._feed.items:
+            return self._feed.take()
+        raise self.error or end
+
+    @property
+    def error(self) -> BaseException | None:
+        """What has ended the feed, None if it was no error."""
+        raise NotImplementedError
+
+
 class Pump:
     """What readers have in common, whichever way they wait."""
 
