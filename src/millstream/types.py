@@ -249,10 +249,10 @@ def interrupt(value: Any, *, response_schema: Any = None) -> Any:
         {'item': 'a mill', 'approved': True}
     """
     # Not imported before there is something to ask: programs import this module for less.
-    from millstream.config import get_config, task_context_of
+    from millstream.config import ambient_config, task_context_of
     from millstream.errors import GraphInterrupt, mark_invalid_resume
 
-    config = get_config()
+    config = ambient_config()
     validator = _validator(response_schema)
     context = task_context_of(config)
     if context is None:

@@ -1,17 +1,17 @@
 """What the code of one task is given: config, runtime, writer.
 
-Almost all of it is made when somebody looks. The ambient config that LangChain's context variable
-carries is a `TaskConfig`: a dict that fills itself on first use, so that a node which never asks
-for its config costs no config, no task id and no runtime.
+Almost all of it is made when somebody looks: a node that never asks for its config costs no config,
+no task id and no runtime. What LangChain's context variable holds meanwhile is an `AmbientConfig`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from millstream._base import clock
+from millstream.config import AmbientConfig
 from millstream.constants import (
     CONF,
     CONFIG_KEY_CHECKPOINT_ID,
@@ -39,131 +39,6 @@ if TYPE_CHECKING:
     from millstream.drivers.run import Run
     from millstream.drivers.tracing import NodeRun
     from millstream.types import StreamWriter
-
-
-class FilledConfig(dict[str, Any]):
-    """A task's config, ready to read; a plain `RunnableConfig` dict that knows its task."""
-
-    __slots__ = ("context",)
-
-    context: TaskContext
-
-
-def fill(config: TaskConfig) -> None:
-    """Fill a config that is being read; harmless if another thread has just done so."""
-    made = config.context.make_config()
-    if type(config) is TaskConfig:
-        dict.update(config, made)
-        config.__class__ = FilledConfig  # type: ignore[assignment]  # same layout, by design
-
-
-class TaskConfig(FilledConfig):
-    """A task's config that nobody has read yet.
-
-    Reading it in any way fills it and turns it into a `FilledConfig`, which has the speed of a
-    plain dict.
-    """
-
-    __slots__ = ()
-
-    def __getitem__(self, key: str) -> Any:
-        fill(self)
-        return self[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        fill(self)
-        self[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        fill(self)
-        del self[key]
-
-    def __contains__(self, key: object) -> bool:
-        fill(self)
-        return key in self
-
-    def __iter__(self) -> Iterator[str]:
-        fill(self)
-        return iter(self)
-
-    def __len__(self) -> int:
-        fill(self)
-        return len(self)
-
-    def __eq__(self, other: object) -> bool:
-        fill(self)
-        return self == other
-
-    def __ne__(self, other: object) -> bool:
-        fill(self)
-        return self != other
-
-    def __reversed__(self) -> Iterator[str]:
-        fill(self)
-        return reversed(self)
-
-    __hash__ = None  # type: ignore[assignment]  # dicts are not hashable
-
-    def __repr__(self) -> str:
-        fill(self)
-        return repr(self)
-
-    def __or__(self, other: Any) -> Any:
-        fill(self)
-        return self | other
-
-    def __ror__(self, other: Any) -> Any:
-        fill(self)
-        return other | self
-
-    def __ior__(self, other: Any) -> Any:
-        fill(self)
-        self.update(other)
-        return self
-
-    def __reduce__(self) -> Any:
-        fill(self)
-        return dict, (dict(self),)
-
-    def get(self, key: str, default: Any = None) -> Any:
-        fill(self)
-        return self.get(key, default)
-
-    def keys(self) -> Any:
-        fill(self)
-        return self.keys()
-
-    def values(self) -> Any:
-        fill(self)
-        return self.values()
-
-    def items(self) -> Any:
-        fill(self)
-        return self.items()
-
-    def copy(self) -> dict[str, Any]:
-        fill(self)
-        return dict(self)
-
-    def setdefault(self, key: str, default: Any = None) -> Any:
-        fill(self)
-        return self.setdefault(key, default)
-
-    def pop(self, *args: Any) -> Any:
-        fill(self)
-        return self.pop(*args)
-
-    def popitem(self) -> tuple[str, Any]:
-        fill(self)
-        return self.popitem()
-
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        fill(self)
-        self.update(*args, **kwargs)
-
-    def clear(self) -> None:
-        fill(self)
-        self.clear()
 
 
 class TaskContext:
@@ -197,6 +72,8 @@ class TaskContext:
     """Where an async run calls functions that are not async; None for the loop's own threads."""
     _places: Mapping[str, int] = MappingProxyType({})
     """How many graphs were called at each place of a strand."""
+    made_config: dict[str, Any] | None = None
+    """The config of this attempt if somebody has looked at it."""
     _runtime: Runtime[Any] | None = None
     _writer: StreamWriter | None = None
 
@@ -207,8 +84,18 @@ class TaskContext:
     def __init__(self, run: Run, task: Task) -> None:
         self.run = run
         self.task = task
-        self.config = config = TaskConfig()
-        config.context = self
+        self.ambient_config = ambient = AmbientConfig()
+        """What stands for the config as long as nobody looks."""
+        ambient.context = self
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The config of this attempt, a plain dict."""
+        config = self.made_config
+        if config is None:
+            # Another thread may have made it meanwhile: there is only one.
+            config = self.__dict__.setdefault("made_config", self.make_config())
+        return config
 
     def count_nested_run(self, place: str = "") -> tuple[int, bool]:
         """Return the number of the graph that the task calls, and whether it is a new one.
@@ -305,7 +192,7 @@ class TaskContext:
     def injected(self, name: str) -> Any:
         """Return the value of an injectable parameter."""
         if name == "config":
-            # A copy of the ambient config, because programs rely on a plain dict here.
+            # A copy: what the node changes in it is for whatever it gives it to.
             return self.config.copy()
         if name == "writer":
             return self.writer
@@ -341,10 +228,17 @@ class TaskContext:
     def renew_config(self) -> None:
         """Have the config made afresh when somebody looks, from what the task's callbacks now are.
 
-        The ambient config remains the old one.
+        An ambient config that somebody has looked at remains the old one.
         """
-        self.config = config = TaskConfig()
-        config.context = self
+        self.__dict__.pop("made_config", None)
+        self.ambient_config = ambient = AmbientConfig()
+        ambient.context = self
+
+    def forget_config(self) -> None:
+        """Leave no cycle to the collector: configs refer back to the context."""
+        del self.ambient_config
+        if self.made_config is not None:
+            self.made_config = None
 
     def make_config(self) -> dict[str, Any]:
         """Assemble the config that the node and everything below it see."""

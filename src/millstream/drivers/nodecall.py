@@ -46,6 +46,7 @@ class Call:
         "_ainjected",
         "_func",
         "_injected",
+        "_is_graph",
         "_is_runnable",
         "asimple",
         "has_async",
@@ -63,6 +64,7 @@ class Call:
         """The runnables it consists of; none for a function, which is no run of its own."""
         self.is_traced = getattr(bound, "trace", True)
         """Whether the path of a conditional edge has a run."""
+        self._is_graph = _is_graph(bound)
         self._func: Callable[..., Any] | None
         self._afunc: Callable[..., Any] | None
         self.may_block = getattr(bound, "may_block", False)
@@ -112,11 +114,18 @@ class Call:
         result: Awaitable[Any] = self._begin(self._afunc, self._ainjected, value, context)
         return result
 
+    def config(self, context: TaskContext) -> dict[str, Any]:
+        """Return what the runnable is given as its config.
+
+        A graph of ours only wants to know which task calls it.
+        """
+        return context.ambient_config if self._is_graph else context.config
+
     def _begin(
         self, func: Callable[..., Any], names: Sequence[str], value: Any, context: TaskContext
     ) -> Any:
         if self._is_runnable:
-            return func(value, context.config)
+            return func(value, context.ambient_config if self._is_graph else context.config)
         if names:
             return func(value, **{name: context.injected(name) for name in names})
         return func(value)
@@ -126,6 +135,17 @@ class Call:
         if type(result) not in PLAIN_RESULTS and self.recurse and isinstance(result, Runnable):
             return result
         return None
+
+
+def _is_graph(bound: Runnable[Any, Any]) -> bool:
+    """Say whether a runnable is a graph whose `invoke` and `ainvoke` are the engine's own."""
+    cls: Any = type(bound)
+    return (
+        hasattr(cls, "_own_invoke")
+        and cls.invoke is cls._own_invoke
+        and cls.ainvoke is cls._own_ainvoke
+        and vars(bound).keys().isdisjoint(("invoke", "ainvoke"))
+    )
 
 
 async def call_in(context: TaskContext, call: Call, value: Any) -> Any:

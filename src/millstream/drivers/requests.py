@@ -21,6 +21,7 @@ from millstream.saving.delta_history import acomplete, complete
 from millstream.saving.journal import PutCheckpoint, PutWrites
 
 if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
     from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
     from millstream.core.spec import GraphSpec
@@ -105,7 +106,7 @@ class WriteResult:
 @contextmanager
 def _ambient(context: TaskContext) -> Iterator[None]:
     """Let the code below see the task's config; there is no graph above it to send commands to."""
-    token = var_child_runnable_config.set(context.config)  # type: ignore[arg-type]  # a dict subclass
+    token = var_child_runnable_config.set(cast("RunnableConfig", context.config))
     try:
         yield
     except ParentCommand:

@@ -309,7 +309,9 @@ class Run(RunOptions):
         context.is_over = True
         if self.heartbeats is not None:
             self.heartbeats.record_event()
-        del context.config  # it refers back to the context: leave no cycle to the collector
+        del context.ambient_config  # configs refer back to the context: leave no cycle behind
+        if context.made_config is not None:
+            context.made_config = None
         handler = None
         if error is None:
             machine.finish(task)

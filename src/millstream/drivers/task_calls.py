@@ -256,7 +256,7 @@ def report_call(context: CallContext, error: BaseException | None) -> None:
         run.report(context, error)
     else:
         context.is_over = True
-        del context.config
+        context.forget_config()
         if error is None:
             run.record_task(task)  # it came from the cache, which may forget it
         else:

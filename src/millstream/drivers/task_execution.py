@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.runnables.config import var_child_runnable_config
 
@@ -31,6 +31,8 @@ from millstream.outbox import taps
 from millstream.outbox.emitter import as_traced
 
 if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+
     from millstream.drivers.context import TaskContext
     from millstream.drivers.nodecall import Call, NodeCall
     from millstream.drivers.task_calls import CallContext
@@ -47,7 +49,7 @@ async def execute(context: TaskContext) -> None:
             raise sync_timeout_error(task.name)
         context.record_start()
     while True:
-        var_child_runnable_config.set(context.config)  # type: ignore[arg-type]  # a dict subclass
+        var_child_runnable_config.set(context.ambient_config)  # type: ignore[arg-type]  # a dict subclass
         try:
             if timeout is None:
                 await attempt(context)
@@ -82,7 +84,7 @@ def execute_here(context: TaskContext) -> None:
     if not body.is_direct or run.callbacks is not None or task.timeout is not None:
         finish(execute(context))
         return
-    var_child_runnable_config.set(context.config)  # type: ignore[arg-type]  # a dict subclass
+    var_child_runnable_config.set(context.ambient_config)  # type: ignore[arg-type]  # a dict subclass
     try:
         if run.taps:
             taps.record_input(context)
@@ -110,7 +112,7 @@ def execute_here(context: TaskContext) -> None:
 
 def _result_here(context: TaskContext, call: Call, value: Any, result: Any) -> Any:
     if (runnable := call.returned(result)) is not None:
-        return runnable.invoke(value, context.config)  # type: ignore[arg-type]  # a dict subclass
+        return runnable.invoke(value, cast("RunnableConfig", context.config))
     return result
 
 

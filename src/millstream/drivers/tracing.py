@@ -239,7 +239,7 @@ async def call_steps(call: Call, context: TaskContext) -> Any:
     if is_streamed and not hasattr(call.steps[0], "get_subgraphs"):
         return await _stream_steps(call.steps, value, context)
     if len(call.steps) == 1:
-        return await waits.invoke(call.steps[0], value, context.config)
+        return await waits.invoke(call.steps[0], value, call.config(context))
     for index, step in enumerate(call.steps, 1):
         _enter_step(context, index)
         value = await waits.invoke(step, value, context.config)

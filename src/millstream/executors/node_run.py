@@ -76,7 +76,7 @@ def _call(context: RemoteContext, line: Line) -> Any:
         context.run.is_left = True
 
     line.when_stopped(stop)
-    var_child_runnable_config.set(context.config)  # type: ignore[arg-type]  # a dict subclass
+    var_child_runnable_config.set(context.ambient_config)  # type: ignore[arg-type]  # a dict subclass
     return finish(call_in(context, context.task.node.body.call, context.task.input))
 
 
@@ -89,7 +89,7 @@ async def _acall(context: RemoteContext, line: Line) -> Any:
         loop.call_soon_threadsafe(current.cancel)
 
     line.when_stopped(stop)
-    var_child_runnable_config.set(context.config)  # type: ignore[arg-type]  # a dict subclass
+    var_child_runnable_config.set(context.ambient_config)  # type: ignore[arg-type]  # a dict subclass
     return await call_in(context, context.task.node.body.call, context.task.input)
 
 

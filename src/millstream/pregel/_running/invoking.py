@@ -224,9 +224,6 @@ class InvokableGraph(EventStreamGraph[StateT, ContextT, InputT, OutputT]):
         )
         return aio.drive(partial(open_call, cast("Graph", self), input, config, options))
 
-    _own_stream: Final = stream
-    _own_astream: Final = astream
-
     @overload  # type: ignore[override]  # named options instead of **kwargs
     def invoke(  # type: ignore[overload-overlap]  # text is a sequence, too
         self,
@@ -431,3 +428,9 @@ class InvokableGraph(EventStreamGraph[StateT, ContextT, InputT, OutputT]):
         run = open_call(graph, input, config, options)
         items = [item async for item in aio.drive(lambda: run)]
         return final_output(run, version) if options.is_result_wanted else items
+
+    # What tells that somebody has replaced one of them, in a subclass or from outside.
+    _own_stream: Final = stream
+    _own_astream: Final = astream
+    _own_invoke: Final = invoke
+    _own_ainvoke: Final = ainvoke

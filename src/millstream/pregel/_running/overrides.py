@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from contextlib import aclosing, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
+from millstream.config import filled
 from millstream.constants import INTERRUPT
 from millstream.types import GraphOutput
 from millstream.typing import ConfigLike
@@ -33,7 +34,7 @@ def invoke_overridden(
     graph: Pregel[Any, Any, Any, Any], input: Any, config: ConfigLike | None, call: CallOptions
 ) -> Any:
     """Do what `invoke` does by calling `stream`."""
-    items = list(graph.stream(input, config, **stream_arguments(graph, call)))
+    items = list(graph.stream(input, filled(config), **stream_arguments(graph, call)))
     return result_of(items, call.version) if call.is_result_wanted else items
 
 
@@ -41,7 +42,7 @@ async def ainvoke_overridden(
     graph: Pregel[Any, Any, Any, Any], input: Any, config: ConfigLike | None, call: CallOptions
 ) -> Any:
     """Do what `ainvoke` does by calling `astream`."""
-    stream: Any = graph.astream(input, config, **stream_arguments(graph, call))
+    stream: Any = graph.astream(input, filled(config), **stream_arguments(graph, call))
     async with aclosing(stream) if hasattr(stream, "aclose") else nullcontext():
         items = [item async for item in stream]
     return result_of(items, call.version) if call.is_result_wanted else items

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from langchain_core.runnables.config import CONFIG_KEYS, var_child_runnable_config
 
 from millstream._base.state_classes import by_name
-from millstream.config import replaced_runtime, task_context_of
+from millstream.config import AmbientConfig, replaced_runtime, task_context_of
 from millstream.constants import (
     CONF,
     CONFIG_KEY_CHECKPOINT_ID,
@@ -30,7 +30,7 @@ from millstream.constants import (
     TASKS,
 )
 from millstream.core.answers import Answers
-from millstream.drivers.context import FilledConfig, TaskConfig, TaskContext, split_ns
+from millstream.drivers.context import TaskContext, split_ns
 from millstream.drivers.metadata import PLACE_KEYS, as_text
 from millstream.drivers.options import RunStart
 from millstream.drivers.routes import invalid_route
@@ -103,7 +103,7 @@ def identify_caller(config: ConfigLike | None, bound: RunnableConfig | None) -> 
     """
     ambient = var_child_runnable_config.get()
     own = ambient if config is None else config
-    if type(own) is TaskConfig and not bound:
+    if type(own) is AmbientConfig and not own.is_filled and not bound:
         return _called_by_task(own.context, is_explicit=config is not None)
     if ambient is None and not bound and (not config or config.keys() <= SIMPLE_KEYS):
         return _called_simply(config or {})
@@ -117,7 +117,7 @@ def identify_caller(config: ConfigLike | None, bound: RunnableConfig | None) -> 
     parent = task_context_of(layers[0]) if layers else None
     if config is not None and (context := task_context_of(config)) is not None:
         parent = context
-        if isinstance(config, FilledConfig):
+        if type(config) is AmbientConfig or config is context.made_config:
             layers = [*([bound] if bound else ()), config]
     merged = merge_configs(layers)
     given: Mapping[str, Any] = (config or {}).get(CONF) or {}
