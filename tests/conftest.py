@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import selectors
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -81,10 +83,41 @@ class FakeClock:
         await asyncio.sleep(0)
 
 
+class FakeTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop that never waits: when there is nothing to do, it is time for the next timer.
+
+    Timers do not wait for threads, so work of a thread is no match for a timeout here.
+    """
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(FakeTimeSelector(clock))
+        self._fake = clock
+
+    def time(self) -> float:
+        """Return the time."""
+        return self._fake.read()
+
+
+class FakeTimeSelector(selectors.DefaultSelector):
+    """Waits for files only where no timer is set."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def select(self, timeout: float | None = None) -> Any:
+        """Return what is ready; if nothing is, let the time pass."""
+        ready = super().select(timeout if timeout is None else 0)
+        if timeout and not ready:
+            self._clock.seconds += timeout
+        return ready
+
+
 @pytest.fixture
 def fake_clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    """Give the drivers a clock that the test sets, and a random source too."""
+    """Give the drivers and event loops a clock that the test sets, and a random source too."""
     fake = FakeClock()
+    monkeypatch.setattr("asyncio.events.new_event_loop", partial(FakeTimeLoop, fake))
     monkeypatch.setattr(clock, "monotonic", fake.read)
     monkeypatch.setattr(clock, "timestamp", fake.read)
     monkeypatch.setattr(clock, "draw", fake.draw)

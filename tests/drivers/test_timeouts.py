@@ -41,6 +41,7 @@ AT_ONCE = RetryPolicy(initial_interval=0, jitter=False)
 either = pytest.mark.parametrize("is_default", [False, True], ids=["own", "default"])
 
 
+@pytest.mark.usefixtures("fake_clock")
 @either
 def test_the_default_timeout_is_for_handlers_too(is_default: bool) -> None:
     async def handle(state: State) -> None:
@@ -138,6 +139,7 @@ def test_a_timeout_of_an_async_runnable_is_accepted(runnable: Any) -> None:
     graph_of(runnable, timeout=1)
 
 
+@pytest.mark.usefixtures("fake_clock")
 @pytest.mark.parametrize("limit", [0.05, timedelta(seconds=0.05), TimeoutPolicy(run_timeout=0.05)])
 def test_an_attempt_that_takes_too_long_is_cancelled(limit: Any) -> None:
     ended: list[int] = []
@@ -162,6 +164,18 @@ def test_an_attempt_that_takes_too_long_is_cancelled(limit: Any) -> None:
     assert asyncio.run(run()) == ["begun"]
 
 
+@pytest.mark.usefixtures("fake_clock")
+@pytest.mark.parametrize("limit", [0.1, 0.2, 0.3, 0.4, 0.5])
+def test_a_run_timeout_is_one_however_its_end_is_rounded(limit: float) -> None:
+    async def node(state: State) -> None:
+        await asyncio.sleep(60)
+
+    with pytest.raises(NodeTimeoutError) as caught:
+        asyncio.run(graph_of(node, timeout=limit).ainvoke({"x": 1}))
+
+    assert (caught.value.kind, caught.value.run_timeout) == ("run", limit)
+
+
 def idle(signal: Callable[[Runtime[Any]], None], **options: Any) -> Any:
     """Return a graph whose node works for half a second and gives a sign every 0.02."""
 
@@ -174,6 +188,7 @@ def idle(signal: Callable[[Runtime[Any]], None], **options: Any) -> Any:
     return graph_of(node, timeout=TimeoutPolicy(idle_timeout=0.4, **options))
 
 
+@pytest.mark.usefixtures("fake_clock")
 @pytest.mark.parametrize("refresh_on", ["auto", "heartbeat"])
 def test_heartbeats_keep_an_idle_timeout_away(refresh_on: Any) -> None:
     graph = idle(lambda runtime: runtime.heartbeat(), refresh_on=refresh_on)
@@ -181,6 +196,7 @@ def test_heartbeats_keep_an_idle_timeout_away(refresh_on: Any) -> None:
     assert asyncio.run(graph.ainvoke({"x": 1}))["log"] == ["done"]
 
 
+@pytest.mark.usefixtures("fake_clock")
 def test_custom_items_keep_an_idle_timeout_away() -> None:
     graph = idle(lambda runtime: runtime.stream_writer("working"))
 
@@ -189,12 +205,14 @@ def test_custom_items_keep_an_idle_timeout_away() -> None:
     assert items == [("custom", "working")] * 25 + [("updates", {"node": {"log": ["done"]}})]
 
 
+@pytest.mark.usefixtures("fake_clock")
 def test_custom_items_nobody_asked_for_keep_an_idle_timeout_away() -> None:
     graph = idle(lambda runtime: runtime.stream_writer("working"))
 
     assert asyncio.run(graph.ainvoke({"x": 1}))["log"] == ["done"]
 
 
+@pytest.mark.usefixtures("fake_clock")
 def test_callback_events_keep_an_idle_timeout_away() -> None:
     graph = idle(lambda runtime: RunnableLambda(str).invoke(1))
 
@@ -368,6 +386,7 @@ def test_what_a_node_is_gives_signs_itself(action: Any, monkeypatch: Any) -> Non
     assert noted
 
 
+@pytest.mark.usefixtures("fake_clock")
 def test_only_heartbeats_count_when_the_policy_says_so() -> None:
     graph = idle(lambda runtime: runtime.stream_writer("working"), refresh_on="heartbeat")
 
@@ -377,6 +396,7 @@ def test_only_heartbeats_count_when_the_policy_says_so() -> None:
     assert (caught.value.kind, caught.value.idle_timeout) == ("idle", 0.4)
 
 
+@pytest.mark.usefixtures("fake_clock")
 def test_a_silent_node_runs_into_its_idle_timeout() -> None:
     with pytest.raises(NodeTimeoutError) as caught:
         asyncio.run(idle(lambda runtime: None).ainvoke({"x": 1}))
@@ -391,6 +411,7 @@ def test_a_heartbeat_without_idle_timeout_does_nothing(driver: Any) -> None:
     assert driver.invoke(graph_of(node), {"x": 1}) == {"x": 1, "log": []}
 
 
+@pytest.mark.usefixtures("fake_clock")
 def test_a_timed_out_attempt_is_tried_again_and_its_late_items_are_dropped() -> None:
     late: list[StreamWriter] = []
 
@@ -414,6 +435,7 @@ def test_a_timed_out_attempt_is_tried_again_and_its_late_items_are_dropped() -> 
     ]
 
 
+@pytest.mark.usefixtures("fake_clock")
 def test_each_send_can_have_a_timeout_of_its_own() -> None:
     async def worker(state: State) -> dict[str, Any]:
         await asyncio.sleep((0, 60, 0.3)[state["x"]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from millstream._base import clock
@@ -39,13 +40,12 @@ async def attempt_in_time(
     heartbeats = Heartbeats(context.outer_heartbeats(), is_auto=policy.refresh_on == "auto")
     if idle_limit is not None:
         context.own_heartbeats = heartbeats
+    run_end = inf if run_limit is None else started + run_limit
     attempt = asyncio.create_task(attempt_once(context))
     try:
         while not attempt.done():
-            ends = [started + run_limit] if run_limit is not None else []
-            if idle_limit is not None:
-                ends.append(heartbeats.last + idle_limit)
-            remaining = min(ends) - clock.monotonic()
+            idle_end = inf if idle_limit is None else heartbeats.last + idle_limit
+            remaining = min(run_end, idle_end) - clock.monotonic()
             if remaining <= 0:
                 break
             await asyncio.wait([attempt], timeout=remaining)
@@ -54,11 +54,11 @@ async def attempt_in_time(
             return
         context.is_over = context.is_cancelled = True
         now = clock.monotonic()
-        is_run = run_limit is not None and now - started >= run_limit
         raise NodeTimeoutError(
             context.task.name,
             now - started,
-            kind="run" if is_run else "idle",
+            # Not by what has passed since the start: rounding may make that less than the limit.
+            kind="run" if now >= run_end else "idle",
             run_timeout=run_limit,
             idle_timeout=idle_limit,
         )
