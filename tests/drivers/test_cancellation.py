@@ -78,6 +78,7 @@ def test_cancelling_abatch_stops_every_run() -> None:
     run(work)
 
 
+@pytest.mark.usefixtures("fake_clock")
 def test_a_node_that_gives_up_on_a_nested_graph_stops_it() -> None:
     watch = Watch()
     child = graph_of(sub=graph_of(a=watch.sleep), b=watch.sleep)
@@ -128,6 +129,7 @@ def test_a_failure_stops_the_siblings_and_their_nested_graphs() -> None:
     run(work)
 
 
+@pytest.mark.usefixtures("fake_clock")
 def test_a_node_that_ignores_its_cancellation_is_waited_for() -> None:
     ended: list[str] = []
 
@@ -150,6 +152,7 @@ def test_a_node_that_ignores_its_cancellation_is_waited_for() -> None:
     assert ended == ["stubborn"]
 
 
+@pytest.mark.usefixtures("fake_clock")
 def test_leaving_while_a_timed_out_attempt_cleans_up_waits_for_it() -> None:
     watch = Watch(cleanup=0.5)
     graph = graph_of(a=(watch.sleep, {"timeout": 0.05}))
@@ -165,6 +168,7 @@ def test_leaving_while_a_timed_out_attempt_cleans_up_waits_for_it() -> None:
     run(work)
 
 
+@pytest.mark.usefixtures("fake_clock")
 def test_a_timed_out_attempt_that_fails_on_its_way_out_complains_to_nobody() -> None:
     async def clumsy(state: State) -> None:
         try:
@@ -257,6 +261,7 @@ def test_leaving_while_checkpoints_are_written_loses_no_finished_step(
     assert stored == finished
 
 
+@pytest.mark.usefixtures("fake_clock")
 def test_leaving_while_a_checkpoint_is_awaited_stops_the_run() -> None:
     watch = Watch()
     config = {"configurable": {"thread_id": "1"}}
