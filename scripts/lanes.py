@@ -53,10 +53,13 @@ def run(version: str, venv: str, arguments: list[str]) -> str:
     """Run pytest in an environment; return what to say about it."""
     sys.stdout.write(f"== CPython {version}\n")
     sys.stdout.flush()
+    # Hundreds of processes import the same modules, which are compiled once.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     workers = ("-n", str(os.cpu_count() or 1), "--dist=worksteal")
     done = subprocess.run(
         [f"{venv}/bin/python", "-m", "pytest", *REPORTING, *workers, *arguments],
         stdin=subprocess.DEVNULL,
+        env=environment,
         check=False,
     )
     return "passed" if done.returncode == 0 else "FAILED"
