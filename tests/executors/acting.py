@@ -186,7 +186,8 @@ def fail_twice(state: State, runtime: Runtime) -> State:
     return {"log": [attempt]}
 
 
-def handle(state: State, error: NodeError) -> State:
+def handle(state: State, error: NodeError, writer: StreamWriter) -> State:
+    writer(error.node)
     return {"log": [(error.node, type(error.error).__name__, str(error.error))]}
 
 
@@ -358,8 +359,7 @@ def interrupt_the_old_way(state: State) -> State:
         raise NodeInterrupt("old")
 
 
-def emit_and_mark(state: State, writer: StreamWriter) -> State:
-    for index in range(500):
+def count_up(state: State, writer: StreamWriter) -> State:
+    for index in range(200):
         writer(index)
-        mark(state, str(index))
     return {}

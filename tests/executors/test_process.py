@@ -6,6 +6,7 @@ import asyncio
 import gc
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -85,21 +86,10 @@ def test_a_stream_of_an_async_node_is_as_it_is_without_an_executor(
     assert seen(graph_of(func, executor=executor)) == seen(graph_of(func))
 
 
-def test_a_node_does_not_run_away_from_a_slow_reader(
-    executor: ProcessExecutor, tmp_path: Path
-) -> None:
-    file = tmp_path / "marks"
-    graph = graph_of(acting.emit_and_mark, executor=executor)
-    given = {"log": [], "file": str(file)}
+def test_a_node_in_a_process_fits_a_small_buffer(driver: Any, executor: ProcessExecutor) -> None:
+    graph = graph_of(acting.count_up, executor=executor)
 
-    with closing(graph.stream(given, stream_mode="custom", max_buffered=1)) as items:
-        first = next(items)
-        time.sleep(0.5)  # it could have gone on for long
-        ahead = len(lines(file))
-        rest = list(items)
-
-    assert [first, *rest] == list(range(500))
-    assert ahead < 100
+    assert driver.stream(graph, EMPTY, stream_mode="custom", max_buffered=1) == list(range(200))
 
 
 def test_tokens_are_blocks_of_a_run_stream(executor: ProcessExecutor) -> None:
@@ -108,6 +98,20 @@ def test_tokens_are_blocks_of_a_run_stream(executor: ProcessExecutor) -> None:
             return [str(message.text) for message in run.messages]
 
     assert said(graph_of(acting.talk, executor=executor)) == said(graph_of(acting.talk)) != []
+
+
+def test_streams_show_the_graphs_that_a_node_calls(driver: Any, executor: ProcessExecutor) -> None:
+    def seen(where: Any) -> list[Any]:
+        graph = graph_of(acting.call_graph, executor=where)
+        modes = ["values", "updates", "custom"]
+        items = driver.stream(graph, EMPTY, stream_mode=modes, subgraphs=True)
+        return [
+            ([name.partition(":")[0] for name in namespace], mode, str(payload))
+            for namespace, mode, payload in items
+        ]
+
+    assert seen(executor) == seen(None)
+    assert (["n0"], "updates", "{'inner': {'log': ['inner']}}") in seen(executor)
 
 
 # -- where the node sends the run ----------------------------------------------------------------
@@ -317,7 +321,12 @@ def test_handlers_are_given_the_failure(driver: Any, executor: ProcessExecutor) 
     builder = StateGraph(State).add_node("n", acting.fail, error_handler=acting.handle)
     graph = builder.add_edge(START, "n").compile(executor=executor)
 
-    assert driver.invoke(graph, EMPTY)["log"] == [("n", "Broken", "wheel broke 2 times")]
+    items = driver.stream(graph, EMPTY, stream_mode=["custom", "values"], subgraphs=True)
+
+    assert items[1:] == [
+        ((), "custom", "n"),
+        ((), "values", {"log": [("n", "Broken", "wheel broke 2 times")]}),
+    ]
 
 
 def test_a_worker_that_dies_is_an_error_that_names_the_node(
@@ -538,6 +547,36 @@ def test_processes_end_with_a_program_that_is_killed(tmp_path: Path) -> None:
         running.kill()
 
     assert is_gone(pid)
+
+
+def test_ctrl_c_ends_a_run_and_what_it_waits_for(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys\n"
+        f"sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+        "from executors.acting import emit_long, graph_of\n"
+        "from millstream.executors import ProcessExecutor\n"
+        "if __name__ == '__main__':\n"
+        "    with ProcessExecutor(1) as executor:\n"
+        "        graph = graph_of(emit_long, executor=executor)\n"
+        f"        given = {{'log': [], 'file': {str(tmp_path / 'marks')!r}}}\n"
+        "        for item in graph.stream(given, stream_mode='custom'):\n"
+        "            print(item, flush=True)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as running:
+        assert running.stdout is not None
+        running.stdout.readline()
+        os.killpg(running.pid, signal.SIGINT)
+        _, said = running.communicate(timeout=60)
+
+    assert said.endswith("KeyboardInterrupt\n")
+    assert lines(tmp_path / "marks") == ["stopped"]
 
 
 def is_gone(pid: int) -> bool:

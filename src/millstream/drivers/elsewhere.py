@@ -79,6 +79,7 @@ def request_of(context: TaskContext) -> TaskRequest:
         attempt=context.attempt,
         first_attempt_time=info.node_first_attempt_time,
         graph=run.name,
+        graph_ns=run.ns,
         config=run.config,
         configurable={
             key: value
@@ -98,6 +99,7 @@ def request_of(context: TaskContext) -> TaskRequest:
         has_custom=run.emit_custom is not None,
         messages=tuple(Ear(tap.has_subgraphs, tap.has_blocks) for tap in run.taps),
         tools=tuple(Ear(tap.has_subgraphs) for tap in run.tool_taps),
+        nested=tuple(modes for _, modes in run.forwards),
         is_watched=context.heartbeats is not None,
     )
 
@@ -137,6 +139,24 @@ class Heard:
             await run.waits.room_for(tap)
         else:
             run.tool_taps[self.index].relay(self.namespace, self.payload)
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """Something happened in a graph that the node calls, which one of the consumers sees.
+
+    The classes of that graph's state stay where it is: `version="v2"` shows its states as dicts.
+    """
+
+    index: int
+    namespace: Namespace
+    mode: str
+    payload: Any
+
+    async def deliver(self, context: TaskContext) -> None:
+        """Show it to the consumer."""
+        emit, _ = context.run.forwards[self.index]
+        emit((self.namespace, self.mode, self.payload, None))
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,8 @@ class TaskRequest:
     first_attempt_time: float | None
     graph: str
     """The name of the graph."""
+    graph_ns: str
+    """The graph's namespace, which for handlers of failures is not the one around the task's."""
     config: Mapping[str, Any]
     """The run's config, without callbacks, metadata and configurable."""
     configurable: Mapping[str, Any]
@@ -77,6 +79,8 @@ class TaskRequest:
     """Somebody reads what is given to the writer."""
     messages: Sequence[Ear]
     tools: Sequence[Ear]
+    nested: Sequence[frozenset[str]]
+    """The stream modes of each consumer that wants to see the graphs that the node calls."""
     is_watched: bool
     """Signs of life are waited for."""
 

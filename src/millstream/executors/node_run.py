@@ -12,7 +12,6 @@ from langgraph.store.base import BaseStore
 
 from millstream._base.clock import new_id
 from millstream._types.interrupts import interrupt_id
-from millstream.constants import NS_SEP
 from millstream.core.machine import RunMachine
 from millstream.core.protocol import Observer, RunLimits
 from millstream.core.spec import GraphSpec, NodeSpec
@@ -26,6 +25,7 @@ from millstream.drivers.elsewhere import (
     AnswerWanted,
     DrainRequested,
     Emitted,
+    Forwarded,
     Heard,
     QuestionsNoted,
     StoreUsed,
@@ -238,7 +238,7 @@ def _run_of(request: TaskRequest, line: Line) -> Run:
     run.control = run.limits.control = RemoteControl(request, line)
     run.config, run.given_metadata = dict(request.config), dict(request.metadata)
     run.configurable, run.context = dict(request.configurable), request.context
-    run.ns, run.enclosing = request.ns.rpartition(NS_SEP)[0], {}
+    run.ns, run.enclosing = request.graph_ns, {}
     run.server_info = request.server_info
     if request.store is not None:
         run.store = RemoteStore(line, dict(request.store))
@@ -256,7 +256,16 @@ def _run_of(request: TaskRequest, line: Line) -> Run:
     run.tool_taps = tuple(
         _tool_tap(run, ear, _relay(line, "tools", index)) for index, ear in enumerate(request.tools)
     )
+    run.forwards = [(_forward(line, index), modes) for index, modes in enumerate(request.nested)]
     return run
+
+
+def _forward(line: Line, index: int) -> Emit:
+    def emit(part: Part) -> None:
+        namespace, mode, payload, _ = part
+        line.emit(Forwarded(index, namespace, mode, payload))
+
+    return emit
 
 
 def _relay(line: Line, mode: str, index: int) -> Emit:

@@ -135,6 +135,7 @@ class Pool:
         """Wakes the thread."""
         self._waiting: deque[tuple[Perform, Execution]] = deque()
         self._processes: list[Process] = []
+        self._owner = os.getpid()
         self._context = multiprocessing.get_context("spawn")
 
     # -- called from any thread ------------------------------------------------------------------
@@ -145,6 +146,11 @@ class Pool:
             lambda: self._order(partial(self._stop, execution)),
             lambda reply: self._order(partial(self._reply, execution, reply)),
         )
+        if self._owner != os.getpid():
+            raise RuntimeError(
+                f"The executor of node '{task.node}' belongs to process {self._owner}, of which "
+                "this one was forked: make one here"
+            )
         with self._lock:
             if self.is_closed:
                 raise RuntimeError(
@@ -185,11 +191,25 @@ class Pool:
     # -- called by the thread that keeps the processes -------------------------------------------
 
     def _keep(self) -> None:
-        while not self.is_closed or self._processes or not self._orders.empty():
-            self._turn()
-        with self._lock:
-            self._ear.close()
-            self._mouth.close()
+        try:
+            while not self.is_closed or self._processes or not self._orders.empty():
+                self._turn()
+        except BaseException as error:
+            self._give_up(error)
+            raise
+        finally:
+            with self._lock:
+                self._ear.close()
+                self._mouth.close()
+
+    def _give_up(self, error: BaseException) -> None:
+        """Leave nobody waiting, should this thread not be able to go on."""
+        self.is_closed = True
+        tasks = [process.task for process in self._processes if process.task is not None]
+        for _, execution in (*tasks, *self._waiting):
+            execution.put(TaskOutcome(error=error))
+        for process in self._processes:
+            process.process.kill()
 
     def _turn(self) -> None:
         deadlines = [each.deadline for each in self._processes if each.deadline is not None]
@@ -252,7 +272,10 @@ class Pool:
 
     def _bury(self, process: Process) -> None:
         """Note that a process has ended, and fail what it was doing."""
-        process.process.join()
+        process.process.join(self._grace)
+        if process.process.is_alive():  # its node has closed the line
+            process.process.kill()
+            process.process.join()
         process.connection.close()
         self._processes.remove(process)
         task, process.task = process.task, None
