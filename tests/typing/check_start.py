@@ -63,6 +63,10 @@ def check_logs(log: EventLog) -> None:
     check_logs(MemoryLog())
 
 
+def check_own_log(graph: Graph, log: EventLog) -> None:
+    assert_type(graph.start({"x": 1}, log=log), RunHandle[Output])
+
+
 def check_refusals(graph: Graph) -> None:
     graph.start({"x": 1}, stream_mode="nonsense")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     graph.start({"x": 1}, max_buffered=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

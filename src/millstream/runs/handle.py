@@ -171,6 +171,11 @@ class _RunReader(EventReader):
         super().__init__(life.log, after)
         self._life = life
 
+    def fetch(self) -> bool:
+        """Fetch what is there; say whether there is an event, or the end of the run."""
+        is_over = self._life.is_over  # asked first, as the log is
+        return super().fetch() or is_over
+
     def _wait(self) -> None:
         if not self.fetch():
             self._life.check_blocking()

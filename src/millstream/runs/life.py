@@ -96,6 +96,8 @@ class Life:
         """What asking for the output raises."""
         self.trace: TracebackType | None = None
         """Where that was raised first."""
+        self.is_over = False
+        """The run has ended, whichever way."""
         self.is_heard = False
         """Somebody has asked how the run has ended."""
         self.ended: Final = Bell()
@@ -103,11 +105,6 @@ class Life:
         self._source: Source | None = source
         self._switch = switch
         self._mark = object()
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the run has ended, whichever way."""
-        return self.log.is_closed
 
     def start(self) -> None:
         """Begin."""
@@ -187,21 +184,29 @@ class Life:
         if self.is_over:
             return
         source = self._source
-        assert source is not None, "it goes when the log is closed"
-        for part in source.rest():
-            self.log.append(part)
-        status, self.error = _as_end(error, self.name)
+        assert source is not None, "it goes when the run is over"
+        try:
+            for part in source.rest():
+                self.log.append(part)
+            if error is None:
+                self.ending = source.ending()
+        except Exception as raised:
+            error = error or raised
+        self.status, self.error = _as_end(error, self.name)
         self.trace = None if self.error is None else self.error.__traceback__
-        if error is None:
-            self.ending = source.ending()
-            if self.ending.is_interrupted:
-                status = "interrupted"
-        self.status = status
+        if self.error is None and self.ending.is_interrupted:
+            self.status = "interrupted"
         self._source = None  # the state of the run is no business of a handle that is kept
         self._switch.detach()
+        try:
+            self.log.close(self.error)
+        except Exception as raised:
+            # The run is what it is; but what was logged of it may be lost.
+            self.status, self.error, self.trace = "error", raised, raised.__traceback__
+        self.is_over = True
         OPEN.discard(self)
-        self.log.close(self.error)
         self.ended.ring()
+        self.log.bell.ring()
 
 
 def _as_end(error: BaseException | None, name: str) -> tuple[HandleStatus, BaseException | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from millstream.drivers.switch import RunSwitch
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from millstream.pregel._running.invoking import InvokeOptions
     from millstream.runs.handle import RunHandle
     from millstream.runs.life import Life, Source
+    from millstream.runs.log import EventLog
     from millstream.types import Command, StreamMode
 
 LOGGED: Final = ("updates", "messages", "custom")
@@ -31,6 +32,7 @@ class StartableGraph(InvokableGraph[StateT, ContextT, InputT, OutputT]):
         config: ConfigLike | None = None,
         *,
         stream_mode: StreamMode | Sequence[StreamMode] = LOGGED,
+        log: EventLog | None = None,
         **options: Unpack[InvokeOptions[ContextT]],
     ) -> RunHandle[OutputT]:
         """Start a run in a thread of its own and return its handle: nobody has to read it.
@@ -43,6 +45,8 @@ class StartableGraph(InvokableGraph[StateT, ContextT, InputT, OutputT]):
             config: With a saver `{"configurable": {"thread_id": ...}}`; see `stream`.
             stream_mode: What is logged, and can be read with `events`: one mode or several;
                 `updates`, `messages` and `custom` by default.
+            log: Where events are kept; in memory by default. It is closed when the run has ended. A
+                log that fails stops the run.
             options: Those of `stream`, but for `version` and `max_buffered`: events are encoded by
                 whoever wants that, and kept until they are read.
 
@@ -66,7 +70,8 @@ class StartableGraph(InvokableGraph[StateT, ContextT, InputT, OutputT]):
         """
         from millstream.runs.life import ThreadLife
 
-        return self._start("stream", ThreadLife, input, config, stream_mode, dict(options))
+        source, switch = self._open("stream", input, config, stream_mode, dict(options))
+        return _begun(ThreadLife(source, switch, log))
 
     async def astart(
         self,
@@ -74,6 +79,7 @@ class StartableGraph(InvokableGraph[StateT, ContextT, InputT, OutputT]):
         config: ConfigLike | None = None,
         *,
         stream_mode: StreamMode | Sequence[StreamMode] = LOGGED,
+        log: EventLog | None = None,
         **options: Unpack[InvokeOptions[ContextT]],
     ) -> RunHandle[OutputT]:
         """Start a run in an asyncio task of its own and return its handle; see `start`.
@@ -83,20 +89,19 @@ class StartableGraph(InvokableGraph[StateT, ContextT, InputT, OutputT]):
         """
         from millstream.runs.life import TaskLife
 
-        return self._start("astream", TaskLife, input, config, stream_mode, dict(options))
+        source, switch = self._open("astream", input, config, stream_mode, dict(options))
+        return _begun(TaskLife(source, switch, log))
 
-    def _start(
+    def _open(
         self,
         method: str,
-        life_of: Callable[[Source, RunSwitch], Life],
         input: Any,
         config: ConfigLike | None,
         stream_mode: Any,
         options: dict[str, Any],
-    ) -> RunHandle[OutputT]:
-        """Open the run and begin its life."""
+    ) -> tuple[Source, RunSwitch]:
+        """Open the run, which has not begun, and say how its owner reaches it."""
         from millstream.pregel._running.sources import open_source
-        from millstream.runs.handle import RunHandle
 
         for name in ("version", "max_buffered"):
             if name in options:
@@ -104,6 +109,13 @@ class StartableGraph(InvokableGraph[StateT, ContextT, InputT, OutputT]):
         modes = (stream_mode,) if isinstance(stream_mode, str) else tuple(stream_mode)
         switch = RunSwitch(options.get("control"))
         call = CallOptions.of({**options, "stream_mode": modes, "control": switch})
-        life = life_of(open_source(cast("Any", self), input, config, call, method), switch)
-        life.start()
-        return RunHandle(life)
+        return open_source(cast("Any", self), input, config, call, method), switch
+
+
+def _begun(life: Life) -> RunHandle[Any]:
+    from millstream.runs.handle import RunHandle
+
+    if life.log.is_closed:
+        raise ValueError("The log is closed: give each run a log of its own")
+    life.start()
+    return RunHandle(life)
