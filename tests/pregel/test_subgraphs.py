@@ -87,6 +87,14 @@ def default(state: State, graph: Any = CHILD) -> Any:
     return graph.invoke(state)
 
 
+def handed_on(state: State, graph: Any = CHILD) -> Any:
+    return given(graph, state)
+
+
+def in_a_loop(state: State, graph: Any = CHILD) -> Any:
+    return [graph.invoke(state) for _ in "1"].pop()
+
+
 def keyword_default(state: State, *, team: Any = ONE) -> Any:
     return team.graph.invoke(state)
 
@@ -112,6 +120,8 @@ NODES: list[Any] = [
     class_attribute,
     inner_function,
     default,
+    handed_on,
+    in_a_loop,
     keyword_default,
     functools.partial(attribute),
     functools.partial(given, CHILD),

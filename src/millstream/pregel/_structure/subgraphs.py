@@ -16,7 +16,15 @@ from millstream._base.runnable import RunnableCallable, plain_code
 from millstream.constants import MISSING
 from millstream.pregel.protocol import PregelProtocol
 
-NAMES: Final = frozenset(("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF", "LOAD_FAST"))
+NAMES: Final = frozenset(
+    ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF", "LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_BORROW")
+)
+PAIRS: Final = {
+    "LOAD_FAST_LOAD_FAST": ("LOAD_FAST", "LOAD_FAST"),
+    "LOAD_FAST_BORROW_LOAD_FAST_BORROW": ("LOAD_FAST", "LOAD_FAST"),
+    "STORE_FAST_LOAD_FAST": ("STORE_FAST", "LOAD_FAST"),
+}
+"""Two instructions in one, since Python 3.13."""
 ATTRIBUTES: Final = frozenset(("LOAD_ATTR", "LOAD_METHOD"))
 FILLING: Final = frozenset(("CACHE", "NOP", "PUSH_NULL", "EXTENDED_ARG"))
 LEAVES: Final = frozenset(
@@ -180,12 +188,12 @@ def _spaces(value: Any) -> Iterator[Mapping[str, Any]]:
 def _runnables_in(code: CodeType, known: Mapping[str, Any]) -> Iterator[Any]:
     """Yield the runnables that code reads: names, and attributes of what names stand for."""
     value: Any = MISSING
-    for step in dis.get_instructions(code):
-        if step.opname in NAMES:
-            value = known.get(step.argval, MISSING)
-        elif step.opname in ATTRIBUTES:
-            value = MISSING if value is MISSING else _attribute(value, step.argval)
-        elif step.opname not in FILLING:
+    for name, argument in _instructions(code):
+        if name in NAMES:
+            value = known.get(argument, MISSING)
+        elif name in ATTRIBUTES:
+            value = MISSING if value is MISSING else _attribute(value, argument)
+        elif name not in FILLING:
             value = MISSING
         if _is(value, Runnable):
             yield value
@@ -195,6 +203,15 @@ def _runnables_in(code: CodeType, known: Mapping[str, Any]) -> Iterator[Any]:
             hidden = constant.co_varnames
             outer = {name: value for name, value in known.items() if name not in hidden}
             yield from _runnables_in(constant, outer)
+
+
+def _instructions(code: CodeType) -> Iterator[tuple[str, Any]]:
+    """Yield the names and arguments of the instructions, each by itself."""
+    for step in dis.get_instructions(code):
+        if step.opname in PAIRS:
+            yield from zip(PAIRS[step.opname], step.argval, strict=True)
+        else:
+            yield step.opname, step.argval
 
 
 def _attribute(value: Any, name: str) -> Any:
