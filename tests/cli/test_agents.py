@@ -7,7 +7,6 @@ import pty
 import re
 import signal
 import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from guide.openai_server import ToolCall, serve
+from strict_python import STRICT_PYTHON
 
 EXAMPLE = str(Path(__file__).parents[2] / "examples" / "agents.py")
 TEXT = """# Rivers
@@ -37,7 +37,7 @@ def text(tmp_path: Path) -> str:
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-W", "error", EXAMPLE, *arguments]
+    return [*STRICT_PYTHON, EXAMPLE, *arguments]
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.outputs import ChatGenerationChunk
 
 from guide.openai_server import HangUp, ToolCall, serve
+from strict_python import STRICT_PYTHON
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CHAT = str(EXAMPLES / "chat.py")
@@ -26,7 +26,7 @@ UNSET = ("OPENAI_API_KEY", "CHAT_MODEL")
 def run(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if name not in UNSET}
     return subprocess.run(
-        [sys.executable, "-W", "error", *arguments],
+        [*STRICT_PYTHON, *arguments],
         input=stdin,
         capture_output=True,
         encoding="utf-8",

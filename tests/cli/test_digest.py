@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from strict_python import STRICT_PYTHON
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "digest.py"
 TEXT = """# Rivers
@@ -29,7 +30,7 @@ this is code and not a sentence of the text at all.
 
 def digest(path: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-W", "error", str(EXAMPLE), str(path)],
+        [*STRICT_PYTHON, str(EXAMPLE), str(path)],
         capture_output=True,
         encoding="utf-8",
         env={**os.environ, "PYTHONIOENCODING": "utf-8"},

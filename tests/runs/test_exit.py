@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
 import pytest
+
+from strict_python import STRICT_PYTHON
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -54,7 +55,7 @@ def outcome(tmp_path: Path, program: str) -> tuple[int, list[str], str]:
     """Run a program; return its exit code, the lines it printed, and what it complained about."""
     text = PROGRAM + textwrap.dedent(program)
     ended = subprocess.run(
-        [sys.executable, "-W", "error", "-c", text],
+        [*STRICT_PYTHON, "-c", text],
         cwd=tmp_path,
         capture_output=True,
         text=True,
