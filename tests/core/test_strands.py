@@ -12,6 +12,7 @@ from millstream._types.interrupts import interrupt_id
 from millstream.constants import ERROR, INTERRUPT, MISSING, RESUME
 from millstream.core import pending_writes
 from millstream.core.answers import Answers, ids_together
+from millstream.core.resuming import recall
 from millstream.core.strands import (
     OWN,
     TOGETHER,
@@ -240,7 +241,7 @@ def test_a_task_that_runs_again_knows_what_it_asked() -> None:
         record_id(task.id): questions_record(questions, [MISSING, "B"]),
     }
 
-    assert first.recall(task) == []
+    assert recall(task, first.pending_writes, None, is_anew=False) == []
 
     assert task.questions is not None
     assert task.questions.asked == questions.asked

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from millstream.constants import INTERRUPT, TASKS
 from millstream.core import pending_writes
-from millstream.core.answers import check_answers, recall_questions
+from millstream.core.answers import check_answers
 from millstream.core.breakpoints import end_before, is_breakpoint, stop_at
 from millstream.core.calls import Calls, CallTask
 from millstream.core.cells import Cells, writes_of
@@ -31,10 +31,11 @@ from millstream.core.checkpoints import AFTER
 from millstream.core.error_handlers import handler_of, handlers_of_pending, is_handled, joined
 from millstream.core.pending_writes import ResumePoint
 from millstream.core.plan import plan_pulls, plan_sends
+from millstream.core.resuming import choose_way, recall
 from millstream.core.state import ALLOWED, ENDED, READY, STEPPING, ProtocolError, RunStatus
 from millstream.core.state_updates import keep_finished
 from millstream.core.strands import read_places
-from millstream.core.tasks import Task
+from millstream.core.tasks import Task, read_inputs
 from millstream.errors import GraphBubbleUp, ParentCommand
 
 if TYPE_CHECKING:
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
     from millstream.core.spec import GraphSpec, NodeSpec
 
 NO_PLACES: Final[Mapping[str, Sequence[int]]] = MappingProxyType({})
-BRANCHES: Final = ("update", "fork")
-"""Sources of checkpoints that begin a branch of their own."""
 
 
 class RunMachine:
@@ -114,6 +113,10 @@ class RunMachine:
     @property
     def checkpoint_id(self) -> str:
         """The id of the checkpoint this superstep starts from."""
+        return self._name_checkpoint()
+
+    def _name_checkpoint(self) -> str:
+        """Return that id; a run that saves nothing makes one up when it is first asked."""
         if self.lineage is not None and self.lineage.id:
             return self.lineage.id
         if self._checkpoint_id is None:
@@ -200,42 +203,37 @@ class RunMachine:
     ) -> None:
         """Continue from the loaded checkpoint, after applying a command's own writes.
 
-        What `place` means: going on from a checkpoint that was named, rather than from wherever
-        the thread is, runs its tasks anew, on a new branch unless the checkpoint is one already.
-        Answers to questions are for the tasks as they are, so they start no branch. Raises what
-        `Answers.check` raises, before anything has changed.
+        `resuming` says what comes of the `point`. Raises what `Answers.check` raises, before
+        the command has changed anything.
         """
         self._require("resume")
         lineage = self.lineage
         assert lineage is not None, "a run without checkpoints has nothing to resume"
+        way = choose_way(
+            lineage,
+            point,
+            is_answered=answers is not None,
+            is_touched=bool(self._pending_writes or writes),
+        )
         if lineage.updated is not None:
             self.updated = set(lineage.updated)
-        # A breakpoint is passed by who was shown it: the first to go on from it stops there.
-        is_new_to_all = bool(lineage.stop) and not (
-            self._pending_writes or writes or answers is not None or point is ResumePoint.PAST
-        )
         self.apply_pending_commands()
         if answers is not None:
             is_strict = is_strict and point is not ResumePoint.PAST
             check_answers(answers, self.pending_tasks(), self._pending_writes, is_strict=is_strict)
             self.answers, self._is_answered = answers, True
-        self.is_travelling = point is not ResumePoint.LATEST and answers is None
-        is_forking = self.is_travelling and (
-            point is ResumePoint.PAST or lineage.metadata.get("source") not in BRANCHES
-        )
         if writes:
             self._apply_commands(writes)
             self.commands = [*self.commands, *writes]
-        self._is_anew = self.is_travelling or point is ResumePoint.PAST
-        if self.is_travelling:
+        self.is_travelling, self._is_anew = way.is_travelling, way.is_anew
+        if way.is_travelling:
             self._pending_writes = pending_writes.without_answers(self._pending_writes)
-        stop = lineage.stop if is_new_to_all else ""
-        if not stop:
+        if not way.stop:
             lineage.mark_all_seen(INTERRUPT)
-        elif stop == AFTER and self.limits.after:
+        elif way.stop == AFTER and self.limits.after:
             self._is_stopping = True
-        if is_forking:
-            self.save = lineage.record(self.cells, "fork", self.step, self.updated, stop)
+        if way.is_forking:
+            self.save = lineage.record(self.cells, "fork", self.step, self.updated, way.stop)
             self._pending_writes = {}
             self.step += 1
         self.status = READY
@@ -278,7 +276,7 @@ class RunMachine:
         if limits.control is not None and limits.control.drain_requested:
             may_end = True
         if self.step <= self.stop:
-            self._read_inputs(pulls)
+            read_inputs(self, pulls)
         if observer.checkpoint_reached is not None:
             observer.checkpoint_reached(tasks)
         if may_end and (end := end_before(self, tasks)) is not None:
@@ -294,8 +292,8 @@ class RunMachine:
         self.tasks = tasks
         self.status = STEPPING
         if len(tasks) > 1:
-            # Their ids derive from this one: it must be there before several threads ask for it.
-            self.checkpoint_id  # noqa: B018
+            # Their ids derive from it: it must be there before several threads ask for it.
+            self._name_checkpoint()
         if observer.tasks_started is not None:
             observer.tasks_started(tasks)
         return self._without_finished(tasks) if self._pending_writes else tasks
@@ -315,7 +313,7 @@ class RunMachine:
         task = self._calls.add(caller, node, value, place)
         if self.observer.tasks_started is not None:
             self.observer.tasks_started((task,))
-        if self._pending_writes and (writes := self.recall(task)):
+        if self._pending_writes and (writes := self._recall(task)):
             task.writes = writes
             task.is_done = task.is_replayed = True
         return task
@@ -448,34 +446,18 @@ class RunMachine:
         if self.status is not ALLOWED[received]:
             raise ProtocolError(received, self.status)
 
-    def _read_inputs(self, tasks: Sequence[Task]) -> None:
-        try:
-            for task in tasks:
-                task.input = task.node.read(self)
-        except Exception as error:
-            if hasattr(error, "add_note"):
-                error.add_note(f"Before task with name '{task.name}' and path '{task.path[:3]}'")
-            raise
-
     def _without_finished(self, tasks: Sequence[Task]) -> list[Task]:
         missing = []
         for task in tasks:
-            plain = self.recall(task)
+            plain = self._recall(task)
             if plain:
                 self.replay(task, plain)
             elif task.error is None:
                 missing.append(task)
         return missing
 
-    def recall(self, task: Task) -> list[Write]:
-        """Return what the task wrote when it ran before; empty, and its answers, if it must run."""
-        writes = self._pending_writes.get(task.id)
-        if writes is None:
-            return []
-        plain = [] if self._is_anew else pending_writes.plain_writes(writes)
-        if not plain:
-            recall_questions(task, self._pending_writes, self.answers)
-        return plain
+    def _recall(self, task: Task) -> list[Write]:
+        return recall(task, self._pending_writes, self.answers, is_anew=self._is_anew)
 
     def _in_write_order(self) -> list[Task]:
         pulls, pushes = self._pulls, self._pushes or ()

@@ -181,6 +181,17 @@ def preview(machine: RunMachine, writes: Sequence[Write]) -> dict[str, Any]:
     return values
 
 
+def read_inputs(machine: RunMachine, tasks: Sequence[Task]) -> None:
+    """Give triggered tasks their input; an error says for which task it was read."""
+    try:
+        for task in tasks:
+            task.input = task.node.read(machine)
+    except Exception as error:
+        if hasattr(error, "add_note"):
+            error.add_note(f"Before task with name '{task.name}' and path '{task.path[:3]}'")
+        raise
+
+
 Coerce = Callable[[dict[str, Any]], Any]
 Read = Callable[["RunMachine"], Any]
 

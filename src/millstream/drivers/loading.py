@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 from millstream._base.clock import Stamps
 from millstream.constants import NS_END, NS_SEP
 from millstream.core.checkpoints import Lineage
-from millstream.core.machine import BRANCHES
 from millstream.core.pending_writes import ResumePoint
+from millstream.core.resuming import BRANCHES
 from millstream.core.tasks import task_id_of
 from millstream.drivers.requests import LoadCheckpoint, acarry_out, carry_out
 from millstream.saving import delta_history
