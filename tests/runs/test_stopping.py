@@ -276,14 +276,20 @@ def test_an_error_nobody_asked_for_is_logged(starter: Starter, caplog: Any) -> N
     assert type(record.exc_info[1]) is OSError
 
 
-def test_the_handle_of_a_run_that_ended_well_is_freed_at_once(starter: Starter) -> None:
+def test_a_handle_is_freed_when_it_is_dropped_and_not_by_the_collector(starter: Starter) -> None:
+    sleeper = starter.sleeper()
     gc.disable()
     try:
-        run = starter.start(row(say(1)))
-        run.wait(IN_TIME)
-        life = weakref.ref(run._life)
-        del run
-        until(lambda: life() is None)
+        for node, error in [(say(1), None), (fail, OSError), (sleeper.node, RunCancelledError)]:
+            run = starter.start(row(node))
+            if error is RunCancelledError:
+                sleeper.wait()
+                run.cancel()
+            with pytest.raises(error) if error else contextlib.nullcontext():
+                run.wait(IN_TIME)
+            life = weakref.ref(run._life)
+            del run
+            until(lambda life=life: life() is None)  # type: ignore[misc]
     finally:
         gc.enable()
 

@@ -65,11 +65,14 @@ class RunHandle(Generic[ResultT]):
                 "call `run.wait()`, or `await run.await_end()`"
             )
         life.is_heard = True
-        if life.error is not None:
+        if life.error is None:
+            output: ResultT = life.ending.output
+            return output
+        try:
             # Without the traces of those who got it before.
             raise life.error.with_traceback(life.trace)
-        output: ResultT = life.ending.output
-        return output
+        finally:
+            del self, life  # the error refers to this frame
 
     @property
     def error(self) -> BaseException | None:
@@ -101,7 +104,10 @@ class RunHandle(Generic[ResultT]):
         """
         if not self._life.wait(timeout):
             raise TimeoutError(f"The run of {self._life.name!r} goes on after {timeout} s")
-        return self.output
+        try:
+            return self.output
+        finally:
+            del self  # an error refers to this frame
 
     async def await_end(self) -> ResultT:
         """Wait in this task until the run has ended, and return its output; see `wait`.
@@ -110,7 +116,10 @@ class RunHandle(Generic[ResultT]):
         """
         self._life.check_outside()
         await self._life.await_end()
-        return self.output
+        try:
+            return self.output
+        finally:
+            del self  # an error refers to this frame
 
     def cancel(self) -> None:
         """Stop the run now, with all graphs in it. Returns at once: `wait` until it has stopped.
