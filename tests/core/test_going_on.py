@@ -16,6 +16,7 @@ from core.builders import (
     node,
     planned,
     recording,
+    to,
 )
 from millstream._types.interrupts import interrupt_id
 from millstream.constants import (
@@ -25,13 +26,14 @@ from millstream.constants import (
     MISSING,
     NULL_TASK_ID,
     RESUME,
+    TASKS,
 )
 from millstream.core.answers import Answers
 from millstream.core.checkpoints import SaveCheckpoint
 from millstream.core.machine import RunMachine
 from millstream.core.pending_writes import ResumePoint
 from millstream.core.spec import GraphSpec
-from millstream.types import Interrupt
+from millstream.types import Interrupt, Send
 
 
 def pair() -> GraphSpec:
@@ -98,6 +100,30 @@ def test_a_refused_answer_changes_nothing() -> None:
 
     assert machine.cells.values == {"log": []}
     machine.resume(answers=Answers({first.id: "yes"}))
+    assert names(planned(machine)) == ["a", "b"]
+
+
+def test_the_tasks_that_answers_were_checked_against_are_those_that_run(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The superstep is planned once: what is wrong with it is said once."""
+    spec = pair()
+    first = begun(spec, *to("a"), (TASKS, Send("gone", 1)), lineage=new_lineage())
+    machine = new_machine(spec, saved=first.save)
+
+    machine.resume(answers=Answers("yes"))
+
+    assert names(planned(machine)) == ["a"]
+    assert caplog.messages == ["Ignoring unknown node name gone in pending sends"]
+
+
+def test_what_a_command_triggers_runs_beside_the_tasks_that_are_answered() -> None:
+    spec = pair()
+    first = begun(spec, *to("a"), lineage=new_lineage())
+    machine = new_machine(spec, saved=first.save)
+
+    machine.resume(to("b"), answers=Answers("yes"))
+
     assert names(planned(machine)) == ["a", "b"]
 
 

@@ -94,3 +94,25 @@ def test_what_a_command_led_to_can_be_skipped(driver: Any) -> None:
     graph.update_state(THREAD, None, as_node="__end__")
 
     assert state_of(graph) == ((), {}, ["first", "update"])
+
+
+class CountedUpdate(dict[str, Any]):
+    """An update that counts how often it is read."""
+
+    reads = 0
+
+    def items(self) -> Any:
+        self.reads += 1
+        return super().items()
+
+
+def test_the_update_of_a_command_is_read_once(driver: Any) -> None:
+    """It is checked and written in one: no other thread can change it in between."""
+    graph = new_graph()
+    driver.invoke(graph, {}, THREAD)
+    update = CountedUpdate(out=["told"])
+
+    driver.invoke(graph, Command(update=update), THREAD)
+
+    assert update.reads == 1
+    assert state_of(graph)[2] == ["first", "told"]

@@ -80,6 +80,8 @@ class RunMachine:
     _places: Mapping[str, Mapping[str, Sequence[int]]] | None = None
     _pulls: Sequence[Task] = ()
     _pushes: Sequence[Task] | None = None
+    _foreseen: tuple[Sequence[Task], Sequence[Task]] | None = None
+    """The tasks that answers were checked against, Sends and triggered ones: those run next."""
 
     def __init__(
         self,
@@ -220,10 +222,12 @@ class RunMachine:
         self.apply_pending_commands()
         if answers is not None:
             is_strict = is_strict and point is not ResumePoint.PAST
-            check_answers(answers, self.pending_tasks(), self._pending_writes, is_strict=is_strict)
-            self.answers, self._is_answered = answers, True
+            pushes, pulls = plan_sends(self), plan_pulls(self)
+            check_answers(answers, [*pushes, *pulls], self._pending_writes, is_strict=is_strict)
+            self.answers, self._is_answered, self._foreseen = answers, True, (pushes, pulls)
         if writes:
             self._apply_commands(writes)
+            self._foreseen = None  # they may trigger others
             self.commands = [*self.commands, *writes]
         self.is_travelling, self._is_anew = way.is_travelling, way.is_anew
         if way.is_travelling:
@@ -266,8 +270,13 @@ class RunMachine:
             if self.status in ENDED:
                 return None
             raise ProtocolError("plan", self.status)
-        pulls = plan_pulls(self)
-        pushes = plan_sends(self) if TASKS in self.cells.live else None
+        pulls: Sequence[Task]
+        pushes: Sequence[Task] | None
+        if self._foreseen is None:
+            pulls = plan_pulls(self)
+            pushes = plan_sends(self) if TASKS in self.cells.live else None
+        else:
+            (pushes, pulls), self._foreseen = self._foreseen, None
         self._pulls, self._pushes = pulls, pushes
         self._is_smooth = not (pushes or self._pending_writes or self.updated is None)
         tasks = [*pushes, *pulls] if pushes else pulls
@@ -280,12 +289,7 @@ class RunMachine:
         if observer.checkpoint_reached is not None:
             observer.checkpoint_reached(tasks)
         if may_end and (end := end_before(self, tasks)) is not None:
-            self.status = end
-            self.tasks = ()
-            if end is RunStatus.BREAKPOINT:
-                self.is_at_breakpoint = True
-                if observer.breakpoint_reached is not None:
-                    observer.breakpoint_reached()
+            self._end(end)
             return None
         if self._pending_writes and not self._is_anew:
             tasks = [*tasks, *handlers_of_pending(self, tasks)]
@@ -297,6 +301,15 @@ class RunMachine:
         if observer.tasks_started is not None:
             observer.tasks_started(tasks)
         return self._without_finished(tasks) if self._pending_writes else tasks
+
+    def _end(self, end: RunStatus) -> None:
+        """End the run between two supersteps."""
+        self.status = end
+        self.tasks = ()
+        if end is RunStatus.BREAKPOINT:
+            self.is_at_breakpoint = True
+            if self.observer.breakpoint_reached is not None:
+                self.observer.breakpoint_reached()
 
     def call(self, caller: Task, node: NodeSpec, value: Any, place: str = "") -> CallTask:
         """Return the task for what a running task calls, to be run like any other.

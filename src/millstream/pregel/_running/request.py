@@ -260,28 +260,30 @@ def starter(
     is_resumed: bool,
 ) -> Callable[[RunMachine, bool], RunStart]:
     """Return the function that turns the input into what the machine starts with."""
+    commanded = None
     if isinstance(input, Command):
-        input = _checked(input, spec, has_saver=has_saver)
+        input, commanded = _checked(input, spec, has_saver=has_saver)
     # Not a closure, which would be four objects more for each run.
-    return partial(_start, input, input_channels, is_resumed)
+    return partial(_start, input, commanded, input_channels, is_resumed)
 
 
 def _start(
     input: Any,
+    commanded: Sequence[Write] | None,
     input_channels: str | Sequence[str],
     is_resumed: bool,
     machine: RunMachine,
     is_known: bool,
 ) -> RunStart:
-    command = input if isinstance(input, Command) else None
-    if is_known and command is not None:
-        answers = None if command.resume is None else Answers(command.resume)
+    resume = None if commanded is None else input.resume
+    if is_known and commanded is not None:
+        answers = None if resume is None else Answers(resume)
         spec = machine.spec
-        writes = with_message_ids([*by_name(command_writes(command), spec.aliases)], spec.deltas)
+        writes = with_message_ids([*by_name(commanded, spec.aliases)], spec.deltas)
         return RunStart(writes, True, answers)
     if is_known and (is_resumed or input is None):
         return RunStart([], True)
-    if command is not None and command.resume is not None:
+    if resume is not None:
         raise EmptyInputError(
             "There is nothing to resume: the thread has no checkpoint. Check its thread_id, "
             "or start it with an input"
@@ -292,20 +294,25 @@ def _start(
     return RunStart(writes, False)
 
 
-def _checked(command: Command[Any], spec: GraphSpec, *, has_saver: bool) -> Command[Any]:
-    """Return the command with no more than its true targets, or raise for what is wrong with it."""
+def _checked(
+    command: Command[Any], spec: GraphSpec, *, has_saver: bool
+) -> tuple[Command[Any], list[Write]]:
+    """Return the command with no more than its true targets, and what it writes.
+
+    Raises for what is wrong with it.
+    """
     if command.graph == Command.PARENT:
         raise InvalidUpdateError("There is no parent graph")
     if command.resume is not None and not has_saver:
         raise RuntimeError("Cannot use Command(resume=...) without checkpointer")
     checked = replace(command, goto=_targets(command.goto, spec)) if command.goto != () else command
-    command_writes(checked)
+    writes = command_writes(checked)
     if command.update is None and command.resume is None and not command.goto:
         raise EmptyInputError(
             "Received empty Command input: give it an update, a goto or a resume value. To answer "
             "a question with None, name it: Command(resume={id: None})"
         )
-    return checked
+    return checked, writes
 
 
 def _targets(goto: Any, spec: GraphSpec) -> Sequence[Any]:
