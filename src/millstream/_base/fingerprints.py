@@ -32,7 +32,10 @@ REBINDING: Final = frozenset(("STORE_DEREF", "DELETE_DEREF"))
 _CODES_REMEMBERED: Final = 512
 
 _tokens: dict[int, tuple[weakref.ref[Any], str]] = {}
-"""Id of an object -> the object, and the text that stands for it as long as it lives."""
+"""Id of an object -> the object, and the text that stands for it as long as it lives.
+
+Bounded by the objects that live: each takes its entry away when it goes.
+"""
 
 
 class _Nameless(Exception):

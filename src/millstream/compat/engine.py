@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 __all__ = ("absent", "is_absent")
 
 
-@cache
+@cache  # bounded: who calls this names what LangGraph has
 def absent(module: str, name: str) -> Any:
     """Return a class or function that has the name and raises `NotImplementedError` when called."""
 

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from millstream._base.bounded import BoundedDict
 from millstream._base.state_classes import NO_ALIASES
 from millstream.channels.topic import Topic
 from millstream.constants import TASKS
@@ -115,8 +116,8 @@ class Pregel(StartableGraph[StateT, ContextT, InputT, OutputT]):
         self.name = name
         self.stream_transformers = tuple(stream_transformers or ())
         self.shape = Shape()
-        self.subscriptions: dict[tuple[Any, ...], Subscription] = {}
-        """What callers have asked to see -> how it is shown."""
+        self.subscriptions: dict[tuple[Any, ...], Subscription] = BoundedDict()
+        """What callers have asked to see -> how it is shown. Bounded: they may ask for any keys."""
         self._spec: GraphSpec | None = None
         if auto_validate:
             self.validate()

@@ -107,7 +107,7 @@ def is_model(type_: Any) -> bool:
     return isinstance(type_, type) and issubclass(type_, BaseModel)
 
 
-@cache
+@cache  # bounded: there is one answer
 def _model_attributes() -> frozenset[str]:
     return frozenset(dir(BaseModel))
 

@@ -1,0 +1,66 @@
+"""What is kept because it may be asked for again is bounded."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypedDict
+
+import millstream
+from millstream._base.bounded import BoundedDict
+from millstream.graph import START, StateGraph
+
+SOURCE = Path(millstream.__file__).parent
+UNBOUNDED = {"absent": "named by LangGraph's modules", "_model_attributes": "one answer"}
+"""Functions whose answers are all kept, and why they are few."""
+
+
+class State(TypedDict, total=False):
+    a: int
+    b: int
+
+
+def test_a_bounded_dict_forgets_what_was_put_in_first() -> None:
+    kept = BoundedDict[int, str]()
+
+    for number in range(kept.size + 2):
+        kept[number] = "made"
+    kept[2] = "made again"
+
+    assert list(kept) == list(range(2, kept.size + 2))
+    assert kept[2] == "made again"
+
+
+def test_a_graph_keeps_a_bounded_number_of_ways_to_be_looked_at(driver: Any) -> None:
+    """Whoever asks for other keys each time is served and leaves nothing behind."""
+    builder = StateGraph(State).add_node("n", lambda state: {"b": state["a"] + 1})
+    graph = builder.add_edge(START, "n").compile()
+
+    for size in range(1, 100):
+        keys = ["a"] * size + ["b"]
+        assert driver.invoke(graph, {"a": 1}, output_keys=keys) == {"a": 1, "b": 2}
+
+    assert len(graph.subscriptions) <= BoundedDict.size
+
+
+def caches() -> Iterator[tuple[str, str]]:
+    """Find the functions of the source whose answers are kept, with what says so."""
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                for decorator in node.decorator_list:
+                    if ast.unparse(decorator).split("(")[0].split(".")[-1] in (
+                        "cache",
+                        "lru_cache",
+                    ):
+                        yield node.name, decorator
+
+
+def test_every_function_whose_answers_are_kept_says_how_many() -> None:
+    found = list(caches())
+
+    unbounded = {name for name, text in found if "maxsize=" not in text or "None" in text}
+
+    assert len(found) > len(UNBOUNDED)
+    assert unbounded == UNBOUNDED.keys()
