@@ -50,11 +50,9 @@ def caches() -> Iterator[tuple[str, str]]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 for decorator in node.decorator_list:
-                    if ast.unparse(decorator).split("(")[0].split(".")[-1] in (
-                        "cache",
-                        "lru_cache",
-                    ):
-                        yield node.name, decorator
+                    text = ast.unparse(decorator)
+                    if text.split("(")[0].split(".")[-1] in ("cache", "lru_cache"):
+                        yield node.name, text
 
 
 def test_every_function_whose_answers_are_kept_says_how_many() -> None:
