@@ -7,6 +7,7 @@ import functools
 import operator
 import os
 import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -363,3 +364,35 @@ def count_up(state: State, writer: StreamWriter) -> State:
     for index in range(200):
         writer(index)
     return {}
+
+
+def outlive(state: State, writer: StreamWriter) -> State:
+    """Leave a thread behind that emits when the next task of its process does."""
+
+    def emit() -> None:
+        GO_ON.wait()
+        try:
+            writer("late")
+        except BaseException as error:
+            LATE.append(type(error).__name__)
+        else:
+            LATE.append("heard")
+
+    LATE.clear()
+    GO_ON.clear()
+    left = threading.Thread(target=emit)
+    left.start()
+    LEFT.append(left)
+    return {"log": ["left"]}
+
+
+def look_back(state: State, writer: StreamWriter) -> State:
+    GO_ON.set()
+    LEFT.pop().join()
+    writer("mine")
+    return {"log": list(LATE)}
+
+
+GO_ON = threading.Event()
+LEFT: list[threading.Thread] = []
+LATE: list[str] = []

@@ -329,6 +329,29 @@ def test_handlers_are_given_the_failure(driver: Any, executor: ProcessExecutor) 
     ]
 
 
+def test_handlers_are_told_what_an_error_said_that_cannot_be_sent(
+    driver: Any, executor: ProcessExecutor
+) -> None:
+    builder = StateGraph(State).add_node("n", acting.fail_unreadably, executor=InlineExecutor())
+    builder.set_node_defaults(error_handler=acting.handle)
+    graph = builder.add_edge(START, "n").compile(executor=executor)
+
+    said = "Unreadable in node 'n': wheel broke 2 times"
+    assert driver.invoke(graph, EMPTY)["log"] == [("n", "RuntimeError", said)]
+
+
+def test_code_that_outlives_its_task_is_not_heard_in_another(driver: Any) -> None:
+    with ProcessExecutor(1) as executor:
+        graph = graph_of(acting.outlive, acting.look_back, executor=executor)
+
+        items = driver.stream(graph, EMPTY, stream_mode=["custom", "values"])
+
+    assert items[-2:] == [
+        ("custom", "mine"),
+        ("values", {"log": ["left", "RunAbandoned"]}),
+    ]
+
+
 def test_a_worker_that_dies_is_an_error_that_names_the_node(
     driver: Any, executor: ProcessExecutor
 ) -> None:

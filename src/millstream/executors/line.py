@@ -84,8 +84,14 @@ class Line:
         with self._lock:
             self._is_stopped = True
             stops, self._stops = self._stops, []
+        self.end()
+        for stop in stops:
+            stop()
+
+    def end(self) -> None:
+        """Take nothing more."""
+        with self._lock:
+            self._is_stopped = True
             waiting, self._replies = self._replies, {}
         for answer in waiting.values():
             answer.put(None)
-        for stop in stops:
-            stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -86,7 +87,8 @@ async def _acall(context: RemoteContext, line: Line) -> Any:
 
     def stop() -> None:
         context.run.is_left = context.is_cancelled = True
-        loop.call_soon_threadsafe(current.cancel)
+        with suppress(RuntimeError):  # it has ended, and its loop is closed
+            loop.call_soon_threadsafe(current.cancel)
 
     line.when_stopped(stop)
     var_child_runnable_config.set(context.ambient_config)  # type: ignore[arg-type]  # a dict subclass

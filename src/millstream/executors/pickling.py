@@ -16,6 +16,7 @@ from langchain_core.tools import BaseTool
 
 from millstream._base.contents import contents_of
 from millstream._base.runnable import RunnableCallable
+from millstream._base.texts import safe_str
 from millstream.errors import UnpicklableError
 
 MAX_DEPTH: Final = 20
@@ -81,6 +82,15 @@ def named(value: Any, node: str, what: str, error: Exception) -> UnpicklableErro
     """Return the error that says which part of a value cannot be pickled."""
     place, part, reason = _find(value, error)
     return UnpicklableError(node, f"{what}{place}", _text(part, reason))
+
+
+def portable(error: BaseException, node: str) -> BaseException:
+    """Return an error, or one that says what it said if it cannot be sent."""
+    try:
+        pickle.loads(dumps(error))  # some can be pickled and not be read
+    except Exception:
+        return RuntimeError(f"{type(error).__qualname__} in node '{node}': {safe_str(error)}")
+    return error
 
 
 def refusal(value: Any) -> Exception | None:

@@ -17,6 +17,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import wait
 from queue import Empty, SimpleQueue
@@ -24,8 +25,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from millstream._base import clock
 from millstream.drivers.executor import Delivery, Execution, Executor, TaskOutcome, TaskRequest
-from millstream.errors import UnpicklableError, WorkerDiedError
-from millstream.executors.pickling import named, packed, refusal
+from millstream.errors import NodeError, UnpicklableError, WorkerDiedError
+from millstream.executors.pickling import named, packed, portable, refusal
 from millstream.executors.worker import Ended, Leave, Perform, Stop, serve
 from millstream.outbox.emitter import RunAbandoned
 
@@ -78,6 +79,11 @@ class ProcessExecutor(Executor):
 
     def submit(self, request: TaskRequest) -> Execution:
         """Start an attempt of a task, as soon as a process is free."""
+        if request.error is not None:
+            failed = request.error.node
+            request = replace(
+                request, error=NodeError(failed, portable(request.error.error, failed))
+            )
         data = packed(request, request.node, "what it is given, its request")
         return self._pool.submit(Perform(request.node, data))
 

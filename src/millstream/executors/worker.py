@@ -12,9 +12,11 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
 from millstream.drivers.executor import Delivery, Reply, TaskOutcome
+from millstream.errors import UnpicklableError
 from millstream.executors.line import Line
 from millstream.executors.node_run import perform
-from millstream.executors.pickling import dumps, named, packed
+from millstream.executors.pickling import dumps, named, packed, portable
+from millstream.outbox.emitter import RunAbandoned
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -74,13 +76,24 @@ class Worker:
         """Held while something is sent: threads of a node may emit at once."""
         self._tasks: SimpleQueue[tuple[Perform, Line] | None] = SimpleQueue()
         self._line = Line()
+        """That of the task which came last."""
+        self._open: Line | None = None
+        """That of the task whose outcome has not been sent: what code of others says, which has
+        outlived them, must not be taken for its own."""
 
     def serve(self) -> None:
         """Do one task after the other, in this thread."""
         threading.Thread(target=self._listen, daemon=True).start()
         self._send(pickle.dumps(Started()))
         while (task := self._tasks.get()) is not None:
-            self._send(self._perform(*task))
+            request, line = task
+            with self._lock:
+                self._open = line
+            outcome = self._perform(request, line)
+            with self._lock:
+                self._open = None
+                self._send(outcome)
+            line.end()
 
     def _listen(self) -> None:
         try:
@@ -92,9 +105,9 @@ class Worker:
 
     def _take(self, message: Any) -> None:
         if isinstance(message, Perform):
-            self._line = Line()
-            self._line.send = lambda delivery: self._emit(message.node, delivery)
-            self._tasks.put((message, self._line))
+            self._line = line = Line()
+            line.send = lambda delivery: self._emit(line, message.node, delivery)
+            self._tasks.put((message, line))
         elif isinstance(message, Reply):
             self._line.reply(message)
         else:
@@ -104,32 +117,32 @@ class Worker:
         try:
             request: TaskRequest = pickle.loads(task.request)
         except Exception as error:
-            return self._ended(task.node, TaskOutcome(error=error))
+            refused = UnpicklableError(task.node, "what it is given", str(error))
+            return self._ended(task.node, TaskOutcome(error=refused))
         return self._ended(task.node, perform(request, line))
 
     def _ended(self, node: str, outcome: TaskOutcome) -> bytes:
         """Return how a task ended, as bytes, whatever it ended with."""
         error = outcome.error
         text = "" if error is None else "".join(traceback.format_exception(error))
+        if error is not None:
+            return dumps(Ended(TaskOutcome(error=portable(error, node)), text))
         try:
-            data = dumps(Ended(outcome, text))
-            if error is not None:
-                pickle.loads(data)  # some errors can be pickled and not be read
+            return dumps(Ended(outcome))
         except Exception as refused:
-            if error is None:
-                value = outcome.questions or outcome.result
-                what = "what it asks" if outcome.questions else "what it returns"
-                return self._ended(node, TaskOutcome(error=named(value, node, what, refused)))
-            told = RuntimeError(f"{type(error).__qualname__} in node '{node}': {error}")
-            data = pickle.dumps(Ended(TaskOutcome(error=told), text))
-        return data
+            value = outcome.questions or outcome.result
+            what = "what it asks" if outcome.questions else "what it returns"
+            return self._ended(node, TaskOutcome(error=named(value, node, what, refused)))
 
-    def _emit(self, node: str, delivery: Delivery) -> None:
-        self._send(packed(delivery, node, "what it emits"))
+    def _emit(self, line: Line, node: str, delivery: Delivery) -> None:
+        data = packed(delivery, node, "what it emits")
+        with self._lock:
+            if self._open is not line:
+                raise RunAbandoned(node)
+            self._send(data)
 
     def _send(self, data: bytes) -> None:
         try:
-            with self._lock:
-                self._connection.send_bytes(data)
+            self._connection.send_bytes(data)
         except OSError:
             os._exit(ORPHANED)
