@@ -24,9 +24,10 @@ EXTRAS: Final = ("ascii", "postgres", "sqlite")
 ALONE: Final = (
     # LangChain's callbacks, messages and tools
     "tests/drivers/test_callbacks.py",
-    "tests/drivers/test_events.py",
+    "tests/drivers/test_event_stream.py",
     "tests/drivers/test_given.py",
     "tests/drivers/test_parent_commands.py",
+    "tests/modes",
     "tests/prebuilt",
     "tests/stream",
     # pydantic and typing-extensions
@@ -34,12 +35,9 @@ ALONE: Final = (
     "tests/drivers/test_in_place.py",
     "tests/graph/test_state_classes.py",
     # ormsgpack, xxhash, and savers
-    "tests/drivers/test_delta.py",
     "tests/drivers/test_foreign_savers.py",
-    "tests/drivers/test_saving.py",
-    "tests/drivers/test_unstorable.py",
-    "tests/drivers/test_untracked.py",
     "tests/savers",
+    "tests/saving",
     "tests/test_storage.py",
     # rich, typer, grandalf
     "tests/cli/test_draw.py",
@@ -47,10 +45,11 @@ ALONE: Final = (
     "tests/test_dependencies.py",
 )
 NOT_WITH_THE_LOWEST: Final = (
+    "tests/modes/test_content_blocks.py",  # an older LangChain makes something else of content
     "tests/savers/test_containers.py",  # reads with LangGraph what we have stored
+    "tests/saving/test_allowlist.py",  # compares with LangGraph's
     # there LangChain itself drops arguments with an alias
     "tests/prebuilt/test_injection.py::test_an_injected_field_may_have_an_alias",
-    "tests/stream/test_blocks.py",  # what an older LangChain makes of content is something else
 )
 # What compares with langgraph, or needs a newer LangSmith to switch tracing on.
 WITH_LANGGRAPH: Final = (
@@ -58,7 +57,6 @@ WITH_LANGGRAPH: Final = (
     "tests/drivers/test_tracing.py",
     "tests/graph/test_messages.py",
     "tests/graph/test_schema.py",
-    "tests/test_allowlist.py",
     "tests/test_errors.py",
     "tests/test_types.py",
     "tests/test_wire.py",
