@@ -242,3 +242,12 @@ def test_a_nested_run_that_asks_shows_no_state() -> None:
         machine.finish(second)
         machine.commit()
         assert len([fact for fact in facts if fact[0] == "state_changed"]) == shown
+
+
+def test_a_checkpoint_is_handed_over_once() -> None:
+    machine = begun(pair(), *to("a"), lineage=new_lineage())
+    made = machine.save
+
+    assert made is not None
+    assert machine.take_save() is made
+    assert machine.take_save() is None

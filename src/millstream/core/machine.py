@@ -13,6 +13,11 @@ Three rules of the bulk-synchronous model are kept here and nowhere else:
   tasks by node name, then Sends by position.
 * A superstep is applied whole or not at all. When a task failed or asked a question, the writes
   of its finished siblings are kept for the checkpoint but not committed.
+
+And one of ownership. Nobody but the machine changes the machine once it has begun, apart from its
+`observer`, which a driver lets go of at the end. A task belongs to whoever runs it, from `plan` or
+`call` until `finish`, `fail` or `pause`: its writes, its answers and questions are filled in place,
+because a copy of each would cost as much as the superstep. Before and after it is the machine's.
 """
 
 from __future__ import annotations
@@ -41,7 +46,7 @@ from millstream.errors import GraphBubbleUp, ParentCommand
 if TYPE_CHECKING:
     from millstream.core.answers import Answers
     from millstream.core.checkpoints import Lineage, SaveCheckpoint
-    from millstream.core.protocol import Observer, RunLimits, TaskPath, Write
+    from millstream.core.protocol import Observer, RunLimits, Write
     from millstream.core.spec import GraphSpec, NodeSpec
 
 NO_PLACES: Final[Mapping[str, Sequence[int]]] = MappingProxyType({})
@@ -63,7 +68,7 @@ class RunMachine:
     interrupts: Sequence[Any] = ()
     """All questions asked by the tasks of this superstep, in order of asking."""
     save: SaveCheckpoint | None = None
-    """The checkpoint to store, set by `begin`, `resume` and `commit`; the driver takes it."""
+    """The checkpoint to store, made by `begin`, `resume` and `commit`, until it is taken."""
     commands: Sequence[Write] = ()
     """What commands wrote since the loaded checkpoint, to be kept next to it."""
     is_travelling = False
@@ -175,7 +180,7 @@ class RunMachine:
             if commands:
                 self._apply_commands(commands)
             if self._pending_writes and is_newest:
-                keep_finished(self)
+                self.updated = keep_finished(self)
             left_over = self.pending_tasks()
             lineage.mark_seen(left_over)
             self.cells.consume((n for t in left_over for n in t.node.consumes), touched)
@@ -321,7 +326,7 @@ class RunMachine:
         self._is_smooth = False
         if self._calls is None:
             self._calls = Calls()
-        if place and self.is_counted(caller):
+        if place and pending_writes.is_counted(self._pending_writes, caller.id):
             place = ""
         task = self._calls.add(caller, node, value, place)
         if self.observer.tasks_started is not None:
@@ -330,12 +335,6 @@ class RunMachine:
             task.writes = writes
             task.is_done = task.is_replayed = True
         return task
-
-    def is_counted(self, caller: Task) -> bool:
-        """Say whether the calls of a task were told by their order when it was stopped."""
-        return bool(self._pending_writes) and pending_writes.is_counted(
-            self._pending_writes, caller.id
-        )
 
     def places_of(self, task: Task) -> Mapping[str, Sequence[int]]:
         """Return the numbers of the graphs that strands of the task called before, by place."""
@@ -443,6 +442,11 @@ class RunMachine:
         elif self.limits.after and is_breakpoint(self.limits.after, ordered, None):
             self._is_stopping = True
 
+    def take_save(self) -> SaveCheckpoint | None:
+        """Hand over the checkpoint to store, if there is a new one."""
+        save, self.save = self.save, None
+        return save
+
     def _record(self, lineage: Lineage, tasks: Sequence[Task], touched: Sequence[str]) -> None:
         """Make the checkpoint of the superstep that was committed."""
         lineage.bump(touched)
@@ -476,7 +480,7 @@ class RunMachine:
         pulls, pushes = self._pulls, self._pushes or ()
         has_handlers = len(self.tasks) > len(pulls) + len(pushes)
         if has_handlers or self.updated is None:
-            ordered = sorted(self.tasks, key=_path)
+            ordered = sorted(self.tasks, key=lambda task: task.path)
         else:
             ordered = [*pulls, *pushes]
         return ordered if self._calls is None else [*ordered, *self._calls.in_write_order()]
@@ -491,7 +495,3 @@ class RunMachine:
         if not is_paused and self.observer.breakpoint_reached is not None:
             self.observer.breakpoint_reached()
         self.status = RunStatus.PAUSED if is_paused else RunStatus.BREAKPOINT
-
-
-def _path(task: Task) -> TaskPath:
-    return task.path

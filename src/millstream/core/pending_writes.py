@@ -161,7 +161,7 @@ def asked_together(pending: PendingWrites, waiting: Mapping[str, set[str]]) -> s
     return read_together(pending.get(record_id(owners.pop(), TOGETHER)))
 
 
-def is_counted(pending: PendingWrites, task_id: str) -> bool:
+def is_counted(pending: Mapping[str, list[Write]], task_id: str) -> bool:
     """Say whether a task was stopped by a program that tells all its calls by their order."""
     writes = pending.get(task_id)
     if not writes or plain_writes(writes):

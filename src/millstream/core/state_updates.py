@@ -76,20 +76,22 @@ def skip_tasks(machine: RunMachine) -> SaveCheckpoint:
     return _record(machine)
 
 
-def keep_finished(machine: RunMachine) -> None:
+def keep_finished(machine: RunMachine) -> set[str] | None:
     """End a superstep that was left with what its finished tasks wrote: it may have been seen.
 
     One in which a task asks or has failed is dropped, as is one whose writes a channel refuses.
+    Returns the channels that hold new values since the last superstep.
     """
     tasks = with_pending_writes(machine, machine.pending_tasks())
     noted = [task for task in tasks if not task.writes and machine.pending_writes.get(task.id)]
     if noted or not any(task.writes for task in tasks):
-        return
+        return machine.updated
     before = machine.cells.copy()
     try:
-        machine.updated = _end_step(machine, tasks)
+        return _end_step(machine, tasks)
     except Exception:  # whatever a channel raises; who reads the thread is told
         machine.cells.restore(before)
+        return machine.updated
 
 
 def _end_step(machine: RunMachine, tasks: Sequence[Task]) -> set[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from millstream._types.interrupts import interrupt_id
 from millstream.constants import MISSING, Missing
 from millstream.core.answers import ids_together
+from millstream.core.pending_writes import is_counted
 from millstream.core.strands import OWN, Asked, Questions, Strand, is_open, put_answer
 from millstream.drivers.current_strand import strand_of, text_of
 from millstream.errors import GraphInterrupt
@@ -93,7 +94,7 @@ def _distinguish_strands(context: TaskContext, own: int) -> None:
     size = count + (names[count] in texts)
     asked = [Asked(OWN.key, "")] * own
     asked += [Asked(None, texts.get(names[number])) for number in range(own, size)]
-    task.questions = Questions(asked, is_counted=task.machine.is_counted(task))
+    task.questions = Questions(asked, is_counted=is_counted(task.machine.pending_writes, task.id))
     task.questions.begin(own)
 
 

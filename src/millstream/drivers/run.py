@@ -344,9 +344,8 @@ class Run(RunOptions):
 
     def record_checkpoint(self) -> None:
         """Take the machine's new checkpoint, if any, to be stored."""
-        if self.journal is not None and self.machine.save is not None:
-            self.journal.add_checkpoint(self.machine.save)
-            self.machine.save = None
+        if self.journal is not None and (save := self.machine.take_save()) is not None:
+            self.journal.add_checkpoint(save)
 
     def close_journal(self) -> None:
         """Have stored what was held back until the end of the run.
