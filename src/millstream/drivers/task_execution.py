@@ -76,16 +76,19 @@ async def execute(context: TaskContext) -> None:
 def execute_here(context: TaskContext) -> None:
     """Do what `execute` does, in this thread.
 
-    A single attempt without a run of its own is made without coroutines: most tasks of sync runs
-    are of that kind, and many would take a tenth longer.
+    A single attempt takes less of it, and one without a run of its own is made without coroutines:
+    most tasks of sync runs are of that kind, and many would take a tenth longer.
     """
     run, task = context.run, context.task
     body: NodeCall = task.node.body
-    if not body.is_direct or run.callbacks is not None or task.timeout is not None:
+    if not body.is_direct or task.timeout is not None:
         finish(execute(context))
         return
     var_child_runnable_config.set(context.ambient_config)  # type: ignore[arg-type]  # a dict subclass
     try:
+        if run.callbacks is not None:
+            finish(attempt(context))
+            return
         if run.taps:
             taps.record_input(context)
         call, value = body.call, task.input
@@ -168,9 +171,13 @@ async def _attempt_traced(context: TaskContext, body: NodeCall) -> Any:
         with inside(node_run):
             if body.executor is not None:
                 result = await call_elsewhere(context, body.executor)
-            else:
+            elif body.call.steps:
                 result = await tracing.call_steps(body.call, context)
-            await write_result(context, result)
+            else:
+                result = await call_in(context, body.call, context.task.input)
+            context.task.writes += body.own_writes(context, result)
+            if body.branches:
+                await _follow_edges(context, body, result)
     except BaseException as error:
         context.node_run = None
         await context.run.waits.notified(node_run.on_chain_error(as_traced(carried(error))))
@@ -182,8 +189,12 @@ async def _attempt_traced(context: TaskContext, body: NodeCall) -> Any:
 async def write_result(context: TaskContext, result: Any) -> None:
     """Leave in the task what the node's result writes, and where its edges lead."""
     body: NodeCall = context.task.node.body
+    context.task.writes += body.own_writes(context, result)
+    await _follow_edges(context, body, result)
+
+
+async def _follow_edges(context: TaskContext, body: NodeCall, result: Any) -> None:
     writes = context.task.writes
-    writes += body.own_writes(context, result)
     for branch in body.branches:
         given = branch.input(context, result)
         if context.callbacks is None:
