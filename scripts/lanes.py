@@ -3,7 +3,8 @@
 `all` runs the tests that are marked `long` on .venv, and then all others on every other CPython
 found, but for those in LONGEST, which compare with langgraph or kill processes: they prove the same
 on each. A worker for each core shares the tests, because many of them wait for processes. Arguments
-are passed on to pytest.
+are passed on to pytest. `test` without arguments also asks whether enough branches were run;
+`covering` says how many are.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+
+import covering
 
 # The summary names what failed, what was repeated and what was skipped.
 REPORTING = ("-q", "-rfERs")
@@ -20,27 +23,31 @@ LONGEST = ("differential", "durability", "interchange")
 def main() -> int:
     """Run what is asked for; return the exit code."""
     what, *arguments = sys.argv[1:]
-    default = "{}.{}".format(*sys.version_info[:2])
+    default = "CPython {}.{}".format(*sys.version_info[:2])
     if what == "test":
-        results = {default: run(default, ".venv", ["-m", "not long", *arguments])}
+        watching = [] if arguments else ["-p", "scripts.covering"]
+        covering.forget()
+        results = {default: run(default, ".venv", [*watching, "-m", "not long", *arguments])}
+        results |= covering.report() if watching else {}
     else:
         results = {f"{default}, long": run(default, ".venv", ["-m", "long", *arguments])}
         results |= run_others(default, arguments)
-    for version, result in results.items():
-        sys.stdout.write(f"CPython {version}: {result}\n")
+    for lane, result in results.items():
+        sys.stdout.write(f"{lane}: {result}\n")
     return 0 if set(results.values()) == {"passed"} else 1
 
 
 def run_others(default: str, arguments: list[str]) -> dict[str, str]:
     """Run all but the longest tests on one CPython after another; return the results."""
     found = subprocess.run(["scripts/find-pythons"], capture_output=True, text=True, check=True)
-    pythons = dict(line.split(" ", 1) for line in found.stdout.splitlines())
+    lines = (line.split(" ", 1) for line in found.stdout.splitlines())
+    pythons = {f"CPython {version}": python for version, python in lines}
     chosen = ["-m", "not long", *(f"--ignore=tests/{name}" for name in LONGEST), *arguments]
     results = {}
     for version, python in pythons.items():
         if version == default:
             continue
-        venv = f".venv-{version}"
+        venv = version.replace("CPython ", ".venv-")
         made = subprocess.run(["scripts/setup-env", venv, "test", python], check=False)
         if made.returncode:
             results[version] = "FAILED (its environment could not be made)"
@@ -51,7 +58,7 @@ def run_others(default: str, arguments: list[str]) -> dict[str, str]:
 
 def run(version: str, venv: str, arguments: list[str]) -> str:
     """Run pytest in an environment; return what to say about it."""
-    sys.stdout.write(f"== CPython {version}\n")
+    sys.stdout.write(f"== {version}\n")
     sys.stdout.flush()
     # Hundreds of processes import the same modules, which are compiled once.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
