@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from core.builders import begun, graph, log, names, new_lineage, node, planned, recording, run, to
 from millstream.channels import EphemeralValue, LastValue, LastValueAfterFinish
 from millstream.core.machine import RunMachine
+from millstream.core.protocol import Write
 from millstream.core.spec import GraphSpec
 from millstream.core.state import RunStatus
 
@@ -128,3 +129,52 @@ def test_an_input_may_enter_without_a_superstep_of_its_own(is_watched: bool) -> 
     run(machine, lambda task: [("b", 2)])
     assert list(machine.cells.values.items()) == [("b", 2), ("log", []), ("a", 1)]
     assert (machine.status, machine.step) == (RunStatus.DONE, 2)
+
+
+def refused(result: Any) -> list[Write]:
+    """Say of a dict what it writes: nothing that has another name than `log`."""
+    raise KeyError(*result)
+
+
+def test_a_dict_of_known_keys_is_kept_as_the_update() -> None:
+    """As a copy: the node may go on to change what it returned."""
+    (task,) = planned(begun(graph([node("a", keys=frozenset("xy"), edges=to("b"))]), *to("a")))
+    result = {"x": 1}
+
+    assert task.put_dict(result, refused)
+    result["y"] = 2
+
+    assert task.update == {"x": 1}
+    assert task.writes == [("x", 1), *to("b")]
+
+
+def test_a_dict_with_other_keys_is_listed_as_the_node_says() -> None:
+    (task,) = planned(begun(graph([node("a", keys=frozenset("x"))]), *to("a")))
+
+    assert task.put_dict({"z": 1}, lambda result: [("x", result["z"])])
+
+    assert (task.update, task.writes) == (None, [("x", 1)])
+
+
+def test_a_dict_with_keys_that_are_refused_writes_nothing() -> None:
+    (task,) = planned(begun(graph([node("a", keys=frozenset("x"))]), *to("a")))
+
+    with pytest.raises(KeyError, match="z"):
+        task.put_dict({"z": 1}, refused)
+
+    assert (task.update, task.listed) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("keys", "result", "asked"),
+    [(None, {"x": 1}, False), (frozenset("x"), [("x", 1)], False), (frozenset("x"), {}, True)],
+    ids=["the node lists", "no dict", "already listed"],
+)
+def test_other_results_do_not_go_the_short_way(keys: Any, result: Any, asked: bool) -> None:
+    (task,) = planned(begun(graph([node("a", keys=keys)]), *to("a")))
+    if asked:
+        task.writes.append(("x", 0))
+
+    assert not task.put_dict(result, refused)
+
+    assert task.update is None

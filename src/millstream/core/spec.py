@@ -7,7 +7,7 @@ node reads its input, which channels change by themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from millstream.channels.delta import DeltaChannel
 from millstream.channels.last_value import LastValue
 from millstream.channels.untracked_value import UntrackedValue
 from millstream.constants import PULL
+from millstream.core.written import shorten
 
 if TYPE_CHECKING:
     from millstream.core.machine import RunMachine
@@ -41,14 +42,12 @@ class NodeSpec:
     """Hidden nodes produce no updates or tasks events."""
     has_subgraph: bool = False
     keys: frozenset[str] | None = None
-    """Keys that a plain dict may have to be kept as the task's `update`; None if the node's writes
-    have to be listed."""
+    """Keys of a dict that may be kept as a task's `update`: see `written` for this and the next."""
     edges: Sequence[Write] = ()
     """What the node writes after such a dict, every time."""
     direct: frozenset[str] | None = field(init=False, default=None)
-    """Those of `keys` that are plain channels, if all edges are signals and the graph is steady:
-    what writes no more than these is committed without looking at channels."""
-    lit: Mapping[str, Any] = field(init=False)
+    """Those of `keys` whose values are committed without looking at channels."""
+    lit: Mapping[str, Any] = field(init=False, default_factory=dict)
     """The signals that are its edges, with what is written."""
     successors: Sequence[NodeSpec] | None = field(init=False, default=None)
     """The nodes that run after it when it wrote no more than `direct`, by name."""
@@ -59,7 +58,6 @@ class NodeSpec:
     def __post_init__(self) -> None:
         self.path = (PULL, self.name)
         self.place = "".join((self.name, PULL, *self.triggers))
-        self.lit = dict(self.edges)
 
 
 @dataclass(slots=True, eq=False)
@@ -138,20 +136,8 @@ class GraphSpec:
         finishing = overriding(self.channels, "finish")
         self.finishing = tuple(n for n in self.channels if n in finishing)
         self.is_steady = not (self.has_consumers or self.finishing or self.deltas)
-        # The nodes of a graph have few different sets of keys.
-        kinds = {node.keys for node in self.nodes.values()}
-        direct = {keys: keys & self.plain for keys in kinds if keys is not None}
-        for node in self.nodes.values():
-            if self.is_steady and node.keys is not None and self.signals.issuperset(node.lit):
-                node.direct = direct[node.keys]
-                if self.triggers.isdisjoint(node.direct):
-                    node.successors = self._triggered_by(node.lit)
+        shorten(self)
         self.has_fading_values = any(self.channels[name].is_transient for name in self.shown)
-
-    def _triggered_by(self, signals: Iterable[str]) -> Sequence[NodeSpec]:
-        """Return the nodes that signals trigger; each signal is that of one node."""
-        nodes = [node for name in signals for node in self.triggered.get(name, ())]
-        return sorted(nodes, key=lambda node: node.name)
 
 
 def overriding(channels: Mapping[str, BaseChannel[Any, Any, Any]], method: str) -> frozenset[str]:

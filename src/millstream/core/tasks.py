@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import xxhash
 
 from millstream.constants import NS_END, NS_SEP, PUSH
+from millstream.core.written import Written
 
 if TYPE_CHECKING:
     from millstream.core.machine import RunMachine
@@ -25,18 +26,13 @@ HANDLER = "node_error_handler"
 Digest: TypeAlias = Callable[[bytes], str]
 
 
-class Task:
+class Task(Written):
     """One execution of one node in one superstep.
 
     What most tasks never have stands on the class: one is made for every node that runs.
     """
 
     input: Any = None
-    update: dict[str, Any] | None = None
-    """What the task writes besides its node's edges, as long as it is no more than a dict: most
-    tasks have no use for a list of writes."""
-    listed: list[Write] | None = None
-    """All writes, as soon as somebody asks for them or there is more to them."""
     is_done = False
     is_replayed = False
     error: BaseException | None = None
@@ -72,17 +68,6 @@ class Task:
         if machine.lineage is not None:
             # Kept, because the run goes on while code of the task may still ask.
             self._checkpoint_id = machine.lineage.id
-
-    @property
-    def writes(self) -> list[Write]:
-        """What the task writes, in order; the list may be added to as long as it runs."""
-        if self.listed is None:
-            self.listed = [] if self.update is None else [*self.update.items(), *self.node.edges]
-        return self.listed
-
-    @writes.setter
-    def writes(self, writes: list[Write]) -> None:
-        self.listed, self.update = writes, None
 
     @property
     def name(self) -> str:

@@ -27,7 +27,6 @@ from millstream.types import Command, Send
 if TYPE_CHECKING:
     from millstream.core.protocol import Write
     from millstream.core.spec import GraphSpec
-    from millstream.core.tasks import Task
     from millstream.drivers.context import TaskContext
     from millstream.drivers.executor import Executor
     from millstream.drivers.routes import Routes
@@ -242,20 +241,6 @@ class NodeCall:
     def is_relay(self) -> bool:
         """Say whether the node does nothing but write its input, once and for all."""
         return not (self.is_traced or self.retry or self.cache or self.first_writes)
-
-    def put_dict(self, task: Task, result: Any) -> bool:
-        """Leave the node's result in the task if it is a dict that is all it writes, but for edges.
-
-        Say whether it was.
-        """
-        keys = task.node.keys
-        if keys is None or type(result) is not dict or task.listed is not None:
-            return False
-        if keys.issuperset(result):
-            task.update = result.copy()
-        else:
-            task.writes = self.to_writes(result)
-        return True
 
     def own_writes(self, context: TaskContext, result: Any) -> Sequence[Write]:
         """Return what the node's result writes, without its conditional edges."""

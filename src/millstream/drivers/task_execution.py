@@ -95,7 +95,7 @@ def execute_here(context: TaskContext) -> None:
         result = call.call(value, context) if call.simple is None else call.simple(value)
         if type(result) is not dict:
             result = _result_here(context, call, value, result)
-        if not body.put_dict(task, result):
+        if not task.put_dict(result, body.to_writes):
             writes = task.writes
             writes += body.own_writes(context, result)
             for branch in body.branches:
@@ -159,7 +159,7 @@ async def attempt(context: TaskContext) -> None:
             result = await run.waits.call(call, value, context)
             if type(result) is not dict and (runnable := call.returned(result)) is not None:
                 result = await run.waits.invoke(runnable, value, context.config)
-        if not body.put_dict(task, result):
+        if not task.put_dict(result, body.to_writes):
             await write_result(context, result)
     if run.taps:
         taps.emit_result(context, result)
