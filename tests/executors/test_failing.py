@@ -107,6 +107,24 @@ def test_a_worker_that_dies_is_tried_again(driver: Any, executor: ProcessExecuto
     assert driver.invoke(graph, EMPTY)["log"] == [2]
 
 
+def test_tasks_fail_for_which_no_process_can_be_started(
+    driver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(process: Any) -> None:
+        raise OSError("no more processes")
+
+    monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", refuse)
+    builder = StateGraph(State).set_node_defaults(error_handler=acting.handle)
+    with ProcessExecutor(2) as executor:
+        builder.add_node("one", acting.one, executor=executor)
+        sends = [Send("one", {"count": n}) for n in range(5)]
+        graph = builder.add_conditional_edges(START, lambda _: sends).compile()
+
+        result = driver.invoke(graph, EMPTY)
+
+    assert result["log"] == [("one", "OSError", "no more processes")] * 5
+
+
 def test_a_worker_that_dies_takes_no_other_with_it(driver: Any, executor: ProcessExecutor) -> None:
     builder = StateGraph(State).add_node("one", acting.one, executor=executor)
     policy = RetryPolicy(max_attempts=2, **AT_ONCE)

@@ -302,11 +302,12 @@ class Pool:
                 process.send(process.task[0])
         beginning = sum(not process.has_started for process in self._processes)
         while beginning < len(self._waiting) and len(self._processes) < self._limit:
-            if self.is_closed or not self._start():
+            if self.is_closed:
                 return
-            beginning += 1
+            beginning += self._start()
 
     def _start(self) -> bool:
+        """Start a process; where that fails, one task fails with it."""
         ear, mouth = self._context.Pipe()
         try:
             process = self._context.Process(
