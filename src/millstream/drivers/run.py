@@ -60,7 +60,6 @@ if TYPE_CHECKING:
     from millstream.saving.journal import Journal
     from millstream.types import StreamWriter
 
-
 NOT_WATCHED: Final = Observer()
 """What every run has that nobody watches; shared, so it is never changed."""
 NO_ITEM: Final = object()
