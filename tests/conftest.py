@@ -97,6 +97,10 @@ class FakeTimeLoop(asyncio.SelectorEventLoop):
         """Return the time."""
         return self._fake.read()
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Wait for its threads as long as it takes: no timer would."""
+        await super().shutdown_default_executor()
+
 
 class FakeTimeSelector(selectors.DefaultSelector):
     """Waits for files only where no timer is set."""

@@ -1,6 +1,6 @@
 """When nobody reads any more, what threads of tasks emit ends them, and nothing is kept of it.
 
-Without a bound, and with one alike: see also `test_buffering`.
+Without a bound, and with one alike: see also `test_backpressure`.
 """
 
 from __future__ import annotations
@@ -191,6 +191,43 @@ def test_a_failure_ends_the_threads_of_other_nodes() -> None:
         asyncio.run(work())
 
     assert endless.errors == ["RunAbandoned"]
+
+
+def test_a_call_of_a_task_ends_its_thread_when_the_event_loop_stands_still() -> None:
+    """The run was left, and its loop may never run again: nobody would answer the call."""
+    begun, is_left, has_ended = threading.Event(), threading.Event(), threading.Event()
+    errors: list[str] = []
+
+    @task
+    def leaf() -> None:
+        """Never run."""
+
+    @entrypoint()
+    def flow(_: int) -> None:
+        begun.set()
+        is_left.wait(PATIENCE)
+        try:
+            leaf().result(PATIENCE)
+        except BaseException as error:
+            errors.append(type(error).__name__)
+        has_ended.set()
+
+    async def leave() -> None:
+        reading = asyncio.ensure_future(flow.ainvoke(1))
+        await asyncio.to_thread(begun.wait, PATIENCE)
+        reading.cancel()
+        await asyncio.wait([reading])
+
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(leave())
+        is_left.set()
+        has_ended.wait(2 * PATIENCE)
+    finally:
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+    assert errors == ["RunAbandoned"]
 
 
 @pytest.mark.parametrize("is_failing", [False, True], ids=["left", "failed"])

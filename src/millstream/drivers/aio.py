@@ -74,6 +74,8 @@ class AsyncDriver:
     _trouble: BaseException | None = None
     """The saver's error, met by a call."""
     _is_stopping = False
+    _is_closed = False
+    """The run is over: what is on its way to the event loop may never be heard there."""
     _is_starting = False
     _is_committed = False
     """The superstep was committed as soon as its last task had ended."""
@@ -84,6 +86,8 @@ class AsyncDriver:
 
     def __init__(self) -> None:
         self._running: dict[TaskContext, asyncio.Task[None]] = {}
+        self._coming: set[Future[Any]] = set()
+        """Calls by other threads that the event loop has not heard of yet."""
 
     async def items(self, prepare: Callable[[], Run]) -> AsyncGenerator[Any, None]:
         """Do what `drive` says.
@@ -316,7 +320,12 @@ class AsyncDriver:
             self._begin_call(caller, node, value, place, future, ambient)
             return future
         waited: Future[Any] = Future()
-        if not self._inbox.soon(self._call_for_thread, caller, node, value, place, waited, ambient):
+        self._coming.add(waited)
+        # Only now, because who closes the run says so before it drops what is on its way.
+        if self._is_closed or not self._inbox.soon(
+            self._call_for_thread, caller, node, value, place, waited, ambient
+        ):
+            self._coming.discard(waited)
             raise RunAbandoned(self.run.name)
         return waited
 
@@ -329,6 +338,9 @@ class AsyncDriver:
         future: Future[Any],
         ambient: contextvars.Context,
     ) -> None:
+        if future not in self._coming:
+            return  # dropped
+        self._coming.discard(future)
         try:
             self._begin_call(caller, node, value, place, future, ambient)
         except BaseException as error:
@@ -434,6 +446,7 @@ class AsyncDriver:
                 await self._cancel_running()
         finally:
             self.run.leave()
+            self._drop_coming()
             if self._callers.threads is not None:
                 self._callers.threads.leave()
             journal = self.run.journal
@@ -441,6 +454,14 @@ class AsyncDriver:
                 self.run.record_finished(self._inbox.ended)
                 self.run.close_journal()
                 await self._flusher.finish(journal)
+
+    def _drop_coming(self) -> None:
+        """Tell threads whose calls the event loop has not heard of: it may never run again."""
+        self._is_closed = True
+        for waited in tuple(self._coming):
+            if waited.set_running_or_notify_cancel():
+                waited.set_exception(RunAbandoned(self.run.name))
+        self._coming.clear()
 
 
 def _raise_exit(error: BaseException) -> None:
