@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from contextlib import aclosing
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
-from uuid import UUID
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 from langchain_core.callbacks import (
     AsyncCallbackManager,
@@ -115,7 +115,7 @@ def task_callbacks(context: TaskContext, metadata: dict[str, Any]) -> BaseCallba
         taps.append(heartbeats.handler)
     if context.callbacks is None:
         manager: BaseCallbackManager = run.waits.managers(
-            taps, inheritable_handlers=taps, parent_run_id=UUID(context.task.id)
+            taps, inheritable_handlers=taps, parent_run_id=_run_id(context.task.id)
         )
         if taps:
             # A call may replace the tags and metadata of the config, but not what is inherited.
@@ -126,6 +126,14 @@ def task_callbacks(context: TaskContext, metadata: dict[str, Any]) -> BaseCallba
     for tap in taps:
         context.callbacks.add_handler(tap)
     return context.callbacks
+
+
+def _run_id(task_id: str) -> UUID:
+    """Return what a task's id is among the ids of runs; updates may come with one of their own."""
+    try:
+        return UUID(task_id)
+    except ValueError:
+        return uuid5(NAMESPACE_OID, task_id)
 
 
 def _is_traced() -> bool:
