@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import weakref
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
@@ -25,15 +23,6 @@ class State(TypedDict, total=False):
 
 
 Watched = list["weakref.ref[Item]"]
-
-
-@pytest.fixture
-def no_collector() -> Iterator[None]:
-    """Switch the collector off, so that what only it would free stays."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def build(watched: Watched) -> Any:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import enum
-import gc
 import uuid
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -221,15 +220,7 @@ def test_a_model_that_says_how_a_field_is_stored_is_asked() -> None:
     assert not is_special(Own(content=Note(text="a")))
 
 
-@pytest.fixture
-def no_collector() -> Iterator[None]:
-    """Keep the collector from finalizing what other tests left where the stack has no room."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
-
-
+# The collector would finalize what other tests left where the stack has no room.
 @pytest.mark.usefixtures("no_collector")
 def test_a_value_that_holds_itself_is_refused_by_name(runs: SyncRuns) -> None:
     ring = Open()

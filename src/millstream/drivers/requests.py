@@ -106,7 +106,7 @@ class WriteResult:
 @contextmanager
 def _ambient(context: TaskContext) -> Iterator[None]:
     """Let the code below see the task's config; there is no graph above it to send commands to."""
-    token = var_child_runnable_config.set(cast("RunnableConfig", context.config))
+    token = var_child_runnable_config.set(cast("RunnableConfig", context.ambient_config))
     try:
         yield
     except ParentCommand:
