@@ -173,8 +173,8 @@ class AsyncDriver:
     async def _plan(self) -> Sequence[Task] | None:
         """Return the tasks to run in the next superstep, None at the end of the run."""
         run = self.run
-        if run.journal is not None:
-            await self._flusher.flush(run.journal)
+        if run.recorder is not None:
+            await self._flusher.flush(run.recorder)
         if run.parent is not None:
             for limit in run.outer_limits:
                 limit.wait()
@@ -248,7 +248,7 @@ class AsyncDriver:
                         self._start((handler,))
             finally:
                 ended[:0] = reported[::-1]
-        return run.journal is not None or run.machine.failure is not None or self._is_eager
+        return run.recorder is not None or run.machine.failure is not None or self._is_eager
 
     async def _store_ended(self) -> None:
         """Store what ended tasks wrote, and stop the others if something failed."""
@@ -257,12 +257,12 @@ class AsyncDriver:
             # They have not given anybody a turn.
             self._is_eager = False
             await asyncio.sleep(0)
-        if run.journal is not None:
+        if run.recorder is not None:
             if not self._running and not self._inbox.ended and run.machine.failure is None:
                 # What the superstep wrote is in the thread before it is shown.
                 self._commit()
                 self._is_committed = True
-            await self._flusher.flush(run.journal)
+            await self._flusher.flush(run.recorder)
         if run.stops_others:
             await self._cancel_running()
         if self._trouble is not None:
@@ -366,7 +366,7 @@ class AsyncDriver:
         if context is None:
             return
         context.ambient = ambient
-        if run.journal is not None:
+        if run.recorder is not None:
             self._flusher.expect_calls()
         self._callers.begin(caller)
         self._enqueue([context])
@@ -412,9 +412,9 @@ class AsyncDriver:
         """Report a call and store its result; return what its caller is told went wrong."""
         self._report_ended()  # its caller may be among them, and comes first
         report_call(context, error)
-        if self.run.journal is not None:
+        if self.run.recorder is not None:
             try:
-                await self._flusher.flush(self.run.journal)
+                await self._flusher.flush(self.run.recorder)
             except asyncio.CancelledError as raised:
                 error = raised
             except Exception as raised:
@@ -449,11 +449,11 @@ class AsyncDriver:
             self._drop_coming()
             if self._callers.threads is not None:
                 self._callers.threads.leave()
-            journal = self.run.journal
-            if journal is not None:
+            recorder = self.run.recorder
+            if recorder is not None:
                 self.run.record_finished(self._inbox.ended)
-                self.run.close_journal()
-                await self._flusher.finish(journal)
+                self.run.close_recorder()
+                await self._flusher.finish(recorder)
 
     def _drop_coming(self) -> None:
         """Tell threads whose calls the event loop has not heard of: it may never run again."""

@@ -20,7 +20,7 @@ from millstream.core.tasks import task_id_of
 from millstream.drivers.requests import LoadCheckpoint, acarry_out, carry_out
 from millstream.saving import delta_history
 from millstream.saving.capabilities import next_version
-from millstream.saving.journal import Journal
+from millstream.saving.recorder import Recorder
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import CheckpointTuple
@@ -119,10 +119,10 @@ def checkpoint_id(saved: CheckpointTuple | None) -> str:
     return "" if saved is None else saved.checkpoint["id"]
 
 
-def open_journal(run: Run, loaded: LoadedCheckpoint) -> Lineage:
-    """Give a run that saves its journal, and return the chain of checkpoints it continues."""
+def open_recorder(run: Run, loaded: LoadedCheckpoint) -> Lineage:
+    """Give a run that saves its recorder, and return the chain of checkpoints it continues."""
     saver, saved = run.saver, loaded.saved
-    assert saver is not None, "only a run with a saver has a journal"
+    assert saver is not None, "only a run with a saver has a recorder"
     stamps = run.stamps = _stamps(run, loaded)
     is_saved_at_end = run.durability == "exit"
     history = None
@@ -130,7 +130,7 @@ def open_journal(run: Run, loaded: LoadedCheckpoint) -> Lineage:
         has_parent = saved is not None and not loaded.is_moved
         history = delta_history.new_history(run.spec, has_parent=has_parent, stamp=stamps.stamp)
     config = {"metadata": run.metadata, "configurable": run.saved_configurable()}
-    run.journal = Journal(saver, config, run.durability, history)
+    run.recorder = Recorder(saver, config, run.durability, history)
     lineage = Lineage(
         stamp=stamps.stamp,
         next_version=next_version(saver),

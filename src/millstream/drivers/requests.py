@@ -18,7 +18,7 @@ from millstream.drivers.task_execution import write_result
 from millstream.drivers.waits import AWAITING, BLOCKING, finish
 from millstream.errors import InvalidUpdateError, ParentCommand
 from millstream.saving.delta_history import acomplete, complete
-from millstream.saving.journal import PutCheckpoint, PutWrites
+from millstream.saving.recorder import PutCheckpoint, PutWrites
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig

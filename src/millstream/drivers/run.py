@@ -22,7 +22,7 @@ from millstream.core.pending_writes import ResumePoint
 from millstream.core.protocol import Observer
 from millstream.core.state import DONE, ENDED, RunStatus
 from millstream.drivers.context import TaskContext
-from millstream.drivers.loading import Replay, before_branch, open_journal
+from millstream.drivers.loading import Replay, before_branch, open_recorder
 from millstream.drivers.metadata import user_metadata
 from millstream.drivers.options import RunOptions, RunStart, Subscription
 from millstream.drivers.questions import (
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from millstream.modes.message_tap import MessageTap
     from millstream.modes.tool_tap import ToolTap
     from millstream.outbox.backpressure import BufferLimit
-    from millstream.saving.journal import Journal
+    from millstream.saving.recorder import Recorder
     from millstream.types import StreamWriter
 
 NOT_WATCHED: Final = Observer()
@@ -114,7 +114,7 @@ class Run(RunOptions):
         """Where code of tasks emits: the outlet, a wake-up around it, a bound before that."""
         self.writer: StreamWriter = _no_op_stream_writer
         # Not on the class, because every superstep asks for these.
-        self.journal: Journal | None = None
+        self.recorder: Recorder | None = None
         self.taps: tuple[MessageTap, ...] = ()
         """The consumers of `messages` that hear this run."""
         self.callbacks: NodeRun | None = None
@@ -131,16 +131,16 @@ class Run(RunOptions):
             self.limits,
             new_id,
             self.ns,
-            open_journal(self, loaded) if self.saver is not None else None,
+            open_recorder(self, loaded) if self.saver is not None else None,
             saved.checkpoint["channel_values"] if saved is not None else None,
             (saved.pending_writes or ()) if saved is not None else (),
             parent.run.machine.answers if parent is not None else None,
         )
-        if self.journal is not None:
-            self.journal.untracked = untracked_of(self)
+        if self.recorder is not None:
+            self.recorder.untracked = untracked_of(self)
             if parent is not None and self.new_number is not None:
                 config = parent.run.checkpoint_config(parent.task.checkpoint_id)
-                self.journal.add_place(parent.task, config, self.place, self.new_number)
+                self.recorder.add_place(parent.task, config, self.place, self.new_number)
         self._observe(machine)
         # A checkpoint without versions is that of a thread that has not begun.
         is_known = saved is not None and bool(saved.checkpoint["channel_versions"])
@@ -162,7 +162,7 @@ class Run(RunOptions):
         limits, entry = self.limits, self.spec.entry
         if (
             entry is None
-            or self.journal is not None
+            or self.recorder is not None
             or self.shows_values
             or limits.before
             or limits.after
@@ -181,7 +181,7 @@ class Run(RunOptions):
         """Say whether nothing but the machine has a part in planning: no saver, cache, caller or
         timeout."""
         return (
-            self.journal is None
+            self.recorder is None
             and self.parent is None
             and self.cache is None
             and self.step_timeout is None
@@ -200,11 +200,11 @@ class Run(RunOptions):
             point=loaded.point,
         )
         self.resumed_step = machine.step
-        if machine.lineage.id == checkpoint_id and start.writes and self.journal is not None:
+        if machine.lineage.id == checkpoint_id and start.writes and self.recorder is not None:
             kept = delta_history.commands_to_keep(
                 machine, is_shared=loaded.point is ResumePoint.PAST
             )
-            self.journal.add_commands(kept, self.checkpoint_config(checkpoint_id))
+            self.recorder.add_commands(kept, self.checkpoint_config(checkpoint_id))
         if self.parent is None and machine.is_travelling:
             self.replay = Replay(before_branch(saved))
 
@@ -321,15 +321,15 @@ class Run(RunOptions):
             machine.pause(task, questions)
         else:
             handler = machine.fail(task, error)
-        if self.journal is not None:
+        if self.recorder is not None:
             record_progress(context)
             self.record_task(task)
         return handler
 
     def record_task(self, task: Task) -> None:
         """Take note of what a task left behind, to be stored."""
-        if self.journal is not None:
-            self.journal.add_task(task, self.checkpoint_config(self.machine.checkpoint_id))
+        if self.recorder is not None:
+            self.recorder.add_task(task, self.checkpoint_config(self.machine.checkpoint_id))
 
     def commit(self, save: Callable[[], None] | None = None) -> None:
         """Commit the superstep, and note the new checkpoint for storing.
@@ -343,25 +343,25 @@ class Run(RunOptions):
 
     def record_checkpoint(self) -> None:
         """Take the machine's new checkpoint, if any, to be stored."""
-        if self.journal is not None and (save := self.machine.take_save()) is not None:
-            self.journal.add_checkpoint(save)
+        if self.recorder is not None and (save := self.machine.take_save()) is not None:
+            self.recorder.add_checkpoint(save)
 
-    def close_journal(self) -> None:
+    def close_recorder(self) -> None:
         """Have stored what was held back until the end of the run.
 
         With durability `exit` a nested run that has ended well leaves nothing: its result is with
         its caller. One that keeps its state between calls does, and one that went on from where it
         had asked: its caller may have more to ask, and would find the question open again.
         """
-        assert self.journal is not None
+        assert self.recorder is not None
         machine: RunMachine | None = getattr(self, "machine", None)
         is_fleeting = self.parent is not None and NS_END in self.ns and not self.origin_id
         has_ended_well = machine is not None and machine.status is DONE
         if self.durability == "exit" and is_fleeting and has_ended_well:
-            self.journal.give_up()
+            self.recorder.give_up()
         if machine is not None and machine.is_at_breakpoint:
-            self.journal.add_stop(self.checkpoint_config(machine.checkpoint_id))
-        self.journal.close()
+            self.recorder.add_stop(self.checkpoint_config(machine.checkpoint_id))
+        self.recorder.close()
 
     def record_failure(self, error: BaseException) -> None:
         """Take note of the error the run ends with.

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from millstream.core.tasks import Task
     from millstream.drivers.run import Run
     from millstream.modes.parts import Part
-    from millstream.saving.journal import Journal
+    from millstream.saving.recorder import Recorder
 
 Ended: TypeAlias = "tuple[TaskContext, BaseException | None]"
 
@@ -136,7 +136,7 @@ class SyncDriver:
             run.record_checkpoint()
             is_patient = not run.is_live and run.step_timeout is None
             plan = run.machine.plan if run.is_alone and not self._is_owned else self._plan
-            commit = run.machine.commit if run.journal is None else partial(run.commit, self._save)
+            commit = run.machine.commit if run.recorder is None else partial(run.commit, self._save)
             parts, take, encode = run.parts, run.take_part(), run.encoder()
             # What a superstep wrote is handed out in place, because most steps do so.
             while (tasks := plan()) is not None:
@@ -164,7 +164,7 @@ class SyncDriver:
     def _plan(self) -> Sequence[Task] | None:
         """Return the tasks to run in the next superstep, None at the end of the run."""
         run = self.run
-        if run.journal is not None:
+        if run.recorder is not None:
             self._save()
         if run.is_left:
             raise RunAbandoned(run.name)
@@ -221,7 +221,7 @@ class SyncDriver:
                     handler = self._report(*ended)
                     if handler is not None:
                         self._running += 1
-                    if run.journal is not None:
+                    if run.recorder is not None:
                         self._save()
                 if handler is not None:
                     self._start(handler)
@@ -336,7 +336,7 @@ class SyncDriver:
 
     def _save_here(self) -> BaseException | None:
         """Store what is pending from a worker thread; return the saver's error, if any."""
-        if self.run.journal is not None and not self.run.is_left:
+        if self.run.recorder is not None and not self.run.is_left:
             try:
                 self._save()
             except BaseException as error:
@@ -359,13 +359,13 @@ class SyncDriver:
 
     def _save(self) -> None:
         """Have stored what is pending, as the run's durability says."""
-        journal = self.run.journal
-        assert journal is not None
-        if not journal.pending:
+        recorder = self.run.recorder
+        assert recorder is not None
+        if not recorder.pending:
             return
         if self._flusher is None:
             self._flusher = SyncFlusher()
-        self._flusher.flush(journal)
+        self._flusher.flush(recorder)
 
     def _close(self) -> None:
         """Wait for what is still running, and store what was held back.
@@ -376,8 +376,8 @@ class SyncDriver:
         if sys.is_finalizing():
             self._close_last()
             return
-        journal = self.run.journal
-        if self._callers is NOBODY and journal is None:
+        recorder = self.run.recorder
+        if self._callers is NOBODY and recorder is None:
             # Nothing runs, and no thread but this one knows the run.
             self.run.leave()
             return
@@ -386,7 +386,7 @@ class SyncDriver:
             return
         with self._lock:
             self.run.leave()
-        if self.run.is_left or (journal is not None and journal.durability == "exit"):
+        if self.run.is_left or (recorder is not None and recorder.durability == "exit"):
             uninterrupted(self._insist)
         else:
             # Not worth the price at the end of a run: what Ctrl-C cuts short can be begun again.
@@ -416,16 +416,16 @@ class SyncDriver:
             if self._callers.threads is not None:
                 self._callers.threads.close()
         finally:
-            journal = self._closed_journal()
-            if journal is not None:
-                (self._flusher or SyncFlusher()).finish(journal)
+            recorder = self._closed_recorder()
+            if recorder is not None:
+                (self._flusher or SyncFlusher()).finish(recorder)
 
-    def _closed_journal(self) -> Journal | None:
-        """Return the journal of a run that saves, with what was held back."""
-        if self.run.journal is not None:
+    def _closed_recorder(self) -> Recorder | None:
+        """Return the recorder of a run that saves, with what was held back."""
+        if self.run.recorder is not None:
             self.run.record_finished(self._left_over())
-            self.run.close_journal()
-        return self.run.journal
+            self.run.close_recorder()
+        return self.run.recorder
 
     def _drop_calls(self) -> None:
         """Tell the callers of calls that will never begin, since the run was left."""
@@ -457,9 +457,9 @@ class SyncDriver:
         if any(threads is not None and threads.is_busy for threads in busy):
             return
         self.run.leave()
-        journal = self._closed_journal()
-        if journal is not None:
-            SyncFlusher().flush_here(journal)
+        recorder = self._closed_recorder()
+        if recorder is not None:
+            SyncFlusher().flush_here(recorder)
 
     def _left_over(self) -> list[Ended]:
         """Take the tasks that finished while the run was being left."""

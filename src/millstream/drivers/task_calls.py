@@ -225,7 +225,7 @@ def late_call_error(node: NodeSpec, caller: TaskContext) -> RuntimeError:
 
 def place_of_call(caller: TaskContext, node: NodeSpec, value: Any) -> str:
     """Return from where a strand of a task calls; empty for the task's own code."""
-    if caller.run.journal is None:
+    if caller.run.recorder is None:
         return ""
     place = strand_of(caller).place(partial(text_of, (node.name, value)))
     if place:

@@ -9,11 +9,11 @@ from millstream._base.cancellation import wait_through_cancellation
 from millstream.saving.flush_task import MAX_TRIES, FlushTask
 
 if TYPE_CHECKING:
-    from millstream.saving.journal import Journal
+    from millstream.saving.recorder import Recorder
 
 
 class AsyncFlusher:
-    """What stores the operations of one run's journal."""
+    """What stores the operations of one run's recorder."""
 
     __slots__ = ("_background", "_lock")
 
@@ -26,39 +26,39 @@ class AsyncFlusher:
         if self._lock is None:
             self._lock = asyncio.Lock()
 
-    async def flush(self, journal: Journal) -> None:
+    async def flush(self, recorder: Recorder) -> None:
         """Store what is pending, or hand it over to be stored behind the run."""
         if self._lock is None:
-            await self._flush(journal)
+            await self._flush(recorder)
         else:
             # Whoever comes second waits for what the first has taken, which may be its own.
             async with self._lock:
-                await self._flush(journal)
+                await self._flush(recorder)
 
-    async def _flush(self, journal: Journal) -> None:
-        if journal.is_behind and self._background is None:
-            self._background = FlushTask(journal.saver)
-        while journal.pending:
-            operation = journal.pending[0]
+    async def _flush(self, recorder: Recorder) -> None:
+        if recorder.is_behind and self._background is None:
+            self._background = FlushTask(recorder.saver)
+        while recorder.pending:
+            operation = recorder.pending[0]
             try:
                 if self._background is None:
                     # Taken away when it is stored: a cancellation must not leave a gap.
-                    await operation.astore(journal.saver)
-                    journal.pending.popleft()
+                    await operation.astore(recorder.saver)
+                    recorder.pending.popleft()
                 else:
-                    journal.pending.popleft()
+                    recorder.pending.popleft()
                     await self._background.submit(operation)
             except Exception:
-                journal.give_up()
+                recorder.give_up()
                 raise
 
-    async def finish(self, journal: Journal) -> None:
+    async def finish(self, recorder: Recorder) -> None:
         """Store what is left at the end of the run; a cancellation waits that long."""
-        if not journal.pending and self._background is None:
+        if not recorder.pending and self._background is None:
             return
         cancelled: asyncio.CancelledError | None = None
         for _ in range(MAX_TRIES):
-            saving = asyncio.ensure_future(self._flush_all(journal))
+            saving = asyncio.ensure_future(self._flush_all(recorder))
             while not saving.done():
                 cancelled = await wait_through_cancellation([saving]) or cancelled
             if not saving.cancelled():
@@ -66,15 +66,15 @@ class AsyncFlusher:
                 break
         else:
             raise RuntimeError(
-                f"{len(journal.pending)} operations are not stored: "
-                f"{type(journal.saver).__name__} was cancelled {MAX_TRIES} times"
+                f"{len(recorder.pending)} operations are not stored: "
+                f"{type(recorder.saver).__name__} was cancelled {MAX_TRIES} times"
             ) from cancelled
         if cancelled is not None:
             raise cancelled
 
-    async def _flush_all(self, journal: Journal) -> None:
+    async def _flush_all(self, recorder: Recorder) -> None:
         try:
-            await self.flush(journal)
+            await self.flush(recorder)
         finally:
             if self._background is not None:
                 await self._background.close()

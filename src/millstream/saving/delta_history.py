@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from millstream.core.machine import RunMachine
     from millstream.core.protocol import Write
     from millstream.core.spec import GraphSpec
-    from millstream.saving.journal import Operation, PutCheckpoint, PutWrites
+    from millstream.saving.recorder import Operation, PutCheckpoint, PutWrites
 
 MAX_SUPERSTEPS: Final = int(os.environ.get("LANGGRAPH_DELTA_MAX_SUPERSTEPS_SINCE_SNAPSHOT", "5000"))
 """Supersteps after which the whole value of a delta channel is stored, written or not."""

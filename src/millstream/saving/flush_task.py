@@ -7,12 +7,12 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from millstream._base.cancellation import wait_through_cancellation
-from millstream.saving.journal import MAX_IN_FLIGHT
+from millstream.saving.recorder import MAX_IN_FLIGHT
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
-    from millstream.saving.journal import Operation
+    from millstream.saving.recorder import Operation
 
 MAX_TRIES = 3
 """How often `close` starts again when what it waits for is cancelled from outside."""

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from millstream._base import clock
 from millstream._base.workers import join
-from millstream.saving.journal import MAX_IN_FLIGHT
+from millstream.saving.recorder import MAX_IN_FLIGHT
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
-    from millstream.saving.journal import Journal, Operation
+    from millstream.saving.recorder import Operation, Recorder
 
 PLACES: Final = MAX_IN_FLIGHT + 1
 """Operations that are not stored: those that wait, and the one the saver is working on."""
@@ -25,37 +25,39 @@ OPEN: Final[set[FlushThread]] = set()
 
 
 class SyncFlusher:
-    """What stores the operations of one run's journal."""
+    """What stores the operations of one run's recorder."""
 
     __slots__ = ("_background",)
 
     def __init__(self) -> None:
         self._background: FlushThread | None = None
 
-    def flush(self, journal: Journal) -> None:
+    def flush(self, recorder: Recorder) -> None:
         """Store what is pending, or hand it over to be stored behind the run."""
-        if not journal.is_behind:
-            _hand_over(journal, None)
+        if not recorder.is_behind:
+            _hand_over(recorder, None)
             return
         if self._background is None:
-            self._background = FlushThread(journal.saver)
+            self._background = FlushThread(recorder.saver)
         self._background.begin()
-        _hand_over(journal, self._background)
+        _hand_over(recorder, self._background)
 
-    def flush_here(self, journal: Journal) -> None:
+    def flush_here(self, recorder: Recorder) -> None:
         """Store what is pending in this thread."""
-        _hand_over(journal, None)
+        _hand_over(recorder, None)
 
-    def finish(self, journal: Journal) -> None:
+    def finish(self, recorder: Recorder) -> None:
         """Store what is left at the end of the run, and wait until everything is stored."""
         if self._background is None:
-            self.flush_here(journal)
+            self.flush_here(recorder)
             return
         try:
             if self._background.is_alive:
-                _hand_over(journal, self._background)
+                _hand_over(recorder, self._background)
             else:
-                self.flush_here(journal)  # it could not be started, or Ctrl-C has kept it from that
+                self.flush_here(
+                    recorder
+                )  # it could not be started, or Ctrl-C has kept it from that
         finally:
             self._background.close()
 
@@ -74,9 +76,9 @@ class SyncFlusher:
         return self._background is not None and self._background.is_busy
 
 
-def _hand_over(journal: Journal, thread: FlushThread | None) -> None:
+def _hand_over(recorder: Recorder, thread: FlushThread | None) -> None:
     """Give what is pending to the thread that stores, or store it here."""
-    pending, saver = journal.pending, journal.saver
+    pending, saver = recorder.pending, recorder.saver
     try:
         while pending:
             # Taken away when it is stored: Ctrl-C must not leave a gap.
@@ -86,7 +88,7 @@ def _hand_over(journal: Journal, thread: FlushThread | None) -> None:
                 thread.submit(pending[0])
             pending.popleft()
     except Exception:
-        journal.give_up()
+        recorder.give_up()
         raise
 
 

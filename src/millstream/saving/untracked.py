@@ -132,8 +132,8 @@ def untracked_of(run: Run) -> Untracked | None:
     parent = run.parent
     enclosing = None
     if parent is not None:
-        journal = parent.run.journal
-        enclosing = journal.untracked if journal is not None else untracked_of(parent.run)
+        recorder = parent.run.recorder
+        enclosing = recorder.untracked if recorder is not None else untracked_of(parent.run)
     names = run.spec.untracked
     return Untracked(names, run.machine.cells, enclosing) if names or enclosing else None
 

@@ -1,7 +1,7 @@
 """What a run stores, and in which order.
 
-A `Journal` only collects operations; the drivers carry them out - at once, behind the run's back or
-at its end, as its durability says. Operations of one run are carried out in the order in which
+A `Recorder` only collects operations; the drivers carry them out - at once, behind the run's back
+or at its end, as its durability says. Operations of one run are carried out in the order in which
 they were added, so a checkpoint is never stored after one that follows it.
 """
 
@@ -128,7 +128,7 @@ MAX_IN_FLIGHT: Final = 8
 """Operations that may wait for a slow saver before the run waits too."""
 
 
-class Journal:
+class Recorder:
     """The operations of one run that have not been carried out yet."""
 
     __slots__ = (
