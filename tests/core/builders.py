@@ -11,7 +11,8 @@ from millstream.channels import BaseChannel, BinaryOperatorAggregate, EphemeralV
 from millstream.constants import TASKS
 from millstream.core.checkpoints import Lineage, SaveCheckpoint
 from millstream.core.machine import RunMachine
-from millstream.core.protocol import Observer, RunLimits, Write
+from millstream.core.observer import Observer
+from millstream.core.protocol import RunLimits, Write
 from millstream.core.spec import GraphSpec, NodeSpec
 from millstream.core.tasks import Task
 
@@ -48,7 +49,7 @@ def log() -> BinaryOperatorAggregate[list[Any]]:
 
 def node(name: str, *triggers: str, **options: Any) -> NodeSpec:
     """Return a node that reads the whole state, triggered by `to:<name>` unless told otherwise."""
-    options.setdefault("read", lambda run: run.cells.values.copy())
+    options.setdefault("read", lambda state, _: state.values.copy())
     return NodeSpec(name=name, triggers=tuple(sorted(triggers or (f"to:{name}",))), **options)
 
 

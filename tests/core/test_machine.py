@@ -147,7 +147,7 @@ def test_the_limit_counts_supersteps() -> None:
 def test_input_beyond_the_limit_is_not_read() -> None:
     """Tasks that will not run need no input, and no input can fail."""
 
-    def read(machine: Any) -> Any:
+    def read(state: Any, scratchpad: Any) -> Any:
         raise AssertionError("read too far")
 
     observer, facts = recording()
@@ -221,7 +221,7 @@ class Bare(Exception):
 def test_an_error_while_reading_passes_through_and_names_the_task(error: Exception) -> None:
     """The note says before which task it happened; an error without notes passes as it is."""
 
-    def read(machine: Any) -> Any:
+    def read(state: Any, scratchpad: Any) -> Any:
         raise error
 
     machine = begun(graph([node("a", read=read)]), *to("a"))

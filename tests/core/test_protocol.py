@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 from core.builders import begun, doing, graph, log, new_machine, node, recording, run
-from millstream.core.protocol import Observer
+from millstream.core.observer import Observer
 from millstream.core.state import RunStatus
 
 

@@ -11,7 +11,7 @@ from core.builders import begun, graph, log, new_machine, node, planned, to
 from millstream._types.interrupts import interrupt_id
 from millstream.constants import ERROR, INTERRUPT, MISSING, RESUME
 from millstream.core import pending_writes
-from millstream.core.answers import Answers, ids_together
+from millstream.core.answers import Answers
 from millstream.core.resuming import recall
 from millstream.core.strands import (
     OWN,
@@ -28,6 +28,7 @@ from millstream.core.strands import (
     record_id,
     together_record,
 )
+from millstream.core.tasks import ids_together
 from millstream.types import Interrupt
 
 NS = "ask:1"

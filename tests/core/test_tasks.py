@@ -10,7 +10,9 @@ from core.builders import begun, graph, log, new_lineage, new_machine, node
 from millstream.channels import LastValue
 from millstream.constants import PULL, PUSH
 from millstream.core.machine import RunMachine
-from millstream.core.tasks import PUSH_TRIGGERS, Task, preview, reader, task_path_text
+from millstream.core.spec import Read
+from millstream.core.tasks import Task, preview, reader, task_path_text
+from millstream.core.written import PUSH_TRIGGERS
 from millstream.managed.is_last_step import IsLastStepManager, RemainingStepsManager
 
 NEST = "nest:cbec1e14-2e79-b10f-77db-2d9d50b6727f"
@@ -124,6 +126,11 @@ SHOWN = {"x": 0, "y": 1, "z": 2}
 MANAGED = {"left": RemainingStepsManager, "is_last": IsLastStepManager}
 
 
+def read_in(machine: RunMachine, read: Read) -> Any:
+    """Return the input that a node reads."""
+    return read(machine.cells, machine)
+
+
 def started() -> RunMachine:
     """Return a run whose state holds x and y, but not z."""
     spec = graph([], {name: LastValue(int) for name in SHOWN})
@@ -149,14 +156,14 @@ def test_a_node_reads_the_keys_it_asked_for(
     """A single key gives the bare value, several give those that have one."""
     read = reader(keys, shown=SHOWN, managed=MANAGED)
 
-    assert read(started()) == expected
+    assert read_in(started(), read) == expected
 
 
 def test_a_node_reads_keys_in_declaration_order() -> None:
     """The order of writing does not show."""
     read = reader(("x", "y", "z"), shown=SHOWN, managed={})
 
-    assert list(read(started())) == ["x", "y"]
+    assert list(read_in(started(), read)) == ["x", "y"]
 
 
 def test_changing_what_was_read_does_not_change_the_state() -> None:
@@ -164,7 +171,7 @@ def test_changing_what_was_read_does_not_change_the_state() -> None:
     machine = started()
 
     for keys in (("x", "y", "z"), ("x",), ("x", "left")):
-        reader(keys, shown=SHOWN, managed=MANAGED)(machine)["x"] = 99
+        read_in(machine, reader(keys, shown=SHOWN, managed=MANAGED))["x"] = 99
 
     assert machine.cells.values == {"x": 1, "y": 2}
 
@@ -177,7 +184,7 @@ def test_several_keys_become_an_instance_of_the_state_class() -> None:
 
     reads = [reader(keys, shown=SHOWN, managed={}, coerce=coerce) for keys in (("x",), "x")]
 
-    assert [read(started()) for read in reads] == [("state", {"x": 1}), 1]
+    assert [read_in(started(), read) for read in reads] == [("state", {"x": 1}), 1]
 
 
 def test_a_preview_has_the_values_that_are_computed_from_the_run() -> None:

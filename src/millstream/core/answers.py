@@ -11,24 +11,12 @@ from __future__ import annotations
 
 import string
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from millstream._types.interrupts import interrupt_id
 from millstream.constants import MISSING, Missing
-from millstream.core.pending_writes import (
-    answers_of,
-    asked_together,
-    has_failed,
-    past_questions,
-    questions_asked,
-    waiting_questions,
-)
-from millstream.core.strands import is_open, put_answer, read_questions, record_id
+from millstream.core.strands import is_open, put_answer
 from millstream.errors import UnknownInterruptError
-
-if TYPE_CHECKING:
-    from millstream.core.pending_writes import PendingWrites
-    from millstream.core.tasks import Task
 
 ID_LENGTH: Final = 32
 HEX_DIGITS: Final = frozenset(string.hexdigits.lower())
@@ -173,41 +161,3 @@ class Answers:
 
 def _is_id(key: Any) -> bool:
     return isinstance(key, str) and len(key) == ID_LENGTH and HEX_DIGITS.issuperset(key)
-
-
-def check_answers(
-    answers: Answers, tasks: Iterable[Task], pending: PendingWrites, *, is_strict: bool
-) -> None:
-    """Refuse answers that cannot be matched to what the tasks of the coming superstep asked."""
-    spaces = {task.id: task.ns for task in tasks}
-    waiting = waiting_questions(pending, spaces)
-    answers.check(
-        waiting,
-        together=asked_together(pending, waiting),
-        past=past_questions(pending, spaces),
-        is_strict=is_strict,
-    )
-
-
-def ids_together(task: Task) -> set[str]:
-    """Return what a task asks, if it may be answered as if one question came after the other."""
-    ids = {question.id for question in task.interrupts}
-    count = len(task.answers or ()) + 1 if task.questions is None else len(task.questions.asked)
-    pending = {*task.together, *(interrupt_id(task.ns, number) for number in range(count))}
-    return ids if len(ids) == 1 or ids <= pending else set()
-
-
-def recall_questions(task: Task, pending: PendingWrites, answers: Answers | None) -> None:
-    """Give a task that runs again what it asked, and what it was answered."""
-    writes, recorded, count = pending[task.id], answers_of(pending, task.id), 0
-    if (record := read_questions(pending.get(record_id(task.id)))) is not None:
-        task.questions = record[0]
-        count = len(record[0].asked)
-    task.waiting = questions_asked(writes)
-    if answers is not None:
-        asked = [question.id for question in task.waiting]
-        recorded = answers.given_to(
-            task.ns, recorded, asked, count=count, has_failed=has_failed(writes)
-        )
-    task.answers = recorded
-    task.asked = len(recorded)

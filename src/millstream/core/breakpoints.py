@@ -10,7 +10,7 @@ from millstream.core.state import RunStatus
 
 if TYPE_CHECKING:
     from millstream.core.checkpoints import Lineage
-    from millstream.core.machine import RunMachine
+    from millstream.core.progress import Progress
     from millstream.core.protocol import RunLimits
     from millstream.core.tasks import Task
 
@@ -41,7 +41,7 @@ def stop_at(limits: RunLimits, ended: Sequence[Task], lineage: Lineage) -> str:
     return BEFORE if limits.before else ""
 
 
-def end_before(run: RunMachine, tasks: Sequence[Task]) -> RunStatus | None:
+def end_before(run: Progress, tasks: Sequence[Task]) -> RunStatus | None:
     """Return the status in which the run ends instead of running the tasks, if it does."""
     limits = run.limits
     if run.is_stopped_after:

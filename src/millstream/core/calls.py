@@ -12,7 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from millstream.constants import PUSH
-from millstream.core.tasks import PUSH_TRIGGERS, Task, task_path_text
+from millstream.core.tasks import Task, task_path_text
+from millstream.core.written import PUSH_TRIGGERS
 
 if TYPE_CHECKING:
     from millstream.core.spec import NodeSpec

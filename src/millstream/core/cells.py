@@ -34,7 +34,7 @@ from millstream.constants import (
 if TYPE_CHECKING:
     from millstream.core.protocol import Write
     from millstream.core.spec import GraphSpec, NodeSpec
-    from millstream.core.tasks import Task
+    from millstream.core.written import Written
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class Cells:
         touched: list[str] | None = None,
         *,
         is_step: bool = True,
-        tasks: Iterable[Task] = (),
+        tasks: Iterable[Written] = (),
     ) -> set[str]:
         """Apply writes, and return the names of the channels that now hold a new value.
 
@@ -148,7 +148,7 @@ class Cells:
     def _update(
         self,
         writes: Grouped,
-        tasks: Iterable[Task],
+        tasks: Iterable[Written],
         touched: list[str] | None,
         updated: set[str],
     ) -> None:
@@ -164,7 +164,7 @@ class Cells:
             if channel.update(values):
                 self._record_change(name, channel, touched, updated)
 
-    def _warn(self, name: str, tasks: Iterable[Task]) -> None:
+    def _warn(self, name: str, tasks: Iterable[Written]) -> None:
         """Say that there is no such channel, unless it is a name for the record."""
         if not tasks:
             logger.warning("The input wrote to unknown channel %s, ignoring it.", name)
@@ -192,7 +192,7 @@ class Cells:
             if channel is not None and channel.consume():
                 self._record_change(name, channel, touched, set())
 
-    def end_step(self, tasks: Sequence[Task], touched: list[str] | None) -> set[str]:
+    def end_step(self, tasks: Sequence[Written], touched: list[str] | None) -> set[str]:
         """Apply the writes of a superstep's tasks and return the channels that hold new values."""
         task = tasks[0]
         update, direct = task.update, task.node.direct
@@ -338,7 +338,7 @@ class Cells:
             last = position[name]
 
 
-def writes_of(tasks: Sequence[Task]) -> Sequence[Write]:
+def writes_of(tasks: Sequence[Written]) -> Sequence[Write]:
     """Return what the tasks wrote, in their order."""
     if len(tasks) == 1:
         return tasks[0].writes

@@ -18,7 +18,7 @@ from millstream.core.versions import is_newer, newest
 if TYPE_CHECKING:
     from millstream.core.cells import Cells
     from millstream.core.deltas import DeltaLog
-    from millstream.core.tasks import Task
+    from millstream.core.written import Written
 
 FORMAT: Final = 4
 INPUT_SEEN: Final = "__input__"
@@ -108,7 +108,7 @@ class Lineage:
         if self.deltas is not None:
             self.deltas.forget_parent()
 
-    def mark_seen(self, tasks: Iterable[Task]) -> None:
+    def mark_seen(self, tasks: Iterable[Written]) -> None:
         """Note that the tasks have seen what triggered them."""
         versions = self.versions
         for task in tasks:

@@ -13,13 +13,12 @@ its whole value must be stored
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from millstream.core.pending_writes import PendingWrites
-    from millstream.core.tasks import Task
 
 COUNTERS: Final = "counters_since_delta_snapshot"
 """The key of a checkpoint's metadata with (updates, supersteps) of each delta channel."""
@@ -64,16 +63,15 @@ class DeltaLog:
         self.has_parent = False
         self.versions = {}
 
-    def record_orphans(self, pending: PendingWrites, tasks: Iterable[Task]) -> None:
-        """Take note of stored writes that belong to no task of the superstep.
+    def record_orphans(self, pending: PendingWrites, task_ids: Set[str]) -> None:
+        """Take note of stored writes that belong to none of the superstep's tasks.
 
         A run that was killed while it stored its only checkpoint leaves such writes behind.
         """
-        ids = {task.id for task in tasks}
         self.due.update(
             name
             for task_id, writes in pending.items()
-            if task_id not in ids
+            if task_id not in task_ids
             for name, _ in writes
             if name in self.frequencies
         )

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from millstream.core import pending_writes
-from millstream.core.tasks import HANDLER, PUSH_TRIGGERS, Task
+from millstream.core.tasks import HANDLER, Task
+from millstream.core.written import PUSH_TRIGGERS
 from millstream.errors import GraphBubbleUp, ParentCommand
 
 if TYPE_CHECKING:
-    from millstream.core.machine import RunMachine
+    from millstream.core.progress import Progress
 
 
 def is_handled(error: BaseException) -> bool:
@@ -18,7 +19,7 @@ def is_handled(error: BaseException) -> bool:
     return isinstance(error, Exception) and not isinstance(error, GraphBubbleUp)
 
 
-def handler_of(machine: RunMachine, failed: Task, name: str) -> Task:
+def handler_of(machine: Progress, failed: Task, name: str) -> Task:
     """Return the task of the error handler with this name for a failed task."""
     path = (*failed.path, HANDLER, False)
     handler = Task(machine, machine.spec.nodes[name], path, PUSH_TRIGGERS)
@@ -27,7 +28,7 @@ def handler_of(machine: RunMachine, failed: Task, name: str) -> Task:
     return handler
 
 
-def handlers_of_pending(machine: RunMachine, tasks: Sequence[Task]) -> list[Task]:
+def handlers_of_pending(machine: Progress, tasks: Sequence[Task]) -> list[Task]:
     """Return the tasks that handle failures from before the run was stopped."""
     handlers = []
     for task in tasks:

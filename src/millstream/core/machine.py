@@ -23,48 +23,38 @@ because a copy of each would cost as much as the superstep. Before and after it 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from millstream.constants import INTERRUPT, TASKS
 from millstream.core import pending_writes
-from millstream.core.answers import check_answers
 from millstream.core.breakpoints import end_before, is_breakpoint, stop_at
 from millstream.core.calls import Calls, CallTask
-from millstream.core.cells import Cells, writes_of
+from millstream.core.cells import writes_of
 from millstream.core.checkpoints import AFTER
 from millstream.core.error_handlers import handler_of, handlers_of_pending, is_handled, joined
 from millstream.core.pending_writes import ResumePoint
 from millstream.core.plan import plan_pulls, plan_sends
-from millstream.core.resuming import choose_way, recall
+from millstream.core.progress import Progress
+from millstream.core.resuming import check_answers, choose_way, keep_finished, recall
 from millstream.core.state import ALLOWED, ENDED, READY, STEPPING, ProtocolError, RunStatus
-from millstream.core.state_updates import keep_finished
-from millstream.core.strands import read_places
 from millstream.core.tasks import Task, read_inputs
 from millstream.errors import GraphBubbleUp, ParentCommand
 
 if TYPE_CHECKING:
     from millstream.core.answers import Answers
     from millstream.core.checkpoints import Lineage, SaveCheckpoint
-    from millstream.core.protocol import Observer, RunLimits, Write
+    from millstream.core.observer import Observer
+    from millstream.core.protocol import RunLimits, Write
     from millstream.core.spec import GraphSpec, NodeSpec
 
-NO_PLACES: Final[Mapping[str, Sequence[int]]] = MappingProxyType({})
 
-
-class RunMachine:
+class RunMachine(Progress):
     """One run of one graph.
 
     What few runs come to stands on the class: one is made for every call of a graph.
     """
 
     status = RunStatus.CREATED
-    tasks: Sequence[Task] = ()
-    """The tasks of the superstep in progress."""
-    failure: Task | None = None
-    """The task whose error ended the run."""
-    leaving: Sequence[Task] = ()
-    """The tasks of this superstep that ended with a command for a graph around this one."""
     interrupts: Sequence[Any] = ()
     """All questions asked by the tasks of this superstep, in order of asking."""
     save: SaveCheckpoint | None = None
@@ -75,14 +65,9 @@ class RunMachine:
     """The run goes on from a checkpoint that was named, whatever came after it."""
     is_at_breakpoint = False
     """The run has stopped at a breakpoint of its own, not at one of a nested graph."""
-    updated: set[str] | None = None
-    """The channels that hold new values since the last superstep; None if only their versions say
-    which they are."""
     _is_anew = False
     _is_answered = False
-    _checkpoint_id: str | None = None
     _calls: Calls | None = None
-    _places: Mapping[str, Mapping[str, Sequence[int]]] | None = None
     _pulls: Sequence[Task] = ()
     _pushes: Sequence[Task] | None = None
     _foreseen: tuple[Sequence[Task], Sequence[Task]] | None = None
@@ -100,45 +85,11 @@ class RunMachine:
         stored_writes: Iterable[tuple[str, str, Any]] = (),
         answers: Answers | None = None,
     ) -> None:
-        self.spec = spec
+        super().__init__(spec, limits, new_id, ns, lineage, saved_values, stored_writes, answers)
         self.observer = observer
-        self.limits = limits
-        self.new_id = new_id
-        self.ns = ns
-        self.lineage = lineage
-        self.cells = Cells(spec, saved_values)
-        self.step: int = lineage.metadata.get("step", -2) + 1 if lineage is not None else -1
-        self.stop = self.step + limits.steps + 1
-        self.answers = answers
-        """Answers for the questions of this run, those of the enclosing run by default."""
-        self._pending_writes = pending_writes.sort_by_task(stored_writes) if stored_writes else {}
-        self._is_stopping = False
         self._is_smooth = True
         """All there is to the superstep are triggered tasks, and none of them failed, asked or
         called others."""
-
-    @property
-    def checkpoint_id(self) -> str:
-        """The id of the checkpoint this superstep starts from."""
-        return self._name_checkpoint()
-
-    def _name_checkpoint(self) -> str:
-        """Return that id; a run that saves nothing makes one up when it is first asked."""
-        if self.lineage is not None and self.lineage.id:
-            return self.lineage.id
-        if self._checkpoint_id is None:
-            self._checkpoint_id = self.new_id()
-        return self._checkpoint_id
-
-    @property
-    def is_stopped_after(self) -> bool:
-        """Whether a run at a breakpoint stopped after a node, and not before one."""
-        return self._is_stopping
-
-    @property
-    def pending_writes(self) -> Mapping[str, list[Write]]:
-        """Writes stored with the loaded checkpoint, by task id."""
-        return self._pending_writes
 
     @property
     def questions(self) -> Sequence[Any]:
@@ -153,7 +104,7 @@ class RunMachine:
         handled = {task.origin for task in self.tasks if task.is_done}
         return (
             self.failure is None
-            and not self._is_stopping
+            and not self.is_stopped_after
             and not self.questions
             and all(task.is_done or task in handled for task in self.tasks)
         )
@@ -180,7 +131,7 @@ class RunMachine:
             if commands:
                 self._apply_commands(commands)
             if self._pending_writes and is_newest:
-                self.updated = keep_finished(self)
+                self.updated = keep_finished(self, self.pending_tasks())
             left_over = self.pending_tasks()
             lineage.mark_seen(left_over)
             self.cells.consume((n for t in left_over for n in t.node.consumes), touched)
@@ -240,7 +191,7 @@ class RunMachine:
         if not way.stop:
             lineage.mark_all_seen(INTERRUPT)
         elif way.stop == AFTER and self.limits.after:
-            self._is_stopping = True
+            self.is_stopped_after = True
         if way.is_forking:
             self.save = lineage.record(self.cells, "fork", self.step, self.updated, way.stop)
             self._pending_writes = {}
@@ -286,7 +237,7 @@ class RunMachine:
         self._is_smooth = not (pushes or self._pending_writes or self.updated is None)
         tasks = [*pushes, *pulls] if pushes else pulls
         limits, observer = self.limits, self.observer
-        may_end = not tasks or self._is_stopping or limits.before or self.step > self.stop
+        may_end = not tasks or self.is_stopped_after or limits.before or self.step > self.stop
         if limits.control is not None and limits.control.drain_requested:
             may_end = True
         if self.step <= self.stop:
@@ -335,12 +286,6 @@ class RunMachine:
             task.writes = writes
             task.is_done = task.is_replayed = True
         return task
-
-    def places_of(self, task: Task) -> Mapping[str, Sequence[int]]:
-        """Return the numbers of the graphs that strands of the task called before, by place."""
-        if self._places is None:
-            self._places = read_places(self._pending_writes)
-        return self._places.get(task.id, NO_PLACES)
 
     def finish(self, task: Task) -> None:
         """Take note that the task ran to its end; its writes are in `task.writes`."""
@@ -399,7 +344,7 @@ class RunMachine:
         if isinstance(task, CallTask):
             return
         self.interrupts = [*self.interrupts, *interrupts]
-        self._is_stopping = self._is_stopping or not interrupts
+        self.is_stopped_after = self.is_stopped_after or not interrupts
         if interrupts and self.failure is None and self.observer.task_paused is not None:
             self.observer.task_paused(task)
 
@@ -417,7 +362,7 @@ class RunMachine:
             if self.failure is not None:
                 self.status = RunStatus.FAILED
                 return
-            if self._is_stopping or self.questions:
+            if self.is_stopped_after or self.questions:
                 self._pause_run()
                 return
             ordered = self._in_write_order()
@@ -440,7 +385,7 @@ class RunMachine:
         if lineage is not None:
             self._record(lineage, ordered, touched or ())
         elif self.limits.after and is_breakpoint(self.limits.after, ordered, None):
-            self._is_stopping = True
+            self.is_stopped_after = True
 
     def take_save(self) -> SaveCheckpoint | None:
         """Hand over the checkpoint to store, if there is a new one."""
@@ -451,10 +396,10 @@ class RunMachine:
         """Make the checkpoint of the superstep that was committed."""
         lineage.bump(touched)
         if lineage.deltas is not None:
-            lineage.deltas.record_orphans(self._pending_writes, tasks)
+            lineage.deltas.record_orphans(self._pending_writes, {task.id for task in tasks})
         self._pending_writes = {}
         stop = stop_at(self.limits, tasks, lineage)
-        self._is_stopping = stop == AFTER
+        self.is_stopped_after = stop == AFTER
         self.save = lineage.record(self.cells, "loop", self.step - 1, self.updated, stop)
         if self._is_answered and self.answers is not None:
             self.answers.expire()

@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING
 
 from millstream.constants import PUSH, TASKS
 from millstream.core.old_formats import old_id
-from millstream.core.tasks import PUSH_TRIGGERS, Task
+from millstream.core.tasks import Task
+from millstream.core.written import PUSH_TRIGGERS
 
 if TYPE_CHECKING:
     from millstream.core.cells import Cells
     from millstream.core.checkpoints import Lineage
-    from millstream.core.machine import RunMachine
+    from millstream.core.progress import Progress
     from millstream.core.spec import GraphSpec, NodeSpec
 
 logger = logging.getLogger(__name__)
 
 
-def plan_pulls(machine: RunMachine) -> list[Task]:
+def plan_pulls(machine: Progress) -> list[Task]:
     """Return one task for each node that the last superstep triggered."""
     nodes, updated = machine.cells.successors, machine.updated
     if nodes is None and updated is not None:
@@ -66,7 +67,7 @@ def plan_unseen(spec: GraphSpec, cells: Cells, lineage: Lineage) -> list[NodeSpe
     return sorted(unseen, key=lambda node: spec.order[node.name])
 
 
-def plan_sends(machine: RunMachine) -> list[Task]:
+def plan_sends(machine: Progress) -> list[Task]:
     """Return one task for each Send of the previous superstep, in order."""
     tasks: list[Task] = []
     for index, packet in enumerate(machine.cells.get(TASKS) or ()):
@@ -90,7 +91,7 @@ def plan_sends(machine: RunMachine) -> list[Task]:
     return with_old_ids(machine, tasks)
 
 
-def with_old_ids(machine: RunMachine, tasks: list[Task]) -> list[Task]:
+def with_old_ids(machine: Progress, tasks: list[Task]) -> list[Task]:
     """Give tasks that began in an older format the ids that they had in it."""
     lineage = machine.lineage
     if lineage is not None and lineage.old_triggers is not None and machine.pending_writes:

@@ -8,17 +8,27 @@ runs the tasks of the checkpoint anew.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from millstream.core import pending_writes
-from millstream.core.answers import recall_questions
-from millstream.core.pending_writes import ResumePoint
+from millstream.core.pending_writes import (
+    ResumePoint,
+    answers_of,
+    asked_together,
+    has_failed,
+    past_questions,
+    plain_writes,
+    questions_asked,
+    waiting_questions,
+)
+from millstream.core.strands import read_questions, record_id
 
 if TYPE_CHECKING:
     from millstream.core.answers import Answers
     from millstream.core.checkpoints import Lineage
     from millstream.core.pending_writes import PendingWrites
+    from millstream.core.progress import Progress
     from millstream.core.protocol import Write
     from millstream.core.tasks import Task
 
@@ -66,7 +76,74 @@ def recall(
     writes = pending.get(task.id)
     if writes is None:
         return []
-    plain = [] if is_anew else pending_writes.plain_writes(writes)
+    plain = [] if is_anew else plain_writes(writes)
     if not plain:
         recall_questions(task, pending, answers)
     return plain
+
+
+def check_answers(
+    answers: Answers, tasks: Iterable[Task], pending: PendingWrites, *, is_strict: bool
+) -> None:
+    """Refuse answers that cannot be matched to what the tasks of the coming superstep asked."""
+    spaces = {task.id: task.ns for task in tasks}
+    waiting = waiting_questions(pending, spaces)
+    answers.check(
+        waiting,
+        together=asked_together(pending, waiting),
+        past=past_questions(pending, spaces),
+        is_strict=is_strict,
+    )
+
+
+def recall_questions(task: Task, pending: PendingWrites, answers: Answers | None) -> None:
+    """Give a task that runs again what it asked, and what it was answered."""
+    writes, recorded, count = pending[task.id], answers_of(pending, task.id), 0
+    if (record := read_questions(pending.get(record_id(task.id)))) is not None:
+        task.questions = record[0]
+        count = len(record[0].asked)
+    task.waiting = questions_asked(writes)
+    if answers is not None:
+        asked = [question.id for question in task.waiting]
+        recorded = answers.given_to(
+            task.ns, recorded, asked, count=count, has_failed=has_failed(writes)
+        )
+    task.answers = recorded
+    task.asked = len(recorded)
+
+
+def keep_finished(machine: Progress, tasks: Sequence[Task]) -> set[str] | None:
+    """End a superstep that was left with what its finished tasks wrote: it may have been seen.
+
+    One in which a task asks or has failed is dropped, as is one whose writes a channel refuses.
+    Returns the channels that hold new values since the last superstep.
+    """
+    tasks = with_pending_writes(machine, tasks)
+    noted = [task for task in tasks if not task.writes and machine.pending_writes.get(task.id)]
+    if noted or not any(task.writes for task in tasks):
+        return machine.updated
+    before = machine.cells.copy()
+    try:
+        return end_left(machine, tasks)
+    except Exception:  # whatever a channel raises; who reads the thread is told
+        machine.cells.restore(before)
+        return machine.updated
+
+
+def end_left(machine: Progress, tasks: Sequence[Task]) -> set[str]:
+    """Commit the superstep of these tasks with what they have written so far."""
+    lineage = machine.lineage
+    assert lineage is not None, "without checkpoints there is nothing to end"
+    touched: list[str] = []
+    updated = machine.cells.end_step(tasks, touched)
+    lineage.mark_seen(tasks)
+    lineage.bump(touched)
+    return updated
+
+
+def with_pending_writes(machine: Progress, tasks: Iterable[Task]) -> list[Task]:
+    """Return the tasks in write order, those that finished before with their writes."""
+    ordered = sorted(tasks, key=lambda task: task.path)
+    for task in ordered:
+        task.writes = plain_writes(machine.pending_writes.get(task.id, ()))
+    return ordered

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from millstream.channels.base import BaseChannel
 from millstream.channels.delta import DeltaChannel
@@ -19,8 +19,23 @@ from millstream.constants import PULL
 from millstream.core.written import shorten
 
 if TYPE_CHECKING:
-    from millstream.core.machine import RunMachine
     from millstream.core.protocol import TaskPath, Write
+    from millstream.managed.base import Scratchpad
+
+
+class Values(Protocol):
+    """The state that nodes read."""
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The shown channels that have a value, and their values: to be copied, not changed."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the value of any channel, or `default` when it has none."""
+
+
+Read: TypeAlias = "Callable[[Values, Scratchpad], Any]"
+"""Assemble the input of a node; managed values are computed from the scratchpad."""
 
 
 @dataclass(slots=True, eq=False)
@@ -30,7 +45,7 @@ class NodeSpec:
     name: str
     triggers: tuple[str, ...]
     """All channels the node listens to, sorted."""
-    read: Callable[[RunMachine], Any]
+    read: Read
     """Assemble the input of a triggered task; raises what the state schema raises."""
     body: Any = None
     """What a driver calls; opaque to the core."""

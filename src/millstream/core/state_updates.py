@@ -7,11 +7,11 @@ was loaded and not started; afterwards it is of no further use.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from millstream.constants import INTERRUPT
-from millstream.core.pending_writes import plain_writes
+from millstream.core.resuming import end_left, with_pending_writes
 from millstream.core.tasks import Task
 from millstream.core.versions import newest
 
@@ -72,36 +72,8 @@ def skip_tasks(machine: RunMachine) -> SaveCheckpoint:
     machine.apply_pending_commands()
     tasks = with_pending_writes(machine, machine.pending_tasks())
     if tasks:
-        _end_step(machine, tasks)
+        end_left(machine, tasks)
     return _record(machine)
-
-
-def keep_finished(machine: RunMachine) -> set[str] | None:
-    """End a superstep that was left with what its finished tasks wrote: it may have been seen.
-
-    One in which a task asks or has failed is dropped, as is one whose writes a channel refuses.
-    Returns the channels that hold new values since the last superstep.
-    """
-    tasks = with_pending_writes(machine, machine.pending_tasks())
-    noted = [task for task in tasks if not task.writes and machine.pending_writes.get(task.id)]
-    if noted or not any(task.writes for task in tasks):
-        return machine.updated
-    before = machine.cells.copy()
-    try:
-        return _end_step(machine, tasks)
-    except Exception:  # whatever a channel raises; who reads the thread is told
-        machine.cells.restore(before)
-        return machine.updated
-
-
-def _end_step(machine: RunMachine, tasks: Sequence[Task]) -> set[str]:
-    """Commit the superstep of these tasks with what they have written so far."""
-    lineage = _lineage(machine)
-    touched: list[str] = []
-    updated = machine.cells.end_step(tasks, touched)
-    lineage.mark_seen(tasks)
-    lineage.bump(touched)
-    return updated
 
 
 def give_input(machine: RunMachine, writes: Sequence[Write]) -> SaveCheckpoint:
@@ -111,14 +83,6 @@ def give_input(machine: RunMachine, writes: Sequence[Write]) -> SaveCheckpoint:
     machine.cells.apply(writes, touched, is_step=False)
     lineage.bump(touched)
     return lineage.record(machine.cells, "input", machine.step, None)
-
-
-def with_pending_writes(machine: RunMachine, tasks: Iterable[Task]) -> list[Task]:
-    """Return the tasks in write order, those that finished before with their writes."""
-    ordered = sorted(tasks, key=lambda task: task.path)
-    for task in ordered:
-        task.writes = plain_writes(machine.pending_writes.get(task.id, ()))
-    return ordered
 
 
 def _lineage(machine: RunMachine) -> Lineage:

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import xxhash
 
+from millstream._types.interrupts import interrupt_id
 from millstream.constants import NS_END, NS_SEP, PUSH
 from millstream.core.written import Written
 
 if TYPE_CHECKING:
-    from millstream.core.machine import RunMachine
+    from millstream.core.progress import Progress
     from millstream.core.protocol import TaskPath, Write
-    from millstream.core.spec import NodeSpec
+    from millstream.core.spec import NodeSpec, Read, Values
     from millstream.core.strands import Questions
+    from millstream.managed.base import ManagedValueSpec, Scratchpad
 
-PUSH_TRIGGERS = (PUSH,)
 HANDLER = "node_error_handler"
 """Marks the path and the id of a task that handles a failure."""
 
@@ -58,7 +59,7 @@ class Task(Written):
     _checkpoint_id: str | None = None
 
     def __init__(
-        self, machine: RunMachine, node: NodeSpec, path: TaskPath, triggers: tuple[str, ...]
+        self, machine: Progress, node: NodeSpec, path: TaskPath, triggers: tuple[str, ...]
     ) -> None:
         self.machine = machine
         self.step = machine.step
@@ -68,11 +69,6 @@ class Task(Written):
         if machine.lineage is not None:
             # Kept, because the run goes on while code of the task may still ask.
             self._checkpoint_id = machine.lineage.id
-
-    @property
-    def name(self) -> str:
-        """The node's name."""
-        return self.node.name
 
     @property
     def id(self) -> str:
@@ -121,10 +117,13 @@ class Task(Written):
             return f"{self.node.name}{PUSH}{HANDLER}{self.origin.id}"
         return self.node.place if self.is_pull else f"{self.node.name}{PUSH}{self.path[1]}"
 
-    @property
-    def is_pull(self) -> bool:
-        """Say whether channels triggered the task, rather than a Send or a failure."""
-        return self.triggers is not PUSH_TRIGGERS
+
+def ids_together(task: Task) -> set[str]:
+    """Return what a task asks, if it may be answered as if one question came after the other."""
+    ids = {question.id for question in task.interrupts}
+    count = len(task.answers or ()) + 1 if task.questions is None else len(task.questions.asked)
+    pending = {*task.together, *(interrupt_id(task.ns, number) for number in range(count))}
+    return ids if len(ids) == 1 or ids <= pending else set()
 
 
 def task_id(task: Task) -> str:
@@ -155,7 +154,7 @@ def _part_text(part: Any) -> str:
     return task_path_text(part) if isinstance(part, tuple) else str(part)
 
 
-def preview(machine: RunMachine, writes: Sequence[Write]) -> dict[str, Any]:
+def preview(machine: Progress, writes: Sequence[Write]) -> dict[str, Any]:
     """Return the state as it would be if the superstep had only these writes.
 
     With the values that are computed from the run.
@@ -166,11 +165,12 @@ def preview(machine: RunMachine, writes: Sequence[Write]) -> dict[str, Any]:
     return values
 
 
-def read_inputs(machine: RunMachine, tasks: Sequence[Task]) -> None:
+def read_inputs(machine: Progress, tasks: Sequence[Task]) -> None:
     """Give triggered tasks their input; an error says for which task it was read."""
+    cells = machine.cells
     try:
         for task in tasks:
-            task.input = task.node.read(machine)
+            task.input = task.node.read(cells, machine)
     except Exception as error:
         if hasattr(error, "add_note"):
             error.add_note(f"Before task with name '{task.name}' and path '{task.path[:3]}'")
@@ -178,14 +178,13 @@ def read_inputs(machine: RunMachine, tasks: Sequence[Task]) -> None:
 
 
 Coerce = Callable[[dict[str, Any]], Any]
-Read = Callable[["RunMachine"], Any]
 
 
 def reader(
     keys: str | tuple[str, ...],
     *,
     shown: Mapping[str, int],
-    managed: Mapping[str, Any],
+    managed: Mapping[str, ManagedValueSpec],
     coerce: Coerce | None = None,
 ) -> Read:
     """Return the function that assembles a node's input from the state.
@@ -204,30 +203,30 @@ def reader(
 
 
 def _single(key: str) -> Read:
-    return lambda machine: machine.cells.get(key)
+    return lambda state, _: state.get(key)
 
 
-def _all(machine: RunMachine) -> dict[str, Any]:
-    return machine.cells.values.copy()
+def _all(state: Values, _: Scratchpad) -> dict[str, Any]:
+    return state.values.copy()
 
 
 def _some(keys: tuple[str, ...]) -> Read:
-    def read(machine: RunMachine) -> dict[str, Any]:
-        values = machine.cells.values
+    def read(state: Values, _: Scratchpad) -> dict[str, Any]:
+        values = state.values
         return {key: values[key] for key in keys if key in values}
 
     return read
 
 
-def _with_computed(read: Read, computed: Mapping[str, Any]) -> Read:
-    def read_all(machine: RunMachine) -> dict[str, Any]:
-        values: dict[str, Any] = read(machine)
+def _with_computed(read: Read, computed: Mapping[str, ManagedValueSpec]) -> Read:
+    def read_all(state: Values, scratchpad: Scratchpad) -> dict[str, Any]:
+        values: dict[str, Any] = read(state, scratchpad)
         for key, managed in computed.items():
-            values[key] = managed.get(machine)
+            values[key] = managed.get(scratchpad)
         return values
 
     return read_all
 
 
 def _coerced(read: Read, coerce: Coerce) -> Read:
-    return lambda machine: coerce(read(machine))
+    return lambda state, scratchpad: coerce(read(state, scratchpad))

@@ -24,21 +24,38 @@ Nothing depends on the short way: take it away and the long way does the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from millstream.constants import PUSH
 
 if TYPE_CHECKING:
-    from millstream.core.protocol import Write
+    from millstream.core.protocol import TaskPath, Write
     from millstream.core.spec import GraphSpec, NodeSpec
+
+PUSH_TRIGGERS: Final = (PUSH,)
+"""Stands for the triggers of a task that no channel triggered."""
 
 
 class Written:
-    """The part of a task that has what it wrote."""
+    """The part of a task that is committed: whose it is, what triggered it, what it wrote."""
 
     node: NodeSpec
+    path: TaskPath
+    triggers: tuple[str, ...]
     update: dict[str, Any] | None = None
     """What it wrote besides its node's edges, if that is in force. To be read, not changed."""
     listed: list[Write] | None = None
     """All writes, if that is in force."""
+
+    @property
+    def name(self) -> str:
+        """The node's name."""
+        return self.node.name
+
+    @property
+    def is_pull(self) -> bool:
+        """Say whether channels triggered the task, rather than a Send or a failure."""
+        return self.triggers is not PUSH_TRIGGERS
 
     @property
     def writes(self) -> list[Write]:

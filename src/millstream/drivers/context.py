@@ -23,7 +23,7 @@ from millstream.constants import (
     NS_SEP,
     PREVIOUS,
 )
-from millstream.core.machine import NO_PLACES
+from millstream.core.progress import NO_PLACES
 from millstream.drivers import questions
 from millstream.drivers.reserved_keys import reserved_keys
 from millstream.drivers.tracing import task_callbacks

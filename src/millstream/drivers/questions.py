@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from millstream._types.interrupts import interrupt_id
 from millstream.constants import MISSING, Missing
-from millstream.core.answers import ids_together
 from millstream.core.pending_writes import is_counted
 from millstream.core.strands import OWN, Asked, Questions, Strand, is_open, put_answer
+from millstream.core.tasks import ids_together
 from millstream.drivers.current_strand import strand_of, text_of
 from millstream.errors import GraphInterrupt
 

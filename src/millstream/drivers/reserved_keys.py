@@ -50,8 +50,9 @@ def reserved_keys(context: TaskContext) -> dict[str, Any]:
     }
     if not context.task.is_pull:
         # What was sent to the node is not the state it would get from an edge.
+        machine = context.task.machine
         keys[CONFIG_KEY_READ_STATE] = functools.partial(
-            context.task.node.read, context.task.machine
+            context.task.node.read, machine.cells, machine
         )
     if run.saver is not None:
         keys[CONFIG_KEY_CHECKPOINTER] = run.saver

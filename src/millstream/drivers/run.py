@@ -18,8 +18,8 @@ from millstream._base.clock import new_id, now
 from millstream.config import task_context_of
 from millstream.constants import CONFIG_KEY_STRICT_RESUME, NS_END
 from millstream.core.machine import RunMachine
+from millstream.core.observer import Observer
 from millstream.core.pending_writes import ResumePoint
-from millstream.core.protocol import Observer
 from millstream.core.state import DONE, ENDED, RunStatus
 from millstream.drivers.context import TaskContext
 from millstream.drivers.loading import Replay, before_branch, open_recorder

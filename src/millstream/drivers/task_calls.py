@@ -114,7 +114,7 @@ def _returned(result: Any) -> list[Write]:
     return [(RETURN, result)]
 
 
-def _nothing(_: Any) -> None:
+def _nothing(_state: object, _scratchpad: object) -> None:
     return None
 
 

@@ -14,7 +14,8 @@ from langgraph.store.base import BaseStore
 from millstream._base.clock import new_id
 from millstream._types.interrupts import interrupt_id
 from millstream.core.machine import RunMachine
-from millstream.core.protocol import Observer, RunLimits
+from millstream.core.observer import Observer
+from millstream.core.protocol import RunLimits
 from millstream.core.spec import GraphSpec, NodeSpec
 from millstream.core.strands import OWN
 from millstream.core.tasks import Task
@@ -303,5 +304,5 @@ def _refuse_writes(result: Any) -> NoReturn:
     raise AssertionError("what a node writes is worked out where its run is")
 
 
-def _read_nothing(machine: RunMachine) -> None:
+def _read_nothing(_state: object, _scratchpad: object) -> None:
     return None

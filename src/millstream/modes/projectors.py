@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from millstream._base.texts import safe_repr
 from millstream.constants import ERROR, INTERRUPT, RETURN
+from millstream.core.observer import Observer
 from millstream.core.pending_writes import as_tuple, plain_writes
-from millstream.core.protocol import Observer
 
 if TYPE_CHECKING:
     from millstream.core.cells import Cells

@@ -23,7 +23,6 @@ from millstream.constants import (
     NULL_TASK_ID,
     RESUME,
 )
-from millstream.core.answers import ids_together
 from millstream.core.calls import CallTask
 from millstream.core.strands import (
     STOPPED,
@@ -35,7 +34,7 @@ from millstream.core.strands import (
     stop_record,
     together_record,
 )
-from millstream.core.tasks import task_path_text
+from millstream.core.tasks import ids_together, task_path_text
 from millstream.errors import is_invalid_resume
 from millstream.saving.capabilities import path_argument, stores_at_once, stores_by_version
 from millstream.saving.containers import PLAIN, is_special, keep_containers

@@ -14,9 +14,10 @@ from millstream._base.clock import Stamps, new_id
 from millstream.constants import ERROR, INTERRUPT
 from millstream.core.checkpoints import Lineage
 from millstream.core.machine import RunMachine
+from millstream.core.observer import Observer
 from millstream.core.pending_writes import as_tuple, plain_writes
-from millstream.core.protocol import Observer, RunLimits
-from millstream.core.state_updates import with_pending_writes
+from millstream.core.protocol import RunLimits
+from millstream.core.resuming import with_pending_writes
 from millstream.drivers.requests import LoadCheckpoint
 from millstream.modes.projectors import state_reader, task_result
 from millstream.pregel._saved_state.locations import with_map

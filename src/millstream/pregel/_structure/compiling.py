@@ -10,8 +10,8 @@ from millstream.channels.base import BaseChannel
 from millstream.channels.delta import DeltaChannel
 from millstream.channels.ephemeral_value import EphemeralValue
 from millstream.constants import RESERVED, SIGNAL_PREFIX, START, TASKS
-from millstream.core.spec import GraphSpec, NodeSpec
-from millstream.core.tasks import Read, reader
+from millstream.core.spec import GraphSpec, NodeSpec, Read
+from millstream.core.tasks import reader
 from millstream.drivers.nodecall import Call, NodeCall, sync_timeout_error
 from millstream.managed.base import is_managed_value
 from millstream.pregel._structure.nodes import PregelNode, is_passthrough
