@@ -12,6 +12,7 @@ import pytest
 from typing_extensions import TypedDict
 
 from millstream.graph import END, START, StateGraph
+from millstream.types import Command
 
 
 class Item:
@@ -95,6 +96,26 @@ class ClingingExecutor(ThreadPoolExecutor):
         started: Future[Any] = super().submit(fn, *args, **kwargs)
         self.kept.append((fn, args, kwargs, started))
         return started
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_what_a_graph_consists_of_lives_as_long_as_the_graph(driver: Any) -> None:
+    def make(state: State) -> Any:
+        return Command(goto="keep")
+
+    builder = StateGraph(State)
+    builder.add_node("make", make)
+    builder.add_node("keep", lambda state: None)
+    builder.add_edge(START, "make")
+    builder.add_conditional_edges("keep", lambda state: END, [END])
+    graph = builder.compile()
+    function = weakref.ref(make)
+    driver.invoke(graph, {"item": Item()})
+    is_kept = function() is not None
+    del make, graph, builder
+
+    assert is_kept
+    assert function() is None
 
 
 @pytest.mark.usefixtures("no_collector")

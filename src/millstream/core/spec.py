@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from millstream.channels.base import BaseChannel
 from millstream.channels.delta import DeltaChannel
@@ -37,6 +37,8 @@ class Values(Protocol):
 Read: TypeAlias = "Callable[[Values, Scratchpad], Any]"
 """Assemble the input of a node; managed values are computed from the scratchpad."""
 
+T = TypeVar("T")
+
 
 @dataclass(slots=True, eq=False)
 class NodeSpec:
@@ -62,7 +64,7 @@ class NodeSpec:
     """What the node writes after such a dict, every time."""
     direct: frozenset[str] | None = field(init=False, default=None)
     """Those of `keys` whose values are committed without looking at channels."""
-    lit: Mapping[str, Any] = field(init=False, default_factory=dict)
+    lit: Mapping[str, Any] = field(init=False)
     """The signals that are its edges, with what is written."""
     successors: Sequence[NodeSpec] | None = field(init=False, default=None)
     """The nodes that run after it when it wrote no more than `direct`, by name."""
@@ -71,6 +73,7 @@ class NodeSpec:
     """What tells its triggered tasks from all others of the same superstep."""
 
     def __post_init__(self) -> None:
+        self.lit = dict(self.edges)
         self.path = (PULL, self.name)
         self.place = "".join((self.name, PULL, *self.triggers))
 
@@ -139,12 +142,9 @@ class GraphSpec:
         )
         self.triggered = {name: tuple(nodes) for name, nodes in triggered.items()}
         self.triggers = frozenset(triggered)
-        self.deltas = {
-            n: c.snapshot_frequency for n, c in self.channels.items() if isinstance(c, DeltaChannel)
-        }
-        self.untracked = frozenset(
-            n for n, c in self.channels.items() if isinstance(c, UntrackedValue)
-        )
+        deltas = of_class(self.channels, DeltaChannel)
+        self.deltas = {name: channel.snapshot_frequency for name, channel in deltas.items()}
+        self.untracked = frozenset(of_class(self.channels, UntrackedValue))
         self.initial = tuple(
             n for n, c in self.channels.items() if n in self.deltas or c.is_available()
         )
@@ -158,8 +158,15 @@ class GraphSpec:
 def overriding(channels: Mapping[str, BaseChannel[Any, Any, Any]], method: str) -> frozenset[str]:
     """Return the channels whose class does anything when `method` is called."""
     plain = getattr(BaseChannel, method)
+    return frozenset(_of_classes(channels, lambda cls: getattr(cls, method) is not plain))
+
+
+def of_class(channels: Mapping[str, Any], base: type[T]) -> dict[str, T]:
+    """Return the channels of a class, or of one derived from it."""
+    return _of_classes(channels, lambda cls: issubclass(cls, base))
+
+
+def _of_classes(channels: Mapping[str, Any], fits: Callable[[Any], bool]) -> dict[str, Any]:
     # Asked of each class once: there are many channels of few classes.
-    kinds = {
-        kind for kind in set(map(type, channels.values())) if getattr(kind, method) is not plain
-    }
-    return frozenset(n for n, c in channels.items() if type(c) in kinds) if kinds else frozenset()
+    fitting = set(filter(fits, set(map(type, channels.values()))))
+    return {n: c for n, c in channels.items() if type(c) in fitting} if fitting else {}

@@ -24,6 +24,7 @@ Nothing depends on the short way: take it away and the long way does the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from millstream.constants import PUSH
@@ -86,11 +87,9 @@ class Written:
 
 def shorten(spec: GraphSpec) -> None:
     """Work out for every node which of its dicts go the short way, and what runs after them."""
-    nodes = spec.nodes.values()
-    for node in nodes:
-        node.lit = dict(node.edges)
     if not spec.is_steady:
         return
+    nodes = spec.nodes.values()
     # The nodes of a graph have few different sets of keys.
     kinds = {node.keys for node in nodes}
     direct = {keys: keys & spec.plain for keys in kinds if keys is not None}
@@ -103,5 +102,7 @@ def shorten(spec: GraphSpec) -> None:
 
 def _triggered_by(spec: GraphSpec, signals: Iterable[str]) -> Sequence[NodeSpec]:
     """Return the nodes that signals trigger; each signal is that of one node."""
-    nodes = [node for name in signals for node in spec.triggered.get(name, ())]
-    return sorted(nodes, key=lambda node: node.name)
+    found = [spec.triggered[name] for name in signals if name in spec.triggered]
+    if len(found) == 1:
+        return found[0]
+    return sorted(chain.from_iterable(found), key=lambda node: node.name)

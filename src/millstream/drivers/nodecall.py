@@ -63,7 +63,6 @@ class Call:
         """The runnables it consists of; none for a function, which is no run of its own."""
         self.is_traced = getattr(bound, "trace", True)
         """Whether the path of a conditional edge has a run."""
-        self._is_graph = _is_graph(bound)
         self._func: Callable[..., Any] | None
         self._afunc: Callable[..., Any] | None
         self.may_block = getattr(bound, "may_block", False)
@@ -71,7 +70,7 @@ class Call:
         if type(bound) is RunnableCallable and not bound.kwargs and not bound.explode_args:
             self._func, self._injected = bound.func, bound.injected
             self._afunc, self._ainjected = bound.afunc, bound.ainjected
-            self._is_runnable = False
+            self._is_runnable = self._is_graph = False
             self.recurse = bound.recurse
             if bound.trace and not is_path:
                 self.steps = (bound,)
@@ -79,6 +78,7 @@ class Call:
             self._func, self._injected = bound.invoke, ()
             self._afunc, self._ainjected = bound.ainvoke, ()
             self._is_runnable = True
+            self._is_graph = _is_graph(bound)
             self.recurse = False
             self.steps = tuple(bound.steps) if type(bound) is RunnableSequence else (bound,)
         self.has_async = self._afunc is not None

@@ -21,13 +21,12 @@ SHOWN: Final = 8
 class Routes:
     """The nodes of a state graph, as those who send the run to them name them."""
 
-    __slots__ = ("_nodes", "_signals")
+    __slots__ = ("_signals",)
 
-    def __init__(self, signals: Mapping[str, Write], nodes: Collection[str]) -> None:
+    def __init__(self, signals: Mapping[str, Write]) -> None:
+        # Not the nodes themselves, which refer to their routes.
         self._signals = signals
         """Node -> the write that triggers it; may still grow."""
-        self._nodes = nodes
-        """What a Send may name, which may be the node that takes the input."""
 
     def writes_of(self, goto: Any, source: str) -> list[Write]:
         """Return the writes for the `goto` of a command, which may name one node or several."""
@@ -54,7 +53,8 @@ class Routes:
                 elif target != END:
                     raise invalid_route(target, signals, source, path)
             elif isinstance(target, Send):
-                if target.node not in self._nodes:
+                # A Send may also name the node that takes the input.
+                if target.node not in signals and target.node != START:
                     raise invalid_route(target, signals, source, path)
                 writes.append((TASKS, target))
             else:

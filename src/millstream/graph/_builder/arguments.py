@@ -74,8 +74,8 @@ def check_name(name: str, nodes: Container[str]) -> None:
         raise ValueError(f"Node `{name}` already present.")
     if name in (START, END):
         raise ValueError(f"Node `{name}` is reserved.")
-    for character in (NS_SEP, NS_END):
-        if character in name:
-            raise ValueError(
-                f"'{character}' is a reserved character and is not allowed in the node names."
-            )
+    if NS_SEP in name or NS_END in name:
+        character = NS_SEP if NS_SEP in name else NS_END
+        raise ValueError(
+            f"'{character}' is a reserved character and is not allowed in the node names."
+        )

@@ -207,7 +207,9 @@ class _Assembly:
         )
         self.nodes: dict[str, PregelNode] = {}
         self._signals: dict[str, Write] = {}
-        self._routes = Routes(self._signals, self.nodes)
+        self._signal: EphemeralValue[Any] = EphemeralValue(Any, guard=False)
+        """What all signals are before a run copies them."""
+        self._routes = Routes(self._signals)
         keys = frozenset(builder.channels)
         self._aliases = _aliases(builder)
         self._writer = result_writers(
@@ -247,9 +249,7 @@ class _Assembly:
         """Add a node with the channel that triggers it."""
         channel = branch_channel(name)
         self._signals[name] = (channel, None)
-        self.channels[channel] = (
-            LastValueAfterFinish(Any) if spec.defer else EphemeralValue(Any, guard=False)
-        )
+        self.channels[channel] = LastValueAfterFinish(Any) if spec.defer else self._signal
         defaults = self._defaults
         # What a handler made of one failure is nothing to keep for the next.
         cache_policy = None if spec.is_error_handler else defaults.cache_policy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from millstream._base.state_classes import NO_ALIASES, by_name
@@ -34,7 +35,7 @@ def join_channel(starts: Sequence[str], end: str) -> str:
 
 def branch_write(node: str) -> Write:
     """Return the write that triggers a node."""
-    return (branch_channel(node), None)
+    return (SIGNAL_PREFIX + node, None)
 
 
 def result_writers(
@@ -55,24 +56,21 @@ def result_writers(
     known = frozenset(keys)
     updates_of = _root_updates if tuple(keys) == (ROOT,) else _dict_updates
 
-    def writer(node: str, edges: Sequence[Write]) -> Callable[[Any], list[Write]]:
-        def writes_of(result: Any) -> list[Write]:
-            if type(result) is dict and updates_of is _dict_updates and not aliases:
-                writes = [write for write in result.items() if write[0] in known]
-            else:
-                writes = updates_of(result, keys, known, aliases)
-                writes += _goto_writes(result, routes, node)
-            if message_keys:
-                for key, value in writes:
-                    if key in message_keys:
-                        give_ids(value)
-            if edges:
-                writes += edges
-            return writes
+    def writes_of(node: str, edges: Sequence[Write], result: Any) -> list[Write]:
+        if type(result) is dict and updates_of is _dict_updates and not aliases:
+            writes = [write for write in result.items() if write[0] in known]
+        else:
+            writes = updates_of(result, keys, known, aliases)
+            writes += _goto_writes(result, routes, node)
+        if message_keys:
+            for key, value in writes:
+                if key in message_keys:
+                    give_ids(value)
+        if edges:
+            writes += edges
+        return writes
 
-        return writes_of
-
-    return writer
+    return lambda node, edges: partial(writes_of, node, edges)
 
 
 def picked(

@@ -10,7 +10,7 @@ from millstream.channels.base import BaseChannel
 from millstream.channels.delta import DeltaChannel
 from millstream.channels.ephemeral_value import EphemeralValue
 from millstream.constants import RESERVED, SIGNAL_PREFIX, START, TASKS
-from millstream.core.spec import GraphSpec, NodeSpec, Read
+from millstream.core.spec import GraphSpec, NodeSpec, Read, of_class
 from millstream.core.tasks import reader
 from millstream.drivers.nodecall import Call, NodeCall, sync_timeout_error
 from millstream.managed.base import is_managed_value
@@ -66,7 +66,7 @@ def compile_graph(
 ) -> GraphSpec:
     """Compute everything about a graph that can be known before it runs."""
     real, managed = split_channels(channels)
-    deltas = frozenset(name for name, c in real.items() if isinstance(c, DeltaChannel))
+    deltas = frozenset(of_class(real, DeltaChannel))
     shown = {name: index for index, name in enumerate(visible(real))}
     policies = tuple(retry)
     readers: dict[Any, Read] = {}

@@ -79,19 +79,19 @@ def find_subgraph(bound: Runnable[Any, Any]) -> PregelProtocol[Any, Any, Any, An
     return None
 
 
-def _visible_runnables(func: Callable[..., Any]) -> Iterator[Any]:
-    """Yield the runnables a function refers to by a name, or by an attribute of a named object."""
+def _visible_runnables(func: Callable[..., Any]) -> Iterable[Any]:
+    """Return the runnables a function refers to by a name, or by an attribute of a named object."""
     given: dict[str, Any] = {}
     code = plain_code(func)
     if code is None:
         func, given = _function_with_arguments(func)
         code = getattr(func, "__code__", None)
         if code is None:
-            return
+            return ()
     module = func.__globals__
     has_values = code.co_freevars or given or func.__defaults__ or func.__kwdefaults__
     if not has_values and module.keys().isdisjoint(_names(code)):
-        return  # as with most nodes
+        return ()  # as with most nodes
     # What is mentioned may be an attribute of that name: what the code reads decides below.
     roots: dict[str, Any] = {
         name: module[name]
@@ -105,7 +105,8 @@ def _visible_runnables(func: Callable[..., Any]) -> Iterator[Any]:
     given = {**_defaults(func, code), **given}
     known = {**roots, **given}
     if known and _leads_to_runnable(known.values(), frozenset(_names(code))):
-        yield from _runnables_in(code, known)
+        return _runnables_in(code, known)
+    return ()
 
 
 def _function_with_arguments(func: Any) -> tuple[Any, dict[str, Any]]:
@@ -145,12 +146,13 @@ def _content(cell: Any) -> Any:
         return MISSING
 
 
-def _names(code: CodeType) -> Iterator[str]:
-    """Yield the global names and attributes that code, and functions made by it, mention."""
-    yield from code.co_names
+def _names(code: CodeType) -> tuple[str, ...]:
+    """Return the global names and attributes that code, and functions made by it, mention."""
+    names = code.co_names
     for constant in code.co_consts:
         if type(constant) is CodeType:
-            yield from _names(constant)
+            names += _names(constant)
+    return names
 
 
 def _leads_to_runnable(values: Iterable[Any], names: Set[str]) -> bool:
