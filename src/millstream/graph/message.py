@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, cast, overload
-from uuid import uuid4
+from typing import Annotated, cast
 
 from langchain_core.messages import (
-    AIMessage,
     AnyMessage,
-    BaseMessage,
     BaseMessageChunk,
-    HumanMessage,
     MessageLikeRepresentation,
-    RemoveMessage,
-    SystemMessage,
-    ToolMessage,
     convert_to_messages,
-    convert_to_openai_messages,
-    message_chunk_to_message,
 )
 from typing_extensions import TypedDict
 
-if TYPE_CHECKING:
-    from millstream.graph._builder.message_graph import MessageGraph
+from millstream.graph._builder.message_graph import MessageGraph
+from millstream.graph._builder.messages import REMOVE_ALL_MESSAGES, add_messages
+from millstream.graph._builder.messages import Messages as Messages  # public, but not for `*`
 
 __all__ = (
     "REMOVE_ALL_MESSAGES",
@@ -33,111 +23,6 @@ __all__ = (
     "add_messages",
     "push_message",
 )
-
-Messages: TypeAlias = list[MessageLikeRepresentation] | MessageLikeRepresentation
-"""What a state key reduced by `add_messages` accepts: messages, or anything that becomes one."""
-
-REMOVE_ALL_MESSAGES: Final = "__remove_all__"
-"""The id of a `RemoveMessage` that removes everything before it."""
-
-# Messages of exactly these types need no conversion, so a long history is only looked through.
-_FINISHED_TYPES: Final = frozenset(
-    {AIMessage, HumanMessage, RemoveMessage, SystemMessage, ToolMessage}
-)
-
-
-def __getattr__(name: str) -> Any:
-    # Late, because a reducer should not import the graph builder.
-    if name == "MessageGraph":
-        from millstream.graph._builder.message_graph import MessageGraph
-
-        return MessageGraph
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-@overload
-def add_messages(left: Messages, right: Messages, *, format: str | None = None) -> Messages: ...
-
-
-@overload
-def add_messages(
-    left: None = None, right: None = None, **kwargs: Any
-) -> Callable[[Messages, Messages], Messages]: ...
-
-
-def add_messages(
-    left: Messages | None = None, right: Messages | None = None, **kwargs: Any
-) -> Messages | Callable[[Messages, Messages], Messages]:
-    """Append the messages of `right` to those of `left`; one with a known id replaces it.
-
-    The reducer of `MessagesState`. Chunks become whole messages, and messages without an id get one
-    (in place).
-
-    Args:
-        left: The messages there are: one or a list, as objects, dicts, text or `(role, text)`.
-        right: The new ones. A `RemoveMessage` deletes the message of its id; with the id
-            `REMOVE_ALL_MESSAGES` it deletes all that come before it.
-        kwargs: `format="langchain-openai"` gives every content the shape of OpenAI's API.
-
-    Returns:
-        The list of messages; without `left` and `right` a reducer that remembers `format`.
-
-    Raises:
-        ValueError: A `RemoveMessage` for a message that is not there, an unknown format, or only
-            one side.
-
-    Example:
-        >>> from langchain_core.messages import HumanMessage
-        >>> from millstream.graph import add_messages
-        >>> said = add_messages([HumanMessage("Hi", id="1")], [HumanMessage("Hello", id="2")])
-        >>> [message.content for message in add_messages(said, HumanMessage("Hey", id="1"))]
-        ['Hey', 'Hello']
-    """
-    if left is not None and right is not None:
-        return _add_messages(left, right, **kwargs)
-    if left is None and right is None:
-        return partial(add_messages, **kwargs)
-    given = "right" if left is None else "left"
-    raise ValueError(
-        f"Must specify non-null arguments for both 'left' and 'right'. Only received: '{given}'."
-    )
-
-
-def _add_messages(left: Messages, right: Messages, **options: Any) -> Messages:
-    unknown = next((name for name in options if name != "format"), None)
-    if unknown is not None:
-        raise TypeError(f"add_messages() got an unexpected keyword argument {unknown!r}")
-    current = _as_messages(left)
-    added = _as_messages(right)
-
-    for index in range(len(added) - 1, -1, -1):
-        if added[index].id == REMOVE_ALL_MESSAGES and isinstance(added[index], RemoveMessage):
-            return cast("Messages", added[index + 1 :])
-
-    merged = _merged(current, added)
-    wanted = options.get("format")
-    if not wanted:
-        return cast("Messages", merged)
-    if wanted != "langchain-openai":
-        raise ValueError(
-            f"Unrecognized format={wanted!r}. Expected one of 'langchain-openai', None."
-        )
-    return cast("Messages", convert_to_messages(convert_to_openai_messages(merged)))
-
-
-def _as_messages(messages: Messages) -> list[BaseMessage]:
-    items: Iterable[Any] = messages if isinstance(messages, list) else [messages]
-    if _FINISHED_TYPES.issuperset(map(type, items)):
-        finished = list(items)
-    else:
-        finished = [
-            message_chunk_to_message(cast("BaseMessageChunk", message))
-            for message in convert_to_messages(items)
-        ]
-    for message in finished:
-        if message.id is None:
-            message.id = str(uuid4())
-    return finished
 
 
 def push_message(
@@ -160,46 +45,6 @@ def push_message(
     if state_key:
         context.task.writes.append((state_key, pushed))
     return cast("AnyMessage", pushed)
-
-
-def give_ids(written: Any) -> None:
-    """Give messages that are about to be added their ids, in place.
-
-    Chunks are left alone: they are not what will be in the state.
-    """
-    for message in written if isinstance(written, list) else (written,):
-        is_message = isinstance(message, BaseMessage) and not isinstance(message, BaseMessageChunk)
-        if is_message and message.id is None:
-            message.id = str(uuid4())
-
-
-def is_message_reducer(reducer: Any) -> bool:
-    """Say whether a reducer is `add_messages`, with or without options."""
-    return reducer is add_messages or getattr(reducer, "func", None) is add_messages
-
-
-def _merged(current: list[BaseMessage], added: list[BaseMessage]) -> list[BaseMessage]:
-    merged = current.copy()
-    places = {message.id: place for place, message in enumerate(merged)}
-    removed: set[str | None] = set()
-    for message in added:
-        place = places.get(message.id)
-        if isinstance(message, RemoveMessage):
-            if place is None:
-                raise ValueError(
-                    f"Attempting to delete a message with an ID that doesn't exist ('{message.id}')"
-                )
-            removed.add(message.id)
-        elif place is None:
-            places[message.id] = len(merged)
-            merged.append(message)
-        else:
-            # A message that is removed and added again keeps its place.
-            removed.discard(message.id)
-            merged[place] = message
-    if not removed:
-        return merged
-    return [message for message in merged if message.id not in removed]
 
 
 class MessagesState(TypedDict):

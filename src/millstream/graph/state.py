@@ -399,7 +399,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
     def validate(self, interrupt: Sequence[str] | None = None) -> Self:
         """Check that all edges connect known nodes and that there is a way in."""
         check_sources(self)
-        check_targets(self, DEFAULT_HANDLER)
+        check_targets(self, self._node_defaults, DEFAULT_HANDLER)
         for name in self.nodes:
             if name in RESERVED:
                 raise ValueError(f"Node name '{name}' is reserved")

@@ -21,6 +21,7 @@ from millstream.drivers.nodecall import BranchCall, Call
 from millstream.drivers.routes import Routes
 from millstream.graph._builder.deferred_order import predecessors
 from millstream.graph._builder.first_input import first_writes
+from millstream.graph._builder.messages import is_message_reducer
 from millstream.graph._builder.node_results import (
     branch_channel,
     branch_write,
@@ -28,7 +29,6 @@ from millstream.graph._builder.node_results import (
     result_writers,
 )
 from millstream.graph._builder.node_spec import NodeDefaults, StateNodeSpec, may_lead_anywhere
-from millstream.graph.message import is_message_reducer
 from millstream.modes.parts import Shape
 from millstream.pregel._structure.compiling import as_policies
 from millstream.pregel._structure.nodes import PregelNode

@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Set
+from typing import TYPE_CHECKING, Protocol
 
 from millstream.constants import END, START
 from millstream.drivers.routes import route_error
 from millstream.graph._builder.node_spec import declarations
 
 if TYPE_CHECKING:
-    from millstream.graph.state import StateGraph
+    from millstream.graph._builder.branches import BranchSpec
+    from millstream.graph._builder.node_spec import NodeDefaults, StateNodeSpec
 
 
-def check_sources(builder: StateGraph[Any, Any, Any, Any]) -> None:
+class Wiring(Protocol):
+    """The nodes that a graph is declared to have, and what leads from one to another."""
+
+    @property
+    def nodes(self) -> Mapping[str, StateNodeSpec]:
+        """By name, without the default error handler."""
+
+    @property
+    def edges(self) -> Set[tuple[str, str]]:
+        """From one node to another."""
+
+    @property
+    def waiting_edges(self) -> Set[tuple[tuple[str, ...], str]]:
+        """From several nodes that must all have run."""
+
+    @property
+    def branches(self) -> Mapping[str, Mapping[str, BranchSpec]]:
+        """Conditional edges, by the node that they start at and their names."""
+
+
+def check_sources(builder: Wiring) -> None:
     """Refuse edges that start at no node, and a graph without a way in."""
     sources = {start for start, _ in builder.edges}
     sources.update(start for starts, _ in builder.waiting_edges for start in starts)
@@ -30,7 +52,7 @@ def check_sources(builder: StateGraph[Any, Any, Any, Any]) -> None:
         )
 
 
-def check_targets(builder: StateGraph[Any, Any, Any, Any], default_handler: str) -> None:
+def check_targets(builder: Wiring, defaults: NodeDefaults, default_handler: str) -> None:
     """Refuse edges that lead to no node; the default handler's start at `default_handler`."""
     known = {*builder.nodes, END}
     for source, branches in builder.branches.items():
@@ -43,8 +65,8 @@ def check_targets(builder: StateGraph[Any, Any, Any, Any], default_handler: str)
         ((start, end) for start, end in builder.edges if end not in known), key=lambda e: e[::-1]
     )
     ends = {name: spec.ends for name, spec in builder.nodes.items() if spec.ends}
-    if builder._node_defaults.error_handler is not None:
-        ends[default_handler] = declarations(builder._node_defaults.error_handler)[1]
+    if defaults.error_handler is not None:
+        ends[default_handler] = declarations(defaults.error_handler)[1]
     unknown += [(name, end) for name in ends for end in ends[name] if end not in known]
     for start, end in unknown[:1]:
         problem = f"Found edge ending at unknown node `{end}`, starting at '{start}'"

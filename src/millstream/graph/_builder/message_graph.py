@@ -8,7 +8,7 @@ from warnings import warn
 from langchain_core.messages import AnyMessage
 from typing_extensions import deprecated
 
-from millstream.graph.message import add_messages
+from millstream.graph._builder.messages import add_messages
 from millstream.graph.state import StateGraph
 from millstream.warnings import LangGraphDeprecatedSinceV10
 

@@ -15,7 +15,7 @@ from millstream.errors import (
     ParentCommand,
     create_error_message,
 )
-from millstream.graph.message import give_ids
+from millstream.graph._builder.messages import give_ids
 from millstream.types import Command, Send
 
 if TYPE_CHECKING:
