@@ -270,8 +270,3 @@ def test_the_run_can_be_asked_to_stop(driver: Any, executor: ProcessExecutor) ->
         driver.invoke(graph, EMPTY, THREAD)
 
     assert graph.get_state(THREAD).values == {"log": ["drained"]}
-
-
-def test_a_call_of_a_task_says_that_it_cannot_be(driver: Any, executor: ProcessExecutor) -> None:
-    with pytest.raises(RuntimeError, match=r"Task 'double' cannot be called in node 'n0'"):
-        driver.invoke(graph_of(acting.call_task, executor=executor), EMPTY)

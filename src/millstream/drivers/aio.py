@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from millstream.core.spec import NodeSpec
+    from millstream.core.strands import Strand
     from millstream.core.tasks import Task
     from millstream.drivers.run import Run
 
@@ -308,13 +309,15 @@ class AsyncDriver:
         if error is not None:
             _raise_exit(error)
 
-    def _call(self, caller: TaskContext, node: NodeSpec, value: Any) -> AnyFuture:
+    def _call(
+        self, caller: TaskContext, node: NodeSpec, value: Any, strand: Strand | None = None
+    ) -> AnyFuture:
         """Start what the code of a task calls; it may do so in any thread.
 
         The future is one for the caller's thread: to be awaited, or to be waited for.
         """
         ambient = contextvars.copy_context()
-        place = place_of_call(caller, node, value)
+        place = place_of_call(caller, node, value, strand)
         if self._inbox.is_here:
             future = asyncio.get_running_loop().create_future()
             self._begin_call(caller, node, value, place, future, ambient)

@@ -6,21 +6,30 @@ have run: so back-pressure, signs of life and refusal after the reader has gone 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from millstream.constants import CONFIG_KEY_CHECKPOINT_MAP, ENGINE_PREFIX
 from millstream.drivers.executor import Delivery, Ear, Reply, TaskOutcome, TaskRequest
 from millstream.drivers.questions import find_answer
 from millstream.errors import GraphInterrupt
+from millstream.outbox.emitter import RunAbandoned
 
 if TYPE_CHECKING:
+    from millstream.core.spec import NodeSpec
     from millstream.core.strands import Strand
     from millstream.drivers.context import TaskContext
     from millstream.drivers.executor import Execution, Executor
     from millstream.drivers.questions import Question
+    from millstream.drivers.task_calls import AnyFuture
     from millstream.modes.parts import Namespace
+
+Calls: TypeAlias = "dict[int, AnyFuture]"
+"""What a task that runs elsewhere has called, by the numbers of the replies that it waits for."""
 
 STORE_FACTS = ("supports_ttl", "ttl_config")
 """Attributes of a store that its methods look at before they ask it."""
@@ -31,13 +40,16 @@ async def call_elsewhere(context: TaskContext, executor: Executor) -> Any:
     run = context.run
     execution = executor.submit(request_of(context))
     outcome = None
+    calls: Calls = {}
     try:
         while outcome is None:
             item = await run.waits.next_of(execution, run)
             if isinstance(item, TaskOutcome):
                 outcome = item
+            elif isinstance(item.event, CallDropped):
+                item.event.drop(calls)
             else:
-                await _deliver(context, execution, item)
+                await _deliver(context, execution, item, calls)
     except BaseException:
         await run.waits.stop(execution)
         raise
@@ -48,15 +60,32 @@ async def call_elsewhere(context: TaskContext, executor: Executor) -> Any:
     return outcome.result
 
 
-async def _deliver(context: TaskContext, execution: Execution, delivery: Delivery) -> None:
-    if delivery.number is None:
+async def _deliver(
+    context: TaskContext, execution: Execution, delivery: Delivery, calls: Calls
+) -> None:
+    number = delivery.number
+    if number is None:
         await delivery.event.deliver(context)
         return
     try:
-        reply = Reply(delivery.number, await delivery.event.deliver(context))
-    except Exception as error:
-        reply = Reply(delivery.number, error=error)
-    execution.reply(reply)
+        answer = await delivery.event.deliver(context)
+    except (Exception, RunAbandoned) as error:
+        execution.reply(Reply(number, error=error))
+        return
+    if isinstance(answer, (Future, asyncio.Future)):
+        calls[number] = answer
+        answer.add_done_callback(partial(_reply, execution, number))
+    else:
+        execution.reply(Reply(number, answer))
+
+
+def _reply(execution: Execution, number: int, ended: AnyFuture) -> None:
+    """Tell the task how a call of it has ended."""
+    error = asyncio.CancelledError() if ended.cancelled() else ended.exception()
+    if error is None:
+        execution.reply(Reply(number, ended.result()))
+    else:
+        execution.reply(Reply(number, error=error))
 
 
 def request_of(context: TaskContext) -> TaskRequest:
@@ -69,6 +98,7 @@ def request_of(context: TaskContext) -> TaskRequest:
         runnable=body.runnable,
         input=task.input,
         is_async=run.waits.is_async and body.call.has_async,
+        has_async_calls=run.waits.is_async,
         task_id=task.id,
         ns=task.ns,
         path=task.path,
@@ -227,3 +257,36 @@ class StoreUsed:
         store = context.run.store
         assert store is not None, "a run without a store gives its nodes none"
         return await context.run.waits.use(store, self.operations)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCalled:
+    """The node calls a `@task`: as a task of its superstep, where the run is or that task says."""
+
+    node: NodeSpec
+    arguments: Any
+    strand: Strand
+
+    @property
+    def what(self) -> str:
+        """What is sent, for those who are told that it cannot be."""
+        return f"its call of task '{self.node.name}'"
+
+    async def deliver(self, context: TaskContext) -> Any:
+        """Begin the call; return its future."""
+        return context.run.call(context, self.node, self.arguments, self.strand)
+
+
+@dataclass(frozen=True, slots=True)
+class CallDropped:
+    """The node has cancelled the future of a call."""
+
+    number: int
+
+    def drop(self, calls: Calls) -> None:
+        """Cancel the call."""
+        if (future := calls.pop(self.number, None)) is not None:
+            future.cancel()
+
+    async def deliver(self, context: TaskContext) -> None:
+        """Do nothing: who knows the calls drops it."""

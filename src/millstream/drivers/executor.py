@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from millstream.core.protocol import TaskPath
     from millstream.drivers.context import TaskContext
+    from millstream.drivers.task_calls import FunctionCall
     from millstream.errors import NodeError
     from millstream.runtime import ServerInfo
 
@@ -37,11 +38,13 @@ class TaskRequest:
     """One attempt of a task: all that its node is given. Picklable where that is."""
 
     node: str
-    runnable: Runnable[Any, Any]
-    """What the node runs."""
+    runnable: Runnable[Any, Any] | FunctionCall
+    """What the node runs; the function of a `@task`, whose input is `(args, kwargs)`."""
     input: Any
     is_async: bool
     """It is to be awaited."""
+    has_async_calls: bool
+    """The node may call async tasks: the run is async."""
     task_id: str
     ns: str
     """The task's namespace."""
@@ -106,7 +109,7 @@ class TaskEvent(Protocol):
     """
 
     async def deliver(self, context: TaskContext) -> Any:
-        """Carry it out; return what the task is told."""
+        """Carry it out; return what the task is told, or a future of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +179,7 @@ class Executor(ABC):
     is_inline: ClassVar[bool] = False
     """Nodes run where the driver is, which needs no executor at all."""
 
-    def check(self, node: str, runnable: Runnable[Any, Any]) -> None:
+    def check(self, node: str, runnable: Runnable[Any, Any] | FunctionCall) -> None:
         """Raise if a node cannot run here, as far as that can be known beforehand."""
         return
 

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from langchain_core.callbacks import BaseCallbackManager
 
     from millstream.core.protocol import Write
-    from millstream.core.spec import GraphSpec, NodeSpec
+    from millstream.core.spec import GraphSpec
     from millstream.core.tasks import Task
     from millstream.drivers.loading import LoadedCheckpoint
     from millstream.drivers.tracing import NodeRun
@@ -83,7 +83,7 @@ class Run(RunOptions):
     """The consumers of `tools` that hear this run."""
     emit_custom: Emit | None = None
     """Where custom items of this run go: to the nearest consumer that asked for them."""
-    call: Callable[[TaskContext, NodeSpec, Any], Any]
+    call: Callable[..., Any]
     """Start what the code of a task calls, and return its future; the driver's."""
     machine: RunMachine
     shows_values: bool = False

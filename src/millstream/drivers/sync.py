@@ -30,6 +30,7 @@ from millstream.drivers.run import NO_ITEM
 from millstream.drivers.switch import RunSwitch
 from millstream.drivers.task_calls import (
     CallContext,
+    async_call_error,
     begin_call,
     place_of_call,
     report_call,
@@ -43,6 +44,7 @@ from millstream.saving.sync_flusher import SyncFlusher
 
 if TYPE_CHECKING:
     from millstream.core.spec import NodeSpec
+    from millstream.core.strands import Strand
     from millstream.core.tasks import Task
     from millstream.drivers.run import Run
     from millstream.modes.parts import Part
@@ -282,12 +284,14 @@ class SyncDriver:
         self._save_here()
         return True
 
-    def _call(self, caller: TaskContext, node: NodeSpec, value: Any) -> Future[Any]:
+    def _call(
+        self, caller: TaskContext, node: NodeSpec, value: Any, strand: Strand | None = None
+    ) -> Future[Any]:
         """Start what the code of a task calls; it may do so in any thread."""
         if node.body.call.has_async:
-            raise RuntimeError("In an sync context async tasks cannot be called")
+            raise async_call_error()
         run, future = self.run, Future[Any]()
-        place = place_of_call(caller, node, value)
+        place = place_of_call(caller, node, value, strand)
         with self._lock:
             threads = self._threads()
             threads.here = self._here

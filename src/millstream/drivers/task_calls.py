@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, TypeAlias
 
 from millstream._base.runnable import injected_parameters, is_async_callable
 from millstream._base.workers import resolve
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from millstream._base.workers import Workers
     from millstream.core.calls import CallTask
     from millstream.core.protocol import Write
+    from millstream.core.strands import Strand
+    from millstream.drivers.executor import Executor
     from millstream.drivers.heartbeats import Heartbeats
     from millstream.drivers.run import Run
     from millstream.types import CachePolicy, RetryPolicy, StreamWriter, TimeoutPolicy
@@ -91,6 +93,35 @@ class FunctionCall:
         return {**{name: context.injected(name) for name in self._injected}, **kwargs}
 
 
+class Called(Protocol):
+    """What a program calls, and has its node."""
+
+    @property
+    def node(self) -> NodeSpec:
+        """The node of its calls."""
+
+
+class CallNode(NodeSpec):
+    """What a run needs to run calls of a function; it is in no graph.
+
+    In another process it is that of the function's declaration there.
+    """
+
+    __slots__ = ("owner",)
+
+    owner: Called | None
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Return how another process finds it: at what declares the function, if there is that."""
+        if self.owner is None:
+            return super().__reduce_ex__(protocol)
+        return _node_of, (self.owner,)
+
+
+def _node_of(owner: Called) -> NodeSpec:
+    return owner.node
+
+
 def call_node(
     func: Callable[..., Any],
     name: str,
@@ -98,16 +129,25 @@ def call_node(
     retry: tuple[RetryPolicy, ...],
     cache: CachePolicy[Any] | None,
     timeout: TimeoutPolicy | None,
+    executor: Executor | None = None,
+    owner: Called | None = None,
 ) -> NodeSpec:
-    """Return what a run needs to run calls of a function; it is in no graph."""
+    """Return what a run needs to run calls of a function, which its owner declares."""
+    call: Any = FunctionCall(func)  # the same shape as that of a node's call
+    if executor is not None and executor.is_inline:
+        executor = None
     body = NodeCall(
-        call=FunctionCall(func),  # type: ignore[arg-type]  # the same shape
+        call=call,
         to_writes=_returned,
         retry=retry,
         cache=cache,
         timeout=timeout,
+        executor=executor,
+        runnable=None if executor is None else call,
     )
-    return NodeSpec(name=name, triggers=(PUSH,), read=_nothing, body=body)
+    node = CallNode(name=name, triggers=(PUSH,), read=_nothing, body=body)
+    node.owner = owner
+    return node
 
 
 def _returned(result: Any) -> list[Write]:
@@ -223,17 +263,31 @@ def late_call_error(node: NodeSpec, caller: TaskContext) -> RuntimeError:
     )
 
 
-def place_of_call(caller: TaskContext, node: NodeSpec, value: Any) -> str:
-    """Return from where a strand of a task calls; empty for the task's own code."""
+def place_of_call(
+    caller: TaskContext, node: NodeSpec, value: Any, strand: Strand | None = None
+) -> str:
+    """Return from where a strand of a task calls; empty for the task's own code.
+
+    It is the strand of the code that calls this, if nobody says otherwise.
+    """
     if caller.run.recorder is None:
         return ""
-    place = strand_of(caller).place(partial(text_of, (node.name, value)))
+    if strand is None:
+        strand = strand_of(caller)
+    place = strand.place(partial(text_of, (node.name, value)))
     if place:
         record_strands(caller)
     return place
 
 
-def call_too_late(caller: TaskContext, node: NodeSpec, _: Any) -> NoReturn:
+def async_call_error() -> RuntimeError:
+    """Return the error for the call of an async function in a sync run."""
+    return RuntimeError("In an sync context async tasks cannot be called")
+
+
+def call_too_late(
+    caller: TaskContext, node: NodeSpec, _: Any, __: Strand | None = None
+) -> NoReturn:
     """Refuse a call by code that has outlived the run."""
     raise late_call_error(node, caller)
 
@@ -268,10 +322,14 @@ def resolve_call(context: CallContext, error: BaseException | None) -> None:
     if context.is_resolved:
         return
     context.is_resolved = True
-    future = context.future
     result = None
     if error is None:
         result = next((value for name, value in context.task.writes if name == RETURN), None)
+    settle(context.future, context.run.name, result, error)
+
+
+def settle(future: AnyFuture, run: str, result: Any, error: BaseException | None) -> None:
+    """Give a future what became of a call, in the thread it is for."""
     if not isinstance(future, Future):
         resolve(future, result, error)
         if isinstance(error, (GraphBubbleUp, RunAbandoned)) and not future.cancelled():
@@ -280,5 +338,5 @@ def resolve_call(context: CallContext, error: BaseException | None) -> None:
             future.exception()
     elif future.set_running_or_notify_cancel():
         if isinstance(error, asyncio.CancelledError):
-            error = RunAbandoned(context.run.name)
+            error = RunAbandoned(run)
         resolve(future, result, error)

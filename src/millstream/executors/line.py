@@ -27,7 +27,7 @@ class Line:
 
     def __init__(self) -> None:
         self._numbers = itertools.count()
-        self._replies: dict[int, SimpleQueue[Reply | None]] = {}
+        self._replies: dict[int, Callable[[Reply | None], None]] = {}
         self._lock = threading.Lock()
         self._ahead = 0
         """How many events were sent since it was known that all were carried out."""
@@ -51,18 +51,32 @@ class Line:
 
     def ask(self, event: TaskEvent) -> Any:
         """Send an event and wait for what comes of it; see `emit`."""
-        number, answer = next(self._numbers), SimpleQueue[Reply | None]()
-        with self._lock:
-            if self._is_stopped:
-                raise RunAbandoned
-            self._replies[number] = answer
-        self.send(Delivery(event, number))
+        answer = SimpleQueue[Reply | None]()
+        self.begin(event, answer.put)
         reply = answer.get()
         if reply is None:
             raise RunAbandoned
         if reply.error is not None:
             raise reply.error
         return reply.value
+
+    def begin(self, event: TaskEvent, take: Callable[[Reply | None], None]) -> int:
+        """Send an event, and have what comes of it given to a function, None if nothing will.
+
+        Returns the number of the reply. The function is called in a thread that must not wait.
+        """
+        number = next(self._numbers)
+        with self._lock:
+            if self._is_stopped:
+                raise RunAbandoned
+            self._replies[number] = take
+        try:
+            self.send(Delivery(event, number))
+        except BaseException:
+            with self._lock:
+                self._replies.pop(number, None)
+            raise
+        return number
 
     def when_stopped(self, stop: Callable[[], None]) -> None:
         """Call a function when the task is stopped."""
@@ -75,9 +89,9 @@ class Line:
     def reply(self, reply: Reply) -> None:
         """Tell the task what came of an event."""
         with self._lock:
-            answer = self._replies.pop(reply.number, None)
-        if answer is not None:
-            answer.put(reply)
+            take = self._replies.pop(reply.number, None)
+        if take is not None:
+            take(reply)
 
     def stop(self) -> None:
         """Stop the task."""
@@ -93,5 +107,5 @@ class Line:
         with self._lock:
             self._is_stopped = True
             waiting, self._replies = self._replies, {}
-        for answer in waiting.values():
-            answer.put(None)
+        for take in waiting.values():
+            take(None)

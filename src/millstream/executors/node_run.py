@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import copy_context
+from functools import partial
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from langchain_core.runnables.config import var_child_runnable_config
@@ -25,27 +28,32 @@ from millstream.drivers.elsewhere import (
     Alive,
     AnswerRefused,
     AnswerWanted,
+    CallDropped,
     DrainRequested,
     Emitted,
     Forwarded,
     Heard,
     QuestionsNoted,
     StoreUsed,
+    TaskCalled,
 )
 from millstream.drivers.executor import TaskOutcome
 from millstream.drivers.heartbeats import Heartbeats
 from millstream.drivers.nodecall import Call, NodeCall, call_in
 from millstream.drivers.options import Subscription
 from millstream.drivers.run import Run
+from millstream.drivers.task_calls import FunctionCall, async_call_error, settle
 from millstream.drivers.waits import AWAITING, BLOCKING, carried, finish
 from millstream.errors import GraphInterrupt, ParentCommand
 from millstream.outbox import taps
+from millstream.outbox.emitter import RunAbandoned
 from millstream.runtime import RunControl
 
 if TYPE_CHECKING:
     from millstream.core.strands import Strand
-    from millstream.drivers.executor import Ear, TaskRequest
+    from millstream.drivers.executor import Ear, Reply, TaskRequest
     from millstream.drivers.questions import Question
+    from millstream.drivers.task_calls import AnyFuture
     from millstream.executors.line import Line
     from millstream.modes.message_tap import MessageTap
     from millstream.modes.parts import Emit, Part
@@ -85,6 +93,7 @@ def _call(context: RemoteContext, line: Line) -> Any:
 async def _acall(context: RemoteContext, line: Line) -> Any:
     loop, current = asyncio.get_running_loop(), asyncio.current_task()
     assert current is not None
+    context.loop = loop
 
     def stop() -> None:
         context.run.is_left = context.is_cancelled = True
@@ -131,7 +140,10 @@ class RemoteContext(TaskContext):
         self._request, self._line = request, line
         self.numbers: set[int] = set()
         """The questions that were asked."""
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The event loop that awaits the node, None for a sync one."""
         run = _run_of(request, line)
+        run.call = self._call_task
         super().__init__(run, RemoteTask(run.machine, _node_of(request), request))
         self.attempt = request.attempt
         self.first_attempt_time = request.first_attempt_time
@@ -155,6 +167,25 @@ class RemoteContext(TaskContext):
     def record_questions(self, questions: Iterable[Any]) -> None:
         """Take note of what a strand asks."""
         self._line.emit(QuestionsNoted(tuple(questions)))
+
+    def _call_task(
+        self, caller: TaskContext, node: NodeSpec, value: Any, strand: Strand | None = None
+    ) -> AnyFuture:
+        """Have a task called where the run is; return a future for the caller's thread."""
+        if node.body.call.has_async and not self._request.has_async_calls:
+            raise async_call_error()
+        if strand is None:
+            strand = strand_of(caller) if self._request.is_saved else OWN
+        called = TaskCalled(node, value, strand)
+        future: AnyFuture
+        if self.loop is not None and asyncio._get_running_loop() is self.loop:
+            future = self.loop.create_future()
+            number = self._line.begin(called, partial(_tell_loop, self.loop, future))
+        else:
+            future = Future()
+            number = self._line.begin(called, partial(_tell_thread, future))
+        future.add_done_callback(partial(_drop_cancelled, self._line, number))
+        return future
 
     def metadata(self) -> dict[str, Any]:
         """Return the task's metadata."""
@@ -225,10 +256,34 @@ class RemoteStore(BaseStore):
         return await asyncio.to_thread(self.batch, list(ops))
 
 
+def _tell_loop(loop: asyncio.AbstractEventLoop, future: AnyFuture, reply: Reply | None) -> None:
+    with suppress(RuntimeError):  # the node has ended, and its loop is closed
+        loop.call_soon_threadsafe(_settle, future, reply)
+
+
+def _tell_thread(future: AnyFuture, reply: Reply | None) -> None:
+    # What the node has added to the future may wait for this thread.
+    Thread(target=_settle, args=(future, reply), name="millstream-called", daemon=True).start()
+
+
+def _settle(future: AnyFuture, reply: Reply | None) -> None:
+    if reply is None:
+        settle(future, "", None, RunAbandoned())
+    else:
+        settle(future, "", reply.value, reply.error)
+
+
+def _drop_cancelled(line: Line, number: int, future: AnyFuture) -> None:
+    """Cancel a call whose future was."""
+    if future.cancelled():
+        with suppress(RunAbandoned):
+            line.emit(CallDropped(number))
+
+
 def _node_of(request: TaskRequest) -> NodeSpec:
-    body = NodeCall(
-        call=Call(request.runnable, request.node), to_writes=_refuse_writes, tags=request.tags
-    )
+    runnable = request.runnable
+    call: Any = runnable if isinstance(runnable, FunctionCall) else Call(runnable, request.node)
+    body = NodeCall(call=call, to_writes=_refuse_writes, tags=request.tags)
     return NodeSpec(request.node, request.triggers, _read_nothing, body)
 
 
@@ -245,7 +300,6 @@ def _run_of(request: TaskRequest, line: Line) -> Run:
     run.server_info = request.server_info
     if request.store is not None:
         run.store = RemoteStore(line, dict(request.store))
-    run.call = _refuse_call
     run.machine = RunMachine(spec, Observer(), run.limits, new_id, run.ns)
     run.machine.step = request.step
     if request.has_custom:
@@ -291,13 +345,6 @@ def _tool_tap(run: Run, ear: Ear, put: Emit) -> ToolTap:
     from millstream.modes.tool_tap import ToolTap
 
     return ToolTap(put, run.namespace, None, has_subgraphs=ear.has_subgraphs)
-
-
-def _refuse_call(caller: TaskContext, node: NodeSpec, value: Any) -> NoReturn:
-    raise RuntimeError(
-        f"Task '{node.name}' cannot be called in node '{caller.task.name}', which runs apart from "
-        "its run: call it as a function (`.func`), or run the node without an executor"
-    )
 
 
 def _refuse_writes(result: Any) -> NoReturn:

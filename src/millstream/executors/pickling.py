@@ -17,6 +17,7 @@ from langchain_core.tools import BaseTool
 from millstream._base.contents import contents_of
 from millstream._base.runnable import RunnableCallable
 from millstream._base.texts import safe_str
+from millstream.drivers.task_calls import CallNode, FunctionCall
 from millstream.errors import UnpicklableError
 
 MAX_DEPTH: Final = 20
@@ -102,6 +103,15 @@ def refusal(value: Any) -> Exception | None:
     return None
 
 
+def is_to_be_named(value: Any, error: Exception) -> bool:
+    """Say whether all that a value lacks is the name of a function that may get it yet.
+
+    A decorator runs before its module has what it returns.
+    """
+    _, part, _ = _find(value, error)
+    return isinstance(part, FunctionType) and "<" not in part.__qualname__ and _lookup(part) is None
+
+
 def _find(value: Any, reason: Exception) -> tuple[str, Any, Exception]:
     """Return how to get to the innermost part that is refused, the part, and why it is."""
     place = ""
@@ -120,6 +130,11 @@ def _pieces(value: Any) -> Iterable[tuple[str, Any]]:
     if isinstance(value, RunnableCallable):
         # What there is to say of a node is its function.
         return [("", func) for func in (value.func, value.afunc) if func is not None]
+    if isinstance(value, FunctionCall):
+        return [("", value.target)]
+    if isinstance(value, CallNode):
+        body = value.body
+        return [("", body.call), (".retry", body.retry), (".cache", body.cache)]
     if isinstance(value, FunctionType):
         cells = zip(value.__code__.co_freevars, value.__closure__ or (), strict=True)
         return [

@@ -24,9 +24,11 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
 from millstream._base import clock
+from millstream.drivers.elsewhere import TaskCalled
 from millstream.drivers.executor import Delivery, Execution, Executor, TaskOutcome, TaskRequest
 from millstream.errors import NodeError, UnpicklableError, WorkerDiedError
-from millstream.executors.pickling import named, packed, portable, refusal
+from millstream.executors.inline import InlineExecutor
+from millstream.executors.pickling import is_to_be_named, named, packed, portable, refusal
 from millstream.executors.worker import Ended, Leave, Perform, Stop, serve
 from millstream.outbox.emitter import RunAbandoned
 
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
     from langchain_core.runnables import Runnable
     from typing_extensions import Self
+
+    from millstream.drivers.task_calls import FunctionCall
 
 GRACE: Final = 5.0
 """Seconds that a node which is stopped has to end by itself."""
@@ -71,20 +75,28 @@ class ProcessExecutor(Executor):
         """Whether it takes no tasks any more."""
         return self._pool.is_closed
 
-    def check(self, node: str, runnable: Runnable[Any, Any]) -> None:
+    def check(self, node: str, runnable: Runnable[Any, Any] | FunctionCall) -> None:
         """Raise `UnpicklableError` if a node cannot be sent to another process."""
         error = refusal(runnable)
-        if error is not None:
+        if error is not None and not is_to_be_named(runnable, error):
             raise named(runnable, node, "its function", error) from error
 
     def submit(self, request: TaskRequest) -> Execution:
         """Start an attempt of a task, as soon as a process is free."""
+        if multiprocessing.current_process().daemon:
+            # Of a graph that a node in a process calls: such a process can have none of its own.
+            return InlineExecutor().submit(request)
         if request.error is not None:
             failed = request.error.node
             request = replace(
                 request, error=NodeError(failed, portable(request.error.error, failed))
             )
-        data = packed(request, request.node, "what it is given, its request")
+        try:
+            data = packed(request, request.node, "what it is given, its request")
+        except UnpicklableError:
+            if (refused := refusal(request.runnable)) is not None:
+                raise named(request.runnable, request.node, "its function", refused) from refused
+            raise
         return self._pool.submit(Perform(request.node, data))
 
     def close(self) -> None:
@@ -112,11 +124,18 @@ class Process:
         """What it is doing."""
         self.deadline: float | None = None
         """When it is killed, unless it has stopped by then."""
+        self.calls: set[int] = set()
+        """The calls of the task that have not ended: it is taken to wait for them."""
 
     @property
     def is_idle(self) -> bool:
         """Whether it can be given a task."""
         return self.has_started and self.task is None and self.deadline is None
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it was told to end, and has nothing to do."""
+        return self.task is None and self.deadline is not None
 
     def send(self, message: Any) -> None:
         """Send a message; if the process has died, that is noticed elsewhere."""
@@ -266,12 +285,16 @@ class Pool:
             message = Ended(TaskOutcome(error=refused))
             process.process.kill()  # whatever the task does now, nobody follows
         if isinstance(message, Delivery):
+            if isinstance(message.event, TaskCalled):
+                assert message.number is not None, "whoever calls is told of the end"
+                process.calls.add(message.number)
             execution.put(message)
             return
         outcome: TaskOutcome = message.outcome
         if isinstance(outcome.error, Exception) and message.traceback:
             outcome.error.__cause__ = WorkerTraceback(message.traceback)
         process.task = process.deadline = None
+        process.calls.clear()
         execution.put(outcome)
         if self.is_closed:
             self._end(process)
@@ -301,10 +324,18 @@ class Pool:
                 process.task = self._waiting.popleft()
                 process.send(process.task[0])
         beginning = sum(not process.has_started for process in self._processes)
-        while beginning < len(self._waiting) and len(self._processes) < self._limit:
+        # Those that wait for calls do nothing, and what they call may have to run here too.
+        busy = sum(not (process.calls or process.is_leaving) for process in self._processes)
+        while beginning < len(self._waiting) and busy < self._limit:
             if self.is_closed:
                 return
-            beginning += self._start()
+            has_begun = self._start()
+            beginning += has_begun
+            busy += has_begun
+        for process in self._processes:
+            if busy > self._limit and process.is_idle:
+                self._end(process)
+                busy -= 1
 
     def _start(self) -> bool:
         """Start a process; where that fails, one task fails with it."""
@@ -338,7 +369,10 @@ class Pool:
         process = self._process_of(execution)
         if process is None or process.task is None:
             return
+        process.calls.discard(reply.number)
         node = process.task[0].node
+        if reply.error is not None:
+            reply = replace(reply, error=portable(reply.error, node))
         try:
             data = packed(reply, node, "the answer or item it waits for")
         except UnpicklableError as error:

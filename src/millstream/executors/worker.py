@@ -135,7 +135,7 @@ class Worker:
             return self._ended(node, TaskOutcome(error=named(value, node, what, refused)))
 
     def _emit(self, line: Line, node: str, delivery: Delivery) -> None:
-        data = packed(delivery, node, "what it emits")
+        data = packed(delivery, node, getattr(delivery.event, "what", "what it emits"))
         with self._lock:
             if self._open is not line:
                 raise RunAbandoned(node)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.store.base import BaseStore
 
+    from millstream.drivers.executor import Executor
+
 R = TypeVar("R")
 S = TypeVar("S")
 
@@ -47,6 +49,8 @@ class entrypoint(Generic[ContextT]):
         cache_policy: Reuse the result of the same input.
         retry_policy: Which failures are tried again.
         timeout: Seconds, or a `TimeoutPolicy`; for async functions.
+        executor: Where the function runs, a `ProcessExecutor` for example; calls of tasks run
+            where those say. See `millstream.executors`.
 
     Raises:
         NotImplementedError: It decorates a generator function.
@@ -72,6 +76,8 @@ class entrypoint(Generic[ContextT]):
         cache_policy: CachePolicy[Any] | None = None,
         retry_policy: RetryPolicy | Sequence[RetryPolicy] | None = None,
         timeout: float | timedelta | TimeoutPolicy | None = None,
+        *,
+        executor: Executor | None = None,
         **kwargs: Any,
     ) -> None:
         if "config_schema" in kwargs:
@@ -89,6 +95,7 @@ class entrypoint(Generic[ContextT]):
         self.cache_policy = cache_policy
         self.retry_policy = as_policies(_renamed_retry(retry_policy, kwargs))
         self.timeout = TimeoutPolicy.coerce(timeout)
+        self.executor = executor
 
     @dataclass(slots=True, kw_only=True)
     class final(Generic[R, S]):
@@ -119,8 +126,9 @@ class entrypoint(Generic[ContextT]):
             ),
             write_targets=(END, PREVIOUS),
             timeout=self.timeout,
+            executor=self.executor,
         )
-        return Pregel(
+        graph: Pregel[Any, ContextT, Any, Any] = Pregel(
             nodes={name: node},
             channels={
                 START: EphemeralValue(_type_of(first.annotation)),
@@ -139,6 +147,9 @@ class entrypoint(Generic[ContextT]):
             retry_policy=self.retry_policy,
             context_schema=self.context_schema,
         )
+        # The graph has taken the function's name: there another process finds it.
+        vars(graph)["__wrapped__"] = func
+        return graph
 
 
 def _type_of(annotation: Any) -> Any:

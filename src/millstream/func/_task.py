@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import operator
+import sys
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
 from typing_extensions import ParamSpec
@@ -23,8 +26,11 @@ if TYPE_CHECKING:
     from langgraph.cache.base import BaseCache
 
     from millstream.core.spec import NodeSpec
+    from millstream.drivers.executor import Executor
 
-DECLARED: Final = frozenset(("__name__", "func", "retry_policy", "cache_policy", "timeout"))
+DECLARED: Final = frozenset(
+    ("__name__", "func", "retry_policy", "cache_policy", "timeout", "executor")
+)
 """What a task is declared with."""
 
 P = ParamSpec("P")
@@ -52,6 +58,7 @@ class _TaskFunction(Generic[P, T]):
         retry_policy: Sequence[RetryPolicy] = (),
         cache_policy: CachePolicy[Any] | None = None,
         timeout: TimeoutPolicy | None = None,
+        executor: Executor | None = None,
         name: str | None = None,
     ) -> None:
         functools.update_wrapper(self, func)
@@ -60,16 +67,17 @@ class _TaskFunction(Generic[P, T]):
         self.retry_policy: RetryPolicy | Sequence[RetryPolicy] | None = tuple(retry_policy)
         self.cache_policy = cache_policy
         self.timeout: float | timedelta | TimeoutPolicy | None = timeout
-        assert self._node is not None  # made now: what is wrong is said where it is written
+        self.executor = executor
+        assert self.node is not None  # made now: what is wrong is said where it is written
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; those that say how the function is called count from the next call."""
         object.__setattr__(self, name, value)
         if name in DECLARED:
-            self.__dict__.pop("_node", None)
+            self.__dict__.pop("node", None)
 
     @functools.cached_property
-    def _node(self) -> NodeSpec:
+    def node(self) -> NodeSpec:
         """What a run needs to run calls; made again when an attribute was set."""
         limit = TimeoutPolicy.coerce(self.timeout)
         if limit is not None and not is_async_callable(self.func):
@@ -83,6 +91,8 @@ class _TaskFunction(Generic[P, T]):
             retry=as_policies(self.retry_policy),
             cache=self.cache_policy,
             timeout=limit,
+            executor=self.executor,
+            owner=self,
         )
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> TaskFuture[T]:
@@ -92,8 +102,19 @@ class _TaskFunction(Generic[P, T]):
         function in a sync run. The future has the function's result or error.
         """
         context = get_task_context()
-        future: TaskFuture[T] = context.run.call(context, self._node, (args, kwargs))
+        future: TaskFuture[T] = context.run.call(context, self.node, (args, kwargs))
         return future
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Return its name, if it is found by that: another process has its own."""
+        name, found = getattr(self, "__qualname__", ""), None
+        with suppress(AttributeError, KeyError):
+            found = operator.attrgetter(name)(sys.modules[self.__module__])
+        return name if found is self else super().__reduce_ex__(protocol)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what it is declared with."""
+        return {name: value for name, value in self.__dict__.items() if name != "node"}
 
     def clear_cache(self, cache: BaseCache[Any]) -> None:
         """Forget the cached results of the function, if it has a cache policy."""
@@ -114,6 +135,7 @@ def task(
     retry_policy: RetryPolicy | Sequence[RetryPolicy] | None = None,
     cache_policy: CachePolicy[Callable[P, str | bytes]] | None = None,
     timeout: float | timedelta | TimeoutPolicy | None = None,
+    executor: Executor | None = None,
     **kwargs: Any,
 ) -> Callable[[Callable[P, Awaitable[T]] | Callable[P, T]], _TaskFunction[P, T]]: ...
 
@@ -133,6 +155,7 @@ def task(
     retry_policy: RetryPolicy | Sequence[RetryPolicy] | None = None,
     cache_policy: CachePolicy[Callable[P, str | bytes]] | None = None,
     timeout: float | timedelta | TimeoutPolicy | None = None,
+    executor: Executor | None = None,
     **kwargs: Any,
 ) -> (
     Callable[[Callable[P, Awaitable[T]] | Callable[P, T]], _TaskFunction[P, T]]
@@ -152,6 +175,7 @@ def task(
         retry_policy: Which failures are tried again.
         cache_policy: Reuse the result of the same arguments. The run needs a cache.
         timeout: Seconds, or a `TimeoutPolicy`; for async functions.
+        executor: Where calls run, a `ProcessExecutor` for example. See `millstream.executors`.
         kwargs: Deprecated arguments; a warning names those nobody knows.
 
     Raises:
@@ -174,7 +198,12 @@ def task(
 
     def decorate(func: Callable[P, Awaitable[T]] | Callable[P, T]) -> _TaskFunction[P, T]:
         return _TaskFunction(
-            func, retry_policy=policies, cache_policy=cache_policy, timeout=limit, name=name
+            func,
+            retry_policy=policies,
+            cache_policy=cache_policy,
+            timeout=limit,
+            executor=executor,
+            name=name,
         )
 
     return decorate if __func_or_none__ is None else decorate(__func_or_none__)

@@ -194,6 +194,7 @@ class NodeBuilder:
         "_bound",
         "_cache_policy",
         "_channels",
+        "_executor",
         "_metadata",
         "_retry_policy",
         "_tags",
@@ -212,6 +213,7 @@ class NodeBuilder:
         self._retry_policy: list[RetryPolicy] = []
         self._cache_policy: CachePolicy[Any] | None = None
         self._timeout: TimeoutPolicy | None = None
+        self._executor: Executor | None = None
 
     def subscribe_only(self, channel: str) -> Self:
         """Run whenever the channel changes, with its bare value as input."""
@@ -281,6 +283,11 @@ class NodeBuilder:
         self._timeout = TimeoutPolicy.coerce(timeout)
         return self
 
+    def set_executor(self, executor: Executor | None) -> Self:
+        """Say where it runs; see `millstream.executors`."""
+        self._executor = executor
+        return self
+
     def build(self) -> PregelNode:
         """Return the declared node."""
         return PregelNode(
@@ -293,6 +300,7 @@ class NodeBuilder:
             retry_policy=self._retry_policy or None,
             cache_policy=self._cache_policy,
             timeout=self._timeout,
+            executor=self._executor,
             tags=self._tags,
             metadata=self._metadata,
         )
