@@ -13,6 +13,31 @@ from typing import Any
 
 import pytest
 
+from millstream.modes.names import PUBLIC_MODES
+
+MILL = """
+from langchain_core.messages import AIMessage
+from langchain_core.tools import tool
+
+from millstream.graph import START, MessagesState, StateGraph
+from millstream.prebuilt import ToolNode
+
+
+@tool
+def mill(grain: str) -> str:
+    '''Mill the grain.'''
+    return "flour"
+
+
+def ask(state):
+    call = {"name": "mill", "args": {"grain": "rye"}, "id": "call 1"}
+    return {"messages": AIMessage("", tool_calls=[call])}
+
+
+builder = StateGraph(MessagesState).add_sequence([ask, ("tools", ToolNode([mill]))])
+graph = builder.add_edge(START, "ask").compile()
+"""
+
 
 def events(out: str) -> list[Any]:
     return [json.loads(line) for line in out.splitlines()]
@@ -47,6 +72,30 @@ def test_stream_modes_are_those_asked_for_in_the_order_of_the_run(millstream: An
         {"mode": "updates", "ns": [], "data": {"add": {"x": 2}}},
         {"mode": "values", "ns": [], "data": {"x": 2}},
     ]
+
+
+@pytest.mark.parametrize("mode", PUBLIC_MODES)
+def test_every_stream_mode_can_be_asked_for(millstream: Any, mode: str) -> None:
+    outcome = millstream("run", "graphs:graph", "-i", '{"x": 1}', "-m", mode, "--json")
+
+    assert (outcome.code, outcome.err) == (0, "")
+    assert {event["mode"] for event in events(outcome.out)} <= {mode}
+
+
+def test_help_names_every_stream_mode(millstream: Any) -> None:
+    words = " ".join(millstream("run", "--help").out.replace("│", " ").split())
+
+    assert f"{', '.join(PUBLIC_MODES)}; repeatable." in words
+
+
+def test_what_tools_do_is_shown_with_the_call_it_belongs_to(millstream: Any, folder: Path) -> None:
+    (folder / "mills.py").write_text(MILL, encoding="utf-8")
+
+    outcome = millstream("run", "mills:graph", "-m", "tools")
+
+    assert outcome.code == 0
+    shown = [line for line in outcome.out.splitlines() if line.startswith("●")]
+    assert shown == ["● tools tool-started mill", "● tools tool-finished call 1"]
 
 
 def test_async_nodes_need_nothing_special(millstream: Any) -> None:

@@ -13,17 +13,9 @@ from rich.text import Text
 
 from millstream.cli.output import Output, to_json, visible
 from millstream.cli.speech import Floor, Speech
+from millstream.modes import names
 from millstream.modes.encoders import encode_json
 
-STYLES: Final[Mapping[str, str]] = {
-    "updates": "bold green",
-    "values": "bold cyan",
-    "custom": "bold magenta",
-    "messages": "bold",
-    "tasks": "bold blue",
-    "debug": "bold yellow",
-    "checkpoints": "bold yellow",
-}
 INTERRUPT: Final = "__interrupt__"
 MAX_ITEMS: Final = 3
 """Of a collection that does not fit on a line so many items are shown; `--json` shows all."""
@@ -77,18 +69,18 @@ class LiveRenderer:
     def show(self, namespace: Sequence[str], mode: str, payload: Any) -> None:
         """Print one event."""
         self._events += 1
-        if mode == "messages":
+        if mode == names.MESSAGES:
             self._floor.receive(namespace, *payload)
             return
         self.stop()
-        if mode == "custom" and isinstance(payload, str):
+        if mode == names.CUSTOM and isinstance(payload, str):
             self._line(payload)
-        elif mode == "updates" and isinstance(payload, Mapping):
+        elif mode == names.UPDATES and isinstance(payload, Mapping):
             for node, update in payload.items():
                 self._show_update(namespace, node, update)
         else:
             self._heading(namespace, mode, _subject(mode, payload))
-            self._body(_content(payload) if mode == "debug" else payload)
+            self._body(_content(payload) if mode == names.DEBUG else payload)
 
     def finish(self) -> None:
         """Say how many events there were and how long the run took."""
@@ -103,7 +95,7 @@ class LiveRenderer:
 
     def begin(self, speech: Speech) -> None:
         """Print who speaks; tokens follow on a line of their own."""
-        self._heading(speech.namespace, "messages", speech.subject)
+        self._heading(speech.namespace, names.MESSAGES, speech.subject)
 
     def say(self, text: str) -> None:
         """Append a token to the line."""
@@ -115,7 +107,7 @@ class LiveRenderer:
 
     def _show_update(self, namespace: Sequence[str], node: str, update: Any) -> None:
         if node != INTERRUPT:
-            self._heading(namespace, "updates", node)
+            self._heading(namespace, names.UPDATES, node)
             self._body(update)
             return
         self._heading(namespace, "interrupt", "the run waits for an answer")
@@ -125,7 +117,7 @@ class LiveRenderer:
     def _heading(self, namespace: Sequence[str], mode: str, subject: str) -> None:
         place = f"  in {' > '.join(map(_short, namespace))}" if namespace else ""
         self._print(
-            (f"{self._mark} {mode}", STYLES.get(mode, "bold red")),
+            (f"{self._mark} {mode}", _style(mode)),
             (f" {subject}" if subject else "", "bold"),
             (place, "dim"),
         )
@@ -165,6 +157,12 @@ class LiveRenderer:
         self._console.print(Text.assemble(*shown), end=end)
 
 
+def _style(mode: str) -> str:
+    public = names.PUBLIC_MODES.get(mode)
+    # What stands beside the modes is the question of a run that waits.
+    return "bold red" if public is None else public.style
+
+
 def _count(value: Sequence[Any] | Mapping[Any, Any]) -> str:
     shown = "" if len(value) <= MAX_ITEMS else f", the first {MAX_ITEMS}"
     return f"{len(value):,} item{'' if len(value) == 1 else 's'}{shown}"
@@ -185,15 +183,18 @@ def _one_line(value: Any, room: int) -> str:
 def _subject(mode: str, payload: Any) -> str:
     if not isinstance(payload, Mapping):
         return ""
-    if mode == "debug":
+    if mode == names.DEBUG:
         inner = _content(payload)
         name = inner.get("name", "") if isinstance(inner, Mapping) else ""
         return f"{payload.get('type')} {name}, step {payload.get('step')}"
-    if mode == "tasks":
+    if mode == names.TASKS:
         return f"{'start' if 'input' in payload else 'end'} {payload.get('name')}"
-    if mode == "checkpoints":
+    if mode == names.CHECKPOINTS:
         step = (payload.get("metadata") or {}).get("step")
         return f"step {step}, next {', '.join(payload.get('next', ())) or 'nothing'}"
+    if mode == names.TOOLS:
+        # Only the start has the tool's name; the id of the call ties the rest to it.
+        return f"{payload.get('event')} {payload.get('tool_name') or payload.get('tool_call_id')}"
     return ""
 
 

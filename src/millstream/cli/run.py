@@ -18,11 +18,12 @@ from millstream.cli.failures import (
 )
 from millstream.cli.output import Output, OutputError, ReaderGoneError
 from millstream.cli.target import FORMS, load_graph
+from millstream.modes.names import CUSTOM, PUBLIC_MODES, UPDATES
 
 if TYPE_CHECKING:
     from millstream.cli.render import Renderer
 
-DEFAULT_MODES: Final = ("updates", "custom")
+DEFAULT_MODES: Final = (UPDATES, CUSTOM)
 CONFIG_KINDS: Final[dict[str, tuple[type, str]]] = {
     "configurable": (dict, "a JSON object"),
     "metadata": (dict, "a JSON object"),
@@ -46,7 +47,7 @@ def run(
             "--stream-mode",
             "-m",
             metavar="MODE",
-            help="values, updates, custom, messages, tasks, debug or checkpoints; repeatable.",
+            help=f"{', '.join(PUBLIC_MODES)}; repeatable.",
         ),
     ] = None,
     subgraphs: Annotated[
@@ -160,11 +161,9 @@ def _check_config(config: Any) -> dict[str, Any]:
 
 
 def _check_modes(modes: list[str]) -> list[str]:
-    from millstream.modes.parts import MODES as known
-
     for mode in modes:
-        if mode not in known:
-            raise UsageError(f"no stream mode {mode!r}; choose from {', '.join(known)}")
+        if mode not in PUBLIC_MODES:
+            raise UsageError(f"no stream mode {mode!r}; choose from {', '.join(PUBLIC_MODES)}")
     return list(dict.fromkeys(modes))
 
 

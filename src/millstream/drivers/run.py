@@ -34,9 +34,9 @@ from millstream.drivers.questions import (
 from millstream.drivers.task_calls import call_too_late
 from millstream.drivers.waits import BLOCKING
 from millstream.errors import GraphDrained, GraphInterrupt, is_invalid_resume, recursion_error
+from millstream.modes.names import GRAPHS
 from millstream.modes.parts import Emit, Encode, Part, format_part
 from millstream.modes.projectors import RunView, both, observe
-from millstream.modes.subgraph_events import SUBGRAPHS_MODE
 from millstream.outbox.emitter import Emitter
 from millstream.outbox.subgraphs import EmitEnd, emit_started
 from millstream.outbox.taps import taps_of, tool_taps_of
@@ -244,7 +244,7 @@ class Run(RunOptions):
         self.writer = self._make_writer()
         if "values" in targets:
             self.shows_values = True
-        emits = targets.get(SUBGRAPHS_MODE)
+        emits = targets.get(GRAPHS)
         if emits and parent is not None:
             self.emit_end = emit_started(self, parent, emits)
         return observe(

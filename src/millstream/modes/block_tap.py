@@ -10,6 +10,7 @@ from langchain_core.outputs import ChatGenerationChunk
 
 from millstream.modes.content_blocks import BlockWriter, ErrorEvent
 from millstream.modes.message_tap import MessageTap, Metadata
+from millstream.modes.names import MESSAGES
 from millstream.modes.tap import NOBODY
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class BlockTap(MessageTap):
             message = chunk.message
             self._seen.add(message.id)
             for event in writer.feed(message):
-                self._emit((self._namespace, "messages", (event, metadata), self._shape))
+                self._emit((self._namespace, MESSAGES, (event, metadata), self._shape))
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Send the end of the message, all of it if it came without chunks."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from millstream.constants import INTERRUPT, START
 from millstream.modes.event import Event, Said
+from millstream.modes.names import CHECKPOINTS, DEBUG, VALUES
 from millstream.modes.parts import VERSION_OF_EVENTS, Make
 from millstream.modes.protocol_events import ProtocolEvent, convert_to_protocol_event
 
@@ -33,7 +34,7 @@ PLAIN: Final[dict[tuple[bool, bool], Encode]] = {
 }
 """Whether items have their mode, and their namespace -> how to encode them in version 1."""
 
-MODES_WITH_STATE: Final = frozenset(("values", "checkpoints", "debug"))
+MODES_WITH_STATE: Final = frozenset((VALUES, CHECKPOINTS, DEBUG))
 """What holds state, which has to be turned into the graph's own classes."""
 
 
@@ -50,7 +51,7 @@ def encode_typed(said: Said) -> dict[str, Any]:
     """Encode as a `StreamPart` dict, the state turned into the graph's own classes."""
     namespace, mode, payload, shape = said[:4]
     item = {"type": mode, "ns": namespace, "data": payload}
-    if mode == "values":
+    if mode == VALUES:
         interrupts: tuple[Any, ...] = ()
         if isinstance(payload, dict):
             if INTERRUPT in payload:
@@ -61,9 +62,9 @@ def encode_typed(said: Said) -> dict[str, Any]:
             item["data"] = payload
         item["interrupts"] = interrupts
     elif shape is not None and shape.state is not None:
-        if mode == "checkpoints":
+        if mode == CHECKPOINTS:
             item["data"] = _with_coerced_values(shape.state, payload)
-        elif mode == "debug" and payload["type"] == "checkpoint":
+        elif mode == DEBUG and payload["type"] == "checkpoint":
             inner = _with_coerced_values(shape.state, payload["payload"])
             item["data"] = {**payload, "payload": inner}
     return item

@@ -17,6 +17,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 
 from millstream.constants import TAG_NOSTREAM
+from millstream.modes.names import MESSAGES
 from millstream.modes.tap import NOBODY, Tap, WaitingCall
 from millstream.types import Command
 
@@ -38,7 +39,7 @@ class MessageTap(Tap):
     If there must be room for tokens, models wait for it.
     """
 
-    mode = "messages"
+    mode = MESSAGES
     has_blocks: ClassVar[bool] = False
     """Models are heard as events of content blocks."""
     ignore_llm = False
@@ -132,7 +133,7 @@ class MessageTap(Tap):
         if heard is not None and isinstance(chunk, ChatGenerationChunk):
             message = chunk.message
             self._seen.add(message.id)
-            self._emit((self._namespace, "messages", (message, heard), self._shape))
+            self._emit((self._namespace, MESSAGES, (message, heard), self._shape))
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Send what the model said if it came without chunks."""

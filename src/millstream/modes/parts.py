@@ -12,6 +12,8 @@ import dataclasses
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
+from millstream.modes.names import PUBLIC_MODES
+
 Namespace: TypeAlias = tuple[str, ...]
 """Path of the graph an event comes from, one `node:task_id` per level; `()` is the root."""
 
@@ -22,9 +24,6 @@ Emit: TypeAlias = Callable[[Part], None]
 Make: TypeAlias = Callable[[dict[str, Any]], Any]
 Encode: TypeAlias = Callable[[Part], Any]
 
-MODES: Final = ("values", "updates", "checkpoints", "tasks", "debug", "messages", "custom")
-TOOLS_MODE: Final = "tools"
-"""Has no projector: it is heard among the callbacks of tasks."""
 VERSIONS: Final = ("v1", "v2")
 VERSION_OF_EVENTS: Final = "v3"
 """Protocol events, for run streams only; see `modes.protocol_events`."""
@@ -50,8 +49,8 @@ class Shape:
 def check_modes(modes: Iterable[str]) -> None:
     """Refuse unknown stream modes with a `ValueError` that names the valid ones."""
     for mode in modes:
-        if mode not in MODES and mode != TOOLS_MODE and type(mode) is not RunStreamMode:
-            known = ", ".join((*MODES, TOOLS_MODE))
+        if mode not in PUBLIC_MODES and type(mode) is not RunStreamMode:
+            known = ", ".join(PUBLIC_MODES)
             raise ValueError(f"Unknown stream mode {mode!r}; use one or more of {known}")
 
 

@@ -16,6 +16,7 @@ from millstream._base.texts import safe_repr
 from millstream.constants import ERROR, INTERRUPT, RETURN
 from millstream.core.observer import Observer
 from millstream.core.pending_writes import as_tuple, plain_writes
+from millstream.modes import names
 
 if TYPE_CHECKING:
     from millstream.core.cells import Cells
@@ -76,7 +77,7 @@ class RunView:
 def observe(view: RunView) -> Observer:
     """Build the observer for the modes that somebody listens to."""
     observer = Observer()
-    values, updates = view.emitter("values"), view.emitter("updates")
+    values, updates = view.emitter(names.VALUES), view.emitter(names.UPDATES)
     if values is not None:
         observer.state_changed = _state_values(view, values)
     started, ended = _task_events(view)
@@ -216,7 +217,7 @@ def task_result(writes: Sequence[tuple[str, Any]], keys: str | tuple[str, ...]) 
 
 def _task_events(view: RunView) -> tuple[Callable[[Any], None] | None, OnTask | None]:
     """Return the projectors of task starts and of task results, for `tasks` and `debug`."""
-    tasks, debug = view.emitter("tasks"), view.emitter("debug")
+    tasks, debug = view.emitter(names.TASKS), view.emitter(names.DEBUG)
     if tasks is None and debug is None:
         return None, None
     emit_event, keys = _twin(view, tasks, debug), view.machine.spec.stream_keys
@@ -321,7 +322,7 @@ def _emit_breakpoint(updates: Callable[[Any], None]) -> None:
 
 def _checkpoints(view: RunView) -> Callable[[Sequence[Task]], None] | None:
     """Return the projector of checkpoints; runs that do not save have none."""
-    checkpoints, debug = view.emitter("checkpoints"), view.emitter("debug")
+    checkpoints, debug = view.emitter(names.CHECKPOINTS), view.emitter(names.DEBUG)
     if view.machine.lineage is None or (checkpoints is None and debug is None):
         return None
     emit_event = _twin(view, checkpoints, debug)

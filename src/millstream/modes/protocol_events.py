@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import NotRequired, TypedDict
 
+from millstream.modes.names import MESSAGES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -62,7 +64,7 @@ def as_event(item: Any) -> ProtocolEvent:
 
 def is_delta(event: ProtocolEvent) -> bool:
     """Say whether an event is a piece of a message of a model: nothing begins or ends with it."""
-    if event["method"] != "messages":
+    if event["method"] != MESSAGES:
         return False
     data = event["params"]["data"]
     said = data[0] if type(data) is tuple else None

@@ -6,7 +6,7 @@ They come before anything else a nested graph says, and after everything.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from millstream.errors import GraphBubbleUp, GraphDrained, GraphInterrupt
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from langchain_protocol.protocol import LifecycleCause
 
     from millstream.modes.parts import Namespace
-
-SUBGRAPHS_MODE: Final = "graphs"
 
 SubgraphStatus = Literal["started", "completed", "failed", "interrupted", "drained"]
 

@@ -1,7 +1,8 @@
 """The `tools` stream: when tools start and end, and what they emit meanwhile.
 
 A `ToolTap` is the ear of one consumer in one run, among the callbacks of its tasks, as `MessageTap`
-is for messages. Tools emit through `tool_output.tool_call_writer`, which is set when they start.
+is for messages. Tools emit through `_types.tool_writer.tool_call_writer`, which is set when they
+start.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from millstream._base.texts import safe_str
 from millstream._types.tool_writer import tool_call_writer
 from millstream.constants import TAG_NOSTREAM
 from millstream.errors import GraphBubbleUp, ParentCommand
+from millstream.modes.names import TOOLS
 from millstream.modes.tap import Tap
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 class ToolTap(Tap):
     """Sends what tools do in one run to the consumer that asked for `tools`."""
 
-    mode = "tools"
+    mode = TOOLS
     ignore_agent = False
     """LangChain's word for tools."""
 

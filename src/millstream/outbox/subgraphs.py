@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from millstream.errors import GraphBubbleUp, NodeCancelledError
-from millstream.modes.subgraph_events import SUBGRAPHS_MODE, SubgraphEvent, cause_of, status_after
+from millstream.modes.names import GRAPHS
+from millstream.modes.subgraph_events import SubgraphEvent, cause_of, status_after
 
 if TYPE_CHECKING:
     from millstream.drivers.context import TaskContext
@@ -36,7 +37,7 @@ def emit_started(run: Run, parent: TaskContext, emits: Sequence[Emit]) -> EmitEn
             error=error,
         )
         for emit in emits:
-            emit((run.namespace, SUBGRAPHS_MODE, event, None))
+            emit((run.namespace, GRAPHS, event, None))
 
     def emit_end(error: BaseException | None) -> None:
         if error is not None and not isinstance(error, (*ENDINGS, Exception)):

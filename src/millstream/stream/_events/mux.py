@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from millstream._base.texts import safe_repr
-from millstream.modes.subgraph_events import SUBGRAPHS_MODE
+from millstream.modes.names import GRAPHS, TASKS
 from millstream.stream._readers.pump import PlainPump
 from millstream.stream._transformers.base import is_async_only, overrides
 from millstream.stream.stream_channel import StreamChannel
@@ -84,9 +84,9 @@ class StreamMux:
         modes: set[str] = set()
         for each in self._transformers:
             own = each.required_stream_modes
-            modes.update((SUBGRAPHS_MODE,) if each._is_told_of_graphs else own)
+            modes.update((GRAPHS,) if each._is_told_of_graphs else own)
         if self.has_own_transformers:
-            modes.add("tasks")  # which LangGraph's runs always have
+            modes.add(TASKS)  # which LangGraph's runs always have
         return frozenset(modes)
 
     def transformer_by_key(self, key: str) -> StreamTransformer | None:
@@ -242,7 +242,7 @@ class StreamMux:
             each
             for each in self._transformers
             if (each._methods is None or method in each._methods)
-            and (method != SUBGRAPHS_MODE or each._is_told_of_graphs)
+            and (method != GRAPHS or each._is_told_of_graphs)
         ]
 
     def _identify(self, event: ProtocolEvent) -> None:

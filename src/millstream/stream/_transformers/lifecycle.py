@@ -8,7 +8,8 @@ from typing_extensions import Required, TypedDict
 
 from millstream._base.texts import safe_str
 from millstream.constants import NS_END
-from millstream.modes.subgraph_events import SUBGRAPHS_MODE, SubgraphStatus, cause_of, status_after
+from millstream.modes.names import GRAPHS, TASKS
+from millstream.modes.subgraph_events import SubgraphStatus, cause_of, status_after
 from millstream.stream._transformers.base import StreamTransformer
 from millstream.stream.run_stream import AsyncSubgraphRunStream, SubgraphRunStream
 from millstream.stream.stream_channel import StreamChannel
@@ -44,7 +45,7 @@ class _TasksLifecycleBase(StreamTransformer):
     LangGraph: a graph is seen when its first task starts, and ends with the task that called it.
     """
 
-    required_stream_modes = ("tasks",)
+    required_stream_modes = (TASKS,)
 
     def __init__(self, scope: tuple[str, ...] = ()) -> None:
         super().__init__(scope)
@@ -73,7 +74,7 @@ class _TasksLifecycleBase(StreamTransformer):
         """Take note that a graph has ended."""
 
     def process(self, event: ProtocolEvent) -> bool:
-        if event["method"] != "tasks":
+        if event["method"] != TASKS:
             return True
         ns, data = tuple(event["params"]["namespace"]), event["params"]["data"]
         if "result" in data:
@@ -158,18 +159,18 @@ class _GraphsLifecycle(_TasksLifecycleBase):
     """Learns starts and ends from the engine; from `tasks` events as long as it tells nothing."""
 
     _native: ClassVar[bool] = True
-    _methods: frozenset[str] | None = frozenset((SUBGRAPHS_MODE, "tasks"))
+    _methods: frozenset[str] | None = frozenset((GRAPHS, TASKS))
     _is_told_of_graphs = True
     _is_told = False
 
     def process(self, event: ProtocolEvent) -> bool:
         """Take note of a fact; neither facts nor tasks are shown in the log."""
-        if event["method"] == SUBGRAPHS_MODE:
+        if event["method"] == GRAPHS:
             self._is_told = True
             self._take(event["params"]["data"])
             return False
         if self._is_told:
-            return event["method"] != "tasks"
+            return event["method"] != TASKS
         return super().process(event)
 
     def _tracks(self, fact: SubgraphEvent) -> bool:
@@ -361,7 +362,7 @@ class SubgraphTransformer(_GraphsLifecycle):
         await self._aclose_ended(is_last=True)
 
 
-_RAW = frozenset((SUBGRAPHS_MODE, "tasks"))
+_RAW = frozenset((GRAPHS, TASKS))
 
 
 def is_below(namespace: Namespace, scope: Namespace) -> bool:

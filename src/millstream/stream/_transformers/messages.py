@@ -13,6 +13,7 @@ from langchain_core.language_models.chat_model_stream import (
 from langchain_core.messages import AIMessage, AIMessageChunk, ToolMessage
 
 from millstream.modes.content_blocks import ErrorEvent, message_events
+from millstream.modes.names import MESSAGES
 from millstream.stream._transformers.base import StreamTransformer
 from millstream.stream.stream_channel import StreamChannel
 
@@ -77,7 +78,7 @@ class MessagesTransformer(StreamTransformer):
     """The messages of the graph: what its models say, and what its nodes return whole."""
 
     _native: ClassVar[bool] = True
-    required_stream_modes: ClassVar[tuple[str, ...]] = ("messages",)
+    required_stream_modes: ClassVar[tuple[str, ...]] = (MESSAGES,)
     _methods = frozenset(required_stream_modes)
 
     def __init__(self, scope: tuple[str, ...] = ()) -> None:
@@ -106,7 +107,7 @@ class MessagesTransformer(StreamTransformer):
 
     def process(self, event: ProtocolEvent) -> bool:
         params = event["params"]
-        if event["method"] == "messages" and params["namespace"] == self._namespace:
+        if event["method"] == MESSAGES and params["namespace"] == self._namespace:
             said, metadata = params["data"]
             if isinstance(said, dict):
                 self._take_event(said, metadata)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from millstream.modes import names
 from millstream.stream._transformers.base import StreamTransformer
 from millstream.stream.stream_channel import StreamChannel
 
@@ -41,7 +42,7 @@ class _ModeTransformer(StreamTransformer):
 class ValuesTransformer(_ModeTransformer):
     """The state of the graph after each superstep, and the questions it stopped at."""
 
-    _mode = "values"
+    _mode = names.VALUES
 
     def __init__(self, scope: tuple[str, ...] = ()) -> None:
         super().__init__(scope)
@@ -51,7 +52,7 @@ class ValuesTransformer(_ModeTransformer):
 
     def process(self, event: ProtocolEvent) -> bool:
         params = event["params"]
-        if event["method"] == "values" and params["namespace"] == self._namespace:
+        if event["method"] == names.VALUES and params["namespace"] == self._namespace:
             self._latest = params["data"]
             self._interrupts.extend(params.get("interrupts", ()))
             self._log.push(params["data"])
@@ -64,31 +65,31 @@ class ValuesTransformer(_ModeTransformer):
 class UpdatesTransformer(_ModeTransformer):
     """What each task of the graph wrote."""
 
-    _mode = "updates"
+    _mode = names.UPDATES
 
 
 class CustomTransformer(_ModeTransformer):
     """What nodes of the graph wrote to their stream writer."""
 
-    _mode = "custom"
+    _mode = names.CUSTOM
 
 
 class CheckpointsTransformer(_ModeTransformer):
     """The graph's checkpoints; there are none without a saver."""
 
-    _mode = "checkpoints"
+    _mode = names.CHECKPOINTS
 
 
 class TasksTransformer(_ModeTransformer):
     """The graph's tasks: when they start, and how they end."""
 
-    _mode = "tasks"
+    _mode = names.TASKS
 
 
 class DebugTransformer(_ModeTransformer):
     """Checkpoints and tasks of the graph, with step and time."""
 
-    _mode = "debug"
+    _mode = names.DEBUG
 
 
 for _public in (

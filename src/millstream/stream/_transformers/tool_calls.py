@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_core.messages import ToolMessage
 
+from millstream.modes.names import TOOLS
 from millstream.stream._transformers.base import StreamTransformer
 from millstream.stream.stream_channel import StreamChannel
 
@@ -82,7 +83,7 @@ class ToolCallTransformer(StreamTransformer):
     """The tool calls of the graph."""
 
     _native: ClassVar[bool] = True
-    required_stream_modes: ClassVar[tuple[str, ...]] = ("tools",)
+    required_stream_modes: ClassVar[tuple[str, ...]] = (TOOLS,)
     _methods = frozenset(required_stream_modes)
 
     def __init__(self, scope: tuple[str, ...] = ()) -> None:
@@ -101,7 +102,7 @@ class ToolCallTransformer(StreamTransformer):
 
     def process(self, event: ProtocolEvent) -> bool:
         params = event["params"]
-        if event["method"] != "tools" or params["namespace"] != self._namespace:
+        if event["method"] != TOOLS or params["namespace"] != self._namespace:
             return True
         said = params["data"]
         kind, call_id = said.get("event"), said.get("tool_call_id")
