@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from millstream.drivers import event_stream
 from millstream.pregel._running.opening import CallOptions, open_events
@@ -16,10 +16,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
     from langchain_core.runnables.schema import StreamEvent
 
-    from millstream.pregel.main import Pregel
     from millstream.stream.run_stream import AsyncGraphRunStream, GraphRunStream
-
-    Graph: TypeAlias = Pregel[Any, Any, Any, Any]
 
 
 class EventStreamGraph(SavedGraph[StateT, ContextT, InputT, OutputT]):
@@ -97,9 +94,7 @@ class EventStreamGraph(SavedGraph[StateT, ContextT, InputT, OutputT]):
                 input, cast("RunnableConfig", config), version=version, **wanted, **kwargs
             )
         options = CallOptions.of(kwargs)
-        return event_stream.drive(
-            partial(open_events, cast("Graph", self), input, config, options, wanted)
-        )
+        return event_stream.drive(partial(open_events, self, input, config, options, wanted))
 
     def stream_events(  # type: ignore[override]  # what version v3 returns
         self,
@@ -136,7 +131,7 @@ class EventStreamGraph(SavedGraph[StateT, ContextT, InputT, OutputT]):
         """
         from millstream.pregel._running.run_streams import open_stream
 
-        return open_stream(cast("Graph", self), input, config, transformers, kwargs)
+        return open_stream(self, input, config, transformers, kwargs)
 
     async def astream_v2(
         self,
@@ -149,4 +144,4 @@ class EventStreamGraph(SavedGraph[StateT, ContextT, InputT, OutputT]):
         """Return one async run, not begun, that shows itself in many ways; see `stream_v2`."""
         from millstream.pregel._running.run_streams import open_astream
 
-        return open_astream(cast("Graph", self), input, config, transformers, kwargs)
+        return open_astream(self, input, config, transformers, kwargs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, overload
 
 from typing_extensions import TypedDict
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from millstream._types.stream_parts import StreamPart
-    from millstream.pregel._running.event_streams import Graph
     from millstream.runtime import RunControl
     from millstream.types import All, Command, Durability, GraphOutput, StreamMode
 
@@ -156,7 +155,7 @@ class InvokableGraph(EventStreamGraph[StateT, ContextT, InputT, OutputT]):
             max_buffered,
             kwargs,
         )
-        return sync.drive(partial(open_call, cast("Graph", self), input, config, options))
+        return sync.drive(partial(open_call, self, input, config, options))
 
     @overload  # type: ignore[override]  # named options instead of **kwargs
     def astream(
@@ -222,7 +221,7 @@ class InvokableGraph(EventStreamGraph[StateT, ContextT, InputT, OutputT]):
             max_buffered,
             kwargs,
         )
-        return aio.drive(partial(open_call, cast("Graph", self), input, config, options))
+        return aio.drive(partial(open_call, self, input, config, options))
 
     @overload  # type: ignore[override]  # named options instead of **kwargs
     def invoke(  # type: ignore[overload-overlap]  # text is a sequence, too

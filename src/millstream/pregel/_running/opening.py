@@ -31,7 +31,6 @@ from millstream.modes.parts import (
 )
 from millstream.modes.projectors import state_reader
 from millstream.outbox.backpressure import BufferLimit, check_limit, limits_above
-from millstream.pregel._running.overrides import RESULT
 from millstream.pregel._running.request import (
     Caller,
     identify_caller,
@@ -42,6 +41,7 @@ from millstream.pregel._running.request import (
     server_info_of,
     starter,
 )
+from millstream.pregel._running.results import RESULT
 from millstream.pregel._saved_state.locations import saver_of
 from millstream.pregel._structure.compiling import breakpoint_names
 from millstream.runtime import RunControl
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from millstream.core.spec import GraphSpec
     from millstream.drivers.context import TaskContext
     from millstream.modes.parts import Part
-    from millstream.pregel.main import Pregel
+    from millstream.pregel._structure.definition import GraphDefinition as Pregel
 
 DURABILITIES: Final = ("sync", "async", "exit")
 NO_MODES: frozenset[str] = frozenset()

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import aclosing, nullcontext
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from millstream.config import filled
 from millstream.constants import INTERRUPT
+from millstream.pregel._running.results import RESULT
 from millstream.types import GraphOutput
 from millstream.typing import ConfigLike
 
 if TYPE_CHECKING:
     from millstream.pregel._running.opening import CallOptions
-    from millstream.pregel.main import Pregel
-
-RESULT: Final = "values"
-"""The mode of which `invoke` returns the last item."""
+    from millstream.pregel._structure.definition import GraphDefinition
 
 
 def is_overridden(graph: Any, method: str) -> bool:
@@ -31,7 +29,10 @@ def is_overridden(graph: Any, method: str) -> bool:
 
 
 def invoke_overridden(
-    graph: Pregel[Any, Any, Any, Any], input: Any, config: ConfigLike | None, call: CallOptions
+    graph: GraphDefinition[Any, Any, Any, Any],
+    input: Any,
+    config: ConfigLike | None,
+    call: CallOptions,
 ) -> Any:
     """Do what `invoke` does by calling `stream`."""
     items = list(graph.stream(input, filled(config), **stream_arguments(graph, call)))
@@ -39,7 +40,10 @@ def invoke_overridden(
 
 
 async def ainvoke_overridden(
-    graph: Pregel[Any, Any, Any, Any], input: Any, config: ConfigLike | None, call: CallOptions
+    graph: GraphDefinition[Any, Any, Any, Any],
+    input: Any,
+    config: ConfigLike | None,
+    call: CallOptions,
 ) -> Any:
     """Do what `ainvoke` does by calling `astream`."""
     stream: Any = graph.astream(input, filled(config), **stream_arguments(graph, call))
@@ -48,7 +52,9 @@ async def ainvoke_overridden(
     return result_of(items, call.version) if call.is_result_wanted else items
 
 
-def stream_arguments(graph: Pregel[Any, Any, Any, Any], call: CallOptions) -> dict[str, Any]:
+def stream_arguments(
+    graph: GraphDefinition[Any, Any, Any, Any], call: CallOptions
+) -> dict[str, Any]:
     """Return the keyword arguments of `stream`, with the names and values that LangGraph gives."""
     given = {
         "context": call.context,

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from millstream.core.protocol import Write
     from millstream.core.spec import GraphSpec
     from millstream.drivers.heartbeats import Heartbeats
-    from millstream.pregel.main import Pregel
+    from millstream.pregel._structure.definition import GraphDefinition
 
 logger = logging.getLogger(__name__)
 
@@ -227,7 +227,9 @@ def nested_ns(parent: TaskContext, number: int, *, is_stateful: bool) -> str:
     return f"{ns}{NS_SEP}{number}" if number else ns
 
 
-def scope_of(graph: Pregel[Any, Any, Any, Any], config: ConfigLike | None) -> tuple[str, ...]:
+def scope_of(
+    graph: GraphDefinition[Any, Any, Any, Any], config: ConfigLike | None
+) -> tuple[str, ...]:
     """Return the namespace that a run of the graph will have when it is opened."""
     parent = identify_caller(config, graph.config).parent
     if parent is None:

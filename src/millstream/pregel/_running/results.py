@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from millstream.constants import INTERRUPT
 from millstream.modes.encoders import coerce
@@ -10,6 +10,9 @@ from millstream.types import GraphOutput
 
 if TYPE_CHECKING:
     from millstream.drivers.run import Run
+
+RESULT: Final = "values"
+"""The mode of which `invoke` returns the last item."""
 
 
 def final_output(run: Run, version: str) -> Any:

@@ -25,7 +25,7 @@ from millstream.typing import ConfigLike
 
 if TYPE_CHECKING:
     from millstream.drivers.run import Run
-    from millstream.pregel.main import Pregel
+    from millstream.pregel._structure.definition import GraphDefinition
     from millstream.stream._transformers.base import TransformerFactory
 
 BUILTINS: Final[tuple[TransformerFactory, ...]] = (
@@ -40,7 +40,7 @@ OWNED: Final = ("stream_mode", "subgraphs")
 
 
 def open_stream(
-    graph: Pregel[Any, Any, Any, Any],
+    graph: GraphDefinition[Any, Any, Any, Any],
     input: Any,
     config: ConfigLike | None,
     transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None,
@@ -56,7 +56,7 @@ def open_stream(
 
 
 def open_astream(
-    graph: Pregel[Any, Any, Any, Any],
+    graph: GraphDefinition[Any, Any, Any, Any],
     input: Any,
     config: ConfigLike | None,
     transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None,
@@ -72,7 +72,7 @@ def open_astream(
 
 
 def _checked(
-    graph: Pregel[Any, Any, Any, Any],
+    graph: GraphDefinition[Any, Any, Any, Any],
     transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None,
     arguments: Mapping[str, Any],
 ) -> list[TransformerFactory]:
@@ -95,7 +95,7 @@ def _checked(
 
 
 def _open(
-    graph: Pregel[Any, Any, Any, Any],
+    graph: GraphDefinition[Any, Any, Any, Any],
     input: Any,
     config: ConfigLike | None,
     factories: Sequence[TransformerFactory],

@@ -13,21 +13,21 @@ from millstream.drivers import aio, sync
 from millstream.modes.encoders import coerce
 from millstream.modes.parts import as_modes, check_modes
 from millstream.pregel._running.opening import CallOptions, open_logged
-from millstream.pregel._running.overrides import RESULT, is_overridden, stream_arguments
+from millstream.pregel._running.overrides import is_overridden, stream_arguments
 from millstream.pregel._running.request import scope_of
-from millstream.pregel._running.results import final_output
+from millstream.pregel._running.results import RESULT, final_output
 from millstream.runs.life import Ending
 from millstream.typing import ConfigLike
 
 if TYPE_CHECKING:
     from millstream.drivers.run import Run
     from millstream.modes.parts import Part
-    from millstream.pregel.main import Pregel
+    from millstream.pregel._structure.definition import GraphDefinition
     from millstream.runs.life import Source
 
 
 def open_source(
-    graph: Pregel[Any, Any, Any, Any],
+    graph: GraphDefinition[Any, Any, Any, Any],
     input: Any,
     config: ConfigLike | None,
     options: CallOptions,
@@ -78,7 +78,7 @@ class OverriddenSource:
 
     def __init__(
         self,
-        graph: Pregel[Any, Any, Any, Any],
+        graph: GraphDefinition[Any, Any, Any, Any],
         input: Any,
         config: ConfigLike | None,
         options: CallOptions,

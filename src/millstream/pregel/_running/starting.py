@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from millstream.drivers.switch import RunSwitch
 from millstream.pregel._running.invoking import InvokableGraph
@@ -109,7 +109,7 @@ class StartableGraph(InvokableGraph[StateT, ContextT, InputT, OutputT]):
         modes = (stream_mode,) if isinstance(stream_mode, str) else tuple(stream_mode)
         switch = RunSwitch(options.get("control"))
         call = CallOptions.of({**options, "stream_mode": modes, "control": switch})
-        return open_source(cast("Any", self), input, config, call, method), switch
+        return open_source(self, input, config, call, method), switch
 
 
 def _begun(life: Life) -> RunHandle[Any]:

@@ -20,6 +20,7 @@ from millstream.constants import (
 from millstream.drivers.metadata import with_texts
 from millstream.errors import MissingThreadError
 from millstream.pregel._running.request import merge_configs
+from millstream.pregel._structure.inspection import InspectableGraph
 from millstream.typing import ConfigLike
 
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
 
     from millstream.core.tasks import Task
     from millstream.drivers.context import TaskContext
-    from millstream.pregel._saved_state.saved_graph import SavedGraph
+    from millstream.pregel._structure.definition import GraphDefinition
 
 
 def saver_of(
-    graph: SavedGraph[Any, Any, Any, Any],
+    graph: GraphDefinition[Any, Any, Any, Any],
     configurable: Mapping[str, Any],
     parent: TaskContext | None = None,
 ) -> BaseCheckpointSaver[Any] | None:
@@ -63,7 +64,7 @@ def saver_of(
 class StateLocation:
     """A graph, and where in a thread its state is saved."""
 
-    graph: SavedGraph[Any, Any, Any, Any]
+    graph: InspectableGraph[Any, Any, Any, Any]
     saver: BaseCheckpointSaver[Any]
     config: dict[str, Any]
     """What the caller said, without what is private to the engine."""
@@ -95,10 +96,8 @@ class StateLocation:
 
     def inside(self, task: Task) -> StateLocation | None:
         """Return the site of the graph that a task runs, None if it runs none."""
-        from millstream.pregel._saved_state.saved_graph import SavedGraph
-
         for nested in self.graph.nodes[task.name].subgraphs[:1]:
-            if isinstance(nested, SavedGraph) and nested.checkpointer is not False:
+            if isinstance(nested, InspectableGraph) and nested.checkpointer is not False:
                 return replace(self, graph=nested, config=self.inside_config(task, nested))
         return None
 
@@ -111,7 +110,7 @@ class StateLocation:
 
 
 def locate(
-    graph: SavedGraph[Any, Any, Any, Any],
+    graph: InspectableGraph[Any, Any, Any, Any],
     config: ConfigLike | None,
     *,
     must_exist: bool = False,
@@ -164,12 +163,10 @@ def with_map(config: Mapping[str, Any], metadata: Mapping[str, Any] | None) -> R
 
 
 def _nested_graph(
-    graph: SavedGraph[Any, Any, Any, Any], path: str, *, must_exist: bool
-) -> SavedGraph[Any, Any, Any, Any]:
-    from millstream.pregel._saved_state.saved_graph import SavedGraph
-
+    graph: InspectableGraph[Any, Any, Any, Any], path: str, *, must_exist: bool
+) -> InspectableGraph[Any, Any, Any, Any]:
     for _, nested in graph.get_subgraphs(namespace=path, recurse=True):
-        if isinstance(nested, SavedGraph):
+        if isinstance(nested, InspectableGraph):
             return nested
     if must_exist:
         raise ValueError(f"Subgraph {path} not found")

@@ -12,18 +12,14 @@ from millstream.pregel._saved_state.locations import StateLocation, locate
 from millstream.pregel._saved_state.snapshots import read_state, show_saved
 from millstream.pregel._saved_state.updates import checked, update_state
 from millstream.pregel._structure.inspection import InspectableGraph
-from millstream.saving.allowlist import declared_classes, is_strict
 from millstream.saving.delta_history import acomplete, complete
 from millstream.types import StateUpdate
 from millstream.typing import ConfigLike, ContextT, InputT, OutputT, StateT
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
-    from langgraph.store.base import BaseStore
 
-    from millstream.core.spec import GraphSpec
-    from millstream.modes.parts import Shape
-    from millstream.types import Checkpointer, StateSnapshot
+    from millstream.types import StateSnapshot
 
 
 class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
@@ -33,32 +29,6 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
     of it, by `checkpoint_id`, or the state of a nested graph, by `checkpoint_ns`. Without a saver
     `ValueError` is raised, without a thread `KeyError`.
     """
-
-    checkpointer: Checkpointer
-    store: BaseStore | None
-    config: ConfigLike | None
-    shape: Shape
-    _stored_classes: frozenset[tuple[str, str]] | None = None
-
-    @property
-    def spec(self) -> GraphSpec:
-        """The compiled form."""
-        raise NotImplementedError
-
-    def stored_classes(self) -> frozenset[tuple[str, str]]:
-        """Return module and name of the classes that this graph's checkpoints may hold.
-
-        Only what `LANGGRAPH_STRICT_MSGPACK` asks for: empty when it is not set.
-        """
-        if not is_strict():
-            return frozenset()
-        if self._stored_classes is None:
-            types = [kind for c in self.channels.values() for kind in _stored_types(c)]
-            self._stored_classes = declared_classes([*types, *self._declared_schemas()])
-        return self._stored_classes
-
-    def _declared_schemas(self) -> Sequence[Any]:
-        return () if self.context_schema is None else (self.context_schema,)
 
     def get_state(self, config: ConfigLike, *, subgraphs: bool = False) -> StateSnapshot:
         """Return the state of a thread, or of one checkpoint of it.
@@ -219,7 +189,3 @@ def _history_config(location: StateLocation) -> Any:
 
 def _before(config: ConfigLike | None) -> Any:
     return config and {**config, CONF: with_texts(config.get(CONF) or {})}
-
-
-def _stored_types(channel: Any) -> tuple[Any, ...]:
-    return tuple(getattr(channel, kind, None) for kind in ("ValueType", "UpdateType"))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from millstream.constants import NS_SEP
-from millstream.pregel._structure.compiling import split_channels, visible
+from millstream.pregel._structure.compiling import split_channels
+from millstream.pregel._structure.definition import GraphDefinition
 from millstream.pregel.protocol import PregelProtocol
 from millstream.typing import ConfigLike, ContextT, InputT, OutputT, StateT
 from millstream.warnings import LangGraphDeprecatedSinceV10, warn_caller
@@ -16,38 +17,9 @@ if TYPE_CHECKING:
     from langchain_core.runnables.graph import Graph
     from pydantic import BaseModel
 
-    from millstream.pregel._structure.nodes import PregelNode
 
-
-class InspectableGraph(PregelProtocol[StateT, ContextT, InputT, OutputT]):
+class InspectableGraph(GraphDefinition[StateT, ContextT, InputT, OutputT]):
     """What a compiled graph can say about itself; `Pregel` adds how it runs."""
-
-    nodes: dict[str, PregelNode]
-    channels: dict[str, Any]
-    input_channels: str | Sequence[str]
-    output_channels: str | Sequence[str]
-    stream_channels: str | Sequence[str] | None
-    interrupt_before_nodes: Sequence[str]
-    interrupt_after_nodes: Sequence[str]
-    context_schema: type[ContextT] | None
-
-    @property
-    def managed(self) -> Mapping[str, Any]:
-        """The values that are computed from the run."""
-        return split_channels(self.channels)[1]
-
-    @property
-    def stream_channels_asis(self) -> str | Sequence[str]:
-        """The channels that streams show: one bare value, or a list of keys."""
-        if self.stream_channels:
-            return self.stream_channels
-        return list(visible(split_channels(self.channels)[0]))
-
-    @property
-    def stream_channels_list(self) -> Sequence[str]:
-        """The channels that streams show, always as a list."""
-        channels = self.stream_channels_asis
-        return [channels] if isinstance(channels, str) else channels
 
     def get_graph(self, config: ConfigLike | None = None, *, xray: int | bool = False) -> Graph:
         """Return a drawable picture of the graph; `xray` opens subgraphs, down to a depth."""
