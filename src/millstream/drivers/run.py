@@ -17,7 +17,6 @@ from langchain_core.runnables.config import var_child_runnable_config
 from millstream._base.clock import new_id, now
 from millstream.config import task_context_of
 from millstream.constants import CONFIG_KEY_STRICT_RESUME, NS_END
-from millstream.core.machine import RunMachine
 from millstream.core.observer import Observer
 from millstream.core.pending_writes import ResumePoint
 from millstream.core.state import DONE, ENDED, RunStatus
@@ -43,10 +42,12 @@ from millstream.outbox.taps import taps_of, tool_taps_of
 from millstream.runtime import _no_op_stream_writer
 from millstream.saving import delta_history
 from millstream.saving.untracked import untracked_of
+from millstream.stimuli.log import machine_class
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import BaseCallbackManager
 
+    from millstream.core.machine import RunMachine
     from millstream.core.protocol import Write
     from millstream.core.spec import GraphSpec
     from millstream.core.tasks import Task
@@ -122,10 +123,9 @@ class Run(RunOptions):
 
     def enter(self, loaded: LoadedCheckpoint) -> None:
         """Build the machine, from the saved checkpoint if there is one, and give it its input."""
-        saved = loaded.saved
-        parent = self.parent
+        saved, parent = loaded.saved, self.parent
         # By position, because classes are slow to call by name up to Python 3.11.
-        machine = self.machine = RunMachine(
+        machine = self.machine = machine_class(self.name)(
             self.spec,
             NOT_WATCHED,  # until it can be said who watches, which takes the machine
             self.limits,
