@@ -282,12 +282,13 @@ def caches(driver: Any) -> list[Any]:
 
 
 def messages(driver: Any) -> list[Any]:
-    """Messages, whose reducer draws ids."""
+    """Messages, whose reducer draws ids and finds them again."""
     builder = StateGraph(MessagesState)
-    builder.add_node("say", lambda state: {"messages": [("ai", "hello"), ("ai", "again")]})
+    builder.add_node("say", lambda state: {"messages": [*state["messages"], ("ai", "hello")]})
     graph = builder.add_edge(START, "say").compile(InMemorySaver())
     driver.invoke(graph, {"messages": "hi"}, THREAD)
-    driver.invoke(graph, {"messages": "hi"}, THREAD)
+    result = driver.invoke(graph, {"messages": "hi"}, THREAD)
+    assert [message.type for message in result["messages"]] == ["human", "ai"] * 2
     return [graph]
 
 

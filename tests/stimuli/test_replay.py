@@ -156,7 +156,7 @@ def test_tasks_and_draws_that_a_log_does_not_have_are_said(driver: Any, lines: l
 
     with pytest.raises(ReplayError, match="does not say where task another comes from"):
         replay(map(json.dumps, unknown), graph)
-    with pytest.raises(ReplayError, match="draws a version or a stamp that was not drawn"):
+    with pytest.raises(ReplayError, match="that was not drawn when it was recorded"):
         replay(map(json.dumps, undrawn), graph)
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable
+from contextvars import ContextVar
 from datetime import datetime, timezone
 from threading import Lock
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 _RANDOM_BITS: Final = (1 << 64) - 1
 """What of an id says nothing of its order."""
@@ -54,6 +56,20 @@ def now() -> str:
 def new_id() -> str:
     """Return the id of a checkpoint that will not be stored."""
     return _ordered_id(-2)
+
+
+def random_id() -> str:
+    """Return a random UUID."""
+    return str(uuid4())
+
+
+message_ids: Final[ContextVar[Callable[[], str]]] = ContextVar("message_ids", default=random_id)
+"""What makes the ids of messages that have none: a reducer has no other way to be told."""
+
+
+def message_id() -> str:
+    """Return the id for a message that has none."""
+    return message_ids.get()()
 
 
 class Stamps:

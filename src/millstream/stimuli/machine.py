@@ -6,7 +6,8 @@ Each input is one record, written when the machine has taken it:
     number     how many inputs of the run were before this one
     input      the method of `RunMachine` that was called, `open` for the first
     ...        what it was given, as `values` encodes it
-    drawn      versions and stamps of checkpoints, which come from savers, clocks and random numbers
+    drawn      versions and stamps of checkpoints and ids of messages, in the order of drawing: they
+               come from savers, clocks and random numbers
     answers    what is left of the answers that runs share, if others have taken of them
     decided    what the machine made of it; this is what a replay compares
 
@@ -22,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from millstream._base import clock
 from millstream.constants import TASKS
 from millstream.core.answers import Answers
 from millstream.core.machine import RunMachine
@@ -62,8 +64,10 @@ class LoggingMachine(RunMachine):
         saved_values: Mapping[str, Any] | None = None,
         stored_writes: Iterable[tuple[str, str, Any]] = (),
         answers: Answers | None = None,
+        message_id: Callable[[], str] = clock.random_id,
     ) -> None:
         self._write = write
+        self._message_id = self._drawing(message_id)
         self._number = 0
         self._is_taking = False
         self._drawn: list[Json] = []
@@ -177,6 +181,7 @@ class LoggingMachine(RunMachine):
         if answers != self._answers:
             facts["answers"] = answers
         self._is_taking = True
+        before = clock.message_ids.set(self._message_id)
         try:
             yield decided
         except BaseException as error:
@@ -184,6 +189,7 @@ class LoggingMachine(RunMachine):
             raise
         finally:
             self._is_taking = False
+            clock.message_ids.reset(before)
             self._answers = _answers_left(self.answers)
             self._put(received, facts, {**decided, **self._standing()})
 
@@ -209,9 +215,9 @@ class LoggingMachine(RunMachine):
             for name in sorted(self.updated)
         }
 
-    def _drawing(self, draw: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        def draw_and_record(given: Any) -> Any:
-            drawn = draw(given)
+    def _drawing(self, draw: Callable[..., Any]) -> Callable[..., Any]:
+        def draw_and_record(*given: Any) -> Any:
+            drawn = draw(*given)
             self._drawn.append(encode(drawn))
             return drawn
 

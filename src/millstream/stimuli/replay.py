@@ -156,6 +156,7 @@ class Player:
             self._decode(record["saved_values"]),
             self._decode(record["stored_writes"]),
             self._answers(record["answers"]),
+            self._draw,
         )
         self._compare(record)
 
@@ -246,13 +247,13 @@ class Player:
             raise ReplayError(f"the log does not say where task {id} comes from")
         return task
 
-    def _draw(self, _: Any) -> Any:
+    def _draw(self, *_: Any) -> Any:
         """Return what was drawn in the place of this."""
         if not self._drawn:
             record = self._record
             raise ReplayError(
                 f"input {record['number']} of run {record['run']}, {record['input']}(), draws a "
-                "version or a stamp that was not drawn when it was recorded"
+                "version, a stamp or an id that was not drawn when it was recorded"
             )
         return self._drawn.popleft()
 

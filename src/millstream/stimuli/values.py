@@ -62,8 +62,8 @@ def encode(value: Any) -> Json:
 def digest(value: Any) -> str:
     """Return a short text that is the same for values that are alike.
 
-    Of objects of other classes only the class counts: their insides may be random, as the ids are
-    that `add_messages` gives.
+    Of objects of other classes only the class counts: what a saver would store of them need not be
+    the same twice.
     """
     outline = _convert(value, (), _as_class, _as_class)
     return xxhash.xxh3_64_hexdigest(json.dumps(outline).encode())

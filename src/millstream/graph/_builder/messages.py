@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final, TypeAlias, cast, overload
-from uuid import uuid4
 
 from langchain_core.messages import (
     AIMessage,
@@ -20,6 +19,8 @@ from langchain_core.messages import (
     convert_to_openai_messages,
     message_chunk_to_message,
 )
+
+from millstream._base import clock
 
 Messages: TypeAlias = list[MessageLikeRepresentation] | MessageLikeRepresentation
 """What a state key reduced by `add_messages` accepts: messages, or anything that becomes one."""
@@ -114,7 +115,7 @@ def _as_messages(messages: Messages) -> list[BaseMessage]:
         ]
     for message in finished:
         if message.id is None:
-            message.id = str(uuid4())
+            message.id = clock.message_id()
     return finished
 
 
@@ -126,7 +127,7 @@ def give_ids(written: Any) -> None:
     for message in written if isinstance(written, list) else (written,):
         is_message = isinstance(message, BaseMessage) and not isinstance(message, BaseMessageChunk)
         if is_message and message.id is None:
-            message.id = str(uuid4())
+            message.id = clock.message_id()
 
 
 def is_message_reducer(reducer: Any) -> bool:
