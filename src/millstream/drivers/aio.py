@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from millstream._base import clock
 from millstream._base.cancellation import wait_through_cancellation
-from millstream.drivers import caching, graph_callbacks
+from millstream.drivers import graph_callbacks
 from millstream.drivers.callers import NOBODY, Callers
 from millstream.drivers.context import TaskContext
 from millstream.drivers.inbox import Inbox
-from millstream.drivers.loading import UNSAVED, aload
+from millstream.drivers.loading import UNSAVED, load
+from millstream.drivers.planning import plan
 from millstream.drivers.run import NO_ITEM
 from millstream.drivers.spawning import spawn_in, spawner
 from millstream.drivers.task_calls import (
@@ -153,7 +154,7 @@ class AsyncDriver:
         loaded = UNSAVED
         if run.saver is not None:
             self._flusher = AsyncFlusher()
-            loaded = await aload(run)
+            loaded = await load(run, run.saver)
         run.enter(loaded)
         if run.graph_run is not None:
             await graph_callbacks.notify_resumed(run, run.graph_run)
@@ -176,17 +177,9 @@ class AsyncDriver:
         run = self.run
         if run.recorder is not None:
             await self._flusher.flush(run.recorder)
-        if run.parent is not None:
-            for limit in run.outer_limits:
-                limit.wait()
-                await limit
-            if run.is_abandoned:
-                raise RunAbandoned(run.name)
-        tasks = run.machine.plan()
+        tasks = await plan(run)
         if run.step_timeout is not None:
             self._deadline = clock.monotonic() + run.step_timeout
-        if tasks and run.cache is not None:
-            tasks = await caching.replay_cached(run, tasks)
         return tasks
 
     def _start(self, tasks: Sequence[Task]) -> None:

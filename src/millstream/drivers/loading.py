@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from millstream._base.clock import Stamps
 from millstream.constants import NS_END, NS_SEP
@@ -17,13 +17,13 @@ from millstream.core.checkpoints import Lineage
 from millstream.core.pending_writes import ResumePoint
 from millstream.core.resuming import BRANCHES
 from millstream.core.tasks import task_id_of
-from millstream.drivers.requests import LoadCheckpoint, acarry_out, carry_out
+from millstream.drivers.requests import LoadCheckpoint, carry_out
 from millstream.saving import delta_history
 from millstream.saving.capabilities import next_version
 from millstream.saving.recorder import Recorder
 
 if TYPE_CHECKING:
-    from langgraph.checkpoint.base import CheckpointTuple
+    from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
     from millstream.drivers.context import TaskContext
     from millstream.drivers.requests import SaverGen
@@ -174,11 +174,6 @@ def before_branch(saved: CheckpointTuple) -> str:
     return id
 
 
-def load(run: Run) -> LoadedCheckpoint:
-    """Load what the run goes on from, in this thread."""
-    return UNSAVED if run.saver is None else carry_out(find_start(run), run.saver)
-
-
-async def aload(run: Run) -> LoadedCheckpoint:
-    """Load what the run goes on from."""
-    return UNSAVED if run.saver is None else await acarry_out(find_start(run), run.saver)
+async def load(run: Run, saver: BaseCheckpointSaver[Any]) -> LoadedCheckpoint:
+    """Load what the run goes on from, which is `UNSAVED` where there is no saver."""
+    return await carry_out(find_start(run), saver, run.waits)

@@ -1,7 +1,7 @@
-"""What using saved state asks of the outside, and the two ways of asking.
+"""What using saved state asks of the outside.
 
-The decisions are generators: they yield requests and are sent the answers. So they are written
-once, and the sync and async methods differ only in how a request is carried out.
+The decisions are generators: they yield requests and are sent the answers. How a request waits is
+the affair of `Waits`, so that sync and async methods differ in nothing else.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from langchain_core.runnables.config import var_child_runnable_config
 
 from millstream.drivers import tracing
 from millstream.drivers.task_execution import write_result
-from millstream.drivers.waits import AWAITING, BLOCKING, finish
 from millstream.errors import InvalidUpdateError, ParentCommand
-from millstream.saving.delta_history import acomplete, complete
+from millstream.saving.delta_history import modern, names_to_rebuild, with_values
 from millstream.saving.recorder import PutCheckpoint, PutWrites
 
 if TYPE_CHECKING:
@@ -44,30 +43,20 @@ class LoadCheckpoint:
     before: Mapping[str, Any] | None = None
     """Names a checkpoint: the newest one of `config` that is older is meant."""
 
-    def carry_out(self, saver: BaseCheckpointSaver[Any]) -> CheckpointTuple | None:
-        """Ask in this thread."""
+    async def carry_out(
+        self, saver: BaseCheckpointSaver[Any], waits: Waits
+    ) -> CheckpointTuple | None:
+        """Ask for it."""
         config, before = cast("Any", self.config), cast("Any", self.before)
-        if before is None:
-            saved = saver.get_tuple(config)
-        else:
-            # To its end: a saver may hold a cursor or an event loop until then.
-            saved = next(iter(list(saver.list(config, before=before, limit=1))), None)
-        if saved is None or self.spec is None:
-            return saved
-        return complete(saver, saved, self.spec)
-
-    async def acarry_out(self, saver: BaseCheckpointSaver[Any]) -> CheckpointTuple | None:
-        """Ask and wait."""
-        config, before = cast("Any", self.config), cast("Any", self.before)
-        saved = None
+        saved: CheckpointTuple | None
         try:
             if before is None:
-                saved = await saver.aget_tuple(config)
+                saved = await waits.ask_saver(saver, "get_tuple", config)
             else:
-                async for found in saver.alist(config, before=before, limit=1):
-                    saved = found
+                found = await waits.list_saved(saver, config, before=before, limit=1)
+                saved = next(iter(found), None)
         except NotImplementedError as error:
-            if error.args:
+            if error.args or not waits.is_async:
                 raise
             raise NotImplementedError(
                 f"{type(saver).__name__} has no async methods (aget_tuple, alist, aput, "
@@ -75,7 +64,7 @@ class LoadCheckpoint:
             ) from error
         if saved is None or self.spec is None:
             return saved
-        return await acomplete(saver, saved, self.spec)
+        return await completed(saver, saved, self.spec, waits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +74,7 @@ class WriteResult:
     context: TaskContext
     result: Any
 
-    async def carry_out(self, waits: Waits) -> None:
+    async def carry_out(self, _: BaseCheckpointSaver[Any], waits: Waits) -> None:
         """Call what there is to call."""
         context, run = self.context, self.context.run
         run.waits, callbacks = waits, None
@@ -119,24 +108,9 @@ Request: TypeAlias = LoadCheckpoint | WriteResult | PutCheckpoint | PutWrites
 SaverGen: TypeAlias = Generator[Request, Any, ResultT]
 
 
-def carry_out(steps: SaverGen[ResultT], saver: BaseCheckpointSaver[Any]) -> ResultT:
-    """Answer every request in this thread and return the outcome."""
-    answer: Any = None
-    while True:
-        try:
-            request = steps.send(answer)
-        except StopIteration as end:
-            outcome: ResultT = end.value
-            return outcome
-        if isinstance(request, LoadCheckpoint):
-            answer = request.carry_out(saver)
-        elif isinstance(request, WriteResult):
-            finish(request.carry_out(BLOCKING))
-        else:
-            answer = request.store(saver)
-
-
-async def acarry_out(steps: SaverGen[ResultT], saver: BaseCheckpointSaver[Any]) -> ResultT:
+async def carry_out(
+    steps: SaverGen[ResultT], saver: BaseCheckpointSaver[Any], waits: Waits
+) -> ResultT:
     """Answer every request and return the outcome."""
     answer: Any = None
     while True:
@@ -145,9 +119,20 @@ async def acarry_out(steps: SaverGen[ResultT], saver: BaseCheckpointSaver[Any]) 
         except StopIteration as end:
             outcome: ResultT = end.value
             return outcome
-        if isinstance(request, LoadCheckpoint):
-            answer = await request.acarry_out(saver)
-        elif isinstance(request, WriteResult):
-            await request.carry_out(AWAITING)
+        if isinstance(request, (PutCheckpoint, PutWrites)):
+            answer = await waits.store(request, saver)
         else:
-            answer = await request.astore(saver)
+            answer = await request.carry_out(saver, waits)
+
+
+async def completed(
+    saver: BaseCheckpointSaver[Any], saved: CheckpointTuple, spec: GraphSpec, waits: Waits
+) -> CheckpointTuple:
+    """Return a loaded checkpoint in today's format, with the values of its delta channels."""
+    saved = modern(saved, spec)
+    names = names_to_rebuild(saved, spec)
+    if not names:
+        return saved
+    ask = "get_delta_channel_history"
+    history = await waits.ask_saver(saver, ask, config=saved.config, channels=names)
+    return with_values(saved, spec, history)

@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from millstream._base import clock
 from millstream._base.uninterrupted import uninterrupted
-from millstream.drivers import caching, graph_callbacks
+from millstream.drivers import graph_callbacks
 from millstream.drivers.callers import NOBODY, Callers
 from millstream.drivers.context import TaskContext
-from millstream.drivers.loading import load
+from millstream.drivers.loading import UNSAVED, load
+from millstream.drivers.planning import plan
 from millstream.drivers.run import NO_ITEM
 from millstream.drivers.switch import RunSwitch
 from millstream.drivers.task_calls import (
@@ -132,7 +133,7 @@ class SyncDriver:
         try:
             if run.is_traced:
                 finish(graph_callbacks.notify_started(run))
-            run.enter(load(run))
+            run.enter(UNSAVED if run.saver is None else finish(load(run, run.saver)))
             if run.graph_run is not None:
                 finish(graph_callbacks.notify_resumed(run, run.graph_run))
             run.record_checkpoint()
@@ -170,15 +171,7 @@ class SyncDriver:
             self._save()
         if run.is_left:
             raise RunAbandoned(run.name)
-        if run.parent is not None:
-            for limit in run.outer_limits:
-                limit.wait()
-            if run.is_abandoned:
-                raise RunAbandoned(run.name)
-        tasks = run.machine.plan()
-        if tasks and run.cache is not None:
-            tasks = finish(caching.replay_cached(run, tasks))
-        return tasks
+        return finish(plan(run))
 
     def _perform_here(self, task: Task) -> None:
         """Run the only task of a superstep in this thread."""

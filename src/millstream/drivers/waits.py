@@ -30,12 +30,15 @@ from millstream.outbox.emitter import RunAbandoned
 if TYPE_CHECKING:
     from langchain_core.runnables import Runnable, RunnableConfig
     from langgraph.cache.base import BaseCache
+    from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
     from langgraph.store.base import BaseStore
 
     from millstream.drivers.context import TaskContext
     from millstream.drivers.executor import Execution, Item
     from millstream.drivers.run import Run
     from millstream.modes.message_tap import MessageTap
+    from millstream.outbox.backpressure import BufferLimit
+    from millstream.saving.recorder import Operation
 
 ResultT = TypeVar("ResultT")
 
@@ -106,6 +109,22 @@ class Waits(Protocol):
     def use(self, store: BaseStore, operations: Sequence[Any]) -> Awaitable[list[Any]]:
         """Have a store carry out operations."""
 
+    def ask_saver(
+        self, saver: BaseCheckpointSaver[Any], method: str, *args: Any, **kwargs: Any
+    ) -> Awaitable[Any]:
+        """Call a method of a saver, named as its sync one."""
+
+    def list_saved(
+        self, saver: BaseCheckpointSaver[Any], config: Any, **kwargs: Any
+    ) -> Awaitable[list[CheckpointTuple]]:
+        """Ask a saver for checkpoints; all at once, so that it holds no cursor meanwhile."""
+
+    def store(self, operation: Operation, saver: BaseCheckpointSaver[Any]) -> Awaitable[Any]:
+        """Have a saver store something."""
+
+    def room_in(self, limit: BufferLimit) -> Awaitable[None]:
+        """Wait until a reader that hears this run has room for more."""
+
     def next_of(self, execution: Execution, run: Run) -> Awaitable[Item]:
         """Wait for what a task does that runs elsewhere; see `sleep`."""
 
@@ -163,6 +182,26 @@ class Blocking:
     async def use(self, store: BaseStore, operations: Sequence[Any]) -> list[Any]:
         """Use it in this thread."""
         return store.batch(operations)
+
+    async def ask_saver(
+        self, saver: BaseCheckpointSaver[Any], method: str, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Call it in this thread."""
+        return getattr(saver, method)(*args, **kwargs)
+
+    async def list_saved(
+        self, saver: BaseCheckpointSaver[Any], config: Any, **kwargs: Any
+    ) -> list[CheckpointTuple]:
+        """Ask in this thread."""
+        return list(saver.list(config, **kwargs))
+
+    async def store(self, operation: Operation, saver: BaseCheckpointSaver[Any]) -> Any:
+        """Store it in this thread."""
+        return operation.store(saver)
+
+    async def room_in(self, limit: BufferLimit) -> None:
+        """Block until there is room."""
+        limit.wait()
 
     async def next_of(self, execution: Execution, run: Run) -> Item:
         """Block until there is something, looking up now and then."""
@@ -251,6 +290,28 @@ class Awaiting:
     def use(self, store: BaseStore, operations: Sequence[Any]) -> Awaitable[list[Any]]:
         """Use it and wait."""
         return store.abatch(operations)
+
+    def ask_saver(
+        self, saver: BaseCheckpointSaver[Any], method: str, *args: Any, **kwargs: Any
+    ) -> Awaitable[Any]:
+        """Call its async twin."""
+        awaitable: Awaitable[Any] = getattr(saver, f"a{method}")(*args, **kwargs)
+        return awaitable
+
+    async def list_saved(
+        self, saver: BaseCheckpointSaver[Any], config: Any, **kwargs: Any
+    ) -> list[CheckpointTuple]:
+        """Ask and wait."""
+        return [saved async for saved in saver.alist(config, **kwargs)]
+
+    def store(self, operation: Operation, saver: BaseCheckpointSaver[Any]) -> Awaitable[Any]:
+        """Store it and wait."""
+        return operation.astore(saver)
+
+    async def room_in(self, limit: BufferLimit) -> None:
+        """Await room, or block where this is not the reader's thread."""
+        limit.wait()
+        await limit
 
     async def next_of(self, execution: Execution, run: Run) -> Item:
         """Await something."""

@@ -1,7 +1,7 @@
 """Delta channels in storage: rebuilding their values, and keeping their writes.
 
-Without delta channels nothing here is ever called, or it returns at once; but for `complete`, which
-also brings checkpoints of older formats up to date.
+Without delta channels nothing here is ever called, or it returns at once; but for `modern`, which
+brings checkpoints of older formats up to date.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from millstream.core.old_formats import is_current, modernized, modernized_write
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import (
-        BaseCheckpointSaver,
         Checkpoint,
         CheckpointTuple,
         DeltaChannelHistory,
@@ -38,28 +37,9 @@ ROOT_STEP: Final = -2
 """The step of the empty checkpoint that the writes of a first run are stored with."""
 
 
-def complete(
-    saver: BaseCheckpointSaver[Any], saved: CheckpointTuple, spec: GraphSpec
-) -> CheckpointTuple:
-    """Return a loaded checkpoint in today's format, with the values of its delta channels."""
-    saved = _unpacked(_modern(saved, spec), spec)
-    names = _missing(saved, spec)
-    if not names:
-        return saved
-    history = saver.get_delta_channel_history(config=saved.config, channels=names)
-    return _with_values(saved, spec, history)
-
-
-async def acomplete(
-    saver: BaseCheckpointSaver[Any], saved: CheckpointTuple, spec: GraphSpec
-) -> CheckpointTuple:
-    """Return a loaded checkpoint in today's format, with the values of its delta channels."""
-    saved = _unpacked(_modern(saved, spec), spec)
-    names = _missing(saved, spec)
-    if not names:
-        return saved
-    history = await saver.aget_delta_channel_history(config=saved.config, channels=names)
-    return _with_values(saved, spec, history)
+def modern(saved: CheckpointTuple, spec: GraphSpec) -> CheckpointTuple:
+    """Return a loaded checkpoint in today's format."""
+    return _unpacked(_modern(saved, spec), spec)
 
 
 def _modern(saved: CheckpointTuple, spec: GraphSpec) -> CheckpointTuple:
@@ -81,7 +61,7 @@ def _unpacked(saved: CheckpointTuple, spec: GraphSpec) -> CheckpointTuple:
     return saved._replace(checkpoint=checkpoint)
 
 
-def _missing(saved: CheckpointTuple, spec: GraphSpec) -> list[str]:
+def names_to_rebuild(saved: CheckpointTuple, spec: GraphSpec) -> list[str]:
     """Return the channels that a checkpoint knows without holding their value.
 
     Delta channels, or what was one when the checkpoint was made and is another channel today.
@@ -99,9 +79,10 @@ def _missing(saved: CheckpointTuple, spec: GraphSpec) -> list[str]:
     ]
 
 
-def _with_values(
+def with_values(
     saved: CheckpointTuple, spec: GraphSpec, history: Mapping[str, DeltaChannelHistory]
 ) -> CheckpointTuple:
+    """Return a checkpoint with the values that its channels' history makes."""
     values = dict(saved.checkpoint["channel_values"])
     others = [name for name in history if name not in spec.deltas]
     for name, entry in history.items():

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from millstream.constants import CONF
 from millstream.drivers.metadata import with_texts
-from millstream.drivers.requests import acarry_out, carry_out
+from millstream.drivers.requests import carry_out, completed
+from millstream.drivers.waits import AWAITING, BLOCKING, finish
 from millstream.pregel._saved_state.locations import StateLocation, locate
 from millstream.pregel._saved_state.snapshots import read_state, show_saved
 from millstream.pregel._saved_state.updates import checked, update_state
 from millstream.pregel._structure.inspection import InspectableGraph
-from millstream.saving.delta_history import acomplete, complete
 from millstream.types import StateUpdate
 from millstream.typing import ConfigLike, ContextT, InputT, OutputT, StateT
 
@@ -63,12 +63,16 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
             ('answer',)
         """
         location = locate(self, config)
-        return carry_out(read_state(location, with_nested=subgraphs), location.saver)
+        return finish(
+            carry_out(read_state(location, with_nested=subgraphs), location.saver, BLOCKING)
+        )
 
     async def aget_state(self, config: ConfigLike, *, subgraphs: bool = False) -> StateSnapshot:
         """Return the state of a thread; see `get_state`."""
         location = locate(self, config)
-        return await acarry_out(read_state(location, with_nested=subgraphs), location.saver)
+        return await carry_out(
+            read_state(location, with_nested=subgraphs), location.saver, AWAITING
+        )
 
     def get_state_history(
         self,
@@ -86,7 +90,7 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
         where, older = _history_config(location), _before(before)
         # All at once: a saver must not hold its cursor while somebody else reads or writes.
         for saved in list(location.saver.list(where, before=older, limit=limit, filter=filter)):
-            whole = complete(location.saver, saved, self.spec)
+            whole = finish(completed(location.saver, saved, self.spec, BLOCKING))
             yield show_saved(location, whole)
 
     async def aget_state_history(
@@ -102,7 +106,7 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
         where, older = _history_config(location), _before(before)
         found = location.saver.alist(where, before=older, limit=limit, filter=filter)
         for saved in [saved async for saved in found]:
-            whole = await acomplete(location.saver, saved, self.spec)
+            whole = await completed(location.saver, saved, self.spec, AWAITING)
             yield show_saved(location, whole)
 
     def update_state(
@@ -171,7 +175,7 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
         """
         location = locate(self, config, must_exist=True)
         steps = checked(location.graph.spec, supersteps)
-        return carry_out(update_state(location, steps), location.saver)
+        return finish(carry_out(update_state(location, steps), location.saver, BLOCKING))
 
     async def abulk_update_state(
         self, config: ConfigLike, supersteps: Sequence[Sequence[StateUpdate]]
@@ -179,7 +183,7 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
         """Write to the state of a thread several times; see `bulk_update_state`."""
         location = locate(self, config, must_exist=True)
         steps = checked(location.graph.spec, supersteps)
-        return await acarry_out(update_state(location, steps), location.saver)
+        return await carry_out(update_state(location, steps), location.saver, AWAITING)
 
 
 def _history_config(location: StateLocation) -> Any:

@@ -1,0 +1,29 @@
+"""What comes before a superstep: room for what it says, its tasks, and those a cache knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from millstream.drivers import caching
+from millstream.outbox.emitter import RunAbandoned
+
+if TYPE_CHECKING:
+    from millstream.core.tasks import Task
+    from millstream.drivers.run import Run
+
+
+async def plan(run: Run) -> Sequence[Task] | None:
+    """Return the tasks to run in the next superstep, None at the end of the run.
+
+    What is pending must have been given to the saver.
+    """
+    if run.parent is not None:
+        for limit in run.outer_limits:
+            await run.waits.room_in(limit)
+        if run.is_abandoned:
+            raise RunAbandoned(run.name)
+    tasks = run.machine.plan()
+    if tasks and run.cache is not None:
+        tasks = await caching.replay_cached(run, tasks)
+    return tasks
