@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-bounds test-ecosystem test-deep check bench bench-quick format
+.PHONY: help demo test test-all test-bounds test-ecosystem test-deep check check-quick bench bench-quick format
 
 FILE ?= README.md
 export FILE PYTHON
@@ -12,6 +12,7 @@ help:
 	@echo "make test-ecosystem  run LangChain's packages on langgraph and on millstream"
 	@echo "make test-deep   compare many more random graphs with langgraph"
 	@echo "make check       ruff, mypy, import contracts, branch coverage of core and channels"
+	@echo "make check-quick what a commit needs of it, in less than a minute"
 	@echo "make bench       measure side by side with other engines; writes benchmarks/RESULTS.md"
 	@echo "make bench-quick the same in two minutes, for a look; writes nothing"
 	@echo "make format      let ruff format and fix"
@@ -39,6 +40,10 @@ test-deep:
 check:
 	@scripts/setup-env .venv dev
 	@scripts/check
+
+check-quick:
+	@scripts/setup-env .venv dev
+	@scripts/check quick
 
 bench:
 	@scripts/setup-env .venv dev
