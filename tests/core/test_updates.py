@@ -9,22 +9,37 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.builders import begun, graph, log, names, new_lineage, node, planned, recording, run, to
-from millstream.channels import EphemeralValue, LastValue, LastValueAfterFinish
+from millstream.channels import (
+    BinaryOperatorAggregate,
+    EphemeralValue,
+    LastValue,
+    LastValueAfterFinish,
+)
 from millstream.core.machine import RunMachine
 from millstream.core.protocol import Write
 from millstream.core.spec import GraphSpec
 from millstream.core.state import RunStatus
 
-KEYS = frozenset(("a", "b", "log"))
+KEYS = frozenset(("a", "b", "log", "most", "brief"))
 EDGES = {"one": to("two"), "two": to("one", "three"), "three": to("one"), "last": []}
 Update = dict[str, Any]
 
 
 def triangle(*, keeps_dicts: bool, **channels: Any) -> GraphSpec:
-    """Return a graph whose nodes write two plain keys and a log, and trigger each other."""
+    """Return a graph whose nodes trigger each other.
+
+    They write two plain keys, two that are reduced, and one that lives for a superstep.
+    """
     options: dict[str, Any] = {"keys": KEYS} if keeps_dicts else {}
     nodes = [node(name, **options, edges=edges) for name, edges in EDGES.items()]
-    declared = {"b": LastValue(Any), "log": log(), "a": LastValue(Any), **channels}
+    declared = {
+        "b": LastValue(Any),
+        "log": log(),
+        "most": BinaryOperatorAggregate(Any, max),
+        "brief": EphemeralValue(Any),
+        "a": LastValue(Any),
+        **channels,
+    }
     return graph(nodes, declared)
 
 
@@ -58,7 +73,7 @@ def work(machine: RunMachine, updates: list[Update], *, keeps_dicts: bool) -> li
 
 def updates() -> st.SearchStrategy[list[Update]]:
     """Return what the nodes of a few supersteps write."""
-    values = {"a": st.integers(0, 3), "b": st.integers(0, 3), "log": st.just(["x"])}
+    values = {key: st.integers(0, 3) for key in KEYS} | {"log": st.just(["x"])}
     return st.lists(st.fixed_dictionaries({}, optional=values), min_size=1, max_size=6)
 
 
@@ -89,6 +104,7 @@ def test_who_follows_a_dict_of_plain_values_is_known_beforehand() -> None:
     joined = graph([node("n", keys=KEYS, edges=[("a", 1)])], {"a": LastValue(Any)})
 
     assert {one.direct for one in spec.nodes.values()} == {frozenset(("a", "b"))}
+    assert {one.lasting for one in spec.nodes.values()} == {frozenset(("a", "b", "log", "most"))}
     assert [names(one.successors) for one in spec.nodes.values()] == [  # type: ignore[arg-type]  # a node has a name too
         ["two"],
         ["one", "three"],

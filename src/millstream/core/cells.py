@@ -194,16 +194,13 @@ class Cells:
 
     def end_step(self, tasks: Sequence[Written], touched: list[str] | None) -> set[str]:
         """Apply the writes of a superstep's tasks and return the channels that hold new values."""
-        task = tasks[0]
-        update, direct = task.update, task.node.direct
-        if (
-            direct is not None
-            and update is not None
-            and len(tasks) == 1
-            and not self._fading
-            and direct.issuperset(update)
-        ):
-            return self._take(update, task.node, touched)
+        update, node = tasks[0].update, tasks[0].node
+        direct = node.direct
+        if direct is not None and update is not None and len(tasks) == 1 and not self._fading:
+            if direct.issuperset(update):
+                return self._take(update, node, touched)
+            if node.lasting.issuperset(update):
+                return self._reduce(update, node, touched)
         spec = self._spec
         writes = writes_of(tasks)
         if spec.deltas:
@@ -232,6 +229,23 @@ class Cells:
         if not self._is_sorted:
             self._sort()
         return {*update, *lit}
+
+    def _reduce(
+        self, update: dict[str, Any], node: NodeSpec, touched: list[str] | None
+    ) -> set[str]:
+        """Do the same, where some of the values are for channels with a reducer.
+
+        What these make of them is a plain value.
+        """
+        plain, live, values = self._spec.plain, self.live, update.copy()
+        for name in update:
+            if name not in plain:
+                channel = live.get(name)
+                if channel is None:
+                    channel = live[name] = self._spec.channels[name].copy()
+                channel.update((update[name],))
+                values[name] = channel.get()
+        return self._take(values, node, touched)
 
     def finish(self, touched: list[str] | None) -> set[str]:
         """Tell the channels that no work is left, and return those that now have a value.

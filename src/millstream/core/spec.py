@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 from millstream.channels.base import BaseChannel
+from millstream.channels.binop import BinaryOperatorAggregate, OptionalAggregate
 from millstream.channels.delta import DeltaChannel
 from millstream.channels.last_value import LastValue
 from millstream.channels.untracked_value import UntrackedValue
@@ -38,6 +39,8 @@ Read: TypeAlias = "Callable[[Values, Scratchpad], Any]"
 """Assemble the input of a node; managed values are computed from the scratchpad."""
 
 T = TypeVar("T")
+REDUCERS: Final = (BinaryOperatorAggregate, OptionalAggregate)
+"""Channels that have a value and a new one after every write; classes derived from them may not."""
 
 
 @dataclass(slots=True, eq=False)
@@ -64,6 +67,8 @@ class NodeSpec:
     """What the node writes after such a dict, every time."""
     direct: frozenset[str] | None = field(init=False, default=None)
     """Those of `keys` whose values are committed without looking at channels."""
+    lasting: frozenset[str] = field(init=False, default=frozenset())
+    """Those, and the ones whose channels do no more than reduce what is written to them."""
     lit: Mapping[str, Any] = field(init=False)
     """The signals that are its edges, with what is written."""
     successors: Sequence[NodeSpec] | None = field(init=False, default=None)
@@ -99,6 +104,8 @@ class GraphSpec:
     """Other names under which keys are written from outside -> the keys."""
     plain: frozenset[str] = field(init=False)
     """Shown channels that keep the last value written and do nothing else."""
+    lasting: frozenset[str] = field(init=False)
+    """The same, and those that reduce what is written and do nothing else."""
     order: Mapping[str, int] = field(init=False)
     """Position of every node, in the order in which they were added."""
     entry: NodeSpec | None = field(init=False, default=None)
@@ -140,6 +147,7 @@ class GraphSpec:
             for n, c in self.channels.items()
             if type(c) is LastValue and n in self.shown and not c.is_available()
         )
+        self.lasting = self.plain.union(n for n in self.shown if type(self.channels[n]) in REDUCERS)
         self.triggered = {name: tuple(nodes) for name, nodes in triggered.items()}
         self.triggers = frozenset(triggered)
         deltas = of_class(self.channels, DeltaChannel)

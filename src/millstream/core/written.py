@@ -16,6 +16,8 @@ What can be known of a node's dicts when its graph is compiled is worked out by 
 * `direct`: the keys whose channels do no more than keep the last value, in a graph where nothing
   else happens at the end of a superstep. The update of the only task of a superstep, with no other
   keys than these, is committed by `Cells.end_step` without looking at channels.
+* `lasting`: these, and the keys whose channels reduce what is written to them. They are looked at,
+  but at nothing else.
 * `successors`: what runs after that. `plan_pulls` then looks at no channels either.
 
 Nothing depends on the short way: take it away and the long way does the same.
@@ -91,12 +93,12 @@ def shorten(spec: GraphSpec) -> None:
         return
     nodes = spec.nodes.values()
     # The nodes of a graph have few different sets of keys.
-    kinds = {node.keys for node in nodes}
-    direct = {keys: keys & spec.plain for keys in kinds if keys is not None}
+    kinds = {node.keys for node in nodes if node.keys is not None}
+    lasting = {keys: (keys & spec.plain, keys & spec.lasting) for keys in kinds}
     for node in nodes:
         if node.keys is not None and spec.signals.issuperset(node.lit):
-            node.direct = direct[node.keys]
-            if spec.triggers.isdisjoint(node.direct):
+            node.direct, node.lasting = lasting[node.keys]
+            if spec.triggers.isdisjoint(node.lasting):
                 node.successors = _triggered_by(spec, node.lit)
 
 
