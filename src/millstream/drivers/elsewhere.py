@@ -7,6 +7,7 @@ have run: so back-pressure, signs of life and refusal after the reader has gone 
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from millstream.constants import CONFIG_KEY_CHECKPOINT_MAP, ENGINE_PREFIX
-from millstream.drivers.executor import Delivery, Ear, Reply, TaskOutcome, TaskRequest
+from millstream.drivers.executor import Delivery, Ear, Reply, TaskEvent, TaskOutcome, TaskRequest
 from millstream.drivers.questions import find_answer
 from millstream.errors import GraphInterrupt
 from millstream.outbox.emitter import RunAbandoned
@@ -63,12 +64,13 @@ async def call_elsewhere(context: TaskContext, executor: Executor) -> Any:
 async def _deliver(
     context: TaskContext, execution: Execution, delivery: Delivery, calls: Calls
 ) -> None:
-    number = delivery.number
+    number, event = delivery.number, delivery.event
+    assert isinstance(event, NodeEvent), "what an executor delivers comes from a node"
     if number is None:
-        await delivery.event.deliver(context)
+        await event.deliver(context)
         return
     try:
-        answer = await delivery.event.deliver(context)
+        answer = await event.deliver(context)
     except (Exception, RunAbandoned) as error:
         execution.reply(Reply(number, error=error))
         return
@@ -134,8 +136,18 @@ def request_of(context: TaskContext) -> TaskRequest:
     )
 
 
+class NodeEvent(TaskEvent, ABC):
+    """What a node does elsewhere, and how that is carried out here."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def deliver(self, context: TaskContext) -> Any:
+        """Carry it out; return what the task is told, or a future of that."""
+
+
 @dataclass(frozen=True, slots=True)
-class Emitted:
+class Emitted(NodeEvent):
     """The node gave an item to the writer."""
 
     namespace: Namespace
@@ -150,7 +162,7 @@ class Emitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(NodeEvent):
     """A model or tool of the node said something to one of the consumers."""
 
     mode: str
@@ -172,7 +184,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Forwarded:
+class Forwarded(NodeEvent):
     """Something happened in a graph that the node calls, which one of the consumers sees.
 
     The classes of that graph's state stay where it is: `version="v2"` shows its states as dicts.
@@ -190,7 +202,7 @@ class Forwarded:
 
 
 @dataclass(frozen=True, slots=True)
-class Alive:
+class Alive(NodeEvent):
     """The node gave a sign of life."""
 
     is_heartbeat: bool
@@ -202,7 +214,7 @@ class Alive:
 
 
 @dataclass(frozen=True, slots=True)
-class DrainRequested:
+class DrainRequested(NodeEvent):
     """The node asked its run to stop."""
 
     reason: str
@@ -213,7 +225,7 @@ class DrainRequested:
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerWanted:
+class AnswerWanted(NodeEvent):
     """The node asks a question: which one is it, and what is the answer?"""
 
     value: Any
@@ -225,7 +237,7 @@ class AnswerWanted:
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerRefused:
+class AnswerRefused(NodeEvent):
     """An answer does not fit."""
 
     number: int
@@ -236,7 +248,7 @@ class AnswerRefused:
 
 
 @dataclass(frozen=True, slots=True)
-class QuestionsNoted:
+class QuestionsNoted(NodeEvent):
     """Strands of the node ask questions, which may not be all that stops it."""
 
     questions: tuple[Any, ...]
@@ -247,7 +259,7 @@ class QuestionsNoted:
 
 
 @dataclass(frozen=True, slots=True)
-class StoreUsed:
+class StoreUsed(NodeEvent):
     """The node uses the run's store."""
 
     operations: Sequence[Any]
@@ -260,7 +272,7 @@ class StoreUsed:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskCalled:
+class TaskCalled(NodeEvent):
     """The node calls a `@task`: as a task of its superstep, where the run is or that task says."""
 
     node: NodeSpec
@@ -278,7 +290,7 @@ class TaskCalled:
 
 
 @dataclass(frozen=True, slots=True)
-class CallDropped:
+class CallDropped(NodeEvent):
     """The node has cancelled the future of a call."""
 
     number: int

@@ -12,13 +12,12 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
 
     from millstream.core.protocol import TaskPath
-    from millstream.drivers.context import TaskContext
     from millstream.drivers.task_calls import FunctionCall
     from millstream.errors import NodeError
     from millstream.runtime import ServerInfo
@@ -102,14 +101,13 @@ class TaskOutcome:
     """What the node asked and nobody has answered yet."""
 
 
-class TaskEvent(Protocol):
+class TaskEvent:
     """Something that a task does while it runs, to be carried out where its run is.
 
-    Its methods are for the driver; an executor carries it from the one place to the other.
+    An executor carries it from the one place to the other; what it is about is the driver's affair.
     """
 
-    async def deliver(self, context: TaskContext) -> Any:
-        """Carry it out; return what the task is told, or a future of that."""
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
