@@ -153,7 +153,9 @@ def get_store() -> BaseStore | None:
     """Return the run's store, None when it has none; `RuntimeError` outside a run."""
     config = ambient_config()
     runtime = replaced_runtime(config)
-    store: BaseStore | None = _context_in(config).run.store if runtime is None else runtime.store
+    store: BaseStore | None = (
+        _context_in(config).run.request.store if runtime is None else runtime.store
+    )
     return store
 
 

@@ -25,7 +25,7 @@ from millstream.drivers.context import TaskContext
 from millstream.drivers.inbox import Inbox
 from millstream.drivers.loading import UNSAVED, load
 from millstream.drivers.planning import plan
-from millstream.drivers.run import NO_ITEM
+from millstream.drivers.run import NO_ITEM, Run
 from millstream.drivers.spawning import spawn_in, spawner
 from millstream.drivers.task_calls import (
     AnyFuture,
@@ -47,14 +47,14 @@ if TYPE_CHECKING:
     from millstream.core.spec import NodeSpec
     from millstream.core.strands import Strand
     from millstream.core.tasks import Task
-    from millstream.drivers.run import Run
+    from millstream.drivers.run_request import RunRequest
 
 
 NO_LOCK: Final = nullcontext()
 """What is told in the loop's thread needs none."""
 
 
-def drive(prepare: Callable[[], Run]) -> AsyncGenerator[Any, None]:
+def drive(prepare: Callable[[], RunRequest]) -> AsyncGenerator[Any, None]:
     """Run a graph and yield what its consumer asked for.
 
     Nothing happens before the first item is requested. When the generator is closed or its reader
@@ -91,13 +91,13 @@ class AsyncDriver:
         self._coming: set[Future[Any]] = set()
         """Calls by other threads that the event loop has not heard of yet."""
 
-    async def items(self, prepare: Callable[[], Run]) -> AsyncGenerator[Any, None]:
+    async def items(self, prepare: Callable[[], RunRequest]) -> AsyncGenerator[Any, None]:
         """Do what `drive` says.
 
         Running tasks refer to the driver, which does not refer to this: a stream that nobody reads
         any more is collected, and thereby closed, while its tasks run.
         """
-        run = self.run = prepare()
+        run = self.run = Run(prepare())
         inbox = self._connect()
         try:
             try:

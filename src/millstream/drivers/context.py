@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from millstream._base.workers import Workers
     from millstream.core.tasks import Task
     from millstream.drivers.heartbeats import Heartbeats
-    from millstream.drivers.run import Run
+    from millstream.drivers.run_scope import RunScope
     from millstream.drivers.tracing import NodeRun
     from millstream.types import StreamWriter
 
@@ -81,7 +81,7 @@ class TaskContext:
     forget_answer = questions.forget_answer
     record_questions = questions.record_questions
 
-    def __init__(self, run: Run, task: Task) -> None:
+    def __init__(self, run: RunScope, task: Task) -> None:
         self.run = run
         self.task = task
         self.ambient_config = ambient = AmbientConfig()
@@ -168,13 +168,13 @@ class TaskContext:
         if self._runtime is None:
             run, heartbeats = self.run, self.heartbeats
             self._runtime = Runtime(
-                context=run.context,
-                store=run.store,
+                context=run.request.context,
+                store=run.request.store,
                 stream_writer=self.writer,
                 heartbeat=_no_op_heartbeat if heartbeats is None else heartbeats.heartbeat,
                 previous=self.previous,
                 execution_info=self._execution_info(),
-                server_info=run.server_info,
+                server_info=run.request.server_info,
                 control=run.control,
             )
         return self._runtime
@@ -197,7 +197,7 @@ class TaskContext:
         if name == "writer":
             return self.writer
         if name == "store":
-            return self.run.store
+            return self.run.request.store
         if name == "runtime":
             return self.runtime
         if name == "previous":

@@ -92,8 +92,8 @@ def _reply(execution: Execution, number: int, ended: AnyFuture) -> None:
 
 def request_of(context: TaskContext) -> TaskRequest:
     """Return what an executor has to know of a task."""
-    run, task = context.run, context.task
-    body, info, store = task.node.body, context.runtime.execution_info, run.store
+    run, task, asked = context.run, context.task, context.run.request
+    body, info, store = task.node.body, context.runtime.execution_info, asked.store
     assert info is not None
     return TaskRequest(
         node=task.name,
@@ -112,22 +112,22 @@ def request_of(context: TaskContext) -> TaskRequest:
         first_attempt_time=info.node_first_attempt_time,
         graph=run.name,
         graph_ns=run.ns,
-        config=run.config,
+        config=asked.config,
         configurable={
             key: value
-            for key, value in run.configurable.items()
+            for key, value in asked.configurable.items()
             if not key.startswith(ENGINE_PREFIX) and key != CONFIG_KEY_CHECKPOINT_MAP
         },
         metadata=context.metadata(),
         tags=tuple(body.tags),
-        context=run.context,
+        context=asked.context,
         previous=context.previous,
         error=context.injected("error"),
-        server_info=run.server_info,
-        recursion_limit=run.limits.steps,
-        drain_reason=run.control.drain_reason if run.control.drain_requested else None,
+        server_info=asked.server_info,
+        recursion_limit=asked.limits.steps,
+        drain_reason=asked.control.drain_reason if asked.control.drain_requested else None,
         store=None if store is None else {name: getattr(store, name) for name in STORE_FACTS},
-        is_saved=run.saver is not None,
+        is_saved=asked.saver is not None,
         has_custom=run.emit_custom is not None,
         messages=tuple(Ear(tap.has_subgraphs, tap.has_blocks) for tap in run.taps),
         tools=tuple(Ear(tap.has_subgraphs) for tap in run.tool_taps),
@@ -266,7 +266,7 @@ class StoreUsed(NodeEvent):
 
     async def deliver(self, context: TaskContext) -> list[Any]:
         """Carry the operations out."""
-        store = context.run.store
+        store = context.run.request.store
         assert store is not None, "a run without a store gives its nodes none"
         return await context.run.waits.use(store, self.operations)
 

@@ -11,38 +11,38 @@ from millstream.outbox.emitter import Emitter
 
 if TYPE_CHECKING:
     from millstream.drivers.run import Run
+    from millstream.drivers.run_request import RunRequest
     from millstream.modes.event_listener import EventListener
 
 
-async def drive(prepare: Callable[[], Run]) -> AsyncIterator[Any]:
+async def drive(prepare: Callable[[], RunRequest]) -> AsyncIterator[Any]:
     """Run a graph and yield the events that its consumer wants; see `aio.drive`."""
-    runs: list[Run] = []
-    listeners: list[EventListener] = []
+    driver = aio.AsyncDriver()
+    requests: list[RunRequest] = []
 
-    def open_run() -> Run:
-        run = prepare()
-        runs.append(run)
-        assert run.listener is not None
-        listeners.append(run.listener)
-        return run
+    def open_run() -> RunRequest:
+        requests.append(prepare())
+        return requests[0]
 
     try:
-        async with aclosing(aio.drive(open_run)) as events:
+        async with aclosing(driver.items(open_run)) as events:
             async for event in events:
                 if event is not None:
                     yield event
     except Exception:
-        for event in _rest(runs):
-            yield event
+        if requests:
+            for event in _rest(driver.run):
+                yield event
         raise
     else:
         # The graph's own end, or what its nodes told while they were stopped, comes after its
         # stream.
-        for event in _rest(runs):
+        for event in _rest(driver.run):
             yield event
     finally:
-        for run, listener in zip(runs, listeners, strict=True):
-            _close(run, listener)
+        for request in requests:
+            assert request.listener is not None
+            _close(driver.run, request.listener)
 
 
 def _close(run: Run, listener: EventListener) -> None:
@@ -58,5 +58,5 @@ def _close(run: Run, listener: EventListener) -> None:
     listener.emit, listener.emit_from_task = others.emit, chunks.emit
 
 
-def _rest(runs: list[Run]) -> list[Any]:
-    return [event for run in runs for event in run.take() if event is not None]
+def _rest(run: Run) -> list[Any]:
+    return [event for event in run.take() if event is not None]

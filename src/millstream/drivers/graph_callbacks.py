@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 async def notify_started(run: Run) -> None:
     """Tell the handlers that the run starts."""
-    run.callbacks = run.graph_run = await tracing.start_graph(run, run.name, run.input)
+    run.callbacks = run.graph_run = await tracing.start_graph(run, run.name, run.request.input)
 
 
 async def notify_resumed(run: Run, callbacks: Callbacks) -> None:

@@ -18,11 +18,13 @@ from millstream.core.pending_writes import ResumePoint
 from millstream.core.resuming import BRANCHES
 from millstream.core.tasks import task_id_of
 from millstream.drivers.requests import LoadCheckpoint, carry_out
+from millstream.drivers.run_request import NONE_NAMED
 from millstream.saving import delta_history
 from millstream.saving.capabilities import next_version
 from millstream.saving.recorder import Recorder
 
 if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
     from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
     from millstream.drivers.context import TaskContext
@@ -40,6 +42,8 @@ class LoadedCheckpoint:
     """The newest checkpoint there is, where the run does not simply go on from it."""
     is_moved: bool = False
     """The checkpoint is of another namespace than the run."""
+    named_checkpoints: Mapping[str, str] = field(default_factory=lambda: NONE_NAMED)
+    """Namespace -> checkpoint id, of the checkpoints to go on from and those they were made in."""
 
     @property
     def is_newest(self) -> bool:
@@ -69,23 +73,24 @@ class Replay:
 
 def find_start(run: Run) -> SaverGen[LoadedCheckpoint]:
     """Ask for what is needed, and return the checkpoint the run goes on from."""
-    spec, newest = run.spec, run.load_config()
-    if run.named_checkpoints and run.parent is None and run.ns not in run.named_checkpoints:
-        run.named_checkpoints = yield from _with_enclosing(run)
-    named = run.named_checkpoint()
+    spec, newest, names = run.spec, run.load_config(), run.named_checkpoints
+    if names and run.parent is None and run.ns not in names:
+        names = yield from _with_enclosing(run)
+    named = run.named_checkpoint(names)
     if named is None:
         before = None
         if run.replay is not None and run.parent is not None and run.replay.visit(run.ns):
             before = run.load_config(run.replay.checkpoint_id)
         saved = yield LoadCheckpoint(newest, spec, before)
         newest_id = "" if before is None else checkpoint_id((yield LoadCheckpoint(newest)))
-        return LoadedCheckpoint(saved, newest_id=newest_id)
-    is_moved = run.ns not in run.named_checkpoints
-    saved = yield LoadCheckpoint(run.former_config(named), spec)
+        return LoadedCheckpoint(saved, newest_id=newest_id, named_checkpoints=names)
+    is_moved = run.ns not in names
+    former = run.former_config(named) if is_moved else run.load_config(named)
+    saved = yield LoadCheckpoint(former, spec)
     newest_id = checkpoint_id((yield LoadCheckpoint(newest)))
     is_newest = run.parent is not None or saved is None or saved.checkpoint["id"] == newest_id
     place = ResumePoint.NAMED if is_newest and not is_moved else ResumePoint.PAST
-    return LoadedCheckpoint(saved, place, newest_id, is_moved)
+    return LoadedCheckpoint(saved, place, newest_id, is_moved, names)
 
 
 def _with_enclosing(run: Run) -> SaverGen[Mapping[str, str]]:
@@ -107,7 +112,7 @@ def former_ns(parent: TaskContext, number: int) -> str:
     lineage = run.machine.lineage
     if not (run.named_checkpoints and run.is_resuming_step and run.origin_id) or lineage is None:
         return ""
-    base = run.former_ns or run.ns
+    base = run.request.nesting.former_ns or run.ns
     name = f"{base}{NS_SEP}{task.name}" if base else task.name
     step = task.step if lineage.id == run.origin_id else task.step - 1
     ns = f"{name}{NS_END}{task_id_of(run.origin_id, f'{name}{step}{task.place}')}"
@@ -119,18 +124,32 @@ def checkpoint_id(saved: CheckpointTuple | None) -> str:
     return "" if saved is None else saved.checkpoint["id"]
 
 
-def open_recorder(run: Run, loaded: LoadedCheckpoint) -> Lineage:
-    """Give a run that saves its recorder, and return the chain of checkpoints it continues."""
+@dataclass(frozen=True, slots=True)
+class SavedRun:
+    """What a run that saves has: its recorder, and the chain of checkpoints it continues."""
+
+    recorder: Recorder
+    lineage: Lineage
+    stamps: Stamps
+    """Makes the ids of checkpoints, for nested runs too."""
+    origin_id: str
+    """The checkpoint that the run goes on from."""
+    parent_config: RunnableConfig | None
+    """The config of the checkpoint before that."""
+
+
+def open_recorder(run: Run, loaded: LoadedCheckpoint) -> SavedRun:
+    """Return the recorder of a run that saves, and the chain of checkpoints it continues."""
     saver, saved = run.saver, loaded.saved
     assert saver is not None, "only a run with a saver has a recorder"
-    stamps = run.stamps = _stamps(run, loaded)
-    is_saved_at_end = run.durability == "exit"
+    stamps = _stamps(run, loaded)
+    is_saved_at_end = run.request.durability == "exit"
     history = None
     if is_saved_at_end:
         has_parent = saved is not None and not loaded.is_moved
         history = delta_history.new_history(run.spec, has_parent=has_parent, stamp=stamps.stamp)
     config = {"metadata": run.metadata, "configurable": run.saved_configurable()}
-    run.recorder = Recorder(saver, config, run.durability, history)
+    recorder = Recorder(saver, config, run.request.durability, history)
     lineage = Lineage(
         stamp=stamps.stamp,
         next_version=next_version(saver),
@@ -142,16 +161,16 @@ def open_recorder(run: Run, loaded: LoadedCheckpoint) -> Lineage:
             is_parent_shared=loaded.point is ResumePoint.PAST,
         ),
     )
+    origin_id, parent_config = checkpoint_id(saved), None
     if saved is not None:
         written = (name for _, name, _ in saved.pending_writes or ())
         lineage.load(saved.checkpoint, saved.metadata or {}, written)
-        run.origin_id = saved.checkpoint["id"]
         if loaded.is_moved:
             lineage.move()
         elif saved.parent_config is not None:
-            run.saved_parent = saved.parent_config
-            lineage.parent_id = saved.parent_config["configurable"].get("checkpoint_id")
-    return lineage
+            parent_config = saved.parent_config
+            lineage.parent_id = parent_config["configurable"].get("checkpoint_id")
+    return SavedRun(recorder, lineage, stamps, origin_id, parent_config)
 
 
 def _stamps(run: Run, loaded: LoadedCheckpoint) -> Stamps:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
 from langchain_core.runnables.config import var_child_runnable_config
 
-from millstream.drivers import tracing
+from millstream.drivers.context import TaskContext
 from millstream.drivers.task_execution import write_result
 from millstream.errors import InvalidUpdateError, ParentCommand
 from millstream.saving.delta_history import modern, names_to_rebuild, with_values
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
     from millstream.core.spec import GraphSpec
-    from millstream.drivers.context import TaskContext
+    from millstream.core.tasks import Task
+    from millstream.drivers.run_scope import UpdateScope
     from millstream.drivers.waits import Waits
 
 ResultT = TypeVar("ResultT")
@@ -71,16 +72,16 @@ class LoadCheckpoint:
 class WriteResult:
     """Ask for the writes of a result, and of the node's conditional edges, in the task."""
 
-    context: TaskContext
+    scope: UpdateScope
+    task: Task
     result: Any
 
     async def carry_out(self, _: BaseCheckpointSaver[Any], waits: Waits) -> None:
         """Call what there is to call."""
-        context, run = self.context, self.context.run
-        run.waits, callbacks = waits, None
-        if run.is_traced:
-            run.callbacks = callbacks = await tracing.start_graph(run, UPDATE_RUN, self.result)
-            context.callbacks = run.node_callbacks(context.task.step)
+        scope, context = self.scope, TaskContext(self.scope, self.task)
+        callbacks = await scope.begin(waits, UPDATE_RUN, self.result)
+        if callbacks is not None:
+            context.callbacks = scope.node_callbacks(self.task.step)
         try:
             with _ambient(context):
                 await write_result(context, self.result)

@@ -23,19 +23,19 @@ from millstream.core.state import DONE, ENDED, RunStatus
 from millstream.drivers.context import TaskContext
 from millstream.drivers.loading import Replay, before_branch, open_recorder
 from millstream.drivers.metadata import user_metadata
-from millstream.drivers.options import RunOptions, RunStart, Subscription
 from millstream.drivers.questions import (
     all_questions,
     record_nested_questions,
     record_progress,
     record_questions,
 )
+from millstream.drivers.run_scope import RunScope
 from millstream.drivers.task_calls import call_too_late
-from millstream.drivers.waits import BLOCKING
 from millstream.errors import GraphDrained, GraphInterrupt, is_invalid_resume, recursion_error
 from millstream.modes.names import GRAPHS
 from millstream.modes.parts import Emit, Encode, Part, format_part
 from millstream.modes.projectors import RunView, both, observe
+from millstream.outbox.backpressure import BufferLimit
 from millstream.outbox.emitter import Emitter
 from millstream.outbox.subgraphs import EmitEnd, emit_started
 from millstream.outbox.taps import taps_of, tool_taps_of
@@ -45,20 +45,13 @@ from millstream.saving.untracked import untracked_of
 from millstream.stimuli.log import machine_class
 
 if TYPE_CHECKING:
-    from langchain_core.callbacks import BaseCallbackManager
-
+    from millstream.core.checkpoints import Lineage
     from millstream.core.machine import RunMachine
     from millstream.core.protocol import Write
-    from millstream.core.spec import GraphSpec
     from millstream.core.tasks import Task
     from millstream.drivers.loading import LoadedCheckpoint
+    from millstream.drivers.run_request import RunRequest, RunStart
     from millstream.drivers.tracing import NodeRun
-    from millstream.drivers.waits import Waits
-    from millstream.modes.event_listener import EventListener
-    from millstream.modes.message_tap import MessageTap
-    from millstream.modes.tool_tap import ToolTap
-    from millstream.outbox.backpressure import BufferLimit
-    from millstream.saving.recorder import Recorder
     from millstream.types import StreamWriter
 
 NOT_WATCHED: Final = Observer()
@@ -67,90 +60,79 @@ NO_ITEM: Final = object()
 """Stands for a part of which the consumer gets no item."""
 
 
-class Run(RunOptions):
+class Run(RunScope):
     """One run of one graph."""
 
-    listener: EventListener | None = None
-    """Who makes events for a consumer: told directly, None once the run started and others hear."""
-    waits: Waits = BLOCKING
-    """How the run waits; the driver's."""
-    graph_run: NodeRun | None = None
+    parts: deque[Part]
+    """Parts the consumer has not taken yet."""
+    emit: Emit
+    """Where this run's parts go; a driver may put a wake-up around it."""
+    emitter: Emitter
+    """Takes what code of tasks emits, until the consumer has gone."""
+    emit_from_task: Emit
+    """Where code of tasks emits: the outlet, a wake-up around it, a bound before that."""
+    graph_run: NodeRun | None
     """The graph's own run in LangChain's callbacks, as long as nobody was told of its end."""
-    buffer_limit: BufferLimit | None = None
-    """How many parts there may be before those who emit have to wait."""
-    forwards: Sequence[tuple[Emit, frozenset[str]]] = ()
-    """Where nested runs send their parts besides their own consumers, and which modes."""
-    tool_taps: tuple[ToolTap, ...] = ()
-    """The consumers of `tools` that hear this run."""
-    emit_custom: Emit | None = None
-    """Where custom items of this run go: to the nearest consumer that asked for them."""
-    call: Callable[..., Any]
-    """Start what the code of a task calls, and return its future; the driver's."""
-    machine: RunMachine
-    shows_values: bool = False
+    shows_values: bool
     """Somebody receives the state after every superstep."""
-    is_left: bool = False
-    """The reader has gone before the run ended."""
-    has_values: bool = False
+    has_values: bool
     """Whether the state was ever shown: a run that wrote nothing has no result."""
-    last_values: Any = None
-    emit_end: EmitEnd | None = None
+    last_values: Any
+    emit_end: EmitEnd | None
     """Tell who looks at nested graphs that this one has ended, and how."""
-    resumed_step: int | None = None
-    """The superstep that continues a saved run, None for a run that started anew."""
+    __slots__ = tuple(__annotations__)
 
-    def __init__(self, spec: GraphSpec, name: str, subscription: Subscription) -> None:
-        self.spec = spec
-        self.name = name
-        self.subscription = subscription
-        self.result = subscription
-        """How the final state is read, by whoever wants that."""
-        self.parts: deque[Part] = deque()
-        """Parts the consumer has not taken yet."""
-        self.emit: Emit = self.parts.append
-        """Where this run's parts go; a driver may put a wake-up around it."""
-        self.emitter = Emitter(self.emit, name)
-        """Takes what code of tasks emits, until the consumer has gone."""
-        self.emit_from_task: Emit = self.emitter.emit
-        """Where code of tasks emits: the outlet, a wake-up around it, a bound before that."""
-        self.writer: StreamWriter = _no_op_stream_writer
-        # Not on the class, because every superstep asks for these.
-        self.recorder: Recorder | None = None
-        self.taps: tuple[MessageTap, ...] = ()
-        """The consumers of `messages` that hear this run."""
-        self.callbacks: NodeRun | None = None
-        """The graph's own run in LangChain's callbacks, None when nobody listens."""
+    def __init__(self, request: RunRequest) -> None:
+        super().__init__(request)
+        self.parts = deque()
+        self.emit = self.parts.append
+        self.emitter = Emitter(self.emit, self.name)
+        self.emit_from_task = self.emitter.emit
+        if request.max_buffered is not None:
+            self.buffer_limit = BufferLimit(request.max_buffered, self.parts)
+        self.listener = request.listener
+        self.graph_run = self.emit_end = self.last_values = None
+        self.shows_values = self.has_values = False
 
     def enter(self, loaded: LoadedCheckpoint) -> None:
         """Build the machine, from the saved checkpoint if there is one, and give it its input."""
-        saved, parent = loaded.saved, self.parent
+        saved, request, parent = loaded.saved, self.request, self.parent
         # By position, because classes are slow to call by name up to Python 3.11.
         machine = self.machine = machine_class(self.name)(
             self.spec,
             NOT_WATCHED,  # until it can be said who watches, which takes the machine
-            self.limits,
+            request.limits,
             new_id,
             self.ns,
-            open_recorder(self, loaded) if self.saver is not None else None,
+            self._open_recorder(loaded) if request.saver is not None else None,
             saved.checkpoint["channel_values"] if saved is not None else None,
             (saved.pending_writes or ()) if saved is not None else (),
             parent.run.machine.answers if parent is not None else None,
         )
         if self.recorder is not None:
             self.recorder.untracked = untracked_of(self)
-            if parent is not None and self.new_number is not None:
+            nesting = request.nesting
+            if parent is not None and nesting.new_number is not None:
                 config = parent.run.checkpoint_config(parent.task.checkpoint_id)
-                self.recorder.add_place(parent.task, config, self.place, self.new_number)
+                self.recorder.add_place(parent.task, config, nesting.place, nesting.new_number)
         self._observe(machine)
         # A checkpoint without versions is that of a thread that has not begun.
         is_known = saved is not None and bool(saved.checkpoint["channel_versions"])
-        start = self.start(machine, is_known)
+        assert request.start is not None
+        start = request.start(machine, is_known)
         if start.is_resuming:
             self._resume(start, loaded)
         elif (entered := self._enter_directly(start.writes)) is not None:
             machine.begin(entered, is_entry=True)
         else:
             machine.begin(start.writes, is_newest=loaded.is_newest)
+
+    def _open_recorder(self, loaded: LoadedCheckpoint) -> Lineage:
+        opened = open_recorder(self, loaded)
+        self.recorder, self.stamps = opened.recorder, opened.stamps
+        self.origin_id, self.saved_parent = opened.origin_id, opened.parent_config
+        self.named_checkpoints = loaded.named_checkpoints
+        return opened.lineage
 
     def _enter_directly(self, writes: Sequence[Write]) -> list[Write] | None:
         """Return what the input writes to the state, if the superstep that does so can be left out.
@@ -159,14 +141,15 @@ class Run(RunOptions):
         there is no need for it where nobody stores what is before it or sees what is after it, or
         may stop the run there.
         """
-        limits, entry = self.limits, self.spec.entry
+        request = self.request
+        limits, entry = request.limits, self.spec.entry
         if (
             entry is None
             or self.recorder is not None
             or self.shows_values
             or limits.before
             or limits.after
-            or self.control.drain_requested
+            or request.control.drain_requested
             or len(writes) != 1
         ):
             return None
@@ -357,7 +340,7 @@ class Run(RunOptions):
         machine: RunMachine | None = getattr(self, "machine", None)
         is_fleeting = self.parent is not None and NS_END in self.ns and not self.origin_id
         has_ended_well = machine is not None and machine.status is DONE
-        if self.durability == "exit" and is_fleeting and has_ended_well:
+        if self.request.durability == "exit" and is_fleeting and has_ended_well:
             self.recorder.give_up()
         if machine is not None and machine.is_at_breakpoint:
             self.recorder.add_stop(self.checkpoint_config(machine.checkpoint_id))
@@ -399,7 +382,7 @@ class Run(RunOptions):
         if status is RunStatus.DRAINED:
             raise GraphDrained(self.control.drain_reason or "")
         if self.parent is not None and status in (RunStatus.PAUSED, RunStatus.BREAKPOINT):
-            if self.place:
+            if self.request.nesting.place:
                 record_questions(self.parent, machine.questions)
             record_nested_questions(self.parent, machine.tasks)
             raise GraphInterrupt(tuple(machine.questions))
@@ -419,23 +402,6 @@ class Run(RunOptions):
         return self.result.read(self.machine.cells)
 
     @property
-    def is_resuming_step(self) -> bool:
-        """Say whether the current superstep was interrupted or failed before."""
-        return self.resumed_step == self.machine.step
-
-    @property
-    def is_abandoned(self) -> bool:
-        """Say whether nobody waits for this run any more.
-
-        So it is when the task that called it was cancelled, or a run further up was left early. A
-        graph that a node started in the background may outlive the node.
-        """
-        parent = self.parent
-        return parent is not None and (
-            parent.is_cancelled or parent.run.is_left or parent.run.is_abandoned
-        )
-
-    @property
     def is_here(self) -> bool:
         """Say whether the code that asks belongs to a task of the run, however deep."""
         config = var_child_runnable_config.get()
@@ -443,12 +409,6 @@ class Run(RunOptions):
         while context is not None and context.run is not self:
             context = context.parent
         return context is not None
-
-    @property
-    def has_failed(self) -> bool:
-        """Say whether a task has failed, and nothing took care of it."""
-        machine: RunMachine | None = getattr(self, "machine", None)
-        return machine is not None and machine.failure is not None
 
     @property
     def stops_others(self) -> bool:
@@ -491,10 +451,3 @@ class Run(RunOptions):
             # Where a channel refuses the writes, the next run is told so.
             with suppress(Exception):
                 self.commit()
-
-    def node_callbacks(self, step: int) -> BaseCallbackManager | None:
-        """Return the callbacks for the tasks of a superstep."""
-        if self.callbacks is None:
-            return None
-        manager: BaseCallbackManager = self.callbacks.get_child(f"graph:step:{step}")
-        return manager

@@ -27,7 +27,7 @@ from millstream.drivers.callers import NOBODY, Callers
 from millstream.drivers.context import TaskContext
 from millstream.drivers.loading import UNSAVED, load
 from millstream.drivers.planning import plan
-from millstream.drivers.run import NO_ITEM
+from millstream.drivers.run import NO_ITEM, Run
 from millstream.drivers.switch import RunSwitch
 from millstream.drivers.task_calls import (
     CallContext,
@@ -47,45 +47,26 @@ if TYPE_CHECKING:
     from millstream.core.spec import NodeSpec
     from millstream.core.strands import Strand
     from millstream.core.tasks import Task
-    from millstream.drivers.run import Run
+    from millstream.drivers.run_request import RunRequest
     from millstream.modes.parts import Part
     from millstream.saving.recorder import Recorder
 
 Ended: TypeAlias = "tuple[TaskContext, BaseException | None]"
 
 
-def drive(prepare: Callable[[], Run]) -> Generator[Any, None, None]:
+def drive(prepare: Callable[[], RunRequest]) -> Generator[Any, None, None]:
     """Run a graph and yield what its consumer asked for.
 
     Nothing happens before the first item is requested. Closing the generator ends the run after
     the node functions that are running: they end when they emit something, or by themselves.
     """
-    driver = SyncDriver(prepare())
-    run = driver.run
-    try:
-        try:
-            yield from driver.steps()
-            run.conclude()
-            if run.graph_run is not None:
-                finish(graph_callbacks.notify_ended(run, run.graph_run))
-        except (KeyboardInterrupt, SystemExit):
-            # Two may come at once: before the second is raised, nothing else is called.
-            while not driver.is_insisting:
-                try:
-                    driver.stop()
-                except (KeyboardInterrupt, SystemExit):  # noqa: PERF203  # it happens once
-                    continue
-            raise
-    except BaseException as error:
-        run.record_failure(error)
-        if run.graph_run is not None:
-            finish(graph_callbacks.notify_failed(run, error))
-        raise
+    return SyncDriver().items(prepare)
 
 
 class SyncDriver:
     """The loop around one machine."""
 
+    run: Run
     _is_woken = False
     _flusher: SyncFlusher | None = None
     _here: TaskContext | None = None
@@ -95,27 +76,48 @@ class SyncDriver:
     """Ctrl-C does not cut short what is done to stop."""
     _is_owned = False
     """The run can be stopped from outside."""
+    _calls: set[CallContext] | None = None
+    """Calls that have not ended; None as long as there were none."""
+    _trouble: BaseException | None = None
+    """What ends the run, met in another thread: an error of the saver, no more threads, or its
+    owner."""
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
+    def __init__(self) -> None:
         self._running = 0
         """Tasks in worker threads."""
-        self._calls: set[CallContext] | None = None
-        """Calls that have not ended; None as long as there were none."""
-        self._trouble: BaseException | None = None
-        """What ends the run, met in another thread: an error of the saver, no more threads, or its
-        owner."""
         self._inbox: SimpleQueue[Ended | None] = SimpleQueue()
         self._lock = threading.Lock()
         """Held by whoever tells the machine something while other threads may do so too."""
-        self._emitter = run.emitter
-        run.call = self._call
-        if run.is_live:
-            run.emit = self._emit
-            run.emit_from_task = self._emit_from_task
-        if type(run.control) is RunSwitch and run.parent is None:
+
+    def items(self, prepare: Callable[[], RunRequest]) -> Generator[Any, None, None]:
+        """Do what `drive` says."""
+        request = prepare()
+        run = self.run = Run(request)
+        run.call, self._emitter = self._call, run.emitter
+        if request.is_live:
+            run.emit, run.emit_from_task = self._emit, self._emit_from_task
+        if type(request.control) is RunSwitch and run.parent is None:
             self._is_owned = True
-            run.control.attach(self.abandon)
+            request.control.attach(self.abandon)
+        try:
+            try:
+                yield from self.steps()
+                run.conclude()
+                if run.graph_run is not None:
+                    finish(graph_callbacks.notify_ended(run, run.graph_run))
+            except (KeyboardInterrupt, SystemExit):
+                # Two may come at once: before the second is raised, nothing else is called.
+                while not self.is_insisting:
+                    try:
+                        self.stop()
+                    except (KeyboardInterrupt, SystemExit):  # noqa: PERF203  # it happens once
+                        continue
+                raise
+        except BaseException as error:
+            run.record_failure(error)
+            if run.graph_run is not None:
+                finish(graph_callbacks.notify_failed(run, error))
+            raise
 
     def abandon(self) -> None:
         """Stop the run from another thread, without waiting for that.
@@ -129,15 +131,15 @@ class SyncDriver:
 
     def steps(self) -> Iterator[Any]:
         """Run superstep after superstep, yielding items as they come."""
-        run = self.run
+        run, request = self.run, self.run.request
         try:
-            if run.is_traced:
+            if request.is_traced:
                 finish(graph_callbacks.notify_started(run))
             run.enter(UNSAVED if run.saver is None else finish(load(run, run.saver)))
             if run.graph_run is not None:
                 finish(graph_callbacks.notify_resumed(run, run.graph_run))
             run.record_checkpoint()
-            is_patient = not run.is_live and run.step_timeout is None
+            is_patient = not request.is_live and request.step_timeout is None
             plan = run.machine.plan if run.is_alone and not self._is_owned else self._plan
             commit = run.machine.commit if run.recorder is None else partial(run.commit, self._save)
             parts, take, encode = run.parts, run.take_part(), run.encoder()

@@ -161,7 +161,7 @@ def _nothing(_state: object, _scratchpad: object) -> None:
 def with_defaults(run: Run, node: NodeSpec) -> NodeSpec:
     """Return the node with the policies of the graph where it has none of its own."""
     body: NodeCall = node.body
-    retry, cache = body.retry or run.retry, body.cache or run.cache_policy
+    retry, cache = body.retry or run.request.retry, body.cache or run.request.cache_policy
     if retry is body.retry and cache is body.cache:
         return node
     return replace_body(node, replace(body, retry=retry, cache=cache))
@@ -175,6 +175,7 @@ def replace_body(node: NodeSpec, body: NodeCall) -> NodeSpec:
 class CallContext(TaskContext):
     """A call as its code, and its driver, see it."""
 
+    run: Run
     task: CallTask
 
     def __init__(

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from millstream.drivers.context import TaskContext
     from millstream.drivers.nodecall import BranchCall, Call, NodeCall
     from millstream.drivers.run import Run
+    from millstream.drivers.run_scope import RunScope
     from millstream.modes.event_listener import EventListener
     from millstream.types import TracePolicy
 
@@ -160,7 +161,7 @@ def _is_traced() -> bool:
     return False
 
 
-async def start_graph(run: Run, name: str, input: Any) -> NodeRun | None:
+async def start_graph(run: RunScope, name: str, input: Any) -> NodeRun | None:
     """Tell the handlers that a graph starts; None when there are none."""
     config = run.traced_config()
     manager = run.waits.manager_for(_for_graph(config))

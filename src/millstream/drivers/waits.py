@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from millstream.drivers.context import TaskContext
     from millstream.drivers.executor import Execution, Item
-    from millstream.drivers.run import Run
+    from millstream.drivers.run_scope import RunScope
     from millstream.modes.message_tap import MessageTap
     from millstream.outbox.backpressure import BufferLimit
     from millstream.saving.recorder import Operation
@@ -125,7 +125,7 @@ class Waits(Protocol):
     def room_in(self, limit: BufferLimit) -> Awaitable[None]:
         """Wait until a reader that hears this run has room for more."""
 
-    def next_of(self, execution: Execution, run: Run) -> Awaitable[Item]:
+    def next_of(self, execution: Execution, run: RunScope) -> Awaitable[Item]:
         """Wait for what a task does that runs elsewhere; see `sleep`."""
 
     def stop(self, execution: Execution) -> Awaitable[None]:
@@ -134,7 +134,7 @@ class Waits(Protocol):
     def room_for(self, tap: MessageTap) -> Awaitable[None]:
         """Wait until who is told of messages has room for more."""
 
-    def sleep(self, run: Run, seconds: float) -> Awaitable[None]:
+    def sleep(self, run: RunScope, seconds: float) -> Awaitable[None]:
         """Let time pass; a thread raises `RunAbandoned` soon after nobody waits for the run."""
 
     def give_turn(self) -> Awaitable[None]:
@@ -203,7 +203,7 @@ class Blocking:
         """Block until there is room."""
         limit.wait()
 
-    async def next_of(self, execution: Execution, run: Run) -> Item:
+    async def next_of(self, execution: Execution, run: RunScope) -> Item:
         """Block until there is something, looking up now and then."""
         while (item := execution.poll()) is None:
             ready = threading.Event()
@@ -225,7 +225,7 @@ class Blocking:
     async def room_for(self, tap: MessageTap) -> None:
         """Do nothing: whoever tells blocks until there is room."""
 
-    async def sleep(self, run: Run, seconds: float) -> None:
+    async def sleep(self, run: RunScope, seconds: float) -> None:
         """Sleep, looking up now and then."""
         end = clock.monotonic() + seconds
         while (remaining := end - clock.monotonic()) > 0:
@@ -313,7 +313,7 @@ class Awaiting:
         limit.wait()
         await limit
 
-    async def next_of(self, execution: Execution, run: Run) -> Item:
+    async def next_of(self, execution: Execution, run: RunScope) -> Item:
         """Await something."""
         while (item := execution.poll()) is None:
             await _readiness(execution)
@@ -337,7 +337,7 @@ class Awaiting:
         if tap.room is not None:
             await tap.room
 
-    def sleep(self, run: Run, seconds: float) -> Awaitable[None]:
+    def sleep(self, run: RunScope, seconds: float) -> Awaitable[None]:
         """Sleep: whoever leaves the run cancels what sleeps."""
         return clock.asleep(seconds)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import copy_context
@@ -40,11 +40,12 @@ from millstream.drivers.elsewhere import (
 from millstream.drivers.executor import TaskOutcome
 from millstream.drivers.heartbeats import Heartbeats
 from millstream.drivers.nodecall import Call, NodeCall, call_in
-from millstream.drivers.options import Subscription
-from millstream.drivers.run import Run
+from millstream.drivers.run_request import Nesting, RunRequest, Subscription
+from millstream.drivers.run_scope import RunScope
 from millstream.drivers.task_calls import FunctionCall, async_call_error, settle
 from millstream.drivers.waits import AWAITING, BLOCKING, carried, finish
 from millstream.errors import GraphInterrupt, ParentCommand
+from millstream.modes.parts import Shape
 from millstream.outbox import taps
 from millstream.outbox.emitter import RunAbandoned
 from millstream.runtime import RunControl
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
 NOTHING_SHOWN: Final = Subscription(
     frozenset(), lambda part: part, (), frozenset(), lambda cells: None
 )
+NO_SHAPE: Final = Shape()
 
 
 def perform(request: TaskRequest, line: Line) -> TaskOutcome:
@@ -142,8 +144,7 @@ class RemoteContext(TaskContext):
         """The questions that were asked."""
         self.loop: asyncio.AbstractEventLoop | None = None
         """The event loop that awaits the node, None for a sync one."""
-        run = _run_of(request, line)
-        run.call = self._call_task
+        run = RemoteScope(request, line, self._call_task)
         super().__init__(run, RemoteTask(run.machine, _node_of(request), request))
         self.attempt = request.attempt
         self.first_attempt_time = request.first_attempt_time
@@ -287,34 +288,51 @@ def _node_of(request: TaskRequest) -> NodeSpec:
     return NodeSpec(request.node, request.triggers, _read_nothing, body)
 
 
-def _run_of(request: TaskRequest, line: Line) -> Run:
-    """Return a run that never starts, for what the node looks for in its own."""
-    spec = GraphSpec(nodes={}, channels={}, shown={}, output_keys=(), stream_keys=())
-    run = Run(spec, request.graph, NOTHING_SHOWN)
-    run.waits = AWAITING if request.is_async else BLOCKING
-    run.limits = RunLimits(request.recursion_limit)
-    run.control = run.limits.control = RemoteControl(request, line)
-    run.config, run.given_metadata = dict(request.config), dict(request.metadata)
-    run.configurable, run.context = dict(request.configurable), request.context
-    run.ns, run.enclosing = request.graph_ns, {}
-    run.server_info = request.server_info
-    if request.store is not None:
-        run.store = RemoteStore(line, dict(request.store))
-    run.machine = RunMachine(spec, Observer(), run.limits, new_id, run.ns)
-    run.machine.step = request.step
-    if request.has_custom:
-        run.emit_custom = lambda part: line.emit(Emitted(part[0], part[2]))
-        namespace, put = run.namespace, run.emit_custom
-        run.writer = lambda item: put((namespace, "custom", item, None))
-    run.taps = tuple(
-        _message_tap(run, ear, _relay(line, "messages", index))
-        for index, ear in enumerate(request.messages)
+class RemoteScope(RunScope):
+    """What the node finds of its run."""
+
+    def __init__(self, request: TaskRequest, line: Line, call: Callable[..., Any]) -> None:
+        super().__init__(_run_request(request, line))
+        self._enclosing = {}
+        self.waits = AWAITING if request.is_async else BLOCKING
+        self.call = call
+        self.machine = RunMachine(self.spec, Observer(), self.request.limits, new_id, self.ns)
+        self.machine.step = request.step
+        if request.has_custom:
+            self.emit_custom = lambda part: line.emit(Emitted(part[0], part[2]))
+            self.writer = lambda item: line.emit(Emitted(self.namespace, item))
+        self.taps = tuple(
+            _message_tap(self, ear, _relay(line, "messages", index))
+            for index, ear in enumerate(request.messages)
+        )
+        self.tool_taps = tuple(
+            _tool_tap(self, ear, _relay(line, "tools", index))
+            for index, ear in enumerate(request.tools)
+        )
+        self.forwards = [
+            (_forward(line, index), modes) for index, modes in enumerate(request.nested)
+        ]
+
+
+def _run_request(request: TaskRequest, line: Line) -> RunRequest:
+    """Return as much of what the run was asked for as the node can see."""
+    control = RemoteControl(request, line)
+    return RunRequest(
+        spec=GraphSpec(nodes={}, channels={}, shown={}, output_keys=(), stream_keys=()),
+        name=request.graph,
+        shape=NO_SHAPE,
+        limits=RunLimits(request.recursion_limit, control=control),
+        control=control,
+        subscription=NOTHING_SHOWN,
+        result=NOTHING_SHOWN,
+        config=dict(request.config),
+        configurable=dict(request.configurable),
+        metadata=dict(request.metadata),
+        nesting=Nesting(ns=request.graph_ns),
+        context=request.context,
+        store=None if request.store is None else RemoteStore(line, dict(request.store)),
+        server_info=request.server_info,
     )
-    run.tool_taps = tuple(
-        _tool_tap(run, ear, _relay(line, "tools", index)) for index, ear in enumerate(request.tools)
-    )
-    run.forwards = [(_forward(line, index), modes) for index, modes in enumerate(request.nested)]
-    return run
 
 
 def _forward(line: Line, index: int) -> Emit:
@@ -332,7 +350,7 @@ def _relay(line: Line, mode: str, index: int) -> Emit:
     return put
 
 
-def _message_tap(run: Run, ear: Ear, put: Emit) -> MessageTap:
+def _message_tap(run: RunScope, ear: Ear, put: Emit) -> MessageTap:
     kind: type[MessageTap]
     if ear.has_blocks:
         from millstream.modes.block_tap import BlockTap as kind
@@ -341,7 +359,7 @@ def _message_tap(run: Run, ear: Ear, put: Emit) -> MessageTap:
     return kind(put, run.namespace, None, has_subgraphs=ear.has_subgraphs)
 
 
-def _tool_tap(run: Run, ear: Ear, put: Emit) -> ToolTap:
+def _tool_tap(run: RunScope, ear: Ear, put: Emit) -> ToolTap:
     from millstream.modes.tool_tap import ToolTap
 
     return ToolTap(put, run.namespace, None, has_subgraphs=ear.has_subgraphs)

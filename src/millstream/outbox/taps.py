@@ -70,7 +70,10 @@ def _tool_tap(run: Run) -> ToolTap:
     from millstream.modes.tool_tap import ToolTap
 
     return ToolTap(
-        run.emit_from_task, run.namespace, run.shape, has_subgraphs=run.subscription.has_subgraphs
+        run.emit_from_task,
+        run.namespace,
+        run.shape,
+        has_subgraphs=run.subscription.has_subgraphs,
     )
 
 

@@ -28,7 +28,7 @@ from millstream.types import Send
 if TYPE_CHECKING:
     from millstream.core.cells import Cells
     from millstream.core.protocol import Write
-    from millstream.drivers.run import Run
+    from millstream.drivers.run_scope import RunScope
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ class Untracked:
             seen.append(value)
 
 
-def untracked_of(run: Run) -> Untracked | None:
+def untracked_of(run: RunScope) -> Untracked | None:
     """Return what must not be stored of a run, None if there is nothing."""
     parent = run.parent
     enclosing = None

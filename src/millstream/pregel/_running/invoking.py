@@ -339,9 +339,9 @@ class InvokableGraph(EventStreamGraph[StateT, ContextT, InputT, OutputT]):
         cls = type(graph)
         if cls.stream is not cls._own_stream or "stream" in graph.__dict__:
             return invoke_overridden(graph, input, config, options)
-        run = open_call(graph, input, config, options)
-        items = list(sync.drive(lambda: run))
-        return final_output(run, version) if options.is_result_wanted else items
+        request, driver = open_call(graph, input, config, options), sync.SyncDriver()
+        items = list(driver.items(lambda: request))
+        return final_output(driver.run, version) if options.is_result_wanted else items
 
     @overload  # type: ignore[override]  # named options instead of **kwargs
     async def ainvoke(  # type: ignore[overload-overlap]  # text is a sequence, too
@@ -424,9 +424,9 @@ class InvokableGraph(EventStreamGraph[StateT, ContextT, InputT, OutputT]):
         cls = type(graph)
         if cls.astream is not cls._own_astream or "astream" in graph.__dict__:
             return await ainvoke_overridden(graph, input, config, options)
-        run = open_call(graph, input, config, options)
-        items = [item async for item in aio.drive(lambda: run)]
-        return final_output(run, version) if options.is_result_wanted else items
+        request, driver = open_call(graph, input, config, options), aio.AsyncDriver()
+        items = [item async for item in driver.items(lambda: request)]
+        return final_output(driver.run, version) if options.is_result_wanted else items
 
     # What tells that somebody has replaced one of them, in a subclass or from outside.
     _own_stream: Final = stream

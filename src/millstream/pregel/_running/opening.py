@@ -18,8 +18,7 @@ from millstream.core.protocol import RunLimits
 from millstream.drivers import tracing
 from millstream.drivers.current_strand import strand_of, text_of
 from millstream.drivers.loading import former_ns
-from millstream.drivers.options import Subscription
-from millstream.drivers.run import Run
+from millstream.drivers.run_request import ROOT, Nesting, RunRequest, Subscription
 from millstream.errors import MissingThreadError
 from millstream.modes.encoders import encoder
 from millstream.modes.parts import (
@@ -30,7 +29,7 @@ from millstream.modes.parts import (
     check_version,
 )
 from millstream.modes.projectors import state_reader
-from millstream.outbox.backpressure import BufferLimit, check_limit, limits_above
+from millstream.outbox.backpressure import check_limit, limits_above
 from millstream.pregel._running.request import (
     Caller,
     identify_caller,
@@ -105,8 +104,8 @@ def open_call(
     input: Any,
     config: ConfigLike | None,
     options: CallOptions,
-) -> Run:
-    """Open the run that a call of `stream` or `invoke` asks for."""
+) -> RunRequest:
+    """Return the run that a call of `stream` or `invoke` asks for."""
     check_version(options.version)
     return open_run(graph, input, config, options)
 
@@ -116,119 +115,113 @@ def open_run(
     input: Any,
     config: ConfigLike | None,
     options: CallOptions,
-) -> Run:
-    """Check a call and make the run it asks for; nothing of it has happened yet."""
-    check_limit(options.max_buffered)
-    durability = _durability(options)
+) -> RunRequest:
+    """Check a call and return the run it asks for; nothing of it has happened yet."""
+    if options.max_buffered is not None:
+        check_limit(options.max_buffered)
+    durability = None
+    if options.durability is not None or options.unknown:
+        durability = _durability(options)
     caller = identify_caller(config, graph.config)
     limit = recursion_limit_of(caller.config)
     saver = _saver(graph, caller)
     if durability is not None and saver is None:
         warn_caller("`durability` has no effect when no checkpointer is present.")
-    parent, spec = caller.parent, graph.spec
+    parent, spec, name = caller.parent, graph.spec, graph.get_name()
     subscription = _subscription(graph, spec, options, is_explicit=caller.is_explicit)
     control = options.control or (RunControl() if parent is None else parent.run.control)
-    run = Run(spec, graph.get_name(), subscription)
-    run.limits = RunLimits(
-        limit,
-        _breakpoints(options.interrupt_before, graph.interrupt_before_nodes),
-        _breakpoints(options.interrupt_after, graph.interrupt_after_nodes),
-        control,
-    )
-    run.shape, run.control, run.input = graph.shape, control, input
-    run.config, run.configurable = caller.config, caller.configurable
-    run.given_metadata = caller.metadata
-    if saver is not None:
-        run.saver = saver
-    if _is_live(graph, options, subscription):
-        run.is_live = True
-    if options.max_buffered is not None:
-        run.buffer_limit = BufferLimit(options.max_buffered, run.parts)
-    _equip(run, graph)
-    _inherit(run, graph, options, caller)
-    is_resumed = False
+    before, after = graph.interrupt_before_nodes, graph.interrupt_after_nodes
+    if options.interrupt_before is not None:
+        before = breakpoint_names(options.interrupt_before) or before
+    if options.interrupt_after is not None:
+        after = breakpoint_names(options.interrupt_after) or after
+    limits = RunLimits(limit, before, after, control)
+    max_concurrency = max_concurrency_of(caller.config)
+    context, store, server_info = _given(graph, options, caller)
+    callbacks = caller.callbacks
+    if callbacks is not None:
+        callbacks = tracing.without_taps(callbacks)
+    nesting, is_resumed = ROOT, False
     if parent is not None:
-        is_resumed = _nest(run, parent, is_stateful=graph.checkpointer is True)
-    elif caller.configurable:
-        run.named_checkpoints = named_checkpoints(caller.configurable)
-    if durability is not None:
-        run.durability = durability
-    run.start = starter(
+        nesting, is_resumed = _nest(parent, name, input, is_stateful=graph.checkpointer is True)
+        durability = durability or parent.run.request.durability
+    elif caller.configurable and (named := named_checkpoints(caller.configurable)):
+        nesting = Nesting(named_checkpoints=named)
+    start = starter(
         input, graph.input_channels, spec, has_saver=saver is not None, is_resumed=is_resumed
     )
-    return run
+    return RunRequest(
+        spec,
+        name,
+        graph.shape,
+        limits,
+        control,
+        subscription,
+        subscription,
+        caller.config,
+        caller.configurable,
+        caller.metadata,
+        nesting,
+        saver,
+        None if parent is None and graph.cache is None else _cache(graph, parent),
+        graph.step_timeout,
+        max_concurrency,
+        subscription.is_live or (graph.stream_eager and not options.is_result_wanted),
+        tracing.is_observed(callbacks),
+        caller.heartbeats if parent is None else parent.heartbeats,
+        input,
+        start,
+        context,
+        store,
+        server_info,
+        durability or "async",
+        graph.retry_policy,
+        graph.cache_policy,
+        options.max_buffered,
+        callbacks,
+    )
 
 
-# What is not there is not set on a run: it stands on the class, and every run is smaller for it.
-
-
-def _equip(run: Run, graph: Pregel[Any, Any, Any, Any]) -> None:
-    """Give the run what its graph was compiled with."""
-    if graph.retry_policy:
-        run.retry = graph.retry_policy
-    if graph.cache_policy is not None:
-        run.cache_policy = graph.cache_policy
-    if graph.step_timeout is not None:
-        run.step_timeout = graph.step_timeout
+def _cache(graph: Pregel[Any, Any, Any, Any], parent: TaskContext | None) -> Any:
+    """Return the cache of a run: its graph's, or that of the run around it."""
     if graph.cache is not None:
         from millstream.wire import wired
 
-        run.cache = wired(graph.cache)
+        return wired(graph.cache)
+    return None if parent is None else parent.run.cache
 
 
-def _inherit(
-    run: Run, graph: Pregel[Any, Any, Any, Any], options: CallOptions, caller: Caller
-) -> None:
-    """Give the run what its caller says, or has."""
-    parent = caller.parent
-    if (heartbeats := caller.heartbeats if parent is None else parent.heartbeats) is not None:
-        run.heartbeats = heartbeats
-    if (limit := max_concurrency_of(caller.config)) is not None:
-        run.max_concurrency = limit
-    if parent is not None and parent.run.cache is not None and graph.cache is None:
-        run.cache = parent.run.cache
+def _given(
+    graph: Pregel[Any, Any, Any, Any], options: CallOptions, caller: Caller
+) -> tuple[Any, Any, Any]:
+    """Return the context, the store and the server's info: what the caller says, or has."""
     context, store, server = options.context, graph.store, server_info_of(caller.configurable)
     if context is not None:
         context = _as_schema(graph, context)
-    if parent is not None or caller.runtime is not None:
+    if caller.parent is not None or caller.runtime is not None:
         context = _inherited(caller, "context") if context is None else context
         store = _inherited(caller, "store") if store is None else store
         server = _inherited(caller, "server_info") if server is None else server
-    if context is not None:
-        run.context = context
-    if store is not None:
-        run.store = store
-    if server is not None:
-        run.server_info = server
-    callbacks = caller.callbacks
-    if callbacks is not None:
-        run.inherited_callbacks = callbacks = tracing.without_taps(callbacks)
-    if tracing.is_observed(callbacks):
-        run.is_traced = True
+    return context, store, server
 
 
-def _nest(run: Run, parent: TaskContext, *, is_stateful: bool) -> bool:
-    """Put a run into the task that calls it; say whether the task was called before."""
-    around, run.parent = parent.run, parent
-    if parent.run.saver is not None:
-        run.place = strand_of(parent).place(partial(text_of, (run.name, run.input)))
-    number, is_new = parent.count_nested_run(run.place)
-    if run.place and is_new:
-        run.new_number = number
-    run.ns = nested_ns(parent, number, is_stateful=is_stateful)
-    run.durability = around.durability
-    run.named_checkpoints, run.replay = around.named_checkpoints, around.replay
-    run.outer_limits = limits_above(parent)
+def _nest(parent: TaskContext, name: str, input: Any, *, is_stateful: bool) -> tuple[Nesting, bool]:
+    """Return where in a task a run is, and whether the task was called before."""
+    around, place, former = parent.run, "", ""
+    if around.saver is not None:
+        place = strand_of(parent).place(partial(text_of, (name, input)))
+    number, is_new = parent.count_nested_run(place)
+    ns = nested_ns(parent, number, is_stateful=is_stateful)
+    named, replay = around.named_checkpoints, around.replay
     # In a past that is run again, a nested graph is called like the first time.
-    if not around.is_resuming_step:
-        return False
-    if (
-        run.named_checkpoints
-        and run.ns not in run.named_checkpoints
-        and (former := former_ns(parent, number))
-    ):
-        run.former_ns = former
-    return run.replay is None or run.named_checkpoint() is not None
+    is_resumed = around.is_resuming_step
+    if is_resumed:
+        if named and ns not in named:
+            former = former_ns(parent, number)
+        is_resumed = replay is None or bool(named.get(ns) or named.get(former))
+    new_number = number if place and is_new else None
+    limits = limits_above(parent)
+    return Nesting(parent, ns, named, replay, limits, place, new_number, former), is_resumed
 
 
 def open_events(
@@ -237,7 +230,7 @@ def open_events(
     config: ConfigLike | None,
     options: CallOptions,
     wanted: Mapping[str, Any],
-) -> Run:
+) -> RunRequest:
     """Open a run whose consumer receives events, those that the arguments `wanted` choose."""
     # Imported with the first stream of events: slow to import.
     from millstream.modes.event_listener import EVENTS, EventFilter, EventListener
@@ -259,15 +252,12 @@ def open_events(
             f"Unexpected type for callbacks: {callbacks}."
             "Expected None, list or AsyncCallbackManager."
         )
-    run = open_run(graph, input, full, options)
-    run.listener = listener
-    subscription = run.subscription
-    run.subscription = dataclasses.replace(
-        subscription,
-        encode=listener.encoder(subscription.encode),
-        yielded=subscription.yielded | {EVENTS},
+    request = open_run(graph, input, full, options)
+    shown = request.subscription
+    subscription = dataclasses.replace(
+        shown, encode=listener.encoder(shown.encode), yielded=shown.yielded | {EVENTS}
     )
-    return run
+    return request._replace(subscription=subscription, listener=listener)
 
 
 def open_logged(
@@ -275,32 +265,24 @@ def open_logged(
     input: Any,
     config: ConfigLike | None,
     options: CallOptions,
-) -> Run:
+) -> RunRequest:
     """Open a run whose consumer receives the parts as they are, and wants the final state too."""
-    run = open_run(graph, input, config, options)
+    request = open_run(graph, input, config, options)
     wants_result = dataclasses.replace(
         options, stream_mode=RESULT, print_mode=(), debug=False, is_result_wanted=True
     )
-    run.subscription = dataclasses.replace(run.subscription, encode=_as_it_is)
-    run.result = _subscription(graph, run.spec, wants_result, is_explicit=False)
-    return run
+    return request._replace(
+        subscription=dataclasses.replace(request.subscription, encode=_as_it_is),
+        result=_subscription(graph, request.spec, wants_result, is_explicit=False),
+    )
 
 
 def _as_it_is(part: Part) -> Part:
     return part
 
 
-def _breakpoints(
-    asked: str | Sequence[str] | None, own: str | Sequence[str]
-) -> str | Sequence[str]:
-    """Return the breakpoints that were asked for, those of the graph when there are none."""
-    return own if asked is None else breakpoint_names(asked) or own
-
-
 def _durability(options: CallOptions) -> str | None:
     """Return the durability asked for, and complain about arguments nobody knows."""
-    if options.durability is None and not options.unknown:
-        return None
     during = options.unknown.get("checkpoint_during")
     if unknown := [name for name in options.unknown if name != "checkpoint_during"]:
         names = ", ".join(sorted(unknown))
@@ -342,7 +324,7 @@ def _inherited(caller: Caller, field: str) -> Any:
     """Return what the run has from the runtime that its caller gave it, or has itself."""
     given = None if caller.runtime is None else getattr(caller.runtime, field, None)
     if given is None and caller.parent is not None:
-        return getattr(caller.parent.run, field)
+        return getattr(caller.parent.run.request, field)
     return given
 
 
@@ -354,15 +336,6 @@ def _as_schema(graph: Pregel[Any, Any, Any, Any], context: Any) -> Any:
         if dataclasses.is_dataclass(cls) or hasattr(cls, "model_fields"):
             return cls(**context)
     return context
-
-
-def _is_live(
-    graph: Pregel[Any, Any, Any, Any], options: CallOptions, subscription: Subscription
-) -> bool:
-    """Say whether the consumer must be able to receive while a node runs."""
-    if not subscription.modes.isdisjoint(LIVE_MODES):
-        return True
-    return not options.is_result_wanted and (options.subgraphs or graph.stream_eager)
 
 
 def _subscription(
@@ -414,6 +387,8 @@ def _make_subscription(
         yielded=yielded,
         has_subgraphs=has_subgraphs,
         is_result_wanted=is_result_wanted,
+        is_live=not (yielded | shown).isdisjoint(LIVE_MODES)
+        or (has_subgraphs and not is_result_wanted),
         has_blocks=version == VERSION_OF_EVENTS or any(type(m) is RunStreamMode for m in wanted),
     )
 

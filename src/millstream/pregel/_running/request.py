@@ -32,8 +32,8 @@ from millstream.constants import (
 from millstream.core.answers import Answers
 from millstream.drivers.context import TaskContext, split_ns
 from millstream.drivers.metadata import PLACE_KEYS, as_text
-from millstream.drivers.options import RunStart
 from millstream.drivers.routes import invalid_route
+from millstream.drivers.run_request import RunStart
 from millstream.errors import EmptyInputError, InvalidUpdateError
 from millstream.runtime import Runtime, ServerInfo
 from millstream.saving.message_ids import with_message_ids

@@ -24,7 +24,7 @@ from millstream.stream.transformers import (
 from millstream.typing import ConfigLike
 
 if TYPE_CHECKING:
-    from millstream.drivers.run import Run
+    from millstream.drivers.run_request import RunRequest
     from millstream.pregel._structure.definition import GraphDefinition
     from millstream.stream._transformers.base import TransformerFactory
 
@@ -102,20 +102,20 @@ def _open(
     arguments: Mapping[str, Any],
     *,
     is_async: bool,
-) -> tuple[Callable[[], Run], StreamMux]:
+) -> tuple[Callable[[], RunRequest], StreamMux]:
     """Open the run and make its mux; what is wrong with the run itself is the run's error."""
     options = CallOptions.of(
         {**arguments, "stream_mode": (), "subgraphs": True, "version": VERSION_OF_EVENTS}
     )
     try:
-        run = open_run(graph, input, config, options)
+        request = open_run(graph, input, config, options)
     except Exception as error:
         return partial(_refuse, error), StreamMux(factories=factories, is_async=is_async)
-    mux = StreamMux(factories=factories, is_async=is_async, scope=run.namespace)
-    run.subscription = replace(
-        run.subscription, modes=run.subscription.modes | mux.modes, yielded=mux.modes
-    )
-    return lambda: run, mux
+    mux = StreamMux(factories=factories, is_async=is_async, scope=request.nesting.namespace)
+    shown = request.subscription
+    subscription = replace(shown, modes=shown.modes | mux.modes, yielded=mux.modes)
+    request = request._replace(subscription=subscription)
+    return lambda: request, mux
 
 
 def _typed(mux: StreamMux, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def _typed(mux: StreamMux, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {**arguments, "stream_mode": modes, "subgraphs": True, "version": "v2"}
 
 
-def _refuse(error: Exception) -> Run:
+def _refuse(error: Exception) -> RunRequest:
     raise error
 
 

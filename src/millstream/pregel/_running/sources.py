@@ -21,6 +21,7 @@ from millstream.typing import ConfigLike
 
 if TYPE_CHECKING:
     from millstream.drivers.run import Run
+    from millstream.drivers.run_request import RunRequest
     from millstream.modes.parts import Part
     from millstream.pregel._structure.definition import GraphDefinition
     from millstream.runs.life import Source
@@ -42,25 +43,31 @@ def open_source(
 class OwnSource:
     """A run of the engine."""
 
-    def __init__(self, run: Run) -> None:
-        self.name = run.name
-        self._run = run
+    _driver: sync.SyncDriver | aio.AsyncDriver | None = None
+
+    def __init__(self, request: RunRequest) -> None:
+        self.name = request.name
+        self._request = request
 
     def parts(self) -> Generator[Part, None, None]:
         """Drive the run in this thread, and yield what it says."""
-        return sync.drive(lambda: self._run)
+        driver = self._driver = sync.SyncDriver()
+        return driver.items(lambda: self._request)
 
     def aparts(self) -> AsyncGenerator[Part, None]:
         """Drive the run in this task, and yield what it says."""
-        return aio.drive(lambda: self._run)
+        driver = self._driver = aio.AsyncDriver()
+        return driver.items(lambda: self._request)
 
     def rest(self) -> Iterable[Part]:
         """Return what the run has said that was stopped while it was read."""
-        return self._run.take()
+        run: Run | None = getattr(self._driver, "run", None)  # it may not have begun
+        return () if run is None else run.take()
 
     def ending(self) -> Ending:
         """Say how the run has ended."""
-        run = self._run
+        assert self._driver is not None, "it has been read to its end"
+        run = self._driver.run
         machine = run.machine
         return Ending(
             final_output(run, "v2").value,

@@ -24,11 +24,10 @@ from millstream.core.state_updates import (
 )
 from millstream.core.tasks import task_path_text
 from millstream.drivers import tracing
-from millstream.drivers.context import TaskContext
 from millstream.drivers.loading import checkpoint_id
-from millstream.drivers.options import Subscription
 from millstream.drivers.requests import LoadCheckpoint, WriteResult
-from millstream.drivers.run import Run
+from millstream.drivers.run_request import Nesting, RunRequest, Subscription
+from millstream.drivers.run_scope import UpdateScope
 from millstream.errors import InvalidUpdateError
 from millstream.modes.encoders import encoder
 from millstream.pregel._running.request import add_named, map_input
@@ -194,9 +193,11 @@ def _amend(
         save = give_input(machine, given)
     else:
         tasks = _amendments(location, machine, updates)
-        run = _run(location, machine)
+        request = _request(location, machine)
+        parents = {} if machine.lineage is None else dict(machine.lineage.parents)
         for task, update in zip(tasks, updates, strict=True):
-            yield WriteResult(TaskContext(run, task), update.values)
+            scope = UpdateScope(request, machine, parents)
+            yield WriteResult(scope, task, update.values)
             path = task_path_text(task.path)
             writes.append(PutWrites(config, task.writes, task.id, path, task.name))
         save = apply_updates(machine, tasks)
@@ -263,19 +264,23 @@ def _put(config: dict[str, Any], save: SaveCheckpoint) -> PutCheckpoint:
     return PutCheckpoint(config, save.checkpoint, save.metadata, save.new_versions)
 
 
-def _run(location: StateLocation, machine: RunMachine) -> Run:
-    """Return a run that never starts, for the conditional edges that are asked where to go."""
+def _request(location: StateLocation, machine: RunMachine) -> RunRequest:
+    """Return what the conditional edges are given that are asked where to go."""
     callbacks = location.config.get("callbacks")
     private = ("callbacks", "metadata", CONF, "run_name", "run_id")
-    run = Run(machine.spec, location.graph.get_name(), NOTHING)
-    run.shape, run.limits, run.control = location.graph.shape, machine.limits, RunControl()
-    run.config = {key: value for key, value in location.config.items() if key not in private}
-    run.given_metadata = _put_config(location, None)["metadata"]
-    run.configurable = location.configurable
-    run.store = location.graph.store
-    run.ns = location.ns
-    run.enclosing = dict(machine.lineage.parents) if machine.lineage is not None else {}
-    run.inherited_callbacks = callbacks
-    run.is_traced = tracing.is_observed(callbacks)
-    run.machine = machine
-    return run
+    return RunRequest(
+        spec=machine.spec,
+        name=location.graph.get_name(),
+        shape=location.graph.shape,
+        limits=machine.limits,
+        control=RunControl(),
+        subscription=NOTHING,
+        result=NOTHING,
+        config={key: value for key, value in location.config.items() if key not in private},
+        configurable=location.configurable,
+        metadata=_put_config(location, None)["metadata"],
+        nesting=Nesting(ns=location.ns),
+        store=location.graph.store,
+        callbacks=callbacks,
+        is_traced=tracing.is_observed(callbacks),
+    )

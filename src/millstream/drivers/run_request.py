@@ -1,0 +1,145 @@
+"""What a run is asked for: all that its caller and its graph say, complete before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from millstream.drivers.context import split_ns
+
+if TYPE_CHECKING:
+    from langgraph.cache.base import BaseCache
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+    from langgraph.store.base import BaseStore
+
+    from millstream.core.answers import Answers
+    from millstream.core.machine import RunMachine
+    from millstream.core.protocol import RunLimits, Write
+    from millstream.core.spec import GraphSpec
+    from millstream.drivers.context import TaskContext
+    from millstream.drivers.heartbeats import Heartbeats
+    from millstream.drivers.loading import Replay
+    from millstream.modes.event_listener import EventListener
+    from millstream.modes.parts import Encode, Namespace, Shape
+    from millstream.modes.projectors import ReadState
+    from millstream.outbox.backpressure import BufferLimit
+    from millstream.runtime import RunControl, ServerInfo
+    from millstream.types import CachePolicy, RetryPolicy
+
+NONE_NAMED: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+@dataclass(slots=True)
+class RunStart:
+    """How a run starts, decided when its checkpoint (if any) is known."""
+
+    writes: Sequence[Write]
+    is_resuming: bool
+    answers: Answers | None = None
+    """What a person answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What the consumer of a run wants to see; the same for all calls that ask alike."""
+
+    modes: frozenset[str]
+    """Modes to build, printed ones included."""
+    encode: Encode
+    output_keys: str | tuple[str, ...]
+    watched: frozenset[str]
+    """The output keys, as a set."""
+    read: ReadState
+    """Reads the output keys."""
+    printed: frozenset[str] = frozenset()
+    yielded: frozenset[str] = frozenset()
+    has_subgraphs: bool = False
+    is_result_wanted: bool = False
+    """The final state is wanted, not a stream."""
+    is_live: bool = False
+    """The consumer must be able to receive while nodes run."""
+    has_blocks: bool = False
+    """Messages come as events of their content blocks."""
+
+
+class Nesting(NamedTuple):
+    """Where a run is: in the task that calls it, or in none."""
+
+    parent: TaskContext | None = None
+    """The task that called this run's graph, None for a root run."""
+    ns: str = ""
+    named_checkpoints: Mapping[str, str] = NONE_NAMED
+    """Namespace -> the checkpoint id that the caller of the root run wants to go on from."""
+    replay: Replay | None = None
+    """What of the thread's past is run again, if the root run goes on from a named checkpoint."""
+    outer_limits: tuple[BufferLimit, ...] = ()
+    """The buffer limits of enclosing runs that hear this one."""
+    place: str = ""
+    """From where a strand of the calling task calls, empty for the task's own code."""
+    new_number: int | None = None
+    """The number of the call, if it is to be stored with the place."""
+    former_ns: str = ""
+    """Where the run's past is, if the enclosing run has begun a branch: its tasks had other ids."""
+
+    @property
+    def namespace(self) -> Namespace:
+        """The same as a tuple, empty for a root run."""
+        return split_ns(self.ns)
+
+
+ROOT: Final = Nesting()
+
+
+class RunRequest(NamedTuple):
+    """What the caller of one run and its graph say about it, and where that puts it.
+
+    One is made for every call of a graph, by position: a frozen dataclass costs ten times as much,
+    and names twice. Whoever opens a run in a way of its own replaces what it wants otherwise. The
+    fields before `input` are read more than once in a superstep: `RunScope` takes them over.
+    """
+
+    spec: GraphSpec
+    name: str
+    shape: Shape
+    limits: RunLimits
+    control: RunControl
+    subscription: Subscription
+    """What the consumer sees."""
+    result: Subscription
+    """How the final state is read, by whoever wants that."""
+    config: dict[str, Any]
+    """The caller's config, without callbacks, metadata and configurable."""
+    configurable: dict[str, Any]
+    metadata: dict[str, Any] | None
+    """The caller's metadata, None if they are those of the calling task."""
+    nesting: Nesting = ROOT
+    saver: BaseCheckpointSaver[Any] | None = None
+    cache: BaseCache[Any] | None = None
+    step_timeout: float | None = None
+    max_concurrency: int | None = None
+    is_live: bool = False
+    """The consumer must be able to receive while nodes run."""
+    is_traced: bool = False
+    """Whether any callback handler may be listening."""
+    heartbeats: Heartbeats | None = None
+    """Who is told of signs of life of what the run is part of."""
+    input: Any = None
+    start: Callable[[RunMachine, bool], RunStart] | None = None
+    """Turn the caller's input into what the machine starts with, given whether a checkpoint was
+    loaded; None if it never starts."""
+    context: Any = None
+    store: BaseStore | None = None
+    server_info: ServerInfo | None = None
+    durability: str = "async"
+    retry: Sequence[RetryPolicy] = ()
+    """Retry policies of calls that have none of their own."""
+    cache_policy: CachePolicy[Any] | None = None
+    """Cache policy of calls that have none of their own."""
+    max_buffered: int | None = None
+    """How many parts there may be before those who emit have to wait."""
+    callbacks: Any = None
+    """The caller's LangChain callbacks."""
+    listener: EventListener | None = None
+    """Who among the callbacks makes events for the consumer."""
