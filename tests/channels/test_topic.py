@@ -119,3 +119,7 @@ def test_a_topic_pickles() -> None:
     twin = pickle.loads(pickle.dumps(topic))
 
     assert (twin == topic, twin.get()) == (True, [1])
+
+
+def test_the_type_of_a_write_may_be_the_name_of_a_class() -> None:
+    assert Topic[Any]("int").UpdateType == Union["int", list["int"]]

@@ -52,6 +52,8 @@ class AnyValue(BaseChannel[Value, Value, Value], Generic[Value]):
 
     def from_checkpoint(self, checkpoint: Value | Missing) -> Self:
         """Return a channel holding `checkpoint`."""
+        # By the class of this one, here and in all channels: subclasses are copied as what they
+        # are.
         twin = self.__class__(self.typ, self.key)
         twin.value = checkpoint
         return twin
@@ -69,6 +71,8 @@ class AnyValue(BaseChannel[Value, Value, Value], Generic[Value]):
     def update(self, values: Sequence[Value]) -> bool:
         """Keep the last write, or empty the channel when there is none."""
         if values:
+            # Whether the writes agree is not checked: any of them will do, and the last is the one
+            # that LangGraph keeps.
             self.value = values[-1]
             return True
         if self.value is MISSING:

@@ -49,10 +49,13 @@ class BaseChannel(ABC, Generic[Value, Update, Checkpoint]):
 
     def copy(self) -> Self:
         """Return an independent channel with the same value."""
+        # Enough for a channel written elsewhere. Those of this package do it faster, because a run
+        # copies every channel that it writes.
         return self.from_checkpoint(self.checkpoint())
 
     def checkpoint(self) -> Checkpoint | Missing:
         """Return what `from_checkpoint` needs, `MISSING` when there is nothing to save."""
+        # None is a value like any other, so only the error says that there is none.
         try:
             return self.get()  # type: ignore[return-value]  # a plain channel saves its value
         except EmptyChannelError:
@@ -83,6 +86,9 @@ class BaseChannel(ABC, Generic[Value, Update, Checkpoint]):
 
     def consume(self) -> bool:
         """Note that a task triggered by this channel ran; return whether the channel changed."""
+        # What a channel does here is work in every superstep, so the engine looks at compile time
+        # which classes override this method, and never calls one that does not. The same holds for
+        # `finish`.
         return False
 
     def finish(self) -> bool:

@@ -82,6 +82,7 @@ class BinaryOperatorAggregate(BaseChannel[Value, Value, Value], Generic[Value]):
         it; for others there is nothing to begin with that would change nothing.
         """
         value = first_value_of(self.factory) if write is MISSING else write
+        # Of the type, whatever the channel starts with: the input has taken the place of that.
         empty: Any = first_value_of(factory_of(self.typ))
         has_size = isinstance(empty, Sized)
         return self.operator(empty, value) if has_size else value
@@ -104,6 +105,7 @@ class BinaryOperatorAggregate(BaseChannel[Value, Value, Value], Generic[Value]):
         twin = self._twin()
         if checkpoint is MISSING:
             twin.value = first_value_of(self.factory)
+        # The key was a `DeltaChannel` when the thread was stored.
         elif isinstance(checkpoint, _DeltaSnapshot):
             twin.value = checkpoint.value
         else:
@@ -137,6 +139,8 @@ class BinaryOperatorAggregate(BaseChannel[Value, Value, Value], Generic[Value]):
 
     @staticmethod
     def _folded(operator: Callable[[Any, Any], Any], reduced: Any, values: Sequence[Any]) -> Any:
+        # Writes before the Overwrite are reduced only to be thrown away. To look for it first would
+        # cost every superstep without one, and those are nearly all.
         has_overwrite = False
         for value in values:
             if isinstance(value, OVERWRITE_TYPES):
@@ -149,6 +153,8 @@ class BinaryOperatorAggregate(BaseChannel[Value, Value, Value], Generic[Value]):
                     continue
             if has_overwrite:
                 continue
+            # Without a first value the first write is the value: there is nothing to call the
+            # operator with.
             reduced = value if reduced is MISSING else operator(reduced, value)
         return reduced
 
@@ -176,6 +182,8 @@ class OptionalAggregate(BinaryOperatorAggregate[Any]):
     __slots__ = ("_inner",)
 
     def __init__(self, typ: Any, operator: Callable[[Any, Any], Any]) -> None:
+        # `Optional[...]` cannot be called, so the value starts as `MISSING`, which counts as None
+        # here.
         super().__init__(typ, operator)
         self._inner = factory_of(next(arg for arg in get_args(typ) if arg is not type(None)))
 
@@ -183,6 +191,8 @@ class OptionalAggregate(BinaryOperatorAggregate[Any]):
         """Fold the writes in order; raise `InvalidUpdateError` for two `Overwrite`s."""
         if not values:
             return False
+        # `_folded` must not take `MISSING` for a value to be replaced by the first write: `_fold`
+        # decides that here, because the first write may be None.
         value = None if self.value is MISSING else self.value
         self.value = self._folded(self._fold, value, values)
         return True

@@ -76,6 +76,7 @@ class DeltaChannel(BaseChannel[Any, Any, Any], Generic[Value]):
     ) -> None:
         if snapshot_frequency <= 0:
             raise ValueError(f"snapshot_frequency must be a positive int, got {snapshot_frequency}")
+        # Here `typ` is what makes the first value: rebuilding from stored writes starts with it.
         super().__init__(factory_of(list if typ is None else typ))
         self.reducer = reducer
         self.snapshot_frequency = snapshot_frequency
@@ -124,6 +125,7 @@ class DeltaChannel(BaseChannel[Any, Any, Any], Generic[Value]):
     def copy(self) -> Self:
         """Return an independent channel with a shallow copy of the value."""
         twin = self._twin()
+        # Reducers may change the value in place, and the copy is of a run that goes another way.
         twin.value = copy.copy(self.value) if self.value is not MISSING else MISSING
         return twin
 
@@ -153,6 +155,8 @@ class DeltaChannel(BaseChannel[Any, Any, Any], Generic[Value]):
             if replacement is MISSING:
                 pending.append(write)
             else:
+                # What came before is replaced. What comes after it is of later supersteps: one that
+                # has an Overwrite beside other writes is stored whole, see `core.deltas`.
                 self._replace(replacement)
                 pending.clear()
         if pending:
@@ -182,10 +186,14 @@ class DeltaChannel(BaseChannel[Any, Any, Any], Generic[Value]):
         return True
 
     def _reduce(self, writes: list[Any]) -> None:
+        # Unlike a `BinaryOperatorAggregate` it never makes a write its value: the reducer is given
+        # lists of writes, and only it knows how to make a value of them.
         value = self.typ() if self.value is MISSING else self.value
         self.value = self.reducer(value, writes)
 
     def _replace(self, replacement: Any) -> None:
+        # Copied, because the reducer may change the value in place, and what was written belongs to
+        # the node. None begins anew.
         self.value = self.typ() if replacement is None else copy.copy(replacement)
 
     def _twin(self) -> Self:

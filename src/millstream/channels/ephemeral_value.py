@@ -70,11 +70,15 @@ class EphemeralValue(BaseChannel[Value, Value, Value], Generic[Value]):
 
     def update(self, values: Sequence[Value]) -> bool:
         """Replace the value, or empty the channel when there is no write."""
+        # The engine calls this with no writes at the end of each superstep, as long as there is a
+        # value.
         if not values:
             if self.value is MISSING:
                 return False
             self.value = MISSING
             return True
+        # The guard is against two nodes that write without knowing of each other, not against two
+        # values one after the other.
         if len(values) == 1 or not self.guard:
             self.value = values[-1]
             return True

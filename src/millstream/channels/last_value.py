@@ -73,6 +73,8 @@ class LastValue(BaseChannel[Value, Value, Value], Generic[Value]):
 
     def update(self, values: Sequence[Value]) -> bool:
         """Replace the value; raise `InvalidUpdateError` for more than one write."""
+        # Two tasks of a superstep know nothing of each other: which of their writes counts is for a
+        # reducer to say.
         if len(values) == 1:
             self.value = values[0]
             return True
@@ -139,6 +141,8 @@ class LastValueAfterFinish(
         """Return the value and whether it is shown."""
         if self.pending is MISSING:
             return MISSING
+        # Both, so that a thread which is loaded between `finish` and the deferred node still has
+        # the node due, and one loaded before it has it waiting.
         return (self.pending, self.value is not MISSING)
 
     def from_checkpoint(self, checkpoint: tuple[Value, bool] | Missing) -> Self:
@@ -164,6 +168,8 @@ class LastValueAfterFinish(
         """Keep the last of the writes and hide it."""
         if not values:
             return False
+        # Whatever the channel had shown, there is work again: the node waits for the end anew. The
+        # writes of several edges mean the same, so any of them will do.
         self.pending = values[-1]
         self.value = MISSING
         return True

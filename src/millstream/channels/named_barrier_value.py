@@ -22,6 +22,7 @@ def _with_names(
         if value not in names:
             raise InvalidUpdateError(f"At key '{key}': Value {value} not in {names}")
         if value not in seen:
+            # A new set, because copies of the channel and checkpoints share the old one.
             seen = seen | {value}
     return seen
 
@@ -75,6 +76,7 @@ class NamedBarrierValue(BaseChannel["Value | None", Value, "set[Value]"], Generi
         twin.key = self.key
         if checkpoint is not MISSING:
             twin.seen = checkpoint
+            # Worked out, not stored: a graph that was changed since may wait for other names.
             if twin.seen == twin.names:
                 twin.value = None
         return twin
@@ -151,6 +153,7 @@ class NamedBarrierValueAfterFinish(
 
     def checkpoint(self) -> tuple[set[Value], bool]:
         """Return the names seen and whether the channel is available."""
+        # Unlike above, having seen all names does not tell whether the end was reached.
         return (self.seen, self.value is not MISSING)
 
     def from_checkpoint(self, checkpoint: tuple[set[Value], bool] | Missing) -> Self:
@@ -190,6 +193,7 @@ class NamedBarrierValueAfterFinish(
 
     def finish(self) -> bool:
         """Become available, if all names were seen."""
+        # Where some name is missing the run ends without the node: nobody is left to write it.
         if self.value is not MISSING or self.seen != self.names:
             return False
         self.value = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Generic
+from typing import Any, Generic, Union
 
 from typing_extensions import Self
 
@@ -45,7 +45,7 @@ class Topic(
     def UpdateType(self) -> Any:
         """One item or a list of items."""
         # Not `|`, which fails for a type that is a string.
-        return self.typ | list[self.typ]  # type: ignore[name-defined]  # as above
+        return Union[self.typ, list[self.typ]]  # type: ignore[name-defined]  # as above
 
     @property
     def values(self) -> list[Value]:
@@ -72,6 +72,7 @@ class Topic(
         twin.key = self.key
         if checkpoint is not MISSING:
             items = checkpoint[1] if isinstance(checkpoint, tuple) else checkpoint
+            # An empty list means the same as no value, and only `MISSING` says so to the engine.
             twin.value = items or MISSING
         return twin
 
@@ -89,6 +90,7 @@ class Topic(
         """Replace or extend the items."""
         items: list[Value] = []
         for value in values:
+            # Only lists, as in LangGraph: a tuple or set is one item.
             if isinstance(value, list):
                 items.extend(value)
             else:
@@ -99,5 +101,6 @@ class Topic(
                 return False
             self.value = MISSING
             return True
+        # `current + items` and not `extend`, because copies and checkpoints share the list.
         self.value = items if current is MISSING or not self.accumulate else current + items
         return True

@@ -46,12 +46,14 @@ class UntrackedValue(BaseChannel[Value, Value, Value], Generic[Value]):
 
     def copy(self) -> Self:
         """Return a channel holding the same object."""
+        # Copies within a run keep the value; only what goes through a checkpoint loses it.
         twin = self.from_checkpoint(MISSING)
         twin.value = self.value
         return twin
 
     def checkpoint(self) -> Value | Missing:
         """Return `MISSING`."""
+        # The value may be anything, one that no saver can store too: a connection, a lock.
         return MISSING
 
     def from_checkpoint(self, checkpoint: Value | Missing) -> Self:

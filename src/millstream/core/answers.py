@@ -38,8 +38,10 @@ class Answers:
     __slots__ = ("_bare", "_by_id", "_question", "_takers")
 
     def __init__(self, resume: Any) -> None:
+        # An empty dict counts as a map that names nobody: `check` says how to answer with one.
         is_map = isinstance(resume, dict) and all(map(_is_id, resume))
         self._by_id: Mapping[str, Any] | None = resume if is_map else None
+        # A list, to be taken from by whichever thread comes first: `pop` is atomic.
         self._bare: list[Any] = [] if is_map else [resume]
         self._question: str | None = None
         """The question that the bare value answers, when only one waits."""
@@ -66,15 +68,18 @@ class Answers:
         """
         waiting = sorted(pending)
         if self._by_id is None:
+            # With several the value could reach any of them, depending on which task asks first.
             if len(waiting) > 1:
                 if is_strict:
                     raise UnknownInterruptError(AMBIGUOUS, reason="ambiguous", pending_ids=waiting)
                 if not together >= set(waiting):
                     raise RuntimeError(AMBIGUOUS)
             if waiting:
+                # The first that was stored, as `together` asks for.
                 self._question = next(iter(pending))
                 # Of several, another one may be asked first this time.
                 self._takers = pending[self._question] if len(waiting) == 1 else ()
+        # Where nothing waits an empty map is harmless: the run just goes on.
         elif not self._by_id:
             if waiting or is_strict:
                 text = EMPTY_MAP if is_strict else EMPTY_MAP + EMPTY_ANSWER
@@ -115,10 +120,13 @@ class Answers:
         has_replaced = has_failed and self._replace(ns, answers, asked)
         is_older = first in asked and not is_open(answers, 0) and not has_replaced
         size = len(answers)
+        # One more than is known: a task's own code asks one question at a time, so the one that
+        # waits has the next number.
         for number in range(max(count, size + 1)):
             if not is_open(answers, number):
                 continue
             answer = self._named(interrupt_id(ns, number))
+            # In an older thread the question that waits has the id of the first.
             if answer is MISSING and number == size and is_older:
                 answer = self._named(first)
             if answer is not MISSING:
@@ -151,6 +159,7 @@ class Answers:
             return MISSING
         try:
             return self._bare.pop()
+        # Another task, perhaps of another thread, was faster.
         except IndexError:
             return MISSING
 

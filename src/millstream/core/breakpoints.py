@@ -25,6 +25,7 @@ def is_breakpoint(
     """
     if not names or (lineage is not None and not lineage.has_news()):
         return False
+    # Hidden nodes are the engine's own: a person has no use for a stop at them.
     if names == "*":
         return any(not task.node.is_hidden for task in tasks)
     return any(task.node.name in names for task in tasks)
@@ -44,6 +45,7 @@ def stop_at(limits: RunLimits, ended: Sequence[Task], lineage: Lineage) -> str:
 def end_before(run: Progress, tasks: Sequence[Task]) -> RunStatus | None:
     """Return the status in which the run ends instead of running the tasks, if it does."""
     limits = run.limits
+    # In this order, which is rule 6 of `state`.
     if run.is_stopped_after:
         return RunStatus.BREAKPOINT
     if run.step > run.stop:

@@ -52,6 +52,9 @@ class Calls:
 
     def add(self, caller: Task, node: NodeSpec, value: Any, place: str = "") -> CallTask:
         """Make the task for the caller's next call, at a place of one of its strands if any."""
+        # Two numbers: the index orders the calls of a caller, which is no more than an order. The
+        # mark is what the id is made of, so it must be the same when the caller runs again, when
+        # strands may call in another order: it counts within the place.
         index = self._sizes.get(caller, 0)
         count = self._counts.get((caller, place), 0)
         self._sizes[caller], self._counts[caller, place] = index + 1, count + 1
@@ -61,6 +64,7 @@ class Calls:
 
     def in_write_order(self) -> list[CallTask]:
         """Return the tasks in an order that does not depend on when they were called."""
+        # As text: a path holds that of its caller, and a text and a tuple cannot be compared.
         return sorted(self.tasks, key=_path_text)
 
     def questions(self) -> list[Any]:

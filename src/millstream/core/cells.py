@@ -74,6 +74,8 @@ class Cells:
         self.successors: Sequence[NodeSpec] | None = None
         """The nodes that the last superstep triggered, if that is clear without looking."""
         saved = saved or {}
+        # Channels that are neither saved nor hold a first value are empty, and come into being when
+        # they are written.
         for name in spec.initial if not saved else dict.fromkeys((*spec.initial, *saved)):
             if name in spec.signals:
                 lit[name] = saved[name]
@@ -117,6 +119,8 @@ class Cells:
         spec, values = self._spec, self.values
         signals, plain = spec.signals, spec.plain
         before = self._lit
+        # The end of a superstep puts out the signals it began with: the nodes they trigger have
+        # run. An input or a command comes between supersteps, and what was due stays due.
         lit = self._lit = {} if is_step else dict(before)
         self.successors = None
         updated: set[str] = set()
@@ -125,6 +129,8 @@ class Cells:
             if name in signals:
                 lit[name] = value
             elif name in plain:
+                # A second write in one superstep. A plain channel refuses it, and its own message
+                # is the one that programs know.
                 if name in updated:
                     spec.channels[name].copy().update((values[name], value))  # says what is wrong
                 if name not in values:
@@ -136,6 +142,8 @@ class Cells:
             updated.add(name)
         if touched is not None:
             touched += dict.fromkeys(name for name, _ in writes if name in updated)  # in order
+            # A signal that goes out has changed too: savers are given a version for it, under which
+            # nothing is stored, or they would go on to show its last value.
             touched += [name for name in before if name not in lit]
         if self._fading and is_step:
             self._fade(others, touched, updated)
@@ -157,6 +165,8 @@ class Cells:
         for name, values in writes.items():
             channel = live.get(name)
             if channel is None:
+                # Programs go on when they write a key that nobody declared; LangGraph warns of it
+                # and no more.
                 if name not in channels:
                     self._warn(name, tasks)
                     continue
@@ -180,6 +190,7 @@ class Cells:
 
     def _fade(self, written: Grouped, touched: list[str] | None, updated: set[str]) -> None:
         """End the life of what lives for one superstep and was not written again."""
+        # The set changes while channels fade, and `difference` has made another one.
         for name in self._fading.difference(written):
             channel = self.live[name]
             if channel.update(()):
@@ -196,6 +207,8 @@ class Cells:
         """Apply the writes of a superstep's tasks and return the channels that hold new values."""
         update, node = tasks[0].update, tasks[0].node
         direct = node.direct
+        # See `written`. With several tasks two could write one key, and fading channels want to be
+        # told that the superstep is over.
         if direct is not None and update is not None and len(tasks) == 1 and not self._fading:
             if direct.issuperset(update):
                 return self._take(update, node, touched)
@@ -203,10 +216,13 @@ class Cells:
                 return self._reduce(update, node, touched)
         spec = self._spec
         writes = writes_of(tasks)
+        # Stored writes do not say which of them came in one superstep, so the next checkpoint
+        # stores the whole value: see `deltas`.
         if spec.deltas:
             self.replaced |= {n for n, v in writes if n in spec.deltas and replaces_value(v)}
         if spec.has_consumers:
             for task in tasks:
+                # A task of a Send was not triggered by the barrier, which goes on waiting.
                 if task.node.consumes and task.is_pull:
                     self.consume(task.node.consumes, touched)
         updated = self.apply(writes, touched, tasks=tasks)
@@ -221,8 +237,10 @@ class Cells:
         if touched is not None:
             touched += [*update, *lit]
             touched += [name for name in self._lit if name not in lit]
+        # The node's own mapping, shared by all runs of the graph: `_lit` is never changed in place.
         self._lit = lit
         self.successors = node.successors
+        # Once all keys have a value none can be new, and sorting is needed for new ones alone.
         if len(values) < len(self._spec.shown) and not values.keys() >= update.keys():
             self._is_sorted = False
         values.update(update)
@@ -257,6 +275,7 @@ class Cells:
         behind = self._spec.behind
         due: set[str] = set()
         if behind:
+            # Asked of copies: `finish` changes the channel, and which of them may is not known yet.
             due = {name for name in behind if name in self.live and self.live[name].copy().finish()}
         for name in self._spec.finishing:
             channel = self.live.get(name)
@@ -273,12 +292,15 @@ class Cells:
         Values that are new come last, whatever their place in the declaration.
         """
         shown = self._spec.shown
+        # Fading channels are told even if they are not written: they are empty after the superstep.
         grouped: Grouped = {name: [] for name in self._fading if name in shown}
         for name, value in writes:
             if name in shown:
                 grouped.setdefault(name, []).append(value)
         values = self.values.copy()
         for name, pending in grouped.items():
+            # Of a channel that was never written the compiled graph has the empty one, which all
+            # runs share.
             channel = self.live.get(name, self._spec.channels[name]).copy()
             channel.update(pending)
             if channel.is_available():
@@ -303,6 +325,8 @@ class Cells:
 
     def saved_values(self, names: Collection[str]) -> dict[str, Any]:
         """Return what a checkpoint stores of the named channels."""
+        # Signals and plain channels store what a channel object of their kind would: the value
+        # itself.
         stored = {name: value for name, value in self._lit.items() if name in names}
         plain = self._spec.plain
         stored |= {n: value for n, value in self.values.items() if n in plain and n in names}
@@ -313,6 +337,7 @@ class Cells:
 
     def snapshots(self, names: Iterable[str]) -> dict[str, Any]:
         """Return what a checkpoint stores of delta channels to keep their whole value."""
+        # A copy, because a saver may serialize later than the next superstep changes the value.
         return {name: _DeltaSnapshot(copy.copy(self.live[name].get())) for name in names}
 
     def _record_change(
@@ -343,6 +368,8 @@ class Cells:
             return
         self._is_sorted = True
         position = self._spec.shown
+        # Nearly always the new keys came in the declared order, and one look at each finds that
+        # out.
         last = -1
         for name in self.values:
             if position[name] < last:

@@ -88,9 +88,11 @@ class Lineage:
         """Continue from a stored checkpoint, next to which writes to channels are stored."""
         self.id = self.loaded_id = checkpoint["id"]
         self.versions = dict(checkpoint["channel_versions"])
+        # Found out when something changes: a look at all channels is not for runs that only read.
         self.newest = MISSING
         # Under the versions they have, savers may know no values: they had other names.
         self.unsaved = set(self.versions) if checkpoint.get("v", FORMAT) < FORMAT else set()
+        # A program that writes checkpoints by hand may leave this out, or say None.
         self.seen = dict(checkpoint.get("versions_seen") or {})
         self.updated = checkpoint.get("updated_channels")
         self.old_triggers = checkpoint.get(OLD_TRIGGERS)
@@ -103,6 +105,8 @@ class Lineage:
 
     def move(self) -> None:
         """Go on in another namespace, where nothing is stored yet."""
+        # No checkpoint here has the values under the versions they have, so the next one stores
+        # them all.
         self.id = self.loaded_id = ""
         self.unsaved = set(self.versions)
         if self.deltas is not None:
@@ -112,6 +116,7 @@ class Lineage:
         """Note that the tasks have seen what triggered them."""
         versions = self.versions
         for task in tasks:
+            # A new dict each time: checkpoints that were made share the old one.
             new = {name: versions[name] for name in task.triggers if name in versions}
             old = self.seen.get(task.node.name)
             self.seen[task.node.name] = {**old, **new} if old else new
@@ -125,6 +130,8 @@ class Lineage:
         if touched:
             if self.newest is MISSING:
                 self.newest = newest(self.versions.values())
+            # One version for all: what a superstep wrote was written at once. The saver says what
+            # comes next, because it must sort what it made.
             self.newest = self.next_version(self.newest)
             self.versions.update(dict.fromkeys(touched, self.newest))
             self.unsaved.update(touched)
@@ -134,11 +141,14 @@ class Lineage:
         version = self.versions.get(trigger)
         if version is None:
             return False
+        # Of a channel that the node never saw any version is news.
         last = self.seen.get(node, {}).get(trigger)
         return last is None or is_newer(version, last)
 
     def has_news(self) -> bool:
         """Say whether any channel changed since the run last stopped for a person."""
+        # Under the name of an interrupt, as in LangGraph, which must see the same stops in a
+        # thread.
         seen = self.seen.get(INTERRUPT, {})
         return any(
             name not in seen or is_newer(version, seen[name])
@@ -152,14 +162,21 @@ class Lineage:
 
         `stop` is the kind of breakpoint at which the run may be about to stop.
         """
+        # With `exit` the checkpoints between are never stored, and none may be the parent of
+        # another.
         self.parent_id = (self.loaded_id if self.is_saved_at_end else self.id) or None
         self.id, ts = self.stamp(step)
+        # What comes now is in today's format.
         self.old_triggers = None
         self.stop = stop
+        # LangGraph's checkpoints have it, always empty.
         self.seen.setdefault(INPUT_SEEN, {})
+        # Sorted, so that the same run stores the same bytes.
         self.updated = None if updated is None else sorted(updated)
         self.metadata = {"source": source, "step": step, "parents": dict(self.parents)}
         if self.rebuilt:
+            # Savers store a value once for each version of it, and of these have none under the
+            # present one.
             self._renew([name for name in self.rebuilt if name not in self.unsaved])
             self.rebuilt = ()
         whole: Collection[str] = ()
@@ -167,10 +184,12 @@ class Lineage:
             self.deltas.due |= cells.replaced
             cells.replaced = set()
             whole = self.deltas.decide(source, self.versions)
+            # Under the present version savers may have the channel as one without a value.
             self._renew([name for name in whole if name not in self.unsaved])
             self.deltas.versions = dict(self.versions)
             self.metadata |= self.deltas.as_metadata()
         new = {name: self.versions[name] for name in self.unsaved}
+        # With `exit` the one that is stored must bring along all that changed since the one loaded.
         if not self.is_saved_at_end:
             self.unsaved.clear()
         values = cells.saved_values(self.versions)

@@ -54,6 +54,8 @@ class DeltaLog:
         """Go on from a checkpoint, next to which writes to some channels are stored."""
         stored = metadata.get(COUNTERS) or {}
         self.counters = {n: (stored[n][0], stored[n][1]) for n in self.frequencies if n in stored}
+        # Written by tasks that had finished when the run stopped: if they are dropped, or this is a
+        # branch, what is rebuilt must not have it. See 3.
         self.pending = self.frequencies.keys() & set(written)
         self.has_parent = True
         self.versions = versions
@@ -78,20 +80,28 @@ class DeltaLog:
 
     def decide(self, source: str, versions: Mapping[str, Any]) -> set[str]:
         """Return the channels whose whole value a new checkpoint stores."""
+        # A channel was written if it has another version than in the checkpoint before.
         last = self.versions
         written = {name for name in self.frequencies if versions.get(name) != last.get(name)}
+        # A superstep commits what is stored next to its parent, so only of another source are these
+        # writes not what led here.
         if source != "loop" or self.is_parent_shared:
             self.due |= self.pending
+        # What no task wrote is stored next to no checkpoint, and cannot be found again on the way.
         if source in NO_TASKS or self.is_parent_shared or not self.has_parent:
             self.due |= written
         self.pending = set()
         self.has_parent = True
+        # The next one follows this one, which no other run knows. With `exit` it may take this
+        # one's place, and then has the shared parent too.
         self.is_parent_shared = self.is_parent_shared and self.is_sticky
         for name, frequency in self.frequencies.items():
             updates, supersteps = self.counters.get(name, (0, 0))
             updates, supersteps = updates + (name in written), supersteps + 1
+            # The layout of LangGraph's metadata, which reads it in threads that change hands.
             self.counters[name] = (updates, supersteps)
             is_old = updates >= frequency or supersteps >= self.max_supersteps
+            # Without a version nothing was ever written, and there is nothing to store.
             if is_old and name in versions:
                 self.due.add(name)
         # Also of channels that were never written: what is stored next to the parent is not theirs.

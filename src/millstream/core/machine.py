@@ -132,12 +132,14 @@ class RunMachine(Progress):
                 self._apply_commands(commands)
             if self._pending_writes and is_newest:
                 self.updated = keep_finished(self, self.pending_tasks())
+            # They will not run: what triggered them counts as seen, or they would be due again.
             left_over = self.pending_tasks()
             lineage.mark_seen(left_over)
             self.cells.consume((n for t in left_over for n in t.node.consumes), touched)
             is_step = bool(left_over)
         else:
             is_step = False
+        # Where tasks are dropped the input ends their superstep, and what lives for one is over.
         self.updated = self.cells.apply(writes, touched, is_step=is_step)
         if lineage is not None:
             lineage.bump(touched or ())
@@ -167,6 +169,7 @@ class RunMachine(Progress):
         self._require("resume")
         lineage = self.lineage
         assert lineage is not None, "a run without checkpoints has nothing to resume"
+        # First: what is stored next to the checkpoint shows whether somebody has gone on from it.
         way = choose_way(
             lineage,
             point,
@@ -177,9 +180,11 @@ class RunMachine(Progress):
             self.updated = set(lineage.updated)
         self.apply_pending_commands()
         if answers is not None:
+            # Going back is for answering again what was answered.
             is_strict = is_strict and point is not ResumePoint.PAST
             pushes, pulls = plan_sends(self), plan_pulls(self)
             check_answers(answers, [*pushes, *pulls], self._pending_writes, is_strict=is_strict)
+            # After the check, which may raise.
             self.answers, self._is_answered, self._foreseen = answers, True, (pushes, pulls)
         if writes:
             self._apply_commands(writes)
@@ -187,12 +192,17 @@ class RunMachine(Progress):
             self.commands = [*self.commands, *writes]
         self.is_travelling, self._is_anew = way.is_travelling, way.is_anew
         if way.is_travelling:
+            # The branch asks anew: an answer was given to the run that came after, not to this one.
             self._pending_writes = pending_writes.without_answers(self._pending_writes)
+        # As having stopped here, so that a breakpoint of this place is passed. Where the run is the
+        # first to come to the breakpoint it stays unseen, and `plan` stops at it.
         if not way.stop:
             lineage.mark_all_seen(INTERRUPT)
         elif way.stop == AFTER and self.limits.after:
             self.is_stopped_after = True
         if way.is_forking:
+            # Or the writes of the branch would stand beside those of the run that came after. What
+            # is stored beside the old checkpoint has ids of its tasks.
             self.save = lineage.record(self.cells, "fork", self.step, self.updated, way.stop)
             self._pending_writes = {}
             self.step += 1
@@ -214,6 +224,7 @@ class RunMachine(Progress):
         assert self.lineage is not None, "only a run that is resumed gets commands"
         self.lineage.bump(touched)
         if self.updated is not None:
+            # None stays None: versions then say what is due, and these writes have newer ones.
             self.updated |= updated
 
     def plan(self) -> Sequence[Task] | None:
@@ -237,9 +248,11 @@ class RunMachine(Progress):
         self._is_smooth = not (pushes or self._pending_writes or self.updated is None)
         tasks = [*pushes, *pulls] if pushes else pulls
         limits, observer = self.limits, self.observer
+        # What can end a run here, looked at in place: a call would cost each superstep more.
         may_end = not tasks or self.is_stopped_after or limits.before or self.step > self.stop
         if limits.control is not None and limits.control.drain_requested:
             may_end = True
+        # One step too many is the end, whatever the state is: reading it must not raise first.
         if self.step <= self.stop:
             read_inputs(self, pulls)
         if observer.checkpoint_reached is not None:
@@ -277,6 +290,7 @@ class RunMachine(Progress):
         self._is_smooth = False
         if self._calls is None:
             self._calls = Calls()
+        # Another program stopped the task, and told its calls by their order alone.
         if place and pending_writes.is_counted(self._pending_writes, caller.id):
             place = ""
         task = self._calls.add(caller, node, value, place)
@@ -293,6 +307,7 @@ class RunMachine(Progress):
             raise ProtocolError("finish", self.status)
         task.is_done = True
         tell = self.observer.task_finished
+        # Once a task has failed nothing will be committed, so nothing more is shown.
         if tell is not None and self.failure is None:
             tell(task)
 
@@ -318,6 +333,7 @@ class RunMachine(Progress):
         task.writes = []
         if self.failure is not None:
             return None
+        # A `GraphBubbleUp` is no failure: it is on its way to a graph further up.
         if self.observer.task_failed is not None and not isinstance(error, GraphBubbleUp):
             self.observer.task_failed(task)
         if isinstance(task, CallTask):
@@ -329,6 +345,7 @@ class RunMachine(Progress):
             handler = handler_of(self, task, task.node.handler)
             self.tasks = [*self.tasks, handler]
             return handler
+        # Only the first: what fails after it may have failed because of it.
         self.failure = task
         return None
 
@@ -344,6 +361,7 @@ class RunMachine(Progress):
         if isinstance(task, CallTask):
             return
         self.interrupts = [*self.interrupts, *interrupts]
+        # No questions: a nested graph has stopped at a breakpoint.
         self.is_stopped_after = self.is_stopped_after or not interrupts
         if interrupts and self.failure is None and self.observer.task_paused is not None:
             self.observer.task_paused(task)
@@ -358,6 +376,7 @@ class RunMachine(Progress):
         ordered: Sequence[Task] = self._pulls
         if not self._is_smooth:
             if self.leaving and self.failure is None:
+                # Only now: other tasks may have gone on and left for the same graph.
                 self.failure = joined(self.leaving)
             if self.failure is not None:
                 self.status = RunStatus.FAILED
@@ -401,6 +420,8 @@ class RunMachine(Progress):
         stop = stop_at(self.limits, tasks, lineage)
         self.is_stopped_after = stop == AFTER
         self.save = lineage.record(self.cells, "loop", self.step - 1, self.updated, stop)
+        # Only this run's own answers. Those of an enclosing run are for all of its nested graphs,
+        # whose supersteps end at other times.
         if self._is_answered and self.answers is not None:
             self.answers.expire()
 
@@ -414,6 +435,7 @@ class RunMachine(Progress):
             plain = self._recall(task)
             if plain:
                 self.replay(task, plain)
+            # One with an error has failed before, and its handler is among the tasks.
             elif task.error is None:
                 missing.append(task)
         return missing
@@ -423,6 +445,9 @@ class RunMachine(Progress):
 
     def _in_write_order(self) -> list[Task]:
         pulls, pushes = self._pulls, self._pushes or ()
+        # Triggered tasks come by name and Sends by position, the order of their paths. Not so
+        # handlers, and tasks that versions chose: those come in the order in which nodes were
+        # added.
         has_handlers = len(self.tasks) > len(pulls) + len(pushes)
         if has_handlers or self.updated is None:
             ordered = sorted(self.tasks, key=lambda task: task.path)
@@ -431,6 +456,8 @@ class RunMachine(Progress):
         return ordered if self._calls is None else [*ordered, *self._calls.in_write_order()]
 
     def _pause_run(self) -> None:
+        # For the eyes of whoever called: the state with what finished tasks wrote. It is in the
+        # cells of a run that is over, and in no checkpoint: nothing is `touched`, nothing recorded.
         finished = [task for task in self._in_write_order() if task.is_done and task.writes]
         updated = self.cells.apply(writes_of(finished), is_step=bool(finished), tasks=finished)
         is_paused = bool(self.questions)

@@ -1,4 +1,9 @@
-"""What a run tells about itself while it goes on."""
+"""What a run tells about itself while it goes on.
+
+The machine knows what is planned, finished and committed. It does not know when an attempt begins
+or how often a task was tried, what models and tools say, or what a node gives to its writer: that
+is for drivers and taps (`modes`), and no field here.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +19,16 @@ if TYPE_CHECKING:
 class Observer:
     """The listeners to one run; a fact nobody wants to hear is None and costs nothing.
 
-    The machine calls these in the order in which consumers must see the facts. They must not
-    raise, block or call back into the machine.
+    Each field is a fact that the machine tells, and nothing else: what a listener has to know of
+    the run it is given when it is made. The machine calls these in the order in which consumers
+    must see the facts. They must not raise, block or call back into the machine.
     """
 
     checkpoint_reached: Callable[[Sequence[Task]], None] | None = None
     """The coming superstep is known: its tasks, before any of them starts."""
     tasks_started: Callable[[Sequence[Task]], None] | None = None
-    """These tasks are about to run, in this order."""
+    """These tasks are planned, in this order. A driver starts each when it can: with
+    `max_concurrency` some may wait long, and one whose writes are known never runs."""
     task_finished: Callable[[Task], None] | None = None
     """The task's writes are complete."""
     task_replayed: Callable[[Task], None] | None = None

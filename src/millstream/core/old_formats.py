@@ -36,20 +36,25 @@ def modernized(checkpoint: Mapping[str, Any], spec: GraphSpec) -> dict[str, Any]
     for node in spec.nodes.values():
         signal = SIGNAL_PREFIX + node.name
         seen = (checkpoint.get("versions_seen") or {}).get(node.name, {})
+        # A thread that both versions worked on may have the signal already.
         if signal in node.triggers and signal not in values:
             unseen = [
                 name
                 for name in _old_triggers(node, spec, values)
+                # The same question that the planner asks today, asked of the channels of then.
                 if name in versions and (name not in seen or is_newer(versions[name], seen[name]))
             ]
             if unseen:
                 values[signal] = _as_written(spec, signal)
+                # Not a new version: whoever compares must find the signal as old as what caused it.
                 versions[signal] = newest(versions[name] for name in unseen)
                 triggers[node.name] = sorted(unseen)
     sends = checkpoint.get("pending_sends")
     if sends:
         values[TASKS] = list(sends)
+        # Sends had no version then. The newest is one that no node has seen of this channel.
         versions[TASKS] = newest(versions.values())
+    # If they stayed they would be stored for ever, with a value that nobody reads.
     gone = {name for name in versions if _is_old(name, spec)}
     return {
         **checkpoint,
@@ -72,6 +77,7 @@ def modernized_writes(
                 (id, *edge) for edge in spec.nodes[name].edges if edge[0].startswith(SIGNAL_PREFIX)
             ]
         else:
+            # What is left is `start:b`, or the channel of a conditional edge.
             target = _end_of_branch(name) or name.partition(":")[2]
             modern.append((id, SIGNAL_PREFIX + target, None))
     return modern
@@ -89,6 +95,9 @@ def old_id(task: Task, triggers: Mapping[str, Sequence[str]], known: Container[s
         name, spec = task.name, task.machine.spec
         fired = triggers.get(name, ())
         write = (SIGNAL_PREFIX + name, None)
+        # Versions of LangGraph differ in which triggers they make an id of: those that fired, all
+        # there are, or these with the channel of the input. All are tried, since only a stored id
+        # can match.
         before = (n for n, node in spec.nodes.items() if write in node.edges)
         every = {*before, *task.node.triggers}
         lists = (fired, sorted(every), sorted({*every, f"start:{name}"}))
@@ -97,6 +106,7 @@ def old_id(task: Task, triggers: Mapping[str, Sequence[str]], known: Container[s
         places = [task.place]
     text = f"{task.name_ns}{task.step}"
     for place in places:
+        # Ids were made with SHA-1 first.
         for digest in (_sha1, xxh3_128_hexdigest):
             id = task_id_of(task.checkpoint_id, text + place, digest)
             if id in known:
@@ -134,6 +144,8 @@ def _end_of_branch(name: str) -> str | None:
 
 def _as_written(spec: GraphSpec, signal: str) -> Any:
     """Return what is stored of a signal that was written."""
+    # By the channel itself, because what one stores depends on its kind: a deferred node's is a
+    # pair.
     channel = spec.channels[signal].copy()
     channel.update((None,))
     return channel.checkpoint()

@@ -73,6 +73,8 @@ def recorded_answers(writes: Sequence[Write], later: Mapping[str, Any] = NO_MORE
     answers: list[Any] = []
     for channel, value in writes:
         if channel == RESUME:
+            # Stored by position, as LangGraph does, so what is there without gaps is read by both.
+            # The rest is in a record of its own.
             answers = list(value) if isinstance(value, list) else [value]
             break
     for number, answer in later.items():
@@ -85,6 +87,7 @@ def handled_error(writes: Sequence[Write]) -> Exception | None:
 
     What is stored of an error is its text, unless the saver can do better.
     """
+    # Both, or the task failed in a graph that had no handler for it.
     notes = dict(writes)
     if ERROR_SOURCE_NODE not in notes or ERROR not in notes:
         return None
@@ -143,6 +146,7 @@ def waiting_questions(pending: PendingWrites, spaces: Mapping[str, str]) -> dict
 
 def past_questions(pending: PendingWrites, spaces: Mapping[str, str]) -> set[str]:
     """Return the ids of the superstep's questions, those that were answered included."""
+    # Also of tasks that finished since, which `questions_asked` would pass over.
     past = {i.id for writes in pending.values() for i in _interrupts(writes)}
     for task_id, ns in spaces.items():
         count = len(answers_of(pending, task_id))
@@ -156,6 +160,8 @@ def asked_together(pending: PendingWrites, waiting: Mapping[str, set[str]]) -> s
     The task may be one of a nested graph, for which the one that called the graph stands here.
     """
     owners = {task_id for tasks in waiting.values() for task_id in tasks}
+    # Tasks of a superstep have no order, so only what waits in one can be answered one after the
+    # other.
     if len(waiting) < 2 or len(owners) > 1:
         return set()
     return read_together(pending.get(record_id(owners.pop(), TOGETHER)))
@@ -167,6 +173,8 @@ def is_counted(pending: Mapping[str, list[Write]], task_id: str) -> bool:
     if not writes or plain_writes(writes):
         return False
     record = read_questions(pending.get(record_id(task_id)))
+    # Without a record another program stopped the task, or its own code alone has called, which
+    # both ways tell by the order.
     return record is None or record[0].is_counted
 
 

@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 def plan_pulls(machine: Progress) -> list[Task]:
     """Return one task for each node that the last superstep triggered."""
     nodes, updated = machine.cells.successors, machine.updated
+    # `successors` are known after a superstep that was committed the short way (`written`).
     if nodes is None and updated is not None:
         nodes = plan_triggered(machine.spec, updated)
     elif nodes is None:
@@ -47,8 +48,12 @@ def plan_triggered(spec: GraphSpec, updated: Set[str]) -> Sequence[NodeSpec]:
     triggered = spec.triggered
     sources = spec.triggers & updated
     if len(sources) == 1:
+        # One channel changed that triggers anything, as in every chain: its nodes are sorted
+        # already.
         (name,) = sources
         return triggered[name]
+    # By name, in which order their writes are applied; a set, because several channels may trigger
+    # one node.
     return sorted({node for name in sources for node in triggered[name]}, key=_name)
 
 
@@ -60,6 +65,7 @@ def plan_unseen(spec: GraphSpec, cells: Cells, lineage: Lineage) -> list[NodeSpe
     unseen = {
         node
         for name in lineage.versions
+        # A version alone triggers nobody: a signal that went out has one too.
         if name in spec.triggered and cells.is_available(name)
         for node in spec.triggered[name]
         if lineage.is_triggered(node.name, name)
@@ -70,8 +76,10 @@ def plan_unseen(spec: GraphSpec, cells: Cells, lineage: Lineage) -> list[NodeSpe
 def plan_sends(machine: Progress) -> list[Task]:
     """Return one task for each Send of the previous superstep, in order."""
     tasks: list[Task] = []
+    # The position among all Sends is part of the task's id, so those that are ignored count too.
     for index, packet in enumerate(machine.cells.get(TASKS) or ()):
         try:
+            # Not by class: what a saver loads may be a Send of the other library.
             name, argument = packet.node, packet.arg
         except AttributeError:
             raise TypeError(
@@ -84,6 +92,7 @@ def plan_sends(machine: Progress) -> list[Task]:
             continue
         task = Task(machine, node, (PUSH, index, False), PUSH_TRIGGERS)
         task.input = argument
+        # Sends that were stored by older versions have none.
         timeout = getattr(packet, "timeout", None)
         if timeout is not None:
             task.timeout = timeout
@@ -94,6 +103,7 @@ def plan_sends(machine: Progress) -> list[Task]:
 def with_old_ids(machine: Progress, tasks: list[Task]) -> list[Task]:
     """Give tasks that began in an older format the ids that they had in it."""
     lineage = machine.lineage
+    # Only where writes are stored under the old ids is there anything to be found by them.
     if lineage is not None and lineage.old_triggers is not None and machine.pending_writes:
         for task in tasks:
             task.rename(old_id(task, lineage.old_triggers, machine.pending_writes))

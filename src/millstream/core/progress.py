@@ -58,7 +58,11 @@ class Progress:
         self.ns = ns
         self.lineage = lineage
         self.cells = Cells(spec, saved_values)
+        # The number of the superstep that is made next. That of the input of a new thread is -1,
+        # taking it into the state is 0, so the first nodes run in 1, as in LangGraph.
         self.step: int = lineage.metadata.get("step", -2) + 1 if lineage is not None else -1
+        # The last superstep that may run. A new run begins at -1, which leaves the hidden one (0)
+        # and `limits.steps` others.
         self.stop = self.step + limits.steps + 1
         self.answers = answers
         """Answers for the questions of this run, those of the enclosing run by default."""
@@ -71,6 +75,8 @@ class Progress:
 
     def _name_checkpoint(self) -> str:
         """Return that id; a run that saves nothing makes one up when it is first asked."""
+        # Made up once for the whole run: ids of tasks are made of it and of the number of the
+        # superstep.
         if self.lineage is not None and self.lineage.id:
             return self.lineage.id
         if self._checkpoint_id is None:
@@ -84,6 +90,7 @@ class Progress:
 
     def places_of(self, task: Task) -> Mapping[str, Sequence[int]]:
         """Return the numbers of the graphs that strands of the task called before, by place."""
+        # Read once: what is stored beside the loaded checkpoint does not change.
         if self._places is None:
             self._places = read_places(self._pending_writes)
         return self._places.get(task.id, NO_PLACES)

@@ -59,11 +59,14 @@ def choose_way(lineage: Lineage, point: ResumePoint, *, is_answered: bool, is_to
     from it stops there.
     """
     is_past = point is ResumePoint.PAST
+    # Whoever answers means the tasks that asked: they are not run anew, wherever they are.
     is_travelling = point is not ResumePoint.LATEST and not is_answered
     is_new_to_all = not (is_touched or is_answered or is_past)
     return Way(
         is_travelling=is_travelling,
+        # A checkpoint that was made by hand is its own branch already; to fork it would double it.
         is_forking=is_travelling and (is_past or lineage.metadata.get("source") not in BRANCHES),
+        # An answer to the past runs its tasks anew too: what they wrote led to what came after.
         is_anew=is_travelling or is_past,
         stop=lineage.stop if is_new_to_all else "",
     )
@@ -76,6 +79,8 @@ def recall(
     writes = pending.get(task.id)
     if writes is None:
         return []
+    # Whether they wrote or not decides whether they finished: a task that ends without a write has
+    # one stored that says so.
     plain = [] if is_anew else plain_writes(writes)
     if not plain:
         recall_questions(task, pending, answers)
@@ -86,6 +91,7 @@ def check_answers(
     answers: Answers, tasks: Iterable[Task], pending: PendingWrites, *, is_strict: bool
 ) -> None:
     """Refuse answers that cannot be matched to what the tasks of the coming superstep asked."""
+    # Ids of questions are made of namespaces, so this says which were answered without asking them.
     spaces = {task.id: task.ns for task in tasks}
     waiting = waiting_questions(pending, spaces)
     answers.check(
@@ -99,6 +105,7 @@ def check_answers(
 def recall_questions(task: Task, pending: PendingWrites, answers: Answers | None) -> None:
     """Give a task that runs again what it asked, and what it was answered."""
     writes, recorded, count = pending[task.id], answers_of(pending, task.id), 0
+    # Only tasks with several strands have a record; what others asked is a number.
     if (record := read_questions(pending.get(record_id(task.id)))) is not None:
         task.questions = record[0]
         count = len(record[0].asked)
@@ -119,9 +126,11 @@ def keep_finished(machine: Progress, tasks: Sequence[Task]) -> set[str] | None:
     Returns the channels that hold new values since the last superstep.
     """
     tasks = with_pending_writes(machine, tasks)
+    # Something is stored of these, but no writes: they asked, or failed.
     noted = [task for task in tasks if not task.writes and machine.pending_writes.get(task.id)]
     if noted or not any(task.writes for task in tasks):
         return machine.updated
+    # A channel may refuse when others have taken theirs, and the run is to go on without any of it.
     before = machine.cells.copy()
     try:
         return end_left(machine, tasks)
@@ -136,6 +145,7 @@ def end_left(machine: Progress, tasks: Sequence[Task]) -> set[str]:
     assert lineage is not None, "without checkpoints there is nothing to end"
     touched: list[str] = []
     updated = machine.cells.end_step(tasks, touched)
+    # Before the writes get their versions: what they change is news to all nodes, these included.
     lineage.mark_seen(tasks)
     lineage.bump(touched)
     return updated
@@ -143,6 +153,7 @@ def end_left(machine: Progress, tasks: Sequence[Task]) -> set[str]:
 
 def with_pending_writes(machine: Progress, tasks: Iterable[Task]) -> list[Task]:
     """Return the tasks in write order, those that finished before with their writes."""
+    # The order of `commit`, so that a superstep ended here is the one it would have been.
     ordered = sorted(tasks, key=lambda task: task.path)
     for task in ordered:
         task.writes = plain_writes(machine.pending_writes.get(task.id, ()))

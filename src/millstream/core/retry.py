@@ -20,21 +20,25 @@ def decide_retry(
     The first policy that accepts the error decides. `attempt` counts the attempts made so far,
     from 1, over all policies; `jitter` gives a number in [0, 1).
     """
+    # Signals and cancellations end the attempt because somebody wants it to end.
     if not isinstance(error, Exception):
         return None
     for policy in policies:
         if not _accepts(policy, error):
             continue
+        # The others are not asked: a policy that is in charge and gives up has decided.
         if attempt >= policy.max_attempts:
             return None
         delay = policy.initial_interval * policy.backoff_factor ** (attempt - 1)
         delay = min(policy.max_interval, delay)
+        # On top of the longest interval too, so that many that failed together do not try together.
         return delay + jitter() if policy.jitter else delay
     return None
 
 
 def _accepts(policy: RetryPolicy, error: Exception) -> bool:
     retry_on: Any = policy.retry_on
+    # First, because a class can be called, and would make a true value of any error.
     if isinstance(retry_on, type) and issubclass(retry_on, Exception):
         return isinstance(error, retry_on)
     if isinstance(retry_on, (list, tuple)):

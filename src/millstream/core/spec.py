@@ -131,10 +131,12 @@ class GraphSpec:
     """Whether a shown channel can lose its value without being written."""
 
     def __post_init__(self) -> None:
+        # For `plan_unseen`: LangGraph runs tasks in this order after loading.
         self.order = {name: index for index, name in enumerate(self.nodes)}
         consuming = overriding(self.channels, "consume")
         self.has_consumers = False
         triggered: dict[str, list[NodeSpec]] = {}
+        # Sorted once here, so that the nodes of a trigger need no sorting in any superstep.
         for name in sorted(self.nodes):
             node = self.nodes[name]
             for trigger in node.triggers:
@@ -145,6 +147,8 @@ class GraphSpec:
         self.plain = frozenset(
             n
             for n, c in self.channels.items()
+            # Not a subclass, whose methods would not be called. Not one with a first value, which
+            # would have to be put into every new state.
             if type(c) is LastValue and n in self.shown and not c.is_available()
         )
         self.lasting = self.plain.union(n for n in self.shown if type(self.channels[n]) in REDUCERS)
@@ -154,17 +158,23 @@ class GraphSpec:
         self.deltas = {name: channel.snapshot_frequency for name, channel in deltas.items()}
         self.untracked = frozenset(of_class(self.channels, UntrackedValue))
         self.initial = tuple(
-            n for n, c in self.channels.items() if n in self.deltas or c.is_available()
+            # A delta channel that is loaded starts as its empty value, unlike one that was never
+            # touched.
+            n
+            for n, c in self.channels.items()
+            if n in self.deltas or c.is_available()
         )
         finishing = overriding(self.channels, "finish")
         self.finishing = tuple(n for n in self.channels if n in finishing)
         self.is_steady = not (self.has_consumers or self.finishing or self.deltas)
+        # After all that it asks for is there.
         shorten(self)
         self.has_fading_values = any(self.channels[name].is_transient for name in self.shown)
 
 
 def overriding(channels: Mapping[str, BaseChannel[Any, Any, Any]], method: str) -> frozenset[str]:
     """Return the channels whose class does anything when `method` is called."""
+    # Asked of the class: a call of a method that does nothing costs as much as one that does.
     plain = getattr(BaseChannel, method)
     return frozenset(_of_classes(channels, lambda cls: getattr(cls, method) is not plain))
 

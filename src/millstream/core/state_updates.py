@@ -30,6 +30,7 @@ class UpdateTask(Task):
 
     def __init__(self, machine: RunMachine, node: NodeSpec, index: int, id: str) -> None:
         super().__init__(machine, node, (INTERRUPT, index), (INTERRUPT,))
+        # Not derived like others: it is the id of the task that it stands for, where one waits.
         self._id = id
 
 
@@ -39,6 +40,7 @@ def last_writer(machine: RunMachine, entry: str | None) -> str | None:
     `entry` is the node that takes the input, the first to write to a thread without history.
     """
     nodes = machine.spec.nodes
+    # No need to look, and a thread without a checkpoint has nothing to look at.
     if len(nodes) == 1:
         return next(iter(nodes))
     sightings = [
@@ -47,6 +49,7 @@ def last_writer(machine: RunMachine, entry: str | None) -> str | None:
         if name in nodes
         for version in seen.values()
     ]
+    # Nobody has run yet, so whoever writes stands in for the node that takes the input.
     if not sightings:
         return entry
     last = newest(version for version, _ in sightings)
@@ -61,6 +64,7 @@ def apply_updates(machine: RunMachine, tasks: Sequence[UpdateTask]) -> SaveCheck
     """
     lineage = _lineage(machine)
     touched: list[str] = []
+    # Before the writes get their versions: what they change is news to all nodes.
     lineage.mark_seen(tasks)
     machine.cells.end_step(tasks, touched)
     lineage.bump(touched)
@@ -80,6 +84,7 @@ def give_input(machine: RunMachine, writes: Sequence[Write]) -> SaveCheckpoint:
     """Write the input of a run that is not started; the tasks under way stay where they are."""
     lineage = _lineage(machine)
     touched: list[str] = []
+    # Not the end of a superstep: the signals of tasks under way stay lit.
     machine.cells.apply(writes, touched, is_step=False)
     lineage.bump(touched)
     return lineage.record(machine.cells, "input", machine.step, None)

@@ -81,13 +81,17 @@ class Questions:
 
     def number(self, place: str, text: str) -> int:
         """Return the number of the question that is asked now."""
+        # A question is asked once in an attempt: what this one has asked already is somebody
+        # else's.
         free = [n for n in range(len(self.asked)) if n not in self._taken]
+        # From sure to unsure: asked at this place before, then what might have been.
         found = [n for n in free if self.asked[n].place == place]
         found = found or [n for n in free if _may_be(self.asked[n], place, text)]
         # Strands that cannot be told apart may still ask different things.
         found = [n for n in found if self.asked[n].text == text] or found
         number = found[0] if found else len(self.asked)
         if found:
+            # What was not known of it is known now, and what it says may have changed.
             self.asked[number] = Asked(place, text)
         else:
             self.asked.append(Asked(place, text))
@@ -97,11 +101,14 @@ class Questions:
 
 def _may_be(asked: Asked, place: str, text: str) -> bool:
     """Say whether a question of which little is known may be this one."""
+    # A thread of another program says nothing of places. The task's own code is likeliest to have
+    # asked; a strand must at least ask the same.
     return asked.place is None and (place == OWN.key or asked.text in (None, text))
 
 
 def record_id(task_id: str, name: str = ASKED) -> str:
     """Return the id under which a record of a task is stored."""
+    # Derived, so that a record is overwritten by the next of its kind and found without a search.
     digest = xxhash.xxh3_128_hexdigest(f"{task_id}{name}".encode())
     return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"
 
@@ -127,6 +134,7 @@ def questions_record(questions: Questions, answers: Sequence[Any]) -> list[Write
     """Return what is stored of a task's questions, besides the answers that have no gap."""
     start = len(answered_prefix(answers))
     later = {
+        # Keys of a dict that goes through JSON are texts.
         str(number): answers[number]
         for number in range(start, len(answers))
         if not is_open(answers, number)
@@ -147,6 +155,8 @@ def read_questions(writes: Sequence[Write] | None) -> tuple[Questions, Mapping[s
 
 def place_record(task_id: str, place: str, number: int) -> list[Write]:
     """Return what is stored of the place from which a task called its graph with the number."""
+    # As an answer: savers replace one that is stored again, where of other writes the first stays,
+    # and other readers look for answers under ids of tasks alone.
     return [(RESUME, [{TASK: task_id, PLACE: place, NUMBER: number}])]
 
 
@@ -158,6 +168,8 @@ def read_places(known: Mapping[str, Sequence[Write]]) -> dict[str, dict[str, lis
         if record is not None and PLACE in record:
             numbers = places.setdefault(record[TASK], {}).setdefault(record[PLACE], [])
             numbers.append(record[NUMBER])
+            # By number, because they are given in order of calling, and savers may list writes in
+            # any.
             numbers.sort()
     return places
 

@@ -89,6 +89,7 @@ class Task(Written):
     @property
     def checkpoint_id(self) -> str:
         """The id of the checkpoint the task's superstep started from."""
+        # Empty where nothing is stored yet, or ever: the machine makes an id up then.
         return self._checkpoint_id or self.machine.checkpoint_id
 
     @property
@@ -115,11 +116,15 @@ class Task(Written):
         """What tells the task from all others of its superstep, in its namespace."""
         if self.origin is not None:
             return f"{self.node.name}{PUSH}{HANDLER}{self.origin.id}"
+        # The parts of LangGraph's ids, in its order: a thread may go on in the other library while
+        # tasks of the superstep have finished, and their writes are found by id.
         return self.node.place if self.is_pull else f"{self.node.name}{PUSH}{self.path[1]}"
 
 
 def ids_together(task: Task) -> set[str]:
     """Return what a task asks, if it may be answered as if one question came after the other."""
+    # Of the task's own code one more question is known than it has answers; where strands ask, all
+    # of their questions are recorded.
     ids = {question.id for question in task.interrupts}
     count = len(task.answers or ()) + 1 if task.questions is None else len(task.questions.asked)
     pending = {*task.together, *(interrupt_id(task.ns, number) for number in range(count))}
@@ -134,6 +139,7 @@ def task_id(task: Task) -> str:
 def task_id_of(checkpoint_id: str, text: str, digest: Digest = xxhash.xxh3_128_hexdigest) -> str:
     """Return the id that a digest gives a task: 32 digits of it, in the shape of a UUID."""
     made = digest(_as_bytes(checkpoint_id) + text.encode())
+    # The shape of LangGraph's ids, which programs may parse.
     return f"{made[:8]}-{made[8:12]}-{made[12:16]}-{made[16:20]}-{made[20:32]}"
 
 
@@ -149,6 +155,7 @@ def task_path_text(path: TaskPath) -> str:
 
 
 def _part_text(part: Any) -> str:
+    # Padded, so that the tenth Send comes after the ninth.
     if isinstance(part, int):
         return f"{part:010d}"
     return task_path_text(part) if isinstance(part, tuple) else str(part)
@@ -172,6 +179,7 @@ def read_inputs(machine: Progress, tasks: Sequence[Task]) -> None:
         for task in tasks:
             task.input = task.node.read(cells, machine)
     except Exception as error:
+        # Python 3.10 has no notes.
         if hasattr(error, "add_note"):
             error.add_note(f"Before task with name '{task.name}' and path '{task.path[:3]}'")
         raise
@@ -196,6 +204,7 @@ def reader(
         return _single(keys)
     computed = {key: managed[key] for key in keys if key in managed}
     plain = tuple(key for key in keys if key not in managed)
+    # A node that reads every shown key, as nearly all do, gets one copy of a dict.
     values = _all if len(plain) == len(shown) else _some(plain)
     if computed:
         values = _with_computed(values, computed)

@@ -13,6 +13,7 @@ from typing import Any
 def is_newer(version: Any, last: Any) -> bool:
     """Say whether a version came after another one."""
     try:
+        # Of one saver they compare as they are: numbers, or texts of one width.
         return bool(version > last)
     except TypeError:
         return _number(version) > _number(last)
@@ -37,4 +38,5 @@ def _number(version: Any) -> float:
     try:
         return int(str(version).partition(".")[0])
     except ValueError:
+        # What is no number at all is older than anything a saver has made.
         return -1

@@ -64,6 +64,8 @@ class Written:
     def writes(self) -> list[Write]:
         """What the task writes, in order; the list may be added to as long as it runs."""
         if self.listed is None:
+            # `update` stays: it says the same until somebody adds to the list, and `task.writes +=`
+            # ends in the setter.
             self.listed = [] if self.update is None else [*self.update.items(), *self.node.edges]
         return self.listed
 
@@ -78,9 +80,12 @@ class Written:
         it was such a dict.
         """
         keys = self.node.keys
+        # Not for a subclass of dict, which may have a meaning of its own, and not where writes are
+        # listed already: these would come first.
         if keys is None or type(result) is not dict or self.listed is not None:
             return False
         if keys.issuperset(result):
+            # The node may keep its dict and change it before the superstep is committed.
             self.update = result.copy()
         else:
             self.listed, self.update = to_writes(result), None
@@ -89,6 +94,8 @@ class Written:
 
 def shorten(spec: GraphSpec) -> None:
     """Work out for every node which of its dicts go the short way, and what runs after them."""
+    # Where channels do something at the end of a superstep they have to be looked at, and there is
+    # no short way.
     if not spec.is_steady:
         return
     nodes = spec.nodes.values()
@@ -98,6 +105,7 @@ def shorten(spec: GraphSpec) -> None:
     for node in nodes:
         if node.keys is not None and spec.signals.issuperset(node.lit):
             node.direct, node.lasting = lasting[node.keys]
+            # A key that triggers a node itself makes what runs next depend on what was written.
             if spec.triggers.isdisjoint(node.lasting):
                 node.successors = _triggered_by(spec, node.lit)
 
