@@ -49,17 +49,19 @@ class TaskContext:
 
     attempt = 1
     first_attempt_time: float | None = None
+    """When the first attempt began, where there may be several. Else the time when somebody first
+    asked for it (`runtime.execution_info`): a node that nobody asks costs no look at the clock."""
     callbacks: BaseCallbackManager | None = None
     """Callbacks for what the node itself runs, None when nobody listens."""
     node_run: NodeRun | None = None
     """The node's own run in LangChain's callbacks, while it lasts."""
     own_heartbeats: Heartbeats | None = None
     """Told of signs of life while the attempt has an idle timeout."""
-    is_timed = False
+    has_timeout = False
     """The attempt has a timeout."""
     is_over = False
     """The attempt is over: late code of it cannot call tasks, and what it gives to the writer
-    of a timed attempt is dropped. Models it asks are still heard."""
+    of an attempt with a timeout is dropped. Models it asks are still heard."""
     is_cancelled = False
     """Nobody waits for the attempt any more."""
     nested_runs = 0
@@ -122,7 +124,7 @@ class TaskContext:
         """The stream writer: the run's own, or one whose items are signs of life."""
         if self._writer is None:
             self._writer = self.run_writer()
-            if self.is_timed or self.heartbeats is not None:
+            if self.has_timeout or self.heartbeats is not None:
                 self._writer = self._recorded_writer(self._writer, self.heartbeats)
         return self._writer
 
@@ -295,7 +297,7 @@ class TaskContext:
         attempt = self.attempt
 
         def write_in_time(item: Any) -> None:
-            if self.is_timed and (self.is_over or attempt != self.attempt):
+            if self.has_timeout and (self.is_over or attempt != self.attempt):
                 return
             if heartbeats is not None:
                 heartbeats.record_event()

@@ -35,7 +35,7 @@ async def attempt_in_time(
     The attempt is cancelled and has stopped when the error is raised.
     """
     started = clock.monotonic()
-    context.is_timed = True
+    context.has_timeout = True
     run_limit, idle_limit = seconds(policy.run_timeout), seconds(policy.idle_timeout)
     heartbeats = Heartbeats(context.outer_heartbeats(), is_auto=policy.refresh_on == "auto")
     if idle_limit is not None:

@@ -41,3 +41,5 @@ PUBLIC_MODES: Final[Mapping[str, PublicMode]] = {
     CUSTOM: PublicMode("what nodes give to their writer", "bold magenta"),
     TOOLS: PublicMode("what tools do and emit", "bold blue"),
 }
+MODES: Final = tuple(PUBLIC_MODES)
+"""Their names. To look one up here does not hash what somebody gave as a mode."""

@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
-from millstream.modes.names import PUBLIC_MODES
+from millstream.modes.names import MODES
 
 Namespace: TypeAlias = tuple[str, ...]
 """Path of the graph an event comes from, one `node:task_id` per level; `()` is the root."""
@@ -49,8 +49,8 @@ class Shape:
 def check_modes(modes: Iterable[str]) -> None:
     """Refuse unknown stream modes with a `ValueError` that names the valid ones."""
     for mode in modes:
-        if mode not in PUBLIC_MODES and type(mode) is not RunStreamMode:
-            known = ", ".join(PUBLIC_MODES)
+        if mode not in MODES and type(mode) is not RunStreamMode:
+            known = ", ".join(MODES)
             raise ValueError(f"Unknown stream mode {mode!r}; use one or more of {known}")
 
 

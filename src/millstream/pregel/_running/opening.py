@@ -21,6 +21,7 @@ from millstream.drivers.loading import former_ns
 from millstream.drivers.run_request import ROOT, Nesting, RunRequest, Subscription
 from millstream.errors import MissingThreadError
 from millstream.modes.encoders import encoder
+from millstream.modes.names import CUSTOM, MESSAGES, TOOLS, UPDATES, VALUES
 from millstream.modes.parts import (
     VERSION_OF_EVENTS,
     RunStreamMode,
@@ -55,9 +56,9 @@ if TYPE_CHECKING:
 
 DURABILITIES: Final = ("sync", "async", "exit")
 NO_MODES: frozenset[str] = frozenset()
-DEBUGGED: Final = ("updates", "values")
+DEBUGGED: Final = (UPDATES, VALUES)
 """What a run prints that is debugged."""
-LIVE_MODES: Final = ("custom", "messages", "tools")
+LIVE_MODES: Final = (CUSTOM, MESSAGES, TOOLS)
 """What code of a running node emits."""
 
 
@@ -130,12 +131,7 @@ def open_run(
     parent, spec, name = caller.parent, graph.spec, graph.get_name()
     subscription = _subscription(graph, spec, options, is_explicit=caller.is_explicit)
     control = options.control or (RunControl() if parent is None else parent.run.control)
-    before, after = graph.interrupt_before_nodes, graph.interrupt_after_nodes
-    if options.interrupt_before is not None:
-        before = breakpoint_names(options.interrupt_before) or before
-    if options.interrupt_after is not None:
-        after = breakpoint_names(options.interrupt_after) or after
-    limits = RunLimits(limit, before, after, control)
+    limits = _limits(graph, options, limit, control)
     max_concurrency = max_concurrency_of(caller.config)
     context, store, server_info = _given(graph, options, caller)
     callbacks = caller.callbacks
@@ -180,6 +176,18 @@ def open_run(
         options.max_buffered,
         callbacks,
     )
+
+
+def _limits(
+    graph: Pregel[Any, Any, Any, Any], options: CallOptions, steps: int, control: RunControl
+) -> RunLimits:
+    """Return what may stop a run: breakpoints of the call go before those of the graph."""
+    before, after = graph.interrupt_before_nodes, graph.interrupt_after_nodes
+    if options.interrupt_before is not None:
+        before = breakpoint_names(options.interrupt_before) or before
+    if options.interrupt_after is not None:
+        after = breakpoint_names(options.interrupt_after) or after
+    return RunLimits(steps, before, after, control)
 
 
 def _cache(graph: Pregel[Any, Any, Any, Any], parent: TaskContext | None) -> Any:
@@ -344,7 +352,7 @@ def _subscription(
     """Return what the consumer wants to see, in which shape."""
     mode = options.stream_mode
     if mode is None:
-        mode = "values" if is_explicit else graph.stream_mode
+        mode = VALUES if is_explicit else graph.stream_mode
     is_debugged = options.debug or (options.debug is None and graph.debug)
     printed = DEBUGGED if is_debugged else options.print_mode
     asked = (

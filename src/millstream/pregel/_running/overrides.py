@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from millstream.config import filled
 from millstream.constants import INTERRUPT
+from millstream.modes.names import UPDATES
 from millstream.pregel._running.results import RESULT
 from millstream.types import GraphOutput
 from millstream.typing import ConfigLike
@@ -66,7 +67,7 @@ def stream_arguments(
     }
     mode: Any = call.stream_mode
     if call.is_result_wanted:
-        mode = ["updates", RESULT] if call.version == "v1" else RESULT
+        mode = [UPDATES, RESULT] if call.version == "v1" else RESULT
     elif call.subgraphs:
         given["subgraphs"] = True
     if call.version != "v1":

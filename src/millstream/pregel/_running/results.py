@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from millstream.constants import INTERRUPT
 from millstream.modes.encoders import coerce
+from millstream.modes.names import VALUES
 from millstream.types import GraphOutput
 
 if TYPE_CHECKING:
     from millstream.drivers.run import Run
 
-RESULT: Final = "values"
+RESULT: Final = VALUES
 """The mode of which `invoke` returns the last item."""
 
 

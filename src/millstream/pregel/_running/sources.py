@@ -11,6 +11,7 @@ from millstream.constants import INTERRUPT
 from millstream.core.state import RunStatus
 from millstream.drivers import aio, sync
 from millstream.modes.encoders import coerce
+from millstream.modes.names import UPDATES
 from millstream.modes.parts import as_modes, check_modes
 from millstream.pregel._running.opening import CallOptions, open_logged
 from millstream.pregel._running.overrides import is_overridden, stream_arguments
@@ -96,7 +97,7 @@ class OverriddenSource:
         self._scope = scope_of(graph, config)
         self._logged = frozenset(as_modes(options.stream_mode or ()))
         check_modes(self._logged)
-        self._options = replace(options, stream_mode=[*sorted(self._logged | {RESULT, "updates"})])
+        self._options = replace(options, stream_mode=[*sorted(self._logged | {RESULT, UPDATES})])
         self._output: Any = None
         self._interrupts: list[Any] = []
         self._is_interrupted = False
@@ -141,7 +142,7 @@ class OverriddenSource:
         is_own = namespace == self._scope
         shape = self._graph.shape if is_own else None
         if is_own and isinstance(payload, dict):
-            if mode == "updates" and INTERRUPT in payload:
+            if mode == UPDATES and INTERRUPT in payload:
                 self._is_interrupted = True
                 self._interrupts += payload[INTERRUPT]
             elif mode == RESULT and INTERRUPT not in payload:

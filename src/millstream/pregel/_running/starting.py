@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from millstream.drivers.switch import RunSwitch
+from millstream.modes.names import CUSTOM, MESSAGES, UPDATES
 from millstream.pregel._running.invoking import InvokableGraph
 from millstream.pregel._running.opening import CallOptions
 from millstream.typing import ConfigLike, ContextT, InputT, OutputT, StateT
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from millstream.runs.log import EventLog
     from millstream.types import Command, StreamMode
 
-LOGGED: Final = ("updates", "messages", "custom")
+LOGGED: Final = (UPDATES, MESSAGES, CUSTOM)
 """What is logged unless the caller says otherwise: what nodes did, and all they said meanwhile."""
 
 
