@@ -122,8 +122,8 @@ def measure() -> dict[str, Any]:
         "lines of the longest function, statements alone": _named(
             fullest.statement_lines, fullest.name
         ),
-        "modules in the largest circle of imports": largest_circle(is_running=True),
-        "the same, imports for types included": largest_circle(is_running=False),
+        "modules in the largest circle of imports": len(circles(imports(is_running=True))[0]),
+        "the same, imports for types included": len(circles(imports(is_running=False))[0]),
         "async lines with a sync twin": sum(
             p["async lines with a twin"] for p in packages.values()
         ),
@@ -148,16 +148,30 @@ def _of_package(modules: Sequence[Module]) -> dict[str, Any]:
     }
 
 
-def largest_circle(*, is_running: bool) -> int:
-    """Return how many modules the largest set has in which each imports each, if only indirectly.
+def imports(*, is_running: bool) -> grimp.ImportGraph:
+    """Return which module imports which, those inside functions included.
 
     If `is_running`, what is imported for type checkers alone does not count.
     """
-    graph = grimp.build_graph(walks.ROOT, exclude_type_checking_imports=is_running, cache_dir=None)
-    return max(
-        1 + len(graph.find_upstream_modules(module) & graph.find_downstream_modules(module))
+    return grimp.build_graph(walks.ROOT, exclude_type_checking_imports=is_running, cache_dir=None)
+
+
+def circles(graph: grimp.ImportGraph) -> list[frozenset[str]]:
+    """Return the sets of modules in which each imports each, if only indirectly, largest first."""
+    found = {
+        frozenset(graph.find_upstream_modules(module) & graph.find_downstream_modules(module))
+        | {module}
         for module in graph.modules
-    )
+    }
+    return sorted(found, key=len, reverse=True)
+
+
+def links(graph: grimp.ImportGraph, circle: frozenset[str]) -> Iterator[str]:
+    """Yield the imports that make a circle of modules."""
+    for module in sorted(circle):
+        for imported in sorted(graph.find_modules_directly_imported_by(module) & circle):
+            for detail in graph.get_import_details(importer=module, imported=imported):
+                yield f"{module}:{detail['line_number']}: {detail['line_contents']}"
 
 
 def twins_among(functions: Sequence[Function]) -> Iterator[tuple[Function, Function]]:

@@ -1,4 +1,4 @@
-"""Refuse modules and functions that are too long to be read at once.
+"""Refuse modules and functions that are too long to be read at once, and large circles of imports.
 
 A module that is nearly full is named before it is: who adds to it can split it along a concept
 first, instead of having the limit decide where the addition goes.
@@ -17,6 +17,9 @@ MODULE: Final = 500
 NEARLY: Final = 470
 FUNCTION: Final = 60
 """Functions have fewer lines from the first statement to the last, docstring aside."""
+CIRCLE: Final = 3
+"""No more modules import each other, if only indirectly or for types. Two that know each other by
+their nature, say a run and its tasks, may; whatever both are given stands below them."""
 
 
 def too_long(modules: Sequence[house.Module]) -> Iterator[str]:
@@ -48,9 +51,21 @@ def nearly_full(modules: Sequence[house.Module]) -> Iterator[str]:
             )
 
 
+def too_large() -> Iterator[str]:
+    """Yield the imports that make a circle of too many modules."""
+    graph = house.imports(is_running=False)
+    for circle in house.circles(graph):
+        if len(circle) > CIRCLE:
+            yield (
+                f"{len(circle)} modules import each other, the limit is {CIRCLE}: have what one of "
+                "them needs of another in a module below both"
+            )
+            yield from house.links(graph, circle)
+
+
 if __name__ == "__main__":
     found = house.read()
-    refused = list(too_long(found))
+    refused = [*too_long(found), *too_large()]
     for line in (*nearly_full(found), *refused):
         sys.stdout.write(f"{line}\n")
     sys.exit(bool(refused))

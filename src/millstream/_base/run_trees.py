@@ -1,5 +1,6 @@
-"""The run that LangSmith takes for the current one, in code that a graph calls.
+"""Runs as LangChain's callback handlers know them.
 
+One is LangSmith's current one, in code that a graph calls.
 `get_current_run_tree` gives it, and it is the parent of `@traceable` functions. LangChain sets it
 for what its own runnables call.
 """
@@ -9,10 +10,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import BaseRunManager
+    from langchain_core.callbacks.manager import (
+        AsyncCallbackManagerForChainRun,
+        CallbackManagerForChainRun,
+    )
+
+NodeRun: TypeAlias = "CallbackManagerForChainRun | AsyncCallbackManagerForChainRun"
+"""The run of a graph, or of a node, in LangChain's callbacks."""
 
 
 @contextmanager

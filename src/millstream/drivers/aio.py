@@ -24,6 +24,7 @@ from millstream.drivers.callers import NOBODY, Callers
 from millstream.drivers.context import TaskContext
 from millstream.drivers.inbox import Inbox
 from millstream.drivers.loading import UNSAVED, load
+from millstream.drivers.node_context import NodeContext
 from millstream.drivers.planning import plan
 from millstream.drivers.run import NO_ITEM, Run
 from millstream.drivers.spawning import spawn_in, spawner
@@ -36,7 +37,6 @@ from millstream.drivers.task_calls import (
     resolve_call,
 )
 from millstream.drivers.task_execution import execute, execute_call
-from millstream.drivers.tracing import sole_listener
 from millstream.drivers.waits import AWAITING
 from millstream.outbox.emitter import RunAbandoned
 from millstream.saving.async_flusher import AsyncFlusher
@@ -150,7 +150,7 @@ class AsyncDriver:
         run = self.run
         if run.is_traced:
             await graph_callbacks.notify_started(run)
-            run.listener = sole_listener(run)
+            run.listener = graph_callbacks.sole_listener(run)
         loaded = UNSAVED
         if run.saver is not None:
             self._flusher = AsyncFlusher()
@@ -185,10 +185,10 @@ class AsyncDriver:
     def _start(self, tasks: Sequence[Task]) -> None:
         run = self.run
         if run.max_concurrency is not None:
-            self._enqueue([TaskContext(run, task) for task in tasks])
+            self._enqueue([NodeContext(run, task) for task in tasks])
             return
         for task in tasks:
-            context = TaskContext(run, task)
+            context = NodeContext(run, task)
             self._record_started(context, self._spawn(self._perform(context)))
 
     def _enqueue(self, contexts: Sequence[TaskContext]) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from millstream.core.tasks import Task
     from millstream.drivers.context import TaskContext
     from millstream.drivers.nodecall import NodeCall
-    from millstream.drivers.run import Run
+    from millstream.drivers.run_scope import RunScope
 
 Key = tuple[tuple[str, ...], str]
 
@@ -83,7 +83,7 @@ def call_namespace(func: Callable[..., Any]) -> tuple[str, ...]:
     return (CACHE_NS_WRITES, fingerprint(func))
 
 
-async def replay_cached(run: Run, tasks: Sequence[Task]) -> list[Task]:
+async def replay_cached(run: RunScope, tasks: Sequence[Task]) -> list[Task]:
     """Replay the tasks found in the run's cache and return the others."""
     keys = keys_of(tasks)
     if not keys or run.cache is None:

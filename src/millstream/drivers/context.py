@@ -6,43 +6,39 @@ no task id and no runtime. What LangChain's context variable holds meanwhile is 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from threading import Lock
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from millstream._base import clock
 from millstream.config import AmbientConfig
 from millstream.constants import (
-    CONF,
-    CONFIG_KEY_CHECKPOINT_ID,
-    CONFIG_KEY_CHECKPOINT_MAP,
     CONFIG_KEY_CHECKPOINT_NS,
-    CONFIG_KEY_RUNTIME,
-    CONFIG_KEY_TASK,
-    CONFIG_KEY_TASK_ID,
-    NS_SEP,
     PREVIOUS,
 )
 from millstream.core.progress import NO_PLACES
-from millstream.drivers import questions
-from millstream.drivers.reserved_keys import reserved_keys
-from millstream.drivers.tracing import task_callbacks
 from millstream.errors import NodeError
 from millstream.runtime import ExecutionInfo, Runtime, _no_op_heartbeat
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import BaseCallbackManager
 
+    from millstream._base.run_trees import NodeRun
     from millstream._base.workers import Workers
     from millstream.core.tasks import Task
     from millstream.drivers.heartbeats import Heartbeats
     from millstream.drivers.run_scope import RunScope
-    from millstream.drivers.tracing import NodeRun
     from millstream.types import StreamWriter
 
+ASKING: Final = Lock()
+"""One question at a time finds its answer, and one graph its number: threads of a task may ask at
+once."""
 
-class TaskContext:
-    """One task as its code sees it.
+
+class TaskContext(ABC):
+    """One task as whatever serves its code sees it; `NodeContext` adds what the code itself sees.
 
     As with tasks, what most never have stands on the class.
     """
@@ -79,10 +75,6 @@ class TaskContext:
     _runtime: Runtime[Any] | None = None
     _writer: StreamWriter | None = None
 
-    find_answer = questions.find_answer
-    forget_answer = questions.forget_answer
-    record_questions = questions.record_questions
-
     def __init__(self, run: RunScope, task: Task) -> None:
         self.run = run
         self.task = task
@@ -106,7 +98,7 @@ class TaskContext:
         strand that calls at the same place as in a run before this one has the same number again.
         """
         known = self.task.machine.places_of(self.task) if self.run.saver is not None else NO_PLACES
-        with questions.ASKING:
+        with ASKING:
             if place:
                 count = self._places.get(place, 0)
                 self._places = {**self._places, place: count + 1}
@@ -242,28 +234,9 @@ class TaskContext:
         if self.made_config is not None:
             self.made_config = None
 
+    @abstractmethod
     def make_config(self) -> dict[str, Any]:
         """Assemble the config that the node and everything below it see."""
-        run, task = self.run, self.task
-        metadata = self.metadata()
-        config = {
-            **run.config,
-            "metadata": metadata,
-            "callbacks": task_callbacks(self, metadata),
-            CONF: {
-                **run.configurable,
-                CONFIG_KEY_CHECKPOINT_ID: None,
-                CONFIG_KEY_CHECKPOINT_NS: task.ns,
-                CONFIG_KEY_CHECKPOINT_MAP: self.checkpoint_map(),
-                CONFIG_KEY_TASK_ID: task.id,
-                CONFIG_KEY_TASK: self,
-                CONFIG_KEY_RUNTIME: self.runtime,
-                **reserved_keys(self),
-            },
-        }
-        config.pop("run_name", None)  # these name the graph's run, not the node's
-        config.pop("run_id", None)
-        return config
 
     def metadata(self) -> dict[str, Any]:
         """Return the task's metadata: the run's, which task this is, and the node's own."""
@@ -277,6 +250,10 @@ class TaskContext:
             "langgraph_checkpoint_ns": task.ns,
             **(task.node.body.metadata or {}),
         }
+
+    def called_metadata(self) -> dict[str, Any]:
+        """Return the metadata of a run that the task calls with its own config."""
+        return {CONFIG_KEY_CHECKPOINT_NS: self.ns, **self.metadata()}
 
     def _execution_info(self) -> ExecutionInfo:
         run, task = self.run, self.task
@@ -304,8 +281,3 @@ class TaskContext:
             write(item)
 
         return write_in_time
-
-
-def split_ns(ns: str) -> tuple[str, ...]:
-    """Split a namespace text into its segments."""
-    return tuple(ns.split(NS_SEP)) if ns else ()

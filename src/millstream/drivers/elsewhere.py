@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from millstream.constants import CONFIG_KEY_CHECKPOINT_MAP, ENGINE_PREFIX
 from millstream.drivers.executor import Delivery, Ear, Reply, TaskEvent, TaskOutcome, TaskRequest
-from millstream.drivers.questions import find_answer
+from millstream.drivers.questions import find_answer, forget_answer, record_questions
 from millstream.errors import GraphInterrupt
 from millstream.outbox.emitter import RunAbandoned
 
@@ -244,7 +244,7 @@ class AnswerRefused(NodeEvent):
 
     async def deliver(self, context: TaskContext) -> None:
         """Have the question open again."""
-        context.forget_answer(self.number)
+        forget_answer(context, self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +255,7 @@ class QuestionsNoted(NodeEvent):
 
     async def deliver(self, context: TaskContext) -> None:
         """Take note of them."""
-        context.record_questions(self.questions)
+        record_questions(context, self.questions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
 
     from millstream.core.protocol import TaskPath
-    from millstream.drivers.task_calls import FunctionCall
+    from millstream.drivers.function_calls import FunctionCall
     from millstream.errors import NodeError
     from millstream.runtime import ServerInfo
 

@@ -13,6 +13,7 @@ from millstream.drivers import tracing
 from millstream.outbox.emitter import as_traced
 
 if TYPE_CHECKING:
+    from millstream._base.run_trees import NodeRun as Callbacks
     from millstream.callbacks import (
         GraphInterruptEvent,
         GraphLifecycleStatus,
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
         _GraphCallbackManager,
     )
     from millstream.drivers.run import Run
-    from millstream.drivers.tracing import NodeRun as Callbacks
+    from millstream.modes.event_listener import EventListener
 
 
 async def notify_started(run: Run) -> None:
@@ -93,3 +94,11 @@ def _interrupt_event(run: Run, callbacks: Callbacks) -> GraphInterruptEvent | No
         checkpoint_ns=run.namespace,
         interrupts=tuple(machine.questions),
     )
+
+
+def sole_listener(run: Run) -> EventListener | None:
+    """Return the listener to events that alone hears of a run, None if others do or nobody does."""
+    listener, graph_run = run.listener, run.graph_run
+    if listener is None and run.parent is not None:
+        listener = run.parent.run.listener
+    return listener if graph_run is not None and graph_run.handlers == [listener] else None

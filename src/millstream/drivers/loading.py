@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from millstream.drivers.context import TaskContext
     from millstream.drivers.requests import SaverGen
-    from millstream.drivers.run import Run
+    from millstream.drivers.run_scope import RunScope
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +55,7 @@ UNSAVED: Final = LoadedCheckpoint()
 """What a run without a saver goes on from: nothing."""
 
 
-@dataclass(slots=True)
-class Replay:
-    """A thread's past that is being run again, for the graphs nested in it."""
-
-    checkpoint_id: str
-    """Nested graphs see their state as it was before this checkpoint."""
-    _visited: set[str] = field(default_factory=set)
-
-    def visit(self, ns: str) -> bool:
-        """Say whether the namespace is entered for the first time; task ids do not count."""
-        name = NS_SEP.join(segment.split(NS_END, 1)[0] for segment in ns.split(NS_SEP))
-        is_first = name not in self._visited
-        self._visited.add(name)
-        return is_first
-
-
-def find_start(run: Run) -> SaverGen[LoadedCheckpoint]:
+def find_start(run: RunScope) -> SaverGen[LoadedCheckpoint]:
     """Ask for what is needed, and return the checkpoint the run goes on from."""
     spec, newest, names = run.spec, run.load_config(), run.named_checkpoints
     if names and run.parent is None and run.ns not in names:
@@ -93,7 +77,7 @@ def find_start(run: Run) -> SaverGen[LoadedCheckpoint]:
     return LoadedCheckpoint(saved, place, newest_id, is_moved, names)
 
 
-def _with_enclosing(run: Run) -> SaverGen[Mapping[str, str]]:
+def _with_enclosing(run: RunScope) -> SaverGen[Mapping[str, str]]:
     """Return what the caller named, with the checkpoints that a nested one was made in."""
     ns, id = next(iter(run.named_checkpoints.items()))
     config = run.load_config(id)
@@ -138,7 +122,7 @@ class SavedRun:
     """The config of the checkpoint before that."""
 
 
-def open_recorder(run: Run, loaded: LoadedCheckpoint) -> SavedRun:
+def open_recorder(run: RunScope, loaded: LoadedCheckpoint) -> SavedRun:
     """Return the recorder of a run that saves, and the chain of checkpoints it continues."""
     saver, saved = run.saver, loaded.saved
     assert saver is not None, "only a run with a saver has a recorder"
@@ -173,7 +157,7 @@ def open_recorder(run: Run, loaded: LoadedCheckpoint) -> SavedRun:
     return SavedRun(recorder, lineage, stamps, origin_id, parent_config)
 
 
-def _stamps(run: Run, loaded: LoadedCheckpoint) -> Stamps:
+def _stamps(run: RunScope, loaded: LoadedCheckpoint) -> Stamps:
     """Return what makes the ids of the checkpoints that follow."""
     stamps = None if run.parent is None else run.parent.run.stamps
     if stamps is None:
@@ -193,6 +177,6 @@ def before_branch(saved: CheckpointTuple) -> str:
     return id
 
 
-async def load(run: Run, saver: BaseCheckpointSaver[Any]) -> LoadedCheckpoint:
+async def load(run: RunScope, saver: BaseCheckpointSaver[Any]) -> LoadedCheckpoint:
     """Load what the run goes on from, which is `UNSAVED` where there is no saver."""
     return await carry_out(find_start(run), saver, run.waits)

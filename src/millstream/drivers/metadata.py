@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
-
-from millstream.constants import CONFIG_KEY_CHECKPOINT_NS
-
-if TYPE_CHECKING:
-    from millstream.core.tasks import Task
-    from millstream.drivers.context import TaskContext
-    from millstream.drivers.run import Run
+from typing import Any
 
 PLACE_KEYS = ("checkpoint_id", "checkpoint_ns", "checkpoint_map")
 """Keys of `configurable` that say where a run stands; a nested run has its own."""
@@ -48,25 +41,8 @@ def with_texts(configurable: Mapping[str, Any]) -> dict[str, Any]:
     return named
 
 
-def called_metadata(task: TaskContext) -> dict[str, Any]:
-    """Return the metadata of a run that a task calls with its own config."""
-    return {CONFIG_KEY_CHECKPOINT_NS: task.ns, **task.metadata()}
-
-
-def user_metadata(run: Run, task: Task) -> dict[str, Any]:
-    """Return the metadata and tags that the user gave a run and a node of it."""
-    body, tags = task.node.body, run.config.get("tags") or ()
-    if body.metadata or body.tags:
-        return _of_user({**run.metadata, **(body.metadata or {})}, (*tags, *body.tags))
-    if run.user_metadata is None:
-        run.user_metadata = _of_user(run.metadata, tags)
-    metadata = run.user_metadata.copy()
-    if "tags" in metadata:
-        metadata["tags"] = metadata["tags"].copy()
-    return metadata
-
-
-def _of_user(metadata: Mapping[str, Any], tags: Iterable[str]) -> dict[str, Any]:
+def user_metadata(metadata: Mapping[str, Any], tags: Iterable[str]) -> dict[str, Any]:
+    """Return what the user said in metadata, with the tags."""
     shown = {key: value for key, value in metadata.items() if key not in HIDDEN_METADATA}
     named = [tag for tag in tags if not tag.startswith("seq:step:")]
     if named:

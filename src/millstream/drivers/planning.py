@@ -10,10 +10,10 @@ from millstream.outbox.emitter import RunAbandoned
 
 if TYPE_CHECKING:
     from millstream.core.tasks import Task
-    from millstream.drivers.run import Run
+    from millstream.drivers.run_scope import RunScope
 
 
-async def plan(run: Run) -> Sequence[Task] | None:
+async def plan(run: RunScope) -> Sequence[Task] | None:
     """Return the tasks to run in the next superstep, None at the end of the run.
 
     What is pending must have been given to the saver.

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from millstream._types.interrupts import interrupt_id
 from millstream.constants import MISSING, Missing
 from millstream.core.pending_writes import is_counted
 from millstream.core.strands import OWN, Asked, Questions, Strand, is_open, put_answer
 from millstream.core.tasks import ids_together
+from millstream.drivers.context import ASKING
 from millstream.drivers.current_strand import strand_of, text_of
 from millstream.errors import GraphInterrupt
 
 if TYPE_CHECKING:
     from millstream.core.tasks import Task
     from millstream.drivers.context import TaskContext
-
-
-ASKING: Final = Lock()
-"""One question at a time finds its answer, and one graph its number: threads of a task may ask at
-once."""
 
 
 class Question(NamedTuple):

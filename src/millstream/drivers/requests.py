@@ -6,32 +6,20 @@ the affair of `Waits`, so that sync and async methods differ in nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
-from langchain_core.runnables.config import var_child_runnable_config
-
-from millstream.drivers.context import TaskContext
-from millstream.drivers.task_execution import write_result
-from millstream.errors import InvalidUpdateError, ParentCommand
 from millstream.saving.delta_history import modern, names_to_rebuild, with_values
 from millstream.saving.recorder import PutCheckpoint, PutWrites
 
 if TYPE_CHECKING:
-    from langchain_core.runnables import RunnableConfig
     from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
     from millstream.core.spec import GraphSpec
-    from millstream.core.tasks import Task
-    from millstream.drivers.run_scope import UpdateScope
     from millstream.drivers.waits import Waits
 
 ResultT = TypeVar("ResultT")
-
-UPDATE_RUN: Final = "LangGraphUpdateState"
-"""What callback handlers are told runs while the state is updated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,45 +56,14 @@ class LoadCheckpoint:
         return await completed(saver, saved, self.spec, waits)
 
 
-@dataclass(frozen=True, slots=True)
-class WriteResult:
-    """Ask for the writes of a result, and of the node's conditional edges, in the task."""
+class Request(Protocol):
+    """What is asked of a saver, or of the code of a graph, and how."""
 
-    scope: UpdateScope
-    task: Task
-    result: Any
-
-    async def carry_out(self, _: BaseCheckpointSaver[Any], waits: Waits) -> None:
-        """Call what there is to call."""
-        scope, context = self.scope, TaskContext(self.scope, self.task)
-        callbacks = await scope.begin(waits, UPDATE_RUN, self.result)
-        if callbacks is not None:
-            context.callbacks = scope.node_callbacks(self.task.step)
-        try:
-            with _ambient(context):
-                await write_result(context, self.result)
-        except BaseException as error:
-            if callbacks is not None:
-                await waits.notified(callbacks.on_chain_error(error))
-            raise
-        if callbacks is not None:
-            await waits.notified(callbacks.on_chain_end(self.result))
+    async def carry_out(self, saver: BaseCheckpointSaver[Any], waits: Waits) -> Any:
+        """Ask, and return the answer."""
 
 
-@contextmanager
-def _ambient(context: TaskContext) -> Iterator[None]:
-    """Let the code below see the task's config; there is no graph above it to send commands to."""
-    token = var_child_runnable_config.set(cast("RunnableConfig", context.ambient_config))
-    try:
-        yield
-    except ParentCommand:
-        raise InvalidUpdateError("There is no parent graph") from None
-    finally:
-        var_child_runnable_config.reset(token)
-
-
-Request: TypeAlias = LoadCheckpoint | WriteResult | PutCheckpoint | PutWrites
-SaverGen: TypeAlias = Generator[Request, Any, ResultT]
+SaverGen: TypeAlias = Generator[Request | PutCheckpoint | PutWrites, Any, ResultT]
 
 
 async def carry_out(

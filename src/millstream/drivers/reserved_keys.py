@@ -22,6 +22,7 @@ from millstream.constants import (
     TASKS,
 )
 from millstream.core.tasks import preview
+from millstream.drivers.call_nodes import call_node
 from millstream.drivers.questions import answers_of
 from millstream.drivers.routes import invalid_route
 from millstream.saving.message_ids import with_message_ids
@@ -154,8 +155,6 @@ def call_function(
     callbacks: Any = None,
 ) -> Any:
     """Call a function as a task of the run, with its arguments and keywords; return the future."""
-    from millstream.drivers.task_calls import call_node
-
     node = call_node(
         func,
         getattr(func, "__name__", type(func).__name__),

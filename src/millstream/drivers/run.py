@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.runnables.config import var_child_runnable_config
@@ -20,17 +19,17 @@ from millstream.constants import CONFIG_KEY_STRICT_RESUME, NS_END
 from millstream.core.observer import Observer
 from millstream.core.pending_writes import ResumePoint
 from millstream.core.state import DONE, ENDED, RunStatus
+from millstream.drivers.call_nodes import call_too_late
 from millstream.drivers.context import TaskContext
-from millstream.drivers.loading import Replay, before_branch, open_recorder
-from millstream.drivers.metadata import user_metadata
+from millstream.drivers.loading import before_branch, open_recorder
 from millstream.drivers.questions import (
     all_questions,
     record_nested_questions,
     record_progress,
     record_questions,
 )
+from millstream.drivers.run_request import Replay
 from millstream.drivers.run_scope import RunScope
-from millstream.drivers.task_calls import call_too_late
 from millstream.errors import GraphDrained, GraphInterrupt, is_invalid_resume, recursion_error
 from millstream.modes.names import GRAPHS
 from millstream.modes.parts import Emit, Encode, Part, format_part
@@ -41,17 +40,16 @@ from millstream.outbox.subgraphs import EmitEnd, emit_started
 from millstream.outbox.taps import taps_of, tool_taps_of
 from millstream.runtime import _no_op_stream_writer
 from millstream.saving import delta_history
-from millstream.saving.untracked import untracked_of
 from millstream.stimuli.log import machine_class
 
 if TYPE_CHECKING:
+    from millstream._base.run_trees import NodeRun
     from millstream.core.checkpoints import Lineage
     from millstream.core.machine import RunMachine
     from millstream.core.protocol import Write
     from millstream.core.tasks import Task
     from millstream.drivers.loading import LoadedCheckpoint
     from millstream.drivers.run_request import RunRequest, RunStart
-    from millstream.drivers.tracing import NodeRun
     from millstream.types import StreamWriter
 
 NOT_WATCHED: Final = Observer()
@@ -110,7 +108,7 @@ class Run(RunScope):
             parent.run.machine.answers if parent is not None else None,
         )
         if self.recorder is not None:
-            self.recorder.untracked = untracked_of(self)
+            self.recorder.untracked = self.untracked()
             nesting = request.nesting
             if parent is not None and nesting.new_number is not None:
                 config = parent.run.checkpoint_config(parent.task.checkpoint_id)
@@ -221,8 +219,8 @@ class Run(RunScope):
             self.emit_custom = self.emit_from_task
         elif above and parent is not None:
             self.emit_custom = parent.run.emit_custom
-        self.taps = taps_of(self)
-        if tool_taps := tool_taps_of(self):
+        self.taps = taps_of(self, self.emit_from_task)
+        if tool_taps := tool_taps_of(self, self.emit_from_task):
             self.tool_taps = tool_taps
         self.writer = self._make_writer()
         if "values" in targets:
@@ -240,7 +238,7 @@ class Run(RunScope):
                 read_state=subscription.read,
                 shape=self.shape,
                 now=now,
-                task_metadata=partial(user_metadata, self),
+                task_metadata=self.user_metadata,
                 checkpoint_config=self.checkpoint_config,
                 is_root=parent is None,
             )
@@ -308,11 +306,6 @@ class Run(RunScope):
             record_progress(context)
             self.record_task(task)
         return handler
-
-    def record_task(self, task: Task) -> None:
-        """Take note of what a task left behind, to be stored."""
-        if self.recorder is not None:
-            self.recorder.add_task(task, self.checkpoint_config(self.machine.checkpoint_id))
 
     def commit(self, save: Callable[[], None] | None = None) -> None:
         """Commit the superstep, and note the new checkpoint for storing.

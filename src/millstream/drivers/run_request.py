@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from millstream.drivers.context import split_ns
+from millstream.constants import NS_END, NS_SEP
+from millstream.modes.parts import split_ns
 
 if TYPE_CHECKING:
     from langgraph.cache.base import BaseCache
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from millstream.core.spec import GraphSpec
     from millstream.drivers.context import TaskContext
     from millstream.drivers.heartbeats import Heartbeats
-    from millstream.drivers.loading import Replay
     from millstream.modes.event_listener import EventListener
     from millstream.modes.parts import Encode, Namespace, Shape
     from millstream.modes.projectors import ReadState
@@ -62,6 +62,22 @@ class Subscription:
     """The consumer must be able to receive while nodes run."""
     has_blocks: bool = False
     """Messages come as events of their content blocks."""
+
+
+@dataclass(slots=True)
+class Replay:
+    """A thread's past that is being run again, for the graphs nested in it."""
+
+    checkpoint_id: str
+    """Nested graphs see their state as it was before this checkpoint."""
+    _visited: set[str] = field(default_factory=set)
+
+    def visit(self, ns: str) -> bool:
+        """Say whether the namespace is entered for the first time; task ids do not count."""
+        name = NS_SEP.join(segment.split(NS_END, 1)[0] for segment in ns.split(NS_SEP))
+        is_first = name not in self._visited
+        self._visited.add(name)
+        return is_first
 
 
 class Nesting(NamedTuple):

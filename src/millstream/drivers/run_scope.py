@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from millstream.constants import CONF, ENGINE_PREFIX
-from millstream.drivers import tracing
-from millstream.drivers.context import split_ns
-from millstream.drivers.metadata import PLACE_KEYS, as_text, called_metadata, with_texts
+from millstream.drivers.metadata import PLACE_KEYS, as_text, user_metadata, with_texts
 from millstream.drivers.waits import BLOCKING
+from millstream.modes.parts import split_ns
 from millstream.runtime import _no_op_stream_writer
+from millstream.saving.untracked import Untracked
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import BaseCallbackManager
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
     from millstream._base.clock import Stamps
+    from millstream._base.run_trees import NodeRun
     from millstream.core.machine import RunMachine
     from millstream.core.protocol import RunLimits
     from millstream.core.spec import GraphSpec
+    from millstream.core.tasks import Task
     from millstream.drivers.context import TaskContext
     from millstream.drivers.heartbeats import Heartbeats
-    from millstream.drivers.loading import Replay
-    from millstream.drivers.run_request import RunRequest, Subscription
-    from millstream.drivers.tracing import NodeRun
+    from millstream.drivers.run_request import Replay, RunRequest, Subscription
     from millstream.drivers.waits import Waits
     from millstream.modes.event_listener import EventListener
     from millstream.modes.message_tap import MessageTap
@@ -97,7 +97,7 @@ class RunScope:
     """The checkpoint that the run went on from."""
     saved_parent: RunnableConfig | None
     """The config of the checkpoint before the one that the run goes on from."""
-    user_metadata: dict[str, Any] | None
+    _user_metadata: dict[str, Any] | None
     """What the user said about the run, None until somebody asks."""
     _metadata: dict[str, Any] | None
     _enclosing: dict[str, str] | None
@@ -131,7 +131,7 @@ class RunScope:
         self.taps = self.tool_taps = self.forwards = ()
         self.listener = self.callbacks = self.emit_custom = self.buffer_limit = None
         self.recorder = self.stamps = self.saved_parent = self.resumed_step = None
-        self.user_metadata = self._enclosing = None
+        self._user_metadata = self._enclosing = None
         self.origin_id = ""
         self.is_left = False
 
@@ -175,8 +175,20 @@ class RunScope:
         """The caller's metadata."""
         if self._metadata is None:
             assert self.parent is not None, "the caller of a root run says which they are"
-            self._metadata = called_metadata(self.parent)
+            self._metadata = self.parent.called_metadata()
         return self._metadata
+
+    def user_metadata(self, task: Task) -> dict[str, Any]:
+        """Return the metadata and tags that the user gave the run and the node of a task."""
+        body, tags = task.node.body, self.config.get("tags") or ()
+        if body.metadata or body.tags:
+            return user_metadata({**self.metadata, **(body.metadata or {})}, (*tags, *body.tags))
+        if self._user_metadata is None:
+            self._user_metadata = user_metadata(self.metadata, tags)
+        metadata = self._user_metadata.copy()
+        if "tags" in metadata:
+            metadata["tags"] = metadata["tags"].copy()
+        return metadata
 
     @property
     def checkpoint_map(self) -> dict[str, str]:
@@ -190,6 +202,28 @@ class RunScope:
         """The thread the run belongs to, None without a saver."""
         thread = self.configurable.get("thread_id")
         return None if thread is None else as_text(thread)
+
+    def record_task(self, task: Task) -> None:
+        """Take note of what a task left behind, to be stored."""
+        if self.recorder is not None:
+            self.recorder.add_task(task, self.checkpoint_config(self.machine.checkpoint_id))
+
+    def untracked(self) -> Untracked | None:
+        """Return what must not be stored of the run, None if there is nothing."""
+        enclosing = None
+        if self.parent is not None:
+            around = self.parent.run
+            recorder = around.recorder
+            enclosing = around.untracked() if recorder is None else recorder.untracked
+        names = self.spec.untracked
+        return Untracked(names, self.machine.cells, enclosing) if names or enclosing else None
+
+    @property
+    def inner_limits(self) -> tuple[BufferLimit, ...]:
+        """The buffer limits of runs that hear what a run called by a task of this one does."""
+        if self.buffer_limit is not None and self.subscription.has_subgraphs:
+            return (self.buffer_limit, *self.outer_limits)
+        return self.outer_limits
 
     def checkpoint_config(self, checkpoint_id: str | None) -> dict[str, Any] | None:
         """Return the config that names a checkpoint of this run, or the one before it began."""
@@ -255,21 +289,3 @@ class RunScope:
             "configurable": self.configurable,
         }
         return cast("RunnableConfig", config)
-
-
-class UpdateScope(RunScope):
-    """What the conditional edges of a node run in whose result an update of saved state gives."""
-
-    __slots__ = ()
-
-    def __init__(self, request: RunRequest, machine: RunMachine, enclosing: dict[str, str]) -> None:
-        super().__init__(request)
-        self.machine = machine
-        self._enclosing = enclosing
-
-    async def begin(self, waits: Waits, name: str, result: Any) -> NodeRun | None:
-        """Say how it waits, and tell callback handlers that the update starts."""
-        self.waits = waits
-        if self.is_traced:
-            self.callbacks = await tracing.start_graph(self, name, result)
-        return self.callbacks

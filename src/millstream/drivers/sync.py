@@ -26,6 +26,7 @@ from millstream.drivers import graph_callbacks
 from millstream.drivers.callers import NOBODY, Callers
 from millstream.drivers.context import TaskContext
 from millstream.drivers.loading import UNSAVED, load
+from millstream.drivers.node_context import NodeContext
 from millstream.drivers.planning import plan
 from millstream.drivers.run import NO_ITEM, Run
 from millstream.drivers.switch import RunSwitch
@@ -178,7 +179,7 @@ class SyncDriver:
     def _perform_here(self, task: Task) -> None:
         """Run the only task of a superstep in this thread."""
         run = self.run
-        context = self._here = TaskContext(run, task)
+        context = self._here = NodeContext(run, task)
         error: BaseException | None = None
         try:
             copy_context().run(execute_here, context)
@@ -241,7 +242,7 @@ class SyncDriver:
             raise TimeoutError("Timed out") from None
 
     def _start(self, task: Task) -> None:
-        context = TaskContext(self.run, task)
+        context = NodeContext(self.run, task)
         ambient = copy_context()
         self._threads().workers().submit(partial(ambient.run, self._perform, context))
 

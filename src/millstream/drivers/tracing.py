@@ -11,7 +11,7 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from langchain_core.callbacks import (
@@ -25,7 +25,7 @@ from langchain_core.utils.env import env_var_is_set
 from langchain_core.utils.uuid import uuid7
 from langsmith.utils import get_env_var, tracing_is_enabled
 
-from millstream._base.run_trees import inside
+from millstream._base.run_trees import NodeRun, inside
 from millstream._base.runnable import added
 from millstream.drivers.nodecall import call_in
 from millstream.drivers.waits import carried
@@ -36,19 +36,16 @@ if TYPE_CHECKING:
         BaseCallbackHandler,
         BaseCallbackManager,
         BaseRunManager,
-        CallbackManagerForChainRun,
     )
     from langchain_core.runnables import Runnable, RunnableConfig
 
     from millstream.drivers.context import TaskContext
     from millstream.drivers.nodecall import BranchCall, Call, NodeCall
-    from millstream.drivers.run import Run
     from millstream.drivers.run_scope import RunScope
     from millstream.modes.event_listener import EventListener
     from millstream.types import TracePolicy
 
 M = TypeVar("M", bound="BaseCallbackManager | BaseRunManager")
-NodeRun: TypeAlias = "CallbackManagerForChainRun | AsyncCallbackManagerForChainRun"
 logger = logging.getLogger(__name__)
 
 OF_MANAGERS: Final = vars(sys.modules["langchain_core.callbacks.base"])
@@ -173,14 +170,6 @@ async def start_graph(run: RunScope, name: str, input: Any) -> NodeRun | None:
         )
     )
     return graph_run
-
-
-def sole_listener(run: Run) -> EventListener | None:
-    """Return the listener to events that alone hears of a run, None if others do or nobody does."""
-    listener, graph_run = run.listener, run.graph_run
-    if listener is None and run.parent is not None:
-        listener = run.parent.run.listener
-    return listener if graph_run is not None and graph_run.handlers == [listener] else None
 
 
 async def start_node(context: TaskContext, node: NodeCall) -> NodeRun:

@@ -33,9 +33,8 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
     from langgraph.store.base import BaseStore
 
-    from millstream.drivers.context import TaskContext
+    from millstream._base.workers import Workers
     from millstream.drivers.executor import Execution, Item
-    from millstream.drivers.run_scope import RunScope
     from millstream.modes.message_tap import MessageTap
     from millstream.outbox.backpressure import BufferLimit
     from millstream.saving.recorder import Operation
@@ -57,7 +56,35 @@ class StopCarrier(Exception):
         self.error = error
 
 
-class Callee(Protocol):
+class Leavable(Protocol):
+    """A run, which somebody may leave while it waits."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in errors."""
+
+    @property
+    def is_left(self) -> bool:
+        """Whether its reader has gone before it ended."""
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether nobody waits for it any more, because a run or task around it is gone."""
+
+
+class Caller(Protocol):
+    """The task that calls something."""
+
+    @property
+    def threads(self) -> Callable[[], Workers] | None:
+        """Where an async run calls functions that are not async; None for the loop's own."""
+
+
+CodeT = TypeVar("CodeT", bound=Caller)
+CallerT = TypeVar("CallerT", contravariant=True)
+
+
+class Callee(Protocol[CallerT]):
     """A function or runnable that a task calls."""
 
     @property
@@ -72,10 +99,10 @@ class Callee(Protocol):
     def may_block(self) -> bool:
         """Whether what is not async has nothing to do with event loops, and may take its time."""
 
-    def call(self, value: Any, context: TaskContext) -> Any:
+    def call(self, value: Any, context: CallerT) -> Any:
         """Call it in this thread."""
 
-    def acall(self, value: Any, context: TaskContext) -> Awaitable[Any]:
+    def acall(self, value: Any, context: CallerT) -> Awaitable[Any]:
         """Return what is to be awaited."""
 
 
@@ -92,7 +119,7 @@ class Waits(Protocol):
     def notified(self, answer: Any) -> Awaitable[Any]:
         """Wait until callback handlers were told: what a manager's method returned."""
 
-    def call(self, callee: Callee, value: Any, context: TaskContext) -> Awaitable[Any]:
+    def call(self, callee: Callee[CodeT], value: Any, context: CodeT) -> Awaitable[Any]:
         """Call code of a task."""
 
     def invoke(
@@ -125,7 +152,7 @@ class Waits(Protocol):
     def room_in(self, limit: BufferLimit) -> Awaitable[None]:
         """Wait until a reader that hears this run has room for more."""
 
-    def next_of(self, execution: Execution, run: RunScope) -> Awaitable[Item]:
+    def next_of(self, execution: Execution, run: Leavable) -> Awaitable[Item]:
         """Wait for what a task does that runs elsewhere; see `sleep`."""
 
     def stop(self, execution: Execution) -> Awaitable[None]:
@@ -134,7 +161,7 @@ class Waits(Protocol):
     def room_for(self, tap: MessageTap) -> Awaitable[None]:
         """Wait until who is told of messages has room for more."""
 
-    def sleep(self, run: RunScope, seconds: float) -> Awaitable[None]:
+    def sleep(self, run: Leavable, seconds: float) -> Awaitable[None]:
         """Let time pass; a thread raises `RunAbandoned` soon after nobody waits for the run."""
 
     def give_turn(self) -> Awaitable[None]:
@@ -155,7 +182,7 @@ class Blocking:
         """Return the answer, which is there."""
         return answer
 
-    async def call(self, callee: Callee, value: Any, context: TaskContext) -> Any:
+    async def call(self, callee: Callee[CodeT], value: Any, context: CodeT) -> Any:
         """Call it in this thread."""
         try:
             return callee.call(value, context)
@@ -203,7 +230,7 @@ class Blocking:
         """Block until there is room."""
         limit.wait()
 
-    async def next_of(self, execution: Execution, run: RunScope) -> Item:
+    async def next_of(self, execution: Execution, run: Leavable) -> Item:
         """Block until there is something, looking up now and then."""
         while (item := execution.poll()) is None:
             ready = threading.Event()
@@ -225,7 +252,7 @@ class Blocking:
     async def room_for(self, tap: MessageTap) -> None:
         """Do nothing: whoever tells blocks until there is room."""
 
-    async def sleep(self, run: RunScope, seconds: float) -> None:
+    async def sleep(self, run: Leavable, seconds: float) -> None:
         """Sleep, looking up now and then."""
         end = clock.monotonic() + seconds
         while (remaining := end - clock.monotonic()) > 0:
@@ -255,7 +282,7 @@ class Awaiting:
         awaitable: Awaitable[Any] = answer
         return awaitable
 
-    def call(self, callee: Callee, value: Any, context: TaskContext) -> Awaitable[Any]:
+    def call(self, callee: Callee[CodeT], value: Any, context: CodeT) -> Awaitable[Any]:
         """Await it, or call it when it is not async: in a worker thread if it may block."""
         if callee.asimple is not None:
             return callee.asimple(value)
@@ -263,7 +290,7 @@ class Awaiting:
             return callee.acall(value, context)
         return self._call_sync(callee, value, context)
 
-    async def _call_sync(self, callee: Callee, value: Any, context: TaskContext) -> Any:
+    async def _call_sync(self, callee: Callee[CodeT], value: Any, context: CodeT) -> Any:
         if not callee.may_block:
             return callee.call(value, context)
         if context.threads is not None:
@@ -313,7 +340,7 @@ class Awaiting:
         limit.wait()
         await limit
 
-    async def next_of(self, execution: Execution, run: RunScope) -> Item:
+    async def next_of(self, execution: Execution, run: Leavable) -> Item:
         """Await something."""
         while (item := execution.poll()) is None:
             await _readiness(execution)
@@ -337,7 +364,7 @@ class Awaiting:
         if tap.room is not None:
             await tap.room
 
-    def sleep(self, run: RunScope, seconds: float) -> Awaitable[None]:
+    def sleep(self, run: Leavable, seconds: float) -> Awaitable[None]:
         """Sleep: whoever leaves the run cancels what sleeps."""
         return clock.asleep(seconds)
 
@@ -382,7 +409,7 @@ def carried(error: BaseException) -> BaseException:
     return error.error if isinstance(error, StopCarrier) else error
 
 
-def _call_for_future(callee: Callee, value: Any, context: TaskContext) -> Any:
+def _call_for_future(callee: Callee[CodeT], value: Any, context: CodeT) -> Any:
     try:
         return callee.call(value, context)
     except StopIteration as error:

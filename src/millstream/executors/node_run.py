@@ -38,11 +38,13 @@ from millstream.drivers.elsewhere import (
     TaskCalled,
 )
 from millstream.drivers.executor import TaskOutcome
+from millstream.drivers.function_calls import FunctionCall
 from millstream.drivers.heartbeats import Heartbeats
+from millstream.drivers.node_context import NodeContext
 from millstream.drivers.nodecall import Call, NodeCall, call_in
 from millstream.drivers.run_request import Nesting, RunRequest, Subscription
 from millstream.drivers.run_scope import RunScope
-from millstream.drivers.task_calls import FunctionCall, async_call_error, settle
+from millstream.drivers.task_calls import async_call_error, settle
 from millstream.drivers.waits import AWAITING, BLOCKING, carried, finish
 from millstream.errors import GraphInterrupt, ParentCommand
 from millstream.modes.parts import Shape
@@ -135,7 +137,7 @@ class RemoteTask(Task):
         return self._ns
 
 
-class RemoteContext(TaskContext):
+class RemoteContext(NodeContext):
     """A task as its code sees it."""
 
     def __init__(self, request: TaskRequest, line: Line) -> None:

@@ -17,7 +17,8 @@ from langchain_core.tools import BaseTool
 from millstream._base.contents import contents_of
 from millstream._base.runnable import RunnableCallable
 from millstream._base.texts import safe_str
-from millstream.drivers.task_calls import CallNode, FunctionCall
+from millstream.drivers.call_nodes import CallNode
+from millstream.drivers.function_calls import FunctionCall
 from millstream.errors import UnpicklableError
 
 MAX_DEPTH: Final = 20

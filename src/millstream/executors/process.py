@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
     from typing_extensions import Self
 
-    from millstream.drivers.task_calls import FunctionCall
+    from millstream.drivers.function_calls import FunctionCall
 
 GRACE: Final = 5.0
 """Seconds that a node which is stopped has to end by itself."""

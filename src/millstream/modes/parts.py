@@ -12,10 +12,17 @@ import dataclasses
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
+from millstream.constants import NS_SEP
 from millstream.modes.names import MODES
 
 Namespace: TypeAlias = tuple[str, ...]
 """Path of the graph an event comes from, one `node:task_id` per level; `()` is the root."""
+
+
+def split_ns(ns: str) -> Namespace:
+    """Split the text of a namespace into its segments."""
+    return tuple(ns.split(NS_SEP)) if ns else ()
+
 
 Part: TypeAlias = tuple[Namespace, str, Any, "Shape | None"]
 """`(namespace, mode, payload, shape)`."""

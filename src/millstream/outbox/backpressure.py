@@ -37,7 +37,6 @@ from typing import TYPE_CHECKING, Any, Final
 from millstream.outbox.emitter import RunAbandoned
 
 if TYPE_CHECKING:
-    from millstream.drivers.context import TaskContext
     from millstream.modes.parts import Emit, Part
 
 STANDSTILL: Final = 0.24
@@ -195,11 +194,3 @@ def check_limit(max_buffered: object) -> None:
         raise TypeError(f"max_buffered must be an integer or None, got {max_buffered!r}")
     if max_buffered < 1:
         raise ValueError(f"max_buffered must be at least 1 or None, got {max_buffered}")
-
-
-def limits_above(parent: TaskContext) -> tuple[BufferLimit, ...]:
-    """Return the bounds of enclosing runs that hear what a run called by this task does."""
-    run = parent.run
-    if run.buffer_limit is not None and run.subscription.has_subgraphs:
-        return (run.buffer_limit, *run.outer_limits)
-    return run.outer_limits

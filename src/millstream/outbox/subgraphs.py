@@ -11,7 +11,7 @@ from millstream.modes.subgraph_events import SubgraphEvent, cause_of, status_aft
 
 if TYPE_CHECKING:
     from millstream.drivers.context import TaskContext
-    from millstream.drivers.run import Run
+    from millstream.drivers.run_scope import RunScope
     from millstream.modes.parts import Emit
     from millstream.modes.subgraph_events import SubgraphStatus
 
@@ -21,7 +21,7 @@ ENDINGS: Final = (GraphBubbleUp, GeneratorExit)
 EmitEnd = Callable[["BaseException | None"], None]
 
 
-def emit_started(run: Run, parent: TaskContext, emits: Sequence[Emit]) -> EmitEnd:
+def emit_started(run: RunScope, parent: TaskContext, emits: Sequence[Emit]) -> EmitEnd:
     """Tell that a nested run starts; return the function that tells, once, how it ended."""
     agent: str | None = run.metadata.get("lc_agent_name")
     task = parent.task

@@ -6,6 +6,7 @@ Used only in runs that somebody listens to.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from millstream.outbox.emitter import RunAbandoned
@@ -16,31 +17,35 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
     from millstream.drivers.context import TaskContext
-    from millstream.drivers.run import Run
+    from millstream.drivers.run_scope import RunScope
     from millstream.errors import ParentCommand
     from millstream.modes.message_tap import MessageTap
+    from millstream.modes.parts import Emit
     from millstream.modes.tap import Tap
     from millstream.modes.tool_tap import ToolTap
 
 TapT = TypeVar("TapT", bound="Tap")
 
 
-def taps_of(run: Run) -> tuple[MessageTap, ...]:
-    """Return the taps of everybody who wants to hear the run, its own consumer's the last."""
+def taps_of(run: RunScope, emit: Emit) -> tuple[MessageTap, ...]:
+    """Return the taps of everybody who wants to hear the run, its own consumer's the last.
+
+    That one emits what code of tasks says.
+    """
     above = run.parent.run.taps if run.parent is not None else ()
-    return _with_own(run, above, "messages", _message_tap)
+    return _with_own(run, above, "messages", partial(_message_tap, run, emit))
 
 
-def tool_taps_of(run: Run) -> tuple[ToolTap, ...]:
+def tool_taps_of(run: RunScope, emit: Emit) -> tuple[ToolTap, ...]:
     """Return the taps of everybody who wants to hear the run's tools."""
     above = run.parent.run.tool_taps if run.parent is not None else ()
-    return _with_own(run, above, "tools", _tool_tap)
+    return _with_own(run, above, "tools", partial(_tool_tap, run, emit))
 
 
 def _with_own(
-    run: Run, above: tuple[TapT, ...], mode: str, make: Callable[[Run], TapT]
+    run: RunScope, above: tuple[TapT, ...], mode: str, make: Callable[[], TapT]
 ) -> tuple[TapT, ...]:
-    own = (make(run),) if mode in run.subscription.modes else ()
+    own = (make(),) if mode in run.subscription.modes else ()
     if not above:
         return own
     inherited = (tap.below(run.namespace) for tap in above)
@@ -50,31 +55,20 @@ def _with_own(
 # Taps are imported with the first stream that needs them: they are slow to import.
 
 
-def _message_tap(run: Run) -> MessageTap:
+def _message_tap(run: RunScope, emit: Emit) -> MessageTap:
     kind: type[MessageTap]
     if run.subscription.has_blocks:
         from millstream.modes.block_tap import BlockTap as kind
     else:
         from millstream.modes.message_tap import MessageTap as kind
     has_subgraphs = run.subscription.has_subgraphs
-    return kind(
-        run.emit_from_task,
-        run.namespace,
-        run.shape,
-        has_subgraphs=has_subgraphs,
-        room=run.buffer_limit,
-    )
+    return kind(emit, run.namespace, run.shape, has_subgraphs=has_subgraphs, room=run.buffer_limit)
 
 
-def _tool_tap(run: Run) -> ToolTap:
+def _tool_tap(run: RunScope, emit: Emit) -> ToolTap:
     from millstream.modes.tool_tap import ToolTap
 
-    return ToolTap(
-        run.emit_from_task,
-        run.namespace,
-        run.shape,
-        has_subgraphs=run.subscription.has_subgraphs,
-    )
+    return ToolTap(emit, run.namespace, run.shape, has_subgraphs=run.subscription.has_subgraphs)
 
 
 def record_input(context: TaskContext) -> None:

@@ -28,7 +28,6 @@ from millstream.types import Send
 if TYPE_CHECKING:
     from millstream.core.cells import Cells
     from millstream.core.protocol import Write
-    from millstream.drivers.run_scope import RunScope
 
 logger = logging.getLogger(__name__)
 
@@ -125,17 +124,6 @@ class Untracked:
         seen = self._seen.setdefault(name, [])
         if value is not MISSING and value is not None and not any(value is old for old in seen):
             seen.append(value)
-
-
-def untracked_of(run: RunScope) -> Untracked | None:
-    """Return what must not be stored of a run, None if there is nothing."""
-    parent = run.parent
-    enclosing = None
-    if parent is not None:
-        recorder = parent.run.recorder
-        enclosing = recorder.untracked if recorder is not None else untracked_of(parent.run)
-    names = run.spec.untracked
-    return Untracked(names, run.machine.cells, enclosing) if names or enclosing else None
 
 
 class Secrets(dict[str, "list[Any]"]):

@@ -30,7 +30,7 @@ from millstream.modes.parts import (
     check_version,
 )
 from millstream.modes.projectors import state_reader
-from millstream.outbox.backpressure import check_limit, limits_above
+from millstream.outbox.backpressure import check_limit
 from millstream.pregel._running.request import (
     Caller,
     identify_caller,
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from millstream.core.spec import GraphSpec
     from millstream.drivers.context import TaskContext
     from millstream.modes.parts import Part
-    from millstream.pregel._structure.definition import GraphDefinition as Pregel
+    from millstream.pregel._structure.definition import GraphDefinition
 
 DURABILITIES: Final = ("sync", "async", "exit")
 NO_MODES: frozenset[str] = frozenset()
@@ -101,7 +101,7 @@ STREAM_ARGUMENTS: Final = frozenset(
 
 
 def open_call(
-    graph: Pregel[Any, Any, Any, Any],
+    graph: GraphDefinition[Any, Any, Any, Any],
     input: Any,
     config: ConfigLike | None,
     options: CallOptions,
@@ -112,7 +112,7 @@ def open_call(
 
 
 def open_run(
-    graph: Pregel[Any, Any, Any, Any],
+    graph: GraphDefinition[Any, Any, Any, Any],
     input: Any,
     config: ConfigLike | None,
     options: CallOptions,
@@ -179,7 +179,10 @@ def open_run(
 
 
 def _limits(
-    graph: Pregel[Any, Any, Any, Any], options: CallOptions, steps: int, control: RunControl
+    graph: GraphDefinition[Any, Any, Any, Any],
+    options: CallOptions,
+    steps: int,
+    control: RunControl,
 ) -> RunLimits:
     """Return what may stop a run: breakpoints of the call go before those of the graph."""
     before, after = graph.interrupt_before_nodes, graph.interrupt_after_nodes
@@ -190,7 +193,7 @@ def _limits(
     return RunLimits(steps, before, after, control)
 
 
-def _cache(graph: Pregel[Any, Any, Any, Any], parent: TaskContext | None) -> Any:
+def _cache(graph: GraphDefinition[Any, Any, Any, Any], parent: TaskContext | None) -> Any:
     """Return the cache of a run: its graph's, or that of the run around it."""
     if graph.cache is not None:
         from millstream.wire import wired
@@ -200,7 +203,7 @@ def _cache(graph: Pregel[Any, Any, Any, Any], parent: TaskContext | None) -> Any
 
 
 def _given(
-    graph: Pregel[Any, Any, Any, Any], options: CallOptions, caller: Caller
+    graph: GraphDefinition[Any, Any, Any, Any], options: CallOptions, caller: Caller
 ) -> tuple[Any, Any, Any]:
     """Return the context, the store and the server's info: what the caller says, or has."""
     context, store, server = options.context, graph.store, server_info_of(caller.configurable)
@@ -228,12 +231,12 @@ def _nest(parent: TaskContext, name: str, input: Any, *, is_stateful: bool) -> t
             former = former_ns(parent, number)
         is_resumed = replay is None or bool(named.get(ns) or named.get(former))
     new_number = number if place and is_new else None
-    limits = limits_above(parent)
+    limits = parent.run.inner_limits
     return Nesting(parent, ns, named, replay, limits, place, new_number, former), is_resumed
 
 
 def open_events(
-    graph: Pregel[Any, Any, Any, Any],
+    graph: GraphDefinition[Any, Any, Any, Any],
     input: Any,
     config: ConfigLike | None,
     options: CallOptions,
@@ -269,7 +272,7 @@ def open_events(
 
 
 def open_logged(
-    graph: Pregel[Any, Any, Any, Any],
+    graph: GraphDefinition[Any, Any, Any, Any],
     input: Any,
     config: ConfigLike | None,
     options: CallOptions,
@@ -313,7 +316,7 @@ def _durability(options: CallOptions) -> str | None:
     return "async" if during else "exit"
 
 
-def _saver(graph: Pregel[Any, Any, Any, Any], caller: Caller) -> Any:
+def _saver(graph: GraphDefinition[Any, Any, Any, Any], caller: Caller) -> Any:
     """Return the saver of the run, None without one; a root run that saves needs a thread."""
     saver = saver_of(graph, caller.configurable, caller.parent)
     if saver is None or caller.parent is not None:
@@ -336,7 +339,7 @@ def _inherited(caller: Caller, field: str) -> Any:
     return given
 
 
-def _as_schema(graph: Pregel[Any, Any, Any, Any], context: Any) -> Any:
+def _as_schema(graph: GraphDefinition[Any, Any, Any, Any], context: Any) -> Any:
     """Return the context, an instance of the graph's context schema where that is a class."""
     schema = graph.context_schema
     if schema is not None and isinstance(context, dict):
@@ -347,7 +350,11 @@ def _as_schema(graph: Pregel[Any, Any, Any, Any], context: Any) -> Any:
 
 
 def _subscription(
-    graph: Pregel[Any, Any, Any, Any], spec: GraphSpec, options: CallOptions, *, is_explicit: bool
+    graph: GraphDefinition[Any, Any, Any, Any],
+    spec: GraphSpec,
+    options: CallOptions,
+    *,
+    is_explicit: bool,
 ) -> Subscription:
     """Return what the consumer wants to see, in which shape."""
     mode = options.stream_mode
@@ -402,7 +409,7 @@ def _make_subscription(
 
 
 def _output_keys(
-    graph: Pregel[Any, Any, Any, Any], spec: GraphSpec, options: CallOptions
+    graph: GraphDefinition[Any, Any, Any, Any], spec: GraphSpec, options: CallOptions
 ) -> str | tuple[str, ...]:
     keys = options.output_keys
     if keys is None:

@@ -30,11 +30,12 @@ from millstream.constants import (
     TASKS,
 )
 from millstream.core.answers import Answers
-from millstream.drivers.context import TaskContext, split_ns
+from millstream.drivers.context import TaskContext
 from millstream.drivers.metadata import PLACE_KEYS, as_text
 from millstream.drivers.routes import invalid_route
 from millstream.drivers.run_request import RunStart
 from millstream.errors import EmptyInputError, InvalidUpdateError
+from millstream.modes.parts import split_ns
 from millstream.runtime import Runtime, ServerInfo
 from millstream.saving.message_ids import with_message_ids
 from millstream.types import Command, Send

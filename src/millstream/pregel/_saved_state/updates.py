@@ -25,9 +25,9 @@ from millstream.core.state_updates import (
 from millstream.core.tasks import task_path_text
 from millstream.drivers import tracing
 from millstream.drivers.loading import checkpoint_id
-from millstream.drivers.requests import LoadCheckpoint, WriteResult
+from millstream.drivers.requests import LoadCheckpoint
 from millstream.drivers.run_request import Nesting, RunRequest, Subscription
-from millstream.drivers.run_scope import UpdateScope
+from millstream.drivers.update_results import UpdateScope, WriteResult
 from millstream.errors import InvalidUpdateError
 from millstream.modes.encoders import encoder
 from millstream.pregel._running.request import add_named, map_input
