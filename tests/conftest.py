@@ -6,10 +6,13 @@ import asyncio
 import gc
 import os
 import selectors
+import sys
+import threading
+import traceback
 import uuid
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import settings
@@ -167,3 +170,31 @@ def postgres() -> Iterator[str]:
     # Fails when a test has left a connection open.
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(sql.SQL("drop database {}").format(database))
+
+
+THREAD_PATIENCE: Final = 5.0
+
+
+@pytest.fixture
+def no_thread_is_left() -> Iterator[None]:
+    """Fail a test after which a thread still runs that it has started.
+
+    An async run does not wait for the threads it has used: each ends by itself when its function
+    has returned, which may be a moment after the run. So they are given time.
+    """
+    before = set(threading.enumerate())
+    yield
+    started = set(threading.enumerate()) - before
+    for thread in started:
+        thread.join(THREAD_PATIENCE)
+    frames = sys._current_frames()
+    left = {
+        thread.name: "".join(traceback.format_stack(frames[thread.ident])[-3:])
+        for thread in started
+        if thread.ident in frames
+    }
+    assert not left, (
+        f"threads that the test has started still run, {THREAD_PATIENCE:.0f} s after it: end what "
+        "they wait for, at the end of the test. They are at:\n"
+        + "\n".join(f"{name}:\n{stack}" for name, stack in left.items())
+    )

@@ -11,7 +11,7 @@ import gc
 import itertools
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import aclosing, closing
 from typing import Any
 
@@ -29,18 +29,9 @@ from millstream.graph.message import MessagesState, push_message
 from millstream.prebuilt import ToolNode, ToolRuntime
 from millstream.types import StreamWriter
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = [pytest.mark.timeout(30), pytest.mark.usefixtures("no_thread_is_left")]
 
 PATIENCE = 5.0
-
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    before = set(threading.enumerate())
-    yield
-    for thread in set(threading.enumerate()) - before:
-        thread.join(PATIENCE)
-        assert not thread.is_alive()
 
 
 def wait_for_threads() -> None:

@@ -1,7 +1,10 @@
-"""Fixtures of these tests: those of the run stream tests that hold for any stream."""
+"""Fixtures of the tests of stream modes."""
 
 from __future__ import annotations
 
-from stream.conftest import no_thread_is_left
+import pytest
 
-__all__ = ("no_thread_is_left",)
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left(no_thread_is_left: None) -> None:
+    """Ask it of every test of this folder."""

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import gc
-import threading
 from collections.abc import Iterator
 
 import pytest
 
 from millstream.runs.life import OPEN
-from runs.starting import IN_TIME, AsyncStarter, Starter
+from runs.starting import AsyncStarter, Starter
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left() -> Iterator[None]:
+def nothing_is_left(no_thread_is_left: None) -> Iterator[None]:
     """Fail a test after which a run goes on, or a thread, that it has started."""
-    before = set(threading.enumerate())
     yield
     gc.collect()
     assert not OPEN
-    for thread in set(threading.enumerate()) - before:
-        thread.join(IN_TIME)  # those of sync nodes of an async run, which does not wait for them
-        assert not thread.is_alive()
 
 
 @pytest.fixture(params=[Starter, AsyncStarter], ids=["sync", "async"])

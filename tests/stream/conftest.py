@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-
 import pytest
 
 from stream.reading import AsyncReader, Reader
@@ -18,8 +15,5 @@ def reader(request: pytest.FixtureRequest) -> Reader:
 
 
 @pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    """Fail a test after which a thread still runs that it has started."""
-    before = set(threading.enumerate())
-    yield
-    assert set(threading.enumerate()) <= before
+def _no_thread_is_left(no_thread_is_left: None) -> None:
+    """Ask it of every test of this folder."""
