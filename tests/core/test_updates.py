@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -162,6 +163,22 @@ def test_a_dict_of_known_keys_is_kept_as_the_update() -> None:
 
     assert task.update == {"x": 1}
     assert task.writes == [("x", 1), *to("b")]
+
+
+def test_what_a_dict_holds_is_prepared_before_it_is_kept() -> None:
+    """In place, as by a node whose results are listed; see `NodeSpec.prepare`."""
+
+    def number(writes: Iterable[Write]) -> None:
+        for _, value in writes:
+            value.append(len(value))
+
+    keys = frozenset("x")
+    (task,) = planned(begun(graph([node("a", keys=keys, prepare=number)]), *to("a")))
+    result: Update = {"x": []}
+
+    assert task.put_dict(result, refused)
+
+    assert (task.update, result) == ({"x": [0]}, {"x": [0]})
 
 
 def test_a_dict_with_other_keys_is_listed_as_the_node_says() -> None:

@@ -7,7 +7,7 @@ node reads its input, which channels change by themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
@@ -62,9 +62,11 @@ class NodeSpec:
     """Hidden nodes produce no updates or tasks events."""
     has_subgraph: bool = False
     keys: frozenset[str] | None = None
-    """Keys of a dict that may be kept as a task's `update`: see `written` for this and the next."""
+    """Keys of a dict that may be kept as a task's `update`; see `written` for the next two too."""
+    prepare: Callable[[Iterable[Write]], None] | None = None
+    """What is done to the items of such a dict before it is kept."""
     edges: Sequence[Write] = ()
-    """What the node writes after such a dict, every time."""
+    """What the node writes after it, every time."""
     direct: frozenset[str] | None = field(init=False, default=None)
     """Those of `keys` whose values are committed without looking at channels."""
     lasting: frozenset[str] = field(init=False, default=frozenset())

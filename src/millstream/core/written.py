@@ -12,6 +12,7 @@ What can be known of a node's dicts when its graph is compiled is worked out by 
 
 * `keys`: those a dict may have to be an `update` at all. None if the node's writes have to be
   listed: it has conditional edges, or its result becomes writes in a way of its own.
+* `prepare`: what is done first, in place, to what such a dict holds: messages get their ids.
 * `lit`: its edges, as the signals they write.
 * `direct`: the keys whose channels do no more than keep the last value, in a graph where nothing
   else happens at the end of a superstep. The update of the only task of a superstep, with no other
@@ -85,6 +86,8 @@ class Written:
         if keys is None or type(result) is not dict or self.listed is not None:
             return False
         if keys.issuperset(result):
+            if self.node.prepare is not None:
+                self.node.prepare(result.items())
             # The node may keep its dict and change it before the superstep is committed.
             self.update = result.copy()
         else:

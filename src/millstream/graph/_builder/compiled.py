@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from millstream._base.runnable import coerce_to_runnable
 from millstream._base.state_classes import class_of, maker_of
-from millstream.channels.binop import BinaryOperatorAggregate
 from millstream.channels.ephemeral_value import EphemeralValue
 from millstream.channels.last_value import LastValueAfterFinish
 from millstream.channels.named_barrier_value import (
@@ -21,7 +20,7 @@ from millstream.drivers.nodecall import BranchCall, Call
 from millstream.drivers.routes import Routes
 from millstream.graph._builder.deferred_order import predecessors
 from millstream.graph._builder.first_input import first_writes
-from millstream.graph._builder.messages import is_message_reducer
+from millstream.graph._builder.messages import giver_of_ids
 from millstream.graph._builder.node_results import (
     branch_channel,
     branch_write,
@@ -200,11 +199,7 @@ class _Assembly:
         self._defaults = defaults
         self._edges = _static_writes(builder.edges, builder.waiting_edges)
         self._node_inputs: dict[Any, _NodeInput] = {}
-        message_keys = frozenset(
-            key
-            for key, channel in builder.channels.items()
-            if isinstance(channel, BinaryOperatorAggregate) and is_message_reducer(channel.operator)
-        )
+        self._prepare = giver_of_ids(builder.channels)
         self.nodes: dict[str, PregelNode] = {}
         self._signals: dict[str, Write] = {}
         self._signal: EphemeralValue[Any] = EphemeralValue(Any, guard=False)
@@ -215,10 +210,10 @@ class _Assembly:
         self._writer = result_writers(
             list(builder.channels),
             self._routes,
-            message_keys=message_keys,
+            prepare=self._prepare,
             aliases=self._aliases,
         )
-        self._plain_keys = None if ROOT in keys else keys - message_keys
+        self._dict_keys = None if ROOT in keys else keys
         self._keys = tuple(sorted(keys))
         self.channels: dict[str, Any] = {
             **builder.channels,
@@ -261,7 +256,8 @@ class _Assembly:
             mapper=node_input.mapper,
             to_writes=self._writer(name, self._edges.get(name, ())),
             outputs=self._keys,
-            keys=self._plain_keys,
+            keys=self._dict_keys,
+            prepare=self._prepare,
             edges=self._edges.get(name, ()),
             branches=self._branches(name, spec.input_schema),
             retry_policy=as_policies(spec.retry_policy or defaults.retry_policy) or None,

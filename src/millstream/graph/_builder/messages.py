@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, TypeAlias, cast, overload
 
@@ -21,6 +21,8 @@ from langchain_core.messages import (
 )
 
 from millstream._base import clock
+from millstream.channels.base import BaseChannel
+from millstream.channels.binop import BinaryOperatorAggregate
 
 Messages: TypeAlias = list[MessageLikeRepresentation] | MessageLikeRepresentation
 """What a state key reduced by `add_messages` accepts: messages, or anything that becomes one."""
@@ -32,6 +34,7 @@ REMOVE_ALL_MESSAGES: Final = "__remove_all__"
 _FINISHED_TYPES: Final = frozenset(
     {AIMessage, HumanMessage, RemoveMessage, SystemMessage, ToolMessage}
 )
+_LASTING_TYPES: Final = _FINISHED_TYPES - {RemoveMessage}
 
 
 @overload
@@ -82,24 +85,18 @@ def add_messages(
     )
 
 
-def _add_messages(left: Messages, right: Messages, **options: Any) -> Messages:
-    unknown = next((name for name in options if name != "format"), None)
-    if unknown is not None:
-        raise TypeError(f"add_messages() got an unexpected keyword argument {unknown!r}")
-    current = _as_messages(left)
-    added = _as_messages(right)
-
-    for index in range(len(added) - 1, -1, -1):
-        if added[index].id == REMOVE_ALL_MESSAGES and isinstance(added[index], RemoveMessage):
-            return cast("Messages", added[index + 1 :])
-
-    merged = _merged(current, added)
-    wanted = options.get("format")
-    if not wanted:
+def _add_messages(
+    left: Messages, right: Messages, format: str | None = None, **unknown: Any
+) -> Messages:
+    if unknown:
+        name = next(iter(unknown))
+        raise TypeError(f"add_messages() got an unexpected keyword argument {name!r}")
+    merged = _merged(_as_messages(left), _as_messages(right))
+    if not format:
         return cast("Messages", merged)
-    if wanted != "langchain-openai":
+    if format != "langchain-openai":
         raise ValueError(
-            f"Unrecognized format={wanted!r}. Expected one of 'langchain-openai', None."
+            f"Unrecognized format={format!r}. Expected one of 'langchain-openai', None."
         )
     return cast("Messages", convert_to_messages(convert_to_openai_messages(merged)))
 
@@ -107,37 +104,71 @@ def _add_messages(left: Messages, right: Messages, **options: Any) -> Messages:
 def _as_messages(messages: Messages) -> list[BaseMessage]:
     items: Iterable[Any] = messages if isinstance(messages, list) else [messages]
     if _FINISHED_TYPES.issuperset(map(type, items)):
-        finished = list(items)
-    else:
-        finished = [
-            message_chunk_to_message(cast("BaseMessageChunk", message))
-            for message in convert_to_messages(items)
-        ]
-    for message in finished:
+        return cast("list[BaseMessage]", items)
+    return [
+        message_chunk_to_message(cast("BaseMessageChunk", message))
+        for message in convert_to_messages(items)
+    ]
+
+
+def _ids_of(messages: Iterable[BaseMessage]) -> list[str | None]:
+    """Return the ids of messages; those that have none get one, in place."""
+    for message in messages:
         if message.id is None:
             message.id = clock.message_id()
-    return finished
+    return [message.id for message in messages]
 
 
-def give_ids(written: Any) -> None:
-    """Give messages that are about to be added their ids, in place.
+def giver_of_ids(
+    channels: Mapping[str, BaseChannel[Any, Any, Any]],
+) -> Callable[[Iterable[tuple[str, Any]]], None] | None:
+    """Return what gives messages their ids that are written to channels with `add_messages`.
 
-    Chunks are left alone: they are not what will be in the state.
+    In place and at once, so that whoever sees the update sees the ids that the state will have.
+    None where there are no such channels.
     """
+    keys = frozenset(
+        key
+        for key, channel in channels.items()
+        if isinstance(channel, BinaryOperatorAggregate) and _is_message_reducer(channel.operator)
+    )
+
+    def give(writes: Iterable[tuple[str, Any]]) -> None:
+        for key, value in writes:
+            if key in keys:
+                _give_ids(value)
+
+    return give if keys else None
+
+
+def _give_ids(written: Any) -> None:
+    """Give messages their ids, but for chunks: they are not what will be in the state."""
     for message in written if isinstance(written, list) else (written,):
-        is_message = isinstance(message, BaseMessage) and not isinstance(message, BaseMessageChunk)
+        is_message = type(message) in _FINISHED_TYPES or (
+            isinstance(message, BaseMessage) and not isinstance(message, BaseMessageChunk)
+        )
         if is_message and message.id is None:
             message.id = clock.message_id()
 
 
-def is_message_reducer(reducer: Any) -> bool:
+def _is_message_reducer(reducer: Any) -> bool:
     """Say whether a reducer is `add_messages`, with or without options."""
     return reducer is add_messages or getattr(reducer, "func", None) is add_messages
 
 
 def _merged(current: list[BaseMessage], added: list[BaseMessage]) -> list[BaseMessage]:
+    new = _ids_of(added)
+    fresh = {None, *new}
+    is_all_new = len(fresh) > len(new) and _LASTING_TYPES.issuperset(map(type, added))
+    # The ids of a long history are most of the cost, so they are looked at once if that is enough.
+    if is_all_new and fresh.isdisjoint([message.id for message in current]):
+        return [*current, *added]
+    known = _ids_of(current)
+    for index in range(len(added) - 1, -1, -1):
+        if new[index] == REMOVE_ALL_MESSAGES and isinstance(added[index], RemoveMessage):
+            return added[index + 1 :]
     merged = current.copy()
-    places = {message.id: place for place, message in enumerate(merged)}
+    places = {id: place for place, id in enumerate(known)}
     removed: set[str | None] = set()
     for message in added:
         place = places.get(message.id)

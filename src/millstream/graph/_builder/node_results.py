@@ -15,7 +15,6 @@ from millstream.errors import (
     ParentCommand,
     create_error_message,
 )
-from millstream.graph._builder.messages import give_ids
 from millstream.types import Command, Send
 
 if TYPE_CHECKING:
@@ -42,16 +41,15 @@ def result_writers(
     keys: Sequence[str],
     routes: Routes,
     *,
-    message_keys: Collection[str] = (),
+    prepare: Callable[[Iterable[Write]], None] | None = None,
     aliases: Mapping[str, str] = NO_ALIASES,
 ) -> Callable[[str, Sequence[Write]], Callable[[Any], list[Write]]]:
     """Return what makes, of a node and its edges, the function from its result to its writes.
 
     `keys` are the state keys a result may write, also under the name of an alias; others are
-    ignored. Static edges are written every time. Messages written to `message_keys` get their ids
-    at once, so that whoever sees the update sees the ids that the state will have. Results that say
-    nothing about the state raise `InvalidUpdateError`, those that lead to no node its kind
-    `InvalidRouteError`, and commands for a parent graph `ParentCommand`.
+    ignored. Static edges are written every time. `prepare` may change in place what is written.
+    Results that say nothing about the state raise `InvalidUpdateError`, those that lead to no node
+    its kind `InvalidRouteError`, and commands for a parent graph `ParentCommand`.
     """
     known = frozenset(keys)
     updates_of = _root_updates if tuple(keys) == (ROOT,) else _dict_updates
@@ -62,10 +60,8 @@ def result_writers(
         else:
             writes = updates_of(result, keys, known, aliases)
             writes += _goto_writes(result, routes, node)
-        if message_keys:
-            for key, value in writes:
-                if key in message_keys:
-                    give_ids(value)
+        if prepare is not None:
+            prepare(writes)
         if edges:
             writes += edges
         return writes

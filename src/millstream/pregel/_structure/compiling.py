@@ -87,6 +87,7 @@ def compile_graph(
             is_hidden=name == START,
             has_subgraph=bool(node.subgraphs),
             keys=_dict_keys(node, deltas),
+            prepare=node.prepare,
             edges=node.edges,
         )
     spec = GraphSpec(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -145,6 +145,8 @@ class PregelNode(NodeCalls):
     keys: frozenset[str] | None = None
     """Keys of a plain dict of which `to_writes` makes no more than its items and `edges`; None if
     it may make more of any dict."""
+    prepare: Callable[[Iterable[Write]], None] | None = None
+    """What `to_writes` does first, in place, to the items of such a dict."""
     edges: Sequence[Write] = ()
     """What `to_writes` writes every time."""
     outputs: tuple[Any, ...] = ()
