@@ -44,6 +44,7 @@ class BlockTap(MessageTap):
 
     def emit_new(self, message: BaseMessage, metadata: Metadata) -> None:
         """Send a whole message whose id was not sent before; one without id is given one."""
+        # Run streams have what tools answer in a view of its own, by `tools`.
         if not isinstance(message, ToolMessage):
             super().emit_new(message, metadata)
 
@@ -88,6 +89,7 @@ class BlockTap(MessageTap):
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Send the end of the message, all of it if it came without chunks."""
         opened = self._open_messages.get(run_id)
+        # Nothing was sent of the message yet: it came whole.
         if opened is None or not opened[0].is_started:
             super().on_llm_end(response, run_id=run_id, **kwargs)
             return
@@ -105,6 +107,7 @@ class BlockTap(MessageTap):
         opened = self._open_messages.get(run_id)
         super().on_llm_error(error, run_id=run_id, **kwargs)
         if opened is not None and opened[0].is_started:
+            # Whoever read the model's stream has closed it, which is no failure of the model.
             is_enough = isinstance(error, GeneratorExit)
             self._emit_all(opened[0].finish() if is_enough else [ErrorEvent(error)], opened[1])
 

@@ -97,10 +97,13 @@ class BlockWriter:
 
     def feed(self, chunk: BaseMessage) -> list[MessagesData]:
         """Return the events that a chunk causes; what is no chunk of a model causes none."""
+        # The short way of nearly all tokens: text, after text, with nothing new beside it.
         block = self._text
         if block is not None and _is_plain(chunk):
             text = chunk.content
             metadata = chunk.response_metadata
+            # A provider's translator may make something else of text, depending on the metadata:
+            # only those are let through with which it has left text alone before.
             if not metadata or (text and metadata == self._plain_metadata):
                 if not text:
                     return []
@@ -164,6 +167,7 @@ class BlockWriter:
         """Return the events that end the message, none if there was no chunk."""
         if not self.is_started:
             return []
+        # Only now: a provider may go on with an earlier block, and says of none that it has ended.
         events = [block.finish() for block in self._blocks.values()]
         self._metadata.pop(GATEWAY_KEY, None)
         events.append(_finish_of(self._usage, self._metadata, self._extra))
@@ -200,6 +204,8 @@ class Block:
     def grow(self, fields: Fields) -> None:
         """Add the next piece; of a block that does not come in pieces it is the new version."""
         mine, kind = self._fields, self._fields.get("type")
+        # Under one number providers may send another kind of block: it takes the place of the
+        # first.
         if fields.get("type") != kind:
             self._replace(fields)
         elif kind in CALLS:
@@ -208,6 +214,7 @@ class Block:
         elif kind in GROWING:
             self.parts.append(fields.get(kind) or "")
             _merge(mine, fields, but=kind)
+        # Audio and the like, in pieces of base64.
         elif "data" in fields:
             mine["data"] = (mine.get("data") or "") + (fields["data"] or "")
             _merge(mine, fields, but="data")

@@ -55,6 +55,7 @@ def encode_typed(said: Said) -> dict[str, Any]:
         interrupts: tuple[Any, ...] = ()
         if isinstance(payload, dict):
             if INTERRUPT in payload:
+                # The payload is shared with other consumers, who see the questions in it.
                 payload = dict(payload)
                 interrupts = payload.pop(INTERRUPT)
             if shape is not None and shape.output is not None:
@@ -84,6 +85,7 @@ def coerce(make: Make, values: dict[str, Any]) -> Any:
 
 def _with_coerced_values(make: Make, checkpoint: dict[str, Any]) -> dict[str, Any]:
     values = checkpoint["values"]
+    # Before the input is in the state there may be no instance of its class.
     if START in checkpoint["next"] or not isinstance(values, dict):
         return checkpoint
     return {**checkpoint, "values": coerce(make, values)}
@@ -92,6 +94,7 @@ def _with_coerced_values(make: Make, checkpoint: dict[str, Any]) -> dict[str, An
 def encode_protocol(said: Said) -> ProtocolEvent:
     """Encode as a protocol event: of an event with its `seq`, of a part as one that happens now."""
     mode = said[1]
+    # Only these pass through a typed part; the others are most of what run streams send.
     if mode in MODES_WITH_STATE:
         encoded = convert_to_protocol_event(encode_typed(said))
     else:

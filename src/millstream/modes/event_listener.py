@@ -47,6 +47,7 @@ class EventFilter:
 
     def wants(self, name: str, kind: str, tags: Sequence[str]) -> bool:
         """Say whether events with this name, of runs of this kind, are wanted."""
+        # What is included by any of the three is wanted; what is excluded by any is not.
         included = (self.include_names, self.include_types, self.include_tags)
         if any(wanted is not None for wanted in included) and not (
             _has(self.include_names, name)
@@ -172,9 +173,11 @@ class EventListener(BaseCallbackHandler):
             root = self._root
             if root is None or not root.is_wanted:
                 return None
+            # What the graph streams are the chunks of its own run.
             event = root.yielded(self._encode_chunk(part))
         if self._first is None:
             self._first = event["run_id"]
+            # Its data are the program's.
             if event["event"] != "on_custom_event":
                 event["data"]["input"] = self._input
         elif event["run_id"] == self._first and event["event"].endswith("_end"):
@@ -191,6 +194,7 @@ class EventListener(BaseCallbackHandler):
     ) -> TracedRun:
         """Take note of a run that starts, from what LangChain told about it, and send that."""
         run_id, parent_id = told["run_id"], told.get("parent_run_id")
+        # Known of runs that have ended too: what they started may go on without them.
         parents = [] if parent_id is None else [*self._lineages.get(parent_id, ()), str(parent_id)]
         name = _name(name, serialized)
         tags = told.get("tags") or []
@@ -207,6 +211,7 @@ class EventListener(BaseCallbackHandler):
         )
         self._lineages[run_id] = parents
         self._runs[run_id] = run
+        # The first run to start is the graph's own, in which all others are.
         if self._root is None:
             self._root = run
         if run.is_wanted:
@@ -278,6 +283,8 @@ class EventListener(BaseCallbackHandler):
         # As in `MessageTap`: this happens once per token.
         latest, found = self._latest
         run = found if latest is run_id else self._runs.get(run_id)
+        # Chunks of a run that somebody reads are sent as they are read; hearing the tokens too
+        # would double them.
         if run is None or not run.is_wanted or run.is_tapped:
             return
         if run.kind == "chat_model":
@@ -309,6 +316,7 @@ class EventListener(BaseCallbackHandler):
     ) -> None:
         """Send that a tool starts."""
         run = self._start("tool", name, serialized, inputs or {}, told)
+        # What the end shows; at the start LangChain shows an empty dict for a tool without inputs.
         run.input = inputs
         run.call_id = tool_call_id
 
@@ -396,6 +404,7 @@ class EventListener(BaseCallbackHandler):
     def _tap(self, run_id: UUID) -> bool:
         """Say whether nobody has tapped the run before."""
         tap = object()
+        # A stream may be tapped at several layers of a runnable, all of which see the same chunks.
         is_first = self._taps.setdefault(run_id, tap) is tap
         run = self._runs.get(run_id)
         if run is not None:

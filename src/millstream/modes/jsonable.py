@@ -28,16 +28,20 @@ def to_jsonable(value: Any) -> Any:
 
 
 def _convert(value: Any, outer: tuple[int, ...]) -> Any:
+    # Members of an `IntEnum` are numbers too, and are shown as what they stand for.
     if value is None or (isinstance(value, (bool, int)) and not isinstance(value, Enum)):
         return value
     if isinstance(value, float):
+        # JSON has no word for them.
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Enum):
         return _convert(value.value, outer)
     if isinstance(value, str):
         return str(value)
+    # Objects that are alive at once have different ids, and those around are.
     if id(value) in outer:
         return "<cycle>"
+    # Deeper than readers of JSON go, and Python's own recursion limit is not far.
     if len(outer) == MAX_DEPTH:
         return "<nested too deeply>"
     inner = (*outer, id(value))
@@ -54,6 +58,7 @@ def _convert(value: Any, outer: tuple[int, ...]) -> Any:
 
 
 def _fields(value: Any) -> list[str] | None:
+    # A class has the fields of its instances, without values.
     if isinstance(value, type):
         return None
     if dataclasses.is_dataclass(value):
@@ -67,6 +72,7 @@ def _fields(value: Any) -> list[str] | None:
 def _attribute(value: Any, name: str) -> Any:
     try:
         return getattr(value, name, None)
+    # A property that fails is shown as its error: whoever watches must not end the run.
     except Exception as error:
         return error
 

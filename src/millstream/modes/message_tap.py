@@ -59,6 +59,8 @@ class MessageTap(Tap):
         self.room = room
         """What models wait for before they go on, None if there is always room."""
         if room is not None:
+            # On the instance, because LangChain looks whether the handler's method is a coroutine
+            # function.
             call: Any = WaitingCall(self.on_llm_new_token, room)
             self.on_llm_new_token = call  # type: ignore[method-assign]  # is called like it
         self._seen = set() if seen is None else seen
@@ -69,6 +71,8 @@ class MessageTap(Tap):
         """The one that began last; see `tap.NOBODY`."""
 
     def _shared(self) -> dict[str, Any]:
+        # Shared, so that a message which a nested graph returns is not sent again by the graph
+        # around.
         return {"room": self.room, "seen": self._seen}
 
     def record_seen(self, value: Any) -> None:
@@ -84,6 +88,7 @@ class MessageTap(Tap):
     def emit_new(self, message: BaseMessage, metadata: Metadata) -> None:
         """Send a whole message whose id was not sent before; one without id is given one."""
         if message.id is None:
+            # In place: the reducer keeps the id, so that the state has the message that was sent.
             message.id = str(uuid4())
         elif message.id in self._seen:
             return
@@ -108,6 +113,7 @@ class MessageTap(Tap):
         """Start to listen to a model, unless it is told to be silent."""
         if TAG_NOSTREAM in (tags or ()):
             return
+        # LangChain's marks of the steps in a sequence say nothing to a consumer.
         shown = [tag for tag in tags or () if not tag.startswith("seq:step:")]
         heard = metadata or {}
         if shown:
@@ -156,6 +162,7 @@ class MessageTap(Tap):
 
     def relay(self, namespace: Namespace, payload: Any) -> None:
         """Send what a tap elsewhere has made for this one's consumer."""
+        # What models elsewhere say counts as sent here too, or the node's result would repeat it.
         message = payload[0]
         if isinstance(message, BaseMessage):
             self._seen.add(message.id)
@@ -187,6 +194,8 @@ def messages_in(value: Any) -> list[BaseMessage]:
     if not isinstance(value, (list, tuple)):
         return messages_of(value)
     found: list[BaseMessage] = []
+    # A list with a `Command` is a list of results; one without is a value, in which states are just
+    # dicts.
     are_results = any(isinstance(item, Command) for item in value)
     for item in value:
         if isinstance(item, BaseMessage):

@@ -56,6 +56,8 @@ class Shape:
 def check_modes(modes: Iterable[str]) -> None:
     """Refuse unknown stream modes with a `ValueError` that names the valid ones."""
     for mode in modes:
+        # A run stream asks for modes that a mux makes up (`graphs`), and says by the class that it
+        # means them.
         if mode not in MODES and type(mode) is not RunStreamMode:
             known = ", ".join(MODES)
             raise ValueError(f"Unknown stream mode {mode!r}; use one or more of {known}")
@@ -71,6 +73,7 @@ def format_part(part: Part, *, has_subgraphs: bool) -> str:
     """Format a part as one line for `print_mode`, with the terminal codes programs expect."""
     namespace, mode, payload, _ = part
     line = f"\x1b[1m[{mode}]\x1b[0m "
+    # What is printed is what programs of LangGraph print, codes included.
     if has_subgraphs and namespace:
         line += f"\x1b[1;30;33m[graph={namespace}]\x1b[0m "
     return f"{line}{payload!r}"

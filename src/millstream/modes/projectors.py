@@ -61,12 +61,14 @@ class RunView:
         emits = tuple(self.targets.get(mode, ()))
         if not emits:
             return None
+        # Bound once, because this is called for every event of the run.
         namespace, shape = self.namespace, self.shape
         if len(emits) == 1:
             emit = emits[0]
             return lambda payload: emit((namespace, mode, payload, shape))
 
         def emit_payload(payload: Any) -> None:
+            # One part for all: consumers may keep it, and nobody changes it.
             part = (namespace, mode, payload, shape)
             for emit in emits:
                 emit(part)
@@ -84,10 +86,12 @@ def observe(view: RunView) -> Observer:
     observer.tasks_started = started
     show_update = _task_update(view, updates) if updates is not None else None
     observer.task_finished = both(show_update, ended)
+    # A replayed task has an update to show, and no end: it did not run.
     observer.task_replayed = show_update
     observer.task_failed = ended
     observer.task_paused = _interrupts(view, values, updates, ended)
     observer.checkpoint_reached = _checkpoints(view)
+    # A nested graph that stops at a breakpoint stops the graph above, which says so.
     if updates is not None and view.is_root:
         observer.breakpoint_reached = partial(_emit_breakpoint, updates)
     return observer
@@ -117,6 +121,7 @@ def _state_values(
     watched, read = view.watched, view.read
 
     def state_changed(updated: Collection[str] | None) -> None:
+        # A state in which nothing changed that is shown would be shown twice.
         if updated is None or not watched.isdisjoint(updated):
             emit_payload(read())
 
@@ -127,6 +132,7 @@ def state_reader(spec: GraphSpec, keys: str | tuple[str, ...]) -> ReadState:
     """Return the function that reads these keys: a dict, or one key's bare value."""
     if isinstance(keys, str):
         return lambda cells: cells.get(keys)
+    # Every shown key, which nearly all consumers ask for: `values` is that dict already.
     if len(keys) == len(spec.shown) and all(key in spec.shown for key in keys):
         return _read_all
 
@@ -182,6 +188,7 @@ def task_update(writes: Sequence[tuple[str, Any]], keys: str | frozenset[str]) -
     """
     update: Any = None
     for name, value in writes:
+        # An entrypoint's result is shown as it is, whatever keys there are.
         if name == RETURN:
             return value
         if isinstance(keys, str):
@@ -191,6 +198,7 @@ def task_update(writes: Sequence[tuple[str, Any]], keys: str | frozenset[str]) -
             if update is None:
                 update = {name: value}
             elif name in update:
+                # A dict would lose all but the last of the writes.
                 return [{n: v} for n, v in writes if n in keys]
             else:
                 update[name] = value
@@ -310,6 +318,7 @@ def _emit_interrupts(
     if updates is not None:
         updates({INTERRUPT: task.interrupts})
     if values is not None:
+        # A bare value has no room for the key of the questions.
         base = {} if isinstance(view.output_keys, str) else view.read()
         values({**base, INTERRUPT: task.interrupts})
     if ended is not None:
@@ -323,6 +332,7 @@ def _emit_breakpoint(updates: Callable[[Any], None]) -> None:
 def _checkpoints(view: RunView) -> Callable[[Sequence[Task]], None] | None:
     """Return the projector of checkpoints; runs that do not save have none."""
     checkpoints, debug = view.emitter(names.CHECKPOINTS), view.emitter(names.DEBUG)
+    # Without a saver there are no checkpoints to tell of.
     if view.machine.lineage is None or (checkpoints is None and debug is None):
         return None
     emit_event = _twin(view, checkpoints, debug)
@@ -348,6 +358,7 @@ def _pending_task(view: RunView, task: Task) -> dict[str, Any]:
     shown: dict[str, Any] = {"id": task.id, "name": task.node.name}
     errors = [value for name, value in pending if name == ERROR]
     if errors:
+        # The text of an error is what savers give back of it.
         shown["error"] = errors[-1] if isinstance(errors[-1], str) else safe_repr(errors[-1])
     else:
         asked = [i for name, value in pending if name == INTERRUPT for i in as_tuple(value)]
@@ -358,6 +369,7 @@ def _pending_task(view: RunView, task: Task) -> dict[str, Any]:
             else:
                 shown["result"] = task_result(pending, keys)
         shown["interrupts"] = tuple(as_dict(i) for i in asked)
+    # Where the nested graph's state is found, not the state: to load it takes the saver.
     shown["state"] = _nested_config(view, task) if task.node.has_subgraph else None
     return shown
 

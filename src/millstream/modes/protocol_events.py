@@ -67,5 +67,6 @@ def is_delta(event: ProtocolEvent) -> bool:
     if event["method"] != MESSAGES:
         return False
     data = event["params"]["data"]
+    # `(event, metadata)`; a transformer may have pushed anything else.
     said = data[0] if type(data) is tuple else None
     return type(said) is dict and said.get("event") == "content-block-delta"

@@ -37,6 +37,8 @@ class SubgraphEvent:
 
 def cause_of(given: Any) -> LifecycleCause | None:
     """Return what caused the graphs that a task calls: the tool call in its input, if any."""
+    # LangChain's agents send a node a tool call in a list of one, or in a dict with the state
+    # beside it.
     call = given[0] if isinstance(given, list) and len(given) == 1 else given
     if isinstance(call, dict) and call.get("__type") == "tool_call_with_context":
         call = call.get("tool_call")

@@ -60,6 +60,7 @@ class Tap(BaseCallbackHandler):
 
     def relay(self, namespace: Namespace, payload: Any) -> None:
         """Send what a tap elsewhere has made for this one's consumer."""
+        # Of a graph below nobody here knows the classes.
         shape = self._shape if namespace == self._namespace else None
         self._emit((namespace, self.mode, payload, shape))
 
@@ -85,10 +86,12 @@ class WaitingCall(functools.partial[Any]):
 
     def __new__(cls, call: Callable[..., None], room: Awaitable[None]) -> Self:
         """Make a call that tells, and returns what is to be awaited."""
+        # A partial of a coroutine function, which is what `iscoroutinefunction` looks through.
         return super().__new__(cls, _call_and_wait, call, room)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Awaitable[None]:
         """Tell, and return what is to be awaited."""
+        # Called before anything is awaited: the token is sent even if nobody awaits the result.
         call, room = self.args
         call(*args, **kwargs)
         awaitable: Awaitable[None] = room

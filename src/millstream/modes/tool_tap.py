@@ -56,6 +56,7 @@ class ToolTap(Tap):
         name = (serialized or {}).get("name") or kwargs.get("name") or ""
         given = input_str if inputs is None else inputs
         self._emit_event("tool-started", call_id, tool_name=name, input=given)
+        # Never reset, see `_Writer`.
         tool_call_writer.set(_Writer(run_id, self, tool_call_writer.get()))
 
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -81,6 +82,8 @@ class ToolTap(Tap):
     def emit(self, run_id: UUID, delta: Any) -> bool:
         """Send a part of a tool's output; say whether the tool was still running."""
         call_id = self._calls.get(run_id)
+        # The tool has ended, or was told to be silent. Its writer stays in the context all the
+        # same.
         if call_id is None:
             return False
         self._emit_event("tool-output-delta", call_id, delta=delta)
