@@ -45,6 +45,7 @@ __all__ = (
     "ParentCommand",
     "RunCancelledError",
     "TaskNotFound",
+    "ThreadBusyError",
     "UnknownInterruptError",
     "UnpicklableError",
     "UnstorableValueError",
@@ -169,6 +170,31 @@ class MissingThreadError(KeyError):
         return (
             f"config['configurable'] has no {self.args[0]!r}: say which thread is meant, "
             "as in {'configurable': {'thread_id': '1'}}"
+        )
+
+
+class ThreadBusyError(Exception):
+    """Somebody else has written to a thread since it was read, so going on would make a branch.
+
+    Nothing was stored. `known` is the checkpoint that the loser took for the newest, `newest` is
+    the one that is; None where there was none.
+    """
+
+    def __init__(self, thread_id: str, ns: str, known: str | None, newest: str | None) -> None:
+        super().__init__(thread_id, ns, known, newest)
+        self.thread_id = thread_id
+        self.ns = ns
+        self.known = known
+        self.newest = newest
+
+    def __str__(self) -> str:
+        """Say what happened and what to do."""
+        where = f", namespace {self.ns!r}" if self.ns else ""
+        return (
+            f"Two runs go on with thread {self.thread_id!r}{where} at once: this one goes on from "
+            f"checkpoint {self.known!r}, and meanwhile another one has stored {self.newest!r}. "
+            "Nothing of this one's step was stored: run it again when the other has ended, begin "
+            "a branch on purpose by naming a checkpoint_id, or give the journal on_conflict='fork'"
         )
 
 

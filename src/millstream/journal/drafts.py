@@ -1,0 +1,322 @@
+"""From what a saver is given to the rows of a line that say it.
+
+A draft is made from what is known of the line and changes nothing of that until it is done, so an
+error in the middle, a value that cannot be stored for example, leaves no trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from langgraph.checkpoint.base import WRITES_IDX_MAP
+from ormsgpack import packb
+
+from millstream.journal.known import KnownLine, Text, digest
+from millstream.journal.manifests import FEWEST, Item, Manifest, part_key
+from millstream.journal.metadata import labels_of, packed_metadata
+from millstream.journal.rows import Batch, CheckpointRow, PartRow, WritesRow
+from millstream.journal.sealing import Sealing
+from millstream.journal.splitting import LARGE, compare, cut
+from millstream.journal.states import (
+    MSGPACK,
+    Segments,
+    State,
+    Stored,
+    encode_state,
+    encode_value,
+)
+
+INLINE: Final = 128
+"""Bytes up to which a value stands in the row that names it."""
+_OWN: Final = frozenset(
+    (
+        "v",
+        "ts",
+        "id",
+        "channel_values",
+        "channel_versions",
+        "versions_seen",
+        "updated_channels",
+    )
+)
+"""Entries of a checkpoint that a state has a place for."""
+_MISSING: Final = object()
+
+Typed = tuple[str, bytes]
+"""What a serializer makes of a value: its format and bytes."""
+
+
+@dataclass(slots=True, frozen=True)
+class PutCall:
+    """A checkpoint to be stored, as `put` is given it."""
+
+    thread_id: str
+    ns: str
+    parent: str | None
+    checkpoint: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+    """With what the config adds to it."""
+    new_versions: Mapping[str, Any]
+    typed: Mapping[str, Typed]
+    """By channel, values that have been serialized."""
+
+    @property
+    def id(self) -> str:
+        """The checkpoint's id."""
+        id: str = self.checkpoint["id"]
+        return id
+
+
+@dataclass(slots=True, frozen=True)
+class WritesCall:
+    """What a task wrote, as `put_writes` is given it, serialized."""
+
+    thread_id: str
+    ns: str
+    checkpoint_id: str
+    task_id: str
+    path: str
+    writes: Sequence[tuple[int, str, Typed]]
+    """Index, channel, value."""
+
+
+Call = PutCall | WritesCall
+
+
+def indexed(writes: Sequence[tuple[str, Any]], dump: Callable[[Any], Typed]) -> Any:
+    """Return writes serialized, with the index that tells them apart."""
+    return [
+        (WRITES_IDX_MAP.get(channel, index), channel, dump(value))
+        for index, (channel, value) in enumerate(writes)
+    ]
+
+
+@dataclass(slots=True)
+class Draft:
+    """The rows of one line that some calls make."""
+
+    known: KnownLine
+    sealing: Sealing
+    batch: Batch
+    states: dict[str, State] = field(default_factory=dict)
+    texts: dict[str, Text] = field(default_factory=dict)
+    parts: dict[bytes, int] = field(default_factory=dict)
+    newest: str | None = None
+    last: int = 0
+
+    @classmethod
+    def of(cls, known: KnownLine, sealing: Sealing, at: int) -> Draft:
+        """Begin one."""
+        batch = Batch(known.row, known.is_new, known.row.counter, at)
+        return cls(known, sealing, batch, newest=known.newest, last=known.last)
+
+    def state(self, id: str | None) -> State | None:
+        """Return the state of a checkpoint, if it is known."""
+        if id is None:
+            return None
+        return self.states.get(id) or self.known.states.get(id)
+
+    def add_checkpoint(self, call: PutCall, former: CheckpointRow | None) -> None:
+        """Add a checkpoint; `former` is the row that has its id now."""
+        parent = self.state(call.parent)
+        number = self._next_number()
+        base = parent
+        if parent is None or parent.number != self.last or parent.must_end or former is not None:
+            base = None
+        root = number if base is None else base.root
+        state, changes = self._state(call, parent, State(number, call.id, call.parent, root))
+        home = self.batch.line.number
+        body = self.sealing.seal(encode_state(state, base, changes, home))
+        if base is None:
+            state.whole = len(body)
+        else:
+            state.depth, state.whole = base.depth + 1, base.whole
+            state.chain = base.chain + len(body)
+        if former is not None:
+            self.batch.unnamed.append(former.number)
+        self.batch.checkpoints.append(CheckpointRow(home, number, call.id, root, home, body))
+        self.states[call.id] = state
+        self.last = number
+        if self.newest is None or call.id > self.newest:
+            self.newest = call.id
+
+    def forget_checkpoint(self, id: str) -> bool:
+        """Take the id from a checkpoint of this draft, if it has one; its writes go with it."""
+        rows, number = self.batch.checkpoints, self.last + 1
+        for at, row in enumerate(rows):
+            if row.id == id:
+                rows[at] = replace(row, id=None)
+                number = self._next_number() + 1
+                self.batch.writes = [
+                    replace(each, of=number) if each.of == row.number else each
+                    for each in self.batch.writes
+                ]
+                return True
+        return False
+
+    def add_stub(self, id: str) -> int:
+        """Add that there are writes next to a checkpoint that is not there; return its number."""
+        number, home = self._next_number(), self.batch.line.number
+        self.batch.checkpoints.append(CheckpointRow(home, number, id, number, home, None))
+        return number
+
+    def add_writes(self, calls: Sequence[WritesCall], of: int) -> None:
+        """Add what tasks wrote next to one checkpoint."""
+        home = self.batch.line.number
+        said = [
+            (
+                call.task_id,
+                call.path,
+                [
+                    (index, channel, encode_value(self._stored(channel, typed)[0], home))
+                    for index, channel, typed in call.writes
+                ],
+            )
+            for call in calls
+        ]
+        body = self.sealing.seal(packb(said))
+        self.batch.writes.append(WritesRow(home, of, self._next_number(), home, body))
+
+    def move_writes(self, rows: Sequence[WritesRow], of: int) -> None:
+        """Add writes that stand next to a checkpoint that is stored again."""
+        for row in rows:
+            self.batch.writes.append(replace(row, of=of, number=self._next_number()))
+
+    def finish(self) -> Batch:
+        """Let what the draft says be known, and return what is to be written."""
+        known, batch = self.known, self.batch
+        for id, state in self.states.items():
+            known.states[id] = state
+        known.texts.update(self.texts)
+        for key, number in self.parts.items():
+            known.parts[key] = number
+        known.labels.update(batch.labels)
+        known.newest, known.last, known.is_new = self.newest, self.last, False
+        known.row = replace(known.row, counter=batch.counter)
+        return batch
+
+    def _next_number(self) -> int:
+        self.batch.counter += 1
+        return self.batch.counter
+
+    def _state(
+        self, call: PutCall, parent: State | None, state: State
+    ) -> tuple[State, dict[str, Segments]]:
+        """Fill in what a checkpoint says; return of which values the changes are known too."""
+        checkpoint, dump = call.checkpoint, self.sealing.serde.dumps_typed
+        state.v, state.ts = checkpoint.get("v"), checkpoint.get("ts")
+        state.updated = checkpoint.get("updated_channels", False)
+        state.versions = dict(checkpoint["channel_versions"])
+        state.seen = {node: dict(seen) for node, seen in checkpoint["versions_seen"].items()}
+        changes: dict[str, Segments] = {}
+        known = {} if parent is None else parent.values
+        for name, value in checkpoint["channel_values"].items():
+            old = known.get(name)
+            if old is not None and parent is not None and name not in call.new_versions:
+                version = state.versions.get(name, _MISSING)
+                if parent.versions.get(name) == version:
+                    state.values[name] = old
+                    continue
+            typed = call.typed.get(name)
+            if typed is None:
+                typed = dump(value)
+            state.values[name], change = self._stored(name, typed, old, is_text=True)
+            if change is not None:
+                changes[name] = change
+        state.metadata, odd = packed_metadata(call.metadata)
+        if odd:
+            state.odd = dump(odd)
+        extra = {name: value for name, value in checkpoint.items() if name not in _OWN}
+        if extra:
+            state.extra = dump(extra)
+        if self.sealing.cipher is None and (parent is None or parent.metadata != state.metadata):
+            before = {} if parent is None else parent.metadata
+            labels = labels_of(state.metadata, call.metadata, before)
+            self.batch.labels += [label for label in labels if label not in self.known.labels]
+        return state, changes
+
+    def _stored(
+        self, channel: str, typed: Typed, old: Stored | None = None, *, is_text: bool = False
+    ) -> tuple[Stored, Segments | None]:
+        """Return how a value is stored, and its difference to an old one if that is known."""
+        kind, data = typed
+        if len(data) <= INLINE:
+            return Stored(kind, [data]), None
+        text = self.texts.get(channel) or self.known.texts.get(channel)
+        if text is None or kind != MSGPACK:
+            ends = cut(data) if kind == MSGPACK and len(data) >= LARGE else [len(data)]
+            items = self._items(data, ends)
+            change = None
+        else:
+            items, ends, change = self._compared(data, text)
+        stored = Stored(kind, items)
+        if is_text and kind == MSGPACK:
+            self.texts[channel] = Text(stored, data, ends)
+        if text is None or old is not text.stored or old.kind != kind:
+            change = None
+        return stored, change
+
+    def _compared(self, data: bytes, text: Text) -> tuple[Manifest, list[int], Segments]:
+        """Return the items and ends of a value that has pieces of an earlier one."""
+        items: Manifest = []
+        ends: list[int] = []
+        change: list[tuple[int, int, list[Item]]] = []
+        old, here = text.ends, 0
+        new: list[int] = []
+        for first, last, is_kept in compare(data, text.data, old):
+            if not is_kept:
+                new.append(last)
+                continue
+            if new:
+                here = self._add_new(data, here, new, items, ends, change)
+            shift = here - (old[first - 1] if first else 0)
+            kept = old[first:last]
+            ends += [end + shift for end in kept] if shift else kept
+            items += text.stored.items[first:last]
+            change.append((first, last - first, []))
+            here = ends[-1]
+            new = []
+        if new:
+            self._add_new(data, here, new, items, ends, change)
+        return items, ends, change
+
+    def _add_new(
+        self,
+        data: bytes,
+        here: int,
+        new: list[int],
+        items: Manifest,
+        ends: list[int],
+        change: list[tuple[int, int, list[Item]]],
+    ) -> int:
+        """Add pieces that the earlier value does not have; return where they end."""
+        added = self._items(data, new, here)
+        items += added
+        ends += new
+        if change:
+            change[-1][2].extend(added)
+        else:
+            change.append((0, 0, added))
+        return new[-1]
+
+    def _items(self, data: bytes, ends: Sequence[int], start: int = 0) -> list[Item]:
+        """Return pieces as items; those that are not known are stored."""
+        if len(ends) > 8:
+            self.known.digest_texts()
+        items: list[Item] = []
+        for end in ends:
+            piece = data[start:end]
+            items.append(piece if end - start < FEWEST else self._part(piece))
+            start = end
+        return items
+
+    def _part(self, piece: bytes) -> int:
+        name = digest(piece)
+        key = self.parts.get(name) or self.known.parts.get(name)
+        if key is None:
+            line, number = self.batch.line.number, self._next_number()
+            self.batch.parts.append(PartRow(line, number, self.sealing.seal(piece)))
+            key = self.parts[name] = part_key(line, number)
+        return key

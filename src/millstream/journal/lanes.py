@@ -1,0 +1,171 @@
+"""Who writes, where one at a time can.
+
+Whoever finds the lane free writes, in its own thread, and takes along what others have put in the
+queue meanwhile: their steps are carried out up to the commit, and one transaction has them all. So
+nothing is handed to another thread as long as nobody else writes, and commits are shared as soon
+as somebody does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Final, Generic, TypeVar
+
+from millstream.journal.reading import Requests
+from millstream.journal.rows import Batch, Commit
+from millstream.journal.storage import Storage, WouldWait
+
+ResultT = TypeVar("ResultT")
+
+_MOST_TOGETHER: Final = 64
+"""Jobs that share one transaction."""
+
+
+class _Job(Generic[ResultT]):
+    """Steps that somebody waits for."""
+
+    __slots__ = ("answer", "error", "is_done", "make", "result", "steps")
+
+    def __init__(self, make: Callable[[], Requests[ResultT]]) -> None:
+        self.make = make
+        self.steps: Requests[ResultT] = make()
+        self.answer: Any = None
+        self.error: BaseException | None = None
+        self.result: Any = None
+        self.is_done = False
+
+    def outcome(self) -> ResultT:
+        """Return the result, or raise the error."""
+        if self.error is not None:
+            raise self.error
+        result: ResultT = self.result
+        return result
+
+    def begin_again(self) -> None:
+        """Forget what was done."""
+        self.steps.close()
+        self.steps, self.answer = self.make(), None
+
+
+class SharedLane:
+    """One lane for all lines of a storage."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._lock = threading.Lock()
+        self._queue: deque[_Job[Any]] = deque()
+
+    def run(self, make: Callable[[], Requests[ResultT]]) -> ResultT:
+        """Carry out what steps ask for, alone or with others."""
+        job = _Job(make)
+        self._queue.append(job)
+        try:
+            self._finish(job)
+        except BaseException:
+            with suppress(ValueError):
+                self._queue.remove(job)
+            raise
+        return job.outcome()
+
+    async def arun(self, make: Callable[[], Requests[ResultT]]) -> ResultT:
+        """Carry out what steps ask for: here if that takes no waiting, else in a thread."""
+        job = _Job(make)
+        if self._lock.acquire(blocking=False):
+            try:
+                self._work([job], may_wait=False)
+                return job.outcome()
+            except WouldWait:
+                job.begin_again()
+            finally:
+                self._lock.release()
+        self._queue.append(job)
+        await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self._finish, job))
+        return job.outcome()
+
+    def try_now(self, action: Callable[[], object]) -> None:
+        """Call something that changes what is known of lines, unless somebody is writing."""
+        if self._lock.acquire(blocking=False):
+            try:
+                action()
+            finally:
+                self._lock.release()
+
+    def _finish(self, job: _Job[Any]) -> None:
+        """Wait until a job of the queue is done, by whoever does it."""
+        with self._lock:
+            while not job.is_done:
+                jobs: list[_Job[Any]] = []
+                while self._queue and len(jobs) < _MOST_TOGETHER:
+                    jobs.append(self._queue.popleft())
+                try:
+                    self._work(jobs, may_wait=True)
+                except BaseException:
+                    # Not theirs: Ctrl-C in this thread. Those who wait go on by themselves.
+                    self._give_back([each for each in jobs if not each.is_done], job)
+                    raise
+
+    def _give_back(self, jobs: Sequence[_Job[Any]], own: _Job[Any]) -> None:
+        for each in jobs:
+            each.begin_again()
+        self._queue.extendleft(reversed([each for each in jobs if each is not own]))
+
+    def _work(self, jobs: Sequence[_Job[Any]], *, may_wait: bool) -> None:
+        """Carry out jobs; errors are theirs."""
+        while jobs:
+            commits: list[tuple[_Job[Any], Commit]] = []
+            for job in jobs:
+                request = self._advance(job, may_wait=may_wait)
+                if request is not None:
+                    commits.append((job, request))
+            if not commits:
+                return
+            batches: list[Batch] = [each for _, request in commits for each in request.batches]
+            try:
+                written = self._storage.carry_out(Commit(batches), may_wait=may_wait)
+            except WouldWait:
+                raise
+            except Exception as error:
+                self._commit_failed([job for job, _ in commits], error, may_wait=may_wait)
+                return
+            done = 0
+            for job, request in commits:
+                job.answer = written[done : done + len(request.batches)]
+                done += len(request.batches)
+            jobs = [job for job, _ in commits]
+
+    def _advance(self, job: _Job[Any], *, may_wait: bool) -> Commit | None:
+        """Carry out steps up to the next commit or their end."""
+        try:
+            request = job.steps.send(job.answer)
+            while not isinstance(request, Commit):
+                request = job.steps.send(self._storage.carry_out(request, may_wait=may_wait))
+        except StopIteration as end:
+            job.result, job.is_done = end.value, True
+        except WouldWait:
+            raise
+        except Exception as error:
+            job.error, job.is_done = error, True
+        else:
+            return request
+        return None
+
+    def _commit_failed(
+        self, jobs: Sequence[_Job[Any]], error: Exception, *, may_wait: bool
+    ) -> None:
+        """Give a job its error; of several nobody knows whose it is, so each is tried alone."""
+        if len(jobs) > 1:
+            for job in jobs:
+                job.begin_again()
+            for job in jobs:
+                self._work([job], may_wait=may_wait)
+            return
+        [job] = jobs
+        try:
+            job.steps.throw(error)
+        except Exception as raised:
+            job.error = raised
+        job.is_done = True

@@ -1,0 +1,243 @@
+"""Rows in this process, for tests and for programs that forget."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from millstream.journal.lanes import SharedLane
+from millstream.journal.rows import (
+    Batch,
+    CheckpointRow,
+    Commit,
+    CopyLine,
+    DropLines,
+    DropParts,
+    FindCheckpoint,
+    FindLines,
+    FindNumber,
+    FindPools,
+    FindSharers,
+    Found,
+    LineRow,
+    PageRows,
+    PartRow,
+    ReadParts,
+    ReadRows,
+    ReadWrites,
+    Request,
+    Reserve,
+    WritesRow,
+)
+from millstream.journal.saver import Journal
+from millstream.journal.storage import Lane
+
+
+@dataclass(slots=True)
+class _Line:
+    row: LineRow
+    at: int
+    rows: dict[int, CheckpointRow] = field(default_factory=dict)
+    """By number, in that order."""
+    ids: dict[str, int] = field(default_factory=dict)
+    writes: dict[int, list[WritesRow]] = field(default_factory=dict)
+    labels: set[tuple[str, str]] = field(default_factory=set)
+
+    def named(self) -> list[str]:
+        """Return the ids of checkpoints that have a body, in their order."""
+        return sorted(id for id, number in self.ids.items() if self.rows[number].body is not None)
+
+
+class MemoryStorage:
+    """Keeps rows in dicts; nothing of it survives the process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lines: dict[int, _Line] = {}
+        self._numbers: dict[tuple[str, str], int] = {}
+        self._parts: dict[int, dict[int, PartRow]] = {}
+        """By the line that made them and their number."""
+        self._sharers: dict[int, set[int]] = {}
+        self._reserved = 0
+
+    def carry_out(self, request: Request, *, may_wait: bool = True) -> Any:
+        """Return the answer."""
+        answer = getattr(self, "_" + type(request).__name__)
+        with self._lock:
+            return answer(request)
+
+    async def acarry_out(self, request: Request) -> Any:
+        """Return the answer."""
+        return self.carry_out(request)
+
+    def make_lane(self) -> Lane:
+        """Return one lane for all."""
+        return SharedLane(self)
+
+    def close(self) -> None:
+        """Keep everything: there is nothing to let go of."""
+
+    async def aclose(self) -> None:
+        """Keep everything: there is nothing to let go of."""
+
+    def _Reserve(self, request: Reserve) -> int:
+        first = self._reserved + 1
+        self._reserved += request.count
+        return first
+
+    def _FindLines(self, request: FindLines) -> list[LineRow]:
+        return [
+            line.row
+            for _, line in sorted(self._lines.items())
+            if request.thread_id in (None, line.row.thread_id)
+            and request.ns in (None, line.row.ns)
+            and line.labels.issuperset(request.labels)
+            and (request.untouched is None or line.at <= request.untouched)
+        ]
+
+    def _FindCheckpoint(self, request: FindCheckpoint) -> Found | None:
+        number = self._numbers.get((request.thread_id, request.ns))
+        if number is None:
+            return None
+        line = self._lines[number]
+        named = line.named()
+        newest = named[-1] if named else None
+        with_body = [each for each, row in line.rows.items() if row.body is not None]
+        found = Found(line.row, newest, max(with_body, default=0))
+        wanted = line.ids.get(request.id or newest or "")
+        if wanted is not None and line.rows[wanted].body is not None:
+            row = line.rows[wanted]
+            found.rows = self._ReadRows(ReadRows(number, row.root, wanted))
+            found.writes = list(line.writes.get(wanted, ()))
+        return found
+
+    def _FindNumber(self, request: FindNumber) -> CheckpointRow | None:
+        line = self._lines.get(request.line)
+        number = None if line is None else line.ids.get(request.id)
+        return None if line is None or number is None else line.rows[number]
+
+    def _PageRows(self, request: PageRows) -> list[CheckpointRow]:
+        line = self._lines.get(request.line)
+        if line is None:
+            return []
+        ids = line.named()
+        if request.before is not None:
+            del ids[bisect_left(ids, request.before) :]
+        return [line.rows[line.ids[id]] for id in ids[: -request.limit - 1 : -1]]
+
+    def _ReadRows(self, request: ReadRows) -> list[CheckpointRow]:
+        rows = self._lines[request.line].rows if request.line in self._lines else {}
+        numbers = list(rows)
+        first, last = bisect_left(numbers, request.first), bisect_right(numbers, request.last)
+        return [rows[number] for number in numbers[first:last]]
+
+    def _ReadWrites(self, request: ReadWrites) -> list[WritesRow]:
+        writes = self._lines[request.line].writes if request.line in self._lines else {}
+        wanted = writes if request.of is None else request.of
+        found = [row for number in wanted for row in writes.get(number, ())]
+        return sorted(found, key=lambda row: row.number)
+
+    def _ReadParts(self, request: ReadParts) -> list[PartRow]:
+        found = []
+        for line, first, last in request.ranges:
+            parts = self._parts.get(line, {})
+            found += [parts[number] for number in range(first, last + 1) if number in parts]
+        return found
+
+    def _Commit(self, request: Commit) -> list[bool]:
+        return [self._write(batch) for batch in request.batches]
+
+    def _write(self, batch: Batch) -> bool:
+        key, number = (batch.line.thread_id, batch.line.ns), batch.line.number
+        line = self._lines.get(number)
+        if batch.is_new:
+            if key in self._numbers:
+                return False
+            self._numbers[key] = number
+            line = self._lines[number] = _Line(batch.line, batch.at)
+            self._sharers[number] = {number}
+        elif line is None or line.row.counter != batch.line.counter:
+            return False
+        assert line is not None
+        line.row, line.at = replace(line.row, counter=batch.counter), batch.at
+        for each in batch.unnamed:
+            row = line.rows[each]
+            if row.id is not None:
+                del line.ids[row.id]
+            line.rows[each] = replace(row, id=None)
+        for row in (*batch.checkpoints, *batch.filled):
+            line.rows[row.number] = row
+            if row.id is not None:
+                line.ids[row.id] = row.number
+        for each in batch.dropped:
+            row = line.rows.pop(each)
+            line.writes.pop(each, None)
+            if row.id is not None:
+                del line.ids[row.id]
+        for written in batch.writes:
+            line.writes.setdefault(written.of, []).append(written)
+        parts = self._parts.setdefault(number, {})
+        for part in batch.parts:
+            parts[part.number] = part
+        line.labels.update(batch.labels)
+        return True
+
+    def _CopyLine(self, request: CopyLine) -> bool:
+        target = request.target
+        if (target.thread_id, target.ns) in self._numbers:
+            return False
+        number, source = target.number, self._lines[request.source]
+        line = self._lines[number] = _Line(target, request.at, labels=set(source.labels))
+        self._numbers[target.thread_id, target.ns] = number
+        line.rows = {each: replace(row, line=number) for each, row in source.rows.items()}
+        line.ids = dict(source.ids)
+        line.writes = {
+            of: [replace(row, line=number) for row in rows] for of, rows in source.writes.items()
+        }
+        self._sharers[number] = {number}
+        for sharers in self._sharers.values():
+            if request.source in sharers:
+                sharers.add(number)
+        return True
+
+    def _DropLines(self, request: DropLines) -> None:
+        for number in request.lines:
+            line = self._lines.pop(number, None)
+            if line is not None:
+                del self._numbers[line.row.thread_id, line.row.ns]
+            for sharers in self._sharers.values():
+                sharers.discard(number)
+        # The parts of those that nobody shares any more go with them.
+
+    def _FindPools(self, request: FindPools) -> list[int]:
+        return [pool for pool, sharers in self._sharers.items() if request.line in sharers]
+
+    def _FindSharers(self, request: FindSharers) -> list[int]:
+        return sorted(self._sharers.get(request.line, ()))
+
+    def _DropParts(self, request: DropParts) -> int:
+        parts = self._parts.get(request.line, {})
+        gone = [
+            number
+            for number in parts
+            if not any(first <= number <= last for first, last in request.kept)
+        ]
+        for number in gone:
+            del parts[number]
+        return len(gone)
+
+
+class MemoryJournal(Journal):
+    """A journal in this process, for tests: as `SqliteJournal`, without a file."""
+
+    def __init__(
+        self,
+        *,
+        serde: SerializerProtocol | None = None,
+        on_conflict: Literal["error", "fork"] = "error",
+    ) -> None:
+        super().__init__(MemoryStorage(), serde=serde, on_conflict=on_conflict)

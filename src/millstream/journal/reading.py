@@ -1,0 +1,331 @@
+"""Reading checkpoints: which rows are asked for, and what they say together."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias, TypeVar
+
+from langgraph.checkpoint.base import CheckpointTuple
+from ormsgpack import unpackb
+
+from millstream.journal.damage import DamagedRow
+from millstream.journal.known import KnownLine, Text, ranges_of, text_of
+from millstream.journal.manifests import PART_BITS, part_key
+from millstream.journal.metadata import label_of, matches
+from millstream.journal.rows import (
+    CheckpointRow,
+    FindCheckpoint,
+    FindLines,
+    Found,
+    LineRow,
+    PageRows,
+    ReadParts,
+    ReadRows,
+    ReadWrites,
+    Request,
+    WritesRow,
+)
+from millstream.journal.sealing import Sealing
+from millstream.journal.states import MSGPACK, State, Stored, decode_state, decode_value, names_of
+
+ResultT = TypeVar("ResultT")
+Requests: TypeAlias = Generator[Request, Any, ResultT]
+"""What yields requests, is sent the answers, and has a result."""
+
+_PAGE: Final = 32
+"""Checkpoints that are read at once where nobody says how many."""
+_SHORT: Final = 4096
+"""Bytes from which on a text is worth remembering."""
+
+
+@dataclass(slots=True, frozen=True)
+class Written:
+    """One write of a task."""
+
+    channel: str
+    path: str
+    stored: Stored
+
+
+Writes: TypeAlias = "dict[tuple[str, int], Written]"
+"""By task and index."""
+
+
+def chain_states(rows: Iterable[CheckpointRow], sealing: Sealing) -> Iterator[State]:
+    """Yield the states of rows by number; those that only have writes are passed over."""
+    base: State | None = None
+    for row in rows:
+        if row.body is not None:
+            base = decode_state(row, base, sealing.open)
+            yield base
+
+
+def last_state(found: Found, sealing: Sealing) -> State:
+    """Return the state of the checkpoint that was found."""
+    return list(chain_states(found.rows, sealing))[-1]
+
+
+def read_parts(keys: Iterable[int], sealing: Sealing) -> Requests[dict[int, bytes]]:
+    """Return parts by key; one that is not there is an error."""
+    wanted = set(keys)
+    if not wanted:
+        return {}
+    rows = yield ReadParts(ranges_of(wanted, PART_BITS))
+    parts = {part_key(row.line, row.number): sealing.open(row.body) for row in rows}
+    if not wanted <= parts.keys():
+        number = min(wanted - parts.keys()) & ((1 << PART_BITS) - 1)
+        raise DamagedRow(f"part {number} is not there")
+    return parts
+
+
+def read_newest(
+    thread_id: str, ns: str, id: str | None, sealing: Sealing
+) -> Requests[tuple[Found, State, CheckpointTuple, dict[str, Text]] | None]:
+    """Return a checkpoint, the newest one if it is not named, and what was read for it."""
+    found: Found | None = yield FindCheckpoint(thread_id, ns, id)
+    if found is None or not found.rows:
+        return None
+    try:
+        state = last_state(found, sealing)
+        writes = decode_writes(found.writes, sealing).get(state.number, {})
+        stored = [*state.values.values(), *(write.stored for write in writes.values())]
+        parts = yield from read_parts(names_of(stored), sealing)
+        texts = {
+            name: text_of(value, parts)
+            for name, value in state.values.items()
+            if value.kind == MSGPACK and len(value.items) > 1
+        }
+        made = _as_tuple(found.line, state, writes, parts, texts, sealing)
+        return found, state, made, texts
+    except DamagedRow as error:
+        raise _named(error, found.line, found.rows[-1].id) from error
+
+
+def _named(error: DamagedRow, line: LineRow, id: str | None) -> DamagedRow:
+    ns = f", namespace {line.ns!r}" if line.ns else ""
+    return DamagedRow(f"Checkpoint {id!r} of thread {line.thread_id!r}{ns} is damaged: {error}")
+
+
+def decode_writes(rows: Iterable[WritesRow], sealing: Sealing) -> dict[int, Writes]:
+    """Return by number of the checkpoint what tasks wrote.
+
+    What a task has written is kept, but for errors, questions and answers, which may be repeated.
+    """
+    found: dict[int, Writes] = {}
+    for row in rows:
+        writes = found.setdefault(row.of, {})
+        try:
+            for task_id, path, said in unpackb(sealing.open(row.body)):
+                is_special = all(index < 0 for index, _, _ in said)
+                for index, channel, entry in said:
+                    key = (task_id, index)
+                    if is_special or key not in writes:
+                        writes[key] = Written(channel, path, decode_value(entry, row.home))
+        except DamagedRow:
+            raise
+        except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+            raise DamagedRow(f"its writes cannot be read: {error}") from error
+    return found
+
+
+def _as_tuple(
+    line: LineRow,
+    state: State,
+    writes: Writes,
+    parts: Mapping[int, bytes],
+    texts: Mapping[str, Text],
+    sealing: Sealing,
+) -> CheckpointTuple:
+    load = sealing.serde.loads_typed
+    checkpoint: Any = {
+        "v": state.v,
+        "ts": state.ts,
+        "id": state.id,
+        "channel_values": {
+            name: load((value.kind, texts[name].data if name in texts else joined(value, parts)))
+            for name, value in state.values.items()
+        },
+        "channel_versions": dict(state.versions),
+        "versions_seen": {node: dict(seen) for node, seen in state.seen.items()},
+    }
+    if state.updated is not False:
+        checkpoint["updated_channels"] = state.updated
+    if state.extra is not None:
+        checkpoint |= load(state.extra)
+    pending = [
+        (task_id, write.channel, load((write.stored.kind, joined(write.stored, parts))))
+        for (task_id, _), write in sorted_writes(writes)
+    ]
+    return CheckpointTuple(
+        _config(line, state.id),
+        checkpoint,
+        metadata_of(state, sealing),  # type: ignore[arg-type]  # whatever was stored
+        None if state.parent is None else _config(line, state.parent),
+        pending,
+    )
+
+
+def metadata_of(state: State, sealing: Sealing) -> dict[str, Any]:
+    """Return the metadata of a checkpoint."""
+    metadata = {name: unpackb(value) for name, value in state.metadata.items()}
+    if state.odd is not None:
+        metadata |= sealing.serde.loads_typed(state.odd)
+    return metadata
+
+
+def sorted_writes(writes: Writes) -> list[tuple[tuple[str, int], Written]]:
+    """Return writes in the order in which a superstep applies them."""
+    return sorted(writes.items(), key=lambda each: (each[1].path, *each[0]))
+
+
+def joined(stored: Stored, parts: Mapping[int, bytes]) -> bytes:
+    """Return the bytes of a value."""
+    items = stored.items
+    if len(items) == 1 and isinstance(items[0], bytes):
+        return items[0]
+    return b"".join([item if isinstance(item, bytes) else parts[item] for item in items])
+
+
+def _config(line: LineRow, id: str) -> Any:
+    return {
+        "configurable": {
+            "thread_id": line.thread_id,
+            "checkpoint_ns": line.ns,
+            "checkpoint_id": id,
+        }
+    }
+
+
+@dataclass(slots=True)
+class Listing:
+    """Which checkpoints are asked for, and how far they have been read."""
+
+    thread_id: str | None
+    ns: str | None
+    id: str | None
+    before: str | None
+    filter: Mapping[str, Any]
+    left: int | None
+    """How many more, None: all."""
+    lines: list[LineRow] | None = None
+    ended: bool = False
+
+
+def read_page(listing: Listing, sealing: Sealing) -> Requests[list[CheckpointTuple]]:
+    """Return the checkpoints that are next, the newest first; none is not the end."""
+    if listing.lines is None:
+        labels = [
+            label for name, value in listing.filter.items() if (label := label_of(name, value))
+        ]
+        if sealing.cipher is not None:
+            labels = []
+        listing.lines = yield FindLines(listing.thread_id, listing.ns, labels)
+    limit = _PAGE if listing.left is None else min(_PAGE, listing.left)
+    if listing.filter:
+        limit = _PAGE
+    if limit <= 0 or not listing.lines:
+        listing.ended = True
+        return []
+    if listing.id is not None:
+        return (yield from _read_named(listing, sealing))
+    found: list[tuple[str, LineRow, CheckpointRow]] = []
+    for line in listing.lines:
+        rows = yield PageRows(line.number, listing.before, limit)
+        found += [(row.id, line, row) for row in rows]
+    found.sort(key=lambda each: each[0], reverse=True)
+    listing.ended = len(found) < limit
+    end = min(limit, len(found))
+    # Two lines may have checkpoints of the same id, as copies do: one page has all of them.
+    while 0 < end < len(found) and found[end][0] == found[end - 1][0]:
+        end += 1
+    del found[end:]
+    if found:
+        listing.before = found[-1][0]
+    made = yield from _read_found(found, listing, sealing)
+    return made
+
+
+def _read_named(listing: Listing, sealing: Sealing) -> Requests[list[CheckpointTuple]]:
+    listing.ended = True
+    made = []
+    for line in listing.lines or ():
+        read = yield from read_newest(line.thread_id, line.ns, listing.id, sealing)
+        if read is None:
+            continue
+        is_before = listing.before is None or str(listing.id) < listing.before
+        if is_before and matches(read[2].metadata, listing.filter):
+            made.append(read[2])
+    return made[: listing.left]
+
+
+def _read_found(
+    found: Sequence[tuple[str, LineRow, CheckpointRow]], listing: Listing, sealing: Sealing
+) -> Requests[list[CheckpointTuple]]:
+    by_line: dict[int, list[CheckpointRow]] = {}
+    for _, line, row in found:
+        by_line.setdefault(line.number, []).append(row)
+    states: dict[tuple[int, int], State] = {}
+    for number, rows in by_line.items():
+        for state in (yield from read_states(number, rows, sealing)).values():
+            states[number, state.number] = state
+    kept: list[tuple[LineRow, State]] = []
+    for _, line, row in found:
+        state = states[line.number, row.number]
+        if matches(metadata_of(state, sealing), listing.filter):
+            kept.append((line, state))
+    if listing.left is not None:
+        del kept[listing.left :]
+        listing.left -= len(kept)
+    return (yield from _read_values(kept, sealing))
+
+
+def read_states(
+    line: int, rows: Sequence[CheckpointRow], sealing: Sealing
+) -> Requests[dict[int, State]]:
+    """Return by number the states of some rows of a line, and of those that they build on."""
+    have = {row.number: row for row in rows}
+    wanted: list[list[int]] = []
+    for row in sorted(rows, key=lambda row: row.number):
+        if wanted and row.root <= wanted[-1][1] + 1:
+            wanted[-1][1] = max(wanted[-1][1], row.number)
+        else:
+            wanted.append([row.root, row.number])
+    states: dict[int, State] = {}
+    for first, last in wanted:
+        chain = [have[first]] if first == last else (yield ReadRows(line, first, last))
+        for state in chain_states(chain, sealing):
+            states[state.number] = state
+    return states
+
+
+def _read_values(
+    kept: Sequence[tuple[LineRow, State]], sealing: Sealing
+) -> Requests[list[CheckpointTuple]]:
+    of: dict[int, list[int]] = {}
+    for line, state in kept:
+        of.setdefault(line.number, []).append(state.number)
+    writes: dict[tuple[int, int], Writes] = {}
+    for number, numbers in of.items():
+        rows = yield ReadWrites(number, numbers)
+        for each, written in decode_writes(rows, sealing).items():
+            writes[number, each] = written
+    stored = [value for _, state in kept for value in state.values.values()]
+    stored += [write.stored for each in writes.values() for write in each.values()]
+    parts = yield from read_parts(names_of(stored), sealing)
+    return [
+        _as_tuple(line, state, writes.get((line.number, state.number), {}), parts, {}, sealing)
+        for line, state in kept
+    ]
+
+
+def remember_texts(known: KnownLine, state: State, texts: Mapping[str, Text]) -> None:
+    """Keep the bytes of values that were read, so that what follows can be compared with them."""
+    known_state = known.states.get(state.id)
+    if known_state is None:
+        return
+    for name, text in texts.items():
+        value = known_state.values.get(name)
+        if value is not None and name not in known.texts and value.items == text.stored.items:
+            text.stored = value
+            known.texts[name] = text

@@ -1,0 +1,251 @@
+"""What a journal's storage holds, and what is asked of it.
+
+A *line* is one namespace of one thread. All that belongs to it is numbered by one counter, which
+rises with everything that is written: so who wants to write says up to where it knows the line,
+and is refused when somebody else has written since. Nothing but that is decided in a storage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+
+@dataclass(slots=True, frozen=True)
+class LineRow:
+    """One namespace of one thread."""
+
+    number: int
+    thread_id: str
+    ns: str
+    counter: int
+    """The highest number of anything in the line."""
+
+
+@dataclass(slots=True, frozen=True)
+class CheckpointRow:
+    """One checkpoint; its key is the line and the number."""
+
+    line: int
+    number: int
+    id: str | None
+    """Unique in its line. None for one that was stored again later: others may be based on it."""
+    root: int
+    """The number of the row that all rows up to this one are differences to, itself if whole."""
+    home: int
+    """The line that parts are of where the body does not say it: another one after copying."""
+    body: bytes | None
+    """None where only writes are known of a checkpoint."""
+
+
+@dataclass(slots=True, frozen=True)
+class WritesRow:
+    """What tasks wrote; its key is the line, `of` and the number."""
+
+    line: int
+    of: int
+    """The number of the checkpoint."""
+    number: int
+    home: int
+    body: bytes
+
+
+@dataclass(slots=True, frozen=True)
+class PartRow:
+    """A piece of values; its key is the line that made it and the number."""
+
+    line: int
+    number: int
+    body: bytes
+
+
+@dataclass(slots=True)
+class Batch:
+    """What is written to one line, all of it or nothing."""
+
+    line: LineRow
+    """As the writer knows it: `counter` is what it must still be."""
+    is_new: bool
+    """The line must not be there yet."""
+    counter: int
+    """What it is afterwards."""
+    at: int
+    """Seconds since 1970, for what throws old threads away."""
+    checkpoints: list[CheckpointRow] = field(default_factory=list)
+    writes: list[WritesRow] = field(default_factory=list)
+    parts: list[PartRow] = field(default_factory=list)
+    labels: list[tuple[str, str]] = field(default_factory=list)
+    """Names and values of metadata that the line has now; it may have them already."""
+    unnamed: list[int] = field(default_factory=list)
+    """Numbers of checkpoints that lose their id, before the new ones are stored."""
+    filled: list[CheckpointRow] = field(default_factory=list)
+    """Checkpoints that were there and get another root, home and body."""
+    dropped: list[int] = field(default_factory=list)
+    """Numbers of checkpoints that go, and their writes."""
+
+
+@dataclass(slots=True, frozen=True)
+class Reserve:
+    """Ask for numbers of lines that nobody else gets; answered by the first of them."""
+
+    count: int
+
+
+@dataclass(slots=True, frozen=True)
+class FindLines:
+    """Ask for lines; answered by a list of `LineRow`, by number.
+
+    All of a thread if `ns` is None, of all threads if `thread_id` is. With `labels`, only those
+    that have all of them; with `untouched`, only those that nobody wrote to since that second.
+    """
+
+    thread_id: str | None
+    ns: str | None = None
+    labels: Sequence[tuple[str, str]] = ()
+    untouched: int | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class FindCheckpoint:
+    """Ask for a checkpoint with a body: the one of that id, or that with the greatest id.
+
+    Answered by `Found`, or None where there is no such line.
+    """
+
+    thread_id: str
+    ns: str
+    id: str | None = None
+
+
+@dataclass(slots=True)
+class Found:
+    """A line, and the checkpoint that was asked for: all of it but parts."""
+
+    line: LineRow
+    newest: str | None
+    """The greatest id of the line's checkpoints that have a body."""
+    last: int
+    """The greatest number of those that have a body, with or without an id; 0 if there is none."""
+    rows: list[CheckpointRow] = field(default_factory=list)
+    """From the root on, the last is the checkpoint itself; empty if there is none."""
+    writes: list[WritesRow] = field(default_factory=list)
+    """Next to the checkpoint, by number."""
+
+
+@dataclass(slots=True, frozen=True)
+class FindNumber:
+    """Ask for the checkpoint of an id in a line, with or without a body; its row or None."""
+
+    line: int
+    id: str
+
+
+@dataclass(slots=True, frozen=True)
+class PageRows:
+    """Ask for at most `limit` checkpoints of a line that have a body, the greatest ids first.
+
+    Answered by a list of `CheckpointRow`; all have an id less than `before`.
+    """
+
+    line: int
+    before: str | None
+    limit: int
+
+
+@dataclass(slots=True, frozen=True)
+class ReadRows:
+    """Ask for the checkpoints of a line with these numbers, both included; by number."""
+
+    line: int
+    first: int
+    last: int
+
+
+@dataclass(slots=True, frozen=True)
+class ReadWrites:
+    """Ask for what tasks wrote next to these checkpoints of a line, None: all; by number."""
+
+    line: int
+    of: Sequence[int] | None
+
+
+@dataclass(slots=True, frozen=True)
+class ReadParts:
+    """Ask for parts: line, first and last number of each row of them; a list of `PartRow`."""
+
+    ranges: Sequence[tuple[int, int, int]]
+
+
+@dataclass(slots=True, frozen=True)
+class Commit:
+    """Ask for all batches to be written in one transaction.
+
+    Answered by one bool for each: False if its line is not as the writer knows it, and then nothing
+    of the batch is written. When the request raises, nothing of any batch is.
+    """
+
+    batches: Sequence[Batch]
+
+
+@dataclass(slots=True, frozen=True)
+class CopyLine:
+    """Ask for a copy of a line's checkpoints, writes and labels as the new line `target`.
+
+    Numbers stay, `home` too, so that both have the same parts; each line whose parts the copy
+    names is noted as shared by it. Answered by False if the target is there already.
+    """
+
+    source: int
+    target: LineRow
+    at: int
+
+
+@dataclass(slots=True, frozen=True)
+class DropLines:
+    """Ask for lines to be removed, with all but their parts."""
+
+    lines: Sequence[int]
+
+
+@dataclass(slots=True, frozen=True)
+class FindPools:
+    """Ask for the lines whose parts a line may name: itself, and those it was copied from."""
+
+    line: int
+
+
+@dataclass(slots=True, frozen=True)
+class FindSharers:
+    """Ask which lines may name parts of a line; numbers, without the line itself if it is gone."""
+
+    line: int
+
+
+@dataclass(slots=True, frozen=True)
+class DropParts:
+    """Ask for parts of a line to be removed, but for these ranges of numbers, both included.
+
+    Answered by how many were.
+    """
+
+    line: int
+    kept: Sequence[tuple[int, int]]
+
+
+Request: TypeAlias = (
+    Reserve
+    | FindLines
+    | FindCheckpoint
+    | FindNumber
+    | PageRows
+    | ReadRows
+    | ReadWrites
+    | ReadParts
+    | Commit
+    | CopyLine
+    | DropLines
+    | FindPools
+    | FindSharers
+    | DropParts
+)

@@ -1,0 +1,438 @@
+"""The saver that programs give to their graphs, whatever keeps its rows."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+
+from langgraph.checkpoint.base import (
+    BaseCheckpointSaver,
+    CheckpointTuple,
+    get_checkpoint_id,
+    get_checkpoint_metadata,
+)
+from typing_extensions import Self
+
+from millstream._base import clock
+from millstream._base.bounded import BoundedDict
+from millstream.journal import upkeep
+from millstream.journal.damage import DamagedRow
+from millstream.journal.deltas import read_history
+from millstream.journal.drafts import Call, PutCall, WritesCall, indexed
+from millstream.journal.reading import Listing, Requests, read_newest, read_page, remember_texts
+from millstream.journal.sealing import Sealing, sealing_of
+from millstream.journal.writing import UNKNOWN, Handover, Memory, note_found, store
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+    from langgraph.checkpoint.base import (
+        ChannelVersions,
+        Checkpoint,
+        CheckpointMetadata,
+        DeltaChannelHistory,
+    )
+    from langgraph.checkpoint.serde.base import SerializerProtocol
+
+    from millstream.journal.storage import Storage
+
+ResultT = TypeVar("ResultT")
+
+_TRIES: Final = 3
+"""How often a read is begun again when what it reads was thrown away meanwhile."""
+
+
+class _Sealings(BoundedDict[int, "tuple[Any, Sealing]"]):
+    """By identity of the serializer, which is kept so that nobody else gets it."""
+
+    size = 8
+
+
+class Journal(BaseCheckpointSaver[Any]):
+    """A saver that stores what has changed, once, and a superstep in one transaction.
+
+    Sync and async methods may be mixed, from any thread and event loop. `on_conflict` says what
+    happens when two runs go on with a thread at once: the slower one gets a `ThreadBusyError`, or
+    begins a branch (`"fork"`), as with LangGraph's savers.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        serde: SerializerProtocol | None = None,
+        on_conflict: Literal["error", "fork"] = "error",
+    ) -> None:
+        super().__init__(serde=serde)
+        if on_conflict not in ("error", "fork"):
+            raise ValueError(f"on_conflict is 'error' or 'fork', not {on_conflict!r}")
+        self._storage = storage
+        self._lane = storage.make_lane()
+        self._memory = Memory()
+        self._may_fork = on_conflict == "fork"
+        self._sealings = _Sealings()
+
+    def close(self) -> None:
+        """Let go of the database; calling it again does nothing."""
+        self._storage.close()
+
+    async def aclose(self) -> None:
+        """Let go of the database; calling it again does nothing."""
+        await self._storage.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.aclose()
+
+    # -- storing ---------------------------------------------------------------------------------
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Store a checkpoint, and return the config that names it."""
+        self.put_together([("put", (config, checkpoint, metadata, new_versions))])
+        return _config_of(config, checkpoint["id"])
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Store a checkpoint, and return the config that names it."""
+        await self.aput_together([("put", (config, checkpoint, metadata, new_versions))])
+        return _config_of(config, checkpoint["id"])
+
+    def put_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
+        """Store what a task wrote, next to a checkpoint."""
+        self.put_together([("put_writes", (config, writes, task_id, task_path))])
+
+    async def aput_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
+        """Store what a task wrote, next to a checkpoint."""
+        await self.aput_together([("put_writes", (config, writes, task_id, task_path))])
+
+    def put_together(
+        self, calls: Sequence[tuple[str, tuple[Any, ...]]], *, expects: Any = UNKNOWN
+    ) -> None:
+        """Store what calls of `put` and `put_writes` would, in one transaction.
+
+        Each call is the name of the method and its arguments. With `expects`, nothing is stored
+        unless that is the id of the thread's newest checkpoint, None if it has none yet.
+        """
+        handover = self._handover(calls, expects)
+        self._lane.run(lambda: store(self._memory, handover))
+
+    async def aput_together(
+        self, calls: Sequence[tuple[str, tuple[Any, ...]]], *, expects: Any = UNKNOWN
+    ) -> None:
+        """Store what calls of `put` and `put_writes` would, in one transaction."""
+        handover = self._handover(calls, expects)
+        await self._lane.arun(lambda: store(self._memory, handover))
+
+    def get_next_version(self, current: Any, channel: None = None) -> Any:
+        """Return the version after another one: numbers, or LangGraph's texts where those are."""
+        if current is None:
+            return 1
+        if isinstance(current, str):
+            number, _, rest = current.partition(".")
+            return f"{int(number) + 1:032}.{random.random():016}" if rest else str(int(number) + 1)
+        return current + 1
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Return the checkpoint that a config names, the newest one if it names none."""
+        return self._read(lambda: self._get_tuple(config))
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Return the checkpoint that a config names, the newest one if it names none."""
+        return await self._aread(lambda: self._get_tuple(config))
+
+    def list(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> Iterator[CheckpointTuple]:
+        """Yield checkpoints, the newest first; reads as many as are asked for."""
+        listing = _listing(config, filter, before, limit)
+        while not listing.ended:
+            yield from self._read_page(listing)
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """Yield checkpoints, the newest first; reads as many as are asked for."""
+        listing = _listing(config, filter, before, limit)
+        while not listing.ended:
+            for found in await self._aread(lambda: read_page(listing, self._sealing())):
+                yield found
+
+    def get_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """Return what was written to channels since each had a value that is stored."""
+        return self._read(lambda: read_history(_target(config), channels, self._sealing()))
+
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """Return what was written to channels since each had a value that is stored."""
+        return await self._aread(lambda: read_history(_target(config), channels, self._sealing()))
+
+    # -- upkeep ----------------------------------------------------------------------------------
+
+    def delete_thread(self, thread_id: str) -> None:
+        """Remove a thread, and all that only it had."""
+        self._lane.run(lambda: upkeep.delete_thread(self._memory, str(thread_id), self._sealing()))
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """Remove a thread, and all that only it had."""
+        await self._lane.arun(
+            lambda: upkeep.delete_thread(self._memory, str(thread_id), self._sealing())
+        )
+
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Give another thread all checkpoints of one; both share what they have in common."""
+        self._lane.run(
+            lambda: upkeep.copy_thread(self._memory, str(source_thread_id), str(target_thread_id))
+        )
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Give another thread all checkpoints of one; both share what they have in common."""
+        await self._lane.arun(
+            lambda: upkeep.copy_thread(self._memory, str(source_thread_id), str(target_thread_id))
+        )
+
+    def prune(
+        self,
+        thread_ids: Sequence[str],
+        *,
+        strategy: str = "keep_latest",
+        older_than: timedelta | datetime | None = None,
+    ) -> None:
+        """Keep only the newest checkpoint of each namespace, or with "delete" none.
+
+        With `older_than`, what is younger is kept too.
+        """
+        keep = _keep(strategy, older_than)
+        self._lane.run(lambda: self._prune(thread_ids, keep))
+
+    async def aprune(
+        self,
+        thread_ids: Sequence[str],
+        *,
+        strategy: str = "keep_latest",
+        older_than: timedelta | datetime | None = None,
+    ) -> None:
+        """Keep only the newest checkpoint of each namespace, or with "delete" none."""
+        keep = _keep(strategy, older_than)
+        await self._lane.arun(lambda: self._prune(thread_ids, keep))
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Remove the checkpoints that some runs have made."""
+        ids = [str(id) for id in run_ids]
+        self._lane.run(lambda: upkeep.delete_for_runs(self._memory, ids, self._sealing()))
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Remove the checkpoints that some runs have made."""
+        ids = [str(id) for id in run_ids]
+        await self._lane.arun(lambda: upkeep.delete_for_runs(self._memory, ids, self._sealing()))
+
+    def delete_untouched(self, age: timedelta) -> None:
+        """Remove threads that nobody has written to for so long."""
+        until = int(clock.timestamp() - age.total_seconds())
+        self._lane.run(lambda: upkeep.delete_untouched(self._memory, until, self._sealing()))
+
+    async def adelete_untouched(self, age: timedelta) -> None:
+        """Remove threads that nobody has written to for so long."""
+        until = int(clock.timestamp() - age.total_seconds())
+        await self._lane.arun(lambda: upkeep.delete_untouched(self._memory, until, self._sealing()))
+
+    # -- in common -------------------------------------------------------------------------------
+
+    def _handover(self, calls: Sequence[tuple[str, tuple[Any, ...]]], expects: Any) -> Handover:
+        """Serialize what is to be stored, in the thread of whoever wants it."""
+        sealing = self._sealing()
+        dump = sealing.serde.dumps_typed
+        made: list[Call] = []
+        for name, arguments in calls:
+            if name == "put":
+                made.append(_put_call(dump, *arguments))
+            elif name == "put_writes":
+                made.append(_writes_call(dump, *arguments))
+            else:
+                raise ValueError(f"put_together takes calls of put and put_writes, not of {name!r}")
+        return Handover(made, sealing, expects, self._may_fork)
+
+    def _prune(self, thread_ids: Sequence[str], keep: upkeep.Keep) -> Requests[None]:
+        ids = [str(id) for id in thread_ids]
+        return upkeep.prune_threads(self._memory, ids, keep, self._sealing())
+
+    def _get_tuple(self, config: RunnableConfig) -> Requests[CheckpointTuple | None]:
+        thread_id, ns, id = _target(config)
+        sealing = self._sealing()
+        read = yield from read_newest(thread_id, ns, id, sealing)
+        if read is None:
+            return None
+        found, state, made, texts = read
+        self._memory.note_given(thread_id, ns, state.id, is_named=id is not None)
+
+        def remember() -> None:
+            known = note_found(self._memory, found, sealing)
+            remember_texts(known, state, texts)
+
+        self._lane.try_now(remember)
+        return made
+
+    def _read_page(self, listing: Listing) -> Sequence[CheckpointTuple]:
+        return self._read(lambda: read_page(listing, self._sealing()))
+
+    def _sealing(self) -> Sealing:
+        """Return how values are stored with today's serializer, which a program may replace."""
+        serde = self.serde
+        known = self._sealings.get(id(serde))
+        if known is None:
+            known = self._sealings[id(serde)] = (serde, sealing_of(serde))
+        return known[1]
+
+    def _read(self, make: Callable[[], Requests[ResultT]]) -> ResultT:
+        """Carry out what a read asks for, again if it has met rows that are being thrown away."""
+        for left in reversed(range(_TRIES)):
+            steps, answer = make(), None
+            try:
+                while True:
+                    answer = self._storage.carry_out(steps.send(answer))
+            except StopIteration as end:
+                result: ResultT = end.value
+                return result
+            except DamagedRow:
+                if not left:
+                    raise
+        raise AssertionError("the last try returns or raises")
+
+    async def _aread(self, make: Callable[[], Requests[ResultT]]) -> ResultT:
+        """Carry out what a read asks for, again if it has met rows that are being thrown away."""
+        for left in reversed(range(_TRIES)):
+            steps, answer = make(), None
+            try:
+                while True:
+                    answer = await self._storage.acarry_out(steps.send(answer))
+            except StopIteration as end:
+                result: ResultT = end.value
+                return result
+            except DamagedRow:
+                if not left:
+                    raise
+        raise AssertionError("the last try returns or raises")
+
+
+def _keep(strategy: str, older_than: timedelta | datetime | None) -> upkeep.Keep:
+    """Return what says which checkpoints are kept."""
+    since: str | None = None
+    if older_than is not None:
+        if isinstance(older_than, timedelta):
+            older_than = datetime.fromtimestamp(clock.timestamp(), timezone.utc) - older_than
+        since = older_than.astimezone(timezone.utc).isoformat()
+    if strategy == "keep_latest":
+        return upkeep.keep_latest if since is None else upkeep.keep_since(since)
+    if strategy == "delete" and since is None:
+        return lambda states: set()
+    raise ValueError(
+        f"prune takes strategy='keep_latest', with older_than or without, or 'delete' alone, "
+        f"not {strategy!r}"
+    )
+
+
+def _config_of(config: RunnableConfig, id: str) -> RunnableConfig:
+    configurable = config["configurable"]
+    return {
+        "configurable": {
+            "thread_id": configurable["thread_id"],
+            "checkpoint_ns": configurable.get("checkpoint_ns", ""),
+            "checkpoint_id": id,
+        }
+    }
+
+
+def _target(config: RunnableConfig) -> tuple[str, str, str | None]:
+    """Return thread, namespace and id of the checkpoint that a config names."""
+    configurable = config["configurable"]
+    return (
+        str(configurable["thread_id"]),
+        configurable.get("checkpoint_ns", ""),
+        get_checkpoint_id(config),
+    )
+
+
+def _put_call(
+    dump: Callable[[Any], tuple[str, bytes]],
+    config: Any,
+    checkpoint: Any,
+    metadata: Any,
+    new_versions: Any,
+) -> PutCall:
+    thread_id, ns, parent = _target(config)
+    values = checkpoint["channel_values"]
+    typed = {name: dump(values[name]) for name in new_versions if name in values}
+    whole = get_checkpoint_metadata(config, metadata)
+    return PutCall(thread_id, ns, parent, checkpoint, whole, new_versions, typed)
+
+
+def _writes_call(
+    dump: Callable[[Any], tuple[str, bytes]],
+    config: Any,
+    writes: Any,
+    task_id: str,
+    task_path: str = "",
+) -> WritesCall:
+    thread_id, ns, id = _target(config)
+    return WritesCall(thread_id, ns, str(id), task_id, task_path, indexed(writes, dump))
+
+
+def _listing(
+    config: RunnableConfig | None,
+    filter: Mapping[str, Any] | None,
+    before: RunnableConfig | None,
+    limit: int | None,
+) -> Listing:
+    last = None if before is None else get_checkpoint_id(before)
+    if config is None:
+        return Listing(None, None, None, last, filter or {}, limit)
+    configurable = config["configurable"]
+    ns = configurable.get("checkpoint_ns")
+    thread_id = str(configurable["thread_id"])
+    return Listing(thread_id, ns, get_checkpoint_id(config), last, filter or {}, limit)

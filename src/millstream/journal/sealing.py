@@ -1,0 +1,68 @@
+"""What a saver's serializer makes of values, and what its cipher makes of bytes.
+
+Values are cut before they are encrypted, so a serializer that encrypts is taken apart: the inner
+one writes the value, and what is stored of it is sealed with the cipher. Nothing that is stored
+says what the content is equal to. Every other serializer is asked as it is, and its bytes are cut
+if it says that they are msgpack.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from langgraph.checkpoint.serde.base import CipherProtocol
+from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
+
+from millstream.journal.damage import DamagedRow
+
+PLAIN: Final = b"\0"
+SEALED: Final = b"\1"
+_LONGEST_NAME: Final = 255
+
+
+@dataclass(slots=True, frozen=True)
+class Sealing:
+    """A serializer and what is between it and the rows."""
+
+    serde: Any
+    """Writes and reads values; it encrypts nothing itself, unless nobody knows how it does so."""
+    cipher: CipherProtocol | None = None
+
+    def seal(self, data: bytes) -> bytes:
+        """Return what is stored of bytes."""
+        if self.cipher is None:
+            return PLAIN + data
+        name, sealed = self.cipher.encrypt(data)
+        encoded = name.encode()
+        if len(encoded) > _LONGEST_NAME:
+            raise ValueError(f"the name of a cipher is too long: {name!r}")
+        return b"".join((SEALED, bytes((len(encoded),)), encoded, sealed))
+
+    def open(self, stored: bytes) -> bytes:
+        """Return the bytes of what was stored."""
+        mark = stored[:1]
+        if mark == PLAIN:
+            return stored[1:]
+        if mark != SEALED or len(stored) < 2:
+            raise DamagedRow("it is neither plain nor encrypted")
+        if self.cipher is None:
+            raise DamagedRow(
+                "it is encrypted: give the journal the serializer that it was written with, "
+                "as in serde=EncryptedSerializer.from_pycryptodome_aes()"
+            )
+        end = 2 + stored[1]
+        return self.cipher.decrypt(stored[2:end].decode(), stored[end:])
+
+
+def sealing_of(serde: Any) -> Sealing:
+    """Return how values are stored with a serializer."""
+    if isinstance(serde, EncryptedSerializer):
+        kind = type(serde)
+        # What somebody has changed, to add a check perhaps, is not taken apart.
+        if (
+            kind.dumps_typed is EncryptedSerializer.dumps_typed
+            and kind.loads_typed is EncryptedSerializer.loads_typed
+        ):
+            return Sealing(serde.serde, serde.cipher)
+    return Sealing(serde)

@@ -1,0 +1,276 @@
+"""A checkpoint as its rows tell it, and how it is put into a row.
+
+A row is a difference to the row before it in its line, or whole. What it says is msgpack of plain
+values; what the serializer has made of channels stands in it as bytes or names of parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final
+
+from ormsgpack import packb, unpackb
+
+from millstream.journal.damage import DamagedRow
+from millstream.journal.manifests import (
+    Item,
+    Manifest,
+    decode,
+    decode_change,
+    encode,
+    encode_change,
+)
+from millstream.journal.rows import CheckpointRow
+
+MSGPACK: Final = "msgpack"
+MOST_ITEMS: Final = 1 << 22
+"""Items that one value may have: more are a damaged row."""
+_SHORTEST_CHAIN: Final = 16
+_LONGEST_CHAIN: Final = 200
+_WHOLE, _CHANGE = 0, 1
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+Segments = Sequence[tuple[int, int, Sequence[Item]]]
+"""What is kept of a manifest and what follows it, see `manifests.encode_change`."""
+
+
+@dataclass(slots=True)
+class Stored:
+    """A channel's value as it is stored."""
+
+    kind: str
+    """What the serializer calls its format."""
+    items: Manifest
+
+
+@dataclass(slots=True)
+class State:
+    """All that is stored of a checkpoint, but for its parts and what tasks wrote next to it."""
+
+    number: int
+    id: str
+    parent: str | None
+    root: int
+    depth: int = 0
+    """How many rows it is a difference of."""
+    whole: int = 0
+    """Bytes of the root."""
+    chain: int = 0
+    """Bytes of the rows after the root, up to this one."""
+    v: Any = None
+    ts: Any = None
+    updated: Any = False
+    """False if the checkpoint does not say which channels were updated."""
+    versions: dict[str, Any] = field(default_factory=dict)
+    seen: dict[str, dict[str, Any]] = field(default_factory=dict)
+    values: dict[str, Stored] = field(default_factory=dict)
+    metadata: dict[str, bytes] = field(default_factory=dict)
+    """By name, msgpack of plain values."""
+    odd: tuple[str, bytes] | None = None
+    """By the serializer: entries of the metadata that are no plain values."""
+    extra: tuple[str, bytes] | None = None
+    """By the serializer: what else the checkpoint has."""
+
+    @property
+    def must_end(self) -> bool:
+        """Whether the next row has to be a whole one."""
+        if self.depth >= _LONGEST_CHAIN:
+            return True
+        return self.depth >= _SHORTEST_CHAIN and self.chain >= self.whole
+
+
+def encode_state(
+    state: State, base: State | None, changes: Mapping[str, Segments], home: int
+) -> bytes:
+    """Return what a row says of a state, as a difference to another one if there is one.
+
+    `changes` are the channels whose items are known as a difference.
+    """
+    gone: list[list[str]] | None
+    if base is None:
+        parent: Any = state.parent
+        versions, seen, metadata, gone = state.versions, state.seen, state.metadata, None
+        values = {name: _encoded(stored, None, home) for name, stored in state.values.items()}
+    else:
+        parent = 0 if state.parent == base.id else state.parent
+        versions = _changed(state.versions, base.versions)
+        metadata = _changed(state.metadata, base.metadata)
+        seen, lost = _changed_seen(state.seen, base.seen)
+        old = base.values
+        values = {
+            name: _encoded(stored, changes.get(name), home)
+            for name, stored in state.values.items()
+            if old.get(name) is not stored
+        }
+        gone = [
+            _gone(state.versions, base.versions),
+            lost,
+            _gone(state.values, old),
+            _gone(state.metadata, base.metadata),
+        ]
+        if not any(gone):
+            gone = None
+    return packb(
+        (
+            0 if base is None else base.number,
+            state.v,
+            _encoded_time(state.ts),
+            parent,
+            state.updated,
+            versions,
+            seen,
+            values,
+            metadata,
+            gone,
+            state.odd,
+            state.extra,
+        )
+    )
+
+
+def decode_state(row: CheckpointRow, base: State | None, open: Callable[[bytes], bytes]) -> State:
+    """Return what a row says, given the state of the row that it is a difference to."""
+    assert row.body is not None
+    try:
+        said = unpackb(open(row.body))
+        if not isinstance(said, list) or len(said) != 12:
+            raise DamagedRow("its body has not the entries of one")
+        if said[0]:
+            if base is None or base.number != said[0] or base.root != row.root:
+                raise DamagedRow(f"it is a difference to row {said[0]}, which is not there")
+        elif row.root != row.number:
+            raise DamagedRow("it is whole and names another row as its root")
+        else:
+            base = None
+        return _decoded(row, base, said, len(row.body))
+    except DamagedRow:
+        raise
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+        raise DamagedRow(f"its body cannot be read: {error}") from error
+
+
+def _decoded(row: CheckpointRow, base: State | None, said: Sequence[Any], size: int) -> State:
+    _, v, ts, parent, updated, versions, seen, values, metadata, gone, odd, extra = said
+    state = State(row.number, row.id or "", parent, row.root, v=v, ts=_decoded_time(ts))
+    state.updated = updated
+    if base is None:
+        state.whole = size
+    else:
+        state.depth, state.whole, state.chain = base.depth + 1, base.whole, base.chain + size
+        state.parent = base.id if parent == 0 else parent
+        state.versions, state.seen = dict(base.versions), dict(base.seen)
+        state.values, state.metadata = dict(base.values), dict(base.metadata)
+        for names, known in zip(
+            gone or ((), (), (), ()),
+            (state.versions, state.seen, state.values, state.metadata),
+            strict=True,
+        ):
+            for name in names:
+                del known[name]  # type: ignore[attr-defined]  # all of them are dicts
+    state.versions.update(versions)
+    for node, versions_seen in seen.items():
+        state.seen[node] = {**state.seen.get(node, {}), **versions_seen}
+    for name, entry in values.items():
+        state.values[name] = _decoded_value(entry, state.values.get(name), row.home)
+    state.metadata.update(metadata)
+    state.odd = None if odd is None else _typed(odd)
+    state.extra = None if extra is None else _typed(extra)
+    return state
+
+
+def encode_value(stored: Stored, home: int) -> Any:
+    """Return what a row says of a value by itself."""
+    return _encoded(stored, None, home)
+
+
+def decode_value(entry: Any, home: int) -> Stored:
+    """Return a value that a row has said by itself."""
+    return _decoded_value(entry, None, home)
+
+
+def _encoded(stored: Stored, change: Segments | None, home: int) -> Any:
+    items = stored.items
+    if change is not None:
+        entry: list[Any] = [_CHANGE, encode_change(change, home)]
+    elif stored.kind == MSGPACK and len(items) == 1 and isinstance(items[0], bytes):
+        return items[0]
+    else:
+        entry = [_WHOLE, encode(items, home)]
+    return entry if stored.kind == MSGPACK else [stored.kind, *entry]
+
+
+def _decoded_value(entry: Any, old: Stored | None, home: int) -> Stored:
+    if isinstance(entry, bytes):
+        return Stored(MSGPACK, [entry])
+    kind = MSGPACK
+    if len(entry) == 3:
+        kind, entry = entry[0], entry[1:]
+    form, said = entry
+    if type(kind) is not str or not isinstance(said, list):
+        raise DamagedRow("a value has no format or no items")
+    if form == _WHOLE:
+        return Stored(kind, decode(said, home, MOST_ITEMS))
+    if form != _CHANGE or old is None:
+        raise DamagedRow("a value is a difference to one that is not there")
+    return Stored(kind, decode_change(said, old.items, home, MOST_ITEMS))
+
+
+def _typed(said: Sequence[Any]) -> tuple[str, bytes]:
+    kind, data = said
+    if type(kind) is not str or not isinstance(data, bytes):
+        raise DamagedRow("a value has no format or no bytes")
+    return kind, data
+
+
+def _changed(new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
+    if new == old:
+        return {}
+    return {name: value for name, value in new.items() if name not in old or old[name] != value}
+
+
+def _changed_seen(
+    new: Mapping[str, dict[str, Any]], old: Mapping[str, dict[str, Any]]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return what nodes have seen since, and which of them are to be forgotten before that."""
+    changed: dict[str, Any] = {}
+    lost = _gone(new, old)
+    for node, versions in new.items():
+        before = old.get(node)
+        if before is None or before == versions:
+            if before is None:
+                changed[node] = versions
+        elif before.keys() <= versions.keys():
+            changed[node] = _changed(versions, before)
+        else:
+            lost.append(node)
+            changed[node] = versions
+    return changed, lost
+
+
+def _gone(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[str]:
+    if old.keys() <= new.keys():
+        return []
+    return [name for name in old if name not in new]
+
+
+def _encoded_time(ts: Any) -> Any:
+    """Return the microseconds since 1970 where that says all there is to say."""
+    try:
+        micros = (datetime.fromisoformat(ts) - _EPOCH) // _MICROSECOND
+    except (TypeError, ValueError):
+        return ts
+    return micros if _decoded_time(micros) == ts else ts
+
+
+def _decoded_time(said: Any) -> Any:
+    if type(said) is int:
+        return (_EPOCH + said * _MICROSECOND).isoformat()
+    return said
+
+
+def names_of(values: Iterable[Stored]) -> set[int]:
+    """Return the keys of all parts that values consist of."""
+    return {item for stored in values for item in stored.items if type(item) is int}

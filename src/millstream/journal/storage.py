@@ -1,0 +1,67 @@
+"""What a journal asks of whatever keeps its rows.
+
+A `Storage` decides nothing. It carries out the requests of `rows`, each of them as one statement or
+transaction that is seen as a whole or not at all, and answers with rows. What is in them is none of
+its concern: bodies are bytes. To put a journal on another database, write a class with these
+methods, and a `Lane` if the shared one does not fit, and prove it with `tests/journal`.
+
+What a storage has to see to:
+
+- `Commit` compares the counter of each batch's line with what the line has, and writes the batch
+  only if they are the same (a line that `is_new` must not be there). Two processes that commit to
+  one line at the same time must not both be told that it was. In a batch, `unnamed` comes first.
+- Numbers are never used twice, also not those of lines that were deleted: rows that an old writer
+  still names must not become somebody else's.
+- Ids are compared as text by code point: not by the rules of a language.
+- `FindCheckpoint` sees one state of the database: line, rows and writes belong together.
+- Threads and event loops may call it at the same time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from millstream.journal.reading import Requests
+from millstream.journal.rows import Request
+
+ResultT = TypeVar("ResultT")
+
+
+class WouldWait(Exception):
+    """A request cannot be carried out at once; nothing of it was."""
+
+
+class Storage(Protocol):
+    """Carries rows in and out."""
+
+    def carry_out(self, request: Request, *, may_wait: bool = True) -> Any:
+        """Return the answer; raise `WouldWait` where it takes waiting that is not wanted."""
+
+    async def acarry_out(self, request: Request) -> Any:
+        """Return the answer without keeping the event loop."""
+
+    def make_lane(self) -> Lane:
+        """Return what lets those write who want to."""
+
+    def close(self) -> None:
+        """Let go of files and connections; calling it again does nothing."""
+
+    async def aclose(self) -> None:
+        """Do so without keeping the event loop."""
+
+
+class Lane(Protocol):
+    """Sees to it that nobody in this process writes to a line that somebody else is writing to.
+
+    Steps are made anew when they have to be begun again: nothing that they have done counts then.
+    """
+
+    def run(self, make: Callable[[], Requests[ResultT]]) -> ResultT:
+        """Carry out what steps ask for, and return their result."""
+
+    async def arun(self, make: Callable[[], Requests[ResultT]]) -> ResultT:
+        """Do so without keeping the event loop."""
+
+    def try_now(self, action: Callable[[], object]) -> None:
+        """Call something that changes what is known of lines, unless somebody is writing."""

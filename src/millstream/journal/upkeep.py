@@ -1,0 +1,222 @@
+"""Throwing away and copying: threads, old checkpoints, and the parts that nobody names any more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from ormsgpack import unpackb
+
+from millstream._base import clock
+from millstream.errors import ThreadBusyError
+from millstream.journal.known import ranges_of
+from millstream.journal.manifests import PART_BITS
+from millstream.journal.metadata import label_of
+from millstream.journal.reading import Requests, chain_states, decode_writes, metadata_of
+from millstream.journal.rows import (
+    Batch,
+    CheckpointRow,
+    Commit,
+    CopyLine,
+    DropLines,
+    DropParts,
+    FindLines,
+    FindPools,
+    FindSharers,
+    LineRow,
+    ReadRows,
+    ReadWrites,
+    Reserve,
+)
+from millstream.journal.sealing import Sealing
+from millstream.journal.states import State, encode_state, names_of
+from millstream.journal.writing import Memory
+
+COUNTERS: Final = "counters_since_delta_snapshot"
+_LAST: Final = 1 << 62
+_TRIES: Final = 20
+
+Keep = Callable[[Sequence[State]], set[int]]
+"""Says which checkpoints of a line are kept, by number."""
+
+
+def delete_thread(memory: Memory, thread_id: str, sealing: Sealing) -> Requests[None]:
+    """Remove all lines of a thread."""
+    lines = yield FindLines(thread_id)
+    yield from drop_lines(memory, lines, sealing)
+
+
+def drop_lines(memory: Memory, lines: Sequence[LineRow], sealing: Sealing) -> Requests[None]:
+    """Remove lines, and the parts that only they had."""
+    pools: set[int] = set()
+    for line in lines:
+        pools.update((yield FindPools(line.number)))
+        memory.lines.pop((line.thread_id, line.ns), None)
+        memory.given.pop((line.thread_id, line.ns), None)
+    if lines:
+        yield DropLines([line.number for line in lines])
+    yield from sweep(pools, sealing)
+
+
+def sweep(pools: Iterable[int], sealing: Sealing) -> Requests[int]:
+    """Remove parts of these lines that nobody names; return how many."""
+    count = 0
+    for pool in pools:
+        named: set[int] = set()
+        for sharer in (yield FindSharers(pool)):
+            named |= yield from _named_parts(sharer, sealing)
+        own = [key for key in named if key >> PART_BITS == pool]
+        kept = [(first, last) for _, first, last in ranges_of(own, PART_BITS)]
+        count += yield DropParts(pool, kept)
+    return count
+
+
+def _named_parts(line: int, sealing: Sealing) -> Requests[set[int]]:
+    named: set[int] = set()
+    rows = yield ReadRows(line, 0, _LAST)
+    before: dict[str, Any] = {}
+    for state in chain_states(rows, sealing):
+        # Most values are those of the checkpoint before.
+        named |= names_of(v for name, v in state.values.items() if before.get(name) is not v)
+        before = state.values
+    rows = yield ReadWrites(line, None)
+    for writes in decode_writes(rows, sealing).values():
+        named |= names_of(write.stored for write in writes.values())
+    return named
+
+
+def copy_thread(memory: Memory, source: str, target: str) -> Requests[None]:
+    """Give another thread all that one has."""
+    lines: Sequence[LineRow] = yield FindLines(source)
+    if not lines:
+        return
+    first = yield Reserve(len(lines))
+    at = int(clock.timestamp())
+    for number, line in enumerate(lines, first):
+        copied = yield CopyLine(line.number, LineRow(number, target, line.ns, line.counter), at)
+        if not copied:
+            raise ValueError(
+                f"Thread {target!r} exists already: copy to another one, or delete it first"
+            )
+        memory.lines.pop((target, line.ns), None)
+
+
+def prune_threads(
+    memory: Memory, thread_ids: Sequence[str], keep: Keep, sealing: Sealing
+) -> Requests[None]:
+    """Keep of some threads only those checkpoints that `keep` says."""
+    for thread_id in thread_ids:
+        for line in (yield FindLines(thread_id)):
+            yield from prune_line(memory, line, keep, sealing)
+
+
+def prune_line(memory: Memory, line: LineRow, keep: Keep, sealing: Sealing) -> Requests[None]:
+    """Keep of a line only those checkpoints that `keep` says, and free what no other needs."""
+    key = (line.thread_id, line.ns)
+    for _ in range(_TRIES):
+        rows: Sequence[CheckpointRow] = yield ReadRows(line.number, 0, _LAST)
+        states = list(chain_states(rows, sealing))
+        named = {row.number for row in rows if row.id is not None}
+        kept = keep([state for state in states if state.number in named])
+        if kept >= {row.number for row in rows}:
+            return
+        memory.lines.pop(key, None)
+        if not kept:
+            yield from drop_lines(memory, [line], sealing)
+            return
+        batch = Batch(line, False, line.counter + 1, int(clock.timestamp()))
+        batch.dropped = [row.number for row in rows if row.number not in kept]
+        by_number = {row.number: row for row in rows}
+        for state in states:
+            if state.number in kept and state.root != state.number:
+                body = sealing.seal(encode_state(state, None, {}, line.number))
+                batch.filled.append(
+                    CheckpointRow(
+                        line.number,
+                        state.number,
+                        by_number[state.number].id,
+                        state.number,
+                        line.number,
+                        body,
+                    )
+                )
+        [is_written] = yield Commit([batch])
+        if is_written:
+            pools = yield FindPools(line.number)
+            yield from sweep(pools, sealing)
+            return
+        found = [each for each in (yield FindLines(*key)) if each.number == line.number]
+        if not found:
+            return
+        line = found[0]
+    raise ThreadBusyError(*key, None, None)
+
+
+def keep_latest(states: Sequence[State]) -> set[int]:
+    """Keep the newest checkpoint, and those that its delta channels are rebuilt from."""
+    if not states:
+        return set()
+    newest = max(states, key=lambda state: state.id)
+    return with_ancestors(states, [newest])
+
+
+def keep_since(ts: str) -> Keep:
+    """Return what keeps checkpoints that are not older than that, and the newest in any case."""
+
+    def keep(states: Sequence[State]) -> set[int]:
+        young = [state for state in states if isinstance(state.ts, str) and state.ts >= ts]
+        return with_ancestors(states, young) | keep_latest(states)
+
+    return keep
+
+
+def keep_other_runs(run_ids: Sequence[str], sealing: Sealing) -> Keep:
+    """Return what keeps checkpoints of other runs than these."""
+    gone = set(run_ids)
+
+    def keep(states: Sequence[State]) -> set[int]:
+        others = [s for s in states if metadata_of(s, sealing).get("run_id") not in gone]
+        return with_ancestors(states, others)
+
+    return keep
+
+
+def with_ancestors(states: Sequence[State], kept: Iterable[State]) -> set[int]:
+    """Return the numbers of checkpoints and of those that their delta channels need."""
+    by_id = {state.id: state for state in states}
+    numbers: set[int] = set()
+    for state in kept:
+        numbers.add(state.number)
+        packed = state.metadata.get(COUNTERS)
+        missing = set(unpackb(packed)) - state.values.keys() if packed is not None else set()
+        above: State | None = state
+        while missing and above is not None:
+            above = by_id.get(above.parent or "")
+            if above is not None:
+                numbers.add(above.number)
+                missing -= above.values.keys()
+    return numbers
+
+
+def delete_for_runs(memory: Memory, run_ids: Sequence[str], sealing: Sealing) -> Requests[None]:
+    """Remove the checkpoints of some runs."""
+    keep = keep_other_runs(run_ids, sealing)
+    lines: dict[int, LineRow] = {}
+    if sealing.cipher is not None:
+        lines = {line.number: line for line in (yield FindLines(None))}
+    else:
+        for run_id in run_ids:
+            label = label_of("run_id", run_id)
+            found = yield FindLines(None, None, [label] if label else [])
+            lines |= {line.number: line for line in found}
+    for line in lines.values():
+        yield from prune_line(memory, line, keep, sealing)
+
+
+def delete_untouched(memory: Memory, until: int, sealing: Sealing) -> Requests[None]:
+    """Remove threads that nobody has written to since that second."""
+    for thread_id in {line.thread_id for line in (yield FindLines(None, untouched=until))}:
+        lines = yield FindLines(thread_id)
+        idle = yield FindLines(thread_id, untouched=until)
+        if len(idle) == len(lines):
+            yield from drop_lines(memory, lines, sealing)

@@ -1,0 +1,247 @@
+"""Storing checkpoints and writes: what is asked of a storage, and who may go on with a thread.
+
+The generators yield requests and are sent the answers, so sync and async journals share them. Who
+sends them sees to it that no two of them work on one line at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from millstream._base import clock
+from millstream._base.bounded import BoundedDict
+from millstream.errors import ThreadBusyError
+from millstream.journal.drafts import INLINE, Call, Draft, PutCall, WritesCall
+from millstream.journal.known import KnownLine, KnownLines, text_of
+from millstream.journal.reading import Requests, last_state, read_parts
+from millstream.journal.rows import (
+    Commit,
+    FindCheckpoint,
+    FindNumber,
+    Found,
+    LineRow,
+    ReadWrites,
+    Reserve,
+)
+from millstream.journal.sealing import Sealing
+from millstream.journal.states import State, Stored, names_of
+
+UNKNOWN: Final = object()
+"""Nobody says which checkpoint a run takes for the newest."""
+_TRIES: Final = 20
+"""How often it is tried again when others write to the same line all the time."""
+_LINES_AT_ONCE: Final = 64
+
+
+class _Given(BoundedDict[str, bool]):
+    """Whether checkpoints were asked for by their id, or given as the newest, by id."""
+
+    size = 32
+
+
+class _GivenByLine(BoundedDict[tuple[str, str], _Given]):
+    """For the threads and namespaces that were read last."""
+
+    size = 1024
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a journal keeps in mind between calls."""
+
+    lines: KnownLines = field(default_factory=KnownLines)
+    reserved: range = range(0)
+    """Numbers of lines that this process may use."""
+    given: _GivenByLine = field(default_factory=_GivenByLine)
+
+    def note_given(self, thread_id: str, ns: str, id: str, *, is_named: bool) -> None:
+        """Note how a checkpoint was asked for, to tell a branch from a race later."""
+        key = (thread_id, ns)
+        given = self.given.get(key)
+        if given is None:
+            given = self.given[key] = _Given()
+        if is_named or id not in given:
+            given[id] = is_named
+
+    def is_on_purpose(self, call: PutCall) -> bool:
+        """Say whether a checkpoint that does not follow the newest one is a branch."""
+        given = self.given.get((call.thread_id, call.ns))
+        return call.parent is None or given is None or given.get(call.parent, True)
+
+
+@dataclass(slots=True, frozen=True)
+class Handover:
+    """Calls that are stored together."""
+
+    calls: Sequence[Call]
+    sealing: Sealing
+    expects: Any = UNKNOWN
+    """The id of the checkpoint that whoever stores takes for the newest, None if there is none."""
+    may_fork: bool = False
+
+    def is_next(self, newest: str | None) -> bool:
+        """Say whether it goes on from the newest checkpoint, or has been stored before."""
+        if self.may_fork or self.expects is UNKNOWN or newest == self.expects:
+            return True
+        return any(isinstance(call, PutCall) and call.id == newest for call in self.calls)
+
+
+def store(memory: Memory, handover: Handover) -> Requests[None]:
+    """Store calls in one transaction; yields a `Commit`, which may be sent with those of others."""
+    for _ in range(_TRIES):
+        drafts: dict[tuple[str, str], Draft] = {}
+        try:
+            for calls in _by_target(handover.calls):
+                yield from _draft(memory, handover, calls, drafts)
+        except BaseException:
+            # Numbers were given out for what will not be stored, and that is all.
+            drafts.clear()
+            raise
+        batches = [draft.finish() for draft in drafts.values()]
+        try:
+            written = yield Commit(batches)
+        except BaseException:
+            _forget(memory, drafts)
+            raise
+        if all(written):
+            return
+        _forget(memory, drafts)
+    call = handover.calls[0]
+    raise ThreadBusyError(call.thread_id, call.ns, None, None)
+
+
+def _forget(memory: Memory, keys: Mapping[tuple[str, str], Any]) -> None:
+    for key in keys:
+        memory.lines.pop(key, None)
+
+
+def _by_target(calls: Sequence[Call]) -> list[list[Call]]:
+    """Return calls in their order, writes next to the same checkpoint together."""
+    groups: list[list[Call]] = []
+    for call in calls:
+        last = groups[-1][-1] if groups else None
+        if (
+            isinstance(call, WritesCall)
+            and isinstance(last, WritesCall)
+            and (last.thread_id, last.ns, last.checkpoint_id)
+            == (call.thread_id, call.ns, call.checkpoint_id)
+        ):
+            groups[-1].append(call)
+        else:
+            groups.append([call])
+    return groups
+
+
+def _draft(
+    memory: Memory,
+    handover: Handover,
+    calls: list[Call],
+    drafts: dict[tuple[str, str], Draft],
+) -> Requests[None]:
+    call = calls[0]
+    key = (call.thread_id, call.ns)
+    draft = drafts.get(key)
+    if draft is None:
+        known = memory.lines.get(key)
+        if known is None:
+            known = yield from _load(memory, handover.sealing, *key)
+        if not handover.is_next(known.newest):
+            raise ThreadBusyError(*key, handover.expects, known.newest)
+        draft = drafts[key] = Draft.of(known, handover.sealing, int(clock.timestamp()))
+    if isinstance(call, PutCall):
+        yield from _draft_checkpoint(memory, handover, call, draft)
+    else:
+        number = yield from _number_of(draft, call.checkpoint_id)
+        if number is None:
+            number = draft.add_stub(call.checkpoint_id)
+        draft.add_writes(calls, number)  # type: ignore[arg-type]  # all of one kind
+
+
+def _draft_checkpoint(
+    memory: Memory, handover: Handover, call: PutCall, draft: Draft
+) -> Requests[None]:
+    newest = draft.newest
+    is_next = newest in (None, call.parent, call.id)
+    if handover.expects is UNKNOWN and not (
+        is_next or handover.may_fork or memory.is_on_purpose(call)
+    ):
+        raise ThreadBusyError(call.thread_id, call.ns, call.parent, newest)
+    parent = draft.state(call.parent)
+    if parent is None and call.parent is not None and newest is not None:
+        found = yield FindCheckpoint(call.thread_id, call.ns, call.parent)
+        if found is not None and found.rows:
+            parent = last_state(found, handover.sealing)
+            draft.states[parent.id] = parent
+    if parent is not None:
+        yield from _read_texts(draft, call, parent)
+    former = None
+    if newest is not None and call.id <= newest and not draft.forget_checkpoint(call.id):
+        former = yield FindNumber(draft.batch.line.number, call.id)
+    draft.add_checkpoint(call, former)
+    if former is not None:
+        rows = yield ReadWrites(draft.batch.line.number, [former.number])
+        draft.move_writes(rows, draft.last)
+
+
+def _read_texts(draft: Draft, call: PutCall, parent: State) -> Requests[None]:
+    """Read the values that are going to be replaced, to see what is new of those that come."""
+    missing: dict[str, Stored] = {}
+    for name in call.typed:
+        old = parent.values.get(name)
+        if old is None or name in draft.texts or len(call.typed[name][1]) <= INLINE:
+            continue
+        text = draft.known.texts.get(name)
+        if text is not None and text.stored is old:
+            continue
+        if text is not None and text.stored.items == old.items:
+            draft.texts[name] = replace(text, stored=old)
+        elif any(type(item) is int for item in old.items):
+            missing[name] = old
+    if missing:
+        parts = yield from read_parts(names_of(missing.values()), draft.sealing)
+        for name, old in missing.items():
+            draft.texts[name] = text_of(old, parts)
+
+
+def _number_of(draft: Draft, id: str) -> Requests[int | None]:
+    """Return the number of a checkpoint's row, None if there is none."""
+    state = draft.state(id)
+    if state is not None:
+        return state.number
+    for row in draft.batch.checkpoints:
+        if row.id == id:
+            return row.number
+    if draft.batch.is_new:
+        return None
+    row = yield FindNumber(draft.batch.line.number, id)
+    return None if row is None else row.number
+
+
+def _load(memory: Memory, sealing: Sealing, thread_id: str, ns: str) -> Requests[KnownLine]:
+    """Find a line, or take a number for a new one."""
+    found: Found | None = yield FindCheckpoint(thread_id, ns)
+    if found is not None:
+        return note_found(memory, found, sealing)
+    if not memory.reserved:
+        first = yield Reserve(_LINES_AT_ONCE)
+        memory.reserved = range(first, first + _LINES_AT_ONCE)
+    number, memory.reserved = memory.reserved[0], memory.reserved[1:]
+    known = KnownLine(LineRow(number, thread_id, ns, 0), None, is_new=True)
+    memory.lines[thread_id, ns] = known
+    return known
+
+
+def note_found(memory: Memory, found: Found, sealing: Sealing) -> KnownLine:
+    """Keep in mind a line that was read, with its newest checkpoint if that was read too."""
+    line = found.line
+    known = memory.lines.get((line.thread_id, line.ns))
+    if known is None or known.row.number != line.number or known.row.counter < line.counter:
+        known = KnownLine(line, found.newest, last=found.last)
+        memory.lines[line.thread_id, line.ns] = known
+    if known.row.counter == line.counter and found.rows:
+        state = last_state(found, sealing)
+        if state.id not in known.states:
+            known.states[state.id] = state
+    return known

@@ -1,0 +1,40 @@
+"""The matrix of this package: each kind of journal with each driver."""
+
+from __future__ import annotations
+
+import itertools
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from journal.journals import DRIVERS, LASTING, OPEN, SyncCalls
+
+
+def _opened(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Any:
+    kind, driver = request.param
+    address = str(tmp_path / "threads.db")
+    if kind == "postgres":
+        address = request.getfixturevalue("postgres")
+    return DRIVERS[driver](kind, address)
+
+
+def _matrix(kinds: Any) -> list[Any]:
+    return [
+        pytest.param(pair, id="-".join(pair)) for pair in itertools.product(sorted(kinds), DRIVERS)
+    ]
+
+
+@pytest.fixture(params=_matrix(OPEN))
+def calls(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[SyncCalls]:
+    """Give the test one kind of journal under one driver."""
+    with _opened(request, tmp_path) as calls:
+        yield calls
+
+
+@pytest.fixture(params=_matrix(LASTING))
+def lasting(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[SyncCalls]:
+    """Give the test one kind of journal that keeps what it has, under one driver."""
+    with _opened(request, tmp_path) as calls:
+        yield calls

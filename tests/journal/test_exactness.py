@@ -1,0 +1,81 @@
+"""What is read is what the serializer would have read from a full copy, whatever happened."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from journal.journals import FullCopies, SyncCalls, new_config
+from journal.states import States, Thread
+
+
+class Pair:
+    """A journal and full copies of what it is given."""
+
+    def __init__(self, calls: SyncCalls, seed: int) -> None:
+        self.calls = calls
+        self.copies = FullCopies()
+        self.states = States(seed)
+        self.journal = calls.open(on_conflict="fork")
+        self.threads = [Thread(self.states, f"thread{number}") for number in range(2)]
+
+    def act(self) -> None:
+        """Do one random thing to both."""
+        random = self.states.random
+        thread = random.choice(self.threads)
+        what = random.choices(
+            ("step", "writes", "fork", "copy", "again", "reopen"), (30, 12, 3, 1, 1, 1)
+        )[0]
+        if what == "step" or thread.parent is None:
+            self._step(thread)
+        elif what == "writes":
+            config, writes, task, path = thread.writes()
+            self.copies.put_writes(config, writes, task, path)
+            self.calls.call(self.journal.put_writes, config, writes, task, path)
+        elif what == "fork":
+            found = random.choice(self.calls.list(self.journal, new_config(thread.thread_id)))
+            thread.load(found)
+        elif what == "copy":
+            target = Thread(self.states, f"thread{len(self.threads)}")
+            self.calls.call(self.journal.copy_thread, thread.thread_id, target.thread_id)
+            entries = self.copies.threads[thread.thread_id]
+            self.copies.threads[target.thread_id] = {
+                id: {**entry, "writes": dict(entry["writes"])} for id, entry in entries.items()
+            }
+            target.load(self._newest(target))
+            self.threads.append(target)
+        elif what == "again":
+            thread.load(self._newest(thread))
+        elif self.calls.kind != "memory":
+            self.calls.close(self.journal)
+            self.journal = self.calls.open(on_conflict="fork")
+
+    def _step(self, thread: Thread) -> None:
+        config, checkpoint, metadata, new = thread.next()
+        self.copies.put(config, checkpoint, metadata)
+        self.calls.call(self.journal.put, config, checkpoint, metadata, new)
+
+    def _newest(self, thread: Thread) -> Any:
+        return self.calls.call(self.journal.get_tuple, new_config(thread.thread_id))
+
+    def compare(self) -> None:
+        """Read everything from both."""
+        for thread in self.threads:
+            expected = self.copies.read(thread.thread_id)
+            found = self.calls.list(self.journal, new_config(thread.thread_id))
+            assert [self.copies.comparable(each) for each in found] == expected
+            if expected:
+                newest = self._newest(thread)
+                assert self.copies.comparable(newest) == expected[0]
+                assert newest.config == found[0].config
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_journal_reads_what_full_copies_have(calls: SyncCalls, seed: int) -> None:
+    """After any steps, writes, branches and copies, all that is read is exactly that."""
+    pair = Pair(calls, seed)
+    for turn in range(60):
+        pair.act()
+        if turn % 20 == 19:
+            pair.compare()
