@@ -119,6 +119,8 @@ class _Thread:
         self._lock.acquire()
 
     def wake(self) -> None:
+        # A lock and no event: it is waited for with a timeout, and released from any thread, at the
+        # price of neither a condition nor its lock.
         self._lock.release()
 
     def block(self, timeout: float | None) -> None:
@@ -137,6 +139,7 @@ class _Task:
         self.future = self.loop.create_future()
 
     def wake(self) -> None:
+        # In the loop's own thread there is no need to wake the loop, which costs a system call.
         if threading.get_ident() == self._thread:
             self.resolve()
             return

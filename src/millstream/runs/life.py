@@ -175,6 +175,7 @@ class Life:
 
     def _begin(self) -> Source:
         assert self._source is not None, "a life is begun once"
+        # In the context of the run's own thread or task, which all of its nodes inherit.
         _around.set((*_around.get(), self._mark))
         self.status = "running"
         return self._source
@@ -186,6 +187,7 @@ class Life:
         source = self._source
         assert source is not None, "it goes when the run is over"
         try:
+            # What nodes said while they were stopped.
             for part in source.rest():
                 self.log.append(part)
             if error is None:
@@ -205,6 +207,7 @@ class Life:
             self.status, self.error, self.trace = "error", raised, raised.__traceback__
         self.is_over = True
         OPEN.discard(self)
+        # Everything has been set by now: who wakes looks once.
         self.ended.ring()
         self.log.bell.ring()
 
@@ -215,6 +218,7 @@ def _as_end(error: BaseException | None, name: str) -> tuple[HandleStatus, BaseE
         return "success", None
     if isinstance(error, (RunAbandoned, asyncio.CancelledError)):
         return "cancelled", RunCancelledError(name)
+    # It was asked to, but is no less unfinished: whoever wants the output is told.
     if isinstance(error, GraphDrained):
         return "drained", error
     if isinstance(error, GraphInterrupt):
@@ -230,6 +234,7 @@ class ThreadLife(Life):
 
     def start(self) -> None:
         """Begin; `RuntimeError` where no thread can be started."""
+        # A thread has an empty context, and a node is to find the one in which its run was started.
         ambient = copy_context()
         self._thread = threading.Thread(
             # Not a method of ours that the error would refer to, by its traceback.
@@ -266,6 +271,8 @@ def _read(life: ThreadLife) -> None:
         with closing(life._begin().parts()) as parts:
             for part in parts:
                 life.log.append(part)
+                # Nobody has said how it is stopped, where a `stream` was replaced that does not
+                # pass the control on: then to leave it is all that can be done.
                 if life._switch.is_cancelled and not life._switch.is_attached:
                     raise RunAbandoned(life.name)
         life._end(None)
@@ -334,6 +341,7 @@ async def _aread(life: TaskLife) -> None:
         life._end(None)
     except BaseException as error:
         life._end(error)
+        # asyncio ends the loop with them, as it would if the node had been its own task.
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             raise
     finally:
@@ -348,5 +356,6 @@ def stop_all() -> None:
     for life in lives:
         life.cancel()
     for life in lives:
+        # Cancelled all at once, so that they stop side by side, and then waited for one by one.
         if isinstance(life, ThreadLife):
             life.leave(max(0.0, end - clock.monotonic()))

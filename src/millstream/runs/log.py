@@ -97,6 +97,7 @@ class EventReader:
         return event
 
     def _wait(self) -> None:
+        # `fetch` is what it waits for: it takes what is there when it says that there is something.
         self._log.bell.wait(self.fetch)
 
     async def _await(self) -> None:
@@ -139,6 +140,8 @@ class MemoryLog:
         with self._lock:
             if self._is_closed:
                 raise RuntimeError("The log is closed: the run it belongs to has ended")
+            # Made under the lock: places are to have no holes and stand in the order of their
+            # numbers.
             event = logged(part, len(self._events) + 1, int(clock.timestamp() * 1000))
             self._events.append(event)
         self.bell.ring()
@@ -146,6 +149,7 @@ class MemoryLog:
 
     def read(self, after: int = 0, limit: int | None = None) -> Sequence[Event]:
         """Return the events with a `seq` above `after` that are there now, the oldest first."""
+        # Without the lock: the list only grows, and a slice of it is made in one go.
         return self._events[after : None if limit is None else after + limit]
 
     def subscribe(self, after: int = 0) -> EventReader:

@@ -57,6 +57,8 @@ class AsyncFlusher:
         if not recorder.pending and self._background is None:
             return
         cancelled: asyncio.CancelledError | None = None
+        # `asyncio.run` cancels all tasks at its end, and so may others: what they cancel is not
+        # what is stored, so it is begun again.
         for _ in range(MAX_TRIES):
             saving = asyncio.ensure_future(self._flush_all(recorder))
             while not saving.done():
@@ -69,6 +71,7 @@ class AsyncFlusher:
                 f"{len(recorder.pending)} operations are not stored: "
                 f"{type(recorder.saver).__name__} was cancelled {MAX_TRIES} times"
             ) from cancelled
+        # Only now that everything is stored.
         if cancelled is not None:
             raise cancelled
 

@@ -30,12 +30,14 @@ def stores_at_once(saver: BaseCheckpointSaver[Any]) -> bool:
 
 def stores_by_version(saver: BaseCheckpointSaver[Any]) -> bool:
     """Say whether values whose version is not new are not looked at."""
+    # By the module of any base, which need not be imported to be asked for.
     return any(base.__module__ in _BY_VERSION for base in type(saver).__mro__)
 
 
 # Bounded: classes made by a function would otherwise stay for ever.
 @lru_cache(maxsize=64)
 def _has_methods_of(kind: Any, module: str, name: str) -> bool:
+    # Not imported: if the module is not there, the saver is none of its.
     plain = getattr(sys.modules.get(module), name, None)
     return plain is not None and all(
         getattr(kind, method) is getattr(plain, method) for method in _STORING
@@ -65,6 +67,7 @@ _POSITIONAL: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD
 def _how(method: Any, count: int, name: str) -> str | None:
     """Say how a method takes its argument of that number: by position, by name or, None, not."""
     function = getattr(method, "__func__", None)
+    # By function: a bound method in the cache would keep its saver alive.
     if function is not None:
         return _takes(function, count + 1, name)
     return _takes(method, count, name)

@@ -55,6 +55,7 @@ def is_special(value: Any) -> bool:
     if kind in _SPECIAL or (kind is deque and value.maxlen is not None):
         return True
     if isinstance(value, dict):
+        # The types first, here and below: a loop in C finds out that there is nothing to look at.
         if not PLAIN.issuperset(map(type, value)) and any(map(_is_special_key, value)):
             return True
         items: Any = value.values()
@@ -103,6 +104,7 @@ def packed(value: Any, *, is_strict: bool) -> Any:
 def _packed_dict(value: Any, *, is_strict: bool) -> Any:
     kind: Any = type(value)
     items: Any = {key: packed(item, is_strict=is_strict) for key, item in value.items()}
+    # Pairs in a list, because the keys of what is stored as a dict become text.
     has_special_keys = any(map(_is_special_key, value))
     if has_special_keys:
         items = [[_packed_key(key), item] for key, item in items.items()]
@@ -151,6 +153,7 @@ def _kept_fields(model: Any) -> dict[str, Any]:
     if model.__pydantic_extra__:
         kept |= {n: v for n, v in model.__pydantic_extra__.items() if _is_lost(v, Any)}
     if kept:
+        # Asked last, because it costs more than all else here.
         dumped = model.model_dump()
         # Where a model has a serializer of its own for a field, or leaves it out, that counts.
         kept = {n: v for n, v in kept.items() if isinstance(dumped.get(n), _CONTAINERS)}
@@ -179,6 +182,7 @@ def _is_lost(value: Any, annotation: Any) -> bool:
     if kind in PLAIN:
         return False
     expected, arguments = _expected(annotation)
+    # What the annotation says of the parts decides for them; where it says nothing, what they are.
     if isinstance(value, _CONTAINERS) and not arguments and is_special(value):
         return True
     if isinstance(value, dict):
@@ -199,6 +203,7 @@ def _expected(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
         return _expected(arguments[0])
     if origin in (Union, types.UnionType):
         others = [one for one in arguments if one is not type(None)]
+        # Of several classes nobody says which it was.
         return _expected(others[0]) if len(others) == 1 else (None, ())
     return (annotation, ()) if origin is None else (origin, arguments)
 
@@ -229,6 +234,7 @@ def _stand_in(kind: Any) -> Any:
 def keep_containers(saver: Any) -> None:
     """Have the serializer of a saver keep what such containers are, if it is `wire`'s."""
     serde = saver.serde
+    # Serializers wrap each other, one that encrypts for example.
     while serde is not None and not hasattr(type(serde), "keeps_containers"):
         serde = getattr(serde, "serde", None)
     if serde is not None:

@@ -99,6 +99,7 @@ class Series:
 
     def add(self, value: Any) -> Any:
         """Return a copy of the value that stays as it is."""
+        # A list that began as it did last time: only what was added is copied.
         count = len(self._models)
         if count and type(value) is list and self._is_unchanged(value[:count]):
             added = value[count:]
@@ -136,9 +137,12 @@ class Series:
         if len(models) < len(self._models) or not all(map(is_, models, self._models)):
             return False
         held = list(chain.from_iterable(map(_values, map(_dict_of, models))))
+        # By identity: who sets a field sets another object, and equal ones need not be compared.
+        # What was changed in place is found below.
         if len(held) != len(self._fields) or not all(map(is_, held, self._fields)):
             return False
         try:
+            # An empty container is not compared with its copy, it is just still empty.
             return not any(self._empty) and self._parts == self._copies
         except Exception:  # arrays, for example, have no single answer
             return False
@@ -157,12 +161,14 @@ class Series:
             return False
         self._models += models
         for part, copied in zip(parts, copies, strict=True):
+            # Most messages have several, and a look at each is cheaper than a comparison.
             if type(part) in _CONTAINERS and not copied:
                 self._empty.append(part)
             elif type(part) not in UNCHANGING:
                 self._parts.append(part)
                 self._copies.append(copied)
         try:
+            # Some objects do not equal their copies, and would seem changed each time.
             return self._parts == self._copies
         except Exception:  # as above
             return False
@@ -182,6 +188,7 @@ def _list(value: list[Any], earlier: Any) -> list[Any]:
     if UNCHANGING.issuperset(map(type, value)):
         return value.copy()
     if type(earlier) is list:
+        # By place: lists grow at their end, so an item stands where its copy stood.
         return list(map(isolated, value, chain(earlier, repeat(None))))
     return list(map(isolated, value))
 
@@ -224,6 +231,7 @@ def _copier(kind: Any) -> Copier:
     """Return what copies instances of a class that nothing is known of in advance."""
     if issubclass(kind, _UNCHANGING_BASES):
         return _itself
+    # The class says how it is copied.
     if "__deepcopy__" in vars(kind):
         return _deep
     if is_dataclass(kind):
@@ -251,6 +259,7 @@ def _model(value: Any, earlier: Any) -> Any:
     kind: Any = type(value)
     if type(earlier) is kind and _is_unchanged(value, earlier):
         return earlier
+    # Past validation, which would refuse or change what the program has put in, and costs more.
     twin = kind.__new__(kind)
     _set_attribute(twin, "__dict__", _dict(value.__dict__, None))
     _set_attribute(twin, "__pydantic_fields_set__", value.__pydantic_fields_set__.copy())
@@ -275,6 +284,7 @@ def _is_unchanged(value: Any, earlier: Any) -> bool:
 
 
 def _dataclass(value: Any, earlier: Any) -> Any:
+    # By the class's own means: not all that an instance has is a field.
     twin = copy.copy(value)
     for name in type(value).__dataclass_fields__:
         item = getattr(twin, name)

@@ -43,6 +43,7 @@ def modern(saved: CheckpointTuple, spec: GraphSpec) -> CheckpointTuple:
 
 
 def _modern(saved: CheckpointTuple, spec: GraphSpec) -> CheckpointTuple:
+    # Nearly all are, and a look at the number tells.
     if is_current(saved.checkpoint):
         return saved
     return saved._replace(
@@ -56,6 +57,7 @@ def _unpacked(saved: CheckpointTuple, spec: GraphSpec) -> CheckpointTuple:
     values = saved.checkpoint["channel_values"]
     if not any(type(v) is _DeltaSnapshot and n not in spec.deltas for n, v in values.items()):
         return saved
+    # A snapshot is a class that only delta channels know what to do with.
     bare = {name: value if name in spec.deltas else _bare(value) for name, value in values.items()}
     checkpoint: Any = {**saved.checkpoint, "channel_values": bare}
     return saved._replace(checkpoint=checkpoint)
@@ -74,6 +76,7 @@ def names_to_rebuild(saved: CheckpointTuple, spec: GraphSpec) -> list[str]:
         name
         for name in dict.fromkeys((*spec.deltas, *once))
         if name in checkpoint["channel_versions"]
+        # Known but without a value: it is in the writes.
         and name not in checkpoint["channel_values"]
         and name in spec.channels
     ]
@@ -93,6 +96,7 @@ def with_values(
             values[name] = _DeltaSnapshot(rebuilt.get())
             continue
         for _, _, write in entry["writes"]:
+            # One at a time: they are of many supersteps, and this channel may refuse two in one.
             rebuilt.update((write,))
         if (value := rebuilt.checkpoint()) is not MISSING:
             values[name] = value
@@ -127,6 +131,7 @@ def commands_to_keep(machine: RunMachine, *, is_shared: bool) -> Sequence[Write]
 
     Its delta channels are left out when it is shared: they would change on the other branches.
     """
+    # What is stored next to a checkpoint changes the values that are rebuilt on the way through it.
     deltas = machine.spec.deltas
     if not is_shared or not deltas:
         return machine.commands
@@ -161,6 +166,8 @@ class DeltaHistory:
                 id, path = f"{number}-{put.task_id[9:]}", put.path
             else:
                 id = f"ffffffff-{number[:4]}-{number[4:]}-{put.task_id[19:]}"
+                # Savers sort by path, then by id: behind all paths of tasks, which begin with one
+                # tilde.
                 path = f"~~{step:010d}{put.path}"
             self._puts.append(dataclasses.replace(put, writes=writes, task_id=id, path=path))
         self._is_first = False
@@ -170,11 +177,13 @@ class DeltaHistory:
         stored = last.checkpoint["channel_values"]
         operations: list[Operation] = []
         for put in self._puts:
+            # What the last checkpoint holds whole needs no writes.
             writes = [write for write in put.writes if write[0] not in stored]
             if writes:
                 operations.append(dataclasses.replace(put, writes=writes, config=last.config))
         if operations and self._root is not None:
             id, ts = self._root
+            # Writes are stored next to a checkpoint, and the first of a thread has none before it.
             root = dataclasses.replace(
                 last,
                 checkpoint=_empty_checkpoint(id, ts),

@@ -40,6 +40,7 @@ class FlushTask:
         self._raise_error()
         self._pending.append(operation)
         task = self._working()
+        # Until the task has stored all there is, the one thing of it that can be awaited.
         if len(self._pending) > MAX_IN_FLIGHT:
             await asyncio.wait([task])
             self._raise_error()
@@ -60,6 +61,8 @@ class FlushTask:
             raise cancelled
 
     def _working(self) -> asyncio.Task[None]:
+        # Also one that was cancelled from outside: what it had begun is still the first of those
+        # pending.
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work())
         return self._task
@@ -67,11 +70,13 @@ class FlushTask:
     async def _work(self) -> None:
         while self._pending and self._error is None:
             await self._store(self._pending[0])
+            # Taken away when it is stored: a cancellation must not leave a gap.
             self._pending.popleft()
 
     async def _store(self, operation: Operation) -> None:
         try:
             await operation.astore(self._saver)
+        # Not the saver's error: whoever cancelled the task did not mean the operation.
         except asyncio.CancelledError:
             raise
         except BaseException as error:

@@ -55,6 +55,7 @@ def _with_ids(value: Any) -> Any:
         return tuple(map(_as_message, value))
     if not isinstance(value, dict):
         return _with_id(value)
+    # An Overwrite after a trip through JSON, in its two forms; see `channels._reducing`.
     if value.keys() == {OVERWRITE}:
         return {OVERWRITE: _with_ids(value[OVERWRITE])}
     if value.get("type") == OVERWRITE and "value" in value:
@@ -66,15 +67,19 @@ def _with_ids(value: Any) -> Any:
 
 def _as_message(item: Any) -> Any:
     if isinstance(item, dict) and _is_message(item):
+        # An empty id counts as none, as it does for the reducer.
         (item,) = convert_to_messages([{**item, "id": item.get("id") or None}])
     return _with_id(item)
 
 
 def _with_id(item: Any) -> Any:
     if isinstance(item, BaseMessage) and item.id is None:
+        # In place, so that the node, the stream and the state speak of one message.
         item.id = str(uuid4())
     return item
 
 
 def _is_message(value: dict[str, Any]) -> bool:
+    # Other dicts may have a content too; only a role says that LangChain would make a message of
+    # it.
     return "content" in value and value.get("role", value.get("type")) in ROLES

@@ -187,10 +187,13 @@ class Recorder:
         if self._has_given_up:
             return
         checkpoint = save.checkpoint
+        # The state that was loaded, or the input: what comes later is looked at as it is written.
         if not self._has_looked:
             self._has_looked = True
             self._look_for_containers(checkpoint["channel_values"].items())
         if self.untracked is not None:
+            # Before it is copied: what must not be stored may be what cannot be copied, such as a
+            # connection.
             checkpoint = self.untracked.from_checkpoint(checkpoint)
         if self._is_late:
             checkpoint = self._isolate(checkpoint, save.new_versions)
@@ -205,8 +208,12 @@ class Recorder:
             self.pending.append(put)
             return
         if self._last is not None:
+            # The checkpoint before is dropped, so this one follows its parent, and brings along the
+            # values that were new in it.
             put.config = self._last.config
             put.new_versions = {**self._last.new_versions, **put.new_versions}
+        # Writes to delta channels are all there is of their values, and would be dropped with the
+        # checkpoint that they led to.
         if self._deltas is not None and save.metadata["source"] == "loop":
             self._deltas.add_superstep(save.metadata["step"], self._writes)
         self._last = put
@@ -222,12 +229,15 @@ class Recorder:
         if self.untracked is not None:
             writes = self.untracked.from_writes(writes)
         if task.error is not None:
+            # Only of a task that failed: an error among a node's writes is a value like any other.
             writes = [self._with_safe_text(write) for write in writes]
         if writes:
             has_company = _has_company(task)
             if self._is_late or has_company:
                 writes = self._isolate_writes(writes, task.name, is_alone=not has_company)
             if task.questions is not None and not task.is_done:
+                # Before the writes: a task of which there are questions but no record would be one
+                # of another program.
                 record = questions_record(task.questions, task.answers or ())
                 self._add_writes(PutWrites(config, record, record_id(task.id), ""))
             if len(task.interrupts) > 1 and (ids := ids_together(task)):
@@ -243,6 +253,7 @@ class Recorder:
         if config is not None and writes:
             if self._is_late:
                 writes = self._isolate_writes(writes, "")
+            # Under the id that stands for no task, as LangGraph stores what a command wrote.
             self._add_writes(PutWrites(config, writes, NULL_TASK_ID, ""))
 
     def add_place(
@@ -251,6 +262,7 @@ class Recorder:
         """Add from where its task calls the graph, before anything that the graph stores."""
         if config is not None:
             record = place_record(caller.id, place, number)
+            # At once, whatever the durability: what a nested graph stores is found again by it.
             self.pending.append(PutWrites(config, record, record_id(caller.id, str(number)), ""))
 
     def add_stop(self, config: dict[str, Any] | None) -> None:
@@ -270,6 +282,8 @@ class Recorder:
         """Add what was held back until the end of the run."""
         if self._last is not None:
             if self._deltas is not None:
+                # First: whoever finds the last checkpoint must find what its values are rebuilt
+                # from.
                 self.pending += self._deltas.operations(self._last)
             self.pending.append(self._last)
             self._last = None
@@ -289,6 +303,8 @@ class Recorder:
 
         A saver that stores by version is told of such a change with the next write to the channel.
         """
+        # What the only task of the superstep wrote was copied for its writes, and the channel may
+        # hold that very object: then one copy does for both.
         known, written = self._isolated, self._written
         self._written = {}
         versions = checkpoint["channel_versions"]
@@ -298,8 +314,11 @@ class Recorder:
             series = known.get(name)
             if series is None:
                 series = known[name] = Series()
+            # The saver does not look at the value: it has one of this version.
             if self._is_by_version and series.version == version:
                 values[name] = series.last
+            # Other savers store all values with each checkpoint; of those by version only the new
+            # ones.
             elif not self._is_by_version or name in news:
                 original, twin = written.get(name, (MISSING, None))
                 values[name] = series.keep(twin) if original is value else series.add(value)
@@ -330,6 +349,7 @@ class Recorder:
         return copies
 
     def _config_at(self, checkpoint_id: str | None) -> dict[str, Any]:
+        # A new one for each operation: what a saver does to one must not reach the others.
         configurable = {**self._config["configurable"], "checkpoint_id": checkpoint_id}
         config = {**self._config, "configurable": configurable}
         if self.untracked is not None:
@@ -373,14 +393,18 @@ def stored_writes(task: Task) -> list[Write]:
         writes: list[Write] = [(INTERRUPT, task.interrupts)]
     elif task.error is not None:
         writes = [(ERROR, task.error)]
+        # A failure that ends the run was not handled, whatever its node has: signals are for no
+        # handler.
         is_unhandled = task is task.machine.failure or task in task.machine.leaving
         if task.node.handler is not None and not is_unhandled:
             writes.append((ERROR_SOURCE_NODE, task.name))
     elif task.is_done:
+        # That a task has finished shows in that something is stored of it.
         writes = task.writes or [(NO_WRITES, None)]
     else:
         return []
     if task.answers and task.asked:
+        # Up to the first gap, which is the form that LangGraph reads; the rest is in the record.
         answers = answered_prefix(task.answers[: task.asked])
         return [(RESUME, answers), *writes] if answers else writes
     return writes

@@ -36,10 +36,13 @@ def refuse_unstorable(
     `writers` is the node that wrote them, or says by channel which one did.
     """
     dump: Callable[[Any], Any] | None = getattr(saver.serde, "dumps_typed", None)
+    # A saver that serializes in a way of its own: nothing can be found out.
     if dump is None:
         return
     for name, value in values:
+        # Serialized once more, one by one: the saver was given all and does not say which it was.
         reason = _refusal(dump, value)
+        # Another error was another one's: a disk that is full, say.
         if type(reason) is type(error) and str(reason) == str(error):
             place, part, reason = _find(dump, value, reason)
             node = writers if isinstance(writers, str) else writers.get(name, "")
@@ -60,6 +63,7 @@ def _find(dump: Callable[[Any], Any], value: Any, reason: Exception) -> tuple[st
     """Return how to get to the innermost part that is refused, the part, and why it is."""
     place = ""
     for _ in range(MAX_DEPTH):
+        # Further in as long as a part is refused too; where none is, the value itself is at fault.
         for at, part in contents_of(value):
             if (refusal := _refusal(dump, part)) is not None:
                 place, value, reason = place + at, part, refusal
