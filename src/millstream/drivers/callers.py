@@ -29,6 +29,8 @@ class Callers(dict["TaskContext", int]):
     def workers(self) -> Workers:
         """Return the threads."""
         if self.threads is None:
+            # A caller blocks the thread it is in, so that with as many threads as may be busy
+            # nobody would be left to do what it waits for.
             self.threads = Workers(self._limit + len(self) - (self.here in self))
         return self.threads
 

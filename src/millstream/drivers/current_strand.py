@@ -102,6 +102,7 @@ async def await_in_strand(
 
 def _name(context: TaskContext | None, key: str) -> Token[tuple[TaskContext, str] | None]:
     around = _named.get()
+    # A tool that calls tools by a `ToolNode` of its own: their names count within its name.
     if key and around is not None and around[0] is context:
         key = f"{around[1]}/{key}"
     return _named.set(None if context is None else (context, key))
@@ -110,6 +111,8 @@ def _name(context: TaskContext | None, key: str) -> Token[tuple[TaskContext, str
 def strand_of(context: TaskContext) -> Strand:
     """Return the strand of the task that the calling code belongs to."""
     named = _named.get()
+    # The variable is inherited by whatever is started: by tasks of nested graphs, which are not
+    # meant, and by threads within the strand, which the frames tell apart.
     key = named[1] if named is not None and named[0] is context else None
     entry = _entry(context)
     if entry is None or (key is not None and _is_awaited(entry)):
@@ -132,16 +135,20 @@ def _entry(context: TaskContext) -> Any:
     except RuntimeError:
         current = None
     if current is not None:
+        # Frames of an asyncio task end with its coroutine, and say nothing of who started it.
         coroutine = current.get_coro()
     root = getattr(coroutine, "cr_frame", None)
+    # Of whoever asked `strand_of`.
     frame = sys._getframe(2)
     entry = None
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
+        # The engine called the code, and nothing was started in between: it is the task's own.
         if module in CALLERS and frame.f_locals.get("context") is context:
             return None
         if frame is root:
             return frame
+        # The outermost function that is not what starts functions is the one that was started.
         if not module.startswith(MACHINERY):
             entry = frame
         frame = frame.f_back  # type: ignore[assignment]  # None at the end
@@ -150,6 +157,7 @@ def _entry(context: TaskContext) -> Any:
 
 def _is_awaited(entry: Any) -> bool:
     """Say whether a function was started by LangChain, which waits for it at once."""
+    # LangChain's `run_in_executor` calls a `wrapper` in a thread, whose result is awaited at once.
     back = entry.f_back if isinstance(entry, FrameType) else None
     return (
         back is not None
@@ -176,12 +184,14 @@ class Facts:
         count += bool(code.co_flags & CO_VARARGS) + bool(code.co_flags & CO_VARKEYWORDS)
         arguments = [self.of(values.get(name)) for name in code.co_varnames[:count]]
         around = [values.get(name) for name in code.co_freevars]
+        # A container that a closure shares with others may have been filled meanwhile.
         plain = [self.of(value) for value in around if isinstance(value, SCALARS)]
         return (code.co_name, *arguments, *plain)
 
     def of(self, value: Any, depth: int = 0) -> Any:
         """Return the facts of a value: a list, a tuple with the kind, text, or None."""
         self._left -= 1
+        # Facts are cut short rather than slow: strands that only differ further in count as one.
         if value is None or depth > MAX_DEPTH or self._left < 0:
             return None
         if isinstance(value, enum.Enum):
@@ -189,9 +199,11 @@ class Facts:
         if isinstance(value, SCALARS):
             return repr(value)
         if isinstance(value, Mapping):
+            # A config has ids of the run in it, which are others next time.
             if not CONFIG_MARKS.isdisjoint(value):
                 return None
             items = [[self.of(key), self.of(item, depth + 1)] for key, item in value.items()]
+            # Sorted, because sets and dicts may come in another order in another process.
             return sorted(items, key=repr)
         if isinstance(value, (list, tuple)):
             return [self.of(item, depth + 1) for item in value]
@@ -202,6 +214,7 @@ class Facts:
     def _of_code(self, value: Any, depth: int) -> tuple[Any, ...] | None:
         if isinstance(value, MethodType):
             return (value.__func__.__name__, self.of(value.__self__, depth + 1))
+        # By name: the object is another one in another process.
         if isinstance(value, (FunctionType, type)):
             return (value.__name__,)
         if isinstance(value, partial):
@@ -218,6 +231,7 @@ class Facts:
             fields = {name: fields[name] for name in CONTENTS if name in fields}
         elif dataclasses.is_dataclass(value):
             fields = {f.name: getattr(value, f.name, None) for f in dataclasses.fields(value)}
+        # Attributes of any other object may be anything, a connection or a cache.
         elif not hasattr(kind, "model_fields"):
             fields = {}
         if not fields and isinstance(name := getattr(value, "name", None), str):
@@ -233,4 +247,5 @@ def _is_telling(facts: Any) -> bool:
 
 
 def _digest(facts: Any) -> str:
+    # Surrogates are what Python makes of bytes that are no text, in names of files for example.
     return xxhash.xxh3_64_hexdigest(repr(facts).encode("utf-8", "surrogatepass"))

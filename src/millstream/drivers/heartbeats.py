@@ -32,6 +32,7 @@ class Heartbeats:
 
     def record_event(self) -> None:
         """Take note of an event, for policies that count events."""
+        # Around it another policy may hold: each decides for itself what it counts.
         if self._is_auto:
             self.last = clock.monotonic()
         if self._around is not None:
@@ -59,6 +60,7 @@ class HeartbeatHandler(BaseCallbackHandler):
         self._heartbeats.record_event()
 
 
+# Every event there is, those too that a later version of LangChain adds.
 for _name in dir(BaseCallbackHandler):
     if _name.startswith("on_"):
         setattr(HeartbeatHandler, _name, HeartbeatHandler._record_event)

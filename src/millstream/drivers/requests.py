@@ -42,9 +42,12 @@ class LoadCheckpoint:
             if before is None:
                 saved = await waits.ask_saver(saver, "get_tuple", config)
             else:
+                # `get_tuple` knows no `before`, and of what is listed the newest comes first.
                 found = await waits.list_saved(saver, config, before=before, limit=1)
                 saved = next(iter(found), None)
         except NotImplementedError as error:
+            # The base class raises it bare, for each method that a saver lacks; one with a text is
+            # the saver's own and says more than we could.
             if error.args or not waits.is_async:
                 raise
             raise NotImplementedError(
@@ -89,6 +92,7 @@ async def completed(
     """Return a loaded checkpoint in today's format, with the values of its delta channels."""
     saved = modern(saved, spec)
     names = names_to_rebuild(saved, spec)
+    # To ask costs a query: nearly no thread has anything to rebuild.
     if not names:
         return saved
     ask = "get_delta_channel_history"

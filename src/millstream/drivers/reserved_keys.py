@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 def reserved_keys(context: TaskContext) -> dict[str, Any]:
     """Return the functions and objects that a task's `configurable` has."""
     run = context.run
+    # Asked for here, so that what is sent is added to the list that the task will have.
     scratchpad, writes = scratchpad_of(context), context.task.writes
     keys: dict[str, Any] = {
         CONFIG_KEY_SEND: functools.partial(send, context, writes),
@@ -139,6 +140,8 @@ def send(context: TaskContext, known: list[Write], writes: Sequence[Write]) -> N
     spec = context.run.spec
     writes = list(writes)
     for name, value in writes:
+        # A Send to no node would be noticed in the next superstep, by nobody who knows where it is
+        # from.
         if name == TASKS and isinstance(value, Send) and value.node not in spec.nodes:
             raise invalid_route(value, spec.nodes, context.task.name)
     known.extend(with_message_ids(writes, spec.deltas) if spec.deltas else writes)

@@ -30,6 +30,7 @@ class Routes:
 
     def writes_of(self, goto: Any, source: str) -> list[Write]:
         """Return the writes for the `goto` of a command, which may name one node or several."""
+        # A text can be iterated over as well, letter by letter.
         if isinstance(goto, (str, Send)):
             return self.writes((goto,), source)
         try:
@@ -68,6 +69,7 @@ def invalid_route(
     """Return the error for a target that is none of the known nodes."""
     name = target.node if isinstance(target, Send) else target
     teller = _source_text(source, path)
+    # The beginnings of these texts are LangGraph's, which programs look for.
     if path is not None and (name is None or name == START):
         problem = f"Branch did not return a valid destination: {teller} answered {name!r}"
     elif isinstance(target, Send) and name == END:
@@ -114,6 +116,7 @@ def route_error(
 
 def nearest_names(target: Any, known: Collection[Any]) -> tuple[Any, ...]:
     """Return the known names that are most like the target, the most similar first."""
+    # An enum of names is a mistake that is easily made: nodes are named by text.
     meant = target.value if isinstance(target, Enum) else target
     if isinstance(meant, str) and meant in known:
         return (meant,)
