@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +101,29 @@ def test_a_log_that_cannot_be_closed_is_an_error_and_readers_end(
         assert data(run.events()) == [1]
         with pytest.raises(OSError, match="disk full"):
             run.wait(IN_TIME)
+
+
+def test_a_run_ends_at_once_for_everybody(starter: Starter, tmp_path: Path) -> None:
+    """Who has read the last event, or sees the status of an end, can ask for the output."""
+
+    class Slow(FileLog):
+        def close(self, error: BaseException | None = None) -> None:
+            super().close(error)
+            closed.set()
+            assert has_looked.wait(IN_TIME)
+
+    closed, has_looked = threading.Event(), threading.Event()
+
+    def read() -> Any:
+        assert data(run.events()) == [1]
+        return run.status, run.is_done, run.output
+
+    options: Any = {"log": Slow(tmp_path / "log"), "stream_mode": "custom"}
+    with starter.start(row(say(1)), **options) as run:
+        reading = in_thread(read)
+        assert closed.wait(IN_TIME)
+        # It is known how the run has ended, and not yet whether its log could be closed.
+        reader = run.events(after=1)
+        assert (run.status, run.is_done, reader.fetch()) == ("running", False, False)
+        has_looked.set()
+        assert reading() == ("success", True, {"log": [1]})

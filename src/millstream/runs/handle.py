@@ -172,7 +172,10 @@ def _let_go(life: Life) -> None:
 
 
 class _RunReader(EventReader):
-    """A reader that does not wait where nothing could come."""
+    """A reader that ends when the run has, and does not wait where nothing could come.
+
+    A log is closed before the run has ended: whether that works is part of how it ends.
+    """
 
     __slots__ = ("_life",)
 
@@ -183,7 +186,8 @@ class _RunReader(EventReader):
     def fetch(self) -> bool:
         """Fetch what is there; say whether there is an event, or the end of the run."""
         is_over = self._life.is_over  # asked first, as the log is
-        return super().fetch() or is_over
+        super().fetch()
+        return is_over or bool(self._fetched)
 
     def _wait(self) -> None:
         if not self.fetch():

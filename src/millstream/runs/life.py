@@ -45,6 +45,8 @@ HandleStatus: TypeAlias = Literal[
 The first two are no ends, and no end is ever left.
 """
 
+UNDER_WAY: Final = ("pending", "running")
+"""The statuses that are no ends."""
 PATIENCE_AT_EXIT: Final = 10.0
 """Seconds the end of the interpreter waits for the threads of all runs together."""
 OPEN: Final[set[Life]] = set()
@@ -96,8 +98,6 @@ class Life:
         """What asking for the output raises."""
         self.trace: TracebackType | None = None
         """Where that was raised first."""
-        self.is_over = False
-        """The run has ended, whichever way."""
         self.is_heard = False
         """Somebody has asked how the run has ended."""
         self.ended: Final = Bell()
@@ -105,6 +105,11 @@ class Life:
         self._source: Source | None = source
         self._switch = switch
         self._mark = object()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has ended, whichever way; its status says so and nothing else does."""
+        return self.status not in UNDER_WAY
 
     def start(self) -> None:
         """Begin."""
@@ -194,18 +199,19 @@ class Life:
                 self.ending = source.ending()
         except Exception as raised:
             error = error or raised
-        self.status, self.error = _as_end(error, self.name)
-        self.trace = None if self.error is None else self.error.__traceback__
-        if self.error is None and self.ending.is_interrupted:
-            self.status = "interrupted"
+        status, error = _as_end(error, self.name)
+        if error is None and self.ending.is_interrupted:
+            status = "interrupted"
         self._source = None  # the state of the run is no business of a handle that is kept
         self._switch.detach()
         try:
-            self.log.close(self.error)
+            self.log.close(error)
         except Exception as raised:
             # The run is what it is; but what was logged of it may be lost.
-            self.status, self.error, self.trace = "error", raised, raised.__traceback__
-        self.is_over = True
+            status, error = "error", raised
+        self.error = error
+        self.trace = None if error is None else error.__traceback__
+        self.status = status  # last: whoever sees an end sees all of it
         OPEN.discard(self)
         # Everything has been set by now: who wakes looks once.
         self.ended.ring()
