@@ -70,6 +70,7 @@ class _RunStreamBase:
             setattr(self, key, mux.extensions[key])
 
     def __getattr__(self, name: str) -> Any:  # type checkers cannot know every transformer
+        # By the dict, because this is called for `_mux` too when an instance is not complete.
         mux = self.__dict__.get("_mux")
         known = ", ".join(sorted(mux.native_keys)) if mux is not None else ""
         raise AttributeError(
@@ -83,6 +84,7 @@ class _RunStreamBase:
     def _state(self, name: str, default: Any) -> Any:
         """Return what the values projection knows; the run's error if it has failed."""
         if self._mux.error is not None:
+            # Whoever asks how the run ended is told, even when others have been.
             raise self._mux.error
         return getattr(self._mux.transformer_by_key("values"), name, default)
 
@@ -106,6 +108,7 @@ class _RunStreamBase:
     def _end(self) -> Feed[Any]:
         """Return a feed that gets nothing but the end."""
         feed = _EndOnly(None, self._mux.pump)
+        # Beside the reader of the log: the end is for anybody to wait for.
         self._mux._events._watch(feed)
         return feed
 
@@ -197,6 +200,7 @@ class GraphRunStream(_RunStreamBase):
         if self._pump is not None:
             self._pump.stop()
         else:
+            # A handle has no run to stop: it just shows nothing more.
             self._mux.abandon()
 
     def __enter__(self) -> Self:

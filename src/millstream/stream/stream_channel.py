@@ -64,6 +64,7 @@ class StreamChannel(Generic[T]):
         Never waits: a full channel makes the run wait before its next event.
         """
         if self._closed:
+            # Where nobody could have read it the item is not missed.
             is_missed = self._is_taken or self._forward is not None
             if is_missed and not self._is_abandoned:
                 raise RuntimeError("Cannot push to a closed StreamChannel")
@@ -83,6 +84,7 @@ class StreamChannel(Generic[T]):
     def fail(self, err: BaseException) -> None:
         """End the channel with an error, after what is still there. Called by the mux."""
         if not self._closed:
+            # The trace is kept, because each reader that raises the error adds to it.
             self._error, self._trace = err, err.__traceback__
             self.close()
 
@@ -140,6 +142,7 @@ class StreamChannel(Generic[T]):
         """Begin to keep items: each of the sinks gets all of them."""
         self._require_free()
         self._is_taken = True
+        # What an earlier reader has left comes first: to its successor nothing is missing.
         returned, self._returned = self._returned, []
         for sink in sinks:
             for item in returned:
@@ -157,6 +160,7 @@ class StreamChannel(Generic[T]):
 
     def _unsubscribe(self, sink: Sink) -> None:
         """Keep nothing more for a reader that has gone."""
+        # A reader may go away twice: when it is closed, and when it is dropped.
         if sink in self._sinks:
             self._sinks.remove(sink)
         sink.leave()

@@ -74,6 +74,8 @@ class StreamMux:
         """Items of named channels that wait for the event they come from."""
         self._lanes: dict[str, tuple[Process, ...]] = {}
         self._async_lanes: dict[str, tuple[tuple[bool, Any], ...]] = {}
+        # Those of factories first: they are there in each nested graph too, ready-made ones only
+        # here.
         made = [factory(scope) for factory in self._factories]
         for transformer in (*_early_first(made), *_early_first(transformers or ())):
             self._register(transformer)
@@ -84,6 +86,7 @@ class StreamMux:
         modes: set[str] = set()
         for each in self._transformers:
             own = each.required_stream_modes
+            # Who is told of graphs needs no `tasks` events to guess them from.
             modes.update((GRAPHS,) if each._is_told_of_graphs else own)
         if self.has_own_transformers:
             modes.add(TASKS)  # which LangGraph's runs always have
@@ -112,6 +115,7 @@ class StreamMux:
                 f"{name} requires an async run — it overrides aprocess/afinalize/afail or sets "
                 "requires_async=True. Use astream(), not stream()."
             )
+        # Before `init`, which may schedule something.
         transformer._home = self
         projections = transformer.init()
         if not isinstance(projections, dict):
@@ -143,6 +147,7 @@ class StreamMux:
         channel._bind(is_async=self.is_async)
         self._channels.append(channel)
         if channel.name is not None:
+            # Names of others must not be taken for stream modes.
             method = channel.name if is_native else f"custom:{channel.name}"
             channel._wire(lambda item: self._forward(method, item))
 
@@ -176,6 +181,7 @@ class StreamMux:
         child = StreamMux(
             factories=self._factories, scope=scope, is_async=self.is_async, _assign_seq=False
         )
+        # Numbers are given by the root alone: an event has one `seq`, in whichever log it is read.
         child._root = self._root
         if self.pump is not None:
             child._connect(self.pump)
@@ -186,8 +192,10 @@ class StreamMux:
         self._identify(event)
         self._depth += 1
         try:
+            # Everybody sees the event, also when somebody has objected already.
             keep = True
             method = event["method"]
+            # Which transformers want a method is worked out with its first event.
             for process in self._lanes.get(method) or self._lane(method):
                 if not process(event):
                     keep = False
@@ -215,6 +223,8 @@ class StreamMux:
             self._log(event)
         if self._forwarded:
             self._log_forwarded()
+        # An event pushed by a transformer comes in the middle of another one, which is to have its
+        # number first.
         if self._late and not self._depth:
             self._show_late()
 
@@ -247,6 +257,8 @@ class StreamMux:
 
     def _identify(self, event: ProtocolEvent) -> None:
         if "event_id" not in event:
+            # One random name for the run and a number for the event, because a UUID for each costs
+            # more than the event.
             self._name = self._name or uuid.uuid4().hex[:16]
             self._made += 1
             event["event_id"] = f"{self._name}-{self._made}"
@@ -259,11 +271,13 @@ class StreamMux:
         if self._root is self:
             self._events.push(event)
         else:
+            # It gets its `seq` in the log of the root, after this.
             self._root._late.append((self._events, event))
 
     def _log_forwarded(self) -> None:
         """Append what named channels have said, after the event that made them say it."""
         if not self._depth:
+            # Taken first: what is logged may make a channel say more.
             waiting, self._forwarded = self._forwarded, []
             for forwarded in waiting:
                 self._log(forwarded)
@@ -291,6 +305,7 @@ class StreamMux:
         """Complete all projections and end the log; raise the first error there was."""
         error: BaseException | None = None
         while self._untold:
+            # Taken away first: one that is called again by what it does is not told twice.
             transformer = self._untold.popleft()
             try:
                 transformer.finalize()
@@ -383,6 +398,7 @@ class StreamMux:
             channel._abandon()
 
     def _shut(self, error: BaseException | None) -> None:
+        # Ended already: what fails while it is closed must not close it again.
         if self._events._closed:
             return
         if error is not None:
@@ -399,6 +415,7 @@ class StreamMux:
         """Wait for scheduled tasks, which may schedule more; return the first error to raise."""
         if self._is_abandoned or self._root._is_abandoned:  # since when more was scheduled
             await self._cancel_scheduled()
+        # What was scheduled may schedule more.
         while tasks := self._scheduled():
             await asyncio.wait(tasks)
         return self._scheduled_error()

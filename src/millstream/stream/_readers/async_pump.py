@@ -85,6 +85,7 @@ class AsyncPump(Pump):
         """Have the run go on until there is something for a reader; false at its end."""
         feed.reader = asyncio.current_task()
         if feed.waiter is None:
+            # A list: several tasks may read one feed.
             feed.waiter = []
         return self._join(feed.waiter)
 
@@ -94,6 +95,8 @@ class AsyncPump(Pump):
 
     async def _join(self, waiters: list[Waiter]) -> bool:
         """Wait with others until the pump wakes them; one who alone is cancelled stops the run."""
+        # What was scheduled beside the run is waited for at its end, and sees that there is no
+        # more.
         if self._is_over or (self._is_exhausted and is_beside(self)):
             return False
         if is_within(self):
@@ -107,6 +110,7 @@ class AsyncPump(Pump):
         waiters.append((waiter, me))
         self._waiting[me] = self._waiting.get(me, 0) + 1
         if self._task is None and self._closing is None:
+            # In the context of whoever opened the run; it lives as long as somebody waits.
             self._task = spawn(self._carry_on(), self._context)
         elif self._room is not None:
             self.recheck()  # it may have been us whom it waited for
@@ -114,6 +118,7 @@ class AsyncPump(Pump):
             await waiter
         except asyncio.CancelledError:
             self._stop_waiting(me)
+            # Who reads alone is the run's only owner, as with `astream`.
             if not (is_beside(self) or self._has_other_reader(me)):
                 await self.stop()
             raise
@@ -189,12 +194,15 @@ class AsyncPump(Pump):
             if self._burst and not (is_piece and self._burst < BURST):
                 await self._give_turns()
                 if not self._waiting:
+                    # Kept for the next who waits: it has happened, and must be neither lost nor
+                    # pushed to nobody.
                     self._early = event
                     return
             await self._mux.apush(event)
             if self._pulls:
                 self._wake_pulls()
             if self._woken:
+                # Where a feed has a limit each piece may be the one that fills it.
                 if is_piece and not self.limited:
                     self._burst += 1
                 else:
@@ -243,6 +251,7 @@ class AsyncPump(Pump):
         readers = [feed.reader for feed in self.limited if feed.is_full]
         for reader in readers:
             if isinstance(reader, asyncio.Task):
+                # One that is cancelled takes nothing more, and nobody else would tell.
                 reader.add_done_callback(self._reader_gone)
         try:
             await room
@@ -273,6 +282,7 @@ class AsyncPump(Pump):
             if self._is_over and self._task is None:
                 return
             ambient = contextvars.copy_context()
+            # What is closed is of the run: it must not wait for the run either.
             ambient.run(mark_within, self)
             self._closing = spawn(self._shut(), ambient)
         if is_within(self) or is_beside(self):
@@ -290,6 +300,7 @@ class AsyncPump(Pump):
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
+                # Its error is one of stopping, and goes to who stops.
                 if not task.cancelled():
                     task.result()
             await self._close_events()

@@ -21,6 +21,7 @@ class MergedChannels(FeedReader[tuple[str, Any]]):
     def __init__(self, channels: Mapping[str, StreamChannel[Any]], pump: Pump | None) -> None:
         limits = [each.maxlen for each in channels.values() if each.maxlen is not None]
         for name, channel in channels.items():
+            # All are looked at before any is taken: who is refused has changed nothing.
             if channel._is_taken:
                 raise RuntimeError(
                     f"StreamChannel {name!r} already has a subscriber; use .tee(n) for fan-out."
@@ -30,6 +31,7 @@ class MergedChannels(FeedReader[tuple[str, Any]]):
         self._open = len(channels)
         for name, channel in channels.items():
             channel._subscribe([_Label(name, self)])
+        # Of nothing there is nothing to wait for.
         if not channels:
             self._feed.end()
 
@@ -92,6 +94,7 @@ class AsyncMergedChannels:
             if self._merged is None:
                 self._merged = self._begin()
             return await self._merged.anext()
+        # The end, an error or a cancellation: in each case others may read the channels.
         except BaseException:
             self._leave()
             raise

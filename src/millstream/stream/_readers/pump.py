@@ -57,7 +57,9 @@ class Feed(Generic[T]):
         """Remove the oldest item."""
         item = self.items.popleft()
         if self.limit is not None and self.pump is not None:
+            # Only where it counts: whoever reads a feed with a limit may hold back the run.
             self.reader = self.pump.here()
+            # The one moment in which a full feed ceases to be full.
             if len(self.items) == self.limit - 1:
                 self.pump.recheck()
         return item
@@ -151,6 +153,7 @@ class Pump:
 
         One who waits for the run itself, or is gone for good, would never read what is there.
         """
+        # A copy, because readers in other threads come and go.
         return any(feed.is_full and self.is_busy(feed.reader) for feed in tuple(self.limited))
 
     def here(self) -> object:
@@ -233,6 +236,7 @@ _homes: ContextVar[tuple[HasPump, ...]] = ContextVar("millstream_homes", default
 def beside_the_run(home: HasPump | None, start: Callable[[], T]) -> T:
     """Call a function in a context that is not part of a run, though its end waits for it."""
     ambient = copy_context()
+    # Without the marks it may read the run, which to its nodes is refused.
     ambient.run(_marks.set, ())
     if home is not None:
         ambient.run(_homes.set, (*_homes.get(), home))

@@ -79,6 +79,8 @@ class SyncPump(Pump):
     def _carry_on(self, feed: Feed[Any] | None) -> bool:
         """Carry the run on by one event when it is our turn, unless there is no need any more."""
         me = self.here()
+        # A transformer is called by the thread that carries the run on. A node may be in another
+        # one: its context tells.
         if self._puller is me or is_within(self):
             raise RuntimeError(
                 "A run stream was read by a transformer, or a node, of its own run: that would "
@@ -112,6 +114,8 @@ class SyncPump(Pump):
                 self._puller = me
                 return True
             finally:
+                # Who carries the run on still counts as waiting for it: its own full feed must not
+                # hold it back.
                 if self._puller is not me:
                     self._stop_waiting(me)
 
@@ -129,6 +133,8 @@ class SyncPump(Pump):
     def _advance(self) -> bool:
         """Carry the run on by one event; say whether it goes on."""
         try:
+            # With a default, because a StopIteration would come out of `run` as it is and end a
+            # generator around this.
             event = self._context.run(next, self._events, None)
             if event is not None:
                 self._mux.push(as_event(event))
@@ -140,6 +146,7 @@ class SyncPump(Pump):
         except BaseException as error:
             self._end(error)
         finally:
+            # Somebody has asked to stop meanwhile, and waits for this turn to end.
             if self._is_left and not self._is_over:
                 self._leave()
         return not self._is_over
@@ -148,6 +155,7 @@ class SyncPump(Pump):
         """Close everything at the end of the run, or after its failure."""
         try:
             self._close_events()
+        # What nodes raise while they are closed, signals among it.
         except (Exception, GraphBubbleUp) as raised:
             error = error or raised
         try:
@@ -179,6 +187,7 @@ class SyncPump(Pump):
         """
         with self._turn:
             self._is_left = True
+            # What runs would wait for itself: it stops when the event in progress is over.
             if self._puller is self.here() or is_within(self):
                 return
             while self._puller is not None:

@@ -89,6 +89,7 @@ class StreamTransformer(ABC):
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
+            # Or Python would complain that nobody awaited it.
             coro.close()
             raise RuntimeError(
                 f"{type(self).__name__}.schedule() requires a running event loop; this transformer "
@@ -113,6 +114,7 @@ class StreamTransformer(ABC):
 
     def _keep_error(self, task: asyncio.Task[Any]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
+            # The first one stays, as of anything that fails in a run.
             self.__dict__.setdefault("_scheduled_error", error)
 
     def _take_scheduled_error(self) -> BaseException | None:

@@ -166,6 +166,7 @@ class _GraphsLifecycle(_TasksLifecycleBase):
     def process(self, event: ProtocolEvent) -> bool:
         """Take note of a fact; neither facts nor tasks are shown in the log."""
         if event["method"] == GRAPHS:
+            # From now on the engine tells: two ways to know one thing would tell it twice.
             self._is_told = True
             self._take(event["params"]["data"])
             return False
@@ -183,6 +184,7 @@ class _GraphsLifecycle(_TasksLifecycleBase):
                 self._open[ns] = fact.task_id
                 self._announce_started(ns, fact.name, fact.task_id, fact.cause)
         elif self._open.pop(ns, None) is not None:
+            # Beside the method, whose parameters are LangGraph's.
             self._pending_error = fact.error
             self._on_terminal(ns, fact.status, _text_of(fact))
             self._pending_error = None
@@ -272,6 +274,7 @@ class SubgraphTransformer(_GraphsLifecycle):
             return
         handle.status, handle.error = status, error
         handle._seen_terminal = True
+        # Where only the text is known, as from `tasks` events.
         raised = self._pending_error or RuntimeError(error or "The subgraph failed")
         self._ended.append((handle, raised if status in ("failed", "drained") else None))
 
@@ -280,6 +283,7 @@ class SubgraphTransformer(_GraphsLifecycle):
         if not self._handles:
             return None
         ns = tuple(event["params"]["namespace"])
+        # The nearest graph that has a handle, from the innermost on.
         for length in range(len(ns), len(self.scope), -1):
             handle = self._handles.get(ns[:length])
             if handle is not None:
@@ -333,6 +337,7 @@ class SubgraphTransformer(_GraphsLifecycle):
                 await handle._mux.aconclude()
                 raised = raised or handle._mux.error
         if is_last:
+            # The run is over: what was scheduled for them has nothing more to wait for.
             for mux in self._closing:
                 await mux.aabandon()
                 await mux.aclose()

@@ -109,6 +109,7 @@ class MessagesTransformer(StreamTransformer):
         params = event["params"]
         if event["method"] == MESSAGES and params["namespace"] == self._namespace:
             said, metadata = params["data"]
+            # A message in chunks comes as events, one that was whole as itself.
             if isinstance(said, dict):
                 self._take_event(said, metadata)
             else:
@@ -141,6 +142,7 @@ class MessagesTransformer(StreamTransformer):
             )
             self._open[run_id] = made
             self._add(made)
+        # None if the message began before somebody read.
         stream = self._open.get(run_id)
         if stream is None:
             return
@@ -163,6 +165,7 @@ class MessagesTransformer(StreamTransformer):
         else:
             whole = AsyncMessageStream if self._is_async else MessageStream
             stream = whole(message, node=node)
+        # A handle looks the same to its reader, however the message came.
         for event in message_events(message):
             stream.dispatch(event)
         self._add(stream)

@@ -144,6 +144,7 @@ def _plain(output: Any) -> Any:
     """Return what a tool returned, without the message it may be in, serialized or not."""
     if isinstance(output, ToolMessage):
         return output.content
+    # As LangChain serializes its objects: what a run elsewhere has said.
     if isinstance(output, dict) and output.get("type") == "constructor":
         kind, fields = output.get("id"), output.get("kwargs")
         if kind and kind[-1] == "ToolMessage" and isinstance(fields, dict):
