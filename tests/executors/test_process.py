@@ -202,13 +202,6 @@ def test_an_answer_that_does_not_fit_leaves_the_question_open(
     assert driver.invoke(graph, Command(resume="3"), THREAD)["log"] == [3]
 
 
-def test_a_graph_that_the_node_calls_may_not_ask(driver: Any, executor: ProcessExecutor) -> None:
-    graph = graph_of(acting.call_asking_graph, executor=executor, saver=InMemorySaver())
-
-    with pytest.raises(RuntimeError, match="ask in the node itself"):
-        driver.invoke(graph, EMPTY, THREAD)
-
-
 def test_tools_that_ask_side_by_side_get_their_own_answers(
     driver: Any, executor: ProcessExecutor
 ) -> None:

@@ -86,6 +86,11 @@ class Stamps:
         self._highest = ""
         self._lock = Lock()
 
+    @property
+    def highest(self) -> str:
+        """The highest id there is, empty if there is none."""
+        return self._highest
+
     def see(self, *ids: str) -> None:
         """Take note of checkpoints that are stored."""
         with self._lock:

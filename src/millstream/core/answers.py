@@ -149,6 +149,20 @@ class Answers:
             return self._by_id[question]
         return self._bare.pop() if question == self._question and self._bare else MISSING
 
+    def take_named(self, question: str) -> Any | Missing:
+        """Return the answer to a question, `MISSING` without one; a bare value is taken away."""
+        return self._named(question)
+
+    @property
+    def by_id(self) -> Mapping[str, Any] | None:
+        """The answers by question, None for one bare value."""
+        return self._by_id
+
+    @property
+    def question(self) -> str | None:
+        """The question that the bare value answers, when only one waits."""
+        return self._question
+
     def take(self, tasks: Iterable[str], *, is_own: bool = True) -> Any | Missing:
         """Take the bare value away; `MISSING` when there is none for any of these tasks.
 

@@ -7,7 +7,7 @@ no task id and no runtime. What LangChain's context variable holds meanwhile is 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -90,6 +90,18 @@ class TaskContext(ABC):
             # Another thread may have made it meanwhile: there is only one.
             config = self.__dict__.setdefault("made_config", self.make_config())
         return config
+
+    @abstractmethod
+    def record_questions(self, questions: Iterable[Any]) -> None:
+        """Take note of what a strand asks, which may not be all that stops the task."""
+
+    @abstractmethod
+    def record_together(self, ids: Set[str]) -> None:
+        """Take note of questions that may be answered as if one came after the other."""
+
+    @abstractmethod
+    def record_answered(self, answered: Set[str], asked: Sequence[Any]) -> None:
+        """Note which questions of a nested graph have got their answers, and what it asks now."""
 
     def count_nested_run(self, place: str = "") -> tuple[int, bool]:
         """Return the number of the graph that the task calls, and whether it is a new one.

@@ -15,8 +15,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from millstream.constants import CONFIG_KEY_CHECKPOINT_MAP, ENGINE_PREFIX
-from millstream.drivers.executor import Delivery, Ear, Reply, TaskEvent, TaskOutcome, TaskRequest
-from millstream.drivers.questions import find_answer, forget_answer, record_questions
+from millstream.drivers.executor import (
+    Delivery,
+    Ear,
+    Reply,
+    SavedScope,
+    TaskEvent,
+    TaskOutcome,
+    TaskRequest,
+)
+from millstream.drivers.questions import (
+    find_answer,
+    forget_answer,
+    record_answered,
+    record_questions,
+    record_together,
+)
 from millstream.errors import GraphInterrupt
 from millstream.outbox.emitter import RunAbandoned
 
@@ -26,6 +40,7 @@ if TYPE_CHECKING:
     from millstream.drivers.context import TaskContext
     from millstream.drivers.executor import Execution, Executor
     from millstream.drivers.questions import Question
+    from millstream.drivers.run_scope import RunScope
     from millstream.drivers.task_calls import AnyFuture
     from millstream.modes.parts import Namespace
 
@@ -127,12 +142,31 @@ def request_of(context: TaskContext) -> TaskRequest:
         recursion_limit=asked.limits.steps,
         drain_reason=asked.control.drain_reason if asked.control.drain_requested else None,
         store=None if store is None else {name: getattr(store, name) for name in STORE_FACTS},
-        is_saved=asked.saver is not None,
+        saved=None if asked.saver is None else _saved(run),
         has_custom=run.emit_custom is not None,
         messages=tuple(Ear(tap.has_subgraphs, tap.has_blocks) for tap in run.taps),
         tools=tuple(Ear(tap.has_subgraphs) for tap in run.tool_taps),
         nested=tuple(modes for _, modes in run.forwards),
         is_watched=context.heartbeats is not None,
+    )
+
+
+def _saved(run: RunScope) -> SavedScope:
+    machine, replay = run.machine, run.replay
+    answers, lineage = machine.answers, machine.lineage
+    return SavedScope(
+        durability=run.request.durability,
+        is_resuming=run.is_resuming_step,
+        highest_id="" if run.stamps is None else run.stamps.highest,
+        lineage_id="" if lineage is None else lineage.id,
+        origin_id=run.origin_id,
+        former_ns=run.request.nesting.former_ns,
+        parent_config=run.saved_parent,
+        named_checkpoints=dict(run.named_checkpoints),
+        replayed_id=None if replay is None else replay.checkpoint_id,
+        has_answers=answers is not None,
+        answers_by_id=None if answers is None else answers.by_id,
+        answered_question=None if answers is None else answers.question,
     )
 
 
@@ -256,6 +290,41 @@ class QuestionsNoted(NodeEvent):
     async def deliver(self, context: TaskContext) -> None:
         """Take note of them."""
         record_questions(context, self.questions)
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionsTogether(NodeEvent):
+    """A task of a graph that the node calls asks what may be answered one after the other."""
+
+    ids: frozenset[str]
+
+    async def deliver(self, context: TaskContext) -> None:
+        """Take note of them."""
+        record_together(context, self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionsAnswered(NodeEvent):
+    """A task of a graph that the node calls has got its answers."""
+
+    answered: frozenset[str]
+    asked: tuple[Any, ...]
+    """What it asks instead."""
+
+    async def deliver(self, context: TaskContext) -> None:
+        """Take note of it."""
+        record_answered(context, self.answered, self.asked)
+
+
+@dataclass(frozen=True, slots=True)
+class GraphCalled(NodeEvent):
+    """The node calls a graph: which one is it?"""
+
+    place: str
+
+    async def deliver(self, context: TaskContext) -> tuple[int, bool]:
+        """Return its number, and whether it is a new one."""
+        return context.count_nested_run(self.place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 if TYPE_CHECKING:
-    from langchain_core.runnables import Runnable
+    from langchain_core.runnables import Runnable, RunnableConfig
 
     from millstream.core.protocol import TaskPath
     from millstream.drivers.function_calls import FunctionCall
@@ -30,6 +30,33 @@ class Ear:
     has_subgraphs: bool
     has_blocks: bool = False
     """Messages come as events of their content blocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedScope:
+    """What graphs that a node calls have to know of its run, which is saved."""
+
+    durability: str
+    is_resuming: bool
+    """The superstep was interrupted or failed before."""
+    highest_id: str
+    """No checkpoint that has been seen has a higher one."""
+    lineage_id: str
+    """The checkpoint that the superstep started from."""
+    origin_id: str
+    """The checkpoint that the run went on from."""
+    former_ns: str
+    parent_config: RunnableConfig | None
+    """The config of the checkpoint before `origin_id`."""
+    named_checkpoints: Mapping[str, str]
+    """Namespace -> the checkpoint that the caller wants to go on from."""
+    replayed_id: str | None
+    """The checkpoint of the past that the run goes on from, if it does."""
+    has_answers: bool
+    answers_by_id: Mapping[str, Any] | None
+    """None for one bare value, which stays where the run is."""
+    answered_question: str | None
+    """The question that the bare value is for, if it is for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +102,8 @@ class TaskRequest:
     """Why the run was asked to stop, None if it was not."""
     store: Mapping[str, Any] | None
     """Attributes of the run's store, None if it has none."""
-    is_saved: bool
-    """Questions have to be found again."""
+    saved: SavedScope | None
+    """None for a run without a saver."""
     has_custom: bool
     """Somebody reads what is given to the writer."""
     messages: Sequence[Ear]

@@ -25,6 +25,8 @@ class NodeContext(TaskContext):
     find_answer = questions.find_answer
     forget_answer = questions.forget_answer
     record_questions = questions.record_questions
+    record_together = questions.record_together
+    record_answered = questions.record_answered
 
     def make_config(self) -> dict[str, Any]:
         """Assemble the config that the node and everything below it see."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -49,7 +49,7 @@ def find_answer(context: TaskContext, value: Any, strand: Strand | None = None) 
         if task.questions is not None:
             number = task.questions.number(place, text)
         if is_open(answers, number) and task.machine.answers is not None:
-            answer = task.machine.answers.take(_tasks_around(context), is_own=not place)
+            answer = task.machine.answers.take(tasks_around(context), is_own=not place)
             if answer is not MISSING:
                 put_answer(answers, number, answer)
         task.asked = max(task.asked, min(number + 1, len(answers)))
@@ -118,22 +118,32 @@ def record_nested_questions(context: TaskContext, tasks: Iterable[Task]) -> None
     """
     asking = [task for task in tasks if task.interrupts]
     if len(asking) == 1:
-        with ASKING:
-            context.task.together = context.task.together | ids_together(asking[0])
+        context.record_together(ids_together(asking[0]))
+
+
+def record_together(context: TaskContext, ids: Set[str]) -> None:
+    """Take note of questions that may be answered as if one came after the other."""
+    with ASKING:
+        context.task.together = context.task.together | ids
 
 
 def record_progress(context: TaskContext) -> None:
     """Note in the tasks around that this one has got its answers, and what it asks instead."""
     task, around = context.task, context.parent
     answered = {question.id for question in task.waiting}
-    if not answered or not (task.is_done or task.interrupts):
-        return
+    if around is not None and answered and (task.is_done or task.interrupts):
+        around.record_answered(answered, task.interrupts)
+
+
+def record_answered(context: TaskContext, answered: Set[str], asked: Sequence[Any]) -> None:
+    """Note in a task, and in those around it, which of its questions have got their answers."""
+    around: TaskContext | None = context
     while around is not None:
         with ASKING:
             caller = around.task
             known = caller.waiting if caller.still_waiting is None else caller.still_waiting
             kept = [question for question in known if question.id not in answered]
-            caller.still_waiting = [*kept, *task.interrupts]
+            caller.still_waiting = [*kept, *asked]
         around = around.parent
 
 
@@ -164,7 +174,7 @@ def _members(error: BaseException) -> Iterator[BaseException]:
         yield from _members(member)
 
 
-def _tasks_around(context: TaskContext) -> Iterator[str]:
+def tasks_around(context: TaskContext) -> Iterator[str]:
     """Yield the ids of a task and of those it is nested in."""
     current: TaskContext | None = context
     while current is not None:

@@ -26,7 +26,6 @@ from millstream.drivers.questions import (
     all_questions,
     record_nested_questions,
     record_progress,
-    record_questions,
 )
 from millstream.drivers.run_request import Replay
 from millstream.drivers.run_scope import RunScope
@@ -376,7 +375,7 @@ class Run(RunScope):
             raise GraphDrained(self.control.drain_reason or "")
         if self.parent is not None and status in (RunStatus.PAUSED, RunStatus.BREAKPOINT):
             if self.request.nesting.place:
-                record_questions(self.parent, machine.questions)
+                self.parent.record_questions(machine.questions)
             record_nested_questions(self.parent, machine.tasks)
             raise GraphInterrupt(tuple(machine.questions))
 

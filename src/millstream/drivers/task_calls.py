@@ -19,7 +19,7 @@ from millstream.core.spec import NodeSpec
 from millstream.drivers.call_nodes import late_call_error, with_defaults
 from millstream.drivers.current_strand import strand_of, text_of
 from millstream.drivers.node_context import NodeContext
-from millstream.drivers.questions import record_questions, record_strands
+from millstream.drivers.questions import record_strands
 from millstream.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
 from millstream.modes.parts import split_ns
 from millstream.outbox.emitter import RunAbandoned
@@ -158,7 +158,7 @@ def report_call(context: CallContext, error: BaseException | None) -> None:
         run.report(context, None)
     elif error is not None and not isinstance(error, ParentCommand):
         if context.place and isinstance(error, GraphInterrupt) and error.args:
-            record_questions(context.caller, error.args[0])
+            context.caller.record_questions(error.args[0])
         run.report(context, error)
     else:
         context.is_over = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence, Set
 from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import copy_context
@@ -15,7 +15,6 @@ from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.store.base import BaseStore
 
 from millstream._base.clock import new_id
-from millstream._types.interrupts import interrupt_id
 from millstream.core.machine import RunMachine
 from millstream.core.observer import Observer
 from millstream.core.protocol import RunLimits
@@ -32,8 +31,11 @@ from millstream.drivers.elsewhere import (
     DrainRequested,
     Emitted,
     Forwarded,
+    GraphCalled,
     Heard,
+    QuestionsAnswered,
     QuestionsNoted,
+    QuestionsTogether,
     StoreUsed,
     TaskCalled,
 )
@@ -54,10 +56,11 @@ from millstream.runtime import RunControl
 
 if TYPE_CHECKING:
     from millstream.core.strands import Strand
-    from millstream.drivers.executor import Ear, Reply, TaskRequest
+    from millstream.drivers.executor import Ear, Reply, SavedScope, TaskRequest
     from millstream.drivers.questions import Question
     from millstream.drivers.task_calls import AnyFuture
     from millstream.executors.line import Line
+    from millstream.executors.saved import RemoteSaved
     from millstream.modes.message_tap import MessageTap
     from millstream.modes.parts import Emit, Part
     from millstream.modes.tool_tap import ToolTap
@@ -77,7 +80,7 @@ def perform(request: TaskRequest, line: Line) -> TaskOutcome:
         else:
             result = copy_context().run(_call, context, line)
     except GraphInterrupt as signal:
-        return _paused(context, tuple(signal.args[0]) if signal.args else ())
+        return TaskOutcome(questions=tuple(signal.args[0]) if signal.args else ())
     except BaseException as error:
         if isinstance(error, ParentCommand) and context.run.tool_taps:
             taps.emit_command(context, error)
@@ -109,18 +112,6 @@ async def _acall(context: RemoteContext, line: Line) -> Any:
     return await call_in(context, context.task.node.body.call, context.task.input)
 
 
-def _paused(context: RemoteContext, questions: tuple[Any, ...]) -> TaskOutcome:
-    own = {interrupt_id(context.ns, number) for number in context.numbers}
-    if not context.nested_runs or all(question.id in own for question in questions):
-        return TaskOutcome(questions=questions)
-    error = RuntimeError(
-        f"A graph that node '{context.task.name}' calls has asked a question. The node runs apart "
-        "from its run, so that nothing is saved of graphs that it calls: ask in the node itself, "
-        "or run the node without an executor"
-    )
-    return TaskOutcome(error=error)
-
-
 class RemoteTask(Task):
     """A task whose namespace is known."""
 
@@ -142,8 +133,6 @@ class RemoteContext(NodeContext):
 
     def __init__(self, request: TaskRequest, line: Line) -> None:
         self._request, self._line = request, line
-        self.numbers: set[int] = set()
-        """The questions that were asked."""
         self.loop: asyncio.AbstractEventLoop | None = None
         """The event loop that awaits the node, None for a sync one."""
         run = RemoteScope(request, line, self._call_task)
@@ -158,9 +147,8 @@ class RemoteContext(NodeContext):
     def find_answer(self, value: Any, strand: Strand | None = None) -> Question:
         """Ask for the answer, and for the number of the question."""
         if strand is None:
-            strand = strand_of(self) if self._request.is_saved else OWN
+            strand = strand_of(self) if self._request.saved is not None else OWN
         found: Question = self._line.ask(AnswerWanted(value, strand))
-        self.numbers.add(found.number)
         return found
 
     def forget_answer(self, number: int) -> None:
@@ -178,7 +166,7 @@ class RemoteContext(NodeContext):
         if node.body.call.has_async and not self._request.has_async_calls:
             raise async_call_error()
         if strand is None:
-            strand = strand_of(caller) if self._request.is_saved else OWN
+            strand = strand_of(caller) if self._request.saved is not None else OWN
         called = TaskCalled(node, value, strand)
         future: AnyFuture
         if self.loop is not None and asyncio._get_running_loop() is self.loop:
@@ -189,6 +177,19 @@ class RemoteContext(NodeContext):
             number = self._line.begin(called, partial(_tell_thread, future))
         future.add_done_callback(partial(_drop_cancelled, self._line, number))
         return future
+
+    def record_together(self, ids: Set[str]) -> None:
+        """Take note of questions of a nested graph."""
+        self._line.emit(QuestionsTogether(frozenset(ids)))
+
+    def record_answered(self, answered: Set[str], asked: Sequence[Any]) -> None:
+        """Note which questions of a nested graph have got their answers."""
+        self._line.emit(QuestionsAnswered(frozenset(answered), tuple(asked)))
+
+    def count_nested_run(self, place: str = "") -> tuple[int, bool]:
+        """Ask for the number of the graph that the task calls."""
+        counted: tuple[int, bool] = self._line.ask(GraphCalled(place))
+        return counted
 
     def metadata(self) -> dict[str, Any]:
         """Return the task's metadata."""
@@ -294,12 +295,26 @@ class RemoteScope(RunScope):
     """What the node finds of its run."""
 
     def __init__(self, request: TaskRequest, line: Line, call: Callable[..., Any]) -> None:
-        super().__init__(_run_request(request, line))
-        self._enclosing = {}
+        saved = None if request.saved is None else _reach(request.saved, line)
+        super().__init__(_run_request(request, saved, line))
+        self._enclosing = {ns: id for ns, id in request.checkpoint_map.items() if ns != self.ns}
         self.waits = AWAITING if request.is_async else BLOCKING
         self.call = call
-        self.machine = RunMachine(self.spec, Observer(), self.request.limits, new_id, self.ns)
+        self.machine = RunMachine(
+            self.spec,
+            Observer(),
+            self.limits,
+            new_id,
+            self.ns,
+            None if saved is None else saved.lineage,
+            answers=None if saved is None else saved.answers,
+        )
         self.machine.step = request.step
+        if saved is not None:
+            self.stamps, self.origin_id = saved.stamps, saved.scope.origin_id
+            self.saved_parent = saved.scope.parent_config
+            if saved.scope.is_resuming:
+                self.resumed_step = request.step
         if request.has_custom:
             self.emit_custom = lambda part: line.emit(Emitted(part[0], part[2]))
             self.writer = lambda item: line.emit(Emitted(self.namespace, item))
@@ -316,9 +331,24 @@ class RemoteScope(RunScope):
         ]
 
 
-def _run_request(request: TaskRequest, line: Line) -> RunRequest:
+def _reach(scope: SavedScope, line: Line) -> RemoteSaved:
+    # Imported with the first saver, because savers are slow to import.
+    from millstream.executors.saved import reach
+
+    return reach(scope, line)
+
+
+def _run_request(request: TaskRequest, saved: RemoteSaved | None, line: Line) -> RunRequest:
     """Return as much of what the run was asked for as the node can see."""
     control = RemoteControl(request, line)
+    nesting = Nesting(ns=request.graph_ns)
+    if saved is not None:
+        scope = saved.scope
+        nesting = nesting._replace(
+            named_checkpoints=scope.named_checkpoints,
+            replay=saved.replay,
+            former_ns=scope.former_ns,
+        )
     return RunRequest(
         spec=GraphSpec(nodes={}, channels={}, shown={}, output_keys=(), stream_keys=()),
         name=request.graph,
@@ -330,7 +360,9 @@ def _run_request(request: TaskRequest, line: Line) -> RunRequest:
         config=dict(request.config),
         configurable=dict(request.configurable),
         metadata=dict(request.metadata),
-        nesting=Nesting(ns=request.graph_ns),
+        nesting=nesting,
+        saver=None if saved is None else saved.saver,
+        durability="async" if saved is None else saved.scope.durability,
         context=request.context,
         store=None if request.store is None else RemoteStore(line, dict(request.store)),
         server_info=request.server_info,
