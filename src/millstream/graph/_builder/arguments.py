@@ -34,6 +34,7 @@ def renamed(
         stacklevel=3,
     )
     given = kwargs.pop(old)
+    # Both may be given; then the new one counts.
     return given if value is None else value
 
 
@@ -55,6 +56,7 @@ def name_and_action(node: Any, action: Any) -> tuple[str, Any]:
         is_unnamed = isinstance(func, functools.partial) and getattr(node, "name", None) is None
         return callable_name(func) if is_unnamed else node.get_name(), node
     if not callable(node) and not isinstance(node, Mapping):
+        # For its error, which says what can be a node.
         coerce_to_runnable(node)
     return callable_name(node), node
 
@@ -72,6 +74,7 @@ def check_name(name: str, nodes: Container[str]) -> None:
     """Refuse a name that a node must not have."""
     if name in nodes:
         raise ValueError(f"Node `{name}` already present.")
+    # Refused although nobody has added them: edges know them without.
     if name in (START, END):
         raise ValueError(f"Node `{name}` is reserved.")
     if NS_SEP in name or NS_END in name:

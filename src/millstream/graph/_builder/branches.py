@@ -35,6 +35,7 @@ class BranchSpec(NamedTuple):
         """Return the edge for a path; a `Literal` return annotation can stand for a path map."""
         func = _function_of(path)
         if isinstance(path_map, dict):
+            # A copy: the caller may use its dict for the next edge.
             ends: dict[Hashable, str] | None = path_map.copy()
         elif path_map is not None:
             ends = {name: name for name in path_map}
@@ -47,6 +48,7 @@ class BranchSpec(NamedTuple):
     def run_name(self) -> str | None:
         """The name of the path's runs, None for a lambda and for an object that is called."""
         name = self.path.name
+        # A lambda is called `condition` too; only a function of that name means it.
         is_named = name != "condition" or getattr(_function_of(self.path), "__name__", "") == name
         return name if is_named else None
 

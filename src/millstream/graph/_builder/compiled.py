@@ -91,6 +91,8 @@ class CompiledStateGraph(Pregel[StateT, ContextT, InputT, OutputT]):
             handlers = assembly.add_default_handler(default_handler)
         assembly.add_joins()
         assembly.order_deferred()
+        # In the order of the output class, without what is computed from the run and stored
+        # nowhere.
         output = [key for key in builder.schemas[builder.output_schema] if key in builder.channels]
         state = list(builder.channels)
         return cls(
@@ -143,6 +145,7 @@ class CompiledStateGraph(Pregel[StateT, ContextT, InputT, OutputT]):
         assembly.add_joins()
         assembly.order_deferred()
         self.nodes, self.channels = assembly.nodes, assembly.channels
+        # Compiled anew when the graph is next used: more may be attached before that.
         self._spec = None
 
     def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
@@ -199,11 +202,13 @@ class _Assembly:
         self._defaults = defaults
         self._edges = _static_writes(builder.edges, builder.waiting_edges)
         self._node_inputs: dict[Any, _NodeInput] = {}
+        # One for all nodes: what it does depends on the channels alone.
         self._prepare = giver_of_ids(builder.channels)
         self.nodes: dict[str, PregelNode] = {}
         self._signals: dict[str, Write] = {}
         self._signal: EphemeralValue[Any] = EphemeralValue(Any, guard=False)
         """What all signals are before a run copies them."""
+        # Filled as nodes are added, so that an edge may lead to one that is added later.
         self._routes = Routes(self._signals)
         keys = frozenset(builder.channels)
         self._aliases = _aliases(builder)
@@ -213,11 +218,13 @@ class _Assembly:
             prepare=self._prepare,
             aliases=self._aliases,
         )
+        # A state of one bare value is written by any result, not by keys.
         self._dict_keys = None if ROOT in keys else keys
         self._keys = tuple(sorted(keys))
         self.channels: dict[str, Any] = {
             **builder.channels,
             **builder.managed,
+            # The input is there for the superstep that takes it into the state.
             START: EphemeralValue(builder.input_schema),
             TASKS: Topic(Send, accumulate=False),
         }
@@ -251,6 +258,7 @@ class _Assembly:
         node_input = self._node_input(spec.input_schema)
         self.nodes[name] = PregelNode(
             channels=node_input.channels,
+            # A list, because edges that wait for several nodes add theirs to it.
             triggers=[channel],
             bound=spec.runnable,
             mapper=node_input.mapper,
@@ -303,6 +311,7 @@ class _Assembly:
     def add_joins(self) -> None:
         """Add the channels of edges that wait for several nodes."""
         for starts, end in sorted(self._builder.waiting_edges):
+            # An edge that waits before END has nobody to trigger.
             if end in self._builder.nodes:
                 channel = join_channel(starts, end)
                 is_deferred = self._builder.nodes[end].defer
@@ -314,6 +323,7 @@ class _Assembly:
         """Have deferred nodes wait for those that may lead to them."""
         specs: Mapping[str, StateNodeSpec] = self._builder.nodes
         deferred = [name for name, spec in specs.items() if spec.defer]
+        # A single one waits for all there is, which its channel sees to.
         if len(deferred) < 2:
             return
         branches: Mapping[str, Mapping[str, BranchSpec]] = self._builder.branches
@@ -327,7 +337,10 @@ class _Assembly:
             ends[name] |= {*spec.ends, spec.error_handler_node or END}
         for name, paths in branches.items():
             ends[name].update(*((path.ends or {}).values() for path in paths.values()))
+        # In the order in which nodes were added, because the way of walking decides where a circle
+        # is cut.
         edges = {name: [end for end in specs if end in ends[name]] for name in ends}
+        # Paths without a map and results that are commands: nobody declares where these lead.
         unsure = [
             name
             for name, paths in branches.items()
@@ -387,6 +400,7 @@ def _static_writes(
         writes[start] = [branch_write(end) for end in sorted(targets)]
     for starts, end in sorted(waiting_edges):
         if end != END:
+            # A start that is named twice has one write, of which the barrier wants one.
             for start in dict.fromkeys(starts):
                 writes.setdefault(start, []).append((join_channel(starts, end), start))
     return writes
@@ -413,6 +427,8 @@ def _lenient_maker(schema: Any) -> Callable[[dict[str, Any]], Any] | None:
     make, cls = maker_of(schema), class_of(schema)
     if make is None or not dataclasses.is_dataclass(cls):
         return make
+    # The state may have keys of other classes of the graph, which this one's constructor would
+    # refuse.
     declared = frozenset(field.name for field in dataclasses.fields(cls))
     return lambda values: make({key: values[key] for key in values if key in declared})
 

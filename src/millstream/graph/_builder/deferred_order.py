@@ -24,6 +24,7 @@ def predecessors(
     conceivable = {name: _reachable(name, possible) for name in deferred}
 
     def goes_first(first: str, name: str) -> bool:
+        # If both may lead to each other nothing can be said, and neither waits.
         may_lead = name in conceivable[first] and first not in conceivable[name]
         return name in declared[first] or may_lead
 
@@ -38,6 +39,7 @@ def _without_circles(edges: Mapping[str, Sequence[str]]) -> dict[str, list[str]]
     kept: dict[str, list[str]] = {name: [] for name in edges}
     on_the_way: dict[str, bool] = {}
     for start in edges:
+        # By hand and not by recursion: graphs may have thousands of nodes in a row.
         way: list[tuple[str, Iterator[str]]] = []
         if start not in on_the_way:
             on_the_way[start] = True
@@ -45,6 +47,8 @@ def _without_circles(edges: Mapping[str, Sequence[str]]) -> dict[str, list[str]]
         while way:
             name, ends = way[-1]
             for end in ends:
+                # It leads back to where we came from; False is a node that is done, to which many
+                # may lead.
                 if on_the_way.get(end):
                     continue
                 kept[name].append(end)

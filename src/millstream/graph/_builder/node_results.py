@@ -55,6 +55,7 @@ def result_writers(
     updates_of = _root_updates if tuple(keys) == (ROOT,) else _dict_updates
 
     def writes_of(node: str, edges: Sequence[Write], result: Any) -> list[Write]:
+        # The plain case, in which there is nothing to convert and nowhere to go.
         if type(result) is dict and updates_of is _dict_updates and not aliases:
             writes = [write for write in result.items() if write[0] in known]
         else:
@@ -83,6 +84,7 @@ def _dict_updates(
 ) -> list[Write]:
     if result is None:
         return []
+    # A subclass of dict, or a dict where keys have aliases.
     if isinstance(result, dict):
         return picked(result.items(), known, aliases)
     if isinstance(result, Command):
@@ -91,6 +93,7 @@ def _dict_updates(
         _leave(result)
         return [write for part in result for write in _dict_updates(part, keys, known, aliases)]
     kind: Any = type(result)
+    # An instance of the state class, or of one like it: what was set of it is written.
     if annotated_keys(kind):
         return changed_fields(result, keys)
     raise InvalidUpdateError(

@@ -60,6 +60,7 @@ def _class_fields(
     defaults = _dataclass_defaults(cls) if is_dataclass(cls) else {}
     for key, hint in declared_hints(schema).items():
         if key in channels:
+            # What may be None need not be given.
             fallback = None if _is_optional(hint) else REQUIRED
             yield key, (channels[key].UpdateType, defaults.get(key, fallback))
 

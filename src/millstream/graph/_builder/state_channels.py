@@ -45,6 +45,8 @@ def schema_fields(schema: Any) -> tuple[dict[str, BaseChannel[Any, Any, Any]], d
             managed[name] = value
             continue
         channel = field_channel(annotation)
+        # A default of the class is where a reducer starts. Of other keys it is filled in by the
+        # class, when an instance is made for a node.
         if name in starts and isinstance(channel, REDUCING):
             channel = channel.starting_with(starts[name])
         channels[name] = _named(name, channel)
@@ -57,6 +59,8 @@ def field_channel(annotation: Any) -> BaseChannel[Any, Any, Any]:
     if get_origin(annotation) is Annotated:
         typ, *metadata = get_args(annotation)
         return _annotated_channel(_stripped(typ), metadata) or LastValue(annotation)
+    # `Annotated[...] | None`, which is the reducer of the type inside with a state that may be
+    # None.
     inner = _optional(annotation)
     if get_origin(inner) is Annotated:
         typ, *metadata = get_args(inner)
@@ -78,6 +82,7 @@ def _annotated_channel(typ: Any, metadata: Sequence[Any]) -> BaseChannel[Any, An
             return item
         if inspect.isclass(item) and issubclass(item, BaseChannel):
             return item(typ)
+    # The last place is where LangGraph looks for a reducer, and refuses one that cannot be one.
     if callable(metadata[-1]) and not inspect.isclass(metadata[-1]):
         check_reducer(metadata[-1])
         return BinaryOperatorAggregate(typ, metadata[-1])
@@ -127,6 +132,8 @@ def input_annotation(func: Any) -> Any:
     """Return the state class that a function's first parameter is annotated with, if any."""
     called = called_function(func)
     try:
+        # The signature is of what is called, without `self`; annotations are of the function behind
+        # it.
         parameter = next(iter(inspect.signature(called).parameters))
         hint = function_hints(annotated_function(called)).get(parameter)
     except (NameError, TypeError, ValueError, StopIteration):
@@ -187,6 +194,7 @@ def _stripped(annotation: Any) -> Any:
         elif isinstance(annotation, ALIASES):
             annotation = annotation.__value__
         elif isinstance(origin, ALIASES):
+            # An alias with parameters: what it stands for, with the arguments put in.
             annotation = origin.__value__[get_args(annotation)]
         else:
             return annotation
@@ -201,5 +209,6 @@ def _optional(annotation: Any) -> Any:
 
 
 def _named(name: str, channel: BaseChannel[Any, Any, Any]) -> BaseChannel[Any, Any, Any]:
+    # For its messages: which key it was that got two writes.
     channel.key = name
     return channel

@@ -78,6 +78,7 @@ def compile_graph(
         if read is None:
             read = reader(keys, shown=shown, managed=managed, coerce=node.mapper)
             readers[keys, node.mapper] = read
+        # One for each node and graph, shared by all runs: nothing of it may change.
         specs[name] = NodeSpec(
             name=name,
             triggers=tuple(sorted(node.triggers)),
@@ -102,6 +103,8 @@ def compile_graph(
         aliases=aliases,
     )
     entries = spec.triggered.get(START, ())
+    # Where the superstep that takes in the input does no more than that, it can be left out: see
+    # `Run`.
     if len(entries) == 1 and spec.is_steady and entries[0].is_hidden:
         body: NodeCall = entries[0].body
         spec.entry = entries[0] if body.is_relay and entries[0].handler is None else None
@@ -126,6 +129,7 @@ def _signals(
     return frozenset(
         name
         for name, channel in channels.items()
+        # Not a subclass, whose methods would not be called.
         if type(channel) is EphemeralValue
         and not channel.guard
         and name.startswith(SIGNAL_PREFIX)
@@ -153,9 +157,12 @@ def _node_call(
     if node.timeout is not None and runs_in_thread(node.bound):
         raise sync_timeout_error(name)
     entering, executor = node.first_writes, node.executor
+    # Where the driver is, nodes run without one.
     if executor is not None and executor.is_inline:
         executor = None
     if executor is not None:
+        # Now, and not when the node first runs: in the middle of a run nobody can do anything about
+        # it.
         executor.check(name, node.bound)
     return NodeCall(
         call=Call(node.bound, name),
@@ -186,6 +193,8 @@ def validate_graph(
 ) -> None:
     """Refuse a graph whose parts do not fit together, naming the part."""
     for name in channels:
+        # Here and for nodes: names under which tasks write for the record, and would be taken for
+        # it.
         if name in RESERVED and name != TASKS:
             raise ValueError(f"Channel name '{name}' is reserved")
     for name, node in nodes.items():

@@ -76,6 +76,7 @@ def config_model(
     if context_schema is not None:
         fields["configurable"] = (context_schema, None)
     for key, type_ in get_type_hints(RunnableConfig).items():
+        # Its type is the context's, if there is one.
         if key in (include or ()) and key != "configurable":
             fields[key] = (type_, None)
     return fields_model(name, fields)
@@ -131,6 +132,7 @@ def _rebuilt(type_: Any, outer: tuple[Any, ...]) -> Any:
         base = _rebuilt(args[0], outer)
         new_args = (base, *args[1:])
         return type_ if base is args[0] else _ANNOTATED[new_args]
+    # Arguments of a `Callable`, which pydantic does not look into.
     if not args or any(isinstance(arg, list) for arg in args):
         return type_
     new_args = tuple(_rebuilt(arg, outer) for arg in args)
@@ -145,11 +147,13 @@ def _rebuilt_typeddict(type_: Any, outer: tuple[Any, ...]) -> Any:
     hints = declared_hints(type_)
     fields = {key: _rebuilt(hint, (*outer, type_)) for key, hint in hints.items()}
     cls = class_of(type_)
+    # One of `typing_extensions` in which nothing is refused can stay.
     is_refused = type(cls).__module__ == "typing"
     if not is_refused and all(fields[key] is hint for key, hint in hints.items()):
         return type_
     for key, hint in fields.items():
         if get_origin(hint) not in (Required, NotRequired):
+            # Said of each key, because the twin inherits from nobody that could say it.
             fields[key] = Required[hint] if key in cls.__required_keys__ else NotRequired[hint]
     make: Any = TypedDict  # type checkers allow no computed name or fields
     twin = make(cls.__name__, fields)

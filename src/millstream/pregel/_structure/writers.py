@@ -100,6 +100,7 @@ def writers_of(node: PregelNode) -> list[Runnable[Any, Any]]:
 def _path_writer(branch: BranchCall) -> Runnable[Any, Any]:
     """Return what asks the path of a conditional edge where to go, and writes that."""
     call = branch.call
+    # A path that is a runnable is called as one, so that its runs are seen.
     path = call.steps[0] if call.steps else RunnableCallable(*call.functions, trace=False)
 
     def given(result: Any, config: RunnableConfig) -> Any:
@@ -133,6 +134,7 @@ class Fresh(dict[str, Any]):
 
     def __contains__(self, key: object) -> bool:
         """Say whether the key has a value."""
+        # The function gives None for a key without value, and does not say which it was.
         return self.get(str(key)) is not None
 
     def get(self, key: str, default: Any = None) -> Any:
