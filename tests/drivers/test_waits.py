@@ -29,12 +29,12 @@ def test_a_coroutine_that_does_not_wait_is_carried_out_without_a_loop() -> None:
     async def both() -> tuple[Any, Any]:
         return await give(1), await give(2)
 
-    assert finish(both()) == (1, 2)
+    assert finish(both) == (1, 2)
 
 
 def test_a_coroutine_of_a_sync_run_must_not_wait_for_a_loop() -> None:
     with pytest.raises(RuntimeError, match="waits for an event loop"):
-        finish(wait())
+        finish(wait)
 
 
 def test_an_error_leaves_a_coroutine_as_it_was_raised() -> None:
@@ -42,7 +42,7 @@ def test_an_error_leaves_a_coroutine_as_it_was_raised() -> None:
         raise KeyError("k")
 
     with pytest.raises(KeyError, match="k"):
-        finish(fail())
+        finish(fail)
 
 
 @pytest.mark.parametrize("attempts", [1, 2])

@@ -105,7 +105,7 @@ class SyncDriver:
                 yield from self.steps()
                 run.conclude()
                 if run.graph_run is not None:
-                    finish(graph_callbacks.notify_ended(run, run.graph_run))
+                    finish(graph_callbacks.notify_ended, run, run.graph_run)
             except (KeyboardInterrupt, SystemExit):
                 # Two may come at once: before the second is raised, nothing else is called.
                 while not self.is_insisting:
@@ -117,7 +117,7 @@ class SyncDriver:
         except BaseException as error:
             run.record_failure(error)
             if run.graph_run is not None:
-                finish(graph_callbacks.notify_failed(run, error))
+                finish(graph_callbacks.notify_failed, run, error)
             raise
 
     def abandon(self) -> None:
@@ -135,10 +135,10 @@ class SyncDriver:
         run, request = self.run, self.run.request
         try:
             if request.is_traced:
-                finish(graph_callbacks.notify_started(run))
-            run.enter(UNSAVED if run.saver is None else finish(load(run, run.saver)))
+                finish(graph_callbacks.notify_started, run)
+            run.enter(UNSAVED if run.saver is None else finish(load, run, run.saver))
             if run.graph_run is not None:
-                finish(graph_callbacks.notify_resumed(run, run.graph_run))
+                finish(graph_callbacks.notify_resumed, run, run.graph_run)
             run.record_checkpoint()
             is_patient = not request.is_live and request.step_timeout is None
             plan = run.machine.plan if run.is_alone and not self._is_owned else self._plan
@@ -174,7 +174,7 @@ class SyncDriver:
             self._save()
         if run.is_left:
             raise RunAbandoned(run.name)
-        return finish(plan(run))
+        return finish(plan, run)
 
     def _perform_here(self, task: Task) -> None:
         """Run the only task of a superstep in this thread."""
@@ -314,7 +314,7 @@ class SyncDriver:
         if is_left:
             resolve_call(context, RunAbandoned(self.run.name))  # its caller may wait in any thread
             return
-        self._finish_call(context, finish(execute_call(context, self._lock)))
+        self._finish_call(context, finish(execute_call, context, self._lock))
 
     def _finish_call(self, context: CallContext, error: BaseException | None) -> None:
         with self._lock:

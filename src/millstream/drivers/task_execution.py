@@ -82,12 +82,12 @@ def execute_here(context: TaskContext) -> None:
     run, task = context.run, context.task
     body: NodeCall = task.node.body
     if not body.is_direct or task.timeout is not None:
-        finish(execute(context))
+        finish(execute, context)
         return
     var_child_runnable_config.set(context.ambient_config)  # type: ignore[arg-type]  # a dict subclass
     try:
         if run.callbacks is not None:
-            finish(attempt(context))
+            finish(attempt, context)
             return
         if run.taps:
             taps.record_input(context)
@@ -107,7 +107,7 @@ def execute_here(context: TaskContext) -> None:
     except ParentCommand as signal:
         if not body.take_command(context, signal):
             raise
-        finish(write_result(context, body.commanded(context, signal)))
+        finish(write_result, context, body.commanded(context, signal))
     except BaseException as error:
         _delay_after(context, error)
         raise

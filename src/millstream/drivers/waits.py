@@ -14,7 +14,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar
 
 from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
 from langchain_core.runnables.config import (
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from millstream.outbox.backpressure import BufferLimit
     from millstream.saving.recorder import Operation
 
+P = ParamSpec("P")
 ResultT = TypeVar("ResultT")
 
 LEAVE_CHECK: Final = 0.05
@@ -391,8 +392,14 @@ def _readiness(execution: Execution) -> asyncio.Future[None]:
     return ready
 
 
-def finish(steps: Coroutine[Any, Any, ResultT]) -> ResultT:
-    """Carry out a coroutine that waits by blocking, and so never suspends."""
+def finish(
+    work: Callable[P, Coroutine[Any, Any, ResultT]], *args: P.args, **kwargs: P.kwargs
+) -> ResultT:
+    """Carry out a coroutine that waits by blocking, and so never suspends.
+
+    It is made here: one that is made before is complained of when Ctrl-C comes at the call.
+    """
+    steps = work(*args, **kwargs)
     try:
         steps.send(None)
     except StopIteration as end:

@@ -94,7 +94,7 @@ def _call(context: RemoteContext, line: Line) -> Any:
 
     line.when_stopped(stop)
     var_child_runnable_config.set(context.ambient_config)  # type: ignore[arg-type]  # a dict subclass
-    return finish(call_in(context, context.task.node.body.call, context.task.input))
+    return finish(call_in, context, context.task.node.body.call, context.task.input)
 
 
 async def _acall(context: RemoteContext, line: Line) -> Any:

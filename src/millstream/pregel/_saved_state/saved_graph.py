@@ -64,7 +64,7 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
         """
         location = locate(self, config)
         return finish(
-            carry_out(read_state(location, with_nested=subgraphs), location.saver, BLOCKING)
+            carry_out, read_state(location, with_nested=subgraphs), location.saver, BLOCKING
         )
 
     async def aget_state(self, config: ConfigLike, *, subgraphs: bool = False) -> StateSnapshot:
@@ -90,7 +90,7 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
         where, older = _history_config(location), _before(before)
         # All at once: a saver must not hold its cursor while somebody else reads or writes.
         for saved in list(location.saver.list(where, before=older, limit=limit, filter=filter)):
-            whole = finish(completed(location.saver, saved, self.spec, BLOCKING))
+            whole = finish(completed, location.saver, saved, self.spec, BLOCKING)
             yield show_saved(location, whole)
 
     async def aget_state_history(
@@ -175,7 +175,7 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
         """
         location = locate(self, config, must_exist=True)
         steps = checked(location.graph.spec, supersteps)
-        return finish(carry_out(update_state(location, steps), location.saver, BLOCKING))
+        return finish(carry_out, update_state(location, steps), location.saver, BLOCKING)
 
     async def abulk_update_state(
         self, config: ConfigLike, supersteps: Sequence[Sequence[StateUpdate]]
