@@ -19,9 +19,9 @@ from millstream._types.command import JoinedUpdates
 from millstream.channels.last_value import LastValue
 from millstream.core.retry import decide_retry
 from millstream.core.tasks import preview
+from millstream.drivers import taps
 from millstream.drivers.routes import unmapped_route
 from millstream.errors import ParentCommand
-from millstream.outbox import taps
 from millstream.types import Command, Send
 
 if TYPE_CHECKING:

@@ -29,14 +29,14 @@ from millstream.drivers.questions import (
 )
 from millstream.drivers.run_request import Replay
 from millstream.drivers.run_scope import RunScope
+from millstream.drivers.subgraphs import EmitEnd, emit_started
+from millstream.drivers.taps import taps_of, tool_taps_of
 from millstream.errors import GraphDrained, GraphInterrupt, is_invalid_resume, recursion_error
 from millstream.modes.names import GRAPHS
 from millstream.modes.parts import Emit, Encode, Part, format_part
 from millstream.modes.projectors import RunView, both, observe
 from millstream.outbox.backpressure import BufferLimit
 from millstream.outbox.emitter import Emitter
-from millstream.outbox.subgraphs import EmitEnd, emit_started
-from millstream.outbox.taps import taps_of, tool_taps_of
 from millstream.runtime import _no_op_stream_writer
 from millstream.saving import delta_history
 from millstream.stimuli.log import machine_class

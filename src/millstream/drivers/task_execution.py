@@ -20,14 +20,13 @@ from typing import TYPE_CHECKING, Any, cast
 from langchain_core.runnables.config import var_child_runnable_config
 
 from millstream._base.run_trees import inside
-from millstream.drivers import caching, tracing
+from millstream.drivers import caching, taps, tracing
 from millstream.drivers.elsewhere import call_elsewhere
 from millstream.drivers.nodecall import add_task_note, call_in, sync_timeout_error
 from millstream.drivers.questions import interrupt_in
 from millstream.drivers.timeouts import attempt_in_time, timeout_of
 from millstream.drivers.waits import carried, finish
 from millstream.errors import GraphBubbleUp, NodeCancelledError, ParentCommand
-from millstream.outbox import taps
 from millstream.outbox.emitter import as_traced
 
 if TYPE_CHECKING:

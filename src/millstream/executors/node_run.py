@@ -21,6 +21,7 @@ from millstream.core.protocol import RunLimits
 from millstream.core.spec import GraphSpec, NodeSpec
 from millstream.core.strands import OWN
 from millstream.core.tasks import Task
+from millstream.drivers import taps
 from millstream.drivers.context import TaskContext
 from millstream.drivers.current_strand import strand_of
 from millstream.drivers.elsewhere import (
@@ -50,7 +51,6 @@ from millstream.drivers.task_calls import async_call_error, settle
 from millstream.drivers.waits import AWAITING, BLOCKING, carried, finish
 from millstream.errors import GraphInterrupt, ParentCommand
 from millstream.modes.parts import Shape
-from millstream.outbox import taps
 from millstream.outbox.emitter import RunAbandoned
 from millstream.runtime import RunControl
 

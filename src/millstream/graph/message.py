@@ -35,7 +35,7 @@ def push_message(
     a message without an id.
     """
     from millstream.config import get_task_context
-    from millstream.outbox import taps
+    from millstream.drivers import taps
 
     pushed = next(iter(convert_to_messages([message])))
     if pushed.id is None:
