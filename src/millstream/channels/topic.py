@@ -44,8 +44,11 @@ class Topic(
     @property
     def UpdateType(self) -> Any:
         """One item or a list of items."""
-        # Not `|`, which fails for a type that is a string.
-        return Union[self.typ, list[self.typ]]  # type: ignore[name-defined]  # as above
+        try:
+            return self.typ | list[self.typ]  # type: ignore[name-defined]  # as above
+        except TypeError:
+            # A type that is given as a text.
+            return Union[self.typ, list[self.typ]]  # type: ignore[name-defined]  # as above
 
     @property
     def values(self) -> list[Value]:
