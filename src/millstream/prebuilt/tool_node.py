@@ -189,6 +189,8 @@ class ToolNode(RunnableCallable):
         def run(name: str, call: ToolCall, call_runtime: ToolRuntime[Any, Any]) -> Any:
             try:
                 return call_in_strand(task, name, self._run_one, call, form, call_runtime)
+            # Kept, so that the other tools end: they may ask as well, and all questions are put at
+            # once.
             except GraphBubbleUp as signal:
                 return signal
 
@@ -218,6 +220,7 @@ class ToolNode(RunnableCallable):
             except GraphBubbleUp as signal:
                 return signal
 
+        # In this task: another one would only be waited for.
         if len(calls) == 1:
             outputs = [await run(names[0], calls[0], runtimes[0])]
         else:
@@ -244,6 +247,7 @@ class ToolNode(RunnableCallable):
             messages = getattr(input, self._messages_key, [])
         if not messages:
             raise ValueError("No message found in input")
+        # What other nodes have said since the model does not undo its calls.
         for message in reversed(messages):
             if isinstance(message, AIMessage):
                 return list(message.tool_calls), form
@@ -300,6 +304,8 @@ class ToolNode(RunnableCallable):
 
         if self._awrap_tool_call is None:
             if self._wrap_tool_call is not None:
+                # A wrapper that is not async calls the tool in the sync way, which must not hold
+                # the event loop.
                 return await run_in_executor(None, self._run_one, call, form, runtime)
             return await execute(self._request(call, runtime))
         try:
@@ -388,6 +394,7 @@ def _state_of(input: Any, config: RunnableConfig) -> Any:
         configurable = config.get(CONF) or {}
         if (read_state := configurable.get(CONFIG_KEY_READ_STATE)) is not None:
             return read_state()
+        # Not sent to this node, but called by the code of another one, whose state it is.
         read = configurable.get(CONFIG_KEY_READ)
         return {} if read is None else read(list(read.args[1]), True)
     if isinstance(input, dict) and input.get("__type") == "tool_call_with_context":

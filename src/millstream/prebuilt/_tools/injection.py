@@ -60,6 +60,7 @@ class InjectedState(InjectedToolArg):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        # The state is still validated where a tool says its class, but not dumped.
         schema: Any = {**handler(source), "serialization": _UNDUMPED}
         return schema  # type: ignore[no-any-return]  # one of many typed dicts
 
@@ -231,6 +232,7 @@ def inject(
     call: ToolCall, wanted: Injections, runtime: ToolRuntime[Any, Any], messages_key: str
 ) -> ToolCall:
     """Return the call with the injected arguments in the place of any that the model gave."""
+    # What a model makes up for a parameter that it should not know must not reach the tool.
     args = {name: value for name, value in call["args"].items() if name not in wanted.names}
     if wanted.state:
         args.update(_state_arguments(call["name"], wanted, runtime.state, messages_key))
@@ -252,6 +254,7 @@ def errors_of_model(error: ValidationError, wanted: Injections) -> list[ErrorDet
     """Return what the model did wrong: the errors without injected arguments, and their values."""
     details = []
     for item in error.errors():
+        # The model has not given these, and cannot do better.
         if item["loc"] and item["loc"][0] in wanted.names:
             continue
         if isinstance(item["input"], dict):
@@ -271,6 +274,7 @@ def _state_arguments(
                 f"Invalid input to ToolNode. Tool {tool_name} requires graph state dict as input."
                 f" State should contain fields {', '.join(fields)}."
             )
+        # A list of messages is a state of one key.
         state = {messages_key: state}
     for name, key in wanted.state.items():
         if not key:

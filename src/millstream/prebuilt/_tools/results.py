@@ -49,6 +49,7 @@ def msg_content_output(output: Any) -> str | list[dict[str, Any]]:
     ):
         return output
     try:
+        # As text: models read it, and escapes cost tokens.
         return json.dumps(output, ensure_ascii=False)
     except Exception:
         return str(output)
@@ -73,6 +74,7 @@ def checked_response(
             f"Tool {call['name']} returned a list with invalid element types: "
             "expected all Command or ToolMessage"
         )
+    # Providers refuse a history in which a call has no answer, or two.
     answers = sum(_is_answer(m, call) for item in response for m in _messages(item, messages_key))
     if answers != 1:
         raise ValueError(
@@ -163,6 +165,7 @@ def _checked_command(
         messages = update
     else:
         return command
+    # They may be written as dicts or pairs; they are passed on as they are.
     understood = convert_to_messages(messages)
     if must_answer and command.graph is None and not _has_answer(understood, call):
         raise ValueError(_missing_answer(understood, call, form))
@@ -178,6 +181,7 @@ def _checked_command(
 def _has_answer(messages: Sequence[AnyMessage | Any], call: ToolCall) -> bool:
     return any(
         _is_answer(message, call)
+        # Then the call is removed as well.
         or (isinstance(message, RemoveMessage) and message.id == REMOVE_ALL_MESSAGES)
         for message in messages
     )

@@ -104,11 +104,15 @@ def identify_caller(config: ConfigLike | None, bound: RunnableConfig | None) -> 
     """
     ambient = var_child_runnable_config.get()
     own = ambient if config is None else config
+    # The config of a task that nobody has looked at: there is nothing in it to be merged, and to
+    # look would make it.
     if type(own) is AmbientConfig and not own.is_filled and not bound:
         return _called_by_task(own.context, is_explicit=config is not None)
+    # Outside of any run, with nothing that has to be merged or looked for.
     if ambient is None and not bound and (not config or config.keys() <= SIMPLE_KEYS):
         return _called_simply(config or {})
     layers: list[Mapping[str, Any]] = []
+    # In the order in which they count: what surrounds the call, what the graph has, what is given.
     if ambient is not None and ambient is not config:
         layers.append(ambient)
     if bound:
@@ -119,11 +123,13 @@ def identify_caller(config: ConfigLike | None, bound: RunnableConfig | None) -> 
     if config is not None and (context := task_context_of(config)) is not None:
         parent = context
         if type(config) is AmbientConfig or config is context.made_config:
+            # It has all that the ambient config has, and has not been changed.
             layers = [*([bound] if bound else ()), config]
     merged = merge_configs(layers)
     given: Mapping[str, Any] = (config or {}).get(CONF) or {}
     heartbeats = None
     thread = given.get("thread_id")
+    # Another thread: a run of its own. Nothing but the call itself says where it is.
     if parent is not None and thread is not None and as_text(thread) != parent.run.thread_id:
         merged[CONF] = dict(given)
         heartbeats, parent = parent.heartbeats, None
@@ -135,6 +141,8 @@ def identify_caller(config: ConfigLike | None, bound: RunnableConfig | None) -> 
         configurable = {
             key: value
             for key, value in configurable.items()
+            # What is the calling task's own is not the nested graph's; the rest a program has put
+            # there.
             if not key.startswith(ENGINE_PREFIX) and key not in PLACE_KEYS
         }
         metadata.setdefault(CONFIG_KEY_CHECKPOINT_NS, parent.ns)
@@ -178,6 +186,7 @@ def merge_configs(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for layer in layers:
         for key, value in layer.items():
+            # LangChain leaves out what is None, too.
             if value is None:
                 continue
             if key == "tags":
@@ -190,6 +199,7 @@ def merge_configs(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             elif key in CONFIG_KEYS:
                 merged[key] = value
             else:
+                # A key that nobody knows is a program's own, as in LangChain.
                 merged[CONF] = {**merged.get(CONF, {}), key: value}
     return merged
 
@@ -201,6 +211,7 @@ def merge_callbacks(first: Any, second: Any) -> Any:
     if isinstance(first, list) and isinstance(second, list):
         return first + [handler for handler in second if handler not in first]
     if isinstance(first, list):
+        # The list is added to a copy of the manager, which is somebody else's.
         first, second = second, first
         manager = first.copy()
         for handler in second:
@@ -284,6 +295,8 @@ def _start(
         spec = machine.spec
         writes = with_message_ids([*by_name(commanded, spec.aliases)], spec.deltas)
         return RunStart(writes, True, answers)
+    # None goes on. So does a nested graph whose task was interrupted: its input was taken in
+    # before.
     if is_known and (is_resumed or input is None):
         return RunStart([], True)
     if resume is not None:
@@ -304,10 +317,13 @@ def _checked(
 
     Raises for what is wrong with it.
     """
+    # Whoever gives a command as input is outside of all graphs.
     if command.graph == Command.PARENT:
         raise InvalidUpdateError("There is no parent graph")
     if command.resume is not None and not has_saver:
         raise RuntimeError("Cannot use Command(resume=...) without checkpointer")
+    # Checked before anything of the command is applied; to make it anew costs, and most have no
+    # goto.
     checked = replace(command, goto=_targets(command.goto, spec)) if command.goto != () else command
     writes = command_writes(checked)
     if command.update is None and command.resume is None and not command.goto:

@@ -72,6 +72,7 @@ def checked(spec: GraphSpec, supersteps: Sequence[Sequence[Any]]) -> list[Supers
         raise ValueError("No supersteps provided")
     if any(len(updates) == 0 for updates in supersteps):
         raise ValueError("No updates provided")
+    # By position: updates are named tuples, and those of LangGraph are taken too.
     steps: list[Superstep] = [[StateUpdate(*u) for u in updates] for updates in supersteps]
     for updates in steps:
         _check_superstep(spec, updates)
@@ -127,14 +128,17 @@ def update_state(
     """Carry out checked updates one superstep after the other; return the last config."""
     is_newest, stamps = not location.is_named, Stamps()
     for updates in supersteps:
+        # A copy stores what it was given: nothing is rebuilt or brought up to date.
         spec = None if updates[0].as_node == COPY else location.graph.spec
         saved: CheckpointTuple | None = yield LoadCheckpoint(location.config, spec)
         if not is_newest:
             newest_id = checkpoint_id((yield LoadCheckpoint(location.newest().config)))
+            # The new checkpoint becomes the newest of the thread, and savers sort by id.
             stamps.see(newest_id)
             is_newest = newest_id == checkpoint_id(saved)
         if saved is not None:
             enclosing = (saved.metadata or {}).get("parents") or {}
+            # Ids grow with time, and a checkpoint may be of a machine whose clock is ahead.
             stamps.see(saved.checkpoint["id"], *enclosing.values())
         if updates[0].as_node == COPY:
             config = yield from _copy(location, saved, stamps)
@@ -142,6 +146,7 @@ def update_state(
                 config = yield from update_state(location.at(config), (updates_of_copy,))
         else:
             config = yield from _amend(location, saved, updates, stamps, is_newest=is_newest)
+        # The next superstep goes on from what this one has stored.
         location, is_newest = location.at(config), True
     return config
 
@@ -158,6 +163,7 @@ def _copy(
     parent = saved.parent_config
     parent_id = None if parent is None else parent[CONF].get("checkpoint_id")
     named = {"thread_id": location.configurable["thread_id"], "checkpoint_ns": location.ns}
+    # What is stored next to the parent counts for the copy as well: it has the same parent.
     counters = {COUNTERS: metadata[COUNTERS]} if COUNTERS in metadata else {}
     put = PutCheckpoint(
         {CONF: {**named, "checkpoint_id": parent_id}},
@@ -202,6 +208,7 @@ def _amend(
             writes.append(PutWrites(config, task.writes, task.id, path, task.name))
         save = apply_updates(machine, tasks)
     put = _put(config, save)
+    # As in a run, where the recorder looks.
     values = [value for write in writes for _, value in write.writes]
     if any(map(is_special, [*values, *put.checkpoint["channel_values"].values()])):
         keep_containers(location.saver)
@@ -210,6 +217,7 @@ def _amend(
         for write in writes:
             write.writes = untracked.from_writes(write.writes)
         put.checkpoint = untracked.from_checkpoint(put.checkpoint)
+    # Before the checkpoint, as a task's are.
     for write in writes if saved is not None and is_newest else ():
         if write.writes:
             yield write
@@ -240,9 +248,12 @@ def _amendments(
             name = last_writer(machine, entry)
         if name is None:
             raise InvalidUpdateError("Ambiguous update, specify as_node")
+        # The update takes the place of a task that waits: with its id, what it asked counts as
+        # done.
         ids = waiting.get(name)
         id = update.task_id or (ids.pop(0) if ids else None)
         if id is None:
+            # Derived like the ids of tasks; the index tells apart the updates of one superstep.
             place = f"{INTERRUPT}:{index}" if index else INTERRUPT
             id = str(uuid5(UUID(machine.checkpoint_id), place))
         amendments.append(UpdateTask(machine, machine.spec.nodes[name], index, id))
