@@ -17,7 +17,7 @@ from typing import Any, Final
 import pytest
 from hypothesis import settings
 
-from millstream._base import clock
+from millstream._base.clock import Clock, given
 
 # How long an example takes depends on what else the machine does.
 settings.register_profile("millstream", deadline=None)
@@ -60,7 +60,7 @@ class AsyncDriver:
         return asyncio.run(call())
 
 
-class FakeClock:
+class FakeClock(Clock):
     """Time that passes when somebody sleeps, and numbers that are drawn as a test has set them."""
 
     def __init__(self) -> None:
@@ -71,6 +71,8 @@ class FakeClock:
     def read(self) -> float:
         """Return the time."""
         return self.seconds
+
+    monotonic = timestamp = read
 
     def draw(self) -> float:
         """Return the number that is drawn next."""
@@ -131,16 +133,12 @@ def no_collector() -> Iterator[None]:
 
 
 @pytest.fixture
-def fake_clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+def fake_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClock]:
     """Give the drivers and event loops a clock that the test sets, and a random source too."""
     fake = FakeClock()
     monkeypatch.setattr("asyncio.events.new_event_loop", partial(FakeTimeLoop, fake))
-    monkeypatch.setattr(clock, "monotonic", fake.read)
-    monkeypatch.setattr(clock, "timestamp", fake.read)
-    monkeypatch.setattr(clock, "draw", fake.draw)
-    monkeypatch.setattr(clock, "sleep", fake.sleep)
-    monkeypatch.setattr(clock, "asleep", fake.asleep)
-    return fake
+    with given(fake):
+        yield fake
 
 
 @pytest.fixture(params=[SyncDriver, AsyncDriver], ids=["sync", "async"])

@@ -10,21 +10,21 @@ from typing import Any
 import pytest
 
 from differential.kit import Log, say, wire
-from millstream._base import clock
+from millstream._base.clock import Clock, given
 from savers.backends import SyncRuns, new_thread
 
 HOUR = 3600 * 10**9
 GREGORIAN = 0x01B21DD213814000
 
 
-class Machine:
+class Machine(Clock):
     """Makes ids as one process does: each above its last one, by its own clock."""
 
     def __init__(self) -> None:
         self.behind = 0
         self._tick = 0
 
-    def id(self, step: int) -> str:
+    def new_id(self, step: int = -2) -> str:
         tick = (time.time_ns() - self.behind) // 100 + GREGORIAN
         self._tick = tick = max(tick, self._tick + 1)
         order = tick >> 12 << 16 | 6 << 12 | tick & 0xFFF
@@ -36,10 +36,9 @@ class Machine:
 
 
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    machine = Machine()
-    monkeypatch.setattr(clock, "_ordered_id", machine.id)
-    return machine
+def machine() -> Iterator[Machine]:
+    with given(machine := Machine()):
+        yield machine
 
 
 DURABILITIES = pytest.mark.parametrize("durability", ["sync", "async", "exit"])

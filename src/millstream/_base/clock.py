@@ -1,7 +1,6 @@
 """The time, what is drawn at random, and the ids of checkpoints, which are made of both.
 
-The drivers ask nowhere else, and through this module (`clock.monotonic()`), so that a test can put
-functions of its own in the place of these.
+Runs ask nowhere but the `Clock` that they were given, so that a test can give them one of its own.
 """
 
 from __future__ import annotations
@@ -9,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timezone
 from threading import Lock
@@ -23,39 +23,68 @@ _TICKS_TO_1970: Final = 0x01B21DD213814000
 """From the beginning of the Gregorian calendar, 100 ns each."""
 
 
-def monotonic() -> float:
-    """Return seconds from some moment on: what durations are measured with."""
-    return time.monotonic()
+class Clock:
+    """Where a run has the time from, and what is drawn at random; this one is the machine's.
+
+    A run is given the one of the context it is opened in, and what it calls has that of the run.
+    """
+
+    __slots__ = ()
+
+    def monotonic(self) -> float:
+        """Return seconds from some moment on: what durations are measured with."""
+        return time.monotonic()
+
+    def timestamp(self) -> float:
+        """Return the seconds since 1970, UTC."""
+        return time.time()
+
+    def now(self) -> str:
+        """Return the time, ISO 8601."""
+        return datetime.now(timezone.utc).isoformat()
+
+    def sleep(self, seconds: float) -> None:
+        """Block this thread for so long."""
+        time.sleep(seconds)
+
+    async def asleep(self, seconds: float) -> None:
+        """Give others the loop for so long."""
+        await asyncio.sleep(seconds)
+
+    def draw(self) -> float:
+        """Return a random number in [0, 1)."""
+        return random.random()
+
+    def new_id(self, step: int = -2) -> str:
+        """Return the id of a checkpoint, by default of one that will not be stored.
+
+        A UUID of version 6, as LangGraph's ids are: the time, then the step.
+        """
+        tick = time.time_ns() // 100 + _TICKS_TO_1970
+        clock = 0x8000 | step & 0x3FFF
+        text = f"{tick >> 12:012x}6{tick & 0xFFF:03x}{clock:04x}{random.getrandbits(48):012x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def timestamp() -> float:
-    """Return the seconds since 1970, UTC."""
-    return time.time()
+SYSTEM: Final = Clock()
+"""For what belongs to the process and not to a run: threads, processes, the end of both."""
+
+_current: Final[ContextVar[Clock]] = ContextVar("millstream_clock", default=SYSTEM)
 
 
-def draw() -> float:
-    """Return a random number in [0, 1)."""
-    return random.random()
+def current() -> Clock:
+    """Return the clock of runs that are opened in this context."""
+    return _current.get()
 
 
-def sleep(seconds: float) -> None:
-    """Block this thread for so long."""
-    time.sleep(seconds)
-
-
-async def asleep(seconds: float) -> None:
-    """Give others the loop for so long."""
-    await asyncio.sleep(seconds)
-
-
-def now() -> str:
-    """Return the time, ISO 8601."""
-    return datetime.now(timezone.utc).isoformat()
-
-
-def new_id() -> str:
-    """Return the id of a checkpoint that will not be stored."""
-    return _ordered_id(-2)
+@contextmanager
+def given(clock: Clock) -> Iterator[None]:
+    """Give a clock to what is opened in this context."""
+    token = _current.set(clock)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 def random_id() -> str:
@@ -80,9 +109,10 @@ class Stamps:
     the thread already, so an id is also above all that were seen.
     """
 
-    __slots__ = ("_highest", "_lock")
+    __slots__ = ("_clock", "_highest", "_lock")
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = current() if clock is None else clock
         self._highest = ""
         self._lock = Lock()
 
@@ -98,12 +128,12 @@ class Stamps:
 
     def stamp(self, step: int) -> tuple[str, str]:
         """Return the id of a checkpoint that is made now, and the time."""
-        id = _ordered_id(step)
+        id = self._clock.new_id(step)
         with self._lock:
             if id <= self._highest:
                 id = _above(self._highest, id)
             self._highest = id
-        return id, now()
+        return id, self._clock.now()
 
 
 def _above(highest: str, id: str) -> str:
@@ -122,11 +152,3 @@ def _above(highest: str, id: str) -> str:
         return id
     order = tick >> 12 << 16 | 6 << 12 | tick & 0xFFF
     return str(UUID(int=order << 64 | UUID(id).int & _RANDOM_BITS))
-
-
-def _ordered_id(step: int) -> str:
-    """Return a UUID of version 6, as LangGraph's ids are: the time, then the step."""
-    tick = time.time_ns() // 100 + _TICKS_TO_1970
-    clock = 0x8000 | step & 0x3FFF
-    text = f"{tick >> 12:012x}6{tick & 0xFFF:03x}{clock:04x}{random.getrandbits(48):012x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

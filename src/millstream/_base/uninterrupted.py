@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final, TypeAlias
 
-from millstream._base import clock
+from millstream._base.clock import SYSTEM
 
 Handler: TypeAlias = "Callable[[int, FrameType | None], Any]"
 
@@ -24,14 +24,14 @@ class _Holding:
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
-        self._end = clock.monotonic() + PATIENCE
+        self._end = SYSTEM.monotonic() + PATIENCE
         self.error: BaseException | None = None
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         try:
             self.handler(number, frame)
         except BaseException as error:
-            if clock.monotonic() > self._end:
+            if SYSTEM.monotonic() > self._end:
                 raise
             self.error = error
 

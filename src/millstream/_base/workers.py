@@ -15,7 +15,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
-from millstream._base import clock
+from millstream._base.clock import SYSTEM
 
 MAX_THREADS: Final = 32
 """Worker threads of one run unless `max_concurrency` says otherwise."""
@@ -169,11 +169,11 @@ def resolve(
 
 def join(thread: threading.Thread) -> None:
     """Wait until a thread has ended, or has not even begun."""
-    end = clock.monotonic() + PATIENCE
+    end = SYSTEM.monotonic() + PATIENCE
     while True:
         with suppress(RuntimeError):
             thread.join()
             return
-        if clock.monotonic() > end:
+        if SYSTEM.monotonic() > end:
             return
-        clock.sleep(0.001)
+        SYSTEM.sleep(0.001)

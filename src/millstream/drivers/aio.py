@@ -17,7 +17,6 @@ from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from millstream._base import clock
 from millstream._base.cancellation import wait_through_cancellation
 from millstream.drivers import graph_callbacks
 from millstream.drivers.callers import NOBODY, Callers
@@ -179,7 +178,7 @@ class AsyncDriver:
             await self._flusher.flush(run.recorder)
         tasks = await plan(run)
         if run.step_timeout is not None:
-            self._deadline = clock.monotonic() + run.step_timeout
+            self._deadline = run.clock.monotonic() + run.step_timeout
         return tasks
 
     def _start(self, tasks: Sequence[Task]) -> None:
@@ -275,13 +274,13 @@ class AsyncDriver:
         # Not asyncio.wait_for: before Python 3.12 it can swallow a cancellation.
         inbox, deadline = self._inbox, self._deadline
         assert deadline is not None
-        remaining = max(0.0, deadline - clock.monotonic())
+        remaining = max(0.0, deadline - self.run.clock.monotonic())
         timer = asyncio.get_running_loop().call_later(remaining, inbox.release)
         try:
             await inbox.news()
         finally:
             timer.cancel()
-        if not inbox.has_news() and clock.monotonic() >= deadline:
+        if not inbox.has_news() and self.run.clock.monotonic() >= deadline:
             raise asyncio.TimeoutError
 
     async def _perform(self, context: TaskContext) -> None:

@@ -12,7 +12,6 @@ from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from millstream._base import clock
 from millstream.config import AmbientConfig
 from millstream.constants import (
     CONFIG_KEY_CHECKPOINT_NS,
@@ -216,7 +215,7 @@ class TaskContext(ABC):
 
     def record_start(self) -> None:
         """Take note of the time: there may be several attempts, which can ask for it."""
-        self.first_attempt_time = clock.timestamp()
+        self.first_attempt_time = self.run.clock.timestamp()
 
     def next_attempt(self) -> None:
         """Forget what belongs to the attempt that failed."""
@@ -270,7 +269,7 @@ class TaskContext(ABC):
     def _execution_info(self) -> ExecutionInfo:
         run, task = self.run, self.task
         if self.first_attempt_time is None:
-            self.first_attempt_time = clock.timestamp()
+            self.first_attempt_time = self.run.clock.timestamp()
         run_id = run.config.get("run_id")
         return ExecutionInfo(
             checkpoint_id=task.checkpoint_id,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import BaseCallbackHandler
 
-from millstream._base import clock
+if TYPE_CHECKING:
+    from millstream._base.clock import Clock
 
 
 class Heartbeats:
@@ -16,17 +17,18 @@ class Heartbeats:
     graph, or its task. May be told from any thread.
     """
 
-    __slots__ = ("_around", "_handler", "_is_auto", "last")
+    __slots__ = ("_around", "_clock", "_handler", "_is_auto", "last")
 
-    def __init__(self, around: Heartbeats | None, *, is_auto: bool) -> None:
-        self.last = clock.monotonic()
+    def __init__(self, around: Heartbeats | None, clock: Clock, *, is_auto: bool) -> None:
+        self._clock = clock
+        self.last = self._clock.monotonic()
         self._around = around
         self._is_auto = is_auto
         self._handler: HeartbeatHandler | None = None
 
     def heartbeat(self) -> None:
         """Take note that code of the attempt says that it is alive."""
-        self.last = clock.monotonic()
+        self.last = self._clock.monotonic()
         if self._around is not None:
             self._around.heartbeat()
 
@@ -34,7 +36,7 @@ class Heartbeats:
         """Take note of an event, for policies that count events."""
         # Around it another policy may hold: each decides for itself what it counts.
         if self._is_auto:
-            self.last = clock.monotonic()
+            self.last = self._clock.monotonic()
         if self._around is not None:
             self._around.record_event()
 

@@ -161,7 +161,7 @@ def _stamps(run: RunScope, loaded: LoadedCheckpoint) -> Stamps:
     """Return what makes the ids of the checkpoints that follow."""
     stamps = None if run.parent is None else run.parent.run.stamps
     if stamps is None:
-        stamps = Stamps()
+        stamps = Stamps(run.clock)
     stamps.see(checkpoint_id(loaded.saved), loaded.newest_id)
     return stamps
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import Runnable, RunnableSequence
 
-from millstream._base import clock
 from millstream._base.runnable import RunnableCallable, missing_sync_function
 from millstream._base.texts import safe_str
 from millstream._types.command import JoinedUpdates
@@ -276,7 +275,7 @@ class NodeCall:
         """Return the seconds before the next attempt, None when this was the last."""
         if not self.retry:
             return None
-        delay = decide_retry(self.retry, error, context.attempt, clock.draw)
+        delay = decide_retry(self.retry, error, context.attempt, context.run.clock.draw)
         if delay is not None:
             logger.info(
                 "Retrying task %s after %.2f seconds (attempt %d) after %s %s",

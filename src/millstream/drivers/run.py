@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.runnables.config import var_child_runnable_config
 
-from millstream._base.clock import new_id, now
 from millstream.config import task_context_of
 from millstream.constants import CONFIG_KEY_STRICT_RESUME, NS_END
 from millstream.core.observer import Observer
@@ -99,7 +98,7 @@ class Run(RunScope):
             self.spec,
             NOT_WATCHED,  # until it can be said who watches, which takes the machine
             request.limits,
-            new_id,
+            self.clock.new_id,
             self.ns,
             self._open_recorder(loaded) if request.saver is not None else None,
             saved.checkpoint["channel_values"] if saved is not None else None,
@@ -236,7 +235,7 @@ class Run(RunScope):
                 watched=subscription.watched,
                 read_state=subscription.read,
                 shape=self.shape,
-                now=now,
+                now=self.clock.now,
                 task_metadata=self.user_metadata,
                 checkpoint_config=self.checkpoint_config,
                 is_root=parent is None,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from millstream._base.clock import SYSTEM, Clock
 from millstream.constants import NS_END, NS_SEP
 from millstream.modes.parts import split_ns
 
@@ -159,3 +160,5 @@ class RunRequest(NamedTuple):
     """The caller's LangChain callbacks."""
     listener: EventListener | None = None
     """Who among the callbacks makes events for the consumer."""
+    clock: Clock = SYSTEM
+    """Where the run has the time from, and what it draws at random."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from langgraph.cache.base import BaseCache
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
-    from millstream._base.clock import Stamps
+    from millstream._base.clock import Clock, Stamps
     from millstream._base.run_trees import NodeRun
     from millstream.core.machine import RunMachine
     from millstream.core.protocol import RunLimits
@@ -67,6 +67,7 @@ class RunScope:
     replay: Replay | None
     outer_limits: tuple[BufferLimit, ...]
     machine: RunMachine
+    clock: Clock
     waits: Waits
     """How it waits."""
     call: Callable[..., Any]
@@ -126,6 +127,7 @@ class RunScope:
             self.heartbeats,
         ) = request[:18]
         self.parent, self.ns, self.named_checkpoints, self.replay, self.outer_limits = nesting[:5]
+        self.clock = request.clock
         self.waits = BLOCKING
         self.writer = _no_op_stream_writer
         self.taps = self.tool_taps = self.forwards = ()

@@ -20,7 +20,6 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from millstream._base import clock
 from millstream._base.uninterrupted import uninterrupted
 from millstream.drivers import graph_callbacks
 from millstream.drivers.callers import NOBODY, Callers
@@ -200,7 +199,8 @@ class SyncDriver:
         self._running = len(tasks)
         for task in tasks:
             self._start(task)
-        yield from self._wait_for_all(None if timeout is None else clock.monotonic() + timeout)
+        end = None if timeout is None else self.run.clock.monotonic() + timeout
+        yield from self._wait_for_all(end)
 
     def _wait_for_all(self, deadline: float | None) -> Iterator[Any]:
         """Wait for the tasks in worker threads, yielding what they emit."""
@@ -237,7 +237,7 @@ class SyncDriver:
         if deadline is None:
             return self._inbox.get()
         try:
-            return self._inbox.get(timeout=max(0.0, deadline - clock.monotonic()))
+            return self._inbox.get(timeout=max(0.0, deadline - self.run.clock.monotonic()))
         except Empty:
             raise TimeoutError("Timed out") from None
 

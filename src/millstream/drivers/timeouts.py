@@ -7,7 +7,6 @@ from collections.abc import Callable, Coroutine
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from millstream._base import clock
 from millstream._base.cancellation import wait_through_cancellation
 from millstream.drivers.heartbeats import Heartbeats
 from millstream.errors import NodeTimeoutError
@@ -34,10 +33,11 @@ async def attempt_in_time(
 
     The attempt is cancelled and has stopped when the error is raised.
     """
+    clock = context.run.clock
     started = clock.monotonic()
     context.has_timeout = True
     run_limit, idle_limit = seconds(policy.run_timeout), seconds(policy.idle_timeout)
-    heartbeats = Heartbeats(context.outer_heartbeats(), is_auto=policy.refresh_on == "auto")
+    heartbeats = Heartbeats(context.outer_heartbeats(), clock, is_auto=policy.refresh_on == "auto")
     if idle_limit is not None:
         context.own_heartbeats = heartbeats
     run_end = inf if run_limit is None else started + run_limit

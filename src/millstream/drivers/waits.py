@@ -22,7 +22,6 @@ from langchain_core.runnables.config import (
     get_callback_manager_for_config,
 )
 
-from millstream._base import clock
 from millstream._base.workers import resolve
 from millstream.drivers.executor import TaskOutcome
 from millstream.outbox.emitter import RunAbandoned
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
     from langgraph.store.base import BaseStore
 
+    from millstream._base.clock import Clock
     from millstream._base.workers import Workers
     from millstream.drivers.executor import Execution, Item
     from millstream.modes.message_tap import MessageTap
@@ -59,6 +59,10 @@ class StopCarrier(Exception):
 
 class Leavable(Protocol):
     """A run, which somebody may leave while it waits."""
+
+    @property
+    def clock(self) -> Clock:
+        """What its time is measured with."""
 
     @property
     def name(self) -> str:
@@ -255,6 +259,7 @@ class Blocking:
 
     async def sleep(self, run: Leavable, seconds: float) -> None:
         """Sleep, looking up now and then."""
+        clock = run.clock
         end = clock.monotonic() + seconds
         while (remaining := end - clock.monotonic()) > 0:
             clock.sleep(min(remaining, LEAVE_CHECK))
@@ -367,7 +372,7 @@ class Awaiting:
 
     def sleep(self, run: Leavable, seconds: float) -> Awaitable[None]:
         """Sleep: whoever leaves the run cancels what sleeps."""
-        return clock.asleep(seconds)
+        return run.clock.asleep(seconds)
 
     def give_turn(self) -> Awaitable[None]:
         """Give the loop a turn."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.store.base import BaseStore
 
-from millstream._base.clock import new_id
+from millstream._base.clock import SYSTEM
 from millstream.core.machine import RunMachine
 from millstream.core.observer import Observer
 from millstream.core.protocol import RunLimits
@@ -213,7 +213,7 @@ class RemoteWatch(Heartbeats):
     """Passes on signs of life."""
 
     def __init__(self, line: Line) -> None:
-        super().__init__(None, is_auto=True)
+        super().__init__(None, SYSTEM, is_auto=True)
         self._line = line
 
     def heartbeat(self) -> None:
@@ -304,7 +304,7 @@ class RemoteScope(RunScope):
             self.spec,
             Observer(),
             self.limits,
-            new_id,
+            self.clock.new_id,
             self.ns,
             None if saved is None else saved.lineage,
             answers=None if saved is None else saved.answers,

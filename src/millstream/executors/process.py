@@ -23,7 +23,7 @@ from multiprocessing.connection import wait
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
-from millstream._base import clock
+from millstream._base.clock import SYSTEM
 from millstream.drivers.elsewhere import TaskCalled
 from millstream.drivers.executor import Delivery, Execution, Executor, TaskOutcome, TaskRequest
 from millstream.errors import NodeError, UnpicklableError, WorkerDiedError
@@ -238,7 +238,7 @@ class Pool:
 
     def _turn(self) -> None:
         deadlines = [each.deadline for each in self._processes if each.deadline is not None]
-        timeout = max(0.0, min(deadlines) - clock.monotonic()) if deadlines else None
+        timeout = max(0.0, min(deadlines) - SYSTEM.monotonic()) if deadlines else None
         sources: dict[Any, Process | None] = {self._ear: None}
         for process in self._processes:
             sources[process.connection] = sources[process.process.sentinel] = process
@@ -253,7 +253,7 @@ class Pool:
                 self._orders.get_nowait()()
         except Empty:
             pass
-        now = clock.monotonic()
+        now = SYSTEM.monotonic()
         for process in self._processes:
             if process.deadline is not None and process.deadline <= now:
                 process.process.kill()
@@ -362,7 +362,7 @@ class Pool:
                 return
         process = self._process_of(execution)
         if process is not None and process.deadline is None:
-            process.deadline = clock.monotonic() + self._grace
+            process.deadline = SYSTEM.monotonic() + self._grace
             process.send(Stop())
 
     def _reply(self, execution: Execution, reply: Any) -> None:
@@ -403,7 +403,7 @@ class Pool:
 
     def _end(self, process: Process) -> None:
         """Have a process end that has nothing to do."""
-        process.deadline = clock.monotonic() + self._grace
+        process.deadline = SYSTEM.monotonic() + self._grace
         process.send(Leave())
 
 

@@ -274,12 +274,12 @@ class Journal(BaseCheckpointSaver[Any]):
 
     def delete_untouched(self, age: timedelta) -> None:
         """Remove threads that nobody has written to for so long."""
-        until = int(clock.timestamp() - age.total_seconds())
+        until = int(clock.current().timestamp() - age.total_seconds())
         self._lane.run(lambda: upkeep.delete_untouched(self._memory, until, self._sealing()))
 
     async def adelete_untouched(self, age: timedelta) -> None:
         """Remove threads that nobody has written to for so long."""
-        until = int(clock.timestamp() - age.total_seconds())
+        until = int(clock.current().timestamp() - age.total_seconds())
         await self._lane.arun(lambda: upkeep.delete_untouched(self._memory, until, self._sealing()))
 
     # -- in common -------------------------------------------------------------------------------
@@ -365,7 +365,8 @@ def _keep(strategy: str, older_than: timedelta | datetime | None) -> upkeep.Keep
     since: str | None = None
     if older_than is not None:
         if isinstance(older_than, timedelta):
-            older_than = datetime.fromtimestamp(clock.timestamp(), timezone.utc) - older_than
+            now = datetime.fromtimestamp(clock.current().timestamp(), timezone.utc)
+            older_than = now - older_than
         since = older_than.astimezone(timezone.utc).isoformat()
     if strategy == "keep_latest":
         return upkeep.keep_latest if since is None else upkeep.keep_since(since)

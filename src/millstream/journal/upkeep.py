@@ -91,7 +91,7 @@ def copy_thread(memory: Memory, source: str, target: str) -> Requests[None]:
     if not lines:
         return
     first = yield Reserve(len(lines))
-    at = int(clock.timestamp())
+    at = int(clock.current().timestamp())
     for number, line in enumerate(lines, first):
         copied = yield CopyLine(line.number, LineRow(number, target, line.ns, line.counter), at)
         if not copied:
@@ -124,7 +124,7 @@ def prune_line(memory: Memory, line: LineRow, keep: Keep, sealing: Sealing) -> R
         if not kept:
             yield from drop_lines(memory, [line], sealing)
             return
-        batch = Batch(line, False, line.counter + 1, int(clock.timestamp()))
+        batch = Batch(line, False, line.counter + 1, int(clock.current().timestamp()))
         batch.dropped = [row.number for row in rows if row.number not in kept]
         by_number = {row.number: row for row in rows}
         for state in states:

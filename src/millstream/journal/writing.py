@@ -149,7 +149,7 @@ def _draft(
             known = yield from _load(memory, handover.sealing, *key)
         if not handover.is_next(known.newest):
             raise ThreadBusyError(*key, handover.expects, known.newest)
-        draft = drafts[key] = Draft.of(known, handover.sealing, int(clock.timestamp()))
+        draft = drafts[key] = Draft.of(known, handover.sealing, int(clock.current().timestamp()))
     if isinstance(call, PutCall):
         yield from _draft_checkpoint(memory, handover, call, draft)
     else:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
-from millstream._base import clock
+from millstream._base.clock import SYSTEM
 
 LOOK: Final = 0.5
 """Seconds between two looks of whoever waits at what nobody can tell."""
@@ -61,14 +61,14 @@ class Bell:
 
         `look` is called now and then, for what might happen without anybody to ring.
         """
-        end = None if timeout is None else clock.monotonic() + timeout
+        end = None if timeout is None else SYSTEM.monotonic() + timeout
         while not has_happened():
             waiter = _Thread()
             self._waiters.append(waiter)
             try:
                 if has_happened():
                     return True
-                left = None if end is None else end - clock.monotonic()
+                left = None if end is None else end - SYSTEM.monotonic()
                 if left is not None and left <= 0:
                     return False
                 if look is not None:

@@ -15,7 +15,7 @@ from contextlib import aclosing, closing
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
-from millstream._base import clock
+from millstream._base.clock import SYSTEM
 from millstream.drivers.switch import RunSwitch
 from millstream.errors import GraphDrained, GraphInterrupt, RunCancelledError
 from millstream.outbox.emitter import RunAbandoned
@@ -357,11 +357,11 @@ async def _aread(life: TaskLife) -> None:
 @atexit.register
 def stop_all() -> None:
     """Stop all runs at the end of the interpreter: after this their threads stand still."""
-    end = clock.monotonic() + PATIENCE_AT_EXIT
+    end = SYSTEM.monotonic() + PATIENCE_AT_EXIT
     lives = tuple(OPEN)
     for life in lives:
         life.cancel()
     for life in lives:
         # Cancelled all at once, so that they stop side by side, and then waited for one by one.
         if isinstance(life, ThreadLife):
-            life.leave(max(0.0, end - clock.monotonic()))
+            life.leave(max(0.0, end - SYSTEM.monotonic()))

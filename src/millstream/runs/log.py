@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from typing_extensions import Self
 
-from millstream._base import clock
+from millstream._base.clock import current
 from millstream.modes.event import Event, logged
 from millstream.runs.bell import Bell
 
@@ -130,6 +130,7 @@ class MemoryLog:
     def __init__(self) -> None:
         self.error: BaseException | None = None
         self.bell: Final = Bell()
+        self._clock = current()
         self._events: list[Event] = []
         self._lock = threading.Lock()
         """Held by who appends, for as long as it takes to give one event its place."""
@@ -142,7 +143,7 @@ class MemoryLog:
                 raise RuntimeError("The log is closed: the run it belongs to has ended")
             # Made under the lock: places are to have no holes and stand in the order of their
             # numbers.
-            event = logged(part, len(self._events) + 1, int(clock.timestamp() * 1000))
+            event = logged(part, len(self._events) + 1, int(self._clock.timestamp() * 1000))
             self._events.append(event)
         self.bell.ring()
         return event

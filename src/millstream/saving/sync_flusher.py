@@ -7,7 +7,7 @@ import threading
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
-from millstream._base import clock
+from millstream._base.clock import SYSTEM
 from millstream._base.workers import join
 from millstream.saving.recorder import MAX_IN_FLIGHT
 
@@ -151,11 +151,11 @@ class FlushThread:
         """Wait until everything is stored, but not for longer."""
         if not self.is_alive:
             return  # a forked process has no other threads
-        end = clock.monotonic() + timeout
+        end = SYSTEM.monotonic() + timeout
         taken = 0
         try:
             for _ in range(PLACES):
-                self._places.get(timeout=max(0.0, end - clock.monotonic()))
+                self._places.get(timeout=max(0.0, end - SYSTEM.monotonic()))
                 taken += 1
         except Empty:
             return
@@ -199,6 +199,6 @@ class FlushThread:
 @atexit.register
 def wait_for_all() -> None:
     """Have everything stored that was handed over: after this the threads stand still."""
-    end = clock.monotonic() + PATIENCE_AT_EXIT
+    end = SYSTEM.monotonic() + PATIENCE_AT_EXIT
     for each in tuple(OPEN):
-        each.wait(end - clock.monotonic())
+        each.wait(end - SYSTEM.monotonic())

@@ -12,6 +12,7 @@ from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.runnables import RunnableConfig, ensure_config
 from langchain_core.utils.uuid import uuid7
 
+from millstream._base.clock import current
 from millstream._base.state_classes import class_of
 from millstream.constants import CONFIG_KEY_THREAD_ID
 from millstream.core.protocol import RunLimits
@@ -175,6 +176,8 @@ def open_run(
         graph.cache_policy,
         options.max_buffered,
         callbacks,
+        None,
+        current() if parent is None else parent.run.clock,
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from millstream._base.clock import Stamps, new_id
+from millstream._base.clock import Stamps, current
 from millstream.constants import ERROR, INTERRUPT
 from millstream.core.checkpoints import Lineage
 from millstream.core.machine import RunMachine
@@ -64,7 +64,7 @@ def restore(
         location.graph.spec,
         Observer(),
         RunLimits(0),
-        new_id=new_id,
+        new_id=current().new_id,
         ns=location.ns,
         lineage=lineage,
         saved_values=saved.checkpoint["channel_values"] if saved is not None else None,
