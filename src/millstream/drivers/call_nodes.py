@@ -97,6 +97,7 @@ def with_defaults(run: RunScope, node: NodeSpec) -> NodeSpec:
 
 def replace_body(node: NodeSpec, body: NodeCall) -> NodeSpec:
     """Return a node that is the same but for how it is called."""
+    # Without an owner: it is no longer what the function's declaration says.
     return NodeSpec(name=node.name, triggers=node.triggers, read=node.read, body=body)
 
 

@@ -66,6 +66,8 @@ async def call_elsewhere(context: TaskContext, executor: Executor) -> Any:
                 item.event.drop(calls)
             else:
                 await _deliver(context, execution, item, calls)
+    # Whatever ends the task here ends it there, before anything else happens: its next attempt must
+    # not overlap with this one.
     except BaseException:
         await run.waits.stop(execution)
         raise
@@ -86,9 +88,11 @@ async def _deliver(
         return
     try:
         answer = await event.deliver(context)
+    # What the node asked for has failed, and the node is told. A cancellation is of this task.
     except (Exception, RunAbandoned) as error:
         execution.reply(Reply(number, error=error))
         return
+    # A call of a task takes its time, and the node goes on meanwhile.
     if isinstance(answer, (Future, asyncio.Future)):
         calls[number] = answer
         answer.add_done_callback(partial(_reply, execution, number))
@@ -114,6 +118,7 @@ def request_of(context: TaskContext) -> TaskRequest:
         node=task.name,
         runnable=body.runnable,
         input=task.input,
+        # A sync run calls sync functions, there as here.
         is_async=run.waits.is_async and body.call.has_async,
         has_async_calls=run.waits.is_async,
         task_id=task.id,
@@ -190,6 +195,7 @@ class Emitted(NodeEvent):
     async def deliver(self, context: TaskContext) -> None:
         """Emit it."""
         if self.namespace == context.run.namespace:
+            # By the task's writer, which drops what comes after a timeout.
             context.writer(self.item)
         elif context.run.emit_custom is not None:
             context.run.emit_custom((self.namespace, "custom", self.item, None))
@@ -212,6 +218,7 @@ class Heard(NodeEvent):
         if self.mode == "messages":
             tap = run.taps[self.index]
             tap.relay(self.namespace, self.payload)
+            # Before the next item is taken: so the node's models wait for a slow reader.
             await run.waits.room_for(tap)
         else:
             run.tool_taps[self.index].relay(self.namespace, self.payload)

@@ -178,8 +178,10 @@ class Execution:
         """Add what comes from the task; an outcome is the last."""
         with self._lock:
             self._items.append(item)
+            # Taken away with the item, under the lock: who waits is woken once.
             wake, self._wake = self._wake, None
         if wake is not None:
+            # Outside of the lock: it may call the event loop, which may look for the next item.
             wake()
 
     def poll(self) -> Item | None:

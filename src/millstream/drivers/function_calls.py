@@ -43,6 +43,7 @@ class FunctionCall:
         """Return the arguments by name, as far as they fit."""
         args, kwargs = value
         try:
+            # Partially: wrong arguments are the function's own error, when it is called.
             bound = inspect.signature(self._func).bind_partial(*args, **kwargs)
             bound.apply_defaults()
             return dict(bound.arguments)

@@ -39,6 +39,7 @@ async def notify_resumed(run: Run, callbacks: Callbacks) -> None:
 
 async def notify_failed(run: Run, error: BaseException) -> None:
     """Tell the handlers that the run ended with an error, if its end was not told yet."""
+    # None when its end was told: what fails after that, as a saver may, is not the graph's.
     if run.graph_run is not None:
         await run.waits.notified(run.graph_run.on_chain_error(as_traced(error)))
 

@@ -32,6 +32,7 @@ class Inbox:
 
     def emit(self, part: Part) -> None:
         """Add a part for the consumer."""
+        # First the part and then a look for a waiter, as `news` does it the other way round.
         self._parts.append(part)
         if self._waiter is not None:
             self._wake()
@@ -44,6 +45,7 @@ class Inbox:
 
     def end(self, context: TaskContext, error: BaseException | None) -> None:
         """Add a task that has finished in the driver's thread."""
+        # As `emit`, in the loop's own thread, where nothing comes in between.
         self.ended.append((context, error))
         waiter = self._waiter
         if waiter is not None:

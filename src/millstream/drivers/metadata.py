@@ -25,6 +25,7 @@ HIDDEN_METADATA = frozenset(
 
 def as_text(value: Any) -> str:
     """Return an id as the text that savers know it by; an enum of texts is its text."""
+    # By the text's own method, because a member of an enum of texts says its name.
     return str.__str__(value) if isinstance(value, str) else str(value)
 
 
@@ -36,6 +37,7 @@ def with_texts(configurable: Mapping[str, Any]) -> dict[str, Any]:
     named = dict(configurable)
     for key in TEXT_KEYS:
         value = named.get(key)
+        # Not a subclass: savers compare, hash and serialize what they are given.
         if value is not None and type(value) is not str:
             named[key] = as_text(value)
     return named

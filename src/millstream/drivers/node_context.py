@@ -38,6 +38,8 @@ class NodeContext(TaskContext):
             "callbacks": task_callbacks(self, metadata),
             CONF: {
                 **run.configurable,
+                # The run's own may name a checkpoint of the past, at which a nested graph must not
+                # begin.
                 CONFIG_KEY_CHECKPOINT_ID: None,
                 CONFIG_KEY_CHECKPOINT_NS: task.ns,
                 CONFIG_KEY_CHECKPOINT_MAP: self.checkpoint_map(),

@@ -19,8 +19,10 @@ async def plan(run: RunScope) -> Sequence[Task] | None:
     What is pending must have been given to the saver.
     """
     if run.parent is not None:
+        # What the engine tells of a nested run does not wait; so its next superstep does.
         for limit in run.outer_limits:
             await run.waits.room_in(limit)
+        # After waiting: the reader may have gone meanwhile.
         if run.is_abandoned:
             raise RunAbandoned(run.name)
     tasks = run.machine.plan()

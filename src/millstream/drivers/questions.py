@@ -36,6 +36,7 @@ def find_answer(context: TaskContext, value: Any, strand: Strand | None = None) 
     """
     task = context.task
     if strand is None:
+        # Without a saver no task runs again, and there is nothing to tell apart.
         strand = OWN if context.run.saver is None else strand_of(context)
     place = strand.place(partial(text_of, value))
     text = text_of(value) if place else ""
@@ -44,6 +45,7 @@ def find_answer(context: TaskContext, value: Any, strand: Strand | None = None) 
             task.answers = []
         answers, number = task.answers, context.asked
         context.asked = number + 1
+        # The first question that is not the task's own: from now on numbers go by place.
         if place and task.questions is None:
             _distinguish_strands(context, number)
         if task.questions is not None:
@@ -52,6 +54,7 @@ def find_answer(context: TaskContext, value: Any, strand: Strand | None = None) 
             answer = task.machine.answers.take(tasks_around(context), is_own=not place)
             if answer is not MISSING:
                 put_answer(answers, number, answer)
+        # An answer that was given and never asked for is not kept.
         task.asked = max(task.asked, min(number + 1, len(answers)))
         if not is_open(answers, number):
             return Question(number, place, answers[number])
@@ -98,6 +101,7 @@ def forget_answer(context: TaskContext, number: int) -> None:
     task = context.task
     assert task.answers is not None, "a question that was answered has answers"
     if task.questions is None:
+        # Those after it were answers to questions that come after this one.
         del task.answers[number:]
         task.asked = number
     else:
@@ -117,6 +121,7 @@ def record_nested_questions(context: TaskContext, tasks: Iterable[Task]) -> None
     Those of one task of the graph, one by one; those of several tasks by their ids alone.
     """
     asking = [task for task in tasks if task.interrupts]
+    # Tasks of one superstep have no order in which a person could answer them.
     if len(asking) == 1:
         context.record_together(ids_together(asking[0]))
 
@@ -151,6 +156,7 @@ def all_questions(context: TaskContext, passed_on: Sequence[Any]) -> tuple[Any, 
     """Return what stopped the task, and what its other strands had asked by then."""
     if not context.open_questions or not passed_on:
         return tuple(passed_on)
+    # In the order in which they reach the run, and each once.
     first = {question.id: question for question in passed_on}
     return tuple({**first, **context.open_questions}.values())
 
@@ -159,6 +165,7 @@ def interrupt_in(error: BaseException) -> GraphInterrupt | None:
     """Return a group of nothing but questions, as a `TaskGroup` raises it, as one interrupt."""
     errors = list(_members(error))
     asking = [member for member in errors if isinstance(member, GraphInterrupt)]
+    # Where something has failed beside the questions, that is what counts.
     if not asking or len(asking) < len(errors):
         return None
     return GraphInterrupt([question for signal in asking for question in signal.args[0]])

@@ -41,6 +41,8 @@ def emit_started(run: RunScope, parent: TaskContext, emits: Sequence[Emit]) -> E
 
     def emit_end(error: BaseException | None) -> None:
         if error is not None and not isinstance(error, (*ENDINGS, Exception)):
+            # A cancellation: by the run around it, or by code of the node, whose graph alone has
+            # stopped.
             around = parent.run
             if around.has_failed or around.is_left or around.is_abandoned:
                 return  # that is why, and its end is that of all graphs in it

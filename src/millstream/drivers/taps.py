@@ -48,6 +48,7 @@ def _with_own(
     own = (make(),) if mode in run.subscription.modes else ()
     if not above:
         return own
+    # Those above first: they were there before, and each is the ear of one consumer.
     inherited = (tap.below(run.namespace) for tap in above)
     return (*(tap for tap in inherited if tap is not None), *own)
 
@@ -73,6 +74,7 @@ def _tool_tap(run: RunScope, emit: Emit) -> ToolTap:
 
 def record_input(context: TaskContext) -> None:
     """Take note of the messages that a task is given, before it runs."""
+    # What takes the input in is no node of the graph: what is in it comes to the first one.
     if context.task.node.is_hidden:
         return
     given = context.traced_input
@@ -85,6 +87,7 @@ def emit_result(context: TaskContext, result: Any) -> None:
     if context.task.node.is_hidden:
         return
     taps = context.run.taps
+    # Looked for once: what is a message does not depend on who listens.
     messages = taps[0].messages_in(result)
     if messages:
         metadata = {"ls_integration": "langgraph", **context.metadata()}

@@ -109,6 +109,7 @@ def begin_call(
 
     Raises where nobody waits for it any more.
     """
+    # Code in a thread may call after the reader has gone: its run stores nothing more.
     if run.is_left:
         raise RunAbandoned(run.name)
     if caller.is_over:
@@ -116,6 +117,7 @@ def begin_call(
     record_heartbeat(caller)
     task = run.machine.call(caller.task, with_defaults(run, node), value, place)
     context = CallContext(run, task, caller, future, threads, place)
+    # It ran before this task was interrupted, or was killed.
     if task.is_done:
         resolve_call(context, None)
         return None
@@ -129,6 +131,7 @@ def place_of_call(
 
     It is the strand of the code that calls this, if nobody says otherwise.
     """
+    # Where nothing is stored no call is ever found again, and its place need not be known.
     if caller.run.recorder is None:
         return ""
     if strand is None:
@@ -157,6 +160,7 @@ def report_call(context: CallContext, error: BaseException | None) -> None:
     if error is None and not task.is_replayed:
         run.report(context, None)
     elif error is not None and not isinstance(error, ParentCommand):
+        # A strand's question may reach the caller late or never, so the caller knows it from here.
         if context.place and isinstance(error, GraphInterrupt) and error.args:
             context.caller.record_questions(error.args[0])
         run.report(context, error)
@@ -189,6 +193,8 @@ def settle(future: AnyFuture, run: str, result: Any, error: BaseException | None
             # complain of.
             future.exception()
     elif future.set_running_or_notify_cancel():
+        # A future that is waited for in a thread cannot be cancelled once it runs: its owner would
+        # wait for ever.
         if isinstance(error, asyncio.CancelledError):
             error = RunAbandoned(run)
         resolve(future, result, error)

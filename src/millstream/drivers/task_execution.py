@@ -42,12 +42,14 @@ async def execute(context: TaskContext) -> None:
     run, task = context.run, context.task
     body: NodeCall = task.node.body
     timeout = None
+    # Only then is there more than one attempt, or a clock to look at.
     if body.has_policies or task.timeout is not None:
         timeout = timeout_of(context)
         if timeout is not None and not run.waits.is_async:
             raise sync_timeout_error(task.name)
         context.record_start()
     while True:
+        # For each attempt anew: the code before may have set something else.
         var_child_runnable_config.set(context.ambient_config)  # type: ignore[arg-type]  # a dict subclass
         try:
             if timeout is None:
@@ -55,6 +57,8 @@ async def execute(context: TaskContext) -> None:
             else:
                 await attempt_in_time(context, timeout, attempt)
         except ParentCommand as signal:
+            # A command for a graph further up goes on its way; one for this graph counts as the
+            # result.
             if not body.take_command(context, signal):
                 raise
             await write_result(context, body.commanded(context, signal))
@@ -67,6 +71,8 @@ async def execute(context: TaskContext) -> None:
             if body.cache is not None:
                 await caching.keep(context)
             return
+        # Code of the attempt that is still at work has nothing more to say while the next one
+        # waits.
         context.is_over = True
         await run.waits.sleep(run, delay)
         context.next_attempt()
@@ -90,8 +96,11 @@ def execute_here(context: TaskContext) -> None:
             return
         if run.taps:
             taps.record_input(context)
+        # What `attempt` does, written out: no coroutine is made, and no method is called that would
+        # only call another.
         call, value = body.call, task.input
         result = call.call(value, context) if call.simple is None else call.simple(value)
+        # A dict is the commonest result, and no runnable.
         if type(result) is not dict:
             result = _result_here(context, call, value, result)
         if not task.put_dict(result, body.to_writes):
@@ -126,6 +135,7 @@ async def execute_call(
     Whoever tells the machine of the result holds the lock.
     """
     try:
+        # Dropped before it began: its caller has cancelled it.
         if context.future.cancelled():
             raise asyncio.CancelledError
         run, task = context.run, context.task
@@ -208,6 +218,7 @@ def _delay_after(context: TaskContext, error: BaseException) -> float | None:
 
     Raises what the run understands in place of a cancellation or of a group of questions.
     """
+    # A signal is no failure, so no policy is asked.
     if isinstance(error, GraphBubbleUp):
         return None
     if isinstance(error, Exception):
@@ -217,6 +228,8 @@ def _delay_after(context: TaskContext, error: BaseException) -> float | None:
         if delay is None:
             add_task_note(raised, context)
         return delay
+    # Code of the node has raised it, and nobody has cancelled the task: to the run that is a
+    # failure.
     if isinstance(error, asyncio.CancelledError) and not context.is_over:
         raise NodeCancelledError(context.task.name) from error
     if (signal := interrupt_in(error)) is not None:

@@ -92,6 +92,7 @@ def without_taps(callbacks: Any) -> Any:
         return callbacks
     if isinstance(callbacks, list):
         return [handler for handler in callbacks if not _is_tap(handler)]
+    # A manager is its owner's; only the copy is changed.
     kept = callbacks.copy()
     kept.handlers = [handler for handler in kept.handlers if not _is_tap(handler)]
     kept.inheritable_handlers = [h for h in kept.inheritable_handlers if not _is_tap(h)]
@@ -112,6 +113,7 @@ def task_callbacks(context: TaskContext, metadata: dict[str, Any]) -> BaseCallba
     if (heartbeats := context.heartbeats) is not None:
         taps.append(heartbeats.handler)
     if context.callbacks is None:
+        # With the task's id as run, so that events are of the task though nobody traces it.
         manager: BaseCallbackManager = run.waits.managers(
             taps, inheritable_handlers=taps, parent_run_id=_run_id(context.task.id)
         )
@@ -177,6 +179,8 @@ async def start_node(context: TaskContext, node: NodeCall) -> NodeRun:
     run, inherited = context.run, context.inherited_callbacks()
     given, name = context.traced_input, context.task.name
     if run.listener is not None and inherited is not None:
+        # Where one listener alone hears, LangChain's way of telling it would double the cost of a
+        # node.
         manager = _manager_for(context, node, inherited)
         node_run: NodeRun = _notify_start(run.listener, manager, given, name)
         _enter_run(context, node_run)
@@ -188,6 +192,7 @@ async def start_node(context: TaskContext, node: NodeCall) -> NodeRun:
     if shown is None:
         node_run = await told(manager.on_chain_start(None, given, name=name))
     else:
+        # Told apart, because only tracers are shown what the policy makes of it.
         tracers, others = _divided(manager)
         node_run = await told(others.on_chain_start(None, given, name=name))
         given = _processed(shown.process_inputs, given)
@@ -210,6 +215,7 @@ async def end_node(context: TaskContext, node_run: NodeRun, node: NodeCall, resu
         listener.on_chain_end(result, run_id=node_run.run_id)
         return
     for handler in node_run.handlers if waits.is_async else ():
+        # They are told of chunks, and what a node returned is the only one.
         if _follows_streams(handler):
             tap: Any = handler
             async for _ in tap.tap_output_aiter(node_run.run_id, _once(result)):
@@ -236,6 +242,7 @@ async def call_steps(call: Call, context: TaskContext) -> Any:
     is_streamed = waits.is_async and any(map(_follows_streams, node_run.handlers))
     if is_streamed and not hasattr(call.steps[0], "get_subgraphs"):
         return await _stream_steps(call.steps, value, context)
+    # The run of a single runnable is in the node's own, without a step between.
     if len(call.steps) == 1:
         return await waits.invoke(call.steps[0], value, call.config(context))
     for index, step in enumerate(call.steps, 1):
@@ -255,6 +262,8 @@ async def _stream_steps(
     total: Any = None
     async with aclosing(cast("AsyncGenerator[Any, None]", stream)) as chunks:
         async for chunk in chunks:
+            # The result of a node that is streamed is the sum of its chunks, as in LangChain's
+            # sequences.
             total = added(total, chunk)
     return total
 
@@ -277,6 +286,7 @@ def _enter_step(context: TaskContext, index: int) -> None:
 async def call_path(node: NodeCall, branch: BranchCall, given: Any, context: TaskContext) -> Any:
     """Call the path of a conditional edge in a run of its own; a runnable makes one by itself."""
     _enter_step(context, (len(node.call.steps) or 1) + branch.place)
+    # A runnable tells of itself.
     if branch.call.steps or not branch.call.is_traced:
         return await call_in(context, branch.call, given)
     told = context.run.waits.notified

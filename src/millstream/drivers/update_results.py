@@ -46,6 +46,7 @@ class UpdateScope(RunScope):
     async def begin(self, waits: Waits, name: str, result: Any) -> NodeRun | None:
         """Say how it waits, and tell callback handlers that the update starts."""
         self.waits = waits
+        # LangGraph tells of it as of a run.
         if self.is_traced:
             self.callbacks = await tracing.start_graph(self, name, result)
         return self.callbacks

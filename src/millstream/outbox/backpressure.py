@@ -97,6 +97,7 @@ class BufferLimit:
                 return
             with self._room:
                 self._block()
+                # Under the lock, or several threads would find the same room.
                 emit(part)
 
         return emit_when_free
@@ -111,6 +112,7 @@ class BufferLimit:
         while self._is_full and self._is_here:
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
+            # Asked again after: others may have taken the room.
             yield from waiter
 
     def take(self) -> Part:
@@ -144,6 +146,7 @@ class BufferLimit:
         return len(self._parts) >= self._limit and not self._is_closed
 
     def _block(self) -> None:
+        # Before the look, see `take`.
         self._blocked += 1
         try:
             while self._is_full and not self._is_still:
@@ -158,6 +161,7 @@ class BufferLimit:
         """Wait for room, but not for an event loop that stands still."""
         if not self._is_asked:
             self._is_asked = True
+            # Its loop is closed, and will never take anything.
             if not soon(self._answer):
                 raise RunAbandoned("the event loop of its reader is closed")
         answers, oldest = self._answers, self._oldest()
@@ -171,6 +175,7 @@ class BufferLimit:
 
     def _answer(self) -> None:
         self._answers += 1
+        # It turns: whoever comes next waits for it again.
         self._is_asked = self._is_still = False
 
     def _oldest(self) -> Part | None:

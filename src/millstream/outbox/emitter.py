@@ -39,6 +39,7 @@ class Emitter:
     def __init__(self, deliver: Emit, name: str) -> None:
         self.deliver = deliver
         """Take one part. Looked up for each: it is replaced when the consumer has gone."""
+        # Where parts go as long as they are taken from somebody: see `_deliver_here`.
         self._keep = deliver
         self._name = name
         self._spared: int | None = None
@@ -52,12 +53,14 @@ class Emitter:
 
         Nothing changes for the thread that calls this.
         """
+        # Whoever stops the run is cleaning up, and may emit while it does.
         self._spared = threading.get_ident()
         self.deliver = self._deliver_here
 
     def close(self) -> None:
         """Discard what is not refused: nobody will read it."""
         self._keep = _discard
+        # Where threads are refused they stay so: they must end.
         if self._spared is None:
             self.deliver = _discard
 
