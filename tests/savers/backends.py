@@ -12,6 +12,7 @@ from typing import Any, Final
 from typing_extensions import Self
 
 from differential.engines import Engine
+from millstream.journal import SqliteJournal
 
 _CLASSES: Final = {
     ("sqlite", "sync"): ("checkpoint.sqlite", "SqliteSaver"),
@@ -137,6 +138,8 @@ class SyncRuns:
         return method
 
     def _connect(self) -> Any:
+        if self.kind == "journal":
+            return SqliteJournal(self.address)
         module, name = _CLASSES[self.kind, self.driver]
         return getattr(self.engine.module(module), name).from_conn_string(self.address)
 

@@ -11,7 +11,7 @@ import pytest
 from differential.engines import CANDIDATE_ROOT, engine
 from savers.backends import DRIVERS, SyncRuns
 
-MATRIX = list(itertools.product(("memory", "sqlite", "postgres"), DRIVERS))
+MATRIX = list(itertools.product(("memory", "sqlite", "postgres", "journal"), DRIVERS))
 
 
 @pytest.fixture(params=MATRIX, ids=["-".join(pair) for pair in MATRIX])

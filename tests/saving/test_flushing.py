@@ -14,7 +14,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from millstream.channels.delta import DeltaChannel
 from millstream.graph import START, StateGraph
-from millstream.saving.recorder import PutCheckpoint, PutWrites
+from millstream.saving.operations import PutCheckpoint, PutWrites
 from millstream.saving.sync_flusher import FlushThread
 
 pytestmark = pytest.mark.timeout(20)

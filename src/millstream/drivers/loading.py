@@ -19,6 +19,7 @@ from millstream.core.resuming import BRANCHES
 from millstream.core.tasks import task_id_of
 from millstream.drivers.requests import LoadCheckpoint, carry_out
 from millstream.drivers.run_request import NONE_NAMED
+from millstream.journal.writing import BRANCH
 from millstream.saving import delta_history
 from millstream.saving.capabilities import next_version
 from millstream.saving.recorder import Recorder
@@ -49,6 +50,13 @@ class LoadedCheckpoint:
     def is_newest(self) -> bool:
         """Say whether the run simply goes on from wherever the thread is."""
         return self.point is ResumePoint.LATEST and not self.newest_id
+
+    @property
+    def is_branch(self) -> bool:
+        """Say whether the run leaves newer checkpoints beside it, because it was asked to."""
+        if self.is_moved or self.saved is None:
+            return self.point is not ResumePoint.LATEST or bool(self.newest_id)
+        return self.newest_id not in ("", self.saved.checkpoint["id"])
 
 
 UNSAVED: Final = LoadedCheckpoint()
@@ -133,7 +141,9 @@ def open_recorder(run: RunScope, loaded: LoadedCheckpoint) -> SavedRun:
         has_parent = saved is not None and not loaded.is_moved
         history = delta_history.new_history(run.spec, has_parent=has_parent, stamp=stamps.stamp)
     config = {"metadata": run.metadata, "configurable": run.saved_configurable()}
-    recorder = Recorder(saver, config, run.request.durability, history)
+    ns = config["configurable"].get("checkpoint_ns", "")
+    head = BRANCH if loaded.is_branch else (ns, checkpoint_id(saved) or None)
+    recorder = Recorder(saver, config, run.request.durability, history, head)
     lineage = Lineage(
         stamp=stamps.stamp,
         next_version=next_version(saver),

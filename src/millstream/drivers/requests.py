@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
 from millstream.saving.delta_history import modern, names_to_rebuild, with_values
-from millstream.saving.recorder import PutCheckpoint, PutWrites
+from millstream.saving.operations import PutCheckpoint, PutWrites
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from millstream.drivers.executor import Execution, Item
     from millstream.modes.message_tap import MessageTap
     from millstream.outbox.backpressure import BufferLimit
-    from millstream.saving.recorder import Operation
+    from millstream.saving.carrier import Operation
 
 P = ParamSpec("P")
 ResultT = TypeVar("ResultT")

@@ -1,9 +1,10 @@
 """Savers that store what has changed, once.
 
-`MemoryJournal` keeps threads in this process, for tests.
+`SqliteJournal` keeps threads in a file, `MemoryJournal` in this process, for tests.
 """
 
 from millstream.journal.memory import MemoryJournal
 from millstream.journal.saver import Journal
+from millstream.journal.sqlite import SqliteJournal
 
-__all__ = ("Journal", "MemoryJournal")
+__all__ = ("Journal", "MemoryJournal", "SqliteJournal")

@@ -42,6 +42,7 @@ _OWN: Final = frozenset(
     )
 )
 """Entries of a checkpoint that a state has a place for."""
+_USUAL: Final = _OWN - {"updated_channels"}
 _MISSING: Final = object()
 
 Typed = tuple[str, bytes]
@@ -91,6 +92,18 @@ def indexed(writes: Sequence[tuple[str, Any]], dump: Callable[[Any], Typed]) -> 
         (WRITES_IDX_MAP.get(channel, index), channel, dump(value))
         for index, (channel, value) in enumerate(writes)
     ]
+
+
+def _seen(seen: Mapping[str, Any], parent: State | None) -> dict[str, dict[str, Any]]:
+    """Return copies of what nodes have seen, those of the parent where nothing is new."""
+    if parent is None:
+        return {node: dict(versions) for node, versions in seen.items()}
+    old = parent.seen
+    new = [node for node, versions in seen.items() if old.get(node) != versions]
+    if len(new) <= len(seen) // 2 and old.keys() <= seen.keys():
+        return {**old, **{node: dict(seen[node]) for node in new}}
+    fresh = set(new)
+    return {n: dict(versions) if n in fresh else old[n] for n, versions in seen.items()}
 
 
 @dataclass(slots=True)
@@ -208,11 +221,13 @@ class Draft:
         checkpoint, dump = call.checkpoint, self.sealing.serde.dumps_typed
         state.v, state.ts = checkpoint.get("v"), checkpoint.get("ts")
         state.updated = checkpoint.get("updated_channels", False)
-        state.versions = dict(checkpoint["channel_versions"])
-        state.seen = {node: dict(seen) for node, seen in checkpoint["versions_seen"].items()}
+        state.versions = dict(checkpoint.get("channel_versions", ()))
+        state.seen = _seen(checkpoint.get("versions_seen", {}), parent)
+        if not checkpoint.keys() >= _USUAL:
+            state.lacks = sorted(_USUAL - checkpoint.keys())
         changes: dict[str, Segments] = {}
         known = {} if parent is None else parent.values
-        for name, value in checkpoint["channel_values"].items():
+        for name, value in checkpoint.get("channel_values", {}).items():
             old = known.get(name)
             if old is not None and parent is not None and name not in call.new_versions:
                 version = state.versions.get(name, _MISSING)

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from millstream.journal.damage import DamagedRow
 
-PART_BITS: Final = 40
+PART_BITS: Final = 30
 """Bits of a part's number; above them is that of the line that made it."""
 FEWEST: Final = 33
 """Bytes from which on a piece is a part and not stored in its manifest."""

@@ -151,6 +151,8 @@ def _as_tuple(
     }
     if state.updated is not False:
         checkpoint["updated_channels"] = state.updated
+    for name in state.lacks or ():
+        checkpoint.pop(name, None)
     if state.extra is not None:
         checkpoint |= load(state.extra)
     pending = [

@@ -142,8 +142,9 @@ class Journal(BaseCheckpointSaver[Any]):
     ) -> None:
         """Store what calls of `put` and `put_writes` would, in one transaction.
 
-        Each call is the name of the method and its arguments. With `expects`, nothing is stored
-        unless that is the id of the thread's newest checkpoint, None if it has none yet.
+        Each call is the name of the method and its arguments. `expects` is a namespace and the id
+        of what whoever stores takes for its newest checkpoint, None if for none: if it is another,
+        nothing is stored.
         """
         handover = self._handover(calls, expects)
         self._lane.run(lambda: store(self._memory, handover))
@@ -407,7 +408,7 @@ def _put_call(
     new_versions: Any,
 ) -> PutCall:
     thread_id, ns, parent = _target(config)
-    values = checkpoint["channel_values"]
+    values = checkpoint.get("channel_values", {})
     typed = {name: dump(values[name]) for name in new_versions if name in values}
     whole = get_checkpoint_metadata(config, metadata)
     return PutCall(thread_id, ns, parent, checkpoint, whole, new_versions, typed)

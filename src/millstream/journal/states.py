@@ -62,6 +62,8 @@ class State:
     """Bytes of the rows after the root, up to this one."""
     v: Any = None
     ts: Any = None
+    lacks: list[str] | None = None
+    """What is usual in a checkpoint and not in this one."""
     updated: Any = False
     """False if the checkpoint does not say which channels were updated."""
     versions: dict[str, Any] = field(default_factory=dict)
@@ -127,6 +129,7 @@ def encode_state(
             gone,
             state.odd,
             state.extra,
+            state.lacks,
         )
     )
 
@@ -136,7 +139,7 @@ def decode_state(row: CheckpointRow, base: State | None, open: Callable[[bytes],
     assert row.body is not None
     try:
         said = unpackb(open(row.body))
-        if not isinstance(said, list) or len(said) != 12:
+        if not isinstance(said, list) or len(said) != 13:
             raise DamagedRow("its body has not the entries of one")
         if said[0]:
             if base is None or base.number != said[0] or base.root != row.root:
@@ -153,9 +156,9 @@ def decode_state(row: CheckpointRow, base: State | None, open: Callable[[bytes],
 
 
 def _decoded(row: CheckpointRow, base: State | None, said: Sequence[Any], size: int) -> State:
-    _, v, ts, parent, updated, versions, seen, values, metadata, gone, odd, extra = said
+    _, v, ts, parent, updated, versions, seen, values, metadata, gone, odd, extra, lacks = said
     state = State(row.number, row.id or "", parent, row.root, v=v, ts=_decoded_time(ts))
-    state.updated = updated
+    state.updated, state.lacks = updated, lacks
     if base is None:
         state.whole = size
     else:
@@ -163,13 +166,11 @@ def _decoded(row: CheckpointRow, base: State | None, said: Sequence[Any], size: 
         state.parent = base.id if parent == 0 else parent
         state.versions, state.seen = dict(base.versions), dict(base.seen)
         state.values, state.metadata = dict(base.values), dict(base.metadata)
-        for names, known in zip(
-            gone or ((), (), (), ()),
-            (state.versions, state.seen, state.values, state.metadata),
-            strict=True,
-        ):
+        known: list[dict[str, Any]]
+        known = [state.versions, state.seen, state.values, state.metadata]
+        for names, of in zip(gone or (), known, strict=bool(gone)):
             for name in names:
-                del known[name]  # type: ignore[attr-defined]  # all of them are dicts
+                del of[name]
     state.versions.update(versions)
     for node, versions_seen in seen.items():
         state.seen[node] = {**state.seen.get(node, {}), **versions_seen}
@@ -239,9 +240,10 @@ def _changed_seen(
     lost = _gone(new, old)
     for node, versions in new.items():
         before = old.get(node)
-        if before is None or before == versions:
-            if before is None:
-                changed[node] = versions
+        if before is versions:
+            continue
+        if before is None:
+            changed[node] = versions
         elif before.keys() <= versions.keys():
             changed[node] = _changed(versions, before)
         else:

@@ -30,6 +30,8 @@ from millstream.journal.states import State, Stored, names_of
 
 UNKNOWN: Final = object()
 """Nobody says which checkpoint a run takes for the newest."""
+BRANCH: Final = object()
+"""The run leaves newer checkpoints beside it on purpose."""
 _TRIES: Final = 20
 """How often it is tried again when others write to the same line all the time."""
 _LINES_AT_ONCE: Final = 64
@@ -78,12 +80,14 @@ class Handover:
     calls: Sequence[Call]
     sealing: Sealing
     expects: Any = UNKNOWN
-    """The id of the checkpoint that whoever stores takes for the newest, None if there is none."""
+    """A namespace, and the id of the checkpoint that whoever stores takes for its newest."""
     may_fork: bool = False
 
-    def is_next(self, newest: str | None) -> bool:
+    def is_next(self, ns: str, newest: str | None) -> bool:
         """Say whether it goes on from the newest checkpoint, or has been stored before."""
-        if self.may_fork or self.expects is UNKNOWN or newest == self.expects:
+        if self.may_fork or self.expects in (UNKNOWN, BRANCH) or self.expects[0] != ns:
+            return True
+        if newest == self.expects[1]:
             return True
         return any(isinstance(call, PutCall) and call.id == newest for call in self.calls)
 
@@ -147,8 +151,8 @@ def _draft(
         known = memory.lines.get(key)
         if known is None:
             known = yield from _load(memory, handover.sealing, *key)
-        if not handover.is_next(known.newest):
-            raise ThreadBusyError(*key, handover.expects, known.newest)
+        if not handover.is_next(call.ns, known.newest):
+            raise ThreadBusyError(*key, handover.expects[1], known.newest)
         draft = drafts[key] = Draft.of(known, handover.sealing, int(clock.current().timestamp()))
     if isinstance(call, PutCall):
         yield from _draft_checkpoint(memory, handover, call, draft)

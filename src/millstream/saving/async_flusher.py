@@ -37,17 +37,17 @@ class AsyncFlusher:
 
     async def _flush(self, recorder: Recorder) -> None:
         if recorder.is_behind and self._background is None:
-            self._background = FlushTask(recorder.saver)
+            self._background = FlushTask(recorder.carrier)
         while recorder.pending:
-            operation = recorder.pending[0]
+            some = list(recorder.pending) if recorder.carrier.is_together else [recorder.pending[0]]
             try:
                 if self._background is None:
                     # Taken away when it is stored: a cancellation must not leave a gap.
-                    await operation.astore(recorder.saver)
-                    recorder.pending.popleft()
+                    await recorder.carrier.acarry_out(some)
+                    for _ in some:
+                        recorder.pending.popleft()
                 else:
-                    recorder.pending.popleft()
-                    await self._background.submit(operation)
+                    await self._background.submit(recorder.pending.popleft())
             except Exception:
                 recorder.give_up()
                 raise

@@ -17,15 +17,31 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
 _IN_MEMORY: Final = "langgraph.checkpoint.memory"
-_BY_VERSION: Final = frozenset((_IN_MEMORY, "langgraph.checkpoint.postgres.base"))
+_BY_VERSION: Final = frozenset(
+    (_IN_MEMORY, "langgraph.checkpoint.postgres.base", "millstream.journal.saver")
+)
 """Modules of savers that store a channel when its version is new, and not with every checkpoint."""
+_AT_ONCE: Final = (
+    (_IN_MEMORY, "InMemorySaver"),
+    ("millstream.journal.memory", "MemoryJournal"),
+)
+"""Savers whose storing is nothing but work."""
 _STORING: Final = ("put", "put_writes", "aput", "aput_writes")
 
 
 def stores_at_once(saver: BaseCheckpointSaver[Any]) -> bool:
     """Say whether storing is nothing but work of this thread: there is no use in doing it later."""
     kind: Any = type(saver)
-    return _has_methods_of(kind, _IN_MEMORY, "InMemorySaver")
+    return any(_has_methods_of(kind, *plain) for plain in _AT_ONCE)
+
+
+def stores_together(saver: BaseCheckpointSaver[Any]) -> bool:
+    """Say whether it takes several operations at once, in one transaction.
+
+    A subclass that does something of its own with one of them is given each by itself.
+    """
+    kind: Any = type(saver)
+    return _has_methods_of(kind, "millstream.journal.saver", "Journal")
 
 
 def stores_by_version(saver: BaseCheckpointSaver[Any]) -> bool:
@@ -39,8 +55,10 @@ def stores_by_version(saver: BaseCheckpointSaver[Any]) -> bool:
 def _has_methods_of(kind: Any, module: str, name: str) -> bool:
     # Not imported: if the module is not there, the saver is none of its.
     plain = getattr(sys.modules.get(module), name, None)
-    return plain is not None and all(
-        getattr(kind, method) is getattr(plain, method) for method in _STORING
+    return (
+        plain is not None
+        and issubclass(kind, plain)
+        and all(getattr(kind, method) is getattr(plain, method) for method in _STORING)
     )
 
 

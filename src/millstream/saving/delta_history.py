@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from millstream.core.machine import RunMachine
     from millstream.core.protocol import Write
     from millstream.core.spec import GraphSpec
-    from millstream.saving.recorder import Operation, PutCheckpoint, PutWrites
+    from millstream.saving.carrier import Operation
+    from millstream.saving.operations import PutCheckpoint, PutWrites
 
 MAX_SUPERSTEPS: Final = int(os.environ.get("LANGGRAPH_DELTA_MAX_SUPERSTEPS_SINCE_SNAPSHOT", "5000"))
 """Supersteps after which the whole value of a delta channel is stored, written or not."""

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from millstream._base.cancellation import wait_through_cancellation
 from millstream.saving.recorder import MAX_IN_FLIGHT
 
 if TYPE_CHECKING:
-    from langgraph.checkpoint.base import BaseCheckpointSaver
-
-    from millstream.saving.recorder import Operation
+    from millstream.saving.carrier import Carrier, Operation
 
 MAX_TRIES = 3
 """How often `close` starts again when what it waits for is cancelled from outside."""
@@ -27,10 +25,10 @@ class FlushTask:
     next one goes on.
     """
 
-    __slots__ = ("_error", "_pending", "_saver", "_task")
+    __slots__ = ("_carrier", "_error", "_pending", "_task")
 
-    def __init__(self, saver: BaseCheckpointSaver[Any]) -> None:
-        self._saver = saver
+    def __init__(self, carrier: Carrier) -> None:
+        self._carrier = carrier
         self._pending: deque[Operation] = deque()
         self._error: BaseException | None = None
         self._task: asyncio.Task[None] | None = None
@@ -55,7 +53,7 @@ class FlushTask:
         if self._pending:
             raise RuntimeError(
                 f"{len(self._pending)} operations are not stored: "
-                f"{type(self._saver).__name__} was cancelled {MAX_TRIES} times"
+                f"{type(self._carrier.saver).__name__} was cancelled {MAX_TRIES} times"
             ) from cancelled
         if cancelled is not None:
             raise cancelled
@@ -69,14 +67,16 @@ class FlushTask:
 
     async def _work(self) -> None:
         while self._pending and self._error is None:
-            await self._store(self._pending[0])
-            # Taken away when it is stored: a cancellation must not leave a gap.
-            self._pending.popleft()
+            some = list(self._pending) if self._carrier.is_together else [self._pending[0]]
+            await self._store(some)
+            # Taken away when they are stored: a cancellation must not leave a gap.
+            for _ in some:
+                self._pending.popleft()
 
-    async def _store(self, operation: Operation) -> None:
+    async def _store(self, operations: list[Operation]) -> None:
         try:
-            await operation.astore(self._saver)
-        # Not the saver's error: whoever cancelled the task did not mean the operation.
+            await self._carrier.acarry_out(operations)
+        # Not the saver's error: whoever cancelled the task did not mean the operations.
         except asyncio.CancelledError:
             raise
         except BaseException as error:

@@ -8,10 +8,9 @@ they were added, so a checkpoint is never stored after one that follows it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from millstream._base.texts import ErrorText, safe_repr
 from millstream.constants import (
@@ -36,10 +35,12 @@ from millstream.core.strands import (
 )
 from millstream.core.tasks import ids_together, task_path_text
 from millstream.errors import is_invalid_resume
-from millstream.saving.capabilities import path_argument, stores_at_once, stores_by_version
+from millstream.journal.writing import UNKNOWN
+from millstream.saving.capabilities import stores_at_once, stores_by_version
+from millstream.saving.carrier import Carrier
 from millstream.saving.containers import PLAIN, is_special, keep_containers
 from millstream.saving.copying import Series, isolated
-from millstream.saving.unstorable import refuse_unstorable
+from millstream.saving.operations import PutCheckpoint, PutWrites
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -47,80 +48,9 @@ if TYPE_CHECKING:
     from millstream.core.checkpoints import SaveCheckpoint
     from millstream.core.protocol import Write
     from millstream.core.tasks import Task
+    from millstream.saving.carrier import Operation
     from millstream.saving.delta_history import DeltaHistory
     from millstream.saving.untracked import Untracked
-
-
-@dataclass(slots=True)
-class PutCheckpoint:
-    """Store a checkpoint under the config of its parent."""
-
-    config: dict[str, Any]
-    checkpoint: dict[str, Any]
-    metadata: dict[str, Any]
-    new_versions: dict[str, Any]
-    writers: Mapping[str, str] = field(default_factory=dict)
-    """By channel, the node that wrote it last, if that is known."""
-
-    def store(self, saver: BaseCheckpointSaver[Any]) -> Mapping[str, Any]:
-        """Carry it out in this thread and return the config of the checkpoint."""
-        try:
-            return saver.put(self.config, self.checkpoint, self.metadata, self.new_versions)  # type: ignore[arg-type]  # dicts of the right shape
-        except Exception as error:
-            refuse_unstorable(error, saver, self._values(), self.writers)
-            raise
-
-    async def astore(self, saver: BaseCheckpointSaver[Any]) -> Mapping[str, Any]:
-        """Carry it out and return the config of the checkpoint."""
-        try:
-            return await saver.aput(self.config, self.checkpoint, self.metadata, self.new_versions)  # type: ignore[arg-type]  # same
-        except Exception as error:
-            refuse_unstorable(error, saver, self._values(), self.writers)
-            raise
-
-    def _values(self) -> Iterable[Write]:
-        values: dict[str, Any] = self.checkpoint["channel_values"]
-        return values.items()
-
-
-@dataclass(slots=True)
-class PutWrites:
-    """Store what one task wrote, next to the checkpoint its superstep started from."""
-
-    config: dict[str, Any]
-    writes: Sequence[Write]
-    task_id: str
-    path: str
-    node: str = ""
-    """Who wrote it, if it was a node."""
-
-    def store(self, saver: BaseCheckpointSaver[Any]) -> None:
-        """Carry it out in this thread."""
-        try:
-            self._call(saver.put_writes)
-        except Exception as error:
-            refuse_unstorable(error, saver, self.writes, self.node)
-            raise
-
-    async def astore(self, saver: BaseCheckpointSaver[Any]) -> None:
-        """Carry it out."""
-        try:
-            await self._call(saver.aput_writes)
-        except Exception as error:
-            refuse_unstorable(error, saver, self.writes, self.node)
-            raise
-
-    def _call(self, put: Callable[..., Any]) -> Any:
-        """Call what stores writes, with the arguments it takes; return what it returns."""
-        path = path_argument(put)
-        if path == "position":
-            return put(self.config, self.writes, self.task_id, self.path)
-        if path == "name":
-            return put(self.config, self.writes, self.task_id, task_path=self.path)
-        return put(self.config, self.writes, self.task_id)
-
-
-Operation: TypeAlias = PutCheckpoint | PutWrites
 
 
 MAX_IN_FLIGHT: Final = 8
@@ -143,6 +73,7 @@ class Recorder:
         "_writers",
         "_writes",
         "_written",
+        "carrier",
         "durability",
         "is_behind",
         "pending",
@@ -156,8 +87,11 @@ class Recorder:
         config: dict[str, Any],
         durability: str,
         deltas: DeltaHistory | None = None,
+        head: Any = UNKNOWN,
     ) -> None:
         self.saver = saver
+        self.carrier = Carrier(saver, head)
+        """What gives the saver the operations."""
         self.durability = durability
         self.pending: deque[Operation] = deque()
         self._config = config

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import atexit
 import threading
+from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from millstream._base.clock import SYSTEM
 from millstream._base.workers import join
 from millstream.saving.recorder import MAX_IN_FLIGHT
 
 if TYPE_CHECKING:
-    from langgraph.checkpoint.base import BaseCheckpointSaver
-
-    from millstream.saving.recorder import Operation, Recorder
+    from millstream.saving.carrier import Carrier, Operation
+    from millstream.saving.recorder import Recorder
 
 PLACES: Final = MAX_IN_FLIGHT + 1
 """Operations that are not stored: those that wait, and the one the saver is working on."""
@@ -38,7 +38,7 @@ class SyncFlusher:
             _hand_over(recorder, None)
             return
         if self._background is None:
-            self._background = FlushThread(recorder.saver)
+            self._background = FlushThread(recorder.carrier)
         self._background.begin()
         _hand_over(recorder, self._background)
 
@@ -78,15 +78,18 @@ class SyncFlusher:
 
 def _hand_over(recorder: Recorder, thread: FlushThread | None) -> None:
     """Give what is pending to the thread that stores, or store it here."""
-    pending, saver = recorder.pending, recorder.saver
+    pending, carrier = recorder.pending, recorder.carrier
     try:
         while pending:
-            # Taken away when it is stored: Ctrl-C must not leave a gap.
+            # Taken away when they are stored: Ctrl-C must not leave a gap.
+            some = list(pending) if carrier.is_together else [pending[0]]
             if thread is None:
-                pending[0].store(saver)
+                carrier.carry_out(some)
             else:
-                thread.submit(pending[0])
-            pending.popleft()
+                some = some[:1]
+                thread.submit(some[0])
+            for _ in some:
+                pending.popleft()
     except Exception:
         recorder.give_up()
         raise
@@ -99,10 +102,10 @@ class FlushThread:
     `close`; nothing is stored after it.
     """
 
-    __slots__ = ("_error", "_has_begun", "_operations", "_places", "_saver", "_thread")
+    __slots__ = ("_carrier", "_error", "_has_begun", "_operations", "_places", "_thread")
 
-    def __init__(self, saver: BaseCheckpointSaver[Any]) -> None:
-        self._saver = saver
+    def __init__(self, carrier: Carrier) -> None:
+        self._carrier = carrier
         # Queues, because Ctrl-C cannot come in the middle of what they do.
         self._operations: SimpleQueue[Operation | None] = SimpleQueue()
         self._places: SimpleQueue[None] = SimpleQueue()
@@ -178,16 +181,30 @@ class FlushThread:
         return self._places.qsize() < PLACES
 
     def _work(self) -> None:
-        while (operation := self._operations.get()) is not None:
+        is_last = False
+        while not is_last and (operation := self._operations.get()) is not None:
+            operations = [operation]
+            if self._carrier.is_together:
+                is_last = self._take_more(operations)
             if self._error is None:
-                self._store(operation)
-            del operation
-            self._places.put(None)
+                self._store(operations)
+            count = len(operations)
+            del operation, operations
+            for _ in range(count):
+                self._places.put(None)
         self._operations.put(None)  # the end stays the end, whoever looks
 
-    def _store(self, operation: Operation) -> None:
+    def _take_more(self, operations: list[Operation]) -> bool:
+        """Add what waits; say whether that is the end."""
+        with suppress(Empty):
+            while (operation := self._operations.get_nowait()) is not None:
+                operations.append(operation)
+            return True
+        return False
+
+    def _store(self, operations: list[Operation]) -> None:
         try:
-            operation.store(self._saver)
+            self._carrier.carry_out(operations)
         except BaseException as error:
             self._error = error
 

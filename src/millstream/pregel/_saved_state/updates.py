@@ -36,7 +36,7 @@ from millstream.pregel._saved_state.snapshots import restore
 from millstream.runtime import RunControl
 from millstream.saving.containers import is_special, keep_containers
 from millstream.saving.message_ids import with_message_ids
-from millstream.saving.recorder import PutCheckpoint, PutWrites
+from millstream.saving.operations import PutCheckpoint, PutWrites
 from millstream.saving.untracked import Untracked
 from millstream.types import StateUpdate
 

@@ -1,0 +1,320 @@
+"""A journal in a SQLite file.
+
+One connection writes, and each reader has one of its own: with a write-ahead log they see the file
+as it was when they began, and nobody waits for them. Other processes may have the file open too;
+who wants to write waits for the one who does.
+
+Commits are in the log when they return, and the log is not flushed to the disk each time unless
+`synchronous` is "full": what the process has committed survives its own death, and what a power
+failure leaves is the thread as it was some commits before, never half a commit. From time to time
+the log is written back by a thread that ends when it has done so, because that takes as long as
+the disk does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final, Literal
+
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from millstream._base import clock
+from millstream.journal.lanes import SharedLane
+from millstream.journal.rows import Commit, FindLines, ReadParts, ReadRows, Request
+from millstream.journal.saver import Journal
+from millstream.journal.sqlite_rows import FREEING, READING, WRITING
+from millstream.journal.sqlite_schema import is_prepared, prepare
+from millstream.journal.storage import Lane, WouldWait
+
+_MOST_IDLE: Final = 8
+"""Connections of readers that are kept."""
+_LONGEST_LOG: Final = 8 << 20
+"""Bytes after which the log is written back."""
+_PAGE: Final = 4096
+_MANY: Final = 256
+"""Rows from which on an event loop does not wait for them itself."""
+_LOCKED: Final = (5, 6)
+"""SQLITE_BUSY and SQLITE_LOCKED; CPython 3.10 has no names for them."""
+_INHERITED: Final[list[Any]] = []
+"""Connections of the process that this one was forked from: neither used nor closed here."""
+
+
+class JournalClosedError(RuntimeError):
+    """A journal was used after it was closed."""
+
+
+def _close_all(connections: set[sqlite3.Connection]) -> None:
+    for connection in tuple(connections):
+        connection.close()
+    connections.clear()
+
+
+class SqliteStorage:
+    """Keeps rows in a file, or in memory for the path `":memory:"`."""
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        synchronous: Literal["normal", "full"] = "normal",
+        timeout: float = 30.0,
+    ) -> None:
+        if synchronous not in ("normal", "full"):
+            raise ValueError(f"synchronous is 'normal' or 'full', not {synchronous!r}")
+        self.path = os.fspath(path)
+        self._synchronous = synchronous
+        self._timeout = timeout
+        self._is_closed = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.RLock()
+        """Guards what writes."""
+        self._writer: sqlite3.Connection | None = None
+        self._idle: list[sqlite3.Connection] = []
+        self._open: set[sqlite3.Connection] = set()
+        self._written = 0
+        """Bytes in the log, about, since it was written back."""
+        self._tidying: threading.Thread | None = None
+        self._finalizer = weakref.finalize(self, _close_all, self._open)
+
+    # -- requests --------------------------------------------------------------------------------
+
+    def carry_out(self, request: Request, *, may_wait: bool = True) -> Any:
+        """Return the answer; raise `WouldWait` where another process or the disk would delay it."""
+        if self._pid != os.getpid():
+            self._leave_to_parent()
+        if self._is_closed:
+            raise JournalClosedError(f"The journal of {self.path!r} is closed")
+        reading = READING.get(type(request))
+        if reading is not None:
+            with self._reader() as connection:
+                return reading(connection.execute, request)
+        if not may_wait and self._synchronous == "full":
+            raise WouldWait
+        with self._lock:
+            answer = self._write(request, may_wait=may_wait)
+            if self._written > _LONGEST_LOG:
+                self._tidy()
+            return answer
+
+    async def acarry_out(self, request: Request) -> Any:
+        """Return the answer, through a thread where there may be many rows."""
+        if _is_much(request):
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(None, self.carry_out, request)
+        return self.carry_out(request)
+
+    def make_lane(self) -> Lane:
+        """Return one lane for all: one connection writes."""
+        return SharedLane(self)
+
+    def _write(self, request: Request, *, may_wait: bool) -> Any:
+        connection = self._writing(may_wait=may_wait)
+        self._lock_file(connection, may_wait=may_wait)
+        try:
+            answer = WRITING[type(request)](connection.execute, request)
+            connection.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            raise
+        if isinstance(request, Commit):
+            for batch in request.batches:
+                self._written += _PAGE * (len(batch.checkpoints) + len(batch.writes))
+                self._written += sum(len(part.body) for part in batch.parts)
+        if type(request) in FREEING:
+            connection.execute("PRAGMA incremental_vacuum").fetchall()
+        return answer
+
+    def _lock_file(self, connection: sqlite3.Connection, *, may_wait: bool) -> None:
+        """Begin a transaction, when whoever has begun one has ended it."""
+        end, pause = clock.SYSTEM.monotonic() + self._timeout, 0.0005
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if not _is_locked(error):
+                    raise
+                if not may_wait:
+                    raise WouldWait from error
+                if clock.SYSTEM.monotonic() > end:
+                    raise sqlite3.OperationalError(
+                        f"{self.path} is locked: another process has been writing to it for "
+                        f"{self._timeout} s"
+                    ) from error
+            clock.SYSTEM.sleep(pause)
+            pause = min(pause * 2, 0.02)
+
+    # -- connections -----------------------------------------------------------------------------
+
+    @contextmanager
+    def _reader(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection, in a transaction: all that is read belongs together."""
+        if self.path == ":memory:":
+            with self._lock:
+                yield self._writing(may_wait=True)
+            return
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            self._writing(may_wait=True)
+            connection = self._connect(self._timeout)
+        try:
+            connection.execute("BEGIN")
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            self._discard(connection)
+            raise
+        if self._is_closed or len(self._idle) >= _MOST_IDLE:
+            self._discard(connection)
+        else:
+            self._idle.append(connection)
+
+    def _writing(self, *, may_wait: bool) -> sqlite3.Connection:
+        """Return the connection that writes; the first call opens the file."""
+        if self._writer is not None:
+            return self._writer
+        if not may_wait:
+            raise WouldWait
+        with self._lock:
+            if self._writer is None:
+                self._writer = self._prepare()
+            return self._writer
+
+    def _prepare(self) -> sqlite3.Connection:
+        connection = self._connect()
+        try:
+            # Before there are tables, or not at all.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            if not is_prepared(connection):
+                self._patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchall())
+                self._lock_file(connection, may_wait=True)
+                try:
+                    prepare(connection, self.path)
+                    connection.execute("COMMIT")
+                except BaseException:
+                    connection.execute("ROLLBACK")
+                    raise
+            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
+        except BaseException:
+            self._discard(connection)
+            raise
+        return connection
+
+    def _patiently(self, action: Callable[[], object]) -> None:
+        """Do something when nobody has the file locked."""
+        end = clock.SYSTEM.monotonic() + self._timeout
+        while True:
+            try:
+                action()
+                return
+            except sqlite3.OperationalError as error:
+                if not _is_locked(error) or clock.SYSTEM.monotonic() > end:
+                    raise
+            clock.SYSTEM.sleep(0.005)
+
+    def _connect(self, timeout: float = 0) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=timeout, isolation_level=None, check_same_thread=False
+        )
+        self._open.add(connection)
+        return connection
+
+    def _discard(self, connection: sqlite3.Connection) -> None:
+        self._open.discard(connection)
+        connection.close()
+
+    def _leave_to_parent(self) -> None:
+        """Begin anew in a process that was forked: connections cannot be shared with the other."""
+        self._finalizer.detach()
+        _INHERITED.append((self._writer, self._idle, self._open))
+        self._begin()
+
+    # -- the log ---------------------------------------------------------------------------------
+
+    def _tidy(self) -> None:
+        """Have the log written back, by somebody who may wait for the disk."""
+        self._written = 0
+        if self.path == ":memory:" or (self._tidying is not None and self._tidying.is_alive()):
+            return
+        self._tidying = threading.Thread(
+            target=self._write_back, name="millstream-tidy", daemon=True
+        )
+        try:
+            self._tidying.start()
+        except RuntimeError:  # the interpreter is ending
+            self._tidying = None
+
+    def _write_back(self) -> None:
+        with suppress(sqlite3.Error):
+            connection = self._connect()
+            try:
+                # Most of it while others write; the rest while nobody does, so that it ends.
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+            finally:
+                self._discard(connection)
+
+    def close(self) -> None:
+        """Close all connections; calling it again does nothing."""
+        if self._pid != os.getpid():
+            self._leave_to_parent()
+        self._is_closed = True
+        tidying = self._tidying
+        if tidying is not None and tidying is not threading.current_thread():
+            tidying.join()
+        with self._lock:
+            self._writer = None
+            while self._idle:
+                self._discard(self._idle.pop())
+            _close_all(self._open)
+
+    async def aclose(self) -> None:
+        """Close all connections without keeping the event loop."""
+        await asyncio.get_running_loop().run_in_executor(None, self.close)
+
+
+def _is_locked(error: sqlite3.OperationalError) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None:
+        return (code & 0xFF) in _LOCKED
+    return "locked" in str(error)  # CPython 3.10
+
+
+def _is_much(request: Request) -> bool:
+    if isinstance(request, ReadParts):
+        return sum(last - first + 1 for _, first, last in request.ranges) > _MANY
+    if isinstance(request, ReadRows):
+        return request.last - request.first > 8 * _MANY
+    return isinstance(request, FindLines) and request.thread_id is None
+
+
+class SqliteJournal(Journal):
+    """A journal in a SQLite file, ready at once: it is opened when it is first used.
+
+    `synchronous="full"` waits for the disk with every commit, so that a power failure costs nothing
+    that was confirmed. `timeout` is how many seconds to wait for another process that writes.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        serde: SerializerProtocol | None = None,
+        on_conflict: Literal["error", "fork"] = "error",
+        synchronous: Literal["normal", "full"] = "normal",
+        timeout: float = 30.0,
+    ) -> None:
+        storage = SqliteStorage(path, synchronous=synchronous, timeout=timeout)
+        super().__init__(storage, serde=serde, on_conflict=on_conflict)

@@ -1,0 +1,114 @@
+"""The tables of a journal in SQLite, and how older ones become today's.
+
+Rows are found by line and number, which together are one integer, so a table of parts is its own
+index. Writes have a key of their own, because they are looked for by their checkpoint.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+BITS: Final = 30
+"""Bits of a number in a key; above them is that of the line."""
+
+_FIRST: Final = (
+    "CREATE TABLE journal_numbers (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+    """
+    CREATE TABLE journal_lines (
+        number INTEGER PRIMARY KEY,
+        thread_id TEXT NOT NULL,
+        ns TEXT NOT NULL,
+        counter INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        UNIQUE (thread_id, ns)
+    )
+    """,
+    """
+    CREATE TABLE journal_checkpoints (
+        key INTEGER PRIMARY KEY,
+        line INTEGER NOT NULL,
+        id TEXT,
+        root INTEGER NOT NULL,
+        home INTEGER NOT NULL,
+        body BLOB
+    )
+    """,
+    "CREATE UNIQUE INDEX journal_checkpoint_ids ON journal_checkpoints (line, id)",
+    """
+    CREATE TABLE journal_writes (
+        line INTEGER NOT NULL,
+        checkpoint INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        home INTEGER NOT NULL,
+        body BLOB NOT NULL,
+        PRIMARY KEY (line, checkpoint, number)
+    ) WITHOUT ROWID
+    """,
+    "CREATE TABLE journal_parts (key INTEGER PRIMARY KEY, body BLOB NOT NULL)",
+    """
+    CREATE TABLE journal_labels (
+        name TEXT NOT NULL,
+        value TEXT NOT NULL,
+        line INTEGER NOT NULL,
+        PRIMARY KEY (name, value, line)
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX journal_labels_of_lines ON journal_labels (line)",
+    """
+    CREATE TABLE journal_shares (
+        pool INTEGER NOT NULL,
+        line INTEGER NOT NULL,
+        PRIMARY KEY (pool, line)
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX journal_shares_of_lines ON journal_shares (line)",
+    "INSERT INTO journal_numbers VALUES ('lines', 0)",
+)
+MIGRATIONS: Final = (_FIRST,)
+"""What makes each version of the one before it. Never changed, only added to."""
+
+
+class NewerSchemaError(RuntimeError):
+    """A database was written by a newer version of millstream."""
+
+    def __init__(self, path: str, found: int, known: int) -> None:
+        super().__init__(path, found, known)
+        self.path = path
+        self.found = found
+        self.known = known
+
+    def __str__(self) -> str:
+        """Say what to do."""
+        return (
+            f"{self.path} has tables of version {self.found}, and this version of millstream knows "
+            f"those up to {self.known}: use the version of millstream that wrote it, or a newer one"
+        )
+
+
+def prepare(connection: sqlite3.Connection, path: str) -> None:
+    """Make the tables, or bring them up to date; in a transaction that has begun."""
+    found = _version(connection)
+    if found > len(MIGRATIONS):
+        raise NewerSchemaError(path, found, len(MIGRATIONS))
+    for statements in MIGRATIONS[found:]:
+        for statement in statements:
+            connection.execute(statement)
+    if found < len(MIGRATIONS):
+        connection.execute(
+            "INSERT OR REPLACE INTO journal_numbers VALUES ('version', ?)", (len(MIGRATIONS),)
+        )
+
+
+def is_prepared(connection: sqlite3.Connection) -> bool:
+    """Say whether the tables are there, in today's version."""
+    return _version(connection) == len(MIGRATIONS)
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    tables = "SELECT 1 FROM sqlite_master WHERE name = 'journal_numbers'"
+    if connection.execute(tables).fetchone() is None:
+        return 0
+    query = "SELECT value FROM journal_numbers WHERE name = 'version'"
+    found = connection.execute(query).fetchone()
+    return 0 if found is None else int(found[0])

@@ -1,0 +1,75 @@
+"""Carrying out what a run has to store: one operation after the other, or several at once.
+
+A saver of ours takes the operations of a superstep together and stores them in one transaction. It
+is also told which checkpoint the run takes for the newest one, and refuses to store anything if
+another run has stored a newer one since. A run from an older checkpoint begins a branch on purpose,
+so nothing is said until it has stored a checkpoint of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from millstream.journal.writing import UNKNOWN
+from millstream.saving.capabilities import stores_together
+from millstream.saving.operations import PutCheckpoint, PutWrites
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+Operation: TypeAlias = PutCheckpoint | PutWrites
+
+
+class Carrier:
+    """Gives a saver the operations of one run."""
+
+    __slots__ = ("_head", "is_together", "saver")
+
+    def __init__(self, saver: BaseCheckpointSaver[Any], head: Any = UNKNOWN) -> None:
+        self.saver = saver
+        self.is_together = stores_together(saver)
+        """The saver takes several operations at once."""
+        self._head = head
+        """The run's namespace, and which checkpoint it takes for the newest, None if for none."""
+
+    def carry_out(self, operations: Sequence[Operation]) -> None:
+        """Store operations in this thread, in their order; all or nothing if they go together."""
+        if not self.is_together:
+            for operation in operations:
+                operation.store(self.saver)
+            return
+        calls = [operation.as_call() for operation in operations]
+        saver: Any = self.saver
+        try:
+            saver.put_together(calls, expects=self._head)
+        except Exception as error:
+            self._explain(error, operations)
+            raise
+        self._advance(operations)
+
+    async def acarry_out(self, operations: Sequence[Operation]) -> None:
+        """Store operations in their order; all or nothing if they go together."""
+        if not self.is_together:
+            for operation in operations:
+                await operation.astore(self.saver)
+            return
+        calls = [operation.as_call() for operation in operations]
+        saver: Any = self.saver
+        try:
+            await saver.aput_together(calls, expects=self._head)
+        except Exception as error:
+            self._explain(error, operations)
+            raise
+        self._advance(operations)
+
+    def _explain(self, error: Exception, operations: Sequence[Operation]) -> None:
+        """Raise an error that names the value that the serializer has refused, if it has."""
+        for operation in operations:
+            operation.explain(error, self.saver)
+
+    def _advance(self, operations: Sequence[Operation]) -> None:
+        for operation in operations:
+            if isinstance(operation, PutCheckpoint):
+                ns = operation.config["configurable"].get("checkpoint_ns", "")
+                self._head = (ns, operation.checkpoint["id"])

@@ -1,0 +1,120 @@
+"""Two who go on with one thread at once: the slower one is told, before it has stored anything."""
+
+from __future__ import annotations
+
+import operator
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Annotated, Any
+
+import pytest
+from typing_extensions import TypedDict
+
+from journal.journals import SyncCalls, new_config
+from journal.states import States, Thread
+from millstream.errors import ThreadBusyError
+from millstream.graph import START, StateGraph
+
+CONFIG: Any = {"configurable": {"thread_id": "shared"}}
+
+
+class State(TypedDict):
+    items: Annotated[list[str], operator.add]
+
+
+def adding(journal: Any, meeting: threading.Barrier | None = None) -> Any:
+    """Return a graph that adds one item; with a meeting, two runs are in it at once."""
+
+    def add(state: State) -> State:
+        if meeting is not None:
+            with suppress(threading.BrokenBarrierError):
+                meeting.wait(30)
+        return {"items": [f"{state['items'][-1]}, added"]}
+
+    builder = StateGraph(State).add_node("add", add).add_edge(START, "add")
+    return builder.compile(checkpointer=journal)
+
+
+def seen_by_both(calls: SyncCalls) -> tuple[Any, Any, Any, Any]:
+    """Return two journals that have read the same newest checkpoint, and what each stores next."""
+    one = calls.open()
+    other = one if calls.kind == "memory" else calls.open()
+    thread = Thread(States(1), "shared")
+    calls.call(one.put, *thread.next())
+    nexts = []
+    for journal in (one, other):
+        own = Thread(States(2), "shared")
+        own.load(calls.call(journal.get_tuple, CONFIG))
+        nexts.append(own.next())
+    return one, other, *nexts
+
+
+def test_who_stores_second_is_refused(calls: SyncCalls) -> None:
+    """A saver is not told who calls it, but it knows what it has given as the newest."""
+    one, other, first, second = seen_by_both(calls)
+    calls.call(one.put, *first)
+    with pytest.raises(ThreadBusyError) as raised:
+        calls.call(other.put, *second)
+    assert raised.value.thread_id == "shared"
+    assert raised.value.newest == first[1]["id"]
+    assert raised.value.known == second[0]["configurable"]["checkpoint_id"]
+    assert len(calls.list(other, CONFIG)) == 2
+    loaded = calls.call(other.get_tuple, CONFIG)
+    assert loaded.checkpoint["id"] == first[1]["id"]
+    own = Thread(States(3), "shared")
+    own.load(loaded)
+    calls.call(other.put, *own.next())
+    assert len(calls.list(one, CONFIG)) == 3
+
+
+def test_who_names_an_old_checkpoint_begins_a_branch(calls: SyncCalls) -> None:
+    """Asked for by its id, a checkpoint may be gone on from whatever is newer."""
+    one, other, first, second = seen_by_both(calls)
+    calls.call(one.put, *first)
+    calls.call(other.get_tuple, second[0])
+    calls.call(other.put, *second)
+    found = calls.list(one, CONFIG)
+    assert len(found) == 3
+    assert found[0].parent_config == found[1].parent_config
+
+
+def test_a_journal_may_let_everybody_fork(calls: SyncCalls) -> None:
+    """`on_conflict="fork"` is what LangGraph's savers do."""
+    journal = calls.open(on_conflict="fork")
+    thread = Thread(States(1), "shared")
+    calls.call(journal.put, *thread.next())
+    for seed in (2, 3):
+        own = Thread(States(seed), "shared")
+        own.load(calls.call(journal.get_tuple, new_config("shared", thread.parent)))
+        calls.call(journal.put, *own.next())
+    assert len(calls.list(journal, CONFIG)) == 3
+
+
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+def test_of_two_runs_at_once_one_fails_and_the_thread_has_the_other(
+    calls: SyncCalls, driver: Any, durability: Any
+) -> None:
+    """No update is lost in silence: the run that is refused says so, and can be run again."""
+    journal = calls.open()
+    driver.invoke(adding(journal), {"items": ["zero"]}, CONFIG)
+    meeting = threading.Barrier(2)
+    graph = adding(journal, meeting)
+
+    def run(name: str) -> Any:
+        try:
+            return driver.invoke(graph, {"items": [name]}, CONFIG, durability=durability)
+        except ThreadBusyError as error:
+            meeting.abort()  # the other need not wait for this one
+            return error
+
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(run, ("one", "other")))
+    errors = [result for result in results if isinstance(result, ThreadBusyError)]
+    [done] = [result for result in results if not isinstance(result, ThreadBusyError)]
+    assert len(errors) == 1
+    assert graph.get_state(CONFIG).values == done
+    states = list(graph.get_state_history(CONFIG))
+    parents = [state.parent_config for state in states]
+    ids = [each["configurable"]["checkpoint_id"] for each in parents if each is not None]
+    assert len(ids) == len(set(ids)), "the thread has a branch"
