@@ -21,7 +21,7 @@ from millstream.drivers.elsewhere import NodeEvent
 from millstream.drivers.questions import tasks_around
 from millstream.drivers.run_request import Replay
 from millstream.saving.capabilities import next_version
-from millstream.saving.recorder import PutWrites
+from millstream.saving.operations import PutWrites
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import CheckpointTuple
