@@ -19,8 +19,8 @@ from millstream.core.state import ALLOWED, ENDED, TRANSITIONS, ProtocolError, Ru
 Move: TypeAlias = "tuple[RunStatus, RunStatus]"
 
 SOURCE = Path(millstream.__file__).parent
-GIVEN = {"observer", "step"}
-"""What a driver gives a machine before it begins, or takes away when it has ended."""
+GIVEN = {"step"}
+"""What is set on a machine from outside: where one is that stands for a run elsewhere."""
 
 
 def diagram() -> str:

@@ -15,7 +15,7 @@ from langgraph.cache.memory import InMemoryCache
 from langgraph.checkpoint.memory import InMemorySaver
 
 from millstream.func import entrypoint, task
-from millstream.outbox.emitter import RunAbandoned
+from millstream.outbox.abandoned import RunAbandoned
 from millstream.types import CachePolicy, Command, interrupt
 
 pytestmark = pytest.mark.timeout(20)

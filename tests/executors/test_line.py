@@ -11,7 +11,7 @@ import pytest
 from millstream.drivers.executor import Delivery, Reply
 from millstream.errors import GraphInterrupt
 from millstream.executors.line import WINDOW, Line
-from millstream.outbox.emitter import RunAbandoned
+from millstream.outbox.abandoned import RunAbandoned
 
 
 def line_to(sent: SimpleQueue[Delivery]) -> Line:

@@ -14,10 +14,10 @@ Three rules of the bulk-synchronous model are kept here and nowhere else:
 * A superstep is applied whole or not at all. When a task failed or asked a question, the writes
   of its finished siblings are kept for the checkpoint but not committed.
 
-And one of ownership. Nobody but the machine changes the machine once it has begun, apart from its
-`observer`, which a driver lets go of at the end. A task belongs to whoever runs it, from `plan` or
-`call` until `finish`, `fail` or `pause`: its writes, its answers and questions are filled in place,
-because a copy of each would cost as much as the superstep. Before and after it is the machine's.
+And one of ownership. Nobody but the machine changes the machine. A task belongs to whoever runs it,
+from `plan` or `call` until `finish`, `fail` or `pause`: its writes, its answers and questions are
+filled in place, because a copy of each would cost as much as the superstep. Before and after it is
+the machine's.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from millstream.core.calls import Calls, CallTask
 from millstream.core.cells import writes_of
 from millstream.core.checkpoints import AFTER
 from millstream.core.error_handlers import handler_of, handlers_of_pending, is_handled, joined
+from millstream.core.observer import NOT_WATCHED
 from millstream.core.pending_writes import ResumePoint
 from millstream.core.plan import plan_pulls, plan_sends
 from millstream.core.progress import Progress
@@ -112,6 +113,10 @@ class RunMachine(Progress):
     def pending_tasks(self) -> list[Task]:
         """Return the tasks of the coming superstep, without starting it or reading their input."""
         return plan_sends(self) + plan_pulls(self)
+
+    def close(self) -> None:
+        """Tell nobody anything more: who observes a run refers to it."""
+        self.observer = NOT_WATCHED
 
     def begin(
         self, writes: Sequence[Write], *, is_entry: bool = False, is_newest: bool = False

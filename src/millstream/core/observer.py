@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from millstream.core.tasks import Task
@@ -41,3 +41,7 @@ class Observer:
     """These channels hold new values; None stands for a run that continues as it was saved."""
     breakpoint_reached: Callable[[], None] | None = None
     """The run stops at a static breakpoint."""
+
+
+NOT_WATCHED: Final = Observer()
+"""What every run has that nobody watches; shared, so it is never changed."""

@@ -25,7 +25,7 @@ from millstream.drivers.inbox import Inbox
 from millstream.drivers.loading import UNSAVED, load
 from millstream.drivers.node_context import NodeContext
 from millstream.drivers.planning import plan
-from millstream.drivers.run import NO_ITEM, Run
+from millstream.drivers.run import Run
 from millstream.drivers.spawning import spawn_in, spawner
 from millstream.drivers.task_calls import (
     AnyFuture,
@@ -37,7 +37,8 @@ from millstream.drivers.task_calls import (
 )
 from millstream.drivers.task_execution import execute, execute_call
 from millstream.drivers.waits import AWAITING
-from millstream.outbox.emitter import RunAbandoned
+from millstream.outbox.abandoned import RunAbandoned
+from millstream.outbox.outbox import NO_ITEM, Outbox
 from millstream.saving.async_flusher import AsyncFlusher
 
 if TYPE_CHECKING:
@@ -96,14 +97,14 @@ class AsyncDriver:
         Running tasks refer to the driver, which does not refer to this: a stream that nobody reads
         any more is collected, and thereby closed, while its tasks run.
         """
-        run = self.run = Run(prepare())
-        inbox = self._connect()
+        run = self._make_run(prepare())
+        inbox, outbox = self._inbox, run.outbox
         try:
             try:
                 await self._enter()
                 # One generator for all of this, because every item passes through it.
-                parts, ended, plan = run.parts, inbox.ended, run.machine.plan
-                take, encode, is_alone = run.take_part(), run.encoder(), run.is_alone
+                parts, ended, plan = inbox.parts, inbox.ended, run.machine.plan
+                take, encode, is_alone = outbox.take_part(), outbox.encoder(), run.is_alone
                 while (tasks := plan() if is_alone else await self._plan()) is not None:
                     self._start(tasks)
                     while ended or parts or self._running:
@@ -117,10 +118,10 @@ class AsyncDriver:
                         if parts:
                             await asyncio.sleep(0)  # threads that emit must not keep the loop busy
                     self._commit()
-                for item in parts and run.take():
+                for item in parts and outbox.take():
                     yield item
             except Exception:
-                for item in run.take():
+                for item in outbox.take():
                     yield item
                 raise
             finally:
@@ -130,26 +131,28 @@ class AsyncDriver:
             await self._fail(error)
             raise
 
-    def _connect(self) -> Inbox:
-        """Have everything that happens in the run arrive here."""
-        run = self.run
-        inbox = self._inbox = Inbox(run.parts, run.emitter)
+    def _make_run(self, request: RunRequest) -> Run:
+        """Return the run, and have everything that happens in it arrive here."""
+        inbox = self._inbox = Inbox()
         self._spawn = spawner(inbox.loop)
-        run.emit, run.emit_from_task = inbox.emit, inbox.emit_from_task
-        if run.buffer_limit is not None:
-            run.buffer_limit.soon = inbox.soon
-        run.call = self._call
-        run.waits = AWAITING
-        if run.listener is not None:
-            run.listener.emit = run.listener.emit_from_task = inbox.emit
-        return inbox
+        outbox = Outbox(
+            request.name,
+            request.subscription,
+            inbox.parts,
+            inbox.wake,
+            request.max_buffered,
+            inbox.soon,
+        )
+        if request.listener is not None:
+            outbox.listen_to(request.listener)
+        self.run = Run(request, outbox, AWAITING, self._call)
+        return self.run
 
     async def _enter(self) -> None:
         """Tell who listens, load what is saved, and give the run its input."""
         run = self.run
         if run.is_traced:
             await graph_callbacks.notify_started(run)
-            run.listener = graph_callbacks.sole_listener(run)
         loaded = UNSAVED
         if run.saver is not None:
             self._flusher = AsyncFlusher()
@@ -427,7 +430,8 @@ class AsyncDriver:
         for context, task in self._running.items():
             context.is_over = context.is_cancelled = True
             task.cancel()
-        self.run.refuse()  # not before: who waited goes on, and must see that it is cancelled
+        # Not before: who waited goes on, and must see that it is cancelled.
+        self.run.outbox.refuse()
         while self._running:
             cancelled = await wait_through_cancellation(self._running.values()) or cancelled
             self._running = {c: task for c, task in self._running.items() if not task.done()}

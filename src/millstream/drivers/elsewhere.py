@@ -32,7 +32,7 @@ from millstream.drivers.questions import (
     record_together,
 )
 from millstream.errors import GraphInterrupt
-from millstream.outbox.emitter import RunAbandoned
+from millstream.outbox.abandoned import RunAbandoned
 
 if TYPE_CHECKING:
     from millstream.core.spec import NodeSpec

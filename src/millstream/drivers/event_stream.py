@@ -7,12 +7,10 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from millstream.drivers import aio
-from millstream.outbox.emitter import Emitter
 
 if TYPE_CHECKING:
     from millstream.drivers.run import Run
     from millstream.drivers.run_request import RunRequest
-    from millstream.modes.event_listener import EventListener
 
 
 async def drive(prepare: Callable[[], RunRequest]) -> AsyncIterator[Any]:
@@ -40,23 +38,10 @@ async def drive(prepare: Callable[[], RunRequest]) -> AsyncIterator[Any]:
         for event in _rest(driver.run):
             yield event
     finally:
-        for request in requests:
-            assert request.listener is not None
-            _close(driver.run, request.listener)
-
-
-def _close(run: Run, listener: EventListener) -> None:
-    """Have nothing kept of what is told from now on, and threads stopped that nobody waits for.
-
-    A thread may still begin and end things. It is stopped when it emits chunks.
-    """
-    chunks, others = (Emitter(listener.emit, run.name) for _ in range(2))
-    if run.is_left or run.has_failed:
-        chunks.refuse()
-    for emitter in (chunks, others):
-        emitter.close()
-    listener.emit, listener.emit_from_task = others.emit, chunks.emit
+        if requests:
+            run = driver.run
+            run.outbox.ignore(is_stopping=run.is_left or run.has_failed)
 
 
 def _rest(run: Run) -> list[Any]:
-    return [event for event in run.take() if event is not None]
+    return [event for event in run.outbox.take() if event is not None]

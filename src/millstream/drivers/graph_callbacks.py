@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from millstream.core.state import RunStatus
 from millstream.drivers import tracing
-from millstream.outbox.emitter import as_traced
+from millstream.outbox.abandoned import as_traced
 
 if TYPE_CHECKING:
     from millstream._base.run_trees import NodeRun as Callbacks
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 async def notify_started(run: Run) -> None:
     """Tell the handlers that the run starts."""
-    run.callbacks = run.graph_run = await tracing.start_graph(run, run.name, run.request.input)
+    graph_run = await tracing.start_graph(run, run.name, run.request.input)
+    run.begin_tracing(graph_run, _sole_listener(run, graph_run))
 
 
 async def notify_resumed(run: Run, callbacks: Callbacks) -> None:
@@ -49,7 +50,7 @@ async def notify_ended(run: Run, callbacks: Callbacks) -> None:
     event = _interrupt_event(run, callbacks)
     if event is not None:
         await run.waits.notified(_handlers(run, callbacks).on_interrupt(event))
-    run.graph_run = None  # from now on nobody is told of an error
+    run.end_tracing()
     await run.waits.notified(callbacks.on_chain_end(run.read()))
 
 
@@ -97,9 +98,11 @@ def _interrupt_event(run: Run, callbacks: Callbacks) -> GraphInterruptEvent | No
     )
 
 
-def sole_listener(run: Run) -> EventListener | None:
+def _sole_listener(run: Run, graph_run: Callbacks | None) -> EventListener | None:
     """Return the listener to events that alone hears of a run, None if others do or nobody does."""
-    listener, graph_run = run.listener, run.graph_run
+    if not run.waits.is_async:
+        return None  # a sync run tells it as any other handler
+    listener = run.listener
     if listener is None and run.parent is not None:
         listener = run.parent.run.listener
     return listener if graph_run is not None and graph_run.handlers == [listener] else None

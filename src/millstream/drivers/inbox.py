@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from millstream.drivers.context import TaskContext
     from millstream.modes.parts import Part
-    from millstream.outbox.emitter import Emitter
 
 
 class Inbox:
@@ -20,32 +19,19 @@ class Inbox:
     Usable from any thread. One wake-up serves a whole burst: only a waiting driver is woken.
     """
 
-    __slots__ = ("_emitter", "_parts", "_thread", "_waiter", "ended", "loop")
+    __slots__ = ("_thread", "_waiter", "ended", "loop", "parts")
 
-    def __init__(self, parts: deque[Part], emitter: Emitter) -> None:
-        self._parts = parts
-        self._emitter = emitter
+    def __init__(self) -> None:
+        self.parts: deque[Part] = deque()
+        """What the consumer has not taken yet."""
         self.loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._waiter: asyncio.Future[None] | None = None
         self.ended: list[tuple[TaskContext, BaseException | None]] = []
 
-    def emit(self, part: Part) -> None:
-        """Add a part for the consumer."""
-        # First the part and then a look for a waiter, as `news` does it the other way round.
-        self._parts.append(part)
-        if self._waiter is not None:
-            self._wake()
-
-    def emit_from_task(self, part: Part) -> None:
-        """Add a part that code of a task emits."""
-        self._emitter.deliver(part)
-        if self._waiter is not None:
-            self._wake()
-
     def end(self, context: TaskContext, error: BaseException | None) -> None:
         """Add a task that has finished in the driver's thread."""
-        # As `emit`, in the loop's own thread, where nothing comes in between.
+        # In the loop's own thread, where nothing comes in between.
         self.ended.append((context, error))
         waiter = self._waiter
         if waiter is not None:
@@ -57,13 +43,13 @@ class Inbox:
         """Return a future that is resolved when there is something to take, or after `release`."""
         waiter = self._waiter = asyncio.Future(loop=self.loop)
         # Only now, because threads look for a waiter after they have put something.
-        if self._parts or self.ended:
+        if self.parts or self.ended:
             self.release()
         return waiter
 
     def has_news(self) -> bool:
         """Say whether there is something to take."""
-        return bool(self._parts or self.ended)
+        return bool(self.parts or self.ended)
 
     @property
     def is_here(self) -> bool:
@@ -79,7 +65,10 @@ class Inbox:
             return False
         return True
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Wake the driver if it is waiting, from any thread: there is a new part."""
+        if self._waiter is None:
+            return
         if threading.get_ident() == self._thread:
             self.release()
         else:

@@ -6,16 +6,15 @@ means, what to hand to the consumer, how to end.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables.config import var_child_runnable_config
 
 from millstream.config import task_context_of
 from millstream.constants import CONFIG_KEY_STRICT_RESUME, NS_END
-from millstream.core.observer import Observer
+from millstream.core.observer import NOT_WATCHED, Observer
 from millstream.core.pending_writes import ResumePoint
 from millstream.core.state import DONE, ENDED, RunStatus
 from millstream.drivers.call_nodes import call_too_late
@@ -32,10 +31,7 @@ from millstream.drivers.subgraphs import EmitEnd, emit_started
 from millstream.drivers.taps import taps_of, tool_taps_of
 from millstream.errors import GraphDrained, GraphInterrupt, is_invalid_resume, recursion_error
 from millstream.modes.names import GRAPHS
-from millstream.modes.parts import Emit, Encode, Part, format_part
 from millstream.modes.projectors import RunView, both, observe
-from millstream.outbox.backpressure import BufferLimit
-from millstream.outbox.emitter import Emitter
 from millstream.runtime import _no_op_stream_writer
 from millstream.saving import delta_history
 from millstream.stimuli.log import machine_class
@@ -48,25 +44,17 @@ if TYPE_CHECKING:
     from millstream.core.tasks import Task
     from millstream.drivers.loading import LoadedCheckpoint
     from millstream.drivers.run_request import RunRequest, RunStart
+    from millstream.drivers.waits import Waits
+    from millstream.modes.event_listener import EventListener
+    from millstream.modes.parts import Emit
+    from millstream.outbox.outbox import Outbox
     from millstream.types import StreamWriter
-
-NOT_WATCHED: Final = Observer()
-"""What every run has that nobody watches; shared, so it is never changed."""
-NO_ITEM: Final = object()
-"""Stands for a part of which the consumer gets no item."""
 
 
 class Run(RunScope):
     """One run of one graph."""
 
-    parts: deque[Part]
-    """Parts the consumer has not taken yet."""
-    emit: Emit
-    """Where this run's parts go; a driver may put a wake-up around it."""
-    emitter: Emitter
-    """Takes what code of tasks emits, until the consumer has gone."""
-    emit_from_task: Emit
-    """Where code of tasks emits: the outlet, a wake-up around it, a bound before that."""
+    outbox: Outbox
     graph_run: NodeRun | None
     """The graph's own run in LangChain's callbacks, as long as nobody was told of its end."""
     shows_values: bool
@@ -78,14 +66,13 @@ class Run(RunScope):
     """Tell who looks at nested graphs that this one has ended, and how."""
     __slots__ = tuple(__annotations__)
 
-    def __init__(self, request: RunRequest) -> None:
-        super().__init__(request)
-        self.parts = deque()
-        self.emit = self.parts.append
-        self.emitter = Emitter(self.emit, self.name)
-        self.emit_from_task = self.emitter.emit
-        if request.max_buffered is not None:
-            self.buffer_limit = BufferLimit(request.max_buffered, self.parts)
+    def __init__(
+        self, request: RunRequest, outbox: Outbox, waits: Waits, call: Callable[..., Any]
+    ) -> None:
+        super().__init__(request, waits)
+        self.outbox = outbox
+        self.buffer_limit = outbox.limit
+        self.call = call
         self.listener = request.listener
         self.graph_run = self.emit_end = self.last_values = None
         self.shows_values = self.has_values = False
@@ -93,14 +80,15 @@ class Run(RunScope):
     def enter(self, loaded: LoadedCheckpoint) -> None:
         """Build the machine, from the saved checkpoint if there is one, and give it its input."""
         saved, request, parent = loaded.saved, self.request, self.parent
+        lineage = self._open_recorder(loaded) if self.saver is not None else None
         # By position, because classes are slow to call by name up to Python 3.11.
         machine = self.machine = machine_class(self.name)(
             self.spec,
-            NOT_WATCHED,  # until it can be said who watches, which takes the machine
-            request.limits,
+            self._observer(lineage),
+            self.limits,
             self.clock.new_id,
             self.ns,
-            self._open_recorder(loaded) if request.saver is not None else None,
+            lineage,
             saved.checkpoint["channel_values"] if saved is not None else None,
             (saved.pending_writes or ()) if saved is not None else (),
             parent.run.machine.answers if parent is not None else None,
@@ -111,7 +99,6 @@ class Run(RunScope):
             if parent is not None and nesting.new_number is not None:
                 config = parent.run.checkpoint_config(parent.task.checkpoint_id)
                 self.recorder.add_place(parent.task, config, nesting.place, nesting.new_number)
-        self._observe(machine)
         # A checkpoint without versions is that of a thread that has not begun.
         is_known = saved is not None and bool(saved.checkpoint["channel_versions"])
         assert request.start is not None
@@ -187,38 +174,38 @@ class Run(RunScope):
         if self.parent is None and machine.is_travelling:
             self.replay = Replay(before_branch(saved))
 
-    def _observe(self, machine: RunMachine) -> None:
-        """Connect the machine to everybody who wants to see something of this run."""
+    def _observer(self, lineage: Lineage | None) -> Observer:
+        """Return what tells everybody who wants to see something of this run."""
         above = self.parent.run.forwards if self.parent is not None else ()
-        if self.buffer_limit is not None:
-            self.emit_from_task = self.buffer_limit.limited(self.emit_from_task)
+        observer = NOT_WATCHED
         if self.subscription.modes or above:
-            machine.observer = self._observer_for(machine, above)
+            observer = self._showing(lineage, above)
         if self.result.is_result_wanted:
-            show = machine.observer.state_changed
-            if machine.observer is NOT_WATCHED:
-                machine.observer = Observer()
-            machine.observer.state_changed = both(self._record_values, show)
+            if observer is NOT_WATCHED:
+                observer = Observer()
+            observer.state_changed = both(self._record_values, observer.state_changed)
+        return observer
 
-    def _observer_for(
-        self, machine: RunMachine, above: Sequence[tuple[Emit, frozenset[str]]]
+    def _showing(
+        self, lineage: Lineage | None, above: Sequence[tuple[Emit, frozenset[str]]]
     ) -> Observer:
         """Return the observer that shows the run to its consumer, and to those above."""
         subscription, parent = self.subscription, self.parent
+        own = self.outbox.emit
         targets: dict[str, list[Emit]] = {}
-        for emit, modes in [(self.emit, subscription.modes), *above]:
+        for emit, modes in [(own, subscription.modes), *above]:
             for mode in modes:
                 targets.setdefault(mode, []).append(emit)
         if subscription.has_subgraphs:
-            self.forwards = [*above, (self.emit, subscription.modes)]
+            self.forwards = [*above, (own, subscription.modes)]
         elif above:
             self.forwards = above
         if "custom" in subscription.modes:
-            self.emit_custom = self.emit_from_task
+            self.emit_custom = self.outbox.emit_from_task
         elif above and parent is not None:
             self.emit_custom = parent.run.emit_custom
-        self.taps = taps_of(self, self.emit_from_task)
-        if tool_taps := tool_taps_of(self, self.emit_from_task):
+        self.taps = taps_of(self, self.outbox.emit_from_task)
+        if tool_taps := tool_taps_of(self, self.outbox.emit_from_task):
             self.tool_taps = tool_taps
         self.writer = self._make_writer()
         if "values" in targets:
@@ -228,7 +215,9 @@ class Run(RunScope):
             self.emit_end = emit_started(self, parent, emits)
         return observe(
             RunView(
-                machine=machine,
+                run=self,
+                spec=self.spec,
+                lineage=lineage,
                 namespace=self.namespace,
                 targets=targets,
                 output_keys=subscription.output_keys,
@@ -258,28 +247,6 @@ class Run(RunScope):
     def read(self) -> Any:
         """Return the state, as much of it as the consumer asked for."""
         return self.subscription.read(self.machine.cells)
-
-    def take_part(self) -> Callable[[], Part]:
-        """Return the function that takes the oldest part the consumer has not received yet."""
-        return self.parts.popleft if self.buffer_limit is None else self.buffer_limit.take
-
-    def encoder(self) -> Encode:
-        """Return what turns a part into the consumer's item, or into `NO_ITEM`."""
-        return self._print if self.subscription.printed else self.subscription.encode
-
-    def _print(self, part: Part) -> Any:
-        subscription = self.subscription
-        if part[1] in subscription.printed:
-            print(format_part(part, has_subgraphs=subscription.has_subgraphs))  # noqa: T201
-        return subscription.encode(part) if part[1] in subscription.yielded else NO_ITEM
-
-    def take(self) -> Iterator[Any]:
-        """Hand out what the consumer has not received yet."""
-        take, encode = self.take_part(), self.encoder()
-        for _ in range(len(self.parts)):
-            item = encode(take())
-            if item is not NO_ITEM:
-                yield item
 
     def report(self, context: TaskContext, error: BaseException | None) -> Task | None:
         """Tell the machine how a task ended; return the task that handles a failure, if any."""
@@ -357,8 +324,16 @@ class Run(RunScope):
         if machine.status is not DONE:
             self._raise_end(machine)
         self._emit_end(None)
-        # They refer back to the run: leave no cycle to the collector.
-        machine.observer = NOT_WATCHED
+        self.close()
+
+    def close(self) -> None:
+        """Let go of whoever refers back to the run, when it has ended well.
+
+        The observer, and the driver's way to start calls: without them the run is in no cycle, and
+        the state is freed when its caller lets go of the result, not when the collector comes by. A
+        run that failed stays in the traceback of its error anyway.
+        """
+        self.machine.close()
         self.call = call_too_late
 
     def _raise_end(self, machine: RunMachine) -> None:
@@ -416,16 +391,22 @@ class Run(RunScope):
         machine: RunMachine | None = getattr(self, "machine", None)
         self.is_left = machine is not None and machine.status not in ENDED
         if self.is_left:
-            self.refuse()
-        self.emitter.close()
-        if self.buffer_limit is not None:
-            self.buffer_limit.close()
+            self.outbox.refuse()
+        self.outbox.close()
 
-    def refuse(self) -> None:
-        """Stop threads of tasks that emit, all but this one, whether or not they wait."""
-        self.emitter.refuse()
-        if self.buffer_limit is not None:
-            self.buffer_limit.close()
+    def abandon(self) -> None:
+        """Take note that the reader has gone before the run ended, and stop threads that emit."""
+        super().abandon()
+        self.outbox.refuse()
+
+    def begin_tracing(self, graph_run: NodeRun | None, listener: EventListener | None) -> None:
+        """Take note of who is told of the run, and of who alone is."""
+        self.callbacks = self.graph_run = graph_run
+        self.listener = listener
+
+    def end_tracing(self) -> None:
+        """Take note that the end of the run is told: nobody is told of an error any more."""
+        self.graph_run = None
 
     def record_finished(self, ended: Iterable[tuple[TaskContext, BaseException | None]]) -> None:
         """Have stored what tasks wrote that finished while the run was being left.

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from millstream.drivers.context import TaskContext
     from millstream.drivers.heartbeats import Heartbeats
     from millstream.modes.event_listener import EventListener
-    from millstream.modes.parts import Encode, Namespace, Shape
-    from millstream.modes.projectors import ReadState
+    from millstream.modes.parts import Namespace, Shape
+    from millstream.modes.subscription import Subscription
     from millstream.outbox.backpressure import BufferLimit
     from millstream.runtime import RunControl, ServerInfo
     from millstream.types import CachePolicy, RetryPolicy
@@ -40,29 +40,6 @@ class RunStart:
     is_resuming: bool
     answers: Answers | None = None
     """What a person answered."""
-
-
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    """What the consumer of a run wants to see; the same for all calls that ask alike."""
-
-    modes: frozenset[str]
-    """Modes to build, printed ones included."""
-    encode: Encode
-    output_keys: str | tuple[str, ...]
-    watched: frozenset[str]
-    """The output keys, as a set."""
-    read: ReadState
-    """Reads the output keys."""
-    printed: frozenset[str] = frozenset()
-    yielded: frozenset[str] = frozenset()
-    has_subgraphs: bool = False
-    is_result_wanted: bool = False
-    """The final state is wanted, not a stream."""
-    is_live: bool = False
-    """The consumer must be able to receive while nodes run."""
-    has_blocks: bool = False
-    """Messages come as events of their content blocks."""
 
 
 @dataclass(slots=True)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from millstream.constants import CONF, ENGINE_PREFIX
 from millstream.drivers.metadata import PLACE_KEYS, as_text, user_metadata, with_texts
-from millstream.drivers.waits import BLOCKING
 from millstream.modes.parts import split_ns
 from millstream.runtime import _no_op_stream_writer
 from millstream.saving.untracked import Untracked
@@ -26,11 +25,12 @@ if TYPE_CHECKING:
     from millstream.core.tasks import Task
     from millstream.drivers.context import TaskContext
     from millstream.drivers.heartbeats import Heartbeats
-    from millstream.drivers.run_request import Replay, RunRequest, Subscription
+    from millstream.drivers.run_request import Replay, RunRequest
     from millstream.drivers.waits import Waits
     from millstream.modes.event_listener import EventListener
     from millstream.modes.message_tap import MessageTap
     from millstream.modes.parts import Emit, Namespace, Shape
+    from millstream.modes.subscription import Subscription
     from millstream.modes.tool_tap import ToolTap
     from millstream.outbox.backpressure import BufferLimit
     from millstream.runtime import RunControl
@@ -73,7 +73,7 @@ class RunScope:
     call: Callable[..., Any]
     """Start what the code of a task calls, and return its future; the driver's."""
     listener: EventListener | None
-    """Who makes events for a consumer, as long as nobody else hears of the run."""
+    """Who makes events for a consumer: once the run has begun, None if others hear of it too."""
     callbacks: NodeRun | None
     """The graph's own run in LangChain's callbacks, None when nobody listens."""
     taps: tuple[MessageTap, ...]
@@ -104,7 +104,7 @@ class RunScope:
     _enclosing: dict[str, str] | None
     __slots__ = tuple(__annotations__)
 
-    def __init__(self, request: RunRequest) -> None:
+    def __init__(self, request: RunRequest, waits: Waits) -> None:
         self.request = request
         (
             self.spec,
@@ -128,7 +128,7 @@ class RunScope:
         ) = request[:18]
         self.parent, self.ns, self.named_checkpoints, self.replay, self.outer_limits = nesting[:5]
         self.clock = request.clock
-        self.waits = BLOCKING
+        self.waits = waits
         self.writer = _no_op_stream_writer
         self.taps = self.tool_taps = self.forwards = ()
         self.listener = self.callbacks = self.emit_custom = self.buffer_limit = None
@@ -136,6 +136,10 @@ class RunScope:
         self._user_metadata = self._enclosing = None
         self.origin_id = ""
         self.is_left = False
+
+    def abandon(self) -> None:
+        """Take note that the reader has gone before the run ended."""
+        self.is_left = True
 
     @property
     def is_abandoned(self) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from contextvars import copy_context
@@ -27,7 +28,7 @@ from millstream.drivers.context import TaskContext
 from millstream.drivers.loading import UNSAVED, load
 from millstream.drivers.node_context import NodeContext
 from millstream.drivers.planning import plan
-from millstream.drivers.run import NO_ITEM, Run
+from millstream.drivers.run import Run
 from millstream.drivers.switch import RunSwitch
 from millstream.drivers.task_calls import (
     CallContext,
@@ -38,9 +39,10 @@ from millstream.drivers.task_calls import (
     resolve_call,
 )
 from millstream.drivers.task_execution import execute_call, execute_here
-from millstream.drivers.waits import finish
+from millstream.drivers.waits import BLOCKING, finish
 from millstream.errors import GraphBubbleUp
-from millstream.outbox.emitter import RunAbandoned
+from millstream.outbox.abandoned import RunAbandoned
+from millstream.outbox.outbox import NO_ITEM, Outbox
 from millstream.saving.sync_flusher import SyncFlusher
 
 if TYPE_CHECKING:
@@ -48,7 +50,6 @@ if TYPE_CHECKING:
     from millstream.core.strands import Strand
     from millstream.core.tasks import Task
     from millstream.drivers.run_request import RunRequest
-    from millstream.modes.parts import Part
     from millstream.saving.recorder import Recorder
 
 Ended: TypeAlias = "tuple[TaskContext, BaseException | None]"
@@ -92,10 +93,14 @@ class SyncDriver:
     def items(self, prepare: Callable[[], RunRequest]) -> Generator[Any, None, None]:
         """Do what `drive` says."""
         request = prepare()
-        run = self.run = Run(request)
-        run.call, self._emitter = self._call, run.emitter
-        if request.is_live:
-            run.emit, run.emit_from_task = self._emit, self._emit_from_task
+        outbox = Outbox(
+            request.name,
+            request.subscription,
+            deque(),
+            self._wake if request.is_live else None,
+            request.max_buffered,
+        )
+        run = self.run = Run(request, outbox, BLOCKING, self._call)
         if type(request.control) is RunSwitch and run.parent is None:
             self._is_owned = True
             request.control.attach(self.abandon)
@@ -124,8 +129,7 @@ class SyncDriver:
 
         What nodes emit raises from now on, and no superstep begins, in nested graphs neither.
         """
-        self.run.is_left = True
-        self.run.refuse()
+        self.run.abandon()
         self._trouble = RunAbandoned(self.run.name)
         self._wake()
 
@@ -142,11 +146,12 @@ class SyncDriver:
             is_patient = not request.is_live and request.step_timeout is None
             plan = run.machine.plan if run.is_alone and not self._is_owned else self._plan
             commit = run.machine.commit if run.recorder is None else partial(run.commit, self._save)
-            parts, take, encode = run.parts, run.take_part(), run.encoder()
+            outbox, parts = run.outbox, run.outbox.parts
+            take, encode = outbox.take_part(), outbox.encoder()
             # What a superstep wrote is handed out in place, because most steps do so.
             while (tasks := plan()) is not None:
                 if parts:
-                    yield from run.take()
+                    yield from outbox.take()
                 if is_patient and len(tasks) == 1:
                     self._perform_here(tasks[0])
                     if self._running:
@@ -159,9 +164,9 @@ class SyncDriver:
                 for _ in range(len(parts)):
                     if (item := encode(take())) is not NO_ITEM:
                         yield item
-            yield from parts and run.take()
+            yield from parts and outbox.take()
         except Exception:
-            yield from run.take()
+            yield from run.outbox.take()
             raise
         finally:
             self._close()
@@ -225,8 +230,8 @@ class SyncDriver:
                     self._start(handler)
             if self._trouble is not None:
                 raise self._trouble
-            if run.parts:
-                yield from run.take()
+            if run.outbox.parts:
+                yield from run.outbox.take()
 
     def _report(self, context: TaskContext, error: BaseException | None) -> Task | None:
         if self._callers:
@@ -343,14 +348,6 @@ class SyncDriver:
                 # Whatever it is: this is a worker thread, and somebody waits for it.
                 self._trouble = error
         return self._trouble
-
-    def _emit(self, part: Part) -> None:
-        self.run.parts.append(part)
-        self._wake()
-
-    def _emit_from_task(self, part: Part) -> None:
-        self._emitter.deliver(part)
-        self._wake()
 
     def _wake(self) -> None:
         if not self._is_woken:

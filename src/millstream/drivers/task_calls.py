@@ -22,7 +22,7 @@ from millstream.drivers.node_context import NodeContext
 from millstream.drivers.questions import record_strands
 from millstream.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
 from millstream.modes.parts import split_ns
-from millstream.outbox.emitter import RunAbandoned
+from millstream.outbox.abandoned import RunAbandoned
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import BaseCallbackManager

@@ -27,7 +27,7 @@ from millstream.drivers.questions import interrupt_in
 from millstream.drivers.timeouts import attempt_in_time, timeout_of
 from millstream.drivers.waits import carried, finish
 from millstream.errors import GraphBubbleUp, NodeCancelledError, ParentCommand
-from millstream.outbox.emitter import as_traced
+from millstream.outbox.abandoned import as_traced
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig

@@ -29,7 +29,7 @@ from millstream._base.run_trees import NodeRun, inside
 from millstream._base.runnable import added
 from millstream.drivers.nodecall import call_in
 from millstream.drivers.waits import carried
-from millstream.outbox.emitter import as_traced
+from millstream.outbox.abandoned import as_traced
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import (

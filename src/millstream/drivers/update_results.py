@@ -16,6 +16,7 @@ from millstream.drivers import tracing
 from millstream.drivers.node_context import NodeContext
 from millstream.drivers.run_scope import RunScope
 from millstream.drivers.task_execution import write_result
+from millstream.drivers.waits import BLOCKING
 from millstream.errors import InvalidUpdateError, ParentCommand
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class UpdateScope(RunScope):
     __slots__ = ()
 
     def __init__(self, request: RunRequest, machine: RunMachine, enclosing: dict[str, str]) -> None:
-        super().__init__(request)
+        super().__init__(request, BLOCKING)
         self.machine = machine
         self._enclosing = enclosing
 

@@ -24,7 +24,7 @@ from langchain_core.runnables.config import (
 
 from millstream._base.workers import resolve
 from millstream.drivers.executor import TaskOutcome
-from millstream.outbox.emitter import RunAbandoned
+from millstream.outbox.abandoned import RunAbandoned
 
 if TYPE_CHECKING:
     from langchain_core.runnables import Runnable, RunnableConfig

@@ -45,13 +45,14 @@ from millstream.drivers.function_calls import FunctionCall
 from millstream.drivers.heartbeats import Heartbeats
 from millstream.drivers.node_context import NodeContext
 from millstream.drivers.nodecall import Call, NodeCall, call_in
-from millstream.drivers.run_request import Nesting, RunRequest, Subscription
+from millstream.drivers.run_request import Nesting, RunRequest
 from millstream.drivers.run_scope import RunScope
 from millstream.drivers.task_calls import async_call_error, settle
 from millstream.drivers.waits import AWAITING, BLOCKING, carried, finish
 from millstream.errors import GraphInterrupt, ParentCommand
 from millstream.modes.parts import Shape
-from millstream.outbox.emitter import RunAbandoned
+from millstream.modes.subscription import Subscription
+from millstream.outbox.abandoned import RunAbandoned
 from millstream.runtime import RunControl
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def perform(request: TaskRequest, line: Line) -> TaskOutcome:
 
 def _call(context: RemoteContext, line: Line) -> Any:
     def stop() -> None:
-        context.run.is_left = True
+        context.run.abandon()
 
     line.when_stopped(stop)
     var_child_runnable_config.set(context.ambient_config)  # type: ignore[arg-type]  # a dict subclass
@@ -103,7 +104,8 @@ async def _acall(context: RemoteContext, line: Line) -> Any:
     context.loop = loop
 
     def stop() -> None:
-        context.run.is_left = context.is_cancelled = True
+        context.run.abandon()
+        context.is_cancelled = True
         with suppress(RuntimeError):  # it has ended, and its loop is closed
             loop.call_soon_threadsafe(current.cancel)
 
@@ -296,9 +298,9 @@ class RemoteScope(RunScope):
 
     def __init__(self, request: TaskRequest, line: Line, call: Callable[..., Any]) -> None:
         saved = None if request.saved is None else _reach(request.saved, line)
-        super().__init__(_run_request(request, saved, line))
+        waits = AWAITING if request.is_async else BLOCKING
+        super().__init__(_run_request(request, saved, line), waits)
         self._enclosing = {ns: id for ns, id in request.checkpoint_map.items() if ns != self.ns}
-        self.waits = AWAITING if request.is_async else BLOCKING
         self.call = call
         self.machine = RunMachine(
             self.spec,

@@ -30,7 +30,7 @@ from millstream.errors import NodeError, UnpicklableError, WorkerDiedError
 from millstream.executors.inline import InlineExecutor
 from millstream.executors.pickling import is_to_be_named, named, packed, portable, refusal
 from millstream.executors.worker import Ended, Leave, Perform, Stop, serve
-from millstream.outbox.emitter import RunAbandoned
+from millstream.outbox.abandoned import RunAbandoned
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

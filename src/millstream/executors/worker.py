@@ -16,7 +16,7 @@ from millstream.errors import UnpicklableError
 from millstream.executors.line import Line
 from millstream.executors.node_run import perform
 from millstream.executors.pickling import dumps, named, packed, portable
-from millstream.outbox.emitter import RunAbandoned
+from millstream.outbox.abandoned import RunAbandoned
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

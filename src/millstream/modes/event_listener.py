@@ -131,10 +131,6 @@ class EventListener(BaseCallbackHandler):
 
     run_inline = True
     """Called in the thread of whatever happens, so that events keep their order."""
-    emit: Emit
-    """Where events go; the driver's."""
-    emit_from_task: Emit
-    """Where those go that come one after the other, and stop who emits them when nobody reads."""
 
     def __init__(self, wanted: EventFilter, input: Any) -> None:
         self._wanted = wanted
@@ -151,6 +147,8 @@ class EventListener(BaseCallbackHandler):
         self._first: str | None = None
         """The run of the first event that the consumer was given."""
         self._encode_chunk: Encode
+        self._emit: Emit
+        self._emit_from_task: Emit
 
     def __copy__(self) -> EventListener:
         """Return the listener itself: configs are copied, whoever listens is not."""
@@ -159,6 +157,13 @@ class EventListener(BaseCallbackHandler):
     def __deepcopy__(self, memo: dict[int, Any]) -> EventListener:
         """Return the listener itself."""
         return self
+
+    def connect(self, emit: Emit, emit_from_task: Emit) -> None:
+        """Say where events go, and those that come one after the other.
+
+        The second stops who emits them when nobody reads.
+        """
+        self._emit, self._emit_from_task = emit, emit_from_task
 
     def encoder(self, encode_chunk: Encode) -> Encode:
         """Return the function that turns a part into an event, or into None for no event."""
@@ -219,7 +224,7 @@ class EventListener(BaseCallbackHandler):
         return run
 
     def _emit_event(self, event: Event) -> None:
-        self.emit(((), EVENTS, event, None))
+        self._emit(((), EVENTS, event, None))
 
     def on_chain_start(
         self,
@@ -293,7 +298,7 @@ class EventListener(BaseCallbackHandler):
             shown = GenerationChunk(text=token if isinstance(token, str) else "")
         else:
             shown = chunk
-        self.emit_from_task(((), EVENTS, run.event("stream", {"chunk": shown}), None))
+        self._emit_from_task(((), EVENTS, run.event("stream", {"chunk": shown}), None))
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Send what a model said."""
@@ -383,7 +388,7 @@ class EventListener(BaseCallbackHandler):
             "data": data,
             "parent_ids": [*self._lineages.get(run_id, ())],
         }
-        self.emit_from_task(((), EVENTS, event, None))
+        self._emit_from_task(((), EVENTS, event, None))
 
     async def tap_output_aiter(self, run_id: UUID, output: AsyncIterator[T]) -> AsyncIterator[T]:
         """Send the chunks of a run as somebody reads them."""
@@ -415,7 +420,7 @@ class EventListener(BaseCallbackHandler):
         """Send a chunk of a run that has not ended."""
         run = self._runs.get(run_id)
         if run is not None and run.is_wanted:
-            self.emit_from_task(((), EVENTS, run.yielded(chunk), None))
+            self._emit_from_task(((), EVENTS, run.yielded(chunk), None))
 
 
 def _name(name: str | None, serialized: Mapping[str, Any] | None) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from millstream._base.texts import safe_repr
 from millstream.constants import ERROR, INTERRUPT, RETURN
@@ -20,6 +20,7 @@ from millstream.modes import names
 
 if TYPE_CHECKING:
     from millstream.core.cells import Cells
+    from millstream.core.checkpoints import Lineage
     from millstream.core.machine import RunMachine
     from millstream.core.spec import GraphSpec
     from millstream.core.tasks import Task
@@ -29,11 +30,21 @@ ReadState: TypeAlias = "Callable[[Cells], Any]"
 """Reads the shown state: a dict, or one key's bare value."""
 
 
-@dataclass(slots=True)
-class RunView:
-    """What the projectors need to know of a run besides its machine."""
+class Watched(Protocol):
+    """A run that somebody looks at."""
 
     machine: RunMachine
+
+
+@dataclass(slots=True)
+class RunView:
+    """What the projectors need to know of a run."""
+
+    run: Watched
+    """What has the machine, once there is one."""
+    spec: GraphSpec
+    lineage: Lineage | None
+    """The chain of checkpoints of a run that saves."""
     namespace: Namespace
     targets: Mapping[str, Sequence[Emit]]
     """Stream mode -> where its parts go; a mode nobody wants is absent."""
@@ -54,7 +65,7 @@ class RunView:
 
     def read(self) -> Any:
         """Return the state as `values` shows it."""
-        return self.read_state(self.machine.cells)
+        return self.read_state(self.run.machine.cells)
 
     def emitter(self, mode: str) -> Callable[[Any], None] | None:
         """Return the function that sends a payload of this mode, None if nobody listens."""
@@ -228,7 +239,7 @@ def _task_events(view: RunView) -> tuple[Callable[[Any], None] | None, OnTask | 
     tasks, debug = view.emitter(names.TASKS), view.emitter(names.DEBUG)
     if tasks is None and debug is None:
         return None, None
-    emit_event, keys = _twin(view, tasks, debug), view.machine.spec.stream_keys
+    emit_event, keys = _twin(view, tasks, debug), view.spec.stream_keys
     shows_all = _asks_if_among(keys)
 
     def started(planned: Sequence[Task]) -> None:
@@ -332,18 +343,18 @@ def _emit_breakpoint(updates: Callable[[Any], None]) -> None:
 def _checkpoints(view: RunView) -> Callable[[Sequence[Task]], None] | None:
     """Return the projector of checkpoints; runs that do not save have none."""
     checkpoints, debug = view.emitter(names.CHECKPOINTS), view.emitter(names.DEBUG)
+    lineage = view.lineage
     # Without a saver there are no checkpoints to tell of.
-    if view.machine.lineage is None or (checkpoints is None and debug is None):
+    if lineage is None or (checkpoints is None and debug is None):
         return None
     emit_event = _twin(view, checkpoints, debug)
-    machine, lineage = view.machine, view.machine.lineage
-    read = state_reader(machine.spec, machine.spec.stream_keys)
+    read = state_reader(view.spec, view.spec.stream_keys)
 
     def reached(tasks: Sequence[Task]) -> None:
         payload = {
             "config": view.checkpoint_config(lineage.id),
             "parent_config": view.checkpoint_config(lineage.parent_id),
-            "values": read(machine.cells),
+            "values": read(view.run.machine.cells),
             "metadata": lineage.metadata,
             "next": [task.node.name for task in tasks],
             "tasks": [_pending_task(view, task) for task in tasks],
@@ -354,7 +365,7 @@ def _checkpoints(view: RunView) -> Callable[[Sequence[Task]], None] | None:
 
 
 def _pending_task(view: RunView, task: Task) -> dict[str, Any]:
-    pending = view.machine.pending_writes.get(task.id, ())
+    pending = view.run.machine.pending_writes.get(task.id, ())
     shown: dict[str, Any] = {"id": task.id, "name": task.node.name}
     errors = [value for name, value in pending if name == ERROR]
     if errors:
@@ -363,7 +374,7 @@ def _pending_task(view: RunView, task: Task) -> dict[str, Any]:
     else:
         asked = [i for name, value in pending if name == INTERRUPT for i in as_tuple(value)]
         if plain_writes(pending):
-            keys = view.machine.spec.stream_keys
+            keys = view.spec.stream_keys
             if isinstance(keys, str):
                 shown["result"] = task_update(pending, keys)
             else:
@@ -375,6 +386,6 @@ def _pending_task(view: RunView, task: Task) -> dict[str, Any]:
 
 
 def _nested_config(view: RunView, task: Task) -> dict[str, Any]:
-    config = view.checkpoint_config(view.machine.checkpoint_id) or {"configurable": {}}
+    config = view.checkpoint_config(view.run.machine.checkpoint_id) or {"configurable": {}}
     thread = config["configurable"].get("thread_id")
     return {"configurable": {"thread_id": thread, "checkpoint_ns": task.ns}}

@@ -34,7 +34,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Final
 
-from millstream.outbox.emitter import RunAbandoned
+from millstream.outbox.abandoned import RunAbandoned
 
 if TYPE_CHECKING:
     from millstream.modes.parts import Emit, Part
@@ -62,11 +62,16 @@ class BufferLimit:
         "_parts",
         "_reader",
         "_room",
+        "_soon",
         "_waiters",
-        "soon",
     )
 
-    def __init__(self, limit: int, parts: deque[Part]) -> None:
+    def __init__(
+        self,
+        limit: int,
+        parts: deque[Part],
+        soon: Callable[[Callable[[], None]], bool] | None = None,
+    ) -> None:
         self._limit = limit
         self._low = limit // 2
         self._parts = parts
@@ -79,7 +84,7 @@ class BufferLimit:
         self._waiters: list[asyncio.Future[None]] = []
         """What is awaited in the reader's event loop, for room."""
         self._is_closed = False
-        self.soon: Callable[[Callable[[], None]], bool] | None = None
+        self._soon = soon
         """Have the reader's event loop call a function, and say whether it still listens; None in
         a sync run, whose reader has a thread of its own."""
         self._is_asked = False
@@ -150,10 +155,10 @@ class BufferLimit:
         self._blocked += 1
         try:
             while self._is_full and not self._is_still:
-                if self.soon is None:
+                if self._soon is None:
                     self._room.wait()
                 else:
-                    self._wait_for_loop(self.soon)
+                    self._wait_for_loop(self._soon)
         finally:
             self._blocked -= 1
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, Typ
 from millstream._base.clock import SYSTEM
 from millstream.drivers.switch import RunSwitch
 from millstream.errors import GraphDrained, GraphInterrupt, RunCancelledError
-from millstream.outbox.emitter import RunAbandoned
+from millstream.outbox.abandoned import RunAbandoned
 from millstream.runs.bell import Bell
 from millstream.runs.log import MemoryLog
 

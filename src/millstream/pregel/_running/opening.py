@@ -19,7 +19,7 @@ from millstream.core.protocol import RunLimits
 from millstream.drivers import tracing
 from millstream.drivers.current_strand import strand_of, text_of
 from millstream.drivers.loading import former_ns
-from millstream.drivers.run_request import ROOT, Nesting, RunRequest, Subscription
+from millstream.drivers.run_request import ROOT, Nesting, RunRequest
 from millstream.errors import MissingThreadError
 from millstream.modes.encoders import encoder
 from millstream.modes.names import CUSTOM, MESSAGES, TOOLS, UPDATES, VALUES
@@ -31,6 +31,7 @@ from millstream.modes.parts import (
     check_version,
 )
 from millstream.modes.projectors import state_reader
+from millstream.modes.subscription import Subscription
 from millstream.outbox.backpressure import check_limit
 from millstream.pregel._running.request import (
     Caller,

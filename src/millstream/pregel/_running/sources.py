@@ -63,7 +63,7 @@ class OwnSource:
     def rest(self) -> Iterable[Part]:
         """Return what the run has said that was stopped while it was read."""
         run: Run | None = getattr(self._driver, "run", None)  # it may not have begun
-        return () if run is None else run.take()
+        return () if run is None else run.outbox.take()
 
     def ending(self) -> Ending:
         """Say how the run has ended."""

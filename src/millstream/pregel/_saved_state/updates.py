@@ -26,10 +26,11 @@ from millstream.core.tasks import task_path_text
 from millstream.drivers import tracing
 from millstream.drivers.loading import checkpoint_id
 from millstream.drivers.requests import LoadCheckpoint
-from millstream.drivers.run_request import Nesting, RunRequest, Subscription
+from millstream.drivers.run_request import Nesting, RunRequest
 from millstream.drivers.update_results import UpdateScope, WriteResult
 from millstream.errors import InvalidUpdateError
 from millstream.modes.encoders import encoder
+from millstream.modes.subscription import Subscription
 from millstream.pregel._running.request import add_named, map_input
 from millstream.pregel._saved_state.locations import with_map
 from millstream.pregel._saved_state.snapshots import restore

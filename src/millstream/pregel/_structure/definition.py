@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from millstream.core.spec import GraphSpec
-    from millstream.drivers.run_request import Subscription
+    from millstream.modes.subscription import Subscription
     from millstream.types import (
         All,
         CachePolicy,
