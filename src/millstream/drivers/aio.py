@@ -139,7 +139,7 @@ class AsyncDriver:
             request.name,
             request.subscription,
             inbox.parts,
-            inbox.wake,
+            inbox,
             request.max_buffered,
             inbox.soon,
         )

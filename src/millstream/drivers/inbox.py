@@ -19,7 +19,7 @@ class Inbox:
     Usable from any thread. One wake-up serves a whole burst: only a waiting driver is woken.
     """
 
-    __slots__ = ("_thread", "_waiter", "ended", "loop", "parts")
+    __slots__ = ("_thread", "_waiter", "ended", "loop", "parts", "wants_waking")
 
     def __init__(self) -> None:
         self.parts: deque[Part] = deque()
@@ -27,6 +27,7 @@ class Inbox:
         self.loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._waiter: asyncio.Future[None] | None = None
+        self.wants_waking = False
         self.ended: list[tuple[TaskContext, BaseException | None]] = []
 
     def end(self, context: TaskContext, error: BaseException | None) -> None:
@@ -35,13 +36,14 @@ class Inbox:
         self.ended.append((context, error))
         waiter = self._waiter
         if waiter is not None:
-            self._waiter = None
+            self._waiter, self.wants_waking = None, False
             if not waiter.done():
                 waiter.set_result(None)
 
     def news(self) -> asyncio.Future[None]:
         """Return a future that is resolved when there is something to take, or after `release`."""
         waiter = self._waiter = asyncio.Future(loop=self.loop)
+        self.wants_waking = True
         # Only now, because threads look for a waiter after they have put something.
         if self.parts or self.ended:
             self.release()
@@ -67,8 +69,6 @@ class Inbox:
 
     def wake(self) -> None:
         """Wake the driver if it is waiting, from any thread: there is a new part."""
-        if self._waiter is None:
-            return
         if threading.get_ident() == self._thread:
             self.release()
         else:
@@ -76,6 +76,6 @@ class Inbox:
 
     def release(self) -> None:
         """Wake the driver if it is waiting."""
-        waiter, self._waiter = self._waiter, None
+        waiter, self._waiter, self.wants_waking = self._waiter, None, False
         if waiter is not None and not waiter.done():
             waiter.set_result(None)

@@ -42,7 +42,7 @@ from millstream.drivers.task_execution import execute_call, execute_here
 from millstream.drivers.waits import BLOCKING, finish
 from millstream.errors import GraphBubbleUp
 from millstream.outbox.abandoned import RunAbandoned
-from millstream.outbox.outbox import NO_ITEM, Outbox
+from millstream.outbox.outbox import NO_ITEM, NO_READER, Outbox
 from millstream.saving.sync_flusher import SyncFlusher
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ class SyncDriver:
     """The loop around one machine."""
 
     run: Run
-    _is_woken = False
+    wants_waking = True
+    """No wake-up is on its way to the queue."""
     _flusher: SyncFlusher | None = None
     _here: TaskContext | None = None
     """The task that runs in the reader's thread."""
@@ -97,7 +98,7 @@ class SyncDriver:
             request.name,
             request.subscription,
             deque(),
-            self._wake if request.is_live else None,
+            self if request.is_live else NO_READER,
             request.max_buffered,
         )
         run = self.run = Run(request, outbox, BLOCKING, self._call)
@@ -131,7 +132,7 @@ class SyncDriver:
         """
         self.run.abandon()
         self._trouble = RunAbandoned(self.run.name)
-        self._wake()
+        self.wake()
 
     def steps(self) -> Iterator[Any]:
         """Run superstep after superstep, yielding items as they come."""
@@ -213,7 +214,7 @@ class SyncDriver:
         while self._running:
             ended = self._wait(deadline)
             if ended is None:
-                self._is_woken = False
+                self.wants_waking = True
                 if run.parent is not None and run.is_abandoned:
                     raise RunAbandoned(run.name)
             elif isinstance(ended[1], RunAbandoned):
@@ -267,7 +268,7 @@ class SyncDriver:
                 # Its calls report for themselves, and must not be before it.
                 has_reported = context in self._callers and self._end_caller(context, error)
             if has_reported:
-                self._wake()
+                self.wake()
                 return
         self._inbox.put((context, error))
 
@@ -326,7 +327,7 @@ class SyncDriver:
             error = self._end_call(context, error)
         # Not under the lock: whoever waits for the future may call the next task.
         resolve_call(context, error)
-        self._wake()
+        self.wake()
 
     def _end_call(self, context: CallContext, error: BaseException | None) -> BaseException | None:
         """Report a call and store its result; return what its caller is told went wrong."""
@@ -349,9 +350,10 @@ class SyncDriver:
                 self._trouble = error
         return self._trouble
 
-    def _wake(self) -> None:
-        if not self._is_woken:
-            self._is_woken = True
+    def wake(self) -> None:
+        """Have the reader's thread look up."""
+        if self.wants_waking:
+            self.wants_waking = False
             self._inbox.put(None)
 
     def _save(self) -> None:

@@ -9,15 +9,15 @@ What it emits next raises: so a node ends in the middle of its loop, or its mode
 of talking on to nobody. Code in the reader's own thread is spared, because it is cancelled or is
 the reader.
 
-A reader that waits elsewhere is woken for each part. How, is said when the outbox is made, by the
-driver whose reader it is.
+A reader that waits for parts is woken when one comes. Who that is, is said when the outbox is made,
+by the driver whose reader it is.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from millstream.modes.parts import format_part
 from millstream.outbox.abandoned import RunAbandoned
@@ -34,6 +34,28 @@ NO_ITEM: Final = object()
 """Stands for a part of which the consumer gets no item."""
 
 
+class Reader(Protocol):
+    """Who takes the parts, and may wait for them."""
+
+    wants_waking: bool
+    """It waits, and no wake-up is on its way: asked for each part, so it is no call."""
+
+    def wake(self) -> None:
+        """Wake it, from any thread."""
+
+
+class NoReader:
+    """A reader that waits for nothing but the run itself, or has gone."""
+
+    wants_waking = False
+
+    def wake(self) -> None:
+        """Do nothing: nobody waits."""
+
+
+NO_READER: Final[Reader] = NoReader()
+
+
 class Outbox:
     """The parts of one run that its consumer has not taken yet, and the ways in and out."""
 
@@ -42,9 +64,9 @@ class Outbox:
         "_keep",
         "_listening",
         "_name",
+        "_reader",
         "_spared",
         "_subscription",
-        "_wake",
         "limit",
         "parts",
     )
@@ -54,7 +76,7 @@ class Outbox:
         name: str,
         subscription: Subscription,
         parts: deque[Part],
-        wake: Callable[[], None] | None = None,
+        reader: Reader = NO_READER,
         max_buffered: int | None = None,
         soon: Callable[[Callable[[], None]], bool] | None = None,
     ) -> None:
@@ -62,8 +84,7 @@ class Outbox:
         self.limit = None if max_buffered is None else BufferLimit(max_buffered, parts, soon)
         self._name = name
         self._subscription = subscription
-        self._wake = wake
-        """Wake the reader; None for one that waits for nothing but the run itself."""
+        self._reader = reader
         self._deliver: Emit = parts.append
         """Take what code of a task emits: another function when the consumer has gone, so that a
         token costs no question."""
@@ -75,7 +96,7 @@ class Outbox:
     @property
     def emit(self) -> Emit:
         """Where the engine tells."""
-        return self.parts.append if self._wake is None else self._put
+        return self.parts.append if self._reader is NO_READER else self._put
 
     @property
     def emit_from_task(self) -> Emit:
@@ -85,13 +106,13 @@ class Outbox:
 
     def _put(self, part: Part) -> None:
         self.parts.append(part)
-        if (wake := self._wake) is not None:  # looked up once: another thread may close
-            wake()
+        if self._reader.wants_waking:
+            self._reader.wake()
 
     def _put_from_task(self, part: Part) -> None:
         self._deliver(part)
-        if (wake := self._wake) is not None:
-            wake()
+        if self._reader.wants_waking:
+            self._reader.wake()
 
     def take_part(self) -> Callable[[], Part]:
         """Return the function that takes the oldest part the consumer has not received yet."""
@@ -118,8 +139,8 @@ class Outbox:
     def listen_to(self, listener: EventListener) -> None:
         """Take the events of a listener, whatever becomes of the run, until `ignore`."""
         events, chunks = self._listening = (
-            Outbox(self._name, self._subscription, self.parts, self._wake),
-            Outbox(self._name, self._subscription, self.parts, self._wake),
+            Outbox(self._name, self._subscription, self.parts, self._reader),
+            Outbox(self._name, self._subscription, self.parts, self._reader),
         )
         listener.connect(events.emit_from_task, chunks.emit_from_task)
 
@@ -153,7 +174,7 @@ class Outbox:
             self._deliver = _discard
         if self.limit is not None:
             self.limit.close()
-        self._wake = None
+        self._reader = NO_READER
 
     def _deliver_here(self, part: Part) -> None:
         if threading.get_ident() != self._spared:
