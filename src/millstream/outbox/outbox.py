@@ -105,6 +105,7 @@ class Outbox:
         return emit if self.limit is None else self.limit.limited(emit)
 
     def _put(self, part: Part) -> None:
+        # First the part and then a look at the reader, who does it the other way round.
         self.parts.append(part)
         if self._reader.wants_waking:
             self._reader.wake()
@@ -162,6 +163,7 @@ class Outbox:
 
         Nothing changes for the thread that calls this.
         """
+        # Whoever stops the run is cleaning up, and may emit while it does.
         self._spared = threading.get_ident()
         self._deliver = self._deliver_here
         if self.limit is not None:
@@ -170,6 +172,7 @@ class Outbox:
     def close(self) -> None:
         """Discard what is not refused: nobody will read it, or has to be woken for it."""
         self._keep = _discard
+        # Where threads are refused they stay so: they must end.
         if self._spared is None:
             self._deliver = _discard
         if self.limit is not None:

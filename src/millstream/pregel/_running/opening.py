@@ -136,9 +136,7 @@ def open_run(
     limits = _limits(graph, options, limit, control)
     max_concurrency = max_concurrency_of(caller.config)
     context, store, server_info = _given(graph, options, caller)
-    callbacks = caller.callbacks
-    if callbacks is not None:
-        callbacks = tracing.without_taps(callbacks)
+    callbacks = None if caller.callbacks is None else tracing.without_taps(caller.callbacks)
     nesting, is_resumed = ROOT, False
     if parent is not None:
         nesting, is_resumed = _nest(parent, name, input, is_stateful=graph.checkpointer is True)
