@@ -11,6 +11,7 @@ from millstream.graph import StateGraph
 from millstream.graph.state import CompiledStateGraph
 from millstream.runs import Event, EventLog, EventReader, HandleStatus, MemoryLog, RunHandle
 from millstream.runtime import RunControl
+from millstream.stream import AsyncGraphRunStream, GraphRunStream
 from millstream.types import Command, Interrupt
 
 
@@ -34,6 +35,8 @@ def check_sync(graph: Graph) -> None:
     with graph.start({"x": 1}, context=Context("Ada"), control=RunControl()) as run:
         assert_type(run, RunHandle[Output])
         assert_type(run.events(after=3), EventReader)
+        assert_type(run.stream_events(), GraphRunStream)
+        assert_type(run.astream_events(), AsyncGraphRunStream)
         for event in run.events():
             assert_type(event, Event)
             assert_type(event.seq, int)

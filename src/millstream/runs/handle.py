@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import weakref
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, Protocol
 
 from typing_extensions import Self
 
@@ -13,10 +14,26 @@ from millstream.runs.log import EventReader
 from millstream.typing import ResultT
 
 if TYPE_CHECKING:
+    from millstream.modes.protocol_events import ProtocolEvent
     from millstream.runs.life import HandleStatus, Life
+    from millstream.stream import AsyncGraphRunStream, GraphRunStream
     from millstream.types import Interrupt
 
 logger = logging.getLogger(__name__)
+
+
+class LogStreams(Protocol):
+    """What makes run streams of the log of a run."""
+
+    def open(
+        self, name: str, events: Iterator[ProtocolEvent], transformers: Any, /
+    ) -> GraphRunStream:
+        """Return one that is read in threads."""
+
+    def aopen(
+        self, name: str, events: AsyncIterator[ProtocolEvent], transformers: Any, /
+    ) -> AsyncGraphRunStream:
+        """Return one that is read in an event loop."""
 
 
 class RunHandle(Generic[ResultT]):
@@ -31,8 +48,9 @@ class RunHandle(Generic[ResultT]):
     handle, or a reader, is there.
     """
 
-    def __init__(self, life: Life) -> None:
+    def __init__(self, life: Life, streams: LogStreams | None = None) -> None:
         self._life = life
+        self._streams = streams
         # At the end of the interpreter all runs are stopped anyway.
         weakref.finalize(self, _let_go, life).atexit = False
 
@@ -64,15 +82,12 @@ class RunHandle(Generic[ResultT]):
                 f"The run of {life.name!r} has no output yet, it is {life.status}: "
                 "call `run.wait()`, or `await run.await_end()`"
             )
-        life.is_heard = True
-        if life.error is None:
+        try:
+            life.raise_error()
             output: ResultT = life.ending.output
             return output
-        try:
-            # Without the traces of those who got it before.
-            raise life.error.with_traceback(life.trace)
         finally:
-            del self, life  # the error refers to this frame
+            del self, life  # an error refers to this frame
 
     @property
     def error(self) -> BaseException | None:
@@ -94,6 +109,33 @@ class RunHandle(Generic[ResultT]):
         be told: ask for the output.
         """
         return _RunReader(self._life, after)
+
+    def stream_events(
+        self, *, transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None = None
+    ) -> GraphRunStream:
+        """Return a run stream of the log, from its first event on; any number of times.
+
+        All views are as those of `graph.stream_events(version="v3")`, whenever it is opened, and
+        each stream has its own. Closing one does not stop the run. The run has to be started with
+        `version="v3"`, and log what further transformers want to see.
+        """
+        life = self._life
+        return self._log_streams().open(life.id, _protocol_events(life), transformers)
+
+    def astream_events(
+        self, *, transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None = None
+    ) -> AsyncGraphRunStream:
+        """Return a run stream of the log to be read in an event loop; see `stream_events`."""
+        life = self._life
+        return self._log_streams().aopen(life.id, _aprotocol_events(life), transformers)
+
+    def _log_streams(self) -> LogStreams:
+        if self._streams is None:
+            raise RuntimeError(
+                f"The run of {self._life.name!r} does not log what run streams show: start it with "
+                'version="v3"'
+            )
+        return self._streams
 
     def wait(self, timeout: float | None = None) -> ResultT:
         """Wait in this thread until the run has ended, and return its output.
@@ -169,6 +211,20 @@ def _let_go(life: Life) -> None:
         logger.error(
             "A run of %r failed, and nobody asked for its output", life.name, exc_info=life.error
         )
+
+
+def _protocol_events(life: Life) -> Iterator[ProtocolEvent]:
+    """Yield what a run says, and raise what it raised; whoever reads need not keep the handle."""
+    for event in _RunReader(life, 0):
+        yield life.encode(event)
+    life.raise_error()
+
+
+async def _aprotocol_events(life: Life) -> AsyncIterator[ProtocolEvent]:
+    """Yield what a run says, and raise what it raised; see `_protocol_events`."""
+    async for event in _RunReader(life, 0):
+        yield life.encode(event)
+    life.raise_error()
 
 
 class _RunReader(EventReader):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import threading
+import uuid
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from contextlib import aclosing, closing
 from contextvars import ContextVar, copy_context
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, Typ
 from millstream._base.clock import SYSTEM
 from millstream.drivers.switch import RunSwitch
 from millstream.errors import GraphDrained, GraphInterrupt, RunCancelledError
+from millstream.modes.encoders import encode_protocol
 from millstream.outbox.abandoned import RunAbandoned
 from millstream.runs.bell import Bell
 from millstream.runs.log import MemoryLog
@@ -25,7 +27,9 @@ from millstream.runs.log import MemoryLog
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from millstream.modes.event import Event
     from millstream.modes.parts import Part
+    from millstream.modes.protocol_events import ProtocolEvent
     from millstream.runs.log import EventLog
     from millstream.types import Interrupt
 
@@ -72,6 +76,8 @@ class Source(Protocol):
 
     name: str
     """The name of its graph."""
+    scope: tuple[str, ...]
+    """Its namespace."""
 
     def parts(self) -> Generator[Part, None, None]:
         """Drive the run in this thread, and yield what it says."""
@@ -105,11 +111,29 @@ class Life:
         self._source: Source | None = source
         self._switch = switch
         self._mark = object()
+        self.id: Final = uuid.uuid4().hex[:16]
+        """What ids of events begin with."""
 
     @property
     def is_over(self) -> bool:
         """Whether the run has ended, whichever way; its status says so and nothing else does."""
         return self.status not in UNDER_WAY
+
+    def encode(self, event: Event) -> ProtocolEvent:
+        """Return an event as run streams have it, with the same id for all who read it."""
+        encoded = encode_protocol(event)
+        encoded["event_id"] = f"{self.id}.{event.seq}"
+        return encoded
+
+    def raise_error(self) -> None:
+        """Raise what went wrong, if anything did: somebody has asked."""
+        self.is_heard = True
+        if self.error is not None:
+            try:
+                # Without the traces of those who got it before.
+                raise self.error.with_traceback(self.trace)
+            finally:
+                del self  # the error refers to this frame
 
     def start(self) -> None:
         """Begin."""

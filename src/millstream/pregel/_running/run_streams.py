@@ -84,6 +84,14 @@ def _checked(
             f"{owned}; v3 owns these (stream_mode is built from the transformer mux, "
             "subgraphs is forced True so nested namespaces flow through scoped muxes)."
         )
+    return checked_factories(graph, transformers)
+
+
+def checked_factories(
+    graph: GraphDefinition[Any, Any, Any, Any],
+    transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None,
+) -> list[TransformerFactory]:
+    """Return what makes the transformers of a run stream: ours, the graph's, and the caller's."""
     if isinstance(transformers, StreamTransformer) or callable(transformers):
         raise TypeError(
             "transformers must be a list of transformer classes or functions that make them, got "

@@ -48,6 +48,7 @@ class OwnSource:
 
     def __init__(self, request: RunRequest) -> None:
         self.name = request.name
+        self.scope = request.nesting.namespace
         self._request = request
 
     def parts(self) -> Generator[Part, None, None]:
@@ -94,7 +95,7 @@ class OverriddenSource:
         self.name = graph.get_name()
         self._graph = graph
         self._call = (input, config)
-        self._scope = scope_of(graph, config)
+        self.scope = scope_of(graph, config)
         self._logged = frozenset(as_modes(options.stream_mode or ()))
         check_modes(self._logged)
         self._options = replace(options, stream_mode=[*sorted(self._logged | {RESULT, UPDATES})])
@@ -138,8 +139,8 @@ class OverriddenSource:
 
     def _part(self, item: Any) -> Part:
         """Turn an item into a part, and take note of what it says about the end."""
-        namespace, mode, payload = item if self._options.subgraphs else (self._scope, *item)
-        is_own = namespace == self._scope
+        namespace, mode, payload = item if self._options.subgraphs else (self.scope, *item)
+        is_own = namespace == self.scope
         shape = self._graph.shape if is_own else None
         if is_own and isinstance(payload, dict):
             if mode == UPDATES and INTERRUPT in payload:

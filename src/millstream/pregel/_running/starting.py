@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from millstream.drivers.switch import RunSwitch
 from millstream.modes.names import CUSTOM, MESSAGES, UPDATES
+from millstream.modes.parts import VERSION_OF_EVENTS, check_modes
 from millstream.pregel._running.invoking import InvokableGraph
 from millstream.pregel._running.opening import CallOptions
 from millstream.typing import ConfigLike, ContextT, InputT, OutputT, StateT
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from millstream.pregel._running.invoking import InvokeOptions
+    from millstream.pregel._running.log_streams import LogStreams
     from millstream.runs.handle import RunHandle
     from millstream.runs.life import Life, Source
     from millstream.runs.log import EventLog
@@ -34,6 +36,7 @@ class StartableGraph(InvokableGraph[StateT, ContextT, InputT, OutputT]):
         *,
         stream_mode: StreamMode | Sequence[StreamMode] = LOGGED,
         log: EventLog | None = None,
+        version: Literal["v3"] | None = None,
         **options: Unpack[InvokeOptions[ContextT]],
     ) -> RunHandle[OutputT]:
         """Start a run in a thread of its own and return its handle: nobody has to read it.
@@ -48,8 +51,9 @@ class StartableGraph(InvokableGraph[StateT, ContextT, InputT, OutputT]):
                 `updates`, `messages` and `custom` by default.
             log: Where events are kept; in memory by default. It is closed when the run has ended. A
                 log that fails stops the run.
-            options: Those of `stream`, but for `version` and `max_buffered`: events are encoded by
-                whoever wants that, and kept until they are read.
+            version: "v3" also logs what run streams show, nested graphs included, so that the
+                handle can give them: `run.stream_events()`, `run.astream_events()`.
+            options: Those of `stream`, but for `max_buffered`: events are kept until they are read.
 
         Raises:
             ValueError: An unknown mode or key, and whatever else is wrong with the arguments.
@@ -71,8 +75,10 @@ class StartableGraph(InvokableGraph[StateT, ContextT, InputT, OutputT]):
         """
         from millstream.runs.life import ThreadLife
 
-        source, switch = self._open("stream", input, config, stream_mode, dict(options))
-        return _begun(ThreadLife(source, switch, log))
+        source, switch, streams = self._open(
+            "stream", input, config, stream_mode, version, dict(options)
+        )
+        return _begun(ThreadLife(source, switch, log), streams)
 
     async def astart(
         self,
@@ -81,6 +87,7 @@ class StartableGraph(InvokableGraph[StateT, ContextT, InputT, OutputT]):
         *,
         stream_mode: StreamMode | Sequence[StreamMode] = LOGGED,
         log: EventLog | None = None,
+        version: Literal["v3"] | None = None,
         **options: Unpack[InvokeOptions[ContextT]],
     ) -> RunHandle[OutputT]:
         """Start a run in an asyncio task of its own and return its handle; see `start`.
@@ -90,8 +97,10 @@ class StartableGraph(InvokableGraph[StateT, ContextT, InputT, OutputT]):
         """
         from millstream.runs.life import TaskLife
 
-        source, switch = self._open("astream", input, config, stream_mode, dict(options))
-        return _begun(TaskLife(source, switch, log))
+        source, switch, streams = self._open(
+            "astream", input, config, stream_mode, version, dict(options)
+        )
+        return _begun(TaskLife(source, switch, log), streams)
 
     def _open(
         self,
@@ -99,24 +108,40 @@ class StartableGraph(InvokableGraph[StateT, ContextT, InputT, OutputT]):
         input: Any,
         config: ConfigLike | None,
         stream_mode: Any,
+        version: str | None,
         options: dict[str, Any],
-    ) -> tuple[Source, RunSwitch]:
+    ) -> tuple[Source, RunSwitch, LogStreams | None]:
         """Open the run, which has not begun, and say how its owner reaches it."""
         from millstream.pregel._running.sources import open_source
 
-        for name in ("version", "max_buffered"):
-            if name in options:
-                raise TypeError(f"start and astart have no {name}: events are kept as they are")
+        if "max_buffered" in options:
+            raise TypeError("start and astart have no max_buffered: events are kept as they are")
         modes = (stream_mode,) if isinstance(stream_mode, str) else tuple(stream_mode)
+        streams = None
+        if version is not None:
+            if version != VERSION_OF_EVENTS:
+                raise TypeError(
+                    f"start and astart have no version {version!r}: events are kept as they are, "
+                    "and with 'v3' there are run streams of them"
+                )
+            # Imported with the first one: slow to import.
+            from millstream.pregel._running.log_streams import LogStreams
+
+            check_modes(modes)
+            streams = LogStreams(self, modes)
+            modes, options["subgraphs"] = tuple(streams.modes), True
         switch = RunSwitch(options.get("control"))
         call = CallOptions.of({**options, "stream_mode": modes, "control": switch})
-        return open_source(self, input, config, call, method), switch
+        source = open_source(self, input, config, call, method)
+        if streams is not None:
+            streams.scope = source.scope
+        return source, switch, streams
 
 
-def _begun(life: Life) -> RunHandle[Any]:
+def _begun(life: Life, streams: LogStreams | None) -> RunHandle[Any]:
     from millstream.runs.handle import RunHandle
 
     if life.log.is_closed:
         raise ValueError("The log is closed: give each run a log of its own")
     life.start()
-    return RunHandle(life)
+    return RunHandle(life, streams)

@@ -41,6 +41,7 @@ class StreamMux:
         factories: Sequence[TransformerFactory] | None = None,
         scope: tuple[str, ...] = (),
         _assign_seq: bool = True,
+        _name: str = "",
     ) -> None:
         self.is_async = is_async
         self.scope = scope
@@ -61,8 +62,9 @@ class StreamMux:
         self._seq = 0
         self._made = 0
         """Events that were given an id."""
-        self._name = ""
-        """What the ids begin with, made up when it is needed."""
+        self._name = _name
+        """What the ids begin with, made up when it is needed; given where others make the same
+        events of the same run."""
         self._root = self
         self._late: list[tuple[StreamChannel[ProtocolEvent], ProtocolEvent]] = []
         """Events for the logs of nested graphs, which show them when they have their `seq`."""
@@ -179,7 +181,11 @@ class StreamMux:
                 "pre-built transformers can't be cloned to a new scope."
             )
         child = StreamMux(
-            factories=self._factories, scope=scope, is_async=self.is_async, _assign_seq=False
+            factories=self._factories,
+            scope=scope,
+            is_async=self.is_async,
+            _assign_seq=False,
+            _name=f"{self._name}|{scope[-1]}" if self._name and scope else "",
         )
         # Numbers are given by the root alone: an event has one `seq`, in whichever log it is read.
         child._root = self._root
