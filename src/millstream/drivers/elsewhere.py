@@ -32,6 +32,7 @@ from millstream.drivers.questions import (
     record_together,
 )
 from millstream.errors import GraphInterrupt
+from millstream.modes.names import CUSTOM, MESSAGES
 from millstream.outbox.abandoned import RunAbandoned
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ class Emitted(NodeEvent):
             # By the task's writer, which drops what comes after a timeout.
             context.writer(self.item)
         elif context.run.emit_custom is not None:
-            context.run.emit_custom((self.namespace, "custom", self.item, None))
+            context.run.emit_custom((self.namespace, CUSTOM, self.item, None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +216,7 @@ class Heard(NodeEvent):
         run = context.run
         if (watch := context.heartbeats) is not None:
             watch.record_event()
-        if self.mode == "messages":
+        if self.mode == MESSAGES:
             tap = run.taps[self.index]
             tap.relay(self.namespace, self.payload)
             # Before the next item is taken: so the node's models wait for a slow reader.

@@ -30,7 +30,7 @@ from millstream.drivers.run_scope import RunScope
 from millstream.drivers.subgraphs import EmitEnd, emit_started
 from millstream.drivers.taps import taps_of, tool_taps_of
 from millstream.errors import GraphDrained, GraphInterrupt, is_invalid_resume, recursion_error
-from millstream.modes.names import GRAPHS
+from millstream.modes.names import CUSTOM, GRAPHS, VALUES
 from millstream.modes.projectors import RunView, both, observe
 from millstream.runtime import _no_op_stream_writer
 from millstream.saving import delta_history
@@ -200,7 +200,7 @@ class Run(RunScope):
             self.forwards = [*above, (own, subscription.modes)]
         elif above:
             self.forwards = above
-        if "custom" in subscription.modes:
+        if CUSTOM in subscription.modes:
             self.emit_custom = self.outbox.emit_from_task
         elif above and parent is not None:
             self.emit_custom = parent.run.emit_custom
@@ -208,7 +208,7 @@ class Run(RunScope):
         if tool_taps := tool_taps_of(self, self.outbox.emit_from_task):
             self.tool_taps = tool_taps
         self.writer = self._make_writer()
-        if "values" in targets:
+        if VALUES in targets:
             self.shows_values = True
         emits = targets.get(GRAPHS)
         if emits and parent is not None:
@@ -235,7 +235,7 @@ class Run(RunScope):
         emit, namespace = self.emit_custom, self.namespace
         if emit is None:
             return _no_op_stream_writer
-        return lambda item: emit((namespace, "custom", item, None))
+        return lambda item: emit((namespace, CUSTOM, item, None))
 
     def _record_values(self, updated: Collection[str] | None) -> None:
         """Take note that the state was shown, and of one that will not last."""

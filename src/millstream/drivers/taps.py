@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from millstream.modes.names import MESSAGES, TOOLS
 from millstream.outbox.abandoned import RunAbandoned
 
 if TYPE_CHECKING:
@@ -33,13 +34,13 @@ def taps_of(run: RunScope, emit: Emit) -> tuple[MessageTap, ...]:
     That one emits what code of tasks says.
     """
     above = run.parent.run.taps if run.parent is not None else ()
-    return _with_own(run, above, "messages", partial(_message_tap, run, emit))
+    return _with_own(run, above, MESSAGES, partial(_message_tap, run, emit))
 
 
 def tool_taps_of(run: RunScope, emit: Emit) -> tuple[ToolTap, ...]:
     """Return the taps of everybody who wants to hear the run's tools."""
     above = run.parent.run.tool_taps if run.parent is not None else ()
-    return _with_own(run, above, "tools", partial(_tool_tap, run, emit))
+    return _with_own(run, above, TOOLS, partial(_tool_tap, run, emit))
 
 
 def _with_own(

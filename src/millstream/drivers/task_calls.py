@@ -21,6 +21,7 @@ from millstream.drivers.current_strand import strand_of, text_of
 from millstream.drivers.node_context import NodeContext
 from millstream.drivers.questions import record_strands
 from millstream.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
+from millstream.modes.names import CUSTOM
 from millstream.modes.parts import split_ns
 from millstream.outbox.abandoned import RunAbandoned
 
@@ -93,7 +94,7 @@ class CallContext(NodeContext):
         if emit is None:
             return self.run.writer
         namespace = split_ns(self.ns)[:-1]
-        return lambda item: emit((namespace, "custom", item, None))
+        return lambda item: emit((namespace, CUSTOM, item, None))
 
 
 def begin_call(

@@ -50,6 +50,7 @@ from millstream.drivers.run_scope import RunScope
 from millstream.drivers.task_calls import async_call_error, settle
 from millstream.drivers.waits import AWAITING, BLOCKING, carried, finish
 from millstream.errors import GraphInterrupt, ParentCommand
+from millstream.modes.names import MESSAGES, TOOLS
 from millstream.modes.parts import Shape
 from millstream.modes.subscription import Subscription
 from millstream.outbox.abandoned import RunAbandoned
@@ -321,11 +322,11 @@ class RemoteScope(RunScope):
             self.emit_custom = lambda part: line.emit(Emitted(part[0], part[2]))
             self.writer = lambda item: line.emit(Emitted(self.namespace, item))
         self.taps = tuple(
-            _message_tap(self, ear, _relay(line, "messages", index))
+            _message_tap(self, ear, _relay(line, MESSAGES, index))
             for index, ear in enumerate(request.messages)
         )
         self.tool_taps = tuple(
-            _tool_tap(self, ear, _relay(line, "tools", index))
+            _tool_tap(self, ear, _relay(line, TOOLS, index))
             for index, ear in enumerate(request.tools)
         )
         self.forwards = [
