@@ -66,12 +66,14 @@ UNSAVED: Final = LoadedCheckpoint()
 def find_start(run: RunScope) -> SaverGen[LoadedCheckpoint]:
     """Ask for what is needed, and return the checkpoint the run goes on from."""
     spec, newest, names = run.spec, run.load_config(), run.named_checkpoints
+    # A checkpoint of a nested graph was named: the graphs around it go on from where it was made.
     if names and run.parent is None and run.ns not in names:
         names = yield from _with_enclosing(run)
     named = run.named_checkpoint(names)
     if named is None:
         before = None
         if run.replay is not None and run.parent is not None and run.replay.visit(run.ns):
+            # What it had stored before the root's checkpoint; it does not matter what came after.
             before = run.load_config(run.replay.checkpoint_id)
         saved = yield LoadCheckpoint(newest, spec, before)
         newest_id = "" if before is None else checkpoint_id((yield LoadCheckpoint(newest)))
@@ -80,6 +82,7 @@ def find_start(run: RunScope) -> SaverGen[LoadedCheckpoint]:
     former = run.former_config(named) if is_moved else run.load_config(named)
     saved = yield LoadCheckpoint(former, spec)
     newest_id = checkpoint_id((yield LoadCheckpoint(newest)))
+    # The past is the root's affair: a nested run that is named is where its caller wants it.
     is_newest = run.parent is not None or saved is None or saved.checkpoint["id"] == newest_id
     place = ResumePoint.NAMED if is_newest and not is_moved else ResumePoint.PAST
     return LoadedCheckpoint(saved, place, newest_id, is_moved, names)
@@ -87,6 +90,7 @@ def find_start(run: RunScope) -> SaverGen[LoadedCheckpoint]:
 
 def _with_enclosing(run: RunScope) -> SaverGen[Mapping[str, str]]:
     """Return what the caller named, with the checkpoints that a nested one was made in."""
+    # Any of them: each knows those that it was made in.
     ns, id = next(iter(run.named_checkpoints.items()))
     config = run.load_config(id)
     config["configurable"]["checkpoint_ns"] = ns
@@ -106,6 +110,7 @@ def former_ns(parent: TaskContext, number: int) -> str:
         return ""
     base = run.request.nesting.former_ns or run.ns
     name = f"{base}{NS_SEP}{task.name}" if base else task.name
+    # A fork stores a checkpoint of its own, which has taken a number.
     step = task.step if lineage.id == run.origin_id else task.step - 1
     ns = f"{name}{NS_END}{task_id_of(run.origin_id, f'{name}{step}{task.place}')}"
     return f"{ns}{NS_SEP}{number}" if number else ns
@@ -172,6 +177,7 @@ def _stamps(run: RunScope, loaded: LoadedCheckpoint) -> Stamps:
     stamps = None if run.parent is None else run.parent.run.stamps
     if stamps is None:
         stamps = Stamps(run.clock)
+    # Ids grow with time, and the next one must be the newest whatever the clock says.
     stamps.see(checkpoint_id(loaded.saved), loaded.newest_id)
     return stamps
 
@@ -182,6 +188,7 @@ def before_branch(saved: CheckpointTuple) -> str:
     A branch made by an update was begun later than what nested graphs did on the way.
     """
     is_branch = (saved.metadata or {}).get("source") in BRANCHES
+    # The checkpoint that the update was made to is what they had run before.
     config = saved.parent_config if is_branch and saved.parent_config else saved.config
     id: str = config["configurable"]["checkpoint_id"]
     return id

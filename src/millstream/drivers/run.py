@@ -101,6 +101,7 @@ class Run(RunScope):
                 self.recorder.add_place(parent.task, config, nesting.place, nesting.new_number)
         # A checkpoint without versions is that of a thread that has not begun.
         is_known = saved is not None and bool(saved.checkpoint["channel_versions"])
+        # Only now: whether an input begins a thread or goes on depends on what the saver had.
         assert request.start is not None
         start = request.start(machine, is_known)
         if start.is_resuming:
@@ -166,11 +167,14 @@ class Run(RunScope):
             point=loaded.point,
         )
         self.resumed_step = machine.step
+        # The run goes on from the checkpoint itself. Where it forks, its first checkpoint has what
+        # the command wrote.
         if machine.lineage.id == checkpoint_id and start.writes and self.recorder is not None:
             kept = delta_history.commands_to_keep(
                 machine, is_shared=loaded.point is ResumePoint.PAST
             )
             self.recorder.add_commands(kept, self.checkpoint_config(checkpoint_id))
+        # Nested runs ask the root: what was after the checkpoint must not be there for them either.
         if self.parent is None and machine.is_travelling:
             self.replay = Replay(before_branch(saved))
 
@@ -195,11 +199,14 @@ class Run(RunScope):
         targets: dict[str, list[Emit]] = {}
         for emit, modes in [(own, subscription.modes), *above]:
             for mode in modes:
+                # By mode, so that a fact is made into a payload once for all who want it.
                 targets.setdefault(mode, []).append(emit)
         if subscription.has_subgraphs:
             self.forwards = [*above, (own, subscription.modes)]
         elif above:
             self.forwards = above
+        # To the nearest consumer alone, who has said by `subgraphs` whether he wants those from
+        # below. A writer has one place to write to.
         if CUSTOM in subscription.modes:
             self.emit_custom = self.outbox.emit_from_task
         elif above and parent is not None:
@@ -251,6 +258,7 @@ class Run(RunScope):
     def report(self, context: TaskContext, error: BaseException | None) -> Task | None:
         """Tell the machine how a task ended; return the task that handles a failure, if any."""
         machine, task = self.machine, context.task
+        # First: what late code of the task does from now on is not part of it.
         context.is_over = True
         if self.heartbeats is not None:
             self.heartbeats.record_event()
@@ -262,6 +270,7 @@ class Run(RunScope):
             machine.finish(task)
         elif isinstance(error, GraphInterrupt):
             questions = all_questions(context, error.args[0] if error.args else ())
+            # Whoever sees the error is to see all that stopped the task.
             if len(questions) > 1:
                 error.args = (questions,)
             machine.pause(task, questions)
@@ -296,6 +305,7 @@ class Run(RunScope):
         """
         assert self.recorder is not None
         machine: RunMachine | None = getattr(self, "machine", None)
+        # A namespace with a task's id in it, which no later call of the graph has again.
         is_fleeting = self.parent is not None and NS_END in self.ns and not self.origin_id
         has_ended_well = machine is not None and machine.status is DONE
         if self.request.durability == "exit" and is_fleeting and has_ended_well:
@@ -311,6 +321,7 @@ class Run(RunScope):
         """
         machine: RunMachine | None = getattr(self, "machine", None)
         failed = machine.failure if machine is not None else None
+        # Not where the error says itself what it came from.
         if failed is not None and failed.error is not error and error.__context__ is None:
             error.__context__ = failed.error
         self._emit_end(error)
@@ -339,6 +350,7 @@ class Run(RunScope):
     def _raise_end(self, machine: RunMachine) -> None:
         """Raise what it means to its caller that the run did not come to its end."""
         status = machine.status
+        # The very error of the task, with its traceback.
         if status is RunStatus.FAILED:
             assert machine.failure is not None
             assert machine.failure.error is not None
@@ -348,6 +360,7 @@ class Run(RunScope):
         if status is RunStatus.DRAINED:
             raise GraphDrained(self.control.drain_reason or "")
         if self.parent is not None and status in (RunStatus.PAUSED, RunStatus.BREAKPOINT):
+            # Called by a strand: its caller may wait for others before it hears of the questions.
             if self.request.nesting.place:
                 self.parent.record_questions(machine.questions)
             record_nested_questions(self.parent, machine.tasks)
@@ -372,6 +385,7 @@ class Run(RunScope):
         """Say whether the code that asks belongs to a task of the run, however deep."""
         config = var_child_runnable_config.get()
         context: TaskContext | None = None if config is None else task_context_of(config)
+        # Up through the tasks that the code is nested in.
         while context is not None and context.run is not self:
             context = context.parent
         return context is not None

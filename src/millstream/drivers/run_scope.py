@@ -105,6 +105,7 @@ class RunScope:
     __slots__ = tuple(__annotations__)
 
     def __init__(self, request: RunRequest, waits: Waits) -> None:
+        # In one go: to unpack a slice costs less than eighteen attributes of a named tuple.
         self.request = request
         (
             self.spec,
@@ -187,10 +188,12 @@ class RunScope:
     def user_metadata(self, task: Task) -> dict[str, Any]:
         """Return the metadata and tags that the user gave the run and the node of a task."""
         body, tags = task.node.body, self.config.get("tags") or ()
+        # Few nodes have any; for the others all tasks of the run have the same.
         if body.metadata or body.tags:
             return user_metadata({**self.metadata, **(body.metadata or {})}, (*tags, *body.tags))
         if self._user_metadata is None:
             self._user_metadata = user_metadata(self.metadata, tags)
+        # A copy, tags included: consumers get it, and may change what they get.
         metadata = self._user_metadata.copy()
         if "tags" in metadata:
             metadata["tags"] = metadata["tags"].copy()
@@ -249,6 +252,7 @@ class RunScope:
 
         For a nested run the caller's ids count in the superstep that goes on from one.
         """
+        # Later supersteps have nothing to do with what was named.
         if self.parent is not None and not self.parent.run.is_resuming_step:
             return None
         return names.get(self.ns) or names.get(self.request.nesting.former_ns)
@@ -256,6 +260,7 @@ class RunScope:
     def load_config(self, checkpoint_id: str | None = None) -> RunnableConfig:
         """Return the config that asks the saver for a checkpoint, for the newest by default."""
         named = self.saved_configurable()
+        # The caller's may be of another namespace, and is asked for by its own name.
         named.pop("checkpoint_id", None)
         if checkpoint_id is not None:
             named["checkpoint_id"] = checkpoint_id

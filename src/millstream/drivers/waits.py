@@ -191,6 +191,7 @@ class Blocking:
         """Call it in this thread."""
         try:
             return callee.call(value, context)
+        # A coroutine cannot raise one: Python would make a RuntimeError of it.
         except StopIteration as error:
             raise StopCarrier(error) from error
 
@@ -240,6 +241,7 @@ class Blocking:
         while (item := execution.poll()) is None:
             ready = threading.Event()
             execution.when_ready(ready.set)
+            # Nobody wakes a thread whose reader has gone.
             while not ready.wait(LEAVE_CHECK):
                 if run.is_left or run.is_abandoned:
                     raise RunAbandoned(run.name)
@@ -262,6 +264,7 @@ class Blocking:
         clock = run.clock
         end = clock.monotonic() + seconds
         while (remaining := end - clock.monotonic()) > 0:
+            # In pieces, for the same reason.
             clock.sleep(min(remaining, LEAVE_CHECK))
             if run.is_left or run.is_abandoned:
                 raise RunAbandoned(run.name)
@@ -297,10 +300,14 @@ class Awaiting:
         return self._call_sync(callee, value, context)
 
     async def _call_sync(self, callee: Callee[CodeT], value: Any, context: CodeT) -> Any:
+        # A runnable of others may have to do with the loop, and LangGraph calls it there too.
         if not callee.may_block:
             return callee.call(value, context)
+        # A call of a task, which may call others: with the loop's own threads all could wait for
+        # each other.
         if context.threads is not None:
             return await context.threads().wait_for(partial(callee.call, value, context))
+        # What the code sets stays with it, as in a thread of its own.
         ambient = contextvars.copy_context()
         hold = [partial(ambient.run, _call_for_future, callee, value, context)]
         await asyncio.get_running_loop().run_in_executor(None, _swap_for_result, hold)
@@ -412,6 +419,7 @@ def finish(
         return result
     except StopCarrier as carrier:
         raise carrier.error from None
+    # A fault of ours: something in it waits for a loop.
     steps.close()
     raise RuntimeError("a coroutine of a sync run waits for an event loop")
 
