@@ -117,6 +117,7 @@ class TaskContext(ABC):
                 if count < len(numbers):
                     return numbers[count], False
             number = self.nested_runs
+            # Numbers that strands had are theirs again, also those that have not called yet.
             while known and any(number in numbers for numbers in known.values()):
                 number += 1
             self.nested_runs = number + 1
@@ -127,6 +128,7 @@ class TaskContext(ABC):
         """The stream writer: the run's own, or one whose items are signs of life."""
         if self._writer is None:
             self._writer = self.run_writer()
+            # Only then does it matter when an item is written, and by which attempt.
             if self.has_timeout or self.heartbeats is not None:
                 self._writer = self._recorded_writer(self._writer, self.heartbeats)
         return self._writer
@@ -220,11 +222,13 @@ class TaskContext(ABC):
     def next_attempt(self) -> None:
         """Forget what belongs to the attempt that failed."""
         self.attempt += 1
+        # What the attempt wrote before it failed.
         self.task.writes = []
         self.renew_config()
         self.is_over = self.is_cancelled = False
         self.asked = 0
         self.open_questions = {}
+        # The next attempt asks from its top, and gets the same answers.
         if self.task.questions is not None:
             self.task.questions.begin()
         self._runtime = None
@@ -268,6 +272,7 @@ class TaskContext(ABC):
 
     def _execution_info(self) -> ExecutionInfo:
         run, task = self.run, self.task
+        # Somebody asks at last, in the only attempt there is.
         if self.first_attempt_time is None:
             self.first_attempt_time = self.run.clock.timestamp()
         run_id = run.config.get("run_id")
@@ -285,6 +290,8 @@ class TaskContext(ABC):
         attempt = self.attempt
 
         def write_in_time(item: Any) -> None:
+            # Of an attempt whose time was up, or another one: a thread of it goes on, and is not
+            # heard.
             if self.has_timeout and (self.is_over or attempt != self.attempt):
                 return
             if heartbeats is not None:

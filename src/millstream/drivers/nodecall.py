@@ -66,6 +66,8 @@ class Call:
         self._afunc: Callable[..., Any] | None
         self.may_block = getattr(bound, "may_block", False)
         """Whether the sync function may be called in a thread of its own."""
+        # A function: called as it is, without the runnable around it, which would make a config for
+        # it.
         if type(bound) is RunnableCallable and not bound.kwargs and not bound.explode_args:
             self._func, self._injected = bound.func, bound.injected
             self._afunc, self._ainjected = bound.afunc, bound.ainjected
@@ -79,6 +81,7 @@ class Call:
             self._is_runnable = True
             self._is_graph = _is_graph(bound)
             self.recurse = False
+            # Each step of a sequence has a run in the node's own, as in LangGraph.
             self.steps = tuple(bound.steps) if type(bound) is RunnableSequence else (bound,)
         self.has_async = self._afunc is not None
         is_simple = not self._is_runnable and not self._injected
@@ -130,6 +133,8 @@ class Call:
 
     def returned(self, result: Any) -> Runnable[Any, Any] | None:
         """Return the runnable that a function has returned, to be called with the same value."""
+        # The types first: to ask whether a dict is a `Runnable`, an abstract class, costs more than
+        # the call of a small node.
         if type(result) not in PLAIN_RESULTS and self.recurse and isinstance(result, Runnable):
             return result
         return None
@@ -187,6 +192,7 @@ class BranchCall:
 
     def writes(self, answer: Any) -> list[Write]:
         """Return the writes that send the run where the path function said."""
+        # One or several, of names or Sends.
         answers = answer if isinstance(answer, (list, tuple)) else (answer,)
         targets = answers if self.ends is None else self._mapped(answers, self.ends)
         return self.routes.writes(targets, self.source, self.call.name)
@@ -244,6 +250,8 @@ class NodeCall:
     def own_writes(self, context: TaskContext, result: Any) -> Sequence[Write]:
         """Return what the node's result writes, without its conditional edges."""
         writes = self.to_writes(result)
+        # The superstep 0 of a thread takes its first input in, and with it the first values of
+        # keys.
         if self.first_writes is not None and context.run.machine.step <= 0:
             return self.first_writes(writes)
         return writes
@@ -263,6 +271,7 @@ class NodeCall:
             return False
         if command.graph not in (context.ns, context.task.name):
             return False
+        # What the node wrote so far is replaced by what the command says.
         context.task.writes.clear()
         signal.args = (replace(command, graph=None),)
         return True
@@ -293,6 +302,7 @@ def _one_value_each(command: Command[Any], spec: GraphSpec) -> Command[Any]:
     """Return a command without what others that joined it write to the same keys after it."""
     if not isinstance(command.update, JoinedUpdates):
         return command
+    # Of several writes to a key that takes one, the last; to others all, in order.
     update = [(key, value) for key, value in command.update if not _takes_one(spec, key)]
     update += {k: value for k, value in command.update if _takes_one(spec, k)}.items()
     return replace(command, update=update)

@@ -30,6 +30,7 @@ def spawn_in(
 ) -> asyncio.Task[None]:
     """Start an asyncio task in a context."""
     assert ambient is not None
+    # Before, a task always copied the current context.
     if sys.version_info >= (3, 11):
         return asyncio.get_running_loop().create_task(work, context=ambient)
     return ambient.run(asyncio.create_task, work)

@@ -41,6 +41,7 @@ class Line:
         away from a slow reader.
         """
         self._ahead += 1
+        # Counted without a lock: several threads may miscount a little, and wait a little later.
         if self._ahead >= WINDOW:
             self._ahead = 0
             self.ask(event)
@@ -69,6 +70,7 @@ class Line:
         with self._lock:
             if self._is_stopped:
                 raise RunAbandoned
+            # Before it is sent: the reply may be faster than this thread.
             self._replies[number] = take
         try:
             self.send(Delivery(event, number))
@@ -84,12 +86,14 @@ class Line:
             if not self._is_stopped:
                 self._stops.append(stop)
                 return
+        # It was stopped before anybody could say how.
         stop()
 
     def reply(self, reply: Reply) -> None:
         """Tell the task what came of an event."""
         with self._lock:
             take = self._replies.pop(reply.number, None)
+        # None: who asked has been told that the task is stopped.
         if take is not None:
             take(reply)
 

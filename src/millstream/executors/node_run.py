@@ -123,6 +123,7 @@ class RemoteTask(Task):
         self._ns = request.ns
         self._checkpoint_id = request.checkpoint_id
         self.input = request.input
+        # The one it has where the run is: ids of nested graphs are made of it.
         self.rename(request.task_id)
 
     @property
@@ -144,6 +145,7 @@ class RemoteContext(NodeContext):
         self.first_attempt_time = request.first_attempt_time
         if request.is_watched:
             self.own_heartbeats = RemoteWatch(line)
+        # Messages that the node was given are known where the run is; here they must be, too.
         for tap in run.taps:
             tap.record_seen(request.input)
 
@@ -303,6 +305,7 @@ class RemoteScope(RunScope):
         super().__init__(_run_request(request, saved, line), waits)
         self._enclosing = {ns: id for ns, id in request.checkpoint_map.items() if ns != self.ns}
         self.call = call
+        # Only looked into, never begun: what code of a task may ask of its run, without its graph.
         self.machine = RunMachine(
             self.spec,
             Observer(),
@@ -319,6 +322,7 @@ class RemoteScope(RunScope):
             if saved.scope.is_resuming:
                 self.resumed_step = request.step
         if request.has_custom:
+            # Graphs that the node calls emit by this, each under its namespace.
             self.emit_custom = lambda part: line.emit(Emitted(part[0], part[2]))
             self.writer = lambda item: line.emit(Emitted(self.namespace, item))
         self.taps = tuple(

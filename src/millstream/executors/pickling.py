@@ -40,6 +40,7 @@ class Pickler(pickle.Pickler):
         """Return how a value is found by name, if that takes more than its own name."""
         if isinstance(value, FunctionType):
             holder, place = _lookup(value), (value.__module__, value.__qualname__)
+            # Under its own name pickle finds it by itself.
             for attribute in WRAPPERS if holder is not value else ():
                 if getattr(holder, attribute, None) is value:
                     return fetch, (*place, attribute)
@@ -48,6 +49,7 @@ class Pickler(pickle.Pickler):
                 func: Any = getattr(value, attribute, None)
                 if isinstance(func, FunctionType) and _lookup(func) is value:
                     return fetch, (func.__module__, func.__qualname__)
+        # As pickle does it.
         return NotImplemented
 
 
@@ -133,6 +135,7 @@ def _pieces(value: Any) -> Iterable[tuple[str, Any]]:
         return [("", func) for func in (value.func, value.afunc) if func is not None]
     if isinstance(value, FunctionCall):
         return [("", value.target)]
+    # Its function, and what a program may have put beside it.
     if isinstance(value, CallNode):
         body = value.body
         return [("", body.call), (".retry", body.retry), (".cache", body.cache)]

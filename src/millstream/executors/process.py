@@ -86,6 +86,7 @@ class ProcessExecutor(Executor):
         if multiprocessing.current_process().daemon:
             # Of a graph that a node in a process calls: such a process can have none of its own.
             return InlineExecutor().submit(request)
+        # The failure that is handled may be one that cannot be sent.
         if request.error is not None:
             failed = request.error.node
             request = replace(
@@ -163,7 +164,7 @@ class Pool:
         self._owner = os.getpid()
         self._context = multiprocessing.get_context("spawn")
 
-    # -- called from any thread ------------------------------------------------------------------
+    # Called from any thread.
 
     def submit(self, task: Perform) -> Execution:
         """Take on a task."""
@@ -171,6 +172,7 @@ class Pool:
             lambda: self._order(partial(self._stop, execution)),
             lambda reply: self._order(partial(self._reply, execution, reply)),
         )
+        # After a fork there is a copy of all this, but not of the thread.
         if self._owner != os.getpid():
             raise RuntimeError(
                 f"The executor of node '{task.node}' belongs to process {self._owner}, of which "
@@ -211,12 +213,14 @@ class Pool:
         self._orders.put(order)
         with self._lock:
             if not self._mouth.closed:
+                # After the order, so that the thread finds it when it wakes.
                 self._mouth.send_bytes(b"")
 
-    # -- called by the thread that keeps the processes -------------------------------------------
+    # Called by the thread that keeps the processes.
 
     def _keep(self) -> None:
         try:
+            # Also after it was closed: tasks that came just before are told.
             while not self.is_closed or self._processes or not self._orders.empty():
                 self._turn()
         except BaseException as error:
@@ -242,7 +246,9 @@ class Pool:
         sources: dict[Any, Process | None] = {self._ear: None}
         for process in self._processes:
             sources[process.connection] = sources[process.process.sentinel] = process
+        # For all that may happen: orders, messages, the end of a process, a deadline.
         ready = wait(list(sources), timeout)
+        # Each process once, though its line and its end may be ready together.
         for found in dict.fromkeys(sources[source] for source in ready):
             if found is not None:
                 self._read(found, has_ended=found.process.sentinel in ready)
@@ -257,12 +263,14 @@ class Pool:
         for process in self._processes:
             if process.deadline is not None and process.deadline <= now:
                 process.process.kill()
+                # Looked at again, should the kill take its time.
                 process.deadline = now + self._grace
         self._assign()
 
     def _read(self, process: Process, *, has_ended: bool) -> None:
         """Take what a process has sent, and notice its end."""
         try:
+            # To the last message, also of one that has ended: its task may have finished before.
             while process.connection.poll():
                 self._take(process, process.connection.recv_bytes())
         except (EOFError, OSError):
@@ -291,6 +299,7 @@ class Pool:
             execution.put(message)
             return
         outcome: TaskOutcome = message.outcome
+        # As the cause, which is printed above the error.
         if isinstance(outcome.error, Exception) and message.traceback:
             outcome.error.__cause__ = WorkerTraceback(message.traceback)
         process.task = process.deadline = None
@@ -323,6 +332,7 @@ class Pool:
             if self._waiting and process.is_idle:
                 process.task = self._waiting.popleft()
                 process.send(process.task[0])
+        # A process takes a second to start: as many begin as there are tasks for, and no more.
         beginning = sum(not process.has_started for process in self._processes)
         # Those that wait for calls do nothing, and what they call may have to run here too.
         busy = sum(not (process.calls or process.is_leaving) for process in self._processes)
@@ -341,6 +351,7 @@ class Pool:
         """Start a process; where that fails, one task fails with it."""
         ear, mouth = self._context.Pipe()
         try:
+            # Daemons end with this process, whatever ends it.
             process = self._context.Process(
                 target=serve, args=(mouth,), name="millstream-worker", daemon=True
             )
@@ -357,6 +368,7 @@ class Pool:
     def _stop(self, execution: Execution) -> None:
         for task in self._waiting:
             if task[1] is execution:
+                # It had not begun, so there is nothing to wait for.
                 self._waiting.remove(task)
                 execution.put(TaskOutcome(error=RunAbandoned(task[0].node)))
                 return

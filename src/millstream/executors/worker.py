@@ -89,16 +89,19 @@ class Worker:
             request, line = task
             with self._lock:
                 self._open = line
+            # In the main thread, where code of nodes may expect to be.
             outcome = self._perform(request, line)
             with self._lock:
                 self._open = None
                 self._send(outcome)
+            # Threads that the node has left behind are told that nobody listens.
             line.end()
 
     def _listen(self) -> None:
         try:
             while not isinstance(message := self._connection.recv(), Leave):
                 self._take(message)
+        # At once, because a node may be at work, and nobody will ever ask what became of it.
         except (EOFError, OSError):
             os._exit(ORPHANED)
         self._tasks.put(None)
@@ -130,6 +133,7 @@ class Worker:
         try:
             return dumps(Ended(outcome))
         except Exception as refused:
+            # The error says which part of it, and the task fails with that.
             value = outcome.questions or outcome.result
             what = "what it asks" if outcome.questions else "what it returns"
             return self._ended(node, TaskOutcome(error=named(value, node, what, refused)))
