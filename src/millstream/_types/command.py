@@ -30,6 +30,7 @@ class JoinedUpdates(list[tuple[str, Any]]):
 
 def _targets(goto: Any) -> Sequence[Any]:
     """Return the targets of a command, however wrong they are."""
+    # A text can be iterated over as well, letter by letter.
     if isinstance(goto, (str, Send)):
         return (goto,)
     try:
@@ -92,6 +93,7 @@ class Command(Generic[N], ToolOutputMixin):
         if not others:
             return self
         commands = (self, *others)
+        # Pairs, because several commands may write one key, and a reducer is to see all of them.
         update = JoinedUpdates(pair for one in commands for pair in one._update_as_tuples())
         goto = [target for one in commands for target in _targets(one.goto)]
         return replace(self, update=update or None, goto=goto)

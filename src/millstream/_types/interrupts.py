@@ -26,6 +26,7 @@ def interrupt_id(ns: str, answered: int = 0) -> str:
 
     `answered` counts the interrupts of this task that already have their answer.
     """
+    # The first has the id that older versions gave to every question of a task.
     text = f"{ns}{NS_SEP}{answered}" if answered else ns
     return xxh3_128_hexdigest(text.encode())
 

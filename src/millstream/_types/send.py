@@ -69,6 +69,7 @@ class Send:
         self.timeout = None if timeout is None else TimeoutPolicy.coerce(timeout)
 
     def __hash__(self) -> int:
+        # Fails for an argument that cannot be hashed, as in LangGraph.
         return hash((self.node, self.arg, self.timeout))
 
     def __eq__(self, value: object) -> bool:

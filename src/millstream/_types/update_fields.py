@@ -19,6 +19,7 @@ _CLASSES_REMEMBERED: Final = 512
 def annotated_keys(cls: type) -> tuple[str, ...]:
     """Return the names annotated in `cls`: its base classes first, no name twice."""
     keys: dict[str, None] = {}
+    # Not `get_type_hints`, which evaluates annotations: names are all that is wanted.
     for base in reversed(cls.__mro__):
         keys.update(dict.fromkeys(get_annotations(base)))
     return tuple(keys)
@@ -30,6 +31,7 @@ def changed_fields(update: Any, keys: Sequence[str]) -> list[tuple[str, Any]]:
     An attribute that does not exist is not set. A field of a pydantic model that is `None` only
     because `None` is its default is not set either: it would erase what the state holds.
     """
+    # Not imported here: what is a model has imported it.
     pydantic = sys.modules.get("pydantic")
     if pydantic is None or not isinstance(update, pydantic.BaseModel):
         return [
@@ -66,4 +68,5 @@ def update_as_tuples(update: Any) -> Sequence[tuple[str, Any]]:
         return [(ROOT, update)]
     kind: type = type(update)
     keys = annotated_keys(kind)
+    # An object that declares nothing is a value.
     return changed_fields(update, keys) if keys else [(ROOT, update)]

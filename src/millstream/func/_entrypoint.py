@@ -106,6 +106,7 @@ class entrypoint(Generic[ContextT]):
 
     def __call__(self, func: Callable[..., Any]) -> Pregel[Any, ContextT, Any, Any]:
         """Return the graph that runs the function."""
+        # Its result would be the generator, of which nothing has run.
         if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
             raise NotImplementedError("Generators are not supported in the Functional API.")
         signature = inspect.signature(func)

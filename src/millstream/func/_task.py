@@ -74,6 +74,7 @@ class _TaskFunction(Generic[P, T]):
         """Set an attribute; those that say how the function is called count from the next call."""
         object.__setattr__(self, name, value)
         if name in DECLARED:
+            # It is made of these, and the next call makes it again.
             self.__dict__.pop("node", None)
 
     @functools.cached_property
@@ -101,6 +102,7 @@ class _TaskFunction(Generic[P, T]):
         Raises `RuntimeError` outside a run, after the calling task has ended, and for an async
         function in a sync run. The future has the function's result or error.
         """
+        # Whose call this is: the task whose code is running, in whatever thread.
         context = get_task_context()
         future: TaskFuture[T] = context.run.call(context, self.node, (args, kwargs))
         return future

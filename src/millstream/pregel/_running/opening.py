@@ -140,6 +140,7 @@ def open_run(
     nesting, is_resumed = ROOT, False
     if parent is not None:
         nesting, is_resumed = _nest(parent, name, input, is_stateful=graph.checkpointer is True)
+        # A nested run is stored as the one around it, whose end decides what of it is needed.
         durability = durability or parent.run.request.durability
     elif caller.configurable and (named := named_checkpoints(caller.configurable)):
         nesting = Nesting(named_checkpoints=named)
@@ -252,12 +253,14 @@ def open_events(
         raise TypeError("astream_events has no max_buffered: events are kept until they are read")
     listener = EventListener(EventFilter(**wanted), input)
     full = ensure_config(cast("RunnableConfig", config))
+    # Made here, so that the events can be told from those of other runs with the same handler.
     if "run_id" not in full:
         full["run_id"] = uuid7()
     callbacks = full.get("callbacks")
     if callbacks is None or isinstance(callbacks, list):
         full["callbacks"] = [*(callbacks or ()), listener]
     elif isinstance(callbacks, BaseCallbackManager):
+        # The manager is the caller's.
         full["callbacks"] = callbacks = callbacks.copy()
         callbacks.add_handler(listener)
     else:
@@ -347,6 +350,7 @@ def _as_schema(graph: GraphDefinition[Any, Any, Any, Any], context: Any) -> Any:
     if schema is not None and isinstance(context, dict):
         cls = class_of(schema)
         if dataclasses.is_dataclass(cls) or hasattr(cls, "model_fields"):
+            # As in LangGraph: nodes that ask for a class are given one, whatever the caller wrote.
             return cls(**context)
     return context
 
@@ -374,6 +378,7 @@ def _subscription(
         options.is_result_wanted,
     )
     try:
+        # Worked out once for all calls that ask alike.
         subscription = graph.subscriptions.get(asked)
     except TypeError:  # something in it is unhashable: let it be refused by name
         return _make_subscription(*asked)
@@ -415,6 +420,7 @@ def _output_keys(
 ) -> str | tuple[str, ...]:
     keys = options.output_keys
     if keys is None:
+        # `invoke` returns what the output class declares; streams show the whole state.
         return spec.output_keys if options.is_result_wanted else spec.stream_keys
     for key in (keys,) if isinstance(keys, str) else keys:
         if key not in graph.channels:

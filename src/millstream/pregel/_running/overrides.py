@@ -48,6 +48,7 @@ async def ainvoke_overridden(
 ) -> Any:
     """Do what `ainvoke` does by calling `astream`."""
     stream: Any = graph.astream(input, filled(config), **stream_arguments(graph, call))
+    # What replaces `astream` need not be a generator.
     async with aclosing(stream) if hasattr(stream, "aclose") else nullcontext():
         items = [item async for item in stream]
     return result_of(items, call.version) if call.is_result_wanted else items
@@ -67,6 +68,7 @@ def stream_arguments(
     }
     mode: Any = call.stream_mode
     if call.is_result_wanted:
+        # Questions come with `updates`, the state with `values`.
         mode = [UPDATES, RESULT] if call.version == "v1" else RESULT
     elif call.subgraphs:
         given["subgraphs"] = True
@@ -94,6 +96,7 @@ def result_of(items: Iterable[Any], version: str) -> Any:
         mode, payload = item
         if mode == RESULT:
             value = payload
+        # Of `updates`, in which only the questions count.
         elif isinstance(payload, dict) and INTERRUPT in payload:
             interrupts += payload[INTERRUPT]
     if version != "v1":

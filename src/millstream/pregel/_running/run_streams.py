@@ -113,10 +113,13 @@ def _open(
 ) -> tuple[Callable[[], RunRequest], StreamMux]:
     """Open the run and make its mux; what is wrong with the run itself is the run's error."""
     options = CallOptions.of(
+        # No modes yet: which are needed the mux says, which needs to know where the run is.
         {**arguments, "stream_mode": (), "subgraphs": True, "version": VERSION_OF_EVENTS}
     )
     try:
         request = open_run(graph, input, config, options)
+    # Raised to whoever reads, as any error of the run: a run stream is opened by who may not read
+    # it.
     except Exception as error:
         return partial(_refuse, error), StreamMux(factories=factories, is_async=is_async)
     mux = StreamMux(factories=factories, is_async=is_async, scope=request.nesting.namespace)

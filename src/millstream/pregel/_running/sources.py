@@ -98,6 +98,7 @@ class OverriddenSource:
         self.scope = scope_of(graph, config)
         self._logged = frozenset(as_modes(options.stream_mode or ()))
         check_modes(self._logged)
+        # Also what is not logged: how the run ends shows in the state and in the questions.
         self._options = replace(options, stream_mode=[*sorted(self._logged | {RESULT, UPDATES})])
         self._output: Any = None
         self._interrupts: list[Any] = []
@@ -130,6 +131,8 @@ class OverriddenSource:
     def ending(self) -> Ending:
         """Say how the run has ended."""
         output, make = self._output, self._graph.shape.output
+        # The stream gives plain dicts; the handle's output is of the state's class, as `invoke`
+        # returns it.
         if isinstance(output, dict) and make is not None:
             output = coerce(make, output)
         return Ending(output, tuple(self._interrupts), self._is_interrupted)

@@ -141,6 +141,7 @@ class StartableGraph(InvokableGraph[StateT, ContextT, InputT, OutputT]):
 def _begun(life: Life, streams: LogStreams | None) -> RunHandle[Any]:
     from millstream.runs.handle import RunHandle
 
+    # Before it begins: a run whose log takes nothing would stop at its first word.
     if life.log.is_closed:
         raise ValueError("The log is closed: give each run a log of its own")
     life.start()
