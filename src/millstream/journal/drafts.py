@@ -141,7 +141,7 @@ class Draft:
         root = number if base is None else base.root
         state, changes = self._state(call, parent, State(number, call.id, call.parent, root))
         home = self.batch.line.number
-        body = self.sealing.seal(encode_state(state, base, changes, home))
+        body = self.sealing.seal_row(encode_state(state, base, changes, home))
         if base is None:
             state.whole = len(body)
         else:

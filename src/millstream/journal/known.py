@@ -97,13 +97,16 @@ def text_of(stored: Stored, parts: dict[int, bytes]) -> Text:
     return Text(stored, b"".join(pieces), ends)
 
 
-def ranges_of(keys: Iterable[int], line_bits: int) -> list[tuple[int, int, int]]:
-    """Return parts as rows of them: line, first and last number."""
+def ranges_of(keys: Iterable[int], line_bits: int, gap: int = 0) -> list[tuple[int, int, int]]:
+    """Return parts as rows of them: line, first and last number.
+
+    With a gap, rows have others in them too, as many in a row as that.
+    """
     mask = (1 << line_bits) - 1
     ranges: list[tuple[int, int, int]] = []
     first = last = -2
     for key in sorted(keys):
-        if key != last + 1:
+        if key > last + 1 + gap or (key ^ last) >> line_bits:
             if last >= 0:
                 ranges.append((first >> line_bits, first & mask, last & mask))
             first = key

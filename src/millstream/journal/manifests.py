@@ -14,6 +14,7 @@ from millstream.journal.damage import DamagedRow
 
 PART_BITS: Final = 30
 """Bits of a part's number; above them is that of the line that made it."""
+_HIGHEST: Final = (1 << PART_BITS) - 1
 FEWEST: Final = 33
 """Bytes from which on a piece is a part and not stored in its manifest."""
 
@@ -60,17 +61,21 @@ def encode(items: Sequence[Item], home: int) -> list[Any]:
 def decode(stored: Iterable[Any], home: int, most: int) -> Manifest:
     """Return the items of what was stored; more than `most` are refused."""
     items: Manifest = []
-    last = 0
+    base, last = home << PART_BITS, 0
     for entry in stored:
+        # Most are one part of the line itself.
+        if type(entry) is int and 0 <= last + entry <= _HIGHEST:
+            last += entry
+            items.append(base | last)
+            last += 1
+            continue
         if isinstance(entry, bytes):
             items.append(entry)
             continue
-        number, count, line = entry, 1, home
-        if isinstance(entry, list):
-            if len(entry) not in (2, 3):
-                raise DamagedRow("a row of parts is neither two numbers nor three")
-            number, count = entry[:2]
-            line = entry[2] if len(entry) == 3 else home
+        if not isinstance(entry, list) or len(entry) not in (2, 3):
+            raise DamagedRow("a row of parts is neither two numbers nor three")
+        number, count = entry[:2]
+        line = entry[2] if len(entry) == 3 else home
         if not (type(number) is type(count) is type(line) is int):
             raise DamagedRow("a part has no number")
         number += last

@@ -11,7 +11,7 @@ from ormsgpack import unpackb
 
 from millstream.journal.damage import DamagedRow
 from millstream.journal.known import KnownLine, Text, ranges_of, text_of
-from millstream.journal.manifests import PART_BITS, part_key
+from millstream.journal.manifests import PART_BITS
 from millstream.journal.metadata import label_of, matches
 from millstream.journal.rows import (
     CheckpointRow,
@@ -35,8 +35,8 @@ Requests: TypeAlias = Generator[Request, Any, ResultT]
 
 _PAGE: Final = 32
 """Checkpoints that are read at once where nobody says how many."""
-_SHORT: Final = 4096
-"""Bytes from which on a text is worth remembering."""
+_GAP: Final = 6
+"""Numbers that nobody asked for and that are read with others: less work than to ask twice."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -71,33 +71,57 @@ def read_parts(keys: Iterable[int], sealing: Sealing) -> Requests[dict[int, byte
     wanted = set(keys)
     if not wanted:
         return {}
-    rows = yield ReadParts(ranges_of(wanted, PART_BITS))
-    parts = {part_key(row.line, row.number): sealing.open(row.body) for row in rows}
-    if not wanted <= parts.keys():
+    rows = yield ReadParts(ranges_of(wanted, PART_BITS, _GAP))
+    parts: dict[int, bytes] = {}
+    for line, number, body in rows:
+        key = line << PART_BITS | number
+        if key in wanted:
+            parts[key] = sealing.open(body)
+    if len(parts) < len(wanted):
         number = min(wanted - parts.keys()) & ((1 << PART_BITS) - 1)
         raise DamagedRow(f"part {number} is not there")
     return parts
 
 
-def read_newest(
-    thread_id: str, ns: str, id: str | None, sealing: Sealing
-) -> Requests[tuple[Found, State, CheckpointTuple, dict[str, Text]] | None]:
-    """Return a checkpoint, the newest one if it is not named, and what was read for it."""
+@dataclass(slots=True, frozen=True)
+class Read:
+    """A checkpoint, and what was read for it."""
+
+    found: Found
+    state: State
+    made: CheckpointTuple
+    texts: dict[str, Text]
+    """By channel, values of some size."""
+
+
+def read_checkpoint(
+    thread_id: str, ns: str, id: str | None, sealing: Sealing, known: KnownLine | None = None
+) -> Requests[Read | None]:
+    """Return a checkpoint, the newest one if it is not named; what is known of it is not read."""
     found: Found | None = yield FindCheckpoint(thread_id, ns, id)
     if found is None or not found.rows:
         return None
+    if known is not None and known.row != found.line:
+        known = None
     try:
-        state = last_state(found, sealing)
+        state = None if known is None else known.states.get(found.rows[-1].id or "")
+        if state is None or state.number != found.rows[-1].number:
+            state = last_state(found, sealing)
         writes = decode_writes(found.writes, sealing).get(state.number, {})
-        stored = [*state.values.values(), *(write.stored for write in writes.values())]
-        parts = yield from read_parts(names_of(stored), sealing)
-        texts = {
-            name: text_of(value, parts)
-            for name, value in state.values.items()
-            if value.kind == MSGPACK and len(value.items) > 1
-        }
+        texts: dict[str, Text] = {}
+        missing: list[Stored] = [write.stored for write in writes.values()]
+        for name, value in state.values.items():
+            text = None if known is None else known.texts.get(name)
+            if text is not None and text.stored is value:
+                texts[name] = text
+            else:
+                missing.append(value)
+        parts = yield from read_parts(names_of(missing), sealing)
+        for name, value in state.values.items():
+            if name not in texts and value.kind == MSGPACK and len(value.items) > 1:
+                texts[name] = text_of(value, parts)
         made = _as_tuple(found.line, state, writes, parts, texts, sealing)
-        return found, state, made, texts
+        return Read(found, state, made, texts)
     except DamagedRow as error:
         raise _named(error, found.line, found.rows[-1].id) from error
 
@@ -252,12 +276,12 @@ def _read_named(listing: Listing, sealing: Sealing) -> Requests[list[CheckpointT
     listing.ended = True
     made = []
     for line in listing.lines or ():
-        read = yield from read_newest(line.thread_id, line.ns, listing.id, sealing)
+        read = yield from read_checkpoint(line.thread_id, line.ns, listing.id, sealing)
         if read is None:
             continue
         is_before = listing.before is None or str(listing.id) < listing.before
-        if is_before and matches(read[2].metadata, listing.filter):
-            made.append(read[2])
+        if is_before and matches(read.made.metadata, listing.filter):
+            made.append(read.made)
     return made[: listing.left]
 
 
@@ -321,13 +345,10 @@ def _read_values(
     ]
 
 
-def remember_texts(known: KnownLine, state: State, texts: Mapping[str, Text]) -> None:
-    """Keep the bytes of values that were read, so that what follows can be compared with them."""
-    known_state = known.states.get(state.id)
-    if known_state is None:
+def remember(known: KnownLine, read: Read) -> None:
+    """Keep what was read, so that what follows can be compared with it."""
+    if known.row.counter != read.found.line.counter or read.state.id in known.states:
         return
-    for name, text in texts.items():
-        value = known_state.values.get(name)
-        if value is not None and name not in known.texts and value.items == text.stored.items:
-            text.stored = value
-            known.texts[name] = text
+    known.states[read.state.id] = read.state
+    for name, text in read.texts.items():
+        known.texts.setdefault(name, text)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 
 @dataclass(slots=True, frozen=True)
@@ -51,8 +51,7 @@ class WritesRow:
     body: bytes
 
 
-@dataclass(slots=True, frozen=True)
-class PartRow:
+class PartRow(NamedTuple):
     """A piece of values; its key is the line that made it and the number."""
 
     line: int

@@ -21,9 +21,9 @@ from millstream.journal import upkeep
 from millstream.journal.damage import DamagedRow
 from millstream.journal.deltas import read_history
 from millstream.journal.drafts import Call, PutCall, WritesCall, indexed
-from millstream.journal.reading import Listing, Requests, read_newest, read_page, remember_texts
+from millstream.journal.reading import Listing, Requests, read_checkpoint, read_page, remember
 from millstream.journal.sealing import Sealing, sealing_of
-from millstream.journal.writing import UNKNOWN, Handover, Memory, note_found, store
+from millstream.journal.writing import UNKNOWN, Handover, Memory, note_line, store
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -306,18 +306,14 @@ class Journal(BaseCheckpointSaver[Any]):
     def _get_tuple(self, config: RunnableConfig) -> Requests[CheckpointTuple | None]:
         thread_id, ns, id = _target(config)
         sealing = self._sealing()
-        read = yield from read_newest(thread_id, ns, id, sealing)
+        known = self._memory.lines.get((thread_id, ns))
+        read = yield from read_checkpoint(thread_id, ns, id, sealing, known)
         if read is None:
             return None
-        found, state, made, texts = read
-        self._memory.note_given(thread_id, ns, state.id, is_named=id is not None)
-
-        def remember() -> None:
-            known = note_found(self._memory, found, sealing)
-            remember_texts(known, state, texts)
-
-        self._lane.try_now(remember)
-        return made
+        found = read.found
+        self._memory.note_given(thread_id, ns, read.state.id, is_named=id is not None)
+        self._lane.try_now(lambda: remember(note_line(self._memory, found), read))
+        return read.made
 
     def _read_page(self, listing: Listing) -> Sequence[CheckpointTuple]:
         return self._read(lambda: read_page(listing, self._sealing()))

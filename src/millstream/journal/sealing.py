@@ -8,6 +8,7 @@ if it says that they are msgpack.
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +19,11 @@ from millstream.journal.damage import DamagedRow
 
 PLAIN: Final = b"\0"
 SEALED: Final = b"\1"
+PACKED: Final = b"\2"
+_LONG: Final = 1024
+"""Bytes from which on a row is compressed: it is the names of many parts."""
+_MOST: Final = 1 << 28
+"""Bytes that a row may have when it is no longer compressed."""
 _LONGEST_NAME: Final = 255
 
 
@@ -39,11 +45,26 @@ class Sealing:
             raise ValueError(f"the name of a cipher is too long: {name!r}")
         return b"".join((SEALED, bytes((len(encoded),)), encoded, sealed))
 
+    def seal_row(self, data: bytes) -> bytes:
+        """Return what is stored of the body of a checkpoint, compressed if it is long.
+
+        Not if it is encrypted, so that the size says nothing of what is in it.
+        """
+        if self.cipher is None and len(data) > _LONG:
+            return PACKED + zlib.compress(data, 1)
+        return self.seal(data)
+
     def open(self, stored: bytes) -> bytes:
         """Return the bytes of what was stored."""
         mark = stored[:1]
         if mark == PLAIN:
             return stored[1:]
+        if mark == PACKED:
+            unpacking = zlib.decompressobj()
+            data = unpacking.decompress(stored[1:], _MOST)
+            if not unpacking.eof:
+                raise DamagedRow("what is compressed has no end")
+            return data
         if mark != SEALED or len(stored) < 2:
             raise DamagedRow("it is neither plain nor encrypted")
         if self.cipher is None:

@@ -6,6 +6,7 @@ values; what the serializer has made of channels stands in it as bytes or names 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -81,7 +82,7 @@ class State:
         """Whether the next row has to be a whole one."""
         if self.depth >= _LONGEST_CHAIN:
             return True
-        return self.depth >= _SHORTEST_CHAIN and self.chain >= self.whole
+        return self.depth >= _SHORTEST_CHAIN and self.chain >= 2 * self.whole
 
 
 def encode_state(
@@ -151,7 +152,7 @@ def decode_state(row: CheckpointRow, base: State | None, open: Callable[[bytes],
         return _decoded(row, base, said, len(row.body))
     except DamagedRow:
         raise
-    except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, zlib.error) as error:
         raise DamagedRow(f"its body cannot be read: {error}") from error
 
 

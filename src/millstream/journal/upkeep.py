@@ -129,7 +129,7 @@ def prune_line(memory: Memory, line: LineRow, keep: Keep, sealing: Sealing) -> R
         by_number = {row.number: row for row in rows}
         for state in states:
             if state.number in kept and state.root != state.number:
-                body = sealing.seal(encode_state(state, None, {}, line.number))
+                body = sealing.seal_row(encode_state(state, None, {}, line.number))
                 batch.filled.append(
                     CheckpointRow(
                         line.number,

@@ -227,7 +227,11 @@ def _load(memory: Memory, sealing: Sealing, thread_id: str, ns: str) -> Requests
     """Find a line, or take a number for a new one."""
     found: Found | None = yield FindCheckpoint(thread_id, ns)
     if found is not None:
-        return note_found(memory, found, sealing)
+        known = note_line(memory, found)
+        if found.rows:
+            state = last_state(found, sealing)
+            known.states.setdefault(state.id, state)
+        return known
     if not memory.reserved:
         first = yield Reserve(_LINES_AT_ONCE)
         memory.reserved = range(first, first + _LINES_AT_ONCE)
@@ -237,15 +241,11 @@ def _load(memory: Memory, sealing: Sealing, thread_id: str, ns: str) -> Requests
     return known
 
 
-def note_found(memory: Memory, found: Found, sealing: Sealing) -> KnownLine:
-    """Keep in mind a line that was read, with its newest checkpoint if that was read too."""
+def note_line(memory: Memory, found: Found) -> KnownLine:
+    """Keep in mind a line that was read, unless more is known of it."""
     line = found.line
     known = memory.lines.get((line.thread_id, line.ns))
     if known is None or known.row.number != line.number or known.row.counter < line.counter:
         known = KnownLine(line, found.newest, last=found.last)
         memory.lines[line.thread_id, line.ns] = known
-    if known.row.counter == line.counter and found.rows:
-        state = last_state(found, sealing)
-        if state.id not in known.states:
-            known.states[state.id] = state
     return known
