@@ -20,6 +20,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from typing_extensions import TypedDict
 
 from millstream.graph import END, START, StateGraph
+from millstream.journal import SqliteJournal
 from millstream.types import Send
 
 ROUNDS: Final = 96
@@ -172,6 +173,39 @@ class Recording:
         self.record("saved", *author(writes))
 
 
+class RecordingTogether:
+    """A journal that records what it is about to store and what it has stored, in one go."""
+
+    record: Record
+    lag: float = 0.0
+
+    @classmethod
+    def from_conn_string(cls, target: str) -> Any:
+        """Open a journal, as the packages' savers are opened."""
+        return cls(target)  # type: ignore[call-arg]  # a mixin
+
+    def put_together(self, calls: Any, **options: Any) -> None:
+        """Store checkpoints and what tasks wrote."""
+        self._record("saving", calls)
+        time.sleep(self.lag)
+        super().put_together(calls, **options)  # type: ignore[misc]  # same
+        self._record("saved", calls)
+
+    async def aput_together(self, calls: Any, **options: Any) -> None:
+        """Store checkpoints and what tasks wrote."""
+        self._record("saving", calls)
+        await asyncio.sleep(self.lag)
+        await super().aput_together(calls, **options)  # type: ignore[misc]  # same
+        self._record("saved", calls)
+
+    def _record(self, kind: str, calls: Any) -> None:
+        for name, arguments in calls:
+            if name == "put":
+                self.record(kind, arguments[2]["step"], "checkpoint")
+            else:
+                self.record(kind, *author(arguments[1]))
+
+
 def author(writes: Any) -> tuple[int, str]:
     """Return the round and the node of the task that wrote; for any other what it is."""
     for channel, value in writes:
@@ -184,6 +218,8 @@ def author(writes: Any) -> tuple[int, str]:
 def saver_class(kind: str, *, is_async: bool) -> Any:
     """Return a recording saver for one of the drivers."""
     base: Any
+    if kind == "journal":
+        return type("RecordingJournal", (RecordingTogether, SqliteJournal), {})
     if kind == "sqlite":
         base = AsyncSqliteSaver if is_async else SqliteSaver
     else:

@@ -23,8 +23,15 @@ KILLS: Final = 50
 LAG: Final = {"sync": 0.0, "async": 0.002, "exit": 0.0}
 """Durability -> seconds that storing takes at least: a run gets ahead of a slow saver only."""
 SIGKILLED: Final = -9
-CASES: Final = list(itertools.product(("sqlite", "postgres"), ("sync", "async"), REPEATED))
-SHORT: Final = [("sqlite", "sync", "sync"), ("sqlite", "async", "async")]
+CASES: Final = list(
+    itertools.product(("sqlite", "postgres", "journal"), ("sync", "async"), REPEATED)
+)
+SHORT: Final = [
+    ("sqlite", "sync", "sync"),
+    ("sqlite", "async", "async"),
+    ("journal", "sync", "async"),
+    ("journal", "async", "sync"),
+]
 """Cases that run in every session of tests."""
 
 
@@ -86,7 +93,7 @@ def test_a_run_killed_fifty_times_ends_the_same_and_repeats_what_is_promised(
     undisturbed: Any,
     request: pytest.FixtureRequest,
 ) -> None:
-    is_file = saver == "sqlite"
+    is_file = saver in ("sqlite", "journal")
     plan = {
         "saver": saver,
         "target": str(tmp_path / "saved.db") if is_file else request.getfixturevalue("postgres"),
