@@ -78,6 +78,7 @@ def _public_name(thing: Any) -> str | None:
     found: Any = sys.modules.get(thing.__module__)
     for part in thing.__qualname__.split("."):
         found = getattr(found, part, None)
+    # A bound method is made anew whenever it is asked for.
     is_found = found == thing if isinstance(thing, MethodType) else found is thing
     return label if is_found else None
 
@@ -95,6 +96,7 @@ def _described(thing: Any, inside: tuple[Any, ...]) -> Any:
     if kind in PLAIN:
         return (kind.__name__, repr(thing))
     for depth, outer in enumerate(inside):
+        # A function may hold itself, in a variable that it calls itself by.
         if outer is thing:
             return ("outer", depth)
     name = _public_name(thing)
@@ -109,6 +111,7 @@ def _described(thing: Any, inside: tuple[Any, ...]) -> Any:
     except _Nameless:
         return _token(thing)
     if kind is frozenset:
+        # The order of a set is another one in another process.
         described.sort(key=repr)
     return (kind.__name__, _label(thing), *described)
 
@@ -137,6 +140,7 @@ def _items(named: dict[str, Any]) -> tuple[Any, ...]:
 
 def _function_parts(func: FunctionType) -> Iterable[Any] | None:
     code = func.__code__
+    # A counter, say: two of the same code and value now are not the same.
     if func.__closure__ and _rebinds(code, code.co_freevars):
         return None
     defaults = _items(func.__kwdefaults__ or {})
@@ -186,6 +190,7 @@ def _code_parts(code: CodeType) -> tuple[Any, ...]:
         _code_parts(value) if isinstance(value, CodeType) else _described(value, ())
         for value in code.co_consts
     ]
+    # Not the file or the lines: code that was moved is the same code.
     names = (code.co_name, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
     handlers = getattr(code, "co_exceptiontable", b"")  # Python 3.11 and later
     return (code.co_code, handlers, code.co_flags, constants, *names)
@@ -195,6 +200,7 @@ def _token(thing: Any) -> tuple[str, str]:
     """Return what stands for this object and for no other, not even when it is gone."""
     key = id(thing)
     known = _tokens.get(key)
+    # Ids are used again when their object is gone.
     if known is not None and known[0]() is thing:
         return ("object", known[1])
 
@@ -211,4 +217,5 @@ def _token(thing: Any) -> tuple[str, str]:
     if known is not None:
         _tokens[key] = fresh
         return ("object", fresh[1])
+    # Another thread may have asked meanwhile: the first token counts.
     return ("object", _tokens.setdefault(key, fresh)[1])

@@ -74,6 +74,7 @@ def _filled(schema: Any, outer: Mapping[Any, Any]) -> dict[str, Any]:
     cls = class_of(schema)
     hints = get_type_hints(cls, include_extras=True)
     fields = _pydantic_fields(cls)
+    # Pydantic makes a class of its own for filled in variables, and fills them in itself.
     if fields is not None and getattr(cls, "__pydantic_generic_metadata__", None):
         return {key: _of_pydantic(hint, fields.get(key)) for key, hint in hints.items()}
     given = [_with_variables(argument, outer) for argument in get_args(schema)]
@@ -138,6 +139,7 @@ def first_values(schema: Any) -> dict[str, Callable[[], Any]]:
 
 def _first_of_pydantic(fields: Mapping[str, Any]) -> Iterable[tuple[str, Callable[[], Any]]]:
     for name, info in fields.items():
+        # A factory that looks at other fields has none to look at before there is a state.
         if info.is_required() or getattr(info, "default_factory_takes_validated_data", False):
             continue
         if info.default_factory is not None or info.default is not None:
@@ -149,6 +151,7 @@ def _first_of_dataclass(cls: Any) -> Iterable[tuple[str, Callable[[], Any]]]:
         if field.default_factory is not dataclasses.MISSING:
             yield field.name, field.default_factory
         elif field.default is not dataclasses.MISSING and field.default is not None:
+            # A copy for each thread: a reducer may change the value in place.
             yield field.name, partial(copy.deepcopy, field.default)
 
 

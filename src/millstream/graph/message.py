@@ -43,6 +43,7 @@ def push_message(
     context = get_task_context()
     taps.emit_message(context, pushed)
     if state_key:
+        # Among the node's own writes, in the order in which it made them.
         context.task.writes.append((state_key, pushed))
     return cast("AnyMessage", pushed)
 

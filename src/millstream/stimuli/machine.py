@@ -74,6 +74,7 @@ class LoggingMachine(RunMachine):
         self._drain, self._control = Drain(), limits.control
         self._answers = _answers_left(answers)
         self._known_save: SaveCheckpoint | None = None
+        # Read here and by the machine, and what can be iterated over need not be so twice.
         stored = [*stored_writes]
         opened = {
             "graph": graph,
@@ -88,6 +89,7 @@ class LoggingMachine(RunMachine):
         if lineage is not None:
             lineage.stamp = self._drawing(lineage.stamp)
             lineage.next_version = self._drawing(lineage.next_version)
+        # The run may be asked to stop at any time; the machine sees what is recorded of it.
         limits = replace(limits, control=self._drain)
         super().__init__(spec, observer, limits, new_id, ns, lineage, saved_values, stored, answers)
         # Drawn now, so that it makes no difference who asks for it first.
@@ -178,6 +180,7 @@ class LoggingMachine(RunMachine):
             yield decided
             return
         answers = _answers_left(self.answers)
+        # Tasks of other runs may have taken some since the last input.
         if answers != self._answers:
             facts["answers"] = answers
         self._is_taking = True
@@ -185,6 +188,7 @@ class LoggingMachine(RunMachine):
         try:
             yield decided
         except BaseException as error:
+            # By its class: texts may name objects, which are others next time.
             decided = {"raised": type(error).__qualname__}
             raise
         finally:

@@ -84,6 +84,7 @@ def _convert(
         return value
     if kind is float:
         return value if math.isfinite(value) else {"$float": str(value)}
+    # A value inside itself, or as deep as makes no difference.
     if id(value) in outer or len(outer) == MAX_DEPTH:
         return convert_rest(value)
     inner = (*outer, id(value))
@@ -124,12 +125,14 @@ Converter: TypeAlias = Callable[[Any, Callable[[Any], Json]], Json]
 
 
 def _from_dict(value: dict[Any, Any], convert: Callable[[Any], Json]) -> Json:
+    # Else it could not be told from what stands for something else.
     if all(type(key) is str and not key.startswith("$") for key in value):
         return {key: convert(item) for key, item in value.items()}
     return {"$dict": [[convert(key), convert(item)] for key, item in value.items()]}
 
 
 def _from_set(value: Collection[Any], convert: Callable[[Any], Json]) -> Json:
+    # Sorted, because the order of a set is another one in another process.
     return {f"${type(value).__name__}": sorted(map(convert, value), key=json.dumps)}
 
 
@@ -218,6 +221,7 @@ class Decoder:
                 return self.error(data)
             case "$stored", [form, stored]:
                 value = self._serializer.loads_typed((form, b64decode(stored)))
+                # A serializer that may not make an object returns what it has of it.
                 is_refused = type(value).__qualname__ != data["class"]
                 return Unreadable(data["text"], data["class"]) if is_refused else value
             case "$interrupt", [value, id]:

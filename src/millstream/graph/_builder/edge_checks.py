@@ -39,6 +39,7 @@ def check_sources(builder: Wiring) -> None:
     sources = {start for start, _ in builder.edges}
     sources.update(start for starts, _ in builder.waiting_edges for start in starts)
     sources.update(builder.branches)
+    # Nodes whose commands lead on need no edges.
     sources.update(name for name, spec in builder.nodes.items() if spec.ends)
     unknown = sources - builder.nodes.keys() - {START}
     if unknown:

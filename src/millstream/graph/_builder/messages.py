@@ -164,9 +164,11 @@ def _merged(current: list[BaseMessage], added: list[BaseMessage]) -> list[BaseMe
     if is_all_new and fresh.isdisjoint([message.id for message in current]):
         return [*current, *added]
     known = _ids_of(current)
+    # The last one counts: what comes before it is removed anyhow.
     for index in range(len(added) - 1, -1, -1):
         if new[index] == REMOVE_ALL_MESSAGES and isinstance(added[index], RemoveMessage):
             return added[index + 1 :]
+    # A new list: checkpoints and consumers have the old one.
     merged = current.copy()
     places = {id: place for place, id in enumerate(known)}
     removed: set[str | None] = set()
@@ -179,6 +181,7 @@ def _merged(current: list[BaseMessage], added: list[BaseMessage]) -> list[BaseMe
                 )
             removed.add(message.id)
         elif place is None:
+            # One may be replaced by another of the same update.
             places[message.id] = len(merged)
             merged.append(message)
         else:

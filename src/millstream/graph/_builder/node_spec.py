@@ -75,6 +75,7 @@ def may_lead_anywhere(action: Any) -> bool:
         candidates = (returned, *get_args(returned))
         return any(get_origin(one) is Command or one is Command for one in candidates)
     code = plain_code(func)
+    # Without an annotation: whoever returns commands mentions the class.
     return code is not None and Command.__name__ in code.co_names
 
 

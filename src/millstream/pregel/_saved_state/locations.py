@@ -104,6 +104,7 @@ class StateLocation:
     def inside_config(self, task: Task, nested: Any = None) -> dict[str, Any]:
         """Return the config that names the state of the graph that a task runs."""
         is_stateful = nested is not None and nested.checkpointer is True
+        # A graph that keeps its state is the same for all tasks of its node.
         ns = without_ids(task.ns) if is_stateful else task.ns
         thread = self.configurable[CONFIG_KEY_THREAD_ID]
         return {CONF: {CONFIG_KEY_THREAD_ID: thread, CONFIG_KEY_CHECKPOINT_NS: ns}}
@@ -157,6 +158,7 @@ def with_map(config: Mapping[str, Any], metadata: Mapping[str, Any] | None) -> R
     parents = (metadata or {}).get("parents")
     if parents:
         named = config[CONF]
+        # So that whoever goes on from it takes the graphs around it along.
         ids = {**parents, named[CONFIG_KEY_CHECKPOINT_NS]: named[CONFIG_KEY_CHECKPOINT_ID]}
         mapped[CONF] = {**named, CONFIG_KEY_CHECKPOINT_MAP: ids}
     return cast("RunnableConfig", mapped)

@@ -232,11 +232,13 @@ def _walk(plan: _Plan) -> tuple[set[_Edge], list[str]]:
 
 
 def _writes(plan: _Plan, node: str, *, first_visit: bool) -> Iterable[_Write]:
+    # A conditional edge is followed once, or a walk around a circle would not end.
     return [write for write in plan.writes[node] if first_visit or not write.conditional]
 
 
 def _fired(plan: _Plan, pending: Mapping[str, set[str]]) -> list[str]:
     ready = [c for c, sources in pending.items() if plan.joins.get(c, frozenset()) <= sources]
+    # Deferred nodes wait until nothing else is due, as in a run.
     return [channel for channel in ready if channel not in plan.deferred] or ready
 
 
@@ -282,6 +284,7 @@ def _assemble(graph: DrawnGraph, plan: _Plan, edges: set[_Edge], last: list[str]
 
 
 def _one_edge_per_pair(edges: set[_Edge]) -> list[_Edge]:
+    # Of several edges between two nodes one is drawn, an unconditional one first.
     kept: dict[tuple[str, str], _Edge] = {}
     for edge in sorted(edges, key=lambda e: (*e[:3], e.label is None, e.label or "")):
         kept.setdefault((edge.source, edge.target), edge)
@@ -292,6 +295,7 @@ def _end_edges(edges: set[_Edge], last: list[str]) -> list[_Edge]:
     sources = {edge.source for edge in edges}
     targets = {edge.target for edge in edges}
     leaves = sorted(targets - sources - {END})
+    # A circle that nobody says how to leave: the run may end where it was last.
     if not leaves and END not in targets and len(last) == 1:
         return [_Edge(last[0], END, conditional=True)]
     return [_Edge(leaf, END) for leaf in leaves]

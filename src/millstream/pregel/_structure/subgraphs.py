@@ -67,6 +67,7 @@ def find_subgraph(bound: Runnable[Any, Any]) -> PregelProtocol[Any, Any, Any, An
                 if func is not None:
                     candidates += _visible_runnables(func)
         elif isinstance(candidate, PregelProtocol):
+            # One that keeps nothing is nobody's to look into.
             if getattr(candidate, "checkpointer", None) is not False:
                 return candidate
         elif isinstance(candidate, RunnableSequence):
@@ -118,6 +119,7 @@ def _function_with_arguments(func: Any) -> tuple[Any, dict[str, Any]]:
             positional, named = (*func.args, *positional), {**func.keywords, **named}
             func = func.func
         elif inspect.ismethod(func):
+            # `self` is an argument that has a value.
             positional, func = (func.__self__, *positional), func.__func__
         elif inspect.isroutine(func):
             break
@@ -160,6 +162,7 @@ def _leads_to_runnable(values: Iterable[Any], names: Set[str]) -> bool:
     seen: dict[int, Any] = {}
     """By identity; kept, so that no identity is used twice."""
     for _ in range(DEPTH):
+        # Each object once: attributes lead in circles.
         fresh = {id(v): v for v in values if type(v) not in LEAVES and id(v) not in seen}
         seen.update(fresh)
         values = [*fresh.values()]
@@ -183,6 +186,7 @@ def _spaces(value: Any) -> Iterator[Mapping[str, Any]]:
         with contextlib.suppress(AttributeError):
             yield object.__getattribute__(value, "__dict__")
     if not _is(value, ModuleType):
+        # Without `object`, whose attributes are no graphs.
         for kind in (value if is_class else type(value)).__mro__[:-1]:
             yield vars(kind)
 
@@ -202,6 +206,7 @@ def _runnables_in(code: CodeType, known: Mapping[str, Any]) -> Iterator[Any]:
             value = MISSING
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
+            # What a function inside has as a variable of its own is another thing of that name.
             hidden = constant.co_varnames
             outer = {name: value for name, value in known.items() if name not in hidden}
             yield from _runnables_in(constant, outer)
