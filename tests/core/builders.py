@@ -180,7 +180,7 @@ def recording() -> tuple[Observer, list[Fact]]:
 
     observer = Observer(
         checkpoint_reached=noting("checkpoint_reached", names),
-        tasks_started=noting("tasks_started", names),
+        tasks_planned=noting("tasks_planned", names),
         task_finished=noting("task_finished", lambda task: task.name),
         task_replayed=noting("task_replayed", lambda task: task.name),
         task_failed=noting("task_failed", lambda task: (task.name, task.error)),

@@ -102,7 +102,7 @@ def test_a_call_is_announced_and_reported_like_any_task() -> None:
 
     assert call.input == ((1,), {"k": 2})
     assert facts == [
-        ("tasks_started", ["call"]),
+        ("tasks_planned", ["call"]),
         ("task_finished", "call"),
         ("task_finished", "work"),
         ("state_changed", ["log"]),
@@ -211,7 +211,7 @@ def test_a_signal_on_its_way_out_of_a_call_is_nobody_s_failure() -> None:
 
     machine.fail(machine.call(caller, called(), None), GraphInterrupt())
 
-    assert [fact for fact, _ in facts] == ["tasks_started"]
+    assert [fact for fact, _ in facts] == ["tasks_planned"]
     assert machine.failure is None
 
 
@@ -248,7 +248,7 @@ def test_a_call_that_had_finished_is_not_run_again(
 
     assert call.is_done is is_known
     assert call.writes == ([(RETURN, 3)] if is_known else [])
-    assert facts == [("tasks_started", ["call"])]
+    assert facts == [("tasks_planned", ["call"])]
 
 
 def test_a_call_outside_a_superstep_is_a_bug_of_the_driver() -> None:

@@ -55,7 +55,7 @@ def test_tasks_that_end_after_a_failure_are_not_told() -> None:
 
     run(machine, doing(a=Fails(ValueError()), b=[], c=Asks(("why?",))))
 
-    assert [fact for fact, _ in facts] == ["checkpoint_reached", "tasks_started", "task_failed"]
+    assert [fact for fact, _ in facts] == ["checkpoint_reached", "tasks_planned", "task_failed"]
 
 
 def test_a_failed_task_writes_nothing() -> None:

@@ -48,7 +48,7 @@ def test_facts_arrive_in_the_order_in_which_consumers_see_them() -> None:
 
     assert facts == [
         ("checkpoint_reached", ["a"]),
-        ("tasks_started", ["a"]),
+        ("tasks_planned", ["a"]),
         ("task_finished", "a"),
         ("state_changed", ["log"]),
         ("checkpoint_reached", []),

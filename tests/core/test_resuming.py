@@ -90,7 +90,7 @@ def test_a_run_resumes_where_it_was_saved(is_forgetful: bool) -> None:
     assert facts[:3] == [
         ("state_changed", None),
         ("checkpoint_reached", ["c"]),
-        ("tasks_started", ["c"]),
+        ("tasks_planned", ["c"]),
     ]
 
 
@@ -183,7 +183,7 @@ def test_tasks_whose_writes_are_known_do_not_run_again() -> None:
     assert names(tasks) == ["b"]
     assert facts[1:] == [
         ("checkpoint_reached", ["a", "b"]),
-        ("tasks_started", ["a", "b"]),
+        ("tasks_planned", ["a", "b"]),
         ("task_replayed", "a"),
     ]
 

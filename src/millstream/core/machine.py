@@ -272,8 +272,8 @@ class RunMachine(Progress):
         if len(tasks) > 1:
             # Their ids derive from it: it must be there before several threads ask for it.
             self._name_checkpoint()
-        if observer.tasks_started is not None:
-            observer.tasks_started(tasks)
+        if observer.tasks_planned is not None:
+            observer.tasks_planned(tasks)
         return self._without_finished(tasks) if self._pending_writes else tasks
 
     def _end(self, end: RunStatus) -> None:
@@ -299,8 +299,8 @@ class RunMachine(Progress):
         if place and pending_writes.is_counted(self._pending_writes, caller.id):
             place = ""
         task = self._calls.add(caller, node, value, place)
-        if self.observer.tasks_started is not None:
-            self.observer.tasks_started((task,))
+        if self.observer.tasks_planned is not None:
+            self.observer.tasks_planned((task,))
         if self._pending_writes and (writes := self._recall(task)):
             task.writes = writes
             task.is_done = task.is_replayed = True

@@ -26,7 +26,7 @@ class Observer:
 
     checkpoint_reached: Callable[[Sequence[Task]], None] | None = None
     """The coming superstep is known: its tasks, before any of them starts."""
-    tasks_started: Callable[[Sequence[Task]], None] | None = None
+    tasks_planned: Callable[[Sequence[Task]], None] | None = None
     """These tasks are planned, in this order. A driver starts each when it can: with
     `max_concurrency` some may wait long, and one whose writes are known never runs."""
     task_finished: Callable[[Task], None] | None = None

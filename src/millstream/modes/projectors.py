@@ -94,7 +94,7 @@ def observe(view: RunView) -> Observer:
     if values is not None:
         observer.state_changed = _state_values(view, values)
     started, ended = _task_events(view)
-    observer.tasks_started = started
+    observer.tasks_planned = started
     show_update = _task_update(view, updates) if updates is not None else None
     observer.task_finished = both(show_update, ended)
     # A replayed task has an update to show, and no end: it did not run.
