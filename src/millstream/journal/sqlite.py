@@ -30,7 +30,7 @@ from millstream.journal.rows import Commit, FindLines, ReadParts, ReadRows, Requ
 from millstream.journal.saver import Journal
 from millstream.journal.sqlite_rows import FREEING, READING, WRITING
 from millstream.journal.sqlite_schema import is_prepared, prepare
-from millstream.journal.storage import Lane, WouldWait
+from millstream.journal.storage import JournalClosedError, Lane, WouldWait
 
 _MOST_IDLE: Final = 8
 """Connections of readers that are kept."""
@@ -43,10 +43,6 @@ _LOCKED: Final = (5, 6)
 """SQLITE_BUSY and SQLITE_LOCKED; CPython 3.10 has no names for them."""
 _INHERITED: Final[list[Any]] = []
 """Connections of the process that this one was forked from: neither used nor closed here."""
-
-
-class JournalClosedError(RuntimeError):
-    """A journal was used after it was closed."""
 
 
 def _close_all(connections: set[sqlite3.Connection]) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
+from millstream.journal.storage import NewerSchemaError
+
 BITS: Final = 30
 """Bits of a number in a key; above them is that of the line."""
 
@@ -67,23 +69,6 @@ _FIRST: Final = (
 )
 MIGRATIONS: Final = (_FIRST,)
 """What makes each version of the one before it. Never changed, only added to."""
-
-
-class NewerSchemaError(RuntimeError):
-    """A database was written by a newer version of millstream."""
-
-    def __init__(self, path: str, found: int, known: int) -> None:
-        super().__init__(path, found, known)
-        self.path = path
-        self.found = found
-        self.known = known
-
-    def __str__(self) -> str:
-        """Say what to do."""
-        return (
-            f"{self.path} has tables of version {self.found}, and this version of millstream knows "
-            f"those up to {self.known}: use the version of millstream that wrote it, or a newer one"
-        )
 
 
 def prepare(connection: sqlite3.Connection, path: str) -> None:

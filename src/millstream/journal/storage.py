@@ -32,6 +32,28 @@ class WouldWait(Exception):
     """A request cannot be carried out at once; nothing of it was."""
 
 
+class JournalClosedError(RuntimeError):
+    """A journal was used after it was closed."""
+
+
+class NewerSchemaError(RuntimeError):
+    """A database was written by a newer version of millstream."""
+
+    def __init__(self, place: str, found: int, known: int) -> None:
+        super().__init__(place, found, known)
+        self.place = place
+        self.found = found
+        self.known = known
+
+    def __str__(self) -> str:
+        """Say what to do."""
+        return (
+            f"{self.place} has tables of version {self.found}, and this version of millstream "
+            f"knows those up to {self.known}: use the version of millstream that wrote it, or a "
+            f"newer one"
+        )
+
+
 class Storage(Protocol):
     """Carries rows in and out."""
 
