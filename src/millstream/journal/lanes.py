@@ -52,10 +52,14 @@ class _Job(Generic[ResultT]):
 
 
 class SharedLane:
-    """One lane for all lines of a storage."""
+    """One lane for all lines of a storage.
 
-    def __init__(self, storage: Storage) -> None:
+    `always_waits` says that the storage cannot write without waiting: then it is not tried.
+    """
+
+    def __init__(self, storage: Storage, *, always_waits: bool = False) -> None:
         self._storage = storage
+        self._always_waits = always_waits
         self._lock = threading.Lock()
         self._queue: deque[_Job[Any]] = deque()
 
@@ -74,7 +78,7 @@ class SharedLane:
     async def arun(self, make: Callable[[], Requests[ResultT]]) -> ResultT:
         """Carry out what steps ask for: here if that takes no waiting, else in a thread."""
         job = _Job(make)
-        if self._lock.acquire(blocking=False):
+        if not self._always_waits and self._lock.acquire(blocking=False):
             try:
                 self._work([job], may_wait=False)
                 return job.outcome()
