@@ -17,6 +17,10 @@ def _opened(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Any:
     address = str(tmp_path / "threads.db")
     if kind == "postgres":
         address = request.getfixturevalue("postgres")
+        psycopg = pytest.importorskip("psycopg")
+        # All tests have one database, and the same threads.
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA IF EXISTS millstream CASCADE")
     return DRIVERS[driver](kind, address)
 
 

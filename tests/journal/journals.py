@@ -12,14 +12,18 @@ from langgraph.checkpoint.base import WRITES_IDX_MAP, CheckpointTuple, get_check
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from typing_extensions import Self
 
-from millstream.journal import MemoryJournal, SqliteJournal
+from millstream.journal import MemoryJournal, PostgresJournal, SqliteJournal
 
 
 def _memory(address: str, **options: Any) -> Any:
     return MemoryJournal(**options)
 
 
-OPEN: Final[dict[str, Callable[..., Any]]] = {"memory": _memory, "sqlite": SqliteJournal}
+OPEN: Final[dict[str, Callable[..., Any]]] = {
+    "memory": _memory,
+    "postgres": PostgresJournal,
+    "sqlite": SqliteJournal,
+}
 """By kind, what opens a journal; each gets the path or the address of a database of its own."""
 LASTING: Final = frozenset(OPEN) - {"memory"}
 """Kinds that have after closing what they had before."""

@@ -1,10 +1,12 @@
 """Savers that store what has changed, once.
 
-`SqliteJournal` keeps threads in a file, `MemoryJournal` in this process, for tests.
+`SqliteJournal` keeps threads in a file, `PostgresJournal` in a database, `MemoryJournal` in this
+process, for tests.
 """
 
 from millstream.journal.memory import MemoryJournal
+from millstream.journal.postgres import PostgresJournal
 from millstream.journal.saver import Journal
 from millstream.journal.sqlite import SqliteJournal
 
-__all__ = ("Journal", "MemoryJournal", "SqliteJournal")
+__all__ = ("Journal", "MemoryJournal", "PostgresJournal", "SqliteJournal")

@@ -1,0 +1,276 @@
+"""A journal in a PostgreSQL database.
+
+A superstep is one statement, and one round trip. Nothing is kept in a session, so a pooler may give
+each transaction another one; statements are prepared unless one is in between.
+
+A connection may be lost while nobody knows whether the server has carried out what was asked. All
+but one kind of requests may simply be sent again, because a commit that was carried out moved the
+counter of its line: see `postgres_rows.ONCE`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from millstream.journal.lanes import SharedLane
+from millstream.journal.postgres_rows import ONCE, STEPS, is_long
+from millstream.journal.postgres_schema import (
+    MIGRATIONS,
+    Steps,
+    find_version,
+    in_schema,
+    migrate,
+    refuse_newer,
+)
+from millstream.journal.rows import Request
+from millstream.journal.saver import Journal
+from millstream.journal.storage import JournalClosedError, Lane, WouldWait
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg_pool import ConnectionPool
+
+_TRIES: Final = 4
+"""How often a request is sent when the server or the connection fails in a way that passes."""
+_INHERITED: Final[list[Any]] = []
+"""Pools of the process that this one was forked from: neither used nor closed here."""
+
+
+class PostgresStorage:
+    """Keeps rows in a schema of a database."""
+
+    def __init__(
+        self,
+        where: str | ConnectionPool[Any],
+        *,
+        schema: str = "millstream",
+        max_connections: int = 8,
+        timeout: float = 30.0,
+        prepare: bool | None = None,
+    ) -> None:
+        if not schema or "\0" in schema:
+            raise ValueError(f"schema is the name of a schema, not {schema!r}")
+        self._psycopg, self._pools = _import_psycopg()
+        if not isinstance(where, (str, self._pools.ConnectionPool)):
+            raise TypeError(
+                f"A journal in PostgreSQL takes the address of a database or a "
+                f"psycopg_pool.ConnectionPool, not {where!r}"
+            )
+        self._where = where
+        self._schema = schema
+        self._max_connections = max_connections
+        self._timeout = timeout
+        self._wants_prepared = prepare
+        self._is_closed = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        """Guards opening."""
+        self._pool: ConnectionPool[Any] | None = None
+        self._prepares = bool(self._wants_prepared)
+
+    # -- requests --------------------------------------------------------------------------------
+
+    def carry_out(self, request: Request, *, may_wait: bool = True) -> Any:
+        """Return the answer; raise `WouldWait` if waiting is not wanted, for the server is far."""
+        if not may_wait:
+            raise WouldWait
+        left = _TRIES
+        while True:
+            left -= 1
+            pool = self._opened()
+            is_broken = False
+            try:
+                with pool.connection() as connection:
+                    try:
+                        return self._send(connection, STEPS[type(request)](request), request)
+                    finally:
+                        is_broken = connection.closed
+            except self._psycopg.Error as error:
+                if not left or not self._may_send_again(request, error, is_broken):
+                    raise
+            if is_broken:
+                # Others were lost with it, as a rule.
+                pool.check()
+
+    async def acarry_out(self, request: Request) -> Any:
+        """Return the answer, through a thread."""
+        return await asyncio.get_running_loop().run_in_executor(None, self.carry_out, request)
+
+    def make_lane(self) -> Lane:
+        """Return one lane for all, so that whoever waits for it shares the next round trip."""
+        return SharedLane(self, always_waits=True)
+
+    def _may_send_again(self, request: Request, error: Exception, is_broken: bool) -> bool:
+        errors = self._psycopg.errors
+        if isinstance(error, (errors.SerializationFailure, errors.DeadlockDetected)):
+            return True
+        if self._prepares and isinstance(
+            error, (errors.InvalidSqlStatementName, errors.DuplicatePreparedStatement)
+        ):
+            self._prepares = False  # a pooler that did not look like one
+            return True
+        return is_broken and type(request) not in ONCE
+
+    def _send(
+        self, connection: psycopg.Connection[Any], steps: Steps[Any], request: Request
+    ) -> Any:
+        own = connection.autocommit
+        if not own:
+            connection.autocommit = True
+        try:
+            if not is_long(request):
+                return self._carry(connection, steps)
+            with self._pipeline(connection), connection.transaction():
+                return self._carry(connection, steps)
+        finally:
+            if not own and not connection.closed:
+                connection.autocommit = False
+
+    def _carry(self, connection: psycopg.Connection[Any], steps: Steps[Any]) -> Any:
+        """Carry out what steps ask for; either the connection commits by itself, or the caller."""
+        row_factory = self._psycopg.rows.tuple_row
+        prepares, schema = self._prepares, self._schema
+        answer: Any = None
+        try:
+            while True:
+                cursors = []
+                for statement in steps.send(answer):
+                    cursor = connection.cursor(row_factory=row_factory, binary=True)
+                    query = in_schema(statement.text, schema)
+                    cursor.execute(query, statement.values or None, prepare=prepares)
+                    cursors.append(cursor)
+                answer = [each.fetchall() if _has_rows(each) else [] for each in cursors]
+        except StopIteration as end:
+            return end.value
+
+    def _pipeline(self, connection: psycopg.Connection[Any]) -> Any:
+        return connection.pipeline() if self._psycopg.Pipeline.is_supported() else nullcontext()
+
+    # -- connections -----------------------------------------------------------------------------
+
+    def _opened(self) -> ConnectionPool[Any]:
+        """Return the pool; the first call connects, and sees to the tables."""
+        if self._pid != os.getpid():
+            _INHERITED.append(self._pool)
+            self._begin()
+        pool = self._pool
+        if self._is_closed:
+            raise JournalClosedError("The journal in PostgreSQL is closed")
+        if pool is not None:
+            return pool
+        with self._lock:
+            pool = self._pool
+            if pool is None:
+                pool = self._pool = self._open()
+            return pool
+
+    def _open(self) -> ConnectionPool[Any]:
+        where = self._where
+        if not isinstance(where, str):
+            pool: ConnectionPool[Any] = where
+            with pool.connection() as connection:
+                self._see_to_tables(connection)
+            return pool
+        options = {"autocommit": True, "client_encoding": "utf8"}
+        # Not from the pool, which would try again and again and not say what is wrong.
+        with self._psycopg.connect(where, **options) as connection:
+            self._see_to_tables(connection)
+        pool = self._pools.ConnectionPool(
+            where,
+            min_size=1,
+            max_size=self._max_connections,
+            timeout=self._timeout,
+            kwargs=options,
+            name="millstream",
+            open=False,
+        )
+        pool.open()
+        return pool
+
+    def _see_to_tables(self, connection: psycopg.Connection[Any]) -> None:
+        own = connection.autocommit
+        if not own:
+            connection.autocommit = True
+        try:
+            found, pid = self._carry(connection, find_version(self._schema))
+            place = f"Schema {self._schema!r} of database {connection.info.dbname!r}"
+            refuse_newer(found, place)
+            if found < len(MIGRATIONS):
+                with connection.transaction():
+                    self._carry(connection, migrate(self._schema, place))
+        finally:
+            if not own and not connection.closed:
+                connection.autocommit = False
+        if self._wants_prepared is None:
+            # A pooler shows a process of its own. Statements that are prepared through it may be
+            # somebody else's, of the same name.
+            self._prepares = pid == connection.info.backend_pid
+
+    def close(self) -> None:
+        """Close the connections, but for those that were given; calling it again does nothing."""
+        self._is_closed = True
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is None or pool is self._where:
+            return
+        if self._pid != os.getpid():
+            _INHERITED.append(pool)
+        else:
+            pool.close()
+
+    async def aclose(self) -> None:
+        """Close the connections without keeping the event loop."""
+        await asyncio.get_running_loop().run_in_executor(None, self.close)
+
+
+def _has_rows(cursor: psycopg.Cursor[Any]) -> bool:
+    return cursor.description is not None
+
+
+def _import_psycopg() -> tuple[Any, Any]:
+    try:
+        import psycopg
+        import psycopg_pool
+    except ImportError as error:
+        raise ImportError(
+            "A journal in PostgreSQL needs psycopg and its pool: pip install 'millstream[postgres]'"
+        ) from error
+    return psycopg, psycopg_pool
+
+
+class PostgresJournal(Journal):
+    """A journal in a PostgreSQL database, ready at once: it connects when it is first used.
+
+    `where` is the address of the database, or a pool, which is used and not closed. The tables are
+    in a schema of their own. `prepare` says whether statements are prepared; None finds out whether
+    a pooler such as PgBouncer is in between, and does without if so.
+    """
+
+    def __init__(
+        self,
+        where: str | ConnectionPool[Any],
+        *,
+        serde: SerializerProtocol | None = None,
+        on_conflict: Literal["error", "fork"] = "error",
+        schema: str = "millstream",
+        max_connections: int = 8,
+        timeout: float = 30.0,
+        prepare: bool | None = None,
+    ) -> None:
+        storage = PostgresStorage(
+            where,
+            schema=schema,
+            max_connections=max_connections,
+            timeout=timeout,
+            prepare=prepare,
+        )
+        super().__init__(storage, serde=serde, on_conflict=on_conflict)

@@ -1,0 +1,410 @@
+"""What the requests of a journal are in SQL, for PostgreSQL.
+
+Nearly each request is one statement, and so one round trip and one transaction: what belongs
+together is written by a single `WITH`, whose first part moves the line's counter, and whose others
+insert nothing if that was not what the writer knew. Who comes second waits for the row of the line
+and then sees the counter of the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from millstream.journal.manifests import PART_BITS
+from millstream.journal.postgres_schema import Statement, Steps
+from millstream.journal.rows import (
+    Batch,
+    CheckpointRow,
+    Commit,
+    CopyLine,
+    DropLines,
+    DropParts,
+    FindCheckpoint,
+    FindLines,
+    FindNumber,
+    FindPools,
+    FindSharers,
+    Found,
+    LineRow,
+    PageRows,
+    PartRow,
+    ReadParts,
+    ReadRows,
+    ReadWrites,
+    Request,
+    Reserve,
+    WritesRow,
+)
+
+_HIGHEST: Final = (1 << PART_BITS) - 1
+_CHECKPOINT: Final = "SELECT line, number, id, root, home, body FROM @checkpoints"
+
+
+def _array(numbers: Iterable[int]) -> str:
+    return "{" + ",".join(map(str, numbers)) + "}"
+
+
+# -- reading -------------------------------------------------------------------------------------
+
+
+def _find_lines(request: FindLines) -> Steps[list[LineRow]]:
+    conditions: list[str] = []
+    values: list[str] = []
+    for column, value in (("thread_id", request.thread_id), ("ns", request.ns)):
+        if value is not None:
+            conditions.append(f"{column} = %s")
+            values.append(value)
+    if request.untouched is not None:
+        conditions.append("at <= %s::bigint")
+        values.append(str(request.untouched))
+    for label in request.labels:
+        conditions.append("number IN (SELECT line FROM @labels WHERE name = %s AND value = %s)")
+        values += label
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    query = f"SELECT number, thread_id, ns, counter FROM @lines{where} ORDER BY number"
+    [rows] = yield [Statement(query, values)]
+    return [LineRow(*row) for row in rows]
+
+
+_FIND_CHECKPOINT: Final = """
+WITH line AS (
+    SELECT number, counter FROM @lines WHERE thread_id = %s AND ns = %s
+), newest AS (
+    SELECT c.id FROM line JOIN @checkpoints c ON c.line = line.number
+    WHERE c.id IS NOT NULL AND c.body IS NOT NULL ORDER BY c.id DESC LIMIT 1
+), last AS (
+    SELECT c.number FROM line JOIN @checkpoints c ON c.line = line.number
+    WHERE c.body IS NOT NULL ORDER BY c.number DESC LIMIT 1
+), wanted AS (
+    SELECT c.line, c.number, c.root FROM line JOIN @checkpoints c ON c.line = line.number
+    WHERE c.id = coalesce(%s::text, (SELECT id FROM newest)) AND c.body IS NOT NULL
+)
+SELECT 0, counter, number, (SELECT id FROM newest), (SELECT number FROM last), NULL FROM line
+UNION ALL
+SELECT 1, c.number, c.home, c.id, c.root, c.body
+FROM wanted JOIN @checkpoints c ON c.line = wanted.line
+AND c.number BETWEEN wanted.root AND wanted.number
+UNION ALL
+SELECT 2, w.number, w.home, NULL, w.checkpoint, w.body
+FROM wanted JOIN @writes w ON w.line = wanted.line AND w.checkpoint = wanted.number
+ORDER BY 1, 2
+"""
+
+
+def _find_checkpoint(request: FindCheckpoint) -> Steps[Found | None]:
+    values = (request.thread_id, request.ns, request.id)
+    [rows] = yield [Statement(_FIND_CHECKPOINT, values)]
+    if not rows:
+        return None
+    _, counter, line, newest, last, _ = rows[0]
+    found = Found(LineRow(line, request.thread_id, request.ns, counter), newest, last or 0)
+    for kind, number, home, id, other, body in rows[1:]:
+        if kind == 1:
+            found.rows.append(CheckpointRow(line, number, id, other, home, body))
+        else:
+            found.writes.append(WritesRow(line, other, number, home, body))
+    return found
+
+
+def _find_number(request: FindNumber) -> Steps[CheckpointRow | None]:
+    query = f"{_CHECKPOINT} WHERE line = %s::bigint AND id = %s::text"
+    [rows] = yield [Statement(query, (str(request.line), request.id))]
+    return CheckpointRow(*rows[0]) if rows else None
+
+
+def _page_rows(request: PageRows) -> Steps[list[CheckpointRow]]:
+    query = (
+        f"{_CHECKPOINT} WHERE line = %s::bigint AND id IS NOT NULL AND body IS NOT NULL"
+        "{} ORDER BY id DESC LIMIT %s::bigint"
+    )
+    values, before = [str(request.line), str(request.limit)], ""
+    if request.before is not None:
+        values.insert(1, request.before)
+        before = " AND id < %s::text"
+    [rows] = yield [Statement(query.format(before), values)]
+    return [CheckpointRow(*row) for row in rows]
+
+
+def _read_rows(request: ReadRows) -> Steps[list[CheckpointRow]]:
+    query = (
+        f"{_CHECKPOINT} WHERE line = %s::bigint AND number BETWEEN %s::integer AND %s::integer "
+        "ORDER BY number"
+    )
+    values = (str(request.line), str(request.first), str(min(request.last, _HIGHEST)))
+    [rows] = yield [Statement(query, values)]
+    return [CheckpointRow(*row) for row in rows]
+
+
+def _read_writes(request: ReadWrites) -> Steps[list[WritesRow]]:
+    query = (
+        "SELECT line, checkpoint, number, home, body FROM @writes WHERE line = %s::bigint"
+        "{} ORDER BY number"
+    )
+    values, chosen = [str(request.line)], ""
+    if request.of is not None:
+        values.append(_array(request.of))
+        chosen = " AND checkpoint = ANY(%s::integer[])"
+    [rows] = yield [Statement(query.format(chosen), values)]
+    return [WritesRow(*row) for row in rows]
+
+
+def _read_parts(request: ReadParts) -> Steps[list[PartRow]]:
+    query = (
+        "SELECT p.line, p.number, p.body "
+        "FROM unnest(%s::bigint[], %s::integer[], %s::integer[]) AS wanted (line, first, last) "
+        "JOIN @parts p ON p.line = wanted.line AND p.number BETWEEN wanted.first AND wanted.last"
+    )
+    values = [_array(numbers) for numbers in zip(*request.ranges, strict=True)]
+    [rows] = yield [Statement(query, values or ("{}",) * 3)]
+    return [PartRow(*row) for row in rows]
+
+
+def _find_pools(request: FindPools) -> Steps[list[int]]:
+    query = "SELECT pool FROM @shares WHERE line = %s::bigint"
+    [rows] = yield [Statement(query, (str(request.line),))]
+    return [request.line, *(pool for (pool,) in rows)]
+
+
+def _find_sharers(request: FindSharers) -> Steps[list[int]]:
+    query = (
+        "SELECT number FROM @lines WHERE number = %s::bigint "
+        "UNION SELECT line FROM @shares WHERE pool = %s::bigint"
+    )
+    [rows] = yield [Statement(query, (str(request.line),) * 2)]
+    return [line for (line,) in rows]
+
+
+# -- writing -------------------------------------------------------------------------------------
+
+
+def _reserve(request: Reserve) -> Steps[int]:
+    query = "UPDATE @numbers SET value = value + %s::bigint WHERE name = 'lines' RETURNING value"
+    [[(last,)]] = yield [Statement(query, (str(request.count),))]
+    return int(last) - request.count + 1
+
+
+_ROWS: Final = """
+, checkpoints AS (
+    INSERT INTO @checkpoints (line, number, id, root, home, body)
+    SELECT line.number, new.* FROM line,
+    unnest(%s::integer[], %s::text[], %s::integer[], %s::bigint[], %s::bytea[]) AS new
+), writes AS (
+    INSERT INTO @writes (line, checkpoint, number, home, body)
+    SELECT line.number, new.* FROM line,
+    unnest(%s::integer[], %s::integer[], %s::bigint[], %s::bytea[]) AS new
+), parts AS (
+    INSERT INTO @parts (line, number, body)
+    SELECT line.number, new.* FROM line, unnest(%s::integer[], %s::bytea[]) AS new
+), labels AS (
+    INSERT INTO @labels (name, value, line)
+    SELECT new.*, line.number FROM line, unnest(%s::text[], %s::text[]) AS new
+    ON CONFLICT DO NOTHING
+)
+SELECT 1 FROM line
+"""
+_MAKE_LINE: Final = """
+WITH line AS (
+    INSERT INTO @lines (number, thread_id, ns, counter, at)
+    VALUES (%s::bigint, %s, %s, %s::integer, %s::bigint)
+    ON CONFLICT DO NOTHING RETURNING number
+)"""
+_MOVE_LINE: Final = """
+WITH line AS (
+    UPDATE @lines SET counter = %s::integer, at = %s::bigint
+    WHERE number = %s::bigint AND counter = %s::integer RETURNING number
+)"""
+_UNNAME: Final = """
+WITH line AS (
+    SELECT number FROM @lines WHERE number = %s::bigint AND counter = %s::integer FOR UPDATE
+)
+UPDATE @checkpoints c SET id = NULL FROM line
+WHERE c.line = line.number AND c.number = ANY(%s::integer[])
+"""
+_FILL: Final = """
+UPDATE @checkpoints c SET root = new.root, home = new.home, body = new.body
+FROM unnest(%s::integer[], %s::integer[], %s::bigint[], %s::bytea[])
+    AS new (number, root, home, body)
+WHERE c.line = %s::bigint AND c.number = new.number
+"""
+_DROP: Final = """
+WITH writes AS (
+    DELETE FROM @writes WHERE line = %s::bigint AND checkpoint = ANY(%s::integer[])
+)
+DELETE FROM @checkpoints WHERE line = %s::bigint AND number = ANY(%s::integer[])
+"""
+
+
+def _is_odd(batch: Batch) -> bool:
+    """Say whether a batch takes more than one statement."""
+    return bool(batch.unnamed or batch.filled or batch.dropped)
+
+
+def is_long(request: Request) -> bool:
+    """Say whether a request takes a transaction of several statements."""
+    return isinstance(request, Commit) and (
+        len(request.batches) != 1 or _is_odd(request.batches[0])
+    )
+
+
+def _commit(request: Commit) -> Steps[list[bool]]:
+    batches = request.batches
+    # Everybody takes lines in one order, so that nobody waits for each other.
+    order = sorted(
+        range(len(batches)), key=lambda at: (batches[at].line.thread_id, batches[at].line.ns)
+    )
+    written = [False] * len(batches)
+    if any(map(_is_odd, batches)):
+        for at in order:
+            written[at] = yield from _write(batches[at])
+        return written
+    answers = yield [_insert(batches[at]) for at in order]
+    for at, rows in zip(order, answers, strict=True):
+        written[at] = bool(rows)
+    return written
+
+
+def _insert(batch: Batch) -> Statement:
+    """Return the statement that moves the line, and inserts rows if it could."""
+    line = batch.line
+    if batch.counter > _HIGHEST:
+        raise OverflowError(
+            f"Thread {line.thread_id!r} has no numbers left: copy it, or prune it and export it"
+        )
+    counter, at = str(batch.counter), str(batch.at)
+    if batch.is_new:
+        head, first = _MAKE_LINE, (str(line.number), line.thread_id, line.ns, counter, at)
+    else:
+        head, first = _MOVE_LINE, (counter, at, str(line.number), str(line.counter))  # type: ignore[assignment]
+    checkpoints, writes, parts = batch.checkpoints, batch.writes, batch.parts
+    values = (
+        *first,
+        _array(row.number for row in checkpoints),
+        [row.id for row in checkpoints],
+        _array(row.root for row in checkpoints),
+        _array(row.home for row in checkpoints),
+        [row.body for row in checkpoints],
+        _array(row.of for row in writes),
+        _array(row.number for row in writes),
+        _array(row.home for row in writes),
+        [row.body for row in writes],
+        _array(part.number for part in parts),
+        [part.body for part in parts],
+        [name for name, _ in batch.labels],
+        [value for _, value in batch.labels],
+    )
+    return Statement(head + _ROWS, values)
+
+
+def _write(batch: Batch) -> Steps[bool]:
+    """Write a batch that changes rows that were there."""
+    line = str(batch.line.number)
+    if batch.unnamed:
+        unnamed = (line, str(batch.line.counter), _array(batch.unnamed))
+        yield [Statement(_UNNAME, unnamed)]
+    [rows] = yield [_insert(batch)]
+    if not rows:
+        return False
+    if batch.filled:
+        filled = (
+            _array(row.number for row in batch.filled),
+            _array(row.root for row in batch.filled),
+            _array(row.home for row in batch.filled),
+            [row.body for row in batch.filled],
+            line,
+        )
+        yield [Statement(_FILL, filled)]
+    if batch.dropped:
+        yield [Statement(_DROP, (line, _array(batch.dropped)) * 2)]
+    return True
+
+
+_COPY_LINE: Final = """
+WITH line AS (
+    INSERT INTO @lines (number, thread_id, ns, counter, at)
+    SELECT %s::bigint, %s, %s, greatest(%s::integer, max(counter)), %s::bigint
+    FROM @lines WHERE number = %s::bigint
+    ON CONFLICT DO NOTHING RETURNING number
+), checkpoints AS (
+    INSERT INTO @checkpoints (line, number, id, root, home, body)
+    SELECT line.number, c.number, c.id, c.root, c.home, c.body
+    FROM line, @checkpoints c WHERE c.line = %s::bigint
+), writes AS (
+    INSERT INTO @writes (line, checkpoint, number, home, body)
+    SELECT line.number, w.checkpoint, w.number, w.home, w.body
+    FROM line, @writes w WHERE w.line = %s::bigint
+), labels AS (
+    INSERT INTO @labels (name, value, line)
+    SELECT l.name, l.value, line.number FROM line, @labels l WHERE l.line = %s::bigint
+), shares AS (
+    INSERT INTO @shares (pool, line)
+    SELECT s.pool, line.number FROM line, @shares s WHERE s.line = %s::bigint
+    UNION SELECT %s::bigint, line.number FROM line
+)
+SELECT 1 FROM line
+"""
+
+
+def _copy_line(request: CopyLine) -> Steps[bool]:
+    target, source = request.target, str(request.source)
+    values = (str(target.number), target.thread_id, target.ns, str(target.counter), str(request.at))
+    [rows] = yield [Statement(_COPY_LINE, (*values, *(source,) * 6))]
+    return bool(rows)
+
+
+_DROP_LINES: Final = """
+WITH gone AS (SELECT unnest(%s::bigint[]) AS number),
+lines AS (DELETE FROM @lines l USING gone WHERE l.number = gone.number),
+checkpoints AS (DELETE FROM @checkpoints USING gone WHERE line = gone.number),
+writes AS (DELETE FROM @writes USING gone WHERE line = gone.number),
+labels AS (DELETE FROM @labels USING gone WHERE line = gone.number)
+DELETE FROM @shares USING gone WHERE line = gone.number
+"""
+
+
+def _drop_lines(request: DropLines) -> Steps[None]:
+    yield [Statement(_DROP_LINES, (_array(sorted(request.lines)),))]
+
+
+def _drop_parts(request: DropParts) -> Steps[int]:
+    firsts: list[int] = []
+    lasts: list[int] = []
+    first = 0
+    for kept_first, kept_last in (*request.kept, (_HIGHEST + 1, 0)):
+        if kept_first > first:
+            firsts.append(first)
+            lasts.append(kept_first - 1)
+        first = kept_last + 1
+    query = (
+        "WITH gone AS ("
+        "DELETE FROM @parts p USING unnest(%s::integer[], %s::integer[]) AS b (first, last) "
+        "WHERE p.line = %s::bigint AND p.number BETWEEN b.first AND b.last RETURNING 1"
+        ") SELECT count(*) FROM gone"
+    )
+    values = (_array(firsts), _array(lasts), str(request.line))
+    [[(count,)]] = yield [Statement(query, values)]
+    return int(count)
+
+
+STEPS: Final[dict[type[Request], Callable[[Any], Steps[Any]]]] = {
+    Reserve: _reserve,
+    FindLines: _find_lines,
+    FindCheckpoint: _find_checkpoint,
+    FindNumber: _find_number,
+    PageRows: _page_rows,
+    ReadRows: _read_rows,
+    ReadWrites: _read_writes,
+    ReadParts: _read_parts,
+    Commit: _commit,
+    CopyLine: _copy_line,
+    DropLines: _drop_lines,
+    FindPools: _find_pools,
+    FindSharers: _find_sharers,
+    DropParts: _drop_parts,
+}
+ONCE: Final = frozenset((CopyLine,))
+"""Requests whose answer is another one when they are carried out again.
+
+The others may be sent again when nobody knows whether they were carried out: a commit that was is
+refused then, and whoever asked for it sees that what he wanted to store is there.
+"""
