@@ -27,6 +27,9 @@ DISTRIBUTIONS: Final = {
     "langgraph.store.sqlite": "langgraph-checkpoint-sqlite",
     "langsmith": "langsmith",
     "ormsgpack": "ormsgpack",
+    "psycopg": "psycopg",
+    # An extra of it.
+    "psycopg_pool": "psycopg",
     "pydantic": "pydantic",
     # pydantic needs one version of it, exactly.
     "pydantic_core": "pydantic",
@@ -35,8 +38,8 @@ DISTRIBUTIONS: Final = {
     "typing_extensions": "typing-extensions",
     "xxhash": "xxhash",
 }
-# Asked for, and imported by others alone: by the savers, and by LangChain to draw.
-INDIRECT: Final = {"psycopg", "grandalf"}
+# Asked for, and imported by others alone: by LangChain to draw.
+INDIRECT: Final = {"grandalf"}
 DEVELOPMENT: Final = {"test", "dev"}
 
 
