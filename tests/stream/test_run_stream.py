@@ -451,6 +451,12 @@ def test_a_nodes_run_stream_is_left_with_its_with_block(reader: Reader) -> None:
     reader.run(scenario())
 
 
+async def let_others_go_on(turns: int) -> None:
+    """Let go of the loop so many times."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+
 # -- dropping ------------------------------------------------------------------------------------
 
 
@@ -469,10 +475,12 @@ def test_a_run_that_is_dropped_leaves_nothing(reader: Reader, count: int) -> Non
 
     async def check() -> None:
         gone = await scenario()
+        if reader.is_async:
+            # The pump holds the run until it has given its last reader a turn.
+            await let_others_go_on(10)
         gc.collect()
         if reader.is_async:
-            for _ in range(50):
-                await asyncio.sleep(0)
+            await let_others_go_on(50)
         assert gone() is None
 
     reader.run(check())
