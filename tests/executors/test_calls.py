@@ -39,7 +39,10 @@ def marks(file: str) -> list[str]:
 
 
 def shown(items: list[Any]) -> list[Any]:
-    """Return stream items without what differs from run to run, those of each mode in order."""
+    """Return stream items without what differs from run to run, those of each mode in order.
+
+    Calls that run side by side end in any order.
+    """
     kept: dict[str, list[Any]] = {}
     for mode, payload in items:
         if mode == "messages":
@@ -51,6 +54,7 @@ def shown(items: list[Any]) -> list[Any]:
             what = str(payload)
         kept.setdefault(mode, []).append(what)
     kept["tasks"].sort()
+    kept["updates"].sort()
     return [(mode, kept[mode]) for mode in sorted(kept)]
 
 
