@@ -96,9 +96,14 @@ def test_calls_run_where_their_task_says(
 
     node, here, elsewhere = driver.invoke(graph_of(calling.places, executor=lone), EMPTY)["log"]
 
-    # The one process waits for what it calls, so there is another one.
+    # The one process waits for what it calls, so there is another one, for as long as it does.
     assert here == os.getpid()
     assert len({node, here, elsewhere}) == 3
+    end = time.monotonic() + 60
+    while Path(f"/proc/{elsewhere}").exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not Path(f"/proc/{elsewhere}").exists()
+    assert Path(f"/proc/{node}").exists()
 
 
 def test_tasks_in_processes_call_tasks_in_processes(
@@ -110,20 +115,6 @@ def test_tasks_in_processes_call_tasks_in_processes(
     log = driver.invoke(graph_of(calling.places_of_both, executor=lone), EMPTY)["log"]
 
     assert len({os.getpid(), *log}) == 4
-
-
-def test_a_process_that_was_started_for_a_call_ends(
-    driver: Any, lone: ProcessExecutor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(calling.place_elsewhere, "executor", lone)
-    node, _, elsewhere = driver.invoke(graph_of(calling.places, executor=lone), EMPTY)["log"]
-
-    end = time.monotonic() + 60
-    while Path(f"/proc/{elsewhere}").exists() and time.monotonic() < end:
-        time.sleep(0.01)
-
-    assert not Path(f"/proc/{elsewhere}").exists()
-    assert Path(f"/proc/{node}").exists()
 
 
 @pytest.mark.parametrize("durability", DURABILITIES)
@@ -142,7 +133,9 @@ def test_a_call_that_has_ended_is_not_made_again(
     assert marks(file) == ["first", "second"]
 
 
-@pytest.mark.parametrize("durability", DURABILITIES)
+@pytest.mark.parametrize(
+    "durability", ["sync", "exit", pytest.param("async", marks=pytest.mark.long)]
+)
 def test_what_a_call_returned_outlives_the_process_of_its_caller(
     driver: Any, executor: ProcessExecutor, file: str, durability: str
 ) -> None:
