@@ -149,3 +149,20 @@ def test_strict_answers_that_match_are_accepted() -> None:
     """By id, or the only one."""
     Answers({FIRST: 1}).check(in_task(FIRST, SECOND), is_strict=True)
     Answers("x").check(in_task(FIRST), is_strict=True)
+
+
+def test_an_answer_can_be_taken_for_a_question_by_its_id() -> None:
+    """Of a map as often as one asks, of a bare value once, and for the question that waits."""
+    named, bare = Answers({FIRST: 1}), Answers("yes")
+    bare.check({FIRST: ["t"]}, is_strict=False)
+
+    assert [named.take_named(FIRST), named.take_named(FIRST)] == [1, 1]
+    assert [bare.take_named(id) for id in (SECOND, FIRST, FIRST)] == [MISSING, "yes", MISSING]
+
+
+def test_answers_say_what_they_answer() -> None:
+    named, bare = Answers({FIRST: 1}), Answers("yes")
+    bare.check({FIRST: ["t"]}, is_strict=False)
+
+    assert (named.by_id, named.question) == ({FIRST: 1}, None)
+    assert (bare.by_id, bare.question) == (None, FIRST)

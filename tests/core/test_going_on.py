@@ -117,6 +117,31 @@ def test_the_tasks_that_answers_were_checked_against_are_those_that_run(
     assert caplog.messages == ["Ignoring unknown node name gone in pending sends"]
 
 
+def test_an_update_that_triggers_nothing_lets_the_tasks_run_that_answers_were_checked_against(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """They read what it wrote, though they were planned before."""
+    spec = graph([node("a"), node("b")], {"log": log()})
+    first = begun(spec, *to("a"), (TASKS, Send("gone", 1)), lineage=new_lineage())
+    machine = new_machine(spec, saved=first.save)
+
+    machine.resume([("log", ["told"])], answers=Answers("yes"))
+    tasks = planned(machine)
+
+    assert [(task.name, task.input) for task in tasks] == [("a", {"log": ["told"]})]
+    assert caplog.messages == ["Ignoring unknown node name gone in pending sends"]
+
+
+def test_a_command_that_sends_with_an_answer_adds_to_the_superstep() -> None:
+    spec = pair()
+    first = begun(spec, *to("a"), lineage=new_lineage())
+    machine = new_machine(spec, saved=first.save)
+
+    machine.resume([(TASKS, Send("b", 1))], answers=Answers("yes"))
+
+    assert sorted(names(planned(machine))) == ["a", "b"]
+
+
 def test_what_a_command_triggers_runs_beside_the_tasks_that_are_answered() -> None:
     spec = pair()
     first = begun(spec, *to("a"), lineage=new_lineage())

@@ -53,3 +53,14 @@ def test_facts_arrive_in_the_order_in_which_consumers_see_them() -> None:
         ("state_changed", ["log"]),
         ("checkpoint_reached", []),
     ]
+
+
+def test_a_machine_that_is_closed_tells_nobody_of_what_it_does_after_that() -> None:
+    observer, facts = recording()
+    machine = begun(graph([node("a")], {"log": log()}), ("to:a", None), observer=observer)
+
+    machine.close()
+    run(machine, doing(a=[("log", ["x"])]))
+
+    assert facts == []
+    assert machine.status is RunStatus.DONE

@@ -192,8 +192,10 @@ class RunMachine(Progress):
             # After the check, which may raise.
             self.answers, self._is_answered, self._foreseen = answers, True, (pushes, pulls)
         if writes:
-            self._apply_commands(writes)
-            self._foreseen = None  # they may trigger others
+            touched = self._apply_commands(writes)
+            # Others run too if they trigger any; most updates go to keys that trigger nothing.
+            if TASKS in touched or not self.spec.triggers.isdisjoint(touched):
+                self._foreseen = None
             self.commands = [*self.commands, *writes]
         self.is_travelling, self._is_anew = way.is_travelling, way.is_anew
         if way.is_travelling:
@@ -222,8 +224,8 @@ class RunMachine(Progress):
             self._apply_commands(writes)
             self.commands = writes
 
-    def _apply_commands(self, writes: Sequence[Write]) -> None:
-        """Apply writes that belong to no task."""
+    def _apply_commands(self, writes: Sequence[Write]) -> Sequence[str]:
+        """Apply writes that belong to no task; return the channels that they touch."""
         touched: list[str] = []
         updated = self.cells.apply(writes, touched, is_step=False)
         assert self.lineage is not None, "only a run that is resumed gets commands"
@@ -231,6 +233,7 @@ class RunMachine(Progress):
         if self.updated is not None:
             # None stays None: versions then say what is due, and these writes have newer ones.
             self.updated |= updated
+        return touched
 
     def plan(self) -> Sequence[Task] | None:
         """Return the tasks to run now, or None when the run has ended (`status` says why).
