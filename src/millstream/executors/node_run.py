@@ -16,7 +16,7 @@ from langgraph.store.base import BaseStore
 
 from millstream._base.clock import SYSTEM
 from millstream.core.machine import RunMachine
-from millstream.core.observer import Observer
+from millstream.core.observer import NOT_WATCHED
 from millstream.core.protocol import RunLimits
 from millstream.core.spec import GraphSpec, NodeSpec
 from millstream.core.strands import OWN
@@ -296,6 +296,25 @@ def _node_of(request: TaskRequest) -> NodeSpec:
     return NodeSpec(request.node, request.triggers, _read_nothing, body)
 
 
+class RemoteMachine(RunMachine):
+    """Stands for the machine of the run: looked into, never begun.
+
+    It has what code of a task may ask of its run, without the graph.
+    """
+
+    def __init__(self, scope: RunScope, saved: RemoteSaved | None, step: int) -> None:
+        super().__init__(
+            scope.spec,
+            NOT_WATCHED,
+            scope.limits,
+            scope.clock.new_id,
+            scope.ns,
+            None if saved is None else saved.lineage,
+            answers=None if saved is None else saved.answers,
+        )
+        self.step = step
+
+
 class RemoteScope(RunScope):
     """What the node finds of its run."""
 
@@ -305,17 +324,7 @@ class RemoteScope(RunScope):
         super().__init__(_run_request(request, saved, line), waits)
         self._enclosing = {ns: id for ns, id in request.checkpoint_map.items() if ns != self.ns}
         self.call = call
-        # Only looked into, never begun: what code of a task may ask of its run, without its graph.
-        self.machine = RunMachine(
-            self.spec,
-            Observer(),
-            self.limits,
-            self.clock.new_id,
-            self.ns,
-            None if saved is None else saved.lineage,
-            answers=None if saved is None else saved.answers,
-        )
-        self.machine.step = request.step
+        self.machine = RemoteMachine(self, saved, request.step)
         if saved is not None:
             self.stamps, self.origin_id = saved.stamps, saved.scope.origin_id
             self.saved_parent = saved.scope.parent_config
