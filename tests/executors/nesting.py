@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Annotated, Any
 
 from typing_extensions import TypedDict
 
-from executors.acting import State, mark
+from executors.acting import State, mark, where
 from millstream.channels import UntrackedValue
+from millstream.executors import ProcessExecutor
 from millstream.graph import START, StateGraph
 from millstream.types import interrupt
 
@@ -78,6 +80,13 @@ def call_side_by_side(state: State) -> State:
     with ThreadPoolExecutor(3) as threads:
         started = [threads.submit(copy_context().run, answer, number) for number in range(3)]
         return {"log": [each.result()[0] for each in started]}
+
+
+def call_with_executor(state: State) -> State:
+    with ProcessExecutor(1) as executor:
+        builder = StateGraph(State).add_node("where", where, executor=executor)
+        inner = builder.add_edge(START, "where").compile()
+        return {"log": [os.getpid(), *inner.invoke({"log": []})["log"]]}
 
 
 def call_counting(state: State) -> State:

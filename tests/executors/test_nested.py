@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,10 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
 from executors import nesting
-from executors.acting import graph_of
+from executors.acting import State, graph_of
 from millstream.executors import ProcessExecutor
 from millstream.graph import START, StateGraph
-from millstream.types import Command
+from millstream.types import Command, interrupt
 
 THREAD = {"configurable": {"thread_id": "1"}}
 DURABILITIES = ["sync", "async", "exit"]
@@ -94,6 +96,39 @@ def test_a_graph_that_a_node_calls_keeps_its_state(driver: Any, executor: Proces
     counted = [driver.invoke(graph, {"log": []}, THREAD)["log"][-1] for _ in range(3)]
 
     assert counted == [1, 2, 3]
+
+
+def test_nodes_of_a_graph_that_a_node_calls_run_in_its_process(
+    driver: Any, executor: ProcessExecutor
+) -> None:
+    graph = graph_of(nesting.call_with_executor, executor=executor)
+
+    node, inside = driver.invoke(graph, {"log": []})["log"]
+
+    assert node == inside != os.getpid()
+
+
+@dataclass
+class Homebound:
+    """An answer that a saver stores, and that no other process gets."""
+
+    text: str
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError("stays here")
+
+
+def test_only_answers_that_are_wanted_are_sent(driver: Any, executor: ProcessExecutor) -> None:
+    builder = StateGraph(State).add_node("there", nesting.call_twice, executor=executor)
+    builder.add_node("here", lambda state: {"log": [interrupt("here?").text]})
+    graph = builder.add_edge(START, "there").add_edge(START, "here").compile(InMemorySaver())
+
+    asked = driver.invoke(graph, {"log": []}, THREAD)["__interrupt__"]
+    answers = {each.id: "a" if each.value == 1 else Homebound("b") for each in asked}
+    result = driver.invoke(graph, Command(resume=answers), THREAD)
+
+    assert sorted(answers.values(), key=str) == [Homebound("b"), "a"]
+    assert [each.value for each in result["__interrupt__"]] == [2]
 
 
 def test_the_state_of_a_graph_that_asks_is_shown(

@@ -154,9 +154,9 @@ class Answers:
         return self._named(question)
 
     @property
-    def by_id(self) -> Mapping[str, Any] | None:
-        """The answers by question, None for one bare value."""
-        return self._by_id
+    def ids(self) -> frozenset[str] | None:
+        """The questions that were answered by their ids, None for one bare value."""
+        return None if self._by_id is None else frozenset(self._by_id)
 
     @property
     def question(self) -> str | None:

@@ -171,7 +171,7 @@ def _saved(run: RunScope) -> SavedScope:
         named_checkpoints=dict(run.named_checkpoints),
         replayed_id=None if replay is None else replay.checkpoint_id,
         has_answers=answers is not None,
-        answers_by_id=None if answers is None else answers.by_id,
+        answered_ids=None if answers is None else answers.ids,
         answered_question=None if answers is None else answers.question,
     )
 

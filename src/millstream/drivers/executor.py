@@ -53,8 +53,8 @@ class SavedScope:
     replayed_id: str | None
     """The checkpoint of the past that the run goes on from, if it does."""
     has_answers: bool
-    answers_by_id: Mapping[str, Any] | None
-    """None for one bare value, which stays where the run is."""
+    answered_ids: frozenset[str] | None
+    """The questions that were answered by their ids; None for one bare value."""
     answered_question: str | None
     """The question that the bare value is for, if it is for one."""
 

@@ -7,7 +7,7 @@ what is asked of them is sent there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -136,8 +136,10 @@ class RemoteAnswers(Answers):
 
     def __init__(self, saved: SavedScope, line: Line) -> None:
         super().__init__(None)
-        self._line = line
-        self._by_id, self._question = saved.answers_by_id, saved.answered_question
+        self._line, self._question = line, saved.answered_question
+        self._by_id = None
+        if saved.answered_ids is not None:
+            self._by_id = RemoteAnswersById(saved.answered_ids, line)
 
     def _named(self, question: str) -> Any | Missing:
         if self._by_id is not None:
@@ -149,6 +151,27 @@ class RemoteAnswers(Answers):
         if self._by_id is not None:
             return MISSING
         return self._line.ask(AnswerTaken(tuple(tasks), is_own))
+
+
+class RemoteAnswersById(Mapping[str, Any]):
+    """Which questions were answered; the answers are asked for, because few are wanted here."""
+
+    def __init__(self, ids: frozenset[str], line: Line) -> None:
+        self._ids, self._line = ids, line
+
+    def __getitem__(self, question: str) -> Any:
+        if question not in self._ids:
+            raise KeyError(question)
+        return self._line.ask(AnswerNamed(question))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __contains__(self, question: object) -> bool:
+        return question in self._ids
 
 
 class RemoteReplay(Replay):
@@ -202,7 +225,7 @@ class SaverAsked(NodeEvent):
 
 @dataclass(frozen=True, slots=True)
 class AnswerNamed(NodeEvent):
-    """A question that a person has answered without naming it is asked again."""
+    """A question of a graph that the node calls is asked again, which a person has answered."""
 
     question: str
 
