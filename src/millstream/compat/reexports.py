@@ -133,8 +133,8 @@ _NAMES: Final = {
         map_input merge_configs overload partial patch_checkpoint_map patch_config
         patch_configurable prepare_next_tasks put_writes_accepts_task_path queue read_channels
         read_task_statuses recast_checkpoint_ns replace task_path_str tasks_w_writes timedelta
-        uuid5 validate_keys validate_timeout_supported versions_seen_without_bumps warnings
-        weakref
+        uuid5 validate_graph validate_keys validate_timeout_supported versions_seen_without_bumps
+        warnings weakref
     """,
     "pregel.protocol": """
         All Any AsyncIterator Callable Command ContextT DrawableGraph Generic GraphOutput InputT
@@ -265,6 +265,7 @@ _HOMES: Final = {
     "millstream.managed.base": "ManagedValue ManagedValueSpec is_managed_value",
     "millstream.pregel.debug": "get_bolded_text get_colored_text",
     "millstream.pregel.main": "Pregel",
+    "millstream.pregel._structure.compiling": "validate_graph",
     "millstream.pregel._structure.nodes": "PregelNode",
     "millstream.pregel.protocol": "PregelProtocol StreamChunk StreamProtocol",
     "millstream._base.runnable": """
