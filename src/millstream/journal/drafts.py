@@ -7,7 +7,7 @@ error in the middle, a value that cannot be stored for example, leaves no trace.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from langgraph.checkpoint.base import WRITES_IDX_MAP
@@ -49,7 +49,7 @@ Typed = tuple[str, bytes]
 """What a serializer makes of a value: its format and bytes."""
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class PutCall:
     """A checkpoint to be stored, as `put` is given it."""
 
@@ -70,7 +70,7 @@ class PutCall:
         return id
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class WritesCall:
     """What a task wrote, as `put_writes` is given it, serialized."""
 
@@ -141,7 +141,7 @@ class Draft:
         root = number if base is None else base.root
         state, changes = self._state(call, parent, State(number, call.id, call.parent, root))
         home = self.batch.line.number
-        body = self.sealing.seal_row(encode_state(state, base, changes, home))
+        body = self.sealing.seal_row(encode_state(state, base, changes, home, call.new_versions))
         if base is None:
             state.whole = len(body)
         else:
@@ -160,10 +160,10 @@ class Draft:
         rows, number = self.batch.checkpoints, self.last + 1
         for at, row in enumerate(rows):
             if row.id == id:
-                rows[at] = replace(row, id=None)
+                rows[at] = row._replace(id=None)
                 number = self._next_number() + 1
                 self.batch.writes = [
-                    replace(each, of=number) if each.of == row.number else each
+                    each._replace(of=number) if each.of == row.number else each
                     for each in self.batch.writes
                 ]
                 return True
@@ -195,7 +195,7 @@ class Draft:
     def move_writes(self, rows: Sequence[WritesRow], of: int) -> None:
         """Add writes that stand next to a checkpoint that is stored again."""
         for row in rows:
-            self.batch.writes.append(replace(row, of=of, number=self._next_number()))
+            self.batch.writes.append(row._replace(of=of, number=self._next_number()))
 
     def finish(self) -> Batch:
         """Let what the draft says be known, and return what is to be written."""
@@ -207,7 +207,7 @@ class Draft:
             known.parts[key] = number
         known.labels.update(batch.labels)
         known.newest, known.last, known.is_new = self.newest, self.last, False
-        known.row = replace(known.row, counter=batch.counter)
+        known.row = known.row._replace(counter=batch.counter)
         return batch
 
     def _next_number(self) -> int:

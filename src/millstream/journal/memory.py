@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
@@ -163,12 +163,12 @@ class MemoryStorage:
         elif line is None or line.row.counter != batch.line.counter:
             return False
         assert line is not None
-        line.row, line.at = replace(line.row, counter=batch.counter), batch.at
+        line.row, line.at = line.row._replace(counter=batch.counter), batch.at
         for each in batch.unnamed:
             row = line.rows[each]
             if row.id is not None:
                 del line.ids[row.id]
-            line.rows[each] = replace(row, id=None)
+            line.rows[each] = row._replace(id=None)
         for row in (*batch.checkpoints, *batch.filled):
             line.rows[row.number] = row
             if row.id is not None:
@@ -193,10 +193,10 @@ class MemoryStorage:
         number, source = target.number, self._lines[request.source]
         line = self._lines[number] = _Line(target, request.at, labels=set(source.labels))
         self._numbers[target.thread_id, target.ns] = number
-        line.rows = {each: replace(row, line=number) for each, row in source.rows.items()}
+        line.rows = {each: row._replace(line=number) for each, row in source.rows.items()}
         line.ids = dict(source.ids)
         line.writes = {
-            of: [replace(row, line=number) for row in rows] for of, rows in source.writes.items()
+            of: [row._replace(line=number) for row in rows] for of, rows in source.writes.items()
         }
         self._sharers[number] = {number}
         for sharers in self._sharers.values():

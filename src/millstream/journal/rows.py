@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 
-@dataclass(slots=True, frozen=True)
-class LineRow:
+class LineRow(NamedTuple):
     """One namespace of one thread."""
 
     number: int
@@ -23,8 +22,7 @@ class LineRow:
     """The highest number of anything in the line."""
 
 
-@dataclass(slots=True, frozen=True)
-class CheckpointRow:
+class CheckpointRow(NamedTuple):
     """One checkpoint; its key is the line and the number."""
 
     line: int
@@ -39,8 +37,7 @@ class CheckpointRow:
     """None where only writes are known of a checkpoint."""
 
 
-@dataclass(slots=True, frozen=True)
-class WritesRow:
+class WritesRow(NamedTuple):
     """What tasks wrote; its key is the line, `of` and the number."""
 
     line: int
@@ -176,7 +173,7 @@ class ReadParts:
     ranges: Sequence[tuple[int, int, int]]
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Commit:
     """Ask for all batches to be written in one transaction.
 

@@ -86,11 +86,16 @@ class State:
 
 
 def encode_state(
-    state: State, base: State | None, changes: Mapping[str, Segments], home: int
+    state: State,
+    base: State | None,
+    changes: Mapping[str, Segments],
+    home: int,
+    news: Mapping[str, Any] | None = None,
 ) -> bytes:
     """Return what a row says of a state, as a difference to another one if there is one.
 
-    `changes` are the channels whose items are known as a difference.
+    `changes` are the channels whose items are known as a difference, and `news` the versions that
+    somebody says are new.
     """
     gone: list[list[str]] | None
     if base is None:
@@ -99,7 +104,11 @@ def encode_state(
         values = {name: _encoded(stored, None, home) for name, stored in state.values.items()}
     else:
         parent = 0 if state.parent == base.id else state.parent
-        versions = _changed(state.versions, base.versions)
+        lost_versions: list[str] = []
+        versions = dict(news or ())
+        if {**base.versions, **versions} != state.versions:
+            versions = _changed(state.versions, base.versions)
+            lost_versions = _gone(state.versions, base.versions)
         metadata = _changed(state.metadata, base.metadata)
         seen, lost = _changed_seen(state.seen, base.seen)
         old = base.values
@@ -108,14 +117,11 @@ def encode_state(
             for name, stored in state.values.items()
             if old.get(name) is not stored
         }
-        gone = [
-            _gone(state.versions, base.versions),
-            lost,
-            _gone(state.values, old),
-            _gone(state.metadata, base.metadata),
-        ]
-        if not any(gone):
-            gone = None
+        gone = None
+        lost_values = _gone(state.values, old)
+        lost_metadata = _gone(state.metadata, base.metadata)
+        if lost or lost_values or lost_versions or lost_metadata:
+            gone = [lost_versions, lost, lost_values, lost_metadata]
     return packb(
         (
             0 if base is None else base.number,
@@ -228,9 +234,7 @@ def _typed(said: Sequence[Any]) -> tuple[str, bytes]:
 
 
 def _changed(new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
-    if new == old:
-        return {}
-    return {name: value for name, value in new.items() if name not in old or old[name] != value}
+    return {name: each for name, each in new.items() if name not in old or old[name] != each}
 
 
 def _changed_seen(
@@ -239,10 +243,10 @@ def _changed_seen(
     """Return what nodes have seen since, and which of them are to be forgotten before that."""
     changed: dict[str, Any] = {}
     lost = _gone(new, old)
-    for node, versions in new.items():
-        before = old.get(node)
-        if before is versions:
-            continue
+    # Those that have seen nothing since are the very dicts of the other state.
+    others = [node for node, versions in new.items() if old.get(node) is not versions]
+    for node in others:
+        versions, before = new[node], old.get(node)
         if before is None:
             changed[node] = versions
         elif before.keys() <= versions.keys():

@@ -73,7 +73,7 @@ class Memory:
         return call.parent is None or given is None or given.get(call.parent, True)
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Handover:
     """Calls that are stored together."""
 
