@@ -94,16 +94,20 @@ def indexed(writes: Sequence[tuple[str, Any]], dump: Callable[[Any], Typed]) -> 
     ]
 
 
-def _seen(seen: Mapping[str, Any], parent: State | None) -> dict[str, dict[str, Any]]:
-    """Return copies of what nodes have seen, those of the parent where nothing is new."""
-    if parent is None:
-        return {node: dict(versions) for node, versions in seen.items()}
-    old = parent.seen
-    new = [node for node, versions in seen.items() if old.get(node) != versions]
-    if len(new) <= len(seen) // 2 and old.keys() <= seen.keys():
-        return {**old, **{node: dict(seen[node]) for node in new}}
-    fresh = set(new)
-    return {n: dict(versions) if n in fresh else old[n] for n, versions in seen.items()}
+def _seen(
+    seen: Mapping[str, Any], parent: State | None
+) -> tuple[dict[str, dict[str, Any]], list[str] | None]:
+    """Return copies of what nodes have seen, those of the parent where nothing is new.
+
+    And which nodes have seen something since, unless there are fewer nodes than before.
+    """
+    if parent is not None:
+        old = parent.seen
+        new = [node for node, versions in seen.items() if old.get(node) != versions]
+        merged = {**old, **{node: dict(seen[node]) for node in new}}
+        if len(merged) == len(seen):
+            return merged, new
+    return {node: dict(versions) for node, versions in seen.items()}, None
 
 
 @dataclass(slots=True)
@@ -139,9 +143,12 @@ class Draft:
         if parent is None or parent.number != self.last or parent.must_end or former is not None:
             base = None
         root = number if base is None else base.root
-        state, changes = self._state(call, parent, State(number, call.id, call.parent, root))
+        state = State(number, call.id, call.parent, root)
+        changes, seers = self._state(call, parent, state)
         home = self.batch.line.number
-        body = self.sealing.seal_row(encode_state(state, base, changes, home, call.new_versions))
+        body = self.sealing.seal_row(
+            encode_state(state, base, changes, home, call.new_versions, seers)
+        )
         if base is None:
             state.whole = len(body)
         else:
@@ -216,13 +223,16 @@ class Draft:
 
     def _state(
         self, call: PutCall, parent: State | None, state: State
-    ) -> tuple[State, dict[str, Segments]]:
-        """Fill in what a checkpoint says; return of which values the changes are known too."""
+    ) -> tuple[dict[str, Segments], list[str] | None]:
+        """Fill in what a checkpoint says.
+
+        Returns of which values the changes are known too, and which nodes have seen something.
+        """
         checkpoint, dump = call.checkpoint, self.sealing.serde.dumps_typed
         state.v, state.ts = checkpoint.get("v"), checkpoint.get("ts")
         state.updated = checkpoint.get("updated_channels", False)
         state.versions = dict(checkpoint.get("channel_versions", ()))
-        state.seen = _seen(checkpoint.get("versions_seen", {}), parent)
+        state.seen, seers = _seen(checkpoint.get("versions_seen", {}), parent)
         if not checkpoint.keys() >= _USUAL:
             state.lacks = sorted(_USUAL - checkpoint.keys())
         changes: dict[str, Segments] = {}
@@ -250,7 +260,7 @@ class Draft:
             before = {} if parent is None else parent.metadata
             labels = labels_of(state.metadata, call.metadata, before)
             self.batch.labels += [label for label in labels if label not in self.known.labels]
-        return state, changes
+        return changes, seers
 
     def _stored(
         self, channel: str, typed: Typed, old: Stored | None = None, *, is_text: bool = False

@@ -368,7 +368,7 @@ def _keep(strategy: str, older_than: timedelta | datetime | None) -> upkeep.Keep
     if strategy == "keep_latest":
         return upkeep.keep_latest if since is None else upkeep.keep_since(since)
     if strategy == "delete" and since is None:
-        return lambda states: set()
+        return upkeep.keep_nothing
     raise ValueError(
         f"prune takes strategy='keep_latest', with older_than or without, or 'delete' alone, "
         f"not {strategy!r}"

@@ -91,11 +91,12 @@ def encode_state(
     changes: Mapping[str, Segments],
     home: int,
     news: Mapping[str, Any] | None = None,
+    seers: Sequence[str] | None = None,
 ) -> bytes:
     """Return what a row says of a state, as a difference to another one if there is one.
 
-    `changes` are the channels whose items are known as a difference, and `news` the versions that
-    somebody says are new.
+    `changes` are the channels whose items are known as a difference, `news` the versions that
+    somebody says are new, and `seers` the nodes that have seen something, if no others can have.
     """
     gone: list[list[str]] | None
     if base is None:
@@ -110,7 +111,7 @@ def encode_state(
             versions = _changed(state.versions, base.versions)
             lost_versions = _gone(state.versions, base.versions)
         metadata = _changed(state.metadata, base.metadata)
-        seen, lost = _changed_seen(state.seen, base.seen)
+        seen, lost = _changed_seen(state.seen, base.seen, seers)
         old = base.values
         values = {
             name: _encoded(stored, changes.get(name), home)
@@ -238,14 +239,17 @@ def _changed(new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _changed_seen(
-    new: Mapping[str, dict[str, Any]], old: Mapping[str, dict[str, Any]]
+    new: Mapping[str, dict[str, Any]],
+    old: Mapping[str, dict[str, Any]],
+    seers: Sequence[str] | None,
 ) -> tuple[dict[str, Any], list[str]]:
     """Return what nodes have seen since, and which of them are to be forgotten before that."""
     changed: dict[str, Any] = {}
-    lost = _gone(new, old)
-    # Those that have seen nothing since are the very dicts of the other state.
-    others = [node for node, versions in new.items() if old.get(node) is not versions]
-    for node in others:
+    lost: list[str] = []
+    if seers is None:
+        lost = _gone(new, old)
+        seers = [node for node, versions in new.items() if old.get(node) != versions]
+    for node in seers:
         versions, before = new[node], old.get(node)
         if before is None:
             changed[node] = versions
@@ -269,6 +273,8 @@ def _encoded_time(ts: Any) -> Any:
         micros = (datetime.fromisoformat(ts) - _EPOCH) // _MICROSECOND
     except (TypeError, ValueError):
         return ts
+    if len(ts) == 32 and ts[10] == "T" and ts[19] == "." and ts[26:] == "+00:00":
+        return micros  # as it is written
     return micros if _decoded_time(micros) == ts else ts
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from ormsgpack import unpackb
-
 from millstream._base import clock
 from millstream.errors import ThreadBusyError
 from millstream.journal.known import ranges_of
@@ -36,7 +34,7 @@ COUNTERS: Final = "counters_since_delta_snapshot"
 _LAST: Final = 1 << 62
 _TRIES: Final = 20
 
-Keep = Callable[[Sequence[State]], set[int]]
+Keep = Callable[[Sequence[State], Sealing], set[int]]
 """Says which checkpoints of a line are kept, by number."""
 
 
@@ -117,7 +115,7 @@ def prune_line(memory: Memory, line: LineRow, keep: Keep, sealing: Sealing) -> R
         rows: Sequence[CheckpointRow] = yield ReadRows(line.number, 0, _LAST)
         states = list(chain_states(rows, sealing))
         named = {row.number for row in rows if row.id is not None}
-        kept = keep([state for state in states if state.number in named])
+        kept = keep([state for state in states if state.number in named], sealing)
         if kept >= {row.number for row in rows}:
             return
         memory.lines.pop(key, None)
@@ -152,43 +150,48 @@ def prune_line(memory: Memory, line: LineRow, keep: Keep, sealing: Sealing) -> R
     raise ThreadBusyError(*key, None, None)
 
 
-def keep_latest(states: Sequence[State]) -> set[int]:
+def keep_nothing(states: Sequence[State], sealing: Sealing) -> set[int]:
+    """Keep none."""
+    return set()
+
+
+def keep_latest(states: Sequence[State], sealing: Sealing) -> set[int]:
     """Keep the newest checkpoint, and those that its delta channels are rebuilt from."""
     if not states:
         return set()
     newest = max(states, key=lambda state: state.id)
-    return with_ancestors(states, [newest])
+    return with_ancestors(states, [newest], sealing)
 
 
 def keep_since(ts: str) -> Keep:
     """Return what keeps checkpoints that are not older than that, and the newest in any case."""
 
-    def keep(states: Sequence[State]) -> set[int]:
+    def keep(states: Sequence[State], sealing: Sealing) -> set[int]:
         young = [state for state in states if isinstance(state.ts, str) and state.ts >= ts]
-        return with_ancestors(states, young) | keep_latest(states)
+        return with_ancestors(states, young, sealing) | keep_latest(states, sealing)
 
     return keep
 
 
-def keep_other_runs(run_ids: Sequence[str], sealing: Sealing) -> Keep:
+def keep_other_runs(run_ids: Sequence[str]) -> Keep:
     """Return what keeps checkpoints of other runs than these."""
     gone = set(run_ids)
 
-    def keep(states: Sequence[State]) -> set[int]:
+    def keep(states: Sequence[State], sealing: Sealing) -> set[int]:
         others = [s for s in states if metadata_of(s, sealing).get("run_id") not in gone]
-        return with_ancestors(states, others)
+        return with_ancestors(states, others, sealing)
 
     return keep
 
 
-def with_ancestors(states: Sequence[State], kept: Iterable[State]) -> set[int]:
+def with_ancestors(states: Sequence[State], kept: Iterable[State], sealing: Sealing) -> set[int]:
     """Return the numbers of checkpoints and of those that their delta channels need."""
     by_id = {state.id: state for state in states}
     numbers: set[int] = set()
     for state in kept:
         numbers.add(state.number)
-        packed = state.metadata.get(COUNTERS)
-        missing = set(unpackb(packed)) - state.values.keys() if packed is not None else set()
+        counted = metadata_of(state, sealing).get(COUNTERS) or {}
+        missing = set(counted) - state.values.keys()
         above: State | None = state
         while missing and above is not None:
             above = by_id.get(above.parent or "")
@@ -200,7 +203,7 @@ def with_ancestors(states: Sequence[State], kept: Iterable[State]) -> set[int]:
 
 def delete_for_runs(memory: Memory, run_ids: Sequence[str], sealing: Sealing) -> Requests[None]:
     """Remove the checkpoints of some runs."""
-    keep = keep_other_runs(run_ids, sealing)
+    keep = keep_other_runs(run_ids)
     lines: dict[int, LineRow] = {}
     if sealing.cipher is not None:
         lines = {line.number: line for line in (yield FindLines(None))}

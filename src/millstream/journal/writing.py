@@ -26,7 +26,7 @@ from millstream.journal.rows import (
     Reserve,
 )
 from millstream.journal.sealing import Sealing
-from millstream.journal.states import State, Stored, names_of
+from millstream.journal.states import MSGPACK, State, Stored, names_of
 
 UNKNOWN: Final = object()
 """Nobody says which checkpoint a run takes for the newest."""
@@ -196,6 +196,8 @@ def _read_texts(draft: Draft, call: PutCall, parent: State) -> Requests[None]:
         old = parent.values.get(name)
         if old is None or name in draft.texts or len(call.typed[name][1]) <= INLINE:
             continue
+        if old.kind != MSGPACK:
+            continue  # one piece, and nothing to compare
         text = draft.known.texts.get(name)
         if text is not None and text.stored is old:
             continue

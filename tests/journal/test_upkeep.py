@@ -1,0 +1,148 @@
+"""What is thrown away is gone, what is left reads as before, and parts nobody names are freed."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from journal.journals import FullCopies, SyncCalls, new_config
+from journal.states import States, Thread
+from millstream.journal.rows import FindPools, ReadParts
+
+
+def filled(calls: SyncCalls, seed: int = 1, steps: int = 40, **options: Any) -> tuple[Any, Thread]:
+    """Return a journal with one thread of some steps, and writes next to them."""
+    journal = calls.open(**options)
+    thread = Thread(States(seed), "thread")
+    for _ in range(steps):
+        calls.call(journal.put, *thread.next())
+        calls.call(journal.put_writes, *thread.writes())
+    return journal, thread
+
+
+def parts_of(journal: Any, thread_id: str = "thread") -> int:
+    """Return how many parts the lines of a thread have made."""
+    storage = journal._storage
+    known = journal._memory.lines[thread_id, ""]
+    ranges = [(pool, 0, 1 << 29) for pool in storage.carry_out(FindPools(known.row.number))]
+    if hasattr(storage, "_parts"):
+        return sum(len(storage._parts.get(pool, ())) for pool, _, _ in ranges)
+    return len(storage.carry_out(ReadParts(ranges)))
+
+
+def read(calls: SyncCalls, journal: Any, thread_id: str) -> list[Any]:
+    """Return all there is of a thread, in a form that can be compared."""
+    copies = FullCopies()
+    return [copies.comparable(each) for each in calls.list(journal, new_config(thread_id))]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_newest_checkpoint_reads_as_before_when_all_others_are_gone(
+    calls: SyncCalls, seed: int
+) -> None:
+    """With what tasks wrote next to it; parts that only the others named are freed."""
+    journal, thread = filled(calls, seed)
+    before, parts = read(calls, journal, "thread"), parts_of(journal)
+    calls.call(journal.prune, ["thread"])
+    assert read(calls, journal, "thread") == before[:1]
+    thread.load(calls.call(journal.get_tuple, new_config("thread")))
+    assert parts_of(journal) < parts / 2
+    calls.call(journal.put, *thread.next())
+    assert len(calls.list(journal, new_config("thread"))) == 2
+
+
+def test_young_checkpoints_are_kept(calls: SyncCalls) -> None:
+    """`older_than` says how old those are that go; the newest is never one of them."""
+    journal, _ = filled(calls, steps=10)
+    before = read(calls, journal, "thread")
+    calls.call(journal.prune, ["thread"], older_than=timedelta(hours=1))
+    assert read(calls, journal, "thread") == before
+    calls.call(journal.prune, ["thread"], older_than=timedelta(seconds=-1))
+    assert read(calls, journal, "thread") == before[:1]
+
+
+def test_a_copy_reads_as_what_it_is_of_whatever_becomes_of_that(calls: SyncCalls) -> None:
+    """The copy goes on by itself, and keeps what both had when the other is deleted."""
+    journal, thread = filled(calls)
+    before = read(calls, journal, "thread")
+    calls.call(journal.copy_thread, "thread", "copy")
+    assert read(calls, journal, "copy") == before
+    calls.call(journal.put, *thread.next())
+    calls.call(journal.delete_thread, "thread")
+    assert read(calls, journal, "thread") == []
+    assert read(calls, journal, "copy") == before
+    calls.call(journal.prune, ["copy"])
+    assert read(calls, journal, "copy") == before[:1]
+    other = Thread(States(3), "copy")
+    other.load(calls.call(journal.get_tuple, new_config("copy")))
+    calls.call(journal.put, *other.next())
+    assert read(calls, journal, "copy")[1:] == before[:1]
+
+
+def test_a_copy_of_many_checkpoints_takes_no_second(calls: SyncCalls) -> None:
+    """It names the parts of the thread it is of."""
+    journal = calls.open()
+    thread = Thread(States(1), "thread")
+    put = []
+    for _ in range(1000):
+        thread.values = {}
+        put.append(("put", thread.next()))
+    journal.put_together(put)
+    began = time.process_time()
+    calls.call(journal.copy_thread, "thread", "copy")
+    assert time.process_time() - began < 0.5
+    assert len(calls.list(journal, new_config("copy"), limit=2000)) == 1000
+
+
+def test_what_was_copied_or_deleted_can_be_again(calls: SyncCalls) -> None:
+    """A thread that is there is not written over."""
+    journal, _ = filled(calls, steps=3)
+    calls.call(journal.copy_thread, "thread", "copy")
+    with pytest.raises(ValueError, match="'copy' exists already"):
+        calls.call(journal.copy_thread, "thread", "copy")
+    calls.call(journal.delete_thread, "copy")
+    calls.call(journal.copy_thread, "thread", "copy")
+    assert read(calls, journal, "copy") == read(calls, journal, "thread")
+
+
+def test_idle_threads_go(calls: SyncCalls) -> None:
+    """Those that nobody has written to for so long, and no others."""
+    journal, _ = filled(calls, steps=2)
+    calls.call(journal.delete_untouched, timedelta(hours=1))
+    assert len(read(calls, journal, "thread")) == 2
+    calls.call(journal.delete_untouched, timedelta(seconds=-5))
+    assert read(calls, journal, "thread") == []
+
+
+def test_another_who_has_read_before_does_not_name_parts_that_are_gone(lasting: SyncCalls) -> None:
+    """What a process remembers of a line that was pruned is not believed."""
+    calls = lasting
+    journal, _ = filled(calls)
+    other = calls.open()
+    own = Thread(States(5), "thread")
+    own.load(calls.call(other.get_tuple, new_config("thread")))
+    calls.call(journal.prune, ["thread"])
+    calls.call(other.put, *own.next())
+    found = read(calls, other, "thread")
+    assert len(found) == 2
+    assert found == read(calls, journal, "thread")
+
+
+def test_history_reads_what_is_asked_for(calls: SyncCalls) -> None:
+    """A limit, an end and metadata choose the same checkpoints as from a list of all."""
+    journal, _ = filled(calls, steps=100)
+    everything = calls.list(journal, new_config("thread"))
+    assert len(everything) == 100
+    for limit in (0, 1, 10, 64, 100, 200):
+        found = calls.list(journal, new_config("thread"), limit=limit)
+        assert [each.config for each in found] == [each.config for each in everything[:limit]]
+    before = calls.list(journal, new_config("thread"), before=everything[40].config, limit=3)
+    assert [each.config for each in before] == [each.config for each in everything[41:44]]
+    run = calls.list(journal, None, filter={"run": "run3"})
+    assert [each.metadata["step"] for each in run] == list(range(39, 29, -1))
+    one = calls.list(journal, None, filter={"run": "run3", "step": 35}, limit=1)
+    assert [each.metadata["step"] for each in one] == [35]
+    assert calls.list(journal, None, filter={"run": "nobody's"}) == []
