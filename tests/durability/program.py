@@ -20,7 +20,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from typing_extensions import TypedDict
 
 from millstream.graph import END, START, StateGraph
-from millstream.journal import SqliteJournal
+from millstream.journal import PostgresJournal, SqliteJournal
 from millstream.types import Send
 
 ROUNDS: Final = 96
@@ -220,6 +220,8 @@ def saver_class(kind: str, *, is_async: bool) -> Any:
     base: Any
     if kind == "journal":
         return type("RecordingJournal", (RecordingTogether, SqliteJournal), {})
+    if kind == "journal-postgres":
+        return type("RecordingJournal", (RecordingTogether, PostgresJournal), {})
     if kind == "sqlite":
         base = AsyncSqliteSaver if is_async else SqliteSaver
     else:

@@ -24,13 +24,17 @@ LAG: Final = {"sync": 0.0, "async": 0.002, "exit": 0.0}
 """Durability -> seconds that storing takes at least: a run gets ahead of a slow saver only."""
 SIGKILLED: Final = -9
 CASES: Final = list(
-    itertools.product(("sqlite", "postgres", "journal"), ("sync", "async"), REPEATED)
+    itertools.product(
+        ("sqlite", "postgres", "journal", "journal-postgres"), ("sync", "async"), REPEATED
+    )
 )
 SHORT: Final = [
     ("sqlite", "sync", "sync"),
     ("sqlite", "async", "async"),
     ("journal", "sync", "async"),
     ("journal", "async", "sync"),
+    ("journal-postgres", "sync", "sync"),
+    ("journal-postgres", "async", "async"),
 ]
 """Cases that run in every session of tests."""
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from typing_extensions import Self
 
 from differential.engines import Engine
-from millstream.journal import SqliteJournal
+from millstream.journal import PostgresJournal, SqliteJournal
 
 _CLASSES: Final = {
     ("sqlite", "sync"): ("checkpoint.sqlite", "SqliteSaver"),
@@ -140,6 +140,8 @@ class SyncRuns:
     def _connect(self) -> Any:
         if self.kind == "journal":
             return SqliteJournal(self.address)
+        if self.kind == "journal-postgres":
+            return PostgresJournal(self.address)
         module, name = _CLASSES[self.kind, self.driver]
         return getattr(self.engine.module(module), name).from_conn_string(self.address)
 

@@ -11,7 +11,8 @@ import pytest
 from differential.engines import CANDIDATE_ROOT, engine
 from savers.backends import DRIVERS, SyncRuns
 
-MATRIX = list(itertools.product(("memory", "sqlite", "postgres", "journal"), DRIVERS))
+KINDS = ("memory", "sqlite", "postgres", "journal", "journal-postgres")
+MATRIX = list(itertools.product(KINDS, DRIVERS))
 
 
 @pytest.fixture(params=MATRIX, ids=["-".join(pair) for pair in MATRIX])
@@ -22,7 +23,7 @@ def runs(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[Syn
     """
     kind, driver = request.param
     address = str(tmp_path / "saver.sqlite")
-    if kind == "postgres":
+    if kind.endswith("postgres"):
         address = request.getfixturevalue("postgres")
     with DRIVERS[driver](engine(CANDIDATE_ROOT), kind, address) as runs:
         yield runs

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from millstream.journal.lanes import SharedLane
+from millstream.journal.postgres_connections import Connections, import_psycopg
 from millstream.journal.postgres_rows import ONCE, STEPS, is_long
 from millstream.journal.postgres_schema import (
     MIGRATIONS,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 _TRIES: Final = 4
 """How often a request is sent when the server or the connection fails in a way that passes."""
 _INHERITED: Final[list[Any]] = []
-"""Pools of the process that this one was forked from: neither used nor closed here."""
+"""Connections of the process that this one was forked from: neither used nor closed here."""
 
 
 class PostgresStorage:
@@ -56,8 +57,8 @@ class PostgresStorage:
     ) -> None:
         if not schema or "\0" in schema:
             raise ValueError(f"schema is the name of a schema, not {schema!r}")
-        self._psycopg, self._pools = _import_psycopg()
-        if not isinstance(where, (str, self._pools.ConnectionPool)):
+        self._psycopg = import_psycopg()
+        if not isinstance(where, str) and not hasattr(where, "getconn"):
             raise TypeError(
                 f"A journal in PostgreSQL takes the address of a database or a "
                 f"psycopg_pool.ConnectionPool, not {where!r}"
@@ -74,7 +75,7 @@ class PostgresStorage:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         """Guards opening."""
-        self._pool: ConnectionPool[Any] | None = None
+        self._pool: Connections | ConnectionPool[Any] | None = None
         self._prepares = bool(self._wants_prepared)
 
     # -- requests --------------------------------------------------------------------------------
@@ -143,12 +144,16 @@ class PostgresStorage:
         try:
             while True:
                 cursors = []
-                for statement in steps.send(answer):
+                statements = steps.send(answer)
+                for statement in statements:
                     cursor = connection.cursor(row_factory=row_factory, binary=True)
                     query = in_schema(statement.text, schema)
-                    cursor.execute(query, statement.values or None, prepare=prepares)
+                    cursor.execute(query, statement.values, prepare=prepares)
                     cursors.append(cursor)
-                answer = [each.fetchall() if _has_rows(each) else [] for each in cursors]
+                answer = [
+                    cursor.fetchall() if statement.has_rows else []
+                    for statement, cursor in zip(statements, cursors, strict=True)
+                ]
         except StopIteration as end:
             return end.value
 
@@ -157,44 +162,41 @@ class PostgresStorage:
 
     # -- connections -----------------------------------------------------------------------------
 
-    def _opened(self) -> ConnectionPool[Any]:
-        """Return the pool; the first call connects, and sees to the tables."""
+    def _opened(self) -> Connections | ConnectionPool[Any]:
+        """Return the connections; the first call sees to the tables."""
         if self._pid != os.getpid():
-            _INHERITED.append(self._pool)
-            self._begin()
+            self._leave_to_parent()
         pool = self._pool
         if self._is_closed:
             raise JournalClosedError("The journal in PostgreSQL is closed")
         if pool is not None:
             return pool
         with self._lock:
-            pool = self._pool
-            if pool is None:
-                pool = self._pool = self._open()
-            return pool
+            if self._pool is None:
+                self._pool = self._open()
+            return self._pool
 
-    def _open(self) -> ConnectionPool[Any]:
-        where = self._where
-        if not isinstance(where, str):
-            pool: ConnectionPool[Any] = where
+    def _open(self) -> Connections | ConnectionPool[Any]:
+        pool: Connections | ConnectionPool[Any]
+        if isinstance(self._where, str):
+            pool = Connections(self._where, self._max_connections, self._timeout)
+        else:
+            pool = self._where
+        try:
             with pool.connection() as connection:
                 self._see_to_tables(connection)
-            return pool
-        options = {"autocommit": True, "client_encoding": "utf8"}
-        # Not from the pool, which would try again and again and not say what is wrong.
-        with self._psycopg.connect(where, **options) as connection:
-            self._see_to_tables(connection)
-        pool = self._pools.ConnectionPool(
-            where,
-            min_size=1,
-            max_size=self._max_connections,
-            timeout=self._timeout,
-            kwargs=options,
-            name="millstream",
-            open=False,
-        )
-        pool.open()
+        except BaseException:
+            if isinstance(pool, Connections):
+                pool.close()
+            raise
         return pool
+
+    def _leave_to_parent(self) -> None:
+        """Begin anew in a process that was forked: connections cannot be shared with the other."""
+        if isinstance(self._pool, Connections):
+            self._pool.leave_to_parent()
+        _INHERITED.append(self._pool)
+        self._begin()
 
     def _see_to_tables(self, connection: psycopg.Connection[Any]) -> None:
         own = connection.autocommit
@@ -217,34 +219,17 @@ class PostgresStorage:
 
     def close(self) -> None:
         """Close the connections, but for those that were given; calling it again does nothing."""
+        if self._pid != os.getpid():
+            self._leave_to_parent()
         self._is_closed = True
         with self._lock:
             pool, self._pool = self._pool, None
-        if pool is None or pool is self._where:
-            return
-        if self._pid != os.getpid():
-            _INHERITED.append(pool)
-        else:
+        if isinstance(pool, Connections):
             pool.close()
 
     async def aclose(self) -> None:
         """Close the connections without keeping the event loop."""
         await asyncio.get_running_loop().run_in_executor(None, self.close)
-
-
-def _has_rows(cursor: psycopg.Cursor[Any]) -> bool:
-    return cursor.description is not None
-
-
-def _import_psycopg() -> tuple[Any, Any]:
-    try:
-        import psycopg
-        import psycopg_pool
-    except ImportError as error:
-        raise ImportError(
-            "A journal in PostgreSQL needs psycopg and its pool: pip install 'millstream[postgres]'"
-        ) from error
-    return psycopg, psycopg_pool
 
 
 class PostgresJournal(Journal):

@@ -301,7 +301,7 @@ def _write(batch: Batch) -> Steps[bool]:
     line = str(batch.line.number)
     if batch.unnamed:
         unnamed = (line, str(batch.line.counter), _array(batch.unnamed))
-        yield [Statement(_UNNAME, unnamed)]
+        yield [Statement(_UNNAME, unnamed, has_rows=False)]
     [rows] = yield [_insert(batch)]
     if not rows:
         return False
@@ -313,9 +313,9 @@ def _write(batch: Batch) -> Steps[bool]:
             [row.body for row in batch.filled],
             line,
         )
-        yield [Statement(_FILL, filled)]
+        yield [Statement(_FILL, filled, has_rows=False)]
     if batch.dropped:
-        yield [Statement(_DROP, (line, _array(batch.dropped)) * 2)]
+        yield [Statement(_DROP, (line, _array(batch.dropped)) * 2, has_rows=False)]
     return True
 
 
@@ -363,7 +363,7 @@ DELETE FROM @shares USING gone WHERE line = gone.number
 
 
 def _drop_lines(request: DropLines) -> Steps[None]:
-    yield [Statement(_DROP_LINES, (_array(sorted(request.lines)),))]
+    yield [Statement(_DROP_LINES, (_array(sorted(request.lines)),), has_rows=False)]
 
 
 def _drop_parts(request: DropParts) -> Steps[int]:

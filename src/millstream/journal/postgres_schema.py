@@ -1,12 +1,13 @@
 """The tables of a journal in PostgreSQL, and how older ones become today's.
 
-They are in a schema of their own. In statements `@` stands for the schema and the beginning of a
-table's name, because nothing may depend on the state of a session: a pooler gives each transaction
-another one.
+They are in a schema of their own. In statements `@@` stands for its name, and `@` for that and the
+beginning of a table's name, because nothing may depend on the state of a session: a pooler gives
+each transaction another one.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,6 +24,7 @@ class Statement:
 
     text: str
     values: Sequence[Any] = ()
+    has_rows: bool = True
 
 
 Steps: TypeAlias = Generator[Sequence[Statement], Sequence[list[Any]], ResultT]
@@ -101,16 +103,23 @@ def quoted(schema: str) -> str:
 
 @lru_cache(maxsize=256)
 def in_schema(text: str, schema: str) -> bytes:
-    """Return a statement with the names of a schema's tables."""
-    return text.replace("@", f"{quoted(schema)}.journal_").encode()
+    """Return a statement with the names of a schema, `@@`, and of its tables."""
+    name = quoted(schema).replace("%", "%%")
+    return re.sub("@@?", lambda m: name if len(m[0]) == 2 else f"{name}.journal_", text).encode()
 
 
 def find_version(schema: str) -> Steps[tuple[int, int]]:
     """Return the version of the tables, 0 if there are none, and the process of the server."""
-    table = f"{quoted(schema)}.journal_numbers"
-    query = "SELECT to_regclass(%s::text)::text, pg_backend_pid()"
-    [[(found, pid)]] = yield [Statement(query, (table,))]
-    if found is None:
+    # Not to_regclass: within a transaction it does not see what others have made meanwhile.
+    query = """
+        SELECT pg_backend_pid(), (
+            SELECT count(*) FROM pg_catalog.pg_class c
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = %s::text AND c.relname = 'journal_numbers'
+        )
+    """
+    [[(pid, found)]] = yield [Statement(query, (schema,))]
+    if not found:
         return 0, pid
     [rows] = yield [Statement("SELECT value FROM @numbers WHERE name = 'version'")]
     return (rows[0][0] if rows else 0), pid
@@ -118,24 +127,27 @@ def find_version(schema: str) -> Steps[tuple[int, int]]:
 
 def migrate(schema: str, place: str) -> Steps[None]:
     """Make the tables, or bring them up to date; in a transaction that has begun."""
-    # Who comes second waits here, and finds that nothing is left to do.
+    yield [Statement("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", has_rows=False)]
+    # Who comes second waits here, and then sees that nothing is left to do.
     lock = "SELECT pg_advisory_xact_lock(hashtextextended(%s::text, 0))::text"
     yield [Statement(lock, (f"millstream.journal {schema}",))]
     found, _ = yield from find_version(schema)
     refuse_newer(found, place)
     if found == len(MIGRATIONS):
         return
-    [[(there,)]] = yield [Statement("SELECT to_regnamespace(%s::text)::text", (quoted(schema),))]
-    if there is None:
-        yield [Statement(f"CREATE SCHEMA {quoted(schema)}")]
+    # Making a schema takes a right, also when it is there and nothing is made.
+    query = "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s::text"
+    [there] = yield [Statement(query, (schema,))]
+    if not there:
+        yield [Statement("CREATE SCHEMA @@", has_rows=False)]
     for statements in MIGRATIONS[found:]:
         for text in statements:
-            yield [Statement(text)]
+            yield [Statement(text, has_rows=False)]
     note = (
         "INSERT INTO @numbers VALUES ('version', %s::bigint) "
         "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
     )
-    yield [Statement(note, (str(len(MIGRATIONS)),))]
+    yield [Statement(note, (str(len(MIGRATIONS)),), has_rows=False)]
 
 
 def refuse_newer(found: int, place: str) -> None:
