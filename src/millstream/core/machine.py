@@ -71,8 +71,6 @@ class RunMachine(Progress):
     _calls: Calls | None = None
     _pulls: Sequence[Task] = ()
     _pushes: Sequence[Task] | None = None
-    _foreseen: tuple[Sequence[Task], Sequence[Task]] | None = None
-    """The tasks that answers were checked against, Sends and triggered ones: those run next."""
 
     def __init__(
         self,
@@ -88,6 +86,8 @@ class RunMachine(Progress):
     ) -> None:
         super().__init__(spec, limits, new_id, ns, lineage, saved_values, stored_writes, answers)
         self.observer = observer
+        self._foreseen: tuple[Sequence[Task], Sequence[Task]] | None = None
+        """The tasks that answers were checked against, Sends and triggered ones: they run next."""
         self._is_smooth = True
         """All there is to the superstep are triggered tasks, and none of them failed, asked or
         called others."""

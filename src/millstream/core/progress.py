@@ -29,14 +29,14 @@ class Progress:
 
     tasks: Sequence[Task] = ()
     """The tasks of the superstep in progress."""
-    failure: Task | None = None
+    failure: Task | None
     """The task whose error ended the run."""
     leaving: Sequence[Task] = ()
     """The tasks of this superstep that ended with a command for a graph around this one."""
     updated: set[str] | None = None
     """The channels that hold new values since the last superstep; None if only their versions say
     which they are."""
-    is_stopped_after = False
+    is_stopped_after: bool
     """The run stops at a breakpoint, and does so after a node, not before one."""
     _checkpoint_id: str | None = None
     _places: Mapping[str, Mapping[str, Sequence[int]]] | None = None
@@ -66,6 +66,9 @@ class Progress:
         self.stop = self.step + limits.steps + 1
         self.answers = answers
         """Answers for the questions of this run, those of the enclosing run by default."""
+        # Asked in every superstep; up to Python 3.11, what stands on a class is slow to look up.
+        self.failure = None
+        self.is_stopped_after = False
         self._pending_writes = pending_writes.sort_by_task(stored_writes) if stored_writes else {}
 
     @property

@@ -24,7 +24,7 @@ from millstream.drivers.context import TaskContext
 from millstream.drivers.inbox import Inbox
 from millstream.drivers.loading import UNSAVED, load
 from millstream.drivers.node_context import NodeContext
-from millstream.drivers.planning import plan
+from millstream.drivers.planning import must_wait, plan, plan_at_once
 from millstream.drivers.run import Run
 from millstream.drivers.spawning import spawn_in, spawner
 from millstream.drivers.task_calls import (
@@ -179,7 +179,7 @@ class AsyncDriver:
         run = self.run
         if run.recorder is not None:
             await self._flusher.flush(run.recorder)
-        tasks = await plan(run)
+        tasks = await plan(run) if must_wait(run) else plan_at_once(run)
         if run.step_timeout is not None:
             self._deadline = run.clock.monotonic() + run.step_timeout
         return tasks

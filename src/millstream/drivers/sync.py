@@ -27,7 +27,7 @@ from millstream.drivers.callers import NOBODY, Callers
 from millstream.drivers.context import TaskContext
 from millstream.drivers.loading import UNSAVED, load
 from millstream.drivers.node_context import NodeContext
-from millstream.drivers.planning import plan
+from millstream.drivers.planning import must_wait, plan, plan_at_once
 from millstream.drivers.run import Run
 from millstream.drivers.switch import RunSwitch
 from millstream.drivers.task_calls import (
@@ -78,8 +78,6 @@ class SyncDriver:
     """Ctrl-C does not cut short what is done to stop."""
     _is_owned = False
     """The run can be stopped from outside."""
-    _calls: set[CallContext] | None = None
-    """Calls that have not ended; None as long as there were none."""
     _trouble: BaseException | None = None
     """What ends the run, met in another thread: an error of the saver, no more threads, or its
     owner."""
@@ -87,6 +85,8 @@ class SyncDriver:
     def __init__(self) -> None:
         self._running = 0
         """Tasks in worker threads."""
+        self._calls: set[CallContext] | None = None
+        """Calls that have not ended; None as long as there were none."""
         self._inbox: SimpleQueue[Ended | None] = SimpleQueue()
         self._lock = threading.Lock()
         """Held by whoever tells the machine something while other threads may do so too."""
@@ -179,7 +179,7 @@ class SyncDriver:
             self._save()
         if run.is_left:
             raise RunAbandoned(run.name)
-        return finish(plan, run)
+        return finish(plan, run) if must_wait(run) else plan_at_once(run)
 
     def _perform_here(self, task: Task) -> None:
         """Run the only task of a superstep in this thread."""

@@ -99,7 +99,8 @@ def execute_here(context: TaskContext) -> None:
         # What `attempt` does, written out: no coroutine is made, and no method is called that would
         # only call another.
         call, value = body.call, task.input
-        result = call.call(value, context) if call.simple is None else call.simple(value)
+        simple = call.simple
+        result = call.call(value, context) if simple is None else simple(value)
         # A dict is the commonest result, and no runnable.
         if type(result) is not dict:
             result = _result_here(context, call, value, result)
