@@ -35,6 +35,18 @@ def test_a_bare_value_is_taken_once() -> None:
     assert answers.take(["t"]) is MISSING
 
 
+def test_answers_are_given_to_others_by_name() -> None:
+    """Those who ask for a run that is elsewhere know which there are."""
+    named, bare = Answers({FIRST: 1}), Answers("yes")
+    bare.check(in_task(SECOND), is_strict=False)
+
+    assert (named.ids, named.question) == (frozenset((FIRST,)), None)
+    assert (named.take_named(FIRST), named.take_named(SECOND)) == (1, MISSING)
+    assert (bare.ids, bare.question) == (None, SECOND)
+    assert (bare.take_named(FIRST), bare.take_named(SECOND)) == (MISSING, "yes")
+    assert bare.take_named(SECOND) is MISSING
+
+
 def test_a_bare_value_expires() -> None:
     """A later superstep asks its own questions."""
     answers = Answers("yes")

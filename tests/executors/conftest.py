@@ -6,7 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from millstream.executors import ProcessExecutor
+from millstream.executors import Execution, Executor, InlineExecutor, ProcessExecutor, TaskRequest
+
+
+class Threads(Executor):
+    """Has each task run apart from its run, in a thread of this process."""
+
+    def __init__(self) -> None:
+        self._inner = InlineExecutor()
+
+    def submit(self, request: TaskRequest) -> Execution:
+        """Start a thread."""
+        return self._inner.submit(request)
 
 
 # Not for the folder, which is no package: it would be open, with its thread, to the session's end.
@@ -15,3 +26,12 @@ def executor() -> Iterator[ProcessExecutor]:
     """Give the test two worker processes."""
     with ProcessExecutor(2, grace=20.0) as made:
         yield made
+
+
+@pytest.fixture(scope="module", params=["thread", "process"])
+def apart(request: pytest.FixtureRequest) -> Executor:
+    """Give the test an executor whose tasks run apart from their run, here or in a process."""
+    if request.param == "thread":
+        return Threads()
+    found: ProcessExecutor = request.getfixturevalue("executor")
+    return found

@@ -17,7 +17,7 @@ from executors import calling
 from executors.acting import State, graph_of
 from millstream.channels import EphemeralValue, LastValue
 from millstream.errors import UnpicklableError, WorkerDiedError
-from millstream.executors import ProcessExecutor
+from millstream.executors import Executor, ProcessExecutor
 from millstream.func import entrypoint, task
 from millstream.graph import START, StateGraph
 from millstream.pregel import NodeBuilder, Pregel
@@ -60,26 +60,26 @@ def shown(items: list[Any]) -> list[Any]:
 
 @pytest.mark.parametrize("node", ["call_some", "call_telling"])
 def test_a_stream_with_calls_is_as_it_is_without_an_executor(
-    driver: Any, executor: ProcessExecutor, node: str
+    driver: Any, apart: Executor, node: str
 ) -> None:
     func = getattr(calling, node)
 
-    seen = driver.stream(graph_of(func, executor=executor), EMPTY, stream_mode=MODES)
+    seen = driver.stream(graph_of(func, executor=apart), EMPTY, stream_mode=MODES)
 
     assert shown(seen) == shown(driver.stream(graph_of(func), EMPTY, stream_mode=MODES))
 
 
 @pytest.mark.parametrize("node", ["acall_some", "call_async"])
-def test_nodes_in_an_event_loop_await_calls(executor: ProcessExecutor, node: str) -> None:
+def test_nodes_in_an_event_loop_await_calls(apart: Executor, node: str) -> None:
     def seen(where: Any) -> Any:
         return asyncio.run(graph_of(getattr(calling, node), executor=where).ainvoke(EMPTY))
 
-    assert seen(executor) == seen(None)
+    assert seen(apart) == seen(None)
 
 
-def test_an_async_task_is_refused_in_a_sync_run(executor: ProcessExecutor) -> None:
+def test_an_async_task_is_refused_in_a_sync_run(apart: Executor) -> None:
     with pytest.raises(RuntimeError, match="async tasks cannot be called"):
-        graph_of(calling.call_async, executor=executor).invoke(EMPTY)
+        graph_of(calling.call_async, executor=apart).invoke(EMPTY)
 
 
 @pytest.fixture
@@ -120,11 +120,11 @@ def test_tasks_in_processes_call_tasks_in_processes(
 @pytest.mark.parametrize("durability", DURABILITIES)
 @pytest.mark.parametrize("node", ["count_and_ask", "acount_and_ask"])
 def test_a_call_that_has_ended_is_not_made_again(
-    driver: Any, executor: ProcessExecutor, file: str, durability: str, node: str
+    driver: Any, apart: Executor, file: str, durability: str, node: str
 ) -> None:
     if driver.name == "sync" and node.startswith("a"):
         node = "count_and_ask"
-    graph = graph_of(getattr(calling, node), executor=executor, saver=InMemorySaver())
+    graph = graph_of(getattr(calling, node), executor=apart, saver=InMemorySaver())
 
     driver.invoke(graph, {"file": file}, THREAD, durability=durability)
     result = driver.invoke(graph, Command(resume="yes"), THREAD, durability=durability)
@@ -149,8 +149,8 @@ def test_what_a_call_returned_outlives_the_process_of_its_caller(
     assert marks(file) == ["first"]
 
 
-def test_calls_ask(driver: Any, executor: ProcessExecutor) -> None:
-    graph = graph_of(calling.ask_in_calls, executor=executor, saver=InMemorySaver())
+def test_calls_ask(driver: Any, apart: Executor) -> None:
+    graph = graph_of(calling.ask_in_calls, executor=apart, saver=InMemorySaver())
 
     first = driver.invoke(graph, EMPTY, THREAD)["__interrupt__"]
     second = driver.invoke(graph, Command(resume="a"), THREAD)["__interrupt__"]
@@ -160,8 +160,8 @@ def test_calls_ask(driver: Any, executor: ProcessExecutor) -> None:
     assert last["log"] == ["sow? a", "reap? b"]
 
 
-def test_calls_of_threads_get_their_own_answers(driver: Any, executor: ProcessExecutor) -> None:
-    graph = graph_of(calling.ask_side_by_side, executor=executor, saver=InMemorySaver())
+def test_calls_of_threads_get_their_own_answers(driver: Any, apart: Executor) -> None:
+    graph = graph_of(calling.ask_side_by_side, executor=apart, saver=InMemorySaver())
 
     asked = driver.invoke(graph, EMPTY, THREAD)["__interrupt__"]
     while asked:
@@ -172,42 +172,38 @@ def test_calls_of_threads_get_their_own_answers(driver: Any, executor: ProcessEx
     assert result["log"] == ["sow? sow!", "reap? reap!", "mill? mill!"]
 
 
-def test_the_error_of_a_call_is_its_callers(driver: Any, executor: ProcessExecutor) -> None:
-    assert driver.invoke(graph_of(calling.catch, executor=executor), EMPTY)["log"] == [
+def test_the_error_of_a_call_is_its_callers(driver: Any, apart: Executor) -> None:
+    assert driver.invoke(graph_of(calling.catch, executor=apart), EMPTY)["log"] == [
         "KeyError('no')"
     ]
     with pytest.raises(KeyError, match="no"):
-        driver.invoke(graph_of(calling.pass_on, executor=executor), EMPTY)
+        driver.invoke(graph_of(calling.pass_on, executor=apart), EMPTY)
 
 
-def test_policies_of_a_task_count_where_it_runs(
-    driver: Any, executor: ProcessExecutor, file: str
-) -> None:
-    graph = graph_of(calling.insist, executor=executor)
+def test_policies_of_a_task_count_where_it_runs(driver: Any, apart: Executor, file: str) -> None:
+    graph = graph_of(calling.insist, executor=apart)
 
     assert driver.invoke(graph, {"file": file})["log"] == [3]
 
 
-def test_calls_are_found_in_the_cache_of_the_run(
-    driver: Any, executor: ProcessExecutor, file: str
-) -> None:
-    builder = StateGraph(State).add_node("n", calling.ask_cache, executor=executor)
+def test_calls_are_found_in_the_cache_of_the_run(driver: Any, apart: Executor, file: str) -> None:
+    builder = StateGraph(State).add_node("n", calling.ask_cache, executor=apart)
     graph = builder.add_edge(START, "n").compile(cache=InMemoryCache())
 
     assert driver.invoke(graph, {"file": file})["log"] == ["kept", "kept"]
     assert marks(file) == ["kept"]
 
 
-def test_a_call_is_cancelled_with_its_future(executor: ProcessExecutor, file: str) -> None:
-    graph = graph_of(calling.give_up, executor=executor)
+def test_a_call_is_cancelled_with_its_future(apart: Executor, file: str) -> None:
+    graph = graph_of(calling.give_up, executor=apart)
 
     assert asyncio.run(graph.ainvoke({"file": file}))["log"] == ["gave up"]
     assert marks(file) == ["cancelled"]
 
 
-def test_who_is_told_of_the_end_of_a_call_may_emit(driver: Any, executor: ProcessExecutor) -> None:
+def test_who_is_told_of_the_end_of_a_call_may_emit(driver: Any, apart: Executor) -> None:
     items = driver.stream(
-        graph_of(calling.listen, executor=executor), EMPTY, stream_mode=["custom", "updates"]
+        graph_of(calling.listen, executor=apart), EMPTY, stream_mode=["custom", "updates"]
     )
 
     assert [item for mode, item in items if mode == "custom"] == list(range(100))
@@ -238,7 +234,7 @@ def test_a_decorator_may_be_given_an_executor_where_it_is_written(
 ) -> None:
     (tmp_path / "written.py").write_text(
         "import os\n"
-        "from millstream.executors import ProcessExecutor\n"
+        "from millstream.executors import Executor, ProcessExecutor\n"
         "from millstream.func import entrypoint, task\n"
         "executor = ProcessExecutor(1)\n"
         "@task(executor=executor)\n"

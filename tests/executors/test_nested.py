@@ -13,7 +13,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from executors import nesting
 from executors.acting import State, graph_of
-from millstream.executors import ProcessExecutor
+from millstream.executors import Executor, ProcessExecutor
 from millstream.graph import START, StateGraph
 from millstream.types import Command, interrupt
 
@@ -42,7 +42,7 @@ def places(saver: InMemorySaver) -> list[Any]:
 @pytest.mark.parametrize("durability", DURABILITIES)
 @pytest.mark.parametrize("node", ["call", "acall", "call_deep"])
 def test_a_graph_that_a_node_calls_asks(
-    driver: Any, executor: ProcessExecutor, file: str, node: str, durability: str
+    driver: Any, apart: Executor, file: str, node: str, durability: str
 ) -> None:
     if driver.name == "sync" and node == "acall":
         node = "call"
@@ -58,17 +58,15 @@ def test_a_graph_that_a_node_calls_asks(
         questions = [each.value for result in asked for each in result.get("__interrupt__", ())]
         return questions, asked[-1]["log"], Path(file).read_text().split(), places(saver)
 
-    there = story(executor)
+    there = story(apart)
 
     assert there[:2] == (["sow?", "reap?"], ["first", "yes", "no", "last"])
     assert there[2].count("first") == there[2].count("last") == 1
     assert there == story(None)
 
 
-def test_graphs_that_a_node_calls_one_after_the_other_ask(
-    driver: Any, executor: ProcessExecutor
-) -> None:
-    graph = graph_of(nesting.call_twice, executor=executor, saver=InMemorySaver())
+def test_graphs_that_a_node_calls_one_after_the_other_ask(driver: Any, apart: Executor) -> None:
+    graph = graph_of(nesting.call_twice, executor=apart, saver=InMemorySaver())
 
     first = driver.invoke(graph, {"log": []}, THREAD)["__interrupt__"]
     second = driver.invoke(graph, Command(resume={first[0].id: "a"}), THREAD)["__interrupt__"]
@@ -78,8 +76,8 @@ def test_graphs_that_a_node_calls_one_after_the_other_ask(
     assert [tuple(entry) for entry in last["log"]] == [(1, "a"), (2, "b")]
 
 
-def test_graphs_side_by_side_get_their_own_answers(driver: Any, executor: ProcessExecutor) -> None:
-    graph = graph_of(nesting.call_side_by_side, executor=executor, saver=InMemorySaver())
+def test_graphs_side_by_side_get_their_own_answers(driver: Any, apart: Executor) -> None:
+    graph = graph_of(nesting.call_side_by_side, executor=apart, saver=InMemorySaver())
 
     asked = driver.invoke(graph, {"log": []}, THREAD)["__interrupt__"]
     while asked:
@@ -90,8 +88,8 @@ def test_graphs_side_by_side_get_their_own_answers(driver: Any, executor: Proces
     assert result["log"] == [(number, f"answer {number}") for number in range(3)]
 
 
-def test_a_graph_that_a_node_calls_keeps_its_state(driver: Any, executor: ProcessExecutor) -> None:
-    graph = graph_of(nesting.call_counting, executor=executor, saver=InMemorySaver())
+def test_a_graph_that_a_node_calls_keeps_its_state(driver: Any, apart: Executor) -> None:
+    graph = graph_of(nesting.call_counting, executor=apart, saver=InMemorySaver())
 
     counted = [driver.invoke(graph, {"log": []}, THREAD)["log"][-1] for _ in range(3)]
 
@@ -131,10 +129,8 @@ def test_only_answers_that_are_wanted_are_sent(driver: Any, executor: ProcessExe
     assert [each.value for each in result["__interrupt__"]] == [2]
 
 
-def test_the_state_of_a_graph_that_asks_is_shown(
-    driver: Any, executor: ProcessExecutor, file: str
-) -> None:
-    graph = graph_of(nesting.call, executor=executor, saver=InMemorySaver())
+def test_the_state_of_a_graph_that_asks_is_shown(driver: Any, apart: Executor, file: str) -> None:
+    graph = graph_of(nesting.call, executor=apart, saver=InMemorySaver())
     driver.invoke(graph, {"log": [], "file": file}, THREAD)
 
     task = graph.get_state(THREAD).tasks[0]
@@ -144,9 +140,7 @@ def test_the_state_of_a_graph_that_asks_is_shown(
     assert inside.checkpoint["channel_values"]["log"] == ["first"]
 
 
-def test_the_past_of_a_graph_is_gone_into_again(
-    driver: Any, executor: ProcessExecutor, file: str
-) -> None:
+def test_the_past_of_a_graph_is_gone_into_again(driver: Any, apart: Executor, file: str) -> None:
     def story(where: Any) -> Any:
         Path(file).unlink(missing_ok=True)
         graph = graph_of(nesting.call, executor=where, saver=InMemorySaver())
@@ -159,14 +153,14 @@ def test_the_past_of_a_graph_is_gone_into_again(
         asked_last = [e.value for r in (again, answered) for e in r.get("__interrupt__", ())]
         return asked_last, again["log"], answered["log"], Path(file).read_text().split()
 
-    assert story(executor) == story(None)
+    assert story(apart) == story(None)
 
 
 def test_what_is_not_to_be_stored_is_not_stored_by_a_graph_in_a_process(
-    driver: Any, executor: ProcessExecutor
+    driver: Any, apart: Executor
 ) -> None:
     saver = InMemorySaver()
-    builder = StateGraph(nesting.Secret).add_node("give", nesting.give_away, executor=executor)
+    builder = StateGraph(nesting.Secret).add_node("give", nesting.give_away, executor=apart)
     graph = builder.add_edge(START, "give").compile(saver)
 
     driver.invoke(graph, {"log": [], "key": "open sesame, for once"}, THREAD)
