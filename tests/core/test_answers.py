@@ -170,11 +170,3 @@ def test_an_answer_can_be_taken_for_a_question_by_its_id() -> None:
 
     assert [named.take_named(FIRST), named.take_named(FIRST)] == [1, 1]
     assert [bare.take_named(id) for id in (SECOND, FIRST, FIRST)] == [MISSING, "yes", MISSING]
-
-
-def test_answers_say_what_they_answer() -> None:
-    named, bare = Answers({FIRST: 1}), Answers("yes")
-    bare.check({FIRST: ["t"]}, is_strict=False)
-
-    assert (named.by_id, named.question) == ({FIRST: 1}, None)
-    assert (bare.by_id, bare.question) == (None, FIRST)
