@@ -112,6 +112,8 @@ class AsyncDriver:
                             await (inbox.news() if self._deadline is None else self._wait())
                         if (ended or self._trouble is not None) and self._report_ended():
                             await self._store_ended()
+                        # Those that are there now: a task that always emits must not keep others
+                        # from ending.
                         for _ in parts and range(len(parts)):
                             if (item := encode(take())) is not NO_ITEM:
                                 yield item
@@ -300,6 +302,7 @@ class AsyncDriver:
             self._callers.forget(context)
         if self._queued:
             self._start_queued()
+        # Last: the driver goes on with the superstep when it hears of this.
         self._inbox.end(context, error)
         if error is not None:
             _raise_exit(error)

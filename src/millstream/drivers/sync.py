@@ -144,7 +144,9 @@ class SyncDriver:
             if run.graph_run is not None:
                 finish(graph_callbacks.notify_resumed, run, run.graph_run)
             run.record_checkpoint()
+            # Nobody wants to receive while a node runs: a single one can run in this thread.
             is_patient = not request.is_live and request.step_timeout is None
+            # Most runs have nothing to do between supersteps but to plan and to commit.
             plan = run.machine.plan if run.is_alone and not self._is_owned else self._plan
             commit = run.machine.commit if run.recorder is None else partial(run.commit, self._save)
             outbox, parts = run.outbox, run.outbox.parts
@@ -188,6 +190,7 @@ class SyncDriver:
         error: BaseException | None = None
         try:
             copy_context().run(execute_here, context)
+        # Ctrl-C is for this thread, not an end of the task.
         except (Exception, GraphBubbleUp) as raised:
             error = raised
         if self._calls is None:
@@ -217,6 +220,7 @@ class SyncDriver:
                 self.wants_waking = True
                 if run.parent is not None and run.is_abandoned:
                     raise RunAbandoned(run.name)
+            # The run was stopped, which the task has noticed first.
             elif isinstance(ended[1], RunAbandoned):
                 raise ended[1]
             else:

@@ -54,6 +54,7 @@ class ChannelWriteEntry(NamedTuple):
         value = result if self.value is MISSING else self.value
         if self.mapper is not None:
             value = self.mapper(value)
+        # None may be a value to write; whoever does not want that says so.
         return None if self.skip_none and value is None else (self.channel, value)
 
 
