@@ -190,26 +190,30 @@ class SqliteStorage:
     def _prepare(self) -> sqlite3.Connection:
         connection = self._connect()
         try:
-            # Before there are tables, or not at all.
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            if not is_prepared(connection):
-                self._patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchall())
-                self._lock_file(connection, may_wait=True)
-                try:
-                    prepare(connection, self.path)
-                    connection.execute("COMMIT")
-                except BaseException:
-                    connection.execute("ROLLBACK")
-                    raise
-            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
-            connection.execute("PRAGMA wal_autocheckpoint = 0")
+            self._patiently(lambda: self._set_up(connection))
         except BaseException:
             self._discard(connection)
             raise
         return connection
 
-    def _patiently(self, action: Callable[[], object]) -> None:
-        """Do something when nobody has the file locked."""
+    def _set_up(self, connection: sqlite3.Connection) -> None:
+        """Make the tables if they are not there; may be begun again at any place."""
+        # Before there are tables, or not at all.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        if not is_prepared(connection):
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                prepare(connection, self.path)
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
+
+    def _patiently(self, action: Callable[[], None]) -> None:
+        """Do something when nobody has the file locked, as who opens it for the first time does."""
         end = clock.SYSTEM.monotonic() + self._timeout
         while True:
             try:

@@ -1,0 +1,250 @@
+"""A journal in a file: many threads, several processes, and what a file may do to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from journal.journals import DRIVERS, SyncCalls, new_config
+from journal.states import States, Thread
+from millstream.journal import SqliteJournal
+from millstream.journal.damage import DamagedRow
+from millstream.journal.sqlite import JournalClosedError
+from millstream.journal.sqlite_schema import NewerSchemaError
+
+ADDING = """
+import sys
+from langgraph.checkpoint.base import empty_checkpoint
+from millstream.journal import SqliteJournal
+from millstream.errors import ThreadBusyError
+path, name = sys.argv[1:]
+with SqliteJournal(path) as journal:
+    for turn in range(40):
+        for thread in (name, "shared"):
+            config = {"configurable": {"thread_id": thread, "checkpoint_ns": ""}}
+            while True:
+                saved = journal.get_tuple(config)
+                items = [] if saved is None else saved.checkpoint["channel_values"]["items"]
+                version = 1 if saved is None else saved.checkpoint["channel_versions"]["items"] + 1
+                checkpoint = empty_checkpoint()
+                checkpoint["channel_values"] = {"items": [*items, f"{name} {turn} " + "x" * 300]}
+                checkpoint["channel_versions"] = {"items": version}
+                parent = config if saved is None else saved.config
+                try:
+                    head = ("", None if saved is None else saved.checkpoint["id"])
+                    put = ("put", (parent, checkpoint, {"step": turn}, {"items": version}))
+                    journal.put_together([put], expects=head)
+                except ThreadBusyError:
+                    continue
+                break
+"""
+
+
+@pytest.fixture(params=DRIVERS)
+def calls(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    """Give the test a file under one driver."""
+    with DRIVERS[request.param]("sqlite", str(tmp_path / "threads.db")) as calls:
+        yield calls
+
+
+def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
+    """Neither in threads of their own nor in one that all of them add to."""
+    path = str(tmp_path / "threads.db")
+    names = ["a", "b", "c"]
+    started = [
+        subprocess.Popen([sys.executable, "-c", ADDING, path, name], env={**os.environ})
+        for name in names
+    ]
+    assert [process.wait(120) for process in started] == [0, 0, 0]
+    with SqliteJournal(path) as journal:
+        for name in names:
+            saved = journal.get_tuple(new_config(name))
+            items = saved.checkpoint["channel_values"]["items"]
+            assert [item.split()[1] for item in items] == [str(turn) for turn in range(40)]
+        saved = journal.get_tuple(new_config("shared"))
+        found = sorted(item[:4].split() for item in saved.checkpoint["channel_values"]["items"])
+        assert found == sorted([name, str(turn)] for name in names for turn in range(40))
+        assert len(list(journal.list(new_config("shared")))) == 120
+
+
+def test_threads_share_commits_and_each_has_what_it_stored(calls: SyncCalls) -> None:
+    """Whoever finds the file free stores for those that wait."""
+    journal = calls.open()
+
+    def work(number: int) -> list[str]:
+        thread = Thread(States(number), f"thread{number}")
+        ids = []
+        for _ in range(25):
+            put = thread.next()
+            if calls.driver == "sync":
+                journal.put(*put)
+            else:
+                asyncio.run(journal.aput(*put))
+            ids.append(put[1]["id"])
+        return ids
+
+    with ThreadPoolExecutor(8) as pool:
+        stored = list(pool.map(work, range(8)))
+    for number, ids in enumerate(stored):
+        found = calls.list(journal, new_config(f"thread{number}"))
+        assert [each.checkpoint["id"] for each in found] == ids[::-1]
+
+
+def test_whoever_waits_for_another_process_does_not_keep_the_loop(tmp_path: Path) -> None:
+    """While the file is locked, other tasks of the loop go on."""
+    path = str(tmp_path / "threads.db")
+    thread = Thread(States(1), "thread")
+
+    async def run() -> bool:
+        async with SqliteJournal(path) as journal:
+            await journal.aput(*thread.next())
+            other = sqlite3.connect(path, isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            storing = asyncio.ensure_future(journal.aput(*thread.next()))
+            for _ in range(20):
+                await asyncio.sleep(0)
+            was_waiting = not storing.done()
+            other.execute("COMMIT")
+            other.close()
+            await storing
+            return was_waiting
+
+    assert asyncio.run(run())
+
+
+def test_a_file_that_stays_locked_is_an_error_and_nothing_is_stored(calls: SyncCalls) -> None:
+    """It says who has it, and the thread can be gone on with when it is free."""
+    journal = calls.open(timeout=0.05)
+    thread = Thread(States(1), "thread")
+    calls.call(journal.put, *thread.next())
+    other = sqlite3.connect(calls.address, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    put = thread.next()
+    with pytest.raises(sqlite3.OperationalError, match=r"is locked: another process"):
+        calls.call(journal.put, *put)
+    assert len(calls.list(journal, new_config("thread"))) == 1
+    other.execute("COMMIT")
+    other.close()
+    calls.call(journal.put, *put)
+    assert len(calls.list(journal, new_config("thread"))) == 2
+
+
+def test_a_full_disk_is_an_error_and_half_of_nothing_is_stored(calls: SyncCalls) -> None:
+    """When there is room again, it is stored."""
+    journal = calls.open()
+    thread = Thread(States(1), "thread")
+    calls.call(journal.put, *thread.next())
+    writer = journal._storage._writer
+    [[pages]] = writer.execute("PRAGMA page_count").fetchall()
+    writer.execute(f"PRAGMA max_page_count = {pages}").fetchall()
+    config, checkpoint, metadata, _ = thread.next()
+    checkpoint["channel_values"]["large"] = os.urandom(100_000)
+    checkpoint["channel_versions"]["large"] = 1
+    put = (config, checkpoint, metadata, {"large": 1})
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        calls.call(journal.put, *put)
+    assert len(calls.list(journal, new_config("thread"))) == 1
+    writer.execute("PRAGMA max_page_count = 1000000").fetchall()
+    calls.call(journal.put, *put)
+    newest = calls.call(journal.get_tuple, new_config("thread"))
+    assert newest.checkpoint["channel_values"]["large"] == checkpoint["channel_values"]["large"]
+
+
+def test_tables_of_a_newer_version_are_left_alone(calls: SyncCalls) -> None:
+    """The error names both versions."""
+    journal = calls.open()
+    calls.call(journal.put, *Thread(States(1), "thread").next())
+    calls.close(journal)
+    with sqlite3.connect(calls.address) as connection:
+        connection.execute("UPDATE journal_numbers SET value = 99 WHERE name = 'version'")
+    connection.close()
+    with pytest.raises(NewerSchemaError, match=r"version 99, .* up to 1"):
+        calls.call(calls.open().get_tuple, new_config("thread"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE journal_checkpoints SET body = x'00'",
+        "UPDATE journal_checkpoints SET body = x'05'",
+        "UPDATE journal_checkpoints SET body = x'0280'",
+        "UPDATE journal_checkpoints SET body = x'0093010203'",
+        "UPDATE journal_checkpoints SET body = substr(body, 1, length(body) - 3)",
+        "UPDATE journal_checkpoints SET root = root + 1",
+        "DELETE FROM journal_parts",
+        "UPDATE journal_parts SET body = x'07'",
+        "UPDATE journal_writes SET body = x'0091a161'",
+    ],
+)
+def test_rows_that_make_no_sense_are_an_error_and_never_another_value(
+    calls: SyncCalls, change: str
+) -> None:
+    """It names the thread and the checkpoint."""
+    journal = calls.open()
+    thread = Thread(States(4), "thread")
+    for _ in range(6):
+        calls.call(journal.put, *thread.next())
+        calls.call(journal.put_writes, *thread.writes())
+    calls.close(journal)
+    with sqlite3.connect(calls.address) as connection:
+        assert connection.execute(change).rowcount
+    connection.close()
+    with pytest.raises(DamagedRow, match="of thread 'thread' is damaged"):
+        calls.call(calls.open().get_tuple, new_config("thread"))
+
+
+def test_what_is_closed_says_so_and_no_thread_is_left(calls: SyncCalls) -> None:
+    """Closing twice does nothing."""
+    before = threading.active_count()
+    journal = calls.open()
+    thread = Thread(States(1), "thread")
+    for _ in range(30):
+        calls.call(journal.put, *thread.next())
+    calls.close(journal)
+    calls.close(journal)
+    with pytest.raises(JournalClosedError, match=r"threads\.db' is closed"):
+        calls.call(journal.get_tuple, new_config("thread"))
+    if calls.driver == "sync":
+        assert threading.active_count() == before
+
+
+def test_a_log_that_has_grown_is_written_back(calls: SyncCalls) -> None:
+    """By a thread that ends then."""
+    journal = calls.open()
+    thread = Thread(States(1), "thread")
+    journal._storage._written = 1 << 30
+    calls.call(journal.put, *thread.next())
+    tidying = journal._storage._tidying
+    tidying.join(30)
+    assert not tidying.is_alive()
+    calls.call(journal.put, *thread.next())
+    assert len(calls.list(journal, new_config("thread"))) == 2
+
+
+def test_a_forked_process_has_connections_of_its_own(tmp_path: Path) -> None:
+    """Those of the process that it comes from are not touched."""
+    with SqliteJournal(tmp_path / "threads.db") as journal:
+        thread = Thread(States(1), "thread")
+        journal.put(*thread.next())
+        put = thread.next()
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                journal.put(*put)
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert len(list(journal.list(new_config("thread")))) == 2
+        journal.put(*thread.next())
+        assert len(list(journal.list(new_config("thread")))) == 3
