@@ -120,8 +120,10 @@ def _page_rows(request: PageRows) -> Steps[list[CheckpointRow]]:
     )
     values, before = [str(request.line), str(request.limit)], ""
     if request.before is not None:
-        values.insert(1, request.before)
-        before = " AND id < %s::text"
+        # No text has this character here, so what is less than it and what follows is not greater.
+        greatest, nul, _ = request.before.partition("\0")
+        values.insert(1, greatest)
+        before = f" AND id {'<=' if nul else '<'} %s::text"
     [rows] = yield [Statement(query.format(before), values)]
     return [CheckpointRow(*row) for row in rows]
 
