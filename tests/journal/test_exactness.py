@@ -71,6 +71,38 @@ class Pair:
                 assert newest.config == found[0].config
 
 
+@pytest.mark.parametrize("between", ["nothing", "a checkpoint", "another journal", "one call"])
+def test_writes_may_come_before_their_checkpoint(calls: SyncCalls, between: str) -> None:
+    """LangGraph stores both at once, so either may be first."""
+    journal = calls.open()
+    thread = Thread(States(1), "thread")
+    calls.call(journal.put, *thread.next())
+    put = thread.next()
+    early = ({"configurable": {**put[0]["configurable"], "checkpoint_id": put[1]["id"]}},)
+    early += ([("channel0", "early")], "task", "path")
+    if between == "one call":
+        calls.call(journal.put_together, [("put_writes", early), ("put", put)])
+    else:
+        calls.call(journal.put_writes, *early)
+        assert len(calls.list(journal, new_config("thread"))) == 1
+        if between == "a checkpoint":
+            other = Thread(States(2), "thread")
+            other.load(calls.list(journal, new_config("thread"))[0])
+            calls.call(journal.put, *other.next())
+            calls.call(journal.get_tuple, put[0])  # a branch on purpose
+        elif between == "another journal" and calls.kind != "memory":
+            journal = calls.open()
+        calls.call(journal.put, *put)
+    found = calls.call(journal.get_tuple, early[0])
+    assert found.checkpoint["channel_values"].keys() == put[1]["channel_values"].keys()
+    assert found.pending_writes == [("task", "channel0", "early")]
+    for _ in range(3):
+        calls.call(journal.put, *thread.next())
+        calls.call(journal.get_tuple, new_config("thread", thread.parent))
+    count = 6 if between == "a checkpoint" else 5
+    assert len(calls.list(journal, new_config("thread"))) == count
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_journal_reads_what_full_copies_have(calls: SyncCalls, seed: int) -> None:
     """After any steps, writes, branches and copies, all that is read is exactly that."""

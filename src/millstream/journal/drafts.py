@@ -122,12 +122,15 @@ class Draft:
     parts: dict[bytes, int] = field(default_factory=dict)
     newest: str | None = None
     last: int = 0
+    stubs: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, known: KnownLine, sealing: Sealing, at: int) -> Draft:
         """Begin one."""
         batch = Batch(known.row, known.is_new, known.row.counter, at)
-        return cls(known, sealing, batch, newest=known.newest, last=known.last)
+        draft = cls(known, sealing, batch, newest=known.newest, last=known.last)
+        draft.stubs = dict(known.stubs or ())
+        return draft
 
     def state(self, id: str | None) -> State | None:
         """Return the state of a checkpoint, if it is known."""
@@ -136,9 +139,13 @@ class Draft:
         return self.states.get(id) or self.known.states.get(id)
 
     def add_checkpoint(self, call: PutCall, former: CheckpointRow | None) -> None:
-        """Add a checkpoint; `former` is the row that has its id now."""
+        """Add a checkpoint; `former` is the row that has its id now.
+
+        One that only has writes is filled, so that they are next to the checkpoint.
+        """
         parent = self.state(call.parent)
-        number = self._next_number()
+        is_filled = former is not None and former.body is None
+        number = former.number if former is not None and is_filled else self._next_number()
         base = parent
         if parent is None or parent.number != self.last or parent.must_end or former is not None:
             base = None
@@ -154,11 +161,16 @@ class Draft:
         else:
             state.depth, state.whole = base.depth + 1, base.whole
             state.chain = base.chain + len(body)
-        if former is not None:
-            self.batch.unnamed.append(former.number)
-        self.batch.checkpoints.append(CheckpointRow(home, number, call.id, root, home, body))
+        row = CheckpointRow(home, number, call.id, root, home, body)
+        if is_filled:
+            self.batch.filled.append(row)
+            self.stubs.pop(call.id, None)
+        else:
+            self.batch.checkpoints.append(row)
+            if former is not None:
+                self.batch.unnamed.append(former.number)
         self.states[call.id] = state
-        self.last = number
+        self.last = max(self.last, number)
         if self.newest is None or call.id > self.newest:
             self.newest = call.id
 
@@ -168,6 +180,7 @@ class Draft:
         for at, row in enumerate(rows):
             if row.id == id:
                 rows[at] = row._replace(id=None)
+                self.stubs.pop(id, None)
                 number = self._next_number() + 1
                 self.batch.writes = [
                     each._replace(of=number) if each.of == row.number else each
@@ -180,6 +193,7 @@ class Draft:
         """Add that there are writes next to a checkpoint that is not there; return its number."""
         number, home = self._next_number(), self.batch.line.number
         self.batch.checkpoints.append(CheckpointRow(home, number, id, number, home, None))
+        self.stubs[id] = number
         return number
 
     def add_writes(self, calls: Sequence[WritesCall], of: int) -> None:
@@ -214,6 +228,8 @@ class Draft:
             known.parts[key] = number
         known.labels.update(batch.labels)
         known.newest, known.last, known.is_new = self.newest, self.last, False
+        if known.stubs is not None or self.stubs:
+            known.stubs = self.stubs
         known.row = known.row._replace(counter=batch.counter)
         return batch
 

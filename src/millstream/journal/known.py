@@ -63,6 +63,8 @@ class KnownLine:
     """It is not stored yet."""
     last: int = 0
     """The number of its last row with a checkpoint, 0 if that is not known."""
+    stubs: dict[str, int] | None = None
+    """By id, numbers of rows that only have writes; None if nobody has looked for them."""
     states: _States = field(default_factory=_States)
     texts: dict[str, Text] = field(default_factory=dict)
     """By channel, values of some size."""

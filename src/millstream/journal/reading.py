@@ -54,11 +54,11 @@ Writes: TypeAlias = "dict[tuple[str, int], Written]"
 
 def chain_states(rows: Iterable[CheckpointRow], sealing: Sealing) -> Iterator[State]:
     """Yield the states of rows by number; those that only have writes are passed over."""
-    base: State | None = None
+    states: dict[int, State] = {}
     for row in rows:
         if row.body is not None:
-            base = decode_state(row, base, sealing.open)
-            yield base
+            state = states[row.number] = decode_state(row, states, sealing.open)
+            yield state
 
 
 def last_state(found: Found, sealing: Sealing) -> State:

@@ -142,20 +142,21 @@ def encode_state(
     )
 
 
-def decode_state(row: CheckpointRow, base: State | None, open: Callable[[bytes], bytes]) -> State:
-    """Return what a row says, given the state of the row that it is a difference to."""
+def decode_state(
+    row: CheckpointRow, bases: Mapping[int, State], open: Callable[[bytes], bytes]
+) -> State:
+    """Return what a row says, given by number the states of rows that it may be a difference to."""
     assert row.body is not None
     try:
         said = unpackb(open(row.body))
         if not isinstance(said, list) or len(said) != 13:
             raise DamagedRow("its body has not the entries of one")
+        base = bases.get(said[0]) if said[0] else None
         if said[0]:
-            if base is None or base.number != said[0] or base.root != row.root:
+            if base is None or base.root != row.root:
                 raise DamagedRow(f"it is a difference to row {said[0]}, which is not there")
         elif row.root != row.number:
             raise DamagedRow("it is whole and names another row as its root")
-        else:
-            base = None
         return _decoded(row, base, said, len(row.body))
     except DamagedRow:
         raise

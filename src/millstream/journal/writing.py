@@ -15,13 +15,16 @@ from millstream._base.bounded import BoundedDict
 from millstream.errors import ThreadBusyError
 from millstream.journal.drafts import INLINE, Call, Draft, PutCall, WritesCall
 from millstream.journal.known import KnownLine, KnownLines, text_of
+from millstream.journal.manifests import PART_BITS
 from millstream.journal.reading import Requests, last_state, read_parts
 from millstream.journal.rows import (
+    CheckpointRow,
     Commit,
     FindCheckpoint,
     FindNumber,
     Found,
     LineRow,
+    ReadRows,
     ReadWrites,
     Reserve,
 )
@@ -35,6 +38,7 @@ BRANCH: Final = object()
 _TRIES: Final = 20
 """How often it is tried again when others write to the same line all the time."""
 _LINES_AT_ONCE: Final = 64
+_LAST: Final = (1 << PART_BITS) - 1
 
 
 class _Given(BoundedDict[str, bool]):
@@ -153,6 +157,7 @@ def _draft(
             known = yield from _load(memory, handover.sealing, *key)
         if not handover.is_next(call.ns, known.newest):
             raise ThreadBusyError(*key, handover.expects[1], known.newest)
+        yield from _read_stubs(known)
         draft = drafts[key] = Draft.of(known, handover.sealing, int(clock.current().timestamp()))
     if isinstance(call, PutCall):
         yield from _draft_checkpoint(memory, handover, call, draft)
@@ -180,13 +185,36 @@ def _draft_checkpoint(
             draft.states[parent.id] = parent
     if parent is not None:
         yield from _read_texts(draft, call, parent)
-    former = None
-    if newest is not None and call.id <= newest and not draft.forget_checkpoint(call.id):
-        former = yield FindNumber(draft.batch.line.number, call.id)
+    former = yield from _former(draft, call.id)
     draft.add_checkpoint(call, former)
-    if former is not None:
+    if former is not None and former.body is not None:
         rows = yield ReadWrites(draft.batch.line.number, [former.number])
         draft.move_writes(rows, draft.last)
+
+
+def _former(draft: Draft, id: str) -> Requests[CheckpointRow | None]:
+    """Return the row that has the id of a checkpoint before that is stored."""
+    if draft.forget_checkpoint(id):
+        return None
+    line = draft.batch.line.number
+    if id in draft.stubs:
+        return CheckpointRow(line, draft.stubs[id], id, 0, line, None)
+    if draft.newest is None or id > draft.newest:
+        return None
+    found: CheckpointRow | None = yield FindNumber(line, id)
+    return found
+
+
+def _read_stubs(known: KnownLine) -> Requests[None]:
+    """Find out which checkpoints have writes and are not there yet.
+
+    LangGraph stores both at once, and so in any order.
+    """
+    if known.stubs is None:
+        known.stubs = {}
+        if not known.is_new:
+            rows = yield ReadRows(known.row.number, known.last + 1, _LAST)
+            known.stubs = {row.id: row.number for row in rows if row.body is None and row.id}
 
 
 def _read_texts(draft: Draft, call: PutCall, parent: State) -> Requests[None]:
