@@ -256,3 +256,61 @@ def test_no_text_is_taken_for_a_part_of_an_array(journal: PostgresJournal) -> No
         [found] = journal.list(None, filter={f"name {text}": text})
         assert found.checkpoint["id"] == checkpoint["id"]
         assert found.config["configurable"]["thread_id"] == f"thread {text}"
+
+
+@pytest.mark.parametrize("autocommit", [True, False])
+def test_a_pool_of_an_event_loop_is_used_as_it_is(address: str, autocommit: bool) -> None:
+    """Many at once, connections that are lost, and a word on what cannot be."""
+    options = {"autocommit": autocommit, "row_factory": psycopg.rows.dict_row}
+
+    async def main() -> None:
+        async with psycopg_pool.AsyncConnectionPool(
+            address, min_size=1, max_size=3, kwargs=options, open=False
+        ) as pool:
+            journal = PostgresJournal(pool)
+            threads = [Thread(States(number), f"thread{number}") for number in range(20)]
+
+            async def run(thread: Thread) -> None:
+                for _ in range(4):
+                    await journal.aput(*thread.next())
+                found = [each async for each in journal.alist(new_config(thread.thread_id))]
+                assert len(found) == 4
+
+            await asyncio.gather(*map(run, threads))
+            await asyncio.to_thread(lose_connections, address)
+            await journal.aput(*threads[0].next())
+            found = await journal.aget_tuple(new_config("thread0"))
+            assert found is not None
+            assert found.checkpoint["id"] == threads[0].parent
+            with pytest.raises(TypeError, match="only async methods"):
+                journal.get_tuple(new_config("thread0"))
+            with pytest.raises(TypeError, match="only async methods"):
+                journal.put(*threads[1].next())
+            await journal.aclose()
+            async with pool.connection() as connection:
+                assert connection.autocommit == autocommit
+
+    asyncio.run(main())
+
+
+def test_who_is_cancelled_takes_nobody_along(address: str) -> None:
+    """What others have put in the queue is stored, whoever was about to do it."""
+
+    async def main() -> None:
+        async with psycopg_pool.AsyncConnectionPool(address, min_size=1, open=False) as pool:
+            journal = PostgresJournal(pool)
+            await journal.aget_tuple(new_config("thread0"))
+            for turn in range(10):
+                threads = [Thread(States(n), f"thread{turn}-{n}") for n in range(6)]
+                tasks = [asyncio.ensure_future(journal.aput(*thread.next())) for thread in threads]
+                for _ in range(turn):
+                    await asyncio.sleep(0)
+                tasks[turn % 2].cancel()
+                results = await asyncio.gather(*tasks, return_exceptions=True)
+                for number, result in enumerate(results):
+                    if number != turn % 2:
+                        assert isinstance(result, dict)
+                        assert await journal.aget_tuple(new_config(f"thread{turn}-{number}"))
+            await journal.aclose()
+
+    asyncio.run(main())

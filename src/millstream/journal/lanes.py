@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 
 from millstream.journal.reading import Requests
-from millstream.journal.rows import Batch, Commit
+from millstream.journal.rows import Batch, Commit, Request
 from millstream.journal.storage import Storage, WouldWait
 
 ResultT = TypeVar("ResultT")
@@ -51,17 +51,99 @@ class _Job(Generic[ResultT]):
         self.steps, self.answer = self.make(), None
 
 
-class SharedLane:
+class _Queue:
+    """Jobs that wait, and how those of them that somebody takes are done together."""
+
+    def __init__(self) -> None:
+        self._queue: deque[_Job[Any]] = deque()
+
+    def _take(self) -> list[_Job[Any]]:
+        jobs: list[_Job[Any]] = []
+        while self._queue and len(jobs) < _MOST_TOGETHER:
+            jobs.append(self._queue.popleft())
+        return jobs
+
+    def _remove(self, job: _Job[Any]) -> None:
+        with suppress(ValueError):
+            self._queue.remove(job)
+
+    def _give_back(self, jobs: Sequence[_Job[Any]], own: _Job[Any]) -> None:
+        """Let those who wait go on by themselves: whoever has taken their jobs was interrupted."""
+        left = [each for each in jobs if not each.is_done]
+        for each in left:
+            each.begin_again()
+        self._queue.extendleft(reversed([each for each in left if each is not own]))
+
+
+def _work(jobs: Sequence[_Job[Any]]) -> Requests[None]:
+    """Carry out jobs; errors are theirs."""
+    while jobs:
+        commits: list[tuple[_Job[Any], Commit]] = []
+        for job in jobs:
+            request = yield from _advance(job)
+            if request is not None:
+                commits.append((job, request))
+        if not commits:
+            return
+        batches: list[Batch] = [each for _, request in commits for each in request.batches]
+        try:
+            written = yield Commit(batches)
+        except WouldWait:
+            raise
+        except Exception as error:
+            yield from _commit_failed([job for job, _ in commits], error)
+            return
+        done = 0
+        for job, request in commits:
+            job.answer = written[done : done + len(request.batches)]
+            done += len(request.batches)
+        jobs = [job for job, _ in commits]
+
+
+def _advance(job: _Job[Any]) -> Requests[Commit | None]:
+    """Carry out steps up to the next commit or their end."""
+    try:
+        request = job.steps.send(job.answer)
+        while not isinstance(request, Commit):
+            request = job.steps.send((yield request))
+    except StopIteration as end:
+        job.result, job.is_done = end.value, True
+    except WouldWait:
+        raise
+    except Exception as error:
+        job.error, job.is_done = error, True
+    else:
+        return request
+    return None
+
+
+def _commit_failed(jobs: Sequence[_Job[Any]], error: Exception) -> Requests[None]:
+    """Give a job its error; of several nobody knows whose it is, so each is tried alone."""
+    if len(jobs) > 1:
+        for job in jobs:
+            job.begin_again()
+        for job in jobs:
+            yield from _work([job])
+        return
+    [job] = jobs
+    try:
+        job.steps.throw(error)
+    except Exception as raised:
+        job.error = raised
+    job.is_done = True
+
+
+class SharedLane(_Queue):
     """One lane for all lines of a storage.
 
     `always_waits` says that the storage cannot write without waiting: then it is not tried.
     """
 
     def __init__(self, storage: Storage, *, always_waits: bool = False) -> None:
+        super().__init__()
         self._storage = storage
         self._always_waits = always_waits
         self._lock = threading.Lock()
-        self._queue: deque[_Job[Any]] = deque()
 
     def run(self, make: Callable[[], Requests[ResultT]]) -> ResultT:
         """Carry out what steps ask for, alone or with others."""
@@ -70,8 +152,7 @@ class SharedLane:
         try:
             self._finish(job)
         except BaseException:
-            with suppress(ValueError):
-                self._queue.remove(job)
+            self._remove(job)
             raise
         return job.outcome()
 
@@ -80,7 +161,7 @@ class SharedLane:
         job = _Job(make)
         if not self._always_waits and self._lock.acquire(blocking=False):
             try:
-                self._work([job], may_wait=False)
+                self._carry_out(_work([job]), may_wait=False)
                 return job.outcome()
             except WouldWait:
                 job.begin_again()
@@ -102,74 +183,74 @@ class SharedLane:
         """Wait until a job of the queue is done, by whoever does it."""
         with self._lock:
             while not job.is_done:
-                jobs: list[_Job[Any]] = []
-                while self._queue and len(jobs) < _MOST_TOGETHER:
-                    jobs.append(self._queue.popleft())
+                jobs = self._take()
                 try:
-                    self._work(jobs, may_wait=True)
+                    self._carry_out(_work(jobs), may_wait=True)
                 except BaseException:
-                    # Not theirs: Ctrl-C in this thread. Those who wait go on by themselves.
-                    self._give_back([each for each in jobs if not each.is_done], job)
+                    self._give_back(jobs, job)  # Ctrl-C in this thread
                     raise
 
-    def _give_back(self, jobs: Sequence[_Job[Any]], own: _Job[Any]) -> None:
-        for each in jobs:
-            each.begin_again()
-        self._queue.extendleft(reversed([each for each in jobs if each is not own]))
+    def _carry_out(self, steps: Requests[None], *, may_wait: bool) -> None:
+        with suppress(StopIteration):
+            go_on: Callable[[Any], Request] = steps.send
+            answer: Any = None
+            while True:
+                request = go_on(answer)
+                go_on = steps.send
+                try:
+                    answer = self._storage.carry_out(request, may_wait=may_wait)
+                except Exception as error:
+                    go_on, answer = steps.throw, error
 
-    def _work(self, jobs: Sequence[_Job[Any]], *, may_wait: bool) -> None:
-        """Carry out jobs; errors are theirs."""
-        while jobs:
-            commits: list[tuple[_Job[Any], Commit]] = []
-            for job in jobs:
-                request = self._advance(job, may_wait=may_wait)
-                if request is not None:
-                    commits.append((job, request))
-            if not commits:
-                return
-            batches: list[Batch] = [each for _, request in commits for each in request.batches]
-            try:
-                written = self._storage.carry_out(Commit(batches), may_wait=may_wait)
-            except WouldWait:
-                raise
-            except Exception as error:
-                self._commit_failed([job for job, _ in commits], error, may_wait=may_wait)
-                return
-            done = 0
-            for job, request in commits:
-                job.answer = written[done : done + len(request.batches)]
-                done += len(request.batches)
-            jobs = [job for job, _ in commits]
 
-    def _advance(self, job: _Job[Any], *, may_wait: bool) -> Commit | None:
-        """Carry out steps up to the next commit or their end."""
+class LoopLane(_Queue):
+    """One lane for a storage that one event loop uses, and nobody else."""
+
+    def __init__(self, storage: Storage) -> None:
+        super().__init__()
+        self._storage = storage
+        self._lock = asyncio.Lock()
+
+    def run(self, make: Callable[[], Requests[ResultT]]) -> ResultT:
+        """Let the storage say why this cannot be."""
+        result: ResultT = self._storage.carry_out(next(make()))
+        return result
+
+    async def arun(self, make: Callable[[], Requests[ResultT]]) -> ResultT:
+        """Carry out what steps ask for, alone or with others."""
+        job = _Job(make)
+        self._queue.append(job)
         try:
-            request = job.steps.send(job.answer)
-            while not isinstance(request, Commit):
-                request = job.steps.send(self._storage.carry_out(request, may_wait=may_wait))
-        except StopIteration as end:
-            job.result, job.is_done = end.value, True
-        except WouldWait:
+            await self._finish(job)
+        except BaseException:
+            self._remove(job)
             raise
-        except Exception as error:
-            job.error, job.is_done = error, True
-        else:
-            return request
-        return None
+        return job.outcome()
 
-    def _commit_failed(
-        self, jobs: Sequence[_Job[Any]], error: Exception, *, may_wait: bool
-    ) -> None:
-        """Give a job its error; of several nobody knows whose it is, so each is tried alone."""
-        if len(jobs) > 1:
-            for job in jobs:
-                job.begin_again()
-            for job in jobs:
-                self._work([job], may_wait=may_wait)
-            return
-        [job] = jobs
-        try:
-            job.steps.throw(error)
-        except Exception as raised:
-            job.error = raised
-        job.is_done = True
+    def try_now(self, action: Callable[[], object]) -> None:
+        """Call something that changes what is known of lines, unless somebody is writing."""
+        if not self._lock.locked():
+            action()
+
+    async def _finish(self, job: _Job[Any]) -> None:
+        """Wait until a job of the queue is done, by whoever does it."""
+        async with self._lock:
+            while not job.is_done:
+                jobs = self._take()
+                try:
+                    await self._carry_out(_work(jobs))
+                except BaseException:
+                    self._give_back(jobs, job)  # cancelled
+                    raise
+
+    async def _carry_out(self, steps: Requests[None]) -> None:
+        with suppress(StopIteration):
+            go_on: Callable[[Any], Request] = steps.send
+            answer: Any = None
+            while True:
+                request = go_on(answer)
+                go_on = steps.send
+                try:
+                    answer = await self._storage.acarry_out(request)
+                except Exception as error:
+                    go_on, answer = steps.throw, error

@@ -14,11 +14,12 @@ import asyncio
 import os
 import threading
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Final, Literal
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from millstream.journal.lanes import SharedLane
+from millstream.journal.lanes import LoopLane, SharedLane
 from millstream.journal.postgres_connections import Connections, import_psycopg
 from millstream.journal.postgres_rows import ONCE, STEPS, is_long
 from millstream.journal.postgres_schema import (
@@ -35,7 +36,7 @@ from millstream.journal.storage import JournalClosedError, Lane, WouldWait
 
 if TYPE_CHECKING:
     import psycopg
-    from psycopg_pool import ConnectionPool
+    from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 _TRIES: Final = 4
 """How often a request is sent when the server or the connection fails in a way that passes."""
@@ -60,8 +61,8 @@ class PostgresStorage:
         self._psycopg = import_psycopg()
         if not isinstance(where, str) and not hasattr(where, "getconn"):
             raise TypeError(
-                f"A journal in PostgreSQL takes the address of a database or a "
-                f"psycopg_pool.ConnectionPool, not {where!r}"
+                f"A journal in PostgreSQL takes the address of a database or a pool of "
+                f"psycopg_pool, not {where!r}"
             )
         self._where = where
         self._schema = schema
@@ -69,6 +70,7 @@ class PostgresStorage:
         self._timeout = timeout
         self._wants_prepared = prepare
         self._is_closed = False
+        self._is_ready = False
         self._begin()
 
     def _begin(self) -> None:
@@ -157,7 +159,7 @@ class PostgresStorage:
         except StopIteration as end:
             return end.value
 
-    def _pipeline(self, connection: psycopg.Connection[Any]) -> Any:
+    def _pipeline(self, connection: Any) -> Any:
         return connection.pipeline() if self._psycopg.Pipeline.is_supported() else nullcontext()
 
     # -- connections -----------------------------------------------------------------------------
@@ -203,8 +205,8 @@ class PostgresStorage:
         if not own:
             connection.autocommit = True
         try:
+            place = self._place(connection)
             found, pid = self._carry(connection, find_version(self._schema))
-            place = f"Schema {self._schema!r} of database {connection.info.dbname!r}"
             refuse_newer(found, place)
             if found < len(MIGRATIONS):
                 with connection.transaction():
@@ -212,6 +214,12 @@ class PostgresStorage:
         finally:
             if not own and not connection.closed:
                 connection.autocommit = False
+        self._note_server(connection, pid)
+
+    def _place(self, connection: psycopg.BaseConnection[Any]) -> str:
+        return f"Schema {self._schema!r} of database {connection.info.dbname!r}"
+
+    def _note_server(self, connection: psycopg.BaseConnection[Any], pid: int) -> None:
         if self._wants_prepared is None:
             # A pooler shows a process of its own. Statements that are prepared through it may be
             # somebody else's, of the same name.
@@ -232,17 +240,101 @@ class PostgresStorage:
         await asyncio.get_running_loop().run_in_executor(None, self.close)
 
 
+class LoopStorage(PostgresStorage):
+    """Keeps rows through an `AsyncConnectionPool`, in the event loop that it belongs to."""
+
+    def carry_out(self, request: Request, *, may_wait: bool = True) -> NoReturn:
+        """Say what is missing."""
+        raise TypeError(
+            "This journal was given an AsyncConnectionPool, and has only async methods: give it "
+            "the address of the database, or a ConnectionPool, to use both"
+        )
+
+    async def acarry_out(self, request: Request) -> Any:
+        """Return the answer."""
+        pool: AsyncConnectionPool[Any] = self._where  # type: ignore[assignment]  # see above
+        left = _TRIES
+        while True:
+            left -= 1
+            if self._is_closed:
+                raise JournalClosedError("The journal in PostgreSQL is closed")
+            is_broken = False
+            try:
+                async with pool.connection() as connection:
+                    try:
+                        return await self._asend(connection, request)
+                    finally:
+                        is_broken = connection.closed
+            except self._psycopg.Error as error:
+                if not left or not self._may_send_again(request, error, is_broken):
+                    raise
+            if is_broken:
+                await pool.check()
+
+    def make_lane(self) -> Lane:
+        """Return one lane for the event loop."""
+        return LoopLane(self)
+
+    async def _asend(self, connection: psycopg.AsyncConnection[Any], request: Request) -> Any:
+        own = connection.autocommit
+        if not own:
+            await connection.set_autocommit(True)
+        try:
+            if not self._is_ready:
+                await self._asee_to_tables(connection)
+            steps = STEPS[type(request)](request)
+            if not is_long(request):
+                return await self._acarry(connection, steps)
+            async with self._pipeline(connection), connection.transaction():
+                return await self._acarry(connection, steps)
+        finally:
+            if not own and not connection.closed:
+                await connection.set_autocommit(False)
+
+    async def _acarry(self, connection: psycopg.AsyncConnection[Any], steps: Steps[Any]) -> Any:
+        """Carry out what steps ask for; either the connection commits by itself, or the caller."""
+        row_factory = self._psycopg.rows.tuple_row
+        answer: Any = None
+        try:
+            while True:
+                cursors = []
+                statements = steps.send(answer)
+                for statement in statements:
+                    cursor = connection.cursor(row_factory=row_factory, binary=True)
+                    query = in_schema(statement.text, self._schema)
+                    await cursor.execute(query, statement.values, prepare=self._prepares)
+                    cursors.append(cursor)
+                answer = [
+                    await cursor.fetchall() if statement.has_rows else []
+                    for statement, cursor in zip(statements, cursors, strict=True)
+                ]
+        except StopIteration as end:
+            return end.value
+
+    async def _asee_to_tables(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        # Twice at once does no harm.
+        place = self._place(connection)
+        found, pid = await self._acarry(connection, find_version(self._schema))
+        refuse_newer(found, place)
+        if found < len(MIGRATIONS):
+            async with connection.transaction():
+                await self._acarry(connection, migrate(self._schema, place))
+        self._note_server(connection, pid)
+        self._is_ready = True
+
+
 class PostgresJournal(Journal):
     """A journal in a PostgreSQL database, ready at once: it connects when it is first used.
 
-    `where` is the address of the database, or a pool, which is used and not closed. The tables are
-    in a schema of their own. `prepare` says whether statements are prepared; None finds out whether
-    a pooler such as PgBouncer is in between, and does without if so.
+    `where` is the address of the database, or a pool, which is used and not closed; with an
+    `AsyncConnectionPool` there are only async methods, in its event loop. The tables are in a
+    schema of their own. `prepare` says whether statements are prepared; None finds out whether a
+    pooler such as PgBouncer is in between, and does without if so.
     """
 
     def __init__(
         self,
-        where: str | ConnectionPool[Any],
+        where: str | ConnectionPool[Any] | AsyncConnectionPool[Any],
         *,
         serde: SerializerProtocol | None = None,
         on_conflict: Literal["error", "fork"] = "error",
@@ -251,8 +343,9 @@ class PostgresJournal(Journal):
         timeout: float = 30.0,
         prepare: bool | None = None,
     ) -> None:
-        storage = PostgresStorage(
-            where,
+        is_async = iscoroutinefunction(getattr(where, "getconn", None))
+        storage = (LoopStorage if is_async else PostgresStorage)(
+            where,  # type: ignore[arg-type]  # the kind that it takes
             schema=schema,
             max_connections=max_connections,
             timeout=timeout,
