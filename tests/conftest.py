@@ -8,16 +8,21 @@ import os
 import selectors
 import sys
 import threading
+import time
 import traceback
 import uuid
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from functools import partial
+from types import FrameType
 from typing import Any, Final
 
 import pytest
 from hypothesis import settings
 
+import waiting
 from millstream._base.clock import Clock, given
+
+TESTS: Final = os.path.dirname(__file__)
 
 # How long an example takes depends on what else the machine does.
 settings.register_profile("millstream", deadline=None)
@@ -121,6 +126,59 @@ class FakeTimeSelector(selectors.DefaultSelector):
         if timeout and not ready:
             self._clock.seconds += timeout
         return ready
+
+
+REAL_SLEEP: Final = time.sleep
+REAL_ASYNC_SLEEP: Final = asyncio.sleep
+
+
+class Sleepless:
+    """Sees code of tests sleep for a moment: what is to have happened by then may not have.
+
+    A second or more is no moment: who sleeps so long waits to be cancelled. `fake_clock` has no
+    real time, `waiting` asks again and again, and a test marked `real_time` says why it needs some.
+    """
+
+    is_on = False
+    is_time_set = False
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, and take note if that is no way to wait."""
+        self._look(seconds, sys._getframe(1))
+        REAL_SLEEP(seconds)
+
+    def asleep(self, delay: float, *given: Any, **named: Any) -> Coroutine[Any, Any, Any]:
+        """Do the same in an event loop."""
+        if not self.is_time_set:
+            self._look(delay, sys._getframe(1))
+        return REAL_ASYNC_SLEEP(delay, *given, **named)
+
+    def _look(self, seconds: float, caller: FrameType) -> None:
+        if self.is_on and 0 < seconds < 1:
+            file = caller.f_code.co_filename
+            if file.startswith(TESTS) and file != waiting.__file__:
+                self.seen.append(f"{file}:{caller.f_lineno} sleeps for {seconds} s")
+
+
+SLEEPLESS: Final = Sleepless()
+time.sleep, asyncio.sleep = SLEEPLESS.sleep, SLEEPLESS.asleep
+
+
+@pytest.fixture(autouse=True)
+def sleepless(request: pytest.FixtureRequest) -> Iterator[Sleepless]:
+    """Fail a test whose code sleeps for a moment of real time."""
+    SLEEPLESS.is_time_set = "fake_clock" in request.fixturenames
+    SLEEPLESS.is_on = request.node.get_closest_marker("real_time") is None
+    SLEEPLESS.seen.clear()
+    yield SLEEPLESS
+    SLEEPLESS.is_on = False
+    assert not SLEEPLESS.seen, (
+        "use an event, the `fake_clock` fixture or `waiting.until`, or mark the test "
+        f"`real_time(reason=...)`: {', '.join(sorted(set(SLEEPLESS.seen)))}"
+    )
 
 
 @pytest.fixture

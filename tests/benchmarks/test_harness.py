@@ -36,6 +36,8 @@ from benchmarks.rows import (
 
 from millstream.core.machine import RunMachine
 
+pytestmark = pytest.mark.real_time(reason="what is planted takes time, and is measured")
+
 THREE_ROUNDS = Effort(seconds=0.0, rounds=3, sample=0.0)
 
 

@@ -16,10 +16,15 @@ from differential.rows import ROWS
 programs.load()
 
 
-def _as_case(program: Program) -> Any:
+def _timed(program: Program) -> list[Any]:
     reason = program.timed
-    marks = [] if reason is None else [pytest.mark.flaky(reruns=2, reason=reason)]
-    return pytest.param(program, id=program.name, marks=marks)
+    if reason is None:
+        return []
+    return [pytest.mark.flaky(reruns=2, reason=reason), pytest.mark.real_time(reason=reason)]
+
+
+def _as_case(program: Program) -> Any:
+    return pytest.param(program, id=program.name, marks=_timed(program))
 
 
 @pytest.mark.timeout(60)
@@ -35,7 +40,7 @@ def _of_one_mode(program: Program) -> Any:
     # Those of the first section are about how a stream is asked for; the others repeat it.
     is_of_entry_points = any(row.startswith("1.") for row in program.rows)
     marks = [] if is_of_entry_points else [pytest.mark.long]
-    return pytest.param(program, id=program.name, marks=marks)
+    return pytest.param(program, id=program.name, marks=[*marks, *_timed(program)])
 
 
 @pytest.mark.timeout(60)

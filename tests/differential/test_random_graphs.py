@@ -11,6 +11,8 @@ from differential import harness, random_graphs
 from differential.examples import IS_DEEP, SECONDS_PER_EXAMPLE, some
 from differential.registry import DRIVERS
 
+pytestmark = pytest.mark.real_time(reason="tasks of a superstep end one after the other")
+
 FEW: Final = 20
 MANY: Final = 5000 if IS_DEEP else 300
 

@@ -33,7 +33,8 @@ class Watch:
 
     begun: int = 0
     ended: int = 0
-    cleanup: float = 0.01
+    cleanup: int = 5
+    """Turns of the event loop that a node takes to end when it is cancelled."""
 
     async def sleep(self, state: Any) -> None:
         """Be a node that only ends when it is cancelled."""
@@ -42,7 +43,7 @@ class Watch:
             get_stream_writer()(("begun", self.begun))
             await asyncio.sleep(FOREVER)
         finally:
-            await asyncio.sleep(self.cleanup)
+            await turns(self.cleanup)
             self.ended += 1
 
 
@@ -228,6 +229,12 @@ SITUATIONS = [
 ]
 
 
+async def turns(count: int) -> None:
+    """Let other tasks run so many times."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
 async def until(happened: Callable[[], bool]) -> None:
     """Let other tasks run until something has happened."""
     while not happened():  # noqa: ASYNC110  # what is waited for has no event of its own
@@ -293,7 +300,7 @@ async def by_cancelling(situation: Situation) -> list[Any]:
 
 async def by_cancelling_twice(situation: Situation) -> list[Any]:
     """A second cancellation, while nodes clean up, does not abandon them."""
-    situation.watch.cleanup = 0.05
+    situation.watch.cleanup = 50
     items: list[Any] = []
 
     async def read() -> None:
@@ -303,7 +310,7 @@ async def by_cancelling_twice(situation: Situation) -> list[Any]:
     reader = asyncio.create_task(read())
     await until(lambda: len(items) == situation.running)
     reader.cancel()
-    await asyncio.sleep(0.01)
+    await turns(10)
     reader.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reader

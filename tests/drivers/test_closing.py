@@ -18,7 +18,10 @@ from typing_extensions import TypedDict
 from millstream.graph import START, StateGraph
 from millstream.types import RetryPolicy, Send, StreamWriter
 
-pytestmark = pytest.mark.timeout(20)
+pytestmark = [
+    pytest.mark.timeout(20),
+    pytest.mark.real_time(reason="nodes are busy for a moment while their stream is closed"),
+]
 
 
 class State(TypedDict):
@@ -257,12 +260,14 @@ def test_what_is_not_an_exception_ends_the_run(
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 def test_a_keyboard_interrupt_in_an_async_node_ends_the_run(error: type[BaseException]) -> None:
     ended: list[int] = []
+    begun = asyncio.Event()
 
     async def stop(state: State) -> None:
-        await asyncio.sleep(0.01)
+        await begun.wait()
         raise error
 
     async def other(state: State) -> None:
+        begun.set()
         try:
             await asyncio.sleep(60)
         finally:

@@ -197,6 +197,7 @@ def test_nothing_runs_before_the_first_item_is_requested(driver: Any) -> None:
     del stream
 
 
+@pytest.mark.usefixtures("fake_clock")
 def test_a_slow_reader_holds_up_nobody_and_misses_nothing() -> None:
     async def run() -> tuple[list[Any], list[Any]]:
         taken_at_end, items = list[Any](), list[Any]()

@@ -16,7 +16,7 @@ from millstream.errors import GraphDrained, NodeError
 from millstream.func import entrypoint, task
 from millstream.graph import START, StateGraph
 from millstream.runtime import RunControl, Runtime
-from millstream.types import CachePolicy, RetryPolicy, Send
+from millstream.types import CachePolicy, RetryPolicy, Send, StreamWriter
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -452,11 +452,11 @@ def fan_out(worker: Any, count: int) -> Any:
 
 @pytest.mark.parametrize("limit", [1, 3])
 def test_max_concurrency_limits_running_tasks(driver: Any, limit: int) -> None:
-    gauge = Gauge()
+    gauge, together = Gauge(), threading.Barrier(limit, timeout=10)
 
     def worker(state: State) -> dict[str, Any]:
         with gauge:
-            time.sleep(0.005)
+            together.wait()
         return {"log": [state["x"]]}
 
     result = driver.invoke(fan_out(worker, 12), {"x": 0}, {"max_concurrency": limit})
@@ -465,6 +465,7 @@ def test_max_concurrency_limits_running_tasks(driver: Any, limit: int) -> None:
     assert gauge.most == limit
 
 
+@pytest.mark.usefixtures("fake_clock")
 def test_max_concurrency_limits_async_tasks() -> None:
     gauge = Gauge()
 
@@ -491,8 +492,18 @@ def test_max_concurrency_of_one_does_not_block_nested_graphs(driver: Any) -> Non
 
 
 def test_a_step_timeout_ends_the_run(driver: Any) -> None:
-    graph = graph_of(lambda state: time.sleep(0.3))
+    stopped = threading.Event()
+
+    def node(state: State, writer: StreamWriter) -> None:
+        try:
+            while not stopped.wait(0.001):
+                writer("still here")
+        finally:
+            stopped.set()
+
+    graph = graph_of(node)
     graph.step_timeout = 0.05
 
     with pytest.raises((TimeoutError, asyncio.TimeoutError)):
-        driver.invoke(graph, {"x": 1})
+        driver.stream(graph, {"x": 1}, stream_mode="custom")
+    assert stopped.wait(10)

@@ -44,6 +44,7 @@ def one(node: Any, **kwargs: Any) -> Any:
     return fan([("node", node)], **kwargs)
 
 
+@pytest.mark.usefixtures("fake_clock")
 def test_a_step_timeout_does_not_swallow_a_cancellation() -> None:
     """A run that is cancelled in the moment in which a node ends is cancelled all the same."""
 
@@ -86,12 +87,13 @@ def test_the_end_of_the_event_loop_stores_what_nodes_left_behind() -> None:
         async def aput(self, *args: Any) -> Any:
             return await super().aput(*args)
 
-    saver = Plain()
+    saver, begun = Plain(), list[int]()
 
     def node(index: int) -> Any:
         async def call(state: State) -> dict[str, Any]:
+            begun.append(index)
             try:
-                await asyncio.sleep(5)
+                await asyncio.sleep(60)
             except asyncio.CancelledError:
                 return {"log": [index]}
             raise AssertionError("nobody cancelled the node")
@@ -102,7 +104,8 @@ def test_the_end_of_the_event_loop_stores_what_nodes_left_behind() -> None:
 
     async def main() -> None:
         run = asyncio.create_task(graph.ainvoke({"x": 1}, THREAD))
-        await asyncio.sleep(0.1)
+        while len(begun) < 20:  # noqa: ASYNC110  # what is waited for has no event of its own
+            await asyncio.sleep(0)
         assert not run.done()
 
     asyncio.run(main())
@@ -131,7 +134,7 @@ def test_eager_tasks_run_graphs() -> None:
         return {"log": ["at once"]}
 
     async def later(state: State) -> dict[str, Any]:
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         return {"log": ["later"]}
 
     graph = fan([("a", at_once), ("b", later)])
@@ -163,6 +166,7 @@ def test_closing_a_sync_stream_keeps_the_results_of_running_nodes() -> None:
     assert graph.get_state(THREAD).values["log"] == ["quick", "slow"]
 
 
+@pytest.mark.usefixtures("fake_clock")
 def test_a_graph_started_in_the_background_outlives_its_node() -> None:
     """Only a cancelled task takes the graphs it called with it."""
 

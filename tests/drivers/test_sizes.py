@@ -43,7 +43,7 @@ def test_two_thousand_sends(driver: Any) -> None:
 def test_two_thousand_async_sends() -> None:
     async def worker(state: State) -> dict[str, Any]:
         get_stream_writer()(state["x"])
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         return {"log": [state["x"]]}
 
     async def run() -> list[Any]:

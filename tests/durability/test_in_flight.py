@@ -13,6 +13,8 @@ from durability.promises import PER_SUPERSTEP, REPEATED, UNSTORED, may_repeat
 from durability.savers import ForgetfulSaver
 from millstream.graph import END, START, StateGraph
 
+pytestmark = pytest.mark.real_time(reason="the saver is slower than the run")
+
 STEPS: Final = 300
 LAG: Final = 0.0005
 THREAD: Final = {"recursion_limit": 10_000, "configurable": {"thread_id": "1"}}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from millstream.func import entrypoint, task
 from millstream.graph import START, StateGraph
 from millstream.pregel import NodeBuilder, Pregel
 from millstream.types import Command
+from waiting import until
 
 EMPTY: State = {"log": []}
 MODES = ["values", "updates", "custom", "messages", "tasks"]
@@ -99,10 +99,7 @@ def test_calls_run_where_their_task_says(
     # The one process waits for what it calls, so there is another one, for as long as it does.
     assert here == os.getpid()
     assert len({node, here, elsewhere}) == 3
-    end = time.monotonic() + 60
-    while Path(f"/proc/{elsewhere}").exists() and time.monotonic() < end:
-        time.sleep(0.01)
-    assert not Path(f"/proc/{elsewhere}").exists()
+    assert until(lambda: not Path(f"/proc/{elsewhere}").exists())
     assert Path(f"/proc/{node}").exists()
 
 

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from millstream.errors import (
 from millstream.executors import InlineExecutor, ProcessExecutor
 from millstream.graph import START, StateGraph
 from millstream.types import CachePolicy, RetryPolicy, Send, TimeoutPolicy
+from waiting import auntil, until
 
 EMPTY: State = {"log": []}
 AT_ONCE = {"initial_interval": 0.0, "jitter": False}
@@ -207,8 +207,7 @@ def test_a_cancelled_run_cancels_the_node(executor: ProcessExecutor, file: Path)
 
     async def run() -> None:
         running = asyncio.create_task(graph.ainvoke({"log": [], "file": str(file)}))
-        while not lines(file):  # noqa: ASYNC110  # another process writes it
-            await asyncio.sleep(0.01)
+        await auntil(lambda: lines(file))
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
@@ -361,10 +360,7 @@ def test_ctrl_c_ends_a_run_and_what_it_waits_for(tmp_path: Path) -> None:
 
 def is_gone(pid: int) -> bool:
     """Say whether a process has ended, or does so soon."""
-    end = time.monotonic() + 20
-    while has_process(pid) and time.monotonic() < end:
-        time.sleep(0.01)
-    return not has_process(pid)
+    return until(lambda: not has_process(pid))
 
 
 def test_a_node_that_ends_the_program_ends_it(executor: ProcessExecutor) -> None:

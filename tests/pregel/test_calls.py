@@ -374,11 +374,11 @@ def test_async_handlers_are_awaited() -> None:
 
     class Handler(AsyncCallbackHandler):
         async def on_chain_start(self, serialized: Any, inputs: Any, **kwargs: Any) -> None:
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0)
             told.append(kwargs["name"])
 
         async def on_chain_end(self, outputs: Any, **kwargs: Any) -> None:
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0)
             told.append("end")
 
     asyncio.run(chain(say("a"), name="g").ainvoke({"x": 1}, {"callbacks": [Handler()]}))

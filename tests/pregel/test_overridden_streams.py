@@ -287,6 +287,7 @@ def without_task_ids(value: Any) -> Any:
     return value.value if type(value).__name__ == "Interrupt" else value
 
 
+@pytest.mark.real_time(reason="a node talks until it is stopped")
 def test_a_run_that_is_started_is_stopped_through_what_replaces_the_stream(
     driver: Any, wrap: Wrap, seen: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:

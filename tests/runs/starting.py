@@ -13,6 +13,7 @@ from typing_extensions import TypedDict
 from millstream.config import get_stream_writer
 from millstream.graph import START, StateGraph
 from millstream.runs import RunHandle
+from waiting import auntil
 
 IN_TIME = 10.0
 
@@ -136,8 +137,7 @@ class AsyncSleeper(Sleeper):
             write("asleep")
             self.began.set()
             try:
-                while not self.may_go.is_set():  # noqa: ASYNC110  # set in another thread
-                    await asyncio.sleep(0.005)
+                await auntil(self.may_go.is_set)
             finally:
                 self.ended.set()
             return {"log": ["slept"]}
@@ -157,13 +157,6 @@ def in_thread(work: Callable[[], Any]) -> Callable[[], Any]:
         return found[0]
 
     return result
-
-
-def until(happened: Callable[[], bool]) -> None:
-    """Wait for something that has no event of its own."""
-    turn = threading.Event()
-    while not happened():
-        turn.wait(0.001)
 
 
 def data(events: Any) -> list[Any]:

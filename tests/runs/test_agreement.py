@@ -15,7 +15,10 @@ from millstream.config import get_stream_writer
 from millstream.graph import START, StateGraph
 from runs.starting import AsyncStarter, Starter, State
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [
+    pytest.mark.timeout(60),
+    pytest.mark.real_time(reason="nodes take a moment, so that runs are left in the middle"),
+]
 
 THREAD = {"configurable": {"thread_id": "1"}}
 WAYS = st.sampled_from(["cancel", "drain", "leave"])

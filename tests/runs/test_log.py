@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from millstream.runs import Event, EventLog, MemoryLog
-from runs.starting import adata, data, in_thread, until
+from runs.starting import adata, data, in_thread
+from waiting import until
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -79,7 +80,7 @@ def test_threads_and_tasks_that_come_early_or_late_see_the_same() -> None:
     log = MemoryLog()
     early = [in_thread(lambda: data(log.subscribe())) for _ in range(3)]
     tasks = [in_thread(lambda: asyncio.run(adata(log.subscribe()))) for _ in range(2)]
-    until(lambda: len(log.bell._waiters) == 5)
+    assert until(lambda: len(log.bell._waiters) == 5)
 
     for number in range(500):
         say(log, number)
@@ -160,7 +161,7 @@ def test_a_loop_that_was_closed_while_a_reader_waited_disturbs_nobody() -> None:
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
     other = in_thread(lambda: data(log.subscribe()))
-    until(lambda: len(log.bell._waiters) == 2)
+    assert until(lambda: len(log.bell._waiters) == 2)
 
     say_in_thread = in_thread(lambda: (say(log, 1), log.close()))
 

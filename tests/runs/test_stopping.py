@@ -29,8 +29,8 @@ from runs.starting import (
     in_thread,
     row,
     say,
-    until,
 )
+from waiting import auntil, until
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -73,8 +73,7 @@ def test_leaving_the_scope_stops_sync_nodes_of_an_async_run_that_emit() -> None:
     async def scenario() -> None:
         sleeper = Starter().sleeper()
         async with await row(row(sleeper.node)).astart({"log": []}, subgraphs=True) as run:
-            while not sleeper.began.is_set():  # noqa: ASYNC110  # set in another thread
-                await asyncio.sleep(0.001)
+            await auntil(sleeper.began.is_set)
         assert run.status == "cancelled"
         assert await asyncio.to_thread(sleeper.ended.wait, IN_TIME)
         assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -219,6 +218,7 @@ def test_a_node_drains_through_the_control_of_the_caller(starter: Starter) -> No
     assert control.drain_reason == "said the node"
 
 
+@pytest.mark.real_time(reason="a task talks until it is stopped")
 def test_who_waits_for_a_call_that_never_begins_is_told() -> None:
     began = threading.Event()
     told: list[str] = []
@@ -289,25 +289,26 @@ def test_a_handle_is_freed_when_it_is_dropped_and_not_by_the_collector(starter: 
                 run.wait(IN_TIME)
             life = weakref.ref(run._life)
             del run
-            until(lambda life=life: life() is None)  # type: ignore[misc]
+            assert until(lambda life=life: life() is None)  # type: ignore[misc]
     finally:
         gc.enable()
 
 
 def test_a_loop_that_is_closed_ends_its_runs() -> None:
-    loop = asyncio.new_event_loop()
+    loop, began = asyncio.new_event_loop(), asyncio.Event()
 
     async def begin() -> Any:
         run = await row(sleep).astart({"log": []})
-        await asyncio.sleep(0.01)
+        await began.wait()
         return run
 
     async def sleep(state: State) -> None:
+        began.set()
         await asyncio.Event().wait()
 
     run = loop.run_until_complete(begin())
     waiting = in_thread(lambda: data(run.events()))
-    until(lambda: run._life.log.bell.has_waiters)
+    assert until(lambda: run._life.log.bell.has_waiters)
     tasks = asyncio.all_tasks(loop)
     loop.close()
 
@@ -323,9 +324,10 @@ def test_a_loop_that_is_closed_ends_its_runs() -> None:
 
 
 def test_asyncio_run_ends_the_runs_that_were_started_in_it() -> None:
-    ended = []
+    began, ended = asyncio.Event(), []
 
     async def sleep(state: State) -> None:
+        began.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -333,7 +335,7 @@ def test_asyncio_run_ends_the_runs_that_were_started_in_it() -> None:
 
     async def begin() -> Any:
         run = await row(sleep).astart({"log": []})
-        await asyncio.sleep(0.01)
+        await began.wait()
         return run
 
     run = asyncio.run(begin())

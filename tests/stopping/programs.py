@@ -18,6 +18,7 @@ from typing_extensions import TypedDict
 from millstream.config import get_stream_writer
 from millstream.func import entrypoint, task
 from millstream.graph import START, StateGraph
+from waiting import until
 
 LIVE: Final = {"stream_mode": "custom"}
 THREAD: Final[Any] = {"configurable": {"thread_id": "1"}}
@@ -288,7 +289,5 @@ TURNS: Final = (
 
 def left(patience: float = 10.0) -> list[str]:
     """Return the engine's threads that are alive, once there are none or patience has ended."""
-    end = time.monotonic() + patience
-    while (alive := threads()) and time.monotonic() < end:
-        time.sleep(0.001)
-    return alive
+    until(lambda: not threads(), patience)
+    return threads()

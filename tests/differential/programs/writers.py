@@ -4,7 +4,6 @@ No `from __future__ import annotations` here: schemas are read at run time.
 """
 
 import asyncio
-import time
 
 from differential.kit import Log, wire
 from differential.registry import call, program
@@ -35,16 +34,15 @@ def own_graph(e):
 
 @program("writers.parallel", rows=("2.4:order",), unordered=True)
 def parallel(e):
-    def node(name, seconds):
+    def node(name):
         def body(state, writer):
             for count in range(3):
-                time.sleep(seconds)
                 writer({"by": name, "count": count})
             return {"log": [name]}
 
         return body
 
-    graph = wire(e, Log, "START a END", "START b END", a=node("a", 0.001), b=node("b", 0.0013))
+    graph = wire(e, Log, "START a END", "START b END", a=node("a"), b=node("b"))
     return graph.compile(), [call({"x": 1})]
 
 
