@@ -1,10 +1,10 @@
 """Run the tests: `lanes.py test` what proves the product, `lanes.py all` what takes longer.
 
-`all` runs the tests that are marked `long` on .venv, and then all others on every other CPython
-found, but for those in LONGEST, which compare with langgraph or kill processes: they prove the same
-on each. A worker for each core shares the tests, because many of them wait for processes. Arguments
-are passed on to pytest. `test` without arguments also asks whether enough branches were run;
-`covering` says how many are.
+`all` runs the tests that are marked `long` on .venv, looks there which branches the others run
+(`covering` says of which folders, and how many are enough), and then runs the others on every other
+CPython found, but for those in LONGEST, which compare with langgraph or kill processes: they prove
+the same on each. A worker for each core shares the tests, because many of them wait for processes.
+Arguments are passed on to pytest; with some, nobody looks at branches.
 """
 
 from __future__ import annotations
@@ -25,16 +25,23 @@ def main() -> int:
     what, *arguments = sys.argv[1:]
     default = "CPython {}.{}".format(*sys.version_info[:2])
     if what == "test":
-        watching = [] if arguments else ["-p", "scripts.covering"]
-        covering.forget()
-        results = {default: run(default, ".venv", [*watching, "-m", "not long", *arguments])}
-        results |= covering.report() if watching else {}
+        results = {default: run(default, ".venv", ["-m", "not long", *arguments])}
     else:
         results = {f"{default}, long": run(default, ".venv", ["-m", "long", *arguments])}
+        results |= {} if arguments else run_watched(default)
         results |= run_others(default, arguments)
     for lane, result in results.items():
         sys.stdout.write(f"{lane}: {result}\n")
     return 0 if set(results.values()) == {"passed"} else 1
+
+
+def run_watched(default: str) -> dict[str, str]:
+    """Run the tests that are watched; return how they ended, and whether it was enough."""
+    covering.forget()
+    folders = [f"tests/{folder}" for folder in sorted(covering.FOLDERS)]
+    watching = ["-p", "scripts.covering", "-m", "not long", *folders]
+    name = f"{default}, watched"
+    return {name: run(name, ".venv", watching), **covering.report()}
 
 
 def run_others(default: str, arguments: list[str]) -> dict[str, str]:

@@ -159,7 +159,7 @@ class Sleepless:
     def _look(self, seconds: float, caller: FrameType) -> None:
         if self.is_on and 0 < seconds < 1:
             file = caller.f_code.co_filename
-            if file.startswith(TESTS) and file != waiting.__file__:
+            if file.startswith(TESTS) and file not in (waiting.__file__, __file__):
                 self.seen.append(f"{file}:{caller.f_lineno} sleeps for {seconds} s")
 
 

@@ -110,6 +110,7 @@ def test_ctrl_c_stops_everything_at_once(text: str) -> None:
     assert "completed" not in shown + rest
 
 
+@pytest.mark.long
 def test_a_reader_that_goes_away_ends_it_quietly(text: str) -> None:
     process = subprocess.Popen(
         command(text, "--pace", "0.02"),
@@ -193,7 +194,11 @@ def test_all_parts_can_be_played_by_a_model_of_init_chat_model(text: str) -> Non
     ("arguments", "complaint"),
     [
         (["no-such-file"], "agents: [Errno 2] No such file"),
-        ([EXAMPLE, "--model", "nobody-knows-this"], "agents: Unable to infer model provider"),
+        pytest.param(
+            [EXAMPLE, "--model", "nobody-knows-this"],
+            "agents: Unable to infer model provider",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_one_line(arguments: list[str], complaint: str) -> None:

@@ -38,6 +38,13 @@ def digest(path: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def lines_of(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what the example says of a file, in this process."""
+    monkeypatch.syspath_prepend(str(EXAMPLE.parent))
+    graph = importlib.import_module("digest").graph
+    return list(graph.stream({"path": str(path)}, stream_mode="custom"))
+
+
 def test_digest_consists_of_sentences_of_the_text_in_their_order(tmp_path: Path) -> None:
     path = tmp_path / "rivers.md"
     path.write_text(TEXT, encoding="utf-8")
@@ -53,13 +60,13 @@ def test_digest_consists_of_sentences_of_the_text_in_their_order(tmp_path: Path)
     assert "Found sections: 2, sentences: 6" in lines
 
 
-def test_another_file_gives_another_digest(tmp_path: Path) -> None:
+def test_another_file_gives_another_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = tmp_path / "one.txt", tmp_path / "other.txt"
     one.write_text("Cats sleep through most of the day.", encoding="utf-8")
     other.write_text("Dogs run through most of the park.", encoding="utf-8")
 
-    assert "  * Cats sleep through most of the day." in digest(one).stdout
-    assert "  * Dogs run through most of the park." in digest(other).stdout
+    assert "  * Cats sleep through most of the day." in lines_of(one, monkeypatch)
+    assert "  * Dogs run through most of the park." in lines_of(other, monkeypatch)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +78,7 @@ def test_another_file_gives_another_digest(tmp_path: Path) -> None:
         (b"A caf\xe9 serves tea and cake.", "  * A café serves tea and cake."),
         ("Tea and cake for all.".encode("utf-16"), "  * Tea and cake for all."),
         ("水は山から海へ流れる。".encode(), "  * 水は山から海へ流れる。"),
-        (b"Words of tea. " * 80_000, "Found sections: 2858, sentences: 71428"),
+        (b"Words of tea. " * 16_000, "Found sections: 640, sentences: 16000"),
     ],
     ids=["empty", "tiny", "binary", "latin", "utf-16", "japanese", "huge"],
 )
@@ -80,7 +87,5 @@ def test_odd_files_give_a_sensible_digest(
 ) -> None:
     path = tmp_path / "file"
     path.write_bytes(content)
-    monkeypatch.syspath_prepend(str(EXAMPLE.parent))
-    graph = importlib.import_module("digest").graph
 
-    assert line in list(graph.stream({"path": str(path)}, stream_mode="custom"))
+    assert line in lines_of(path, monkeypatch)

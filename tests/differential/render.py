@@ -18,6 +18,7 @@ _ADDRESS: Final = r" at 0x[0-9a-fA-F]+"
 _ID: Final = re.compile(f"{_UUID}|{_HEX32}")
 _NOISE: Final = re.compile(f"({_TIMESTAMP})|({_ADDRESS})")
 _ROOT: Final = re.compile(r"\b(?:langgraph|millstream)\.(?=[a-z_]+\b)")
+_PLAIN: Final = frozenset((type(None), bool, int, float, str, bytes))
 _MESSAGE_FIELDS: Final = (
     "content",
     "name",
@@ -58,6 +59,13 @@ def number(lines: Iterable[str]) -> list[str]:
 
 
 def _text(value: Any) -> str:
+    kind = type(value)
+    if kind in _PLAIN:  # most are: the rest looks at each kind in turn
+        return repr(value)
+    if kind is dict:
+        return _mapping(value)
+    if kind is list:
+        return "[" + ", ".join(map(_text, value)) + "]"
     if value is None or (isinstance(value, (bool, int, float, str, bytes)) and not _is_enum(value)):
         return repr(value)
     if isinstance(value, BaseException):
@@ -66,7 +74,7 @@ def _text(value: Any) -> str:
     if isinstance(value, type):
         return f"<class {value.__name__}>"
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_text(k)}: {_entry(k, v)}" for k, v in value.items()) + "}"
+        return _mapping(value)
     if isinstance(value, list):
         return "[" + ", ".join(map(_text, value)) + "]"
     if isinstance(value, tuple):
@@ -74,6 +82,10 @@ def _text(value: Any) -> str:
     if isinstance(value, (set, frozenset)):
         return "{" + ", ".join(sorted(map(_text, value))) + "}"
     return _object(value)
+
+
+def _mapping(value: Mapping[Any, Any]) -> str:
+    return "{" + ", ".join([f"{_text(k)}: {_entry(k, v)}" for k, v in value.items()]) + "}"
 
 
 def _entry(key: Any, value: Any) -> str:

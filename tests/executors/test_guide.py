@@ -61,6 +61,7 @@ def test_nodes_of_an_executor_of_ones_own_ask(driver: Any, logging: Any) -> None
     assert driver.invoke(graph, Command(resume="b"), thread) == {"log": ["a", "b"]}
 
 
+@pytest.mark.real_time(reason="a node talks until it is stopped")
 def test_nodes_of_an_executor_of_ones_own_are_stopped(
     driver: Any, logging: Any, tmp_path: Path
 ) -> None:

@@ -346,14 +346,14 @@ class AsyncWatched(Watched):
 
 
 @given(shape=shapes(), readers=plans("stay", "break", "cancel"))
-@searched(150)
+@searched(100)
 def test_async_readers_see_what_happened(shape: Shape, readers: list[Plan]) -> None:
     reader = AsyncReader()
     reader.run(AsyncWatched(reader, shape, readers).go())
 
 
 @given(shape=shapes(), readers=plans("stay", "break", "cancel", "abort"))
-@searched(75)
+@searched(50)
 def test_async_readers_of_a_run_that_may_be_aborted(shape: Shape, readers: list[Plan]) -> None:
     reader = AsyncReader()
     reader.run(AsyncWatched(reader, shape, readers).go())
@@ -401,7 +401,7 @@ class Looking(AsyncWatched):
 
 
 @given(shape=shapes(), readers=plans("stay", "break"))
-@searched(75)
+@searched(50)
 def test_handles_show_every_state_of_their_graphs(shape: Shape, readers: list[Plan]) -> None:
     reader = AsyncReader()
 
@@ -450,7 +450,7 @@ class SyncWatched(Watched):
 
 
 @given(shape=shapes(depth=1), readers=plans("stay", "break", has_interleaved=False))
-@searched(50)
+@searched(35)
 def test_threads_see_what_happened(shape: Shape, readers: list[Plan]) -> None:
     SyncWatched(Reader(), shape, readers).go()
 

@@ -415,14 +415,18 @@ def entrypoints_in_entrypoints(e):
     matrix=Matrix.BRIEF,
 )
 def never_awaited(e):
+    has_ended = threading.Event()
+
     @e.func.task
     def slow(x):
         time.sleep(0.05)
+        has_ended.set()
         return x
 
     @e.func.task
     def bad(x):
-        time.sleep(0.1)
+        has_ended.wait(10)
+        time.sleep(0.05)  # the engine has still to hear of it
         raise ValueError(x)
 
     @e.func.entrypoint(checkpointer=e.saver())
@@ -657,25 +661,24 @@ def cancelled(e):
     return work, [call(1)]
 
 
-@program(
-    "functional.cancelled_future",
-    timed="one node is late by some hundredths of a second",
-    rows=("7.11:cancelled",),
-    matrix=Matrix.BRIEF,
-)
+@program("functional.cancelled_future", rows=("7.11:cancelled",), matrix=Matrix.BRIEF)
 def cancelled_future(e):
     """A thread cannot be stopped: the task is reported all the same."""
+    has_begun, may_end = threading.Event(), threading.Event()
 
     @e.func.task
     def slow(x):
-        time.sleep(0.05)
+        has_begun.set()
+        may_end.wait(10)
         return x
 
     @e.func.entrypoint()
     def work(x):
         future = slow(x)
-        time.sleep(0.01)
-        return [future.cancel(), future.running(), future.done()]
+        has_begun.wait(10)
+        facts = [future.cancel(), future.running(), future.done()]
+        may_end.set()
+        return facts
 
     return work, [call(1)]
 

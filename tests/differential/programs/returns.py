@@ -4,6 +4,7 @@ No `from __future__ import annotations` here: schemas and node signatures are re
 """
 
 import operator
+import threading
 import time
 from dataclasses import dataclass
 from typing import Annotated
@@ -121,11 +122,18 @@ def own_class(e):
     rows=("2.11:siblings",),
 )
 def after_siblings(e):
+    has_ended = threading.Event()
+
+    def ok(state):
+        has_ended.set()
+        return {"log": ["ok"]}
+
     def late(state):
-        time.sleep(0.03)
+        has_ended.wait(10)
+        time.sleep(0.03)  # the engine has still to hear of it
         raise ValueError("late")
 
-    return wire(e, Log, "START bad END", "START ok END", bad=late, ok=...).compile(), [
+    return wire(e, Log, "START bad END", "START ok END", bad=late, ok=ok).compile(), [
         call({"x": 1})
     ]
 
@@ -155,16 +163,21 @@ def slow_sibling(e):
     unordered=True,
 )
 def continue_after_failure(e):
-    attempts = []
+    attempts, has_ended = [], threading.Event()
+
+    def ok(state):
+        has_ended.set()
+        return {"log": ["ok"]}
 
     def flaky(state):
         attempts.append(1)
         if len(attempts) == 1:
-            time.sleep(0.03)
+            has_ended.wait(10)
+            time.sleep(0.03)  # the engine has still to hear of it
             raise ValueError("once")
         return {"log": ["flaky"]}
 
-    graph = wire(e, Log, "START flaky end END", "START ok end", flaky=flaky, ok=..., end=...)
+    graph = wire(e, Log, "START flaky end END", "START ok end", flaky=flaky, ok=ok, end=...)
     return graph.compile(checkpointer=e.saver()), [
         call({"x": 1}, thread()),
         call(None, thread()),
