@@ -15,6 +15,7 @@ from journal.journals import SyncCalls, new_config
 from journal.states import States, Thread
 from millstream.errors import ThreadBusyError
 from millstream.graph import START, StateGraph
+from millstream.journal.rows import DropParts
 
 CONFIG: Any = {"configurable": {"thread_id": "shared"}}
 
@@ -118,3 +119,35 @@ def test_of_two_runs_at_once_one_fails_and_the_thread_has_the_other(
     parents = [state.parent_config for state in states]
     ids = [each["configurable"]["checkpoint_id"] for each in parents if each is not None]
     assert len(ids) == len(set(ids)), "the thread has a branch"
+
+
+@pytest.mark.parametrize("is_copied", [False, True])
+def test_what_another_process_stores_while_parts_are_thrown_away_is_kept(
+    lasting: SyncCalls, is_copied: bool
+) -> None:
+    """Which parts nobody names is found out before they go, and others do not wait for that."""
+    one, other = lasting.open(), lasting.open()
+    thread = Thread(States(1), "shared")
+    for _ in range(20):
+        lasting.call(one.put, *thread.next())
+    if is_copied:
+        lasting.call(one.copy_thread, "shared", "copy")
+    storage, dropped = one._storage, []
+
+    def carry_out(request: Any, **options: Any) -> Any:
+        if isinstance(request, DropParts):
+            dropped.append(request)
+            own = Thread(States(len(dropped)), "shared")
+            own.load(other.get_tuple(CONFIG))
+            for _ in range(5):
+                other.put(*own.next())
+        return type(storage).carry_out(storage, request, **options)
+
+    storage.carry_out = carry_out
+    if is_copied:
+        lasting.call(one.delete_thread, "copy")
+    else:
+        lasting.call(one.prune, ["shared"])
+    assert dropped
+    found = lasting.list(lasting.open(), CONFIG)
+    assert len(found) == (20 if is_copied else 1) + 5 * len(dropped)

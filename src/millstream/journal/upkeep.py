@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from millstream._base import clock
@@ -32,6 +32,7 @@ from millstream.journal.writing import Memory
 
 COUNTERS: Final = "counters_since_delta_snapshot"
 _LAST: Final = 1 << 62
+_HIGHEST: Final = (1 << PART_BITS) - 1
 _TRIES: Final = 20
 
 Keep = Callable[[Sequence[State], Sealing], set[int]]
@@ -56,22 +57,37 @@ def drop_lines(memory: Memory, lines: Sequence[LineRow], sealing: Sealing) -> Re
     yield from sweep(pools, sealing)
 
 
-def sweep(pools: Iterable[int], sealing: Sealing) -> Requests[int]:
-    """Remove parts of these lines that nobody names; return how many."""
+def sweep(
+    pools: Iterable[int], sealing: Sealing, counters: Mapping[int, int] | None = None
+) -> Requests[int]:
+    """Remove parts of these lines that nobody names; return how many.
+
+    Other processes may store meanwhile what names new parts. Those have greater numbers than the
+    rows that are read, or than the counter of a line where the caller knows it.
+    """
     count = 0
     for pool in pools:
         named: set[int] = set()
+        until = _HIGHEST
         for sharer in (yield FindSharers(pool)):
-            named |= yield from _named_parts(sharer, sealing)
+            more, last = yield from _named_parts(sharer, sealing)
+            named |= more
+            if sharer == pool:
+                until = max(last, (counters or {}).get(pool, 0))
         own = [key for key in named if key >> PART_BITS == pool]
-        kept = [(first, last) for _, first, last in ranges_of(own, PART_BITS)]
+        kept = [(first, last) for _, first, last in ranges_of(own, PART_BITS) if first <= until]
+        kept.append((until + 1, _HIGHEST))
+        if len(kept) > 1 and kept[-2][1] > until:
+            kept[-2] = (kept[-2][0], until)
         count += yield DropParts(pool, kept)
     return count
 
 
-def _named_parts(line: int, sealing: Sealing) -> Requests[set[int]]:
+def _named_parts(line: int, sealing: Sealing) -> Requests[tuple[set[int], int]]:
+    """Return the parts that a line names, and the greatest number of its rows."""
     named: set[int] = set()
     rows = yield ReadRows(line, 0, _LAST)
+    last = rows[-1].number if rows else 0
     before: dict[str, Any] = {}
     for state in chain_states(rows, sealing):
         # Most values are those of the checkpoint before.
@@ -80,7 +96,7 @@ def _named_parts(line: int, sealing: Sealing) -> Requests[set[int]]:
     rows = yield ReadWrites(line, None)
     for writes in decode_writes(rows, sealing).values():
         named |= names_of(write.stored for write in writes.values())
-    return named
+    return named, last
 
 
 def copy_thread(memory: Memory, source: str, target: str) -> Requests[None]:
@@ -141,7 +157,7 @@ def prune_line(memory: Memory, line: LineRow, keep: Keep, sealing: Sealing) -> R
         [is_written] = yield Commit([batch])
         if is_written:
             pools = yield FindPools(line.number)
-            yield from sweep(pools, sealing)
+            yield from sweep(pools, sealing, {line.number: batch.counter})
             return
         found = [each for each in (yield FindLines(*key)) if each.number == line.number]
         if not found:
