@@ -15,10 +15,10 @@ _SLOWER: Final = (
 _HANDED_OVER: Final = (
     "`custom` and `messages` have to reach the reader while a node runs, whose code may emit at "
     "any moment and from any function it calls. So a sync superstep is handed to a worker thread "
-    "and back, and two switches between threads cost more than the rest together: each wakes a "
-    "processor that has gone to sleep. While the machine is busy with something else the threads "
-    "share one, and a step takes some 30 µs. Without these modes, the others at once cost about "
-    "3.4 times `updates`."
+    "and back, and two switches between threads cost more than the rest together. While the "
+    "machine is busy with other things a step takes some 30 µs, no more than its processor time; "
+    "why it waits longer on an idle one is not known. Without these modes, the others at once cost "
+    "about 3.4 times `updates`."
 )
 _TWO_TURNS: Final = (
     "What it costs more than the sync one is an asyncio task for the nested node and the turns of "
