@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
@@ -187,16 +187,16 @@ def listen(state: State) -> State:
     """Emit where a call's future tells of its end, which must not wait for itself."""
     from millstream.config import get_stream_writer
 
-    writer, heard = get_stream_writer(), []
+    writer, heard, is_told = get_stream_writer(), [], threading.Event()
 
     def tell_all(future: Any) -> None:
         for number in range(100):
             writer(number)
         heard.append(future.result())
+        is_told.set()
 
     double(1).add_done_callback(tell_all)
-    while not heard:
-        time.sleep(0.001)
+    assert is_told.wait(60)
     return {"log": list(heard)}
 
 
