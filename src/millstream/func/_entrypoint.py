@@ -14,6 +14,7 @@ from millstream.func._task import _renamed_retry
 from millstream.pregel import Pregel
 from millstream.pregel._structure.compiling import as_policies
 from millstream.pregel._structure.nodes import ChannelWriteEntry, PregelNode, entries_writer
+from millstream.saving.places import saver_of
 from millstream.types import CachePolicy, RetryPolicy, TimeoutPolicy
 from millstream.typing import ContextT
 from millstream.warnings import LangGraphDeprecatedSinceV10, warn_caller
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from langgraph.store.base import BaseStore
 
     from millstream.drivers.executor import Executor
+    from millstream.saving.places import Place
 
 R = TypeVar("R")
 S = TypeVar("S")
@@ -42,7 +44,8 @@ class entrypoint(Generic[ContextT]):
     calls of `@task` functions that had finished return what they returned before.
 
     Args:
-        checkpointer: Saves what tasks returned, and what the run returned for the next one.
+        checkpointer: Saves what tasks returned, and what the run returned for the next one; a path
+            or a `"postgresql://..."` URL is a journal of `millstream.journal` there.
         store: What the function gets as `store`: memory beyond one thread.
         cache: Where results of functions with a `cache_policy` are.
         context_schema: Class of what `invoke(context=...)` takes.
@@ -54,7 +57,8 @@ class entrypoint(Generic[ContextT]):
 
     Raises:
         NotImplementedError: It decorates a generator function.
-        ValueError: The function has no parameter, or a timeout and is sync.
+        ValueError: The function has no parameter, or a timeout and is sync, or no saver can be
+            where `checkpointer` says.
 
     Example:
         >>> from millstream.checkpoint.memory import InMemorySaver
@@ -69,7 +73,7 @@ class entrypoint(Generic[ContextT]):
 
     def __init__(
         self,
-        checkpointer: BaseCheckpointSaver[Any] | None = None,
+        checkpointer: BaseCheckpointSaver[Any] | Place | None = None,
         store: BaseStore | None = None,
         cache: BaseCache[Any] | None = None,
         context_schema: type[ContextT] | None = None,
@@ -88,7 +92,7 @@ class entrypoint(Generic[ContextT]):
             )
             schema = kwargs.pop("config_schema")
             context_schema = context_schema if context_schema is not None else schema
-        self.checkpointer = checkpointer
+        self.checkpointer = saver_of(checkpointer)
         self.store = store
         self.cache = cache
         self.context_schema = context_schema

@@ -30,6 +30,7 @@ from millstream.graph._builder.edge_checks import check_sources, check_targets
 from millstream.graph._builder.node_spec import NodeDefaults, StateNodeSpec, declarations
 from millstream.graph._builder.state_channels import schema_fields
 from millstream.pregel._structure.compiling import breakpoint_names
+from millstream.saving.places import saver_of
 from millstream.types import TimeoutPolicy, ensure_valid_checkpointer
 from millstream.typing import ContextT, InputT, OutputT, StateT
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from millstream.channels.base import BaseChannel
     from millstream.drivers.executor import Executor
     from millstream.graph._builder.node_types import InT, NodeOptions, Path, StateNode
+    from millstream.saving.places import Place
     from millstream.types import All, CachePolicy, Checkpointer, RetryPolicy, TracePolicy
 
 __all__ = ("CompiledStateGraph", "StateGraph")
@@ -411,7 +413,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
 
     def compile(
         self,
-        checkpointer: Checkpointer = None,
+        checkpointer: Checkpointer | Place = None,
         *,
         cache: BaseCache[Any] | None = None,
         store: BaseStore | None = None,
@@ -427,7 +429,9 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         Args:
             checkpointer: Saves the state after every superstep, so that runs can stop, go on and be
                 looked at. None is the saver of the graph around it. For nested graphs, True keeps
-                a state of their own from call to call and False saves nothing.
+                a state of their own from call to call and False saves nothing. A path is a
+                `SqliteJournal` in that file, a `"postgresql://..."` URL a `PostgresJournal`: one
+                for all graphs of the process that name it, closed when they are gone.
             cache: Where nodes with a `cache_policy` have their results.
             store: What nodes get as `store` and `runtime.store`: memory beyond one thread.
             interrupt_before: Nodes before which a run stops, to be continued with
@@ -440,7 +444,8 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
                 `millstream.executors`.
 
         Raises:
-            ValueError: There is no way in, or an edge or breakpoint names no node.
+            ValueError: There is no way in, an edge or breakpoint names no node, or no saver can be
+                where `checkpointer` says.
             TypeError: `checkpointer` is no saver.
 
         Example:
@@ -454,7 +459,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             >>> len(graph.invoke({"messages": "Still there?"}, thread)["messages"])
             4
         """
-        checkpointer = ensure_valid_checkpointer(checkpointer)
+        saver = ensure_valid_checkpointer(saver_of(checkpointer))
         before, after = breakpoint_names(interrupt_before), breakpoint_names(interrupt_after)
         named = [] if before == "*" else list(before)
         self.validate(named if after == "*" else [*named, *after])
@@ -462,7 +467,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             self,
             defaults=replace(self._node_defaults, executor=executor),
             default_handler=DEFAULT_HANDLER,
-            checkpointer=checkpointer,
+            checkpointer=saver,
             cache=cache,
             store=store,
             interrupt_before_nodes=before,

@@ -1,0 +1,115 @@
+"""The journal that a graph means by the path or the address that it was given as its saver."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+    from millstream.journal import Journal
+
+    Place: TypeAlias = str | os.PathLike[str]
+    """The path of a file of `SqliteJournal`, or the URL of a database of `PostgresJournal`."""
+
+ValueT = TypeVar("ValueT")
+
+_MEMORY: Final = ":memory:"
+_POSTGRES: Final = ("postgresql://", "postgres://")
+_OTHER_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_FORMS: Final = 'a path ("threads.db"), or "postgresql://user@host/database"'
+_MAGIC: Final = b"SQLite format 3\0"
+
+_SHARED: Final[weakref.WeakValueDictionary[str, Journal]] = weakref.WeakValueDictionary()
+"""By place, what graphs of this process have. A journal that nobody has closes its connections, and
+so does the end of the interpreter."""
+_LOCK: Final = threading.Lock()
+
+
+def saver_of(checkpointer: Place | ValueT) -> BaseCheckpointSaver[Any] | ValueT:
+    """Return the journal of a path or an address, and anything else as it is.
+
+    Raises:
+        ValueError: No journal can be there; the message says why.
+    """
+    if not isinstance(checkpointer, (str, os.PathLike)):
+        return checkpointer
+    return journal_at(checkpointer)
+
+
+def journal_at(place: Place) -> Journal:
+    """Return the journal of a path or an address, the same one as long as somebody has it."""
+    from millstream.journal import PostgresJournal, SqliteJournal
+
+    text = os.fspath(place)
+    if not isinstance(text, str):
+        raise ValueError(f"A saver's path is text, not {text!r}: give {_FORMS}")
+    if text == _MEMORY:
+        # In SQLite each has one of its own.
+        return SqliteJournal(text)
+    is_url = isinstance(place, str) and _OTHER_URL.match(text) is not None
+    if is_url:
+        _check_url(text)
+    else:
+        text = os.path.realpath(_checked_path(text))
+    with _LOCK:
+        journal = _SHARED.get(text)
+        if journal is None or _is_closed(journal):
+            journal = PostgresJournal(text) if is_url else SqliteJournal(text)
+            _SHARED[text] = journal
+        return journal
+
+
+def _is_closed(journal: Journal) -> bool:
+    return bool(getattr(journal._storage, "_is_closed", False))
+
+
+def shown(place: str) -> str:
+    """Return an address without its password."""
+    text = re.sub(r"(://[^/@:]*):.*@", r"\1:...@", place)
+    return re.sub(r"(?i)(password=)[^&\s]*", r"\1...", text)
+
+
+def _check_url(url: str) -> None:
+    if not url.startswith(_POSTGRES):
+        raise ValueError(f"{shown(url)!r} is no address that a saver is for: give {_FORMS}")
+    from millstream.journal.postgres_connections import import_psycopg
+
+    psycopg = import_psycopg()
+    try:
+        psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.Error:
+        # Its text has the password.
+        raise ValueError(
+            f"{shown(url)!r} is not the address of a PostgreSQL database: give {_FORMS}"
+        ) from None
+
+
+def _checked_path(path: str) -> str:
+    fault = _fault(path)
+    if fault is not None:
+        raise ValueError(f"No saver can be at {path!r}, {fault}: give {_FORMS}")
+    return path
+
+
+def _fault(path: str) -> str | None:
+    """Return what keeps a file from being a journal's, as far as one sees before opening it."""
+    if not path or "\0" in path:
+        return "which is no path"
+    if os.path.isdir(path):
+        return "which is a directory"
+    if not os.path.isdir(os.path.dirname(os.path.abspath(path))):
+        return "whose directory does not exist"
+    if os.path.isfile(path):
+        try:
+            with open(path, "rb") as file:
+                start = file.read(len(_MAGIC))
+        except OSError as error:
+            return f"which cannot be read ({error.strerror})"
+        if start and start != _MAGIC:
+            return "which is a file of another kind than SQLite's"
+    return None
