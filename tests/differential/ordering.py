@@ -36,6 +36,8 @@ class _Superstep:
     customs: dict[str, list[str]] = field(default_factory=dict)
     cached: list[str] = field(default_factory=list)
     pending: list[Item] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    ended: set[str] = field(default_factory=set)
     failures: set[str] = field(default_factory=set)
     is_running: bool = False
 
@@ -120,6 +122,7 @@ def _place(step: _Superstep, item: Item, kind: str) -> None:
         return
     if kind == "start":
         step.starts.setdefault(_task(item), []).append(item.line)
+        step.names.add(_payload(item)["name"])
         return
     step.is_running = True
     if kind == "cached":
@@ -136,18 +139,47 @@ def _place(step: _Superstep, item: Item, kind: str) -> None:
         step.pending.append(item)
     else:
         key = _task(item)
+        held = _said_before(step, item, is_first=key not in step.ended)
+        step.ended.add(key)
         lines = step.tasks.setdefault(key, [])
-        lines += [held.line for held in step.pending]
-        step.pending.clear()
+        lines += [one.line for one in held]
         lines.append(item.line)
-        error = (item.payload if item.mode == "tasks" else item.payload["payload"]).get("error")
+        error = _payload(item).get("error")
         if error is not None:
             step.failures.add(mask(render(error)))
 
 
+def _said_before(step: _Superstep, result: Item, *, is_first: bool) -> list[Item]:
+    """Take those of the pending items that came with a result: the update of that very node.
+
+    Threads of one engine may give away what two tasks say in turns: both updates, both results.
+    """
+    name, taken, left = _payload(result)["name"], [], []
+    for item in step.pending:
+        owner = _owner(step, item)
+        is_update = owner == name and is_first
+        if owner is None or (is_update and not any(_owner(step, one) == name for one in taken)):
+            taken.append(item)
+        else:
+            left.append(item)
+    step.pending = left
+    return taken
+
+
+def _owner(step: _Superstep, item: Item) -> str | None:
+    """Return the node whose update an item is, None if it is something else."""
+    if item.mode != "updates" or not isinstance(item.payload, dict) or len(item.payload) != 1:
+        return None
+    [name] = item.payload
+    return name if name in step.names else None
+
+
+def _payload(item: Item) -> Any:
+    return item.payload if item.mode == "tasks" else item.payload["payload"]
+
+
 def _task(item: Item) -> str:
-    payload = item.payload if item.mode == "tasks" else item.payload["payload"]
-    return str(payload["id"])
+    return str(_payload(item)["id"])
 
 
 def _flatten(step: _Superstep, depth: int) -> list[str]:
