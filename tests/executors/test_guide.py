@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from contextlib import aclosing, closing
+from contextvars import ContextVar, copy_context
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def test_the_guides_program_prints_what_it_says(tmp_path: Path) -> None:
 def logging() -> Any:
     """Give the test the executor of the guide's other example."""
     names: dict[str, Any] = {}
-    exec(compile(EXAMPLES[1], "executors.md", "exec", dont_inherit=True), names)
+    [example] = [text for text in EXAMPLES if "class LoggingExecutor" in text]
+    exec(compile(example, "executors.md", "exec", dont_inherit=True), names)
     return names["LoggingExecutor"]()
 
 
@@ -79,3 +81,14 @@ def test_nodes_of_an_executor_of_ones_own_are_stopped(
             next(items)
 
     assert (tmp_path / "marks").read_text() == "stopped\n"
+
+
+def test_a_node_in_a_thread_of_its_own_sees_the_programs_context(driver: Any, logging: Any) -> None:
+    language: ContextVar[str] = ContextVar("language", default="none")
+    graph = graph_of(lambda state: {"log": [language.get()]}, executor=logging)
+
+    def ask() -> Any:
+        language.set("mine")
+        return driver.invoke(graph, {"log": []})
+
+    assert copy_context().run(ask)["log"] == ["mine"]

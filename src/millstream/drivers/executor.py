@@ -73,7 +73,7 @@ class TaskRequest:
     """The node may call async tasks: the run is async."""
     task_id: str
     ns: str
-    """The task's namespace."""
+    """The task's namespace: that of its graph, with the task as its last segment."""
     path: TaskPath
     triggers: tuple[str, ...]
     step: int
@@ -84,7 +84,8 @@ class TaskRequest:
     graph: str
     """The name of the graph."""
     graph_ns: str
-    """The graph's namespace, which for handlers of failures is not the one around the task's."""
+    """The graph's namespace, empty for the outermost; for handlers of failures it is not the one
+    around the task's."""
     config: Mapping[str, Any]
     """The run's config, without callbacks, metadata and configurable."""
     configurable: Mapping[str, Any]
@@ -124,6 +125,9 @@ class TaskOutcome:
 
     result: Any = None
     error: BaseException | None = None
+    """What the node raised. Not all of it is a failure: `ParentCommand` carries a command for a
+    graph around this one, `GraphBubbleUp` and its kind end a run early, and `RunAbandoned` or a
+    cancellation say that the attempt was stopped, also by its timeout."""
     questions: tuple[Any, ...] = ()
     """What the node asked and nobody has answered yet."""
 
@@ -161,8 +165,11 @@ Item: TypeAlias = Delivery | TaskOutcome
 class Execution:
     """A task that an executor has taken on. Usable from any thread.
 
-    The executor puts what comes from the task. The driver takes it, and may stop the task: then the
-    outcome has to come all the same, and soon.
+    The executor puts what comes from the task, from whatever thread. One driver takes it, item by
+    item until the outcome, in the thread or event loop of its run; it waits without polling, by
+    `when_ready`. It may stop the task, once: then the outcome has to come all the same, and soon,
+    and is all that is still looked at. Whoever has to tell the time for a task asks
+    `_base.clock.current()`, as its run does.
     """
 
     def __init__(self, stop: Callable[[], None], reply: Callable[[Reply], None]) -> None:

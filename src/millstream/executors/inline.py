@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextvars import copy_context
 from typing import TYPE_CHECKING, ClassVar
 
 from millstream.drivers.executor import Execution, Executor
@@ -31,5 +32,7 @@ class InlineExecutor(Executor):
         def work() -> None:
             execution.put(perform(request, line))
 
-        threading.Thread(target=work, name=f"millstream-{request.node}", daemon=True).start()
+        # A node that runs without an executor sees the context variables of the program too.
+        run, name = copy_context().run, f"millstream-{request.node}"
+        threading.Thread(target=run, args=(work,), name=name, daemon=True).start()
         return execution
