@@ -628,7 +628,13 @@ def timeout_of_caller(e):
     return work, [call(1)]
 
 
-@program("functional.cancelled", rows=("7.11:cancelled",), drivers=ASYNC, matrix=Matrix.BRIEF)
+@program(
+    "functional.cancelled",
+    timed="a task that is given up must have ended some hundredths of a second later",
+    rows=("7.11:cancelled",),
+    drivers=ASYNC,
+    matrix=Matrix.BRIEF,
+)
 def cancelled(e):
     """A caller may give up waiting, which stops the task."""
     ends = []
