@@ -37,6 +37,7 @@ class Difference:
 
 
 DIFFERENCES: Final = {
+    "place-as-checkpointer": Difference("A path or a URL is a checkpointer"),
     "stream-modes-in-a-tuple": Difference("A tuple or set of modes is labelled like a list"),
     "unknown-stream-mode": Difference("An unknown stream mode is refused"),
     "unknown-version": Difference("An unknown version is refused"),

@@ -350,9 +350,16 @@ def compile_errors(e, driver):
         "unknown after": attempt(lambda: builder.compile(interrupt_after=["a", "zz"])),
         "root": root if isinstance(root, Exception) else run(True),
         "false": run(False),
-        "text": run("saver"),
+        "number": run(2),
         "class": run(type(e.saver())),
     }
+
+
+@probe("saved.place_as_checkpointer", rows=("7.4:compile",), differs="place-as-checkpointer")
+def place_as_checkpointer(e, driver):
+    graph = attempt(lambda: wire(e, Log, "START a END", a=...).compile(checkpointer=":memory:"))
+    config = {"configurable": {"thread_id": "1"}}
+    return graph if isinstance(graph, Exception) else invoke(driver, graph, {"x": 1}, config)
 
 
 @program(
