@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import importlib.util
 import operator
 import sys
 import threading
@@ -19,6 +20,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 
+from millstream.drivers.current_strand import CALLERS
 from millstream.func import entrypoint, task
 from millstream.graph import START, MessagesState, StateGraph
 from millstream.prebuilt import ToolNode
@@ -679,3 +681,38 @@ def test_graphs_that_keep_their_state_are_told_apart_within_a_call() -> None:
     result = asyncio.run(graph.ainvoke(Command(resume=answers), THREAD))
 
     assert result["out"] == [["a", "A"], ["b", "B"]]
+
+
+def test_a_task_of_an_async_run_that_is_sync_is_its_own_code() -> None:
+    """What it is called with differs from run to run, and its answers are its own all the same."""
+    runs: list[str] = []
+    paid: list[str] = []
+
+    @task
+    def pay() -> None:
+        paid.append("paid")
+
+    @task
+    def ask(stamp: str) -> list[Any]:
+        pay().result()
+        return [interrupt("first?"), interrupt("second?")]
+
+    @entrypoint(checkpointer=InMemorySaver())
+    async def flow(_: Any) -> Any:
+        runs.append("run")
+        return await ask(f"at {len(runs)}")
+
+    async def answer() -> list[Any]:
+        seen: list[Any] = [await flow.ainvoke(1, THREAD)]
+        for text in ("A", "B"):
+            seen.append(await flow.ainvoke(Command(resume=text), THREAD))
+        return seen
+
+    first, second, result = asyncio.run(answer())
+    asked = [[one.value for one in found["__interrupt__"]] for found in (first, second)]
+    assert (asked, result, paid) == ([["first?"], ["second?"]], ["A", "B"], ["paid"])
+
+
+def test_the_modules_that_call_code_of_tasks_are_there() -> None:
+    for name in CALLERS:
+        assert importlib.util.find_spec(name) is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from typing import Any
 
 import pytest
@@ -131,3 +132,21 @@ def test_a_timeout_of_a_sync_function_is_refused_at_the_call(driver: Any) -> Non
 
     with pytest.raises(ValueError, match=r"only supported for async nodes .* Task 'step' is sync"):
         driver.invoke(calling(driver, step), 1)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_of_a_task_is_one_of_its_own(copied: Any) -> None:
+    policy = RetryPolicy(max_attempts=9)
+    before = found_by_name.retry_policy
+
+    other = copied(found_by_name)
+    other.retry_policy = policy
+
+    assert other is not found_by_name
+    assert (found_by_name.retry_policy, other.retry_policy) == (before, policy)
+
+
+@task
+def found_by_name(text: str) -> str:
+    """Stand in this module under its name."""
+    return text

@@ -6,11 +6,13 @@ import asyncio
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
 from executors.acting import State, mark, model
+from millstream.config import get_stream_writer
 from millstream.func import entrypoint, task
 from millstream.types import CachePolicy, RetryPolicy, StreamWriter, interrupt
 
@@ -217,3 +219,22 @@ def flow(number: int) -> list[int]:
 
 def pid_of(_: int) -> int:
     return os.getpid()
+
+
+@task
+async def never_ends() -> None:
+    """Wait until it is cancelled."""
+    await asyncio.Event().wait()
+
+
+async def talk_and_drop(state: State) -> State:
+    """Say so many items, and drop a call."""
+    writer = get_stream_writer()
+    for item in range(int(state["log"][0])):
+        writer(item)
+    call = never_ends()
+    await asyncio.sleep(0)
+    call.cancel()
+    with suppress(asyncio.CancelledError):
+        await call
+    return {"log": ["dropped"]}

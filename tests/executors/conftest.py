@@ -6,18 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from millstream.executors import Execution, Executor, InlineExecutor, ProcessExecutor, TaskRequest
-
-
-class Threads(Executor):
-    """Has each task run apart from its run, in a thread of this process."""
-
-    def __init__(self) -> None:
-        self._inner = InlineExecutor()
-
-    def submit(self, request: TaskRequest) -> Execution:
-        """Start a thread."""
-        return self._inner.submit(request)
+from executors.apart import Threads
+from millstream.executors import Executor, ProcessExecutor
 
 
 # Not for the folder, which is no package: it would be open, with its thread, to the session's end.

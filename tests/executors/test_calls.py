@@ -14,13 +14,14 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from executors import calling
 from executors.acting import State, graph_of
+from executors.apart import Threads
 from millstream.channels import EphemeralValue, LastValue
 from millstream.errors import UnpicklableError, WorkerDiedError
 from millstream.executors import Executor, ProcessExecutor
 from millstream.func import entrypoint, task
 from millstream.graph import START, StateGraph
 from millstream.pregel import NodeBuilder, Pregel
-from millstream.types import Command
+from millstream.types import Command, RetryPolicy
 from waiting import until
 
 EMPTY: State = {"log": []}
@@ -275,3 +276,41 @@ def test_a_node_that_is_built_runs_where_it_says(driver: Any, executor: ProcessE
     )
 
     assert driver.invoke(graph, 1) != os.getpid()
+
+
+@pytest.mark.parametrize("items", range(28, 34))
+def test_a_call_is_dropped_though_its_turn_is_to_wait(items: int) -> None:
+    """Now and then a node waits until what it said has been carried out: also a drop."""
+    graph = graph_of(calling.talk_and_drop, executor=Threads())
+
+    async def run() -> list[Any]:
+        given: Any = {"log": [str(items)]}
+        return [item async for item in graph.astream(given, stream_mode="custom")]
+
+    assert asyncio.run(run()) == list(range(items))
+
+
+def test_calls_of_an_attempt_that_ran_out_of_time_end_with_it() -> None:
+    """Before the next attempt begins, which may call the same."""
+    seen: list[str] = []
+
+    @task
+    async def last(attempt: int) -> None:
+        seen.append(f"call {attempt}")
+        try:
+            if attempt == 1:
+                await asyncio.Event().wait()
+        finally:
+            seen.append(f"end {attempt}")
+
+    async def node(state: State) -> State:
+        attempt = sum(one.startswith("attempt") for one in seen) + 1
+        seen.append(f"attempt {attempt}")
+        await last(attempt)
+        return {"log": ["done"]}
+
+    policy = RetryPolicy(max_attempts=2, initial_interval=0.01, jitter=False, retry_on=Exception)
+    graph = graph_of(node, executor=Threads(), timeout=0.5, retry_policy=policy)
+
+    assert asyncio.run(graph.ainvoke(EMPTY)) == {"log": ["done"]}
+    assert seen == ["attempt 1", "call 1", "end 1", "attempt 2", "call 2", "end 2"]

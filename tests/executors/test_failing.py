@@ -125,6 +125,26 @@ def test_tasks_fail_for_which_no_process_can_be_started(
     assert result["log"] == [("one", "OSError", "no more processes")] * 5
 
 
+def test_a_program_that_is_no_module_is_told_what_it_lacks(tmp_path: Path) -> None:
+    """Each process begins with the program's main module, and would start processes itself."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from millstream.executors import ProcessExecutor\n"
+        "from millstream.func import entrypoint\n"
+        "def flow(x): return x\n"
+        "with ProcessExecutor(1) as executor:\n"
+        "    work = entrypoint(executor=executor)(flow)\n"
+        "    work.invoke(1)\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, program], capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert done.returncode == 1
+    assert "must do its work under if __name__ == '__main__'" in done.stderr
+
+
 def test_a_worker_that_dies_takes_no_other_with_it(driver: Any, executor: ProcessExecutor) -> None:
     builder = StateGraph(State).add_node("one", acting.one, executor=executor)
     policy = RetryPolicy(max_attempts=2, **AT_ONCE)

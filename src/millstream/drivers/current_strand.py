@@ -36,7 +36,15 @@ T = TypeVar("T")
 
 CALLERS: Final = frozenset(
     f"millstream.drivers.{name}"
-    for name in ("task_execution", "nodecall", "waits", "task_calls", "tracing", "current_strand")
+    for name in (
+        "task_execution",
+        "nodecall",
+        "waits",
+        "task_calls",
+        "function_calls",
+        "tracing",
+        "current_strand",
+    )
 )
 """Frames of these modules call code of a task; in a variable `context` they have whose."""
 MACHINERY: Final = (

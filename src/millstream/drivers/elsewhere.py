@@ -65,11 +65,15 @@ async def call_elsewhere(context: TaskContext, executor: Executor) -> Any:
                 outcome = item
             elif isinstance(item.event, CallDropped):
                 item.event.drop(calls)
+                if item.number is not None:
+                    execution.reply(Reply(item.number))
             else:
                 await _deliver(context, execution, item, calls)
     # Whatever ends the task here ends it there, before anything else happens: its next attempt must
-    # not overlap with this one.
+    # not overlap with this one. Nor must its calls, which it cannot drop itself any more.
     except BaseException:
+        for future in list(calls.values()):
+            future.cancel()
         await run.waits.stop(execution)
         raise
     if outcome.error is not None:
@@ -96,13 +100,14 @@ async def _deliver(
     # A call of a task takes its time, and the node goes on meanwhile.
     if isinstance(answer, (Future, asyncio.Future)):
         calls[number] = answer
-        answer.add_done_callback(partial(_reply, execution, number))
+        answer.add_done_callback(partial(_reply, execution, number, calls))
     else:
         execution.reply(Reply(number, answer))
 
 
-def _reply(execution: Execution, number: int, ended: AnyFuture) -> None:
-    """Tell the task how a call of it has ended."""
+def _reply(execution: Execution, number: int, calls: Calls, ended: AnyFuture) -> None:
+    """Tell the task how a call of it has ended, and keep its result no longer."""
+    calls.pop(number, None)
     error = asyncio.CancelledError() if ended.cancelled() else ended.exception()
     if error is None:
         execution.reply(Reply(number, ended.result()))

@@ -31,6 +31,8 @@ class InlineExecutor(Executor):
 
         def work() -> None:
             execution.put(perform(request, line))
+            # Threads that the node has left behind are not answered any more.
+            line.end()
 
         # A node that runs without an executor sees the context variables of the program too.
         run, name = copy_context().run, f"millstream-{request.node}"

@@ -317,13 +317,13 @@ class Pool:
         process.connection.close()
         self._processes.remove(process)
         task, process.task = process.task, None
-        if task is None and not process.has_started and self._waiting:
-            task = (
-                self._waiting.popleft()
-            )  # so that a program that cannot start one comes to an end
+        pid, code = process.process.pid, process.process.exitcode
         if task is not None:
-            pid, code = process.process.pid, process.process.exitcode
             task[1].put(TaskOutcome(error=WorkerDiedError(task[0].node, pid, code)))
+        elif not process.has_started and self._waiting:
+            # So that a program that cannot start one comes to an end.
+            request, execution = self._waiting.popleft()
+            execution.put(TaskOutcome(error=_not_started(request.node, code)))
         process.process.close()
 
     def _assign(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import operator
 import sys
@@ -10,7 +11,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
-from typing_extensions import ParamSpec
+from typing_extensions import ParamSpec, Self
 
 from millstream._base.runnable import callable_name, is_async_callable
 from millstream.config import get_task_context
@@ -113,6 +114,19 @@ class _TaskFunction(Generic[P, T]):
         with suppress(AttributeError, KeyError):
             found = operator.attrgetter(name)(sys.modules[self.__module__])
         return name if found is self else super().__reduce_ex__(protocol)
+
+    # Copies are for changing them; only what is found by its name in another process is the same.
+
+    def __copy__(self) -> Self:
+        return self._with_state(self.__getstate__())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self._with_state(copy.deepcopy(self.__getstate__(), memo))
+
+    def _with_state(self, state: dict[str, Any]) -> Self:
+        made = object.__new__(type(self))
+        made.__dict__.update(state)
+        return made
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what it is declared with."""
