@@ -54,8 +54,6 @@ def talking(journal: Any) -> Any:
 def test_a_file_says_nothing_and_is_not_larger_for_it(lasting: SyncCalls) -> None:
     """Names of channels and nodes, and what metadata says, are not to be found in it either."""
     calls = lasting
-    if calls.kind != "sqlite":
-        pytest.skip("reads the file itself")
     journal = calls.open(serde=EncryptedSerializer(Cipher(b"key")))
     graph = talking(journal)
     config = {**CONFIG, "metadata": {"user": SECRET}}
@@ -65,6 +63,8 @@ def test_a_file_says_nothing_and_is_not_larger_for_it(lasting: SyncCalls) -> Non
     assert len(state.values["messages"]) == 80
     assert calls.list(journal, None, filter={"user": SECRET}, limit=1)
     calls.close(journal)
+    if calls.kind != "sqlite":
+        return  # a server's files are not ours to read
     data = b"".join(path.read_bytes() for path in _files(calls.address))
     for word in (SECRET[:20], "messages", "answer", "HumanMessage"):
         assert word.encode() not in data
