@@ -15,7 +15,10 @@ from journal.journals import SyncCalls, new_config
 from journal.states import States, Thread
 from millstream.errors import ThreadBusyError
 from millstream.graph import START, StateGraph
-from millstream.journal.rows import DropParts
+from millstream.journal.lanes import _Job, _work
+from millstream.journal.rows import Commit, DropParts
+from millstream.journal.saver import Journal
+from millstream.journal.writing import UNKNOWN, store
 
 CONFIG: Any = {"configurable": {"thread_id": "shared"}}
 
@@ -151,3 +154,63 @@ def test_what_another_process_stores_while_parts_are_thrown_away_is_kept(
     assert dropped
     found = lasting.list(lasting.open(), CONFIG)
     assert len(found) == (20 if is_copied else 1) + 5 * len(dropped)
+
+
+def test_of_jobs_that_wait_for_one_line_none_is_written_without_the_one_before(
+    calls: SyncCalls,
+) -> None:
+    """Somebody else may move the counter to just where the job that is refused would have."""
+    one = calls.open(on_conflict="fork")
+    other = Journal(one._storage, on_conflict="fork")
+    thread = Thread(States(1), "shared")
+    calls.call(one.put, *thread.next())
+    config = new_config("shared", thread.parent)
+
+    def job(text: str) -> Any:
+        write = (config, [("channel", text * 300)], text)
+        handover = one._handover([("put_writes", write)], UNKNOWN)
+        return _Job(lambda: store(one._memory, handover))
+
+    calls.call(one.put_writes, config, [("channel", 1)], "first")
+    jobs = [job(text) for text in "aba"]
+    steps, answer, commits = _work(jobs), None, []
+    with suppress(StopIteration):
+        while True:
+            request = steps.send(answer)
+            if isinstance(request, Commit):
+                commits.append([batch.line.number for batch in request.batches])
+                if len(commits) == 1:
+                    other.put_writes(config, [("channel", "o" * 300)], "o")
+            answer = one._storage.carry_out(request)
+    assert [each.outcome() for each in jobs] == [None] * 3
+    assert all(len(lines) == len(set(lines)) for lines in commits)
+    found = calls.call(calls.open().get_tuple if calls.kind != "memory" else one.get_tuple, CONFIG)
+    written = {task: value for task, _, value in found.pending_writes}
+    assert written == {"first": 1, **{text: text * 300 for text in "abo"}}
+
+
+def test_many_jobs_of_one_line_are_all_written_whoever_is_refused(calls: SyncCalls) -> None:
+    """Each round the first of them goes on, and the others make theirs after it."""
+    one = calls.open(on_conflict="fork")
+    other = Journal(one._storage, on_conflict="fork")
+    thread = Thread(States(1), "shared")
+    calls.call(one.put, *thread.next())
+    config = new_config("shared", thread.parent)
+    calls.call(one.put_writes, config, [("channel", 1)], "first")
+
+    def job(number: int) -> Any:
+        handover = one._handover([("put_writes", (config, [("c", number)], f"{number}"))], UNKNOWN)
+        return _Job(lambda: store(one._memory, handover))
+
+    jobs = [job(number) for number in range(40)]
+    steps, answer, is_first = _work(jobs), None, True
+    with suppress(StopIteration):
+        while True:
+            request = steps.send(answer)
+            if isinstance(request, Commit) and is_first:
+                is_first = False
+                for name in range(50):
+                    other.put_writes(config, [("c", 1)], f"o{name}")
+            answer = one._storage.carry_out(request)
+    assert [each.outcome() for each in jobs] == [None] * 40
+    assert len(calls.call(one.get_tuple, CONFIG).pending_writes) == 91

@@ -248,3 +248,75 @@ def test_a_forked_process_has_connections_of_its_own(tmp_path: Path) -> None:
         assert len(list(journal.list(new_config("thread")))) == 2
         journal.put(*thread.next())
         assert len(list(journal.list(new_config("thread")))) == 3
+
+
+def test_an_interrupt_as_a_transaction_begins_leaves_none_open(tmp_path: Path) -> None:
+    """Ctrl-C may come when SQLite has begun it, and Python has not been told yet."""
+    path = str(tmp_path / "threads.db")
+    journal, other = SqliteJournal(path, timeout=0.1), SqliteJournal(path, timeout=0.1)
+    thread = Thread(States(1), "thread")
+    journal.put(*thread.next())
+    storage = journal._storage
+    begin = storage._lock_file  # type: ignore[attr-defined]  # SQLite's
+
+    def begin_and_fail(*args: Any, **options: Any) -> None:
+        begin(*args, **options)
+        raise KeyboardInterrupt
+
+    storage._lock_file = begin_and_fail  # type: ignore[attr-defined]
+    put = thread.next()
+    with pytest.raises(KeyboardInterrupt):
+        journal.put(*put)
+    storage._lock_file = begin  # type: ignore[attr-defined]
+    own = Thread(States(2), "other")
+    other.put(*own.next())
+    begin(storage._writing(may_wait=True), may_wait=True)  # type: ignore[attr-defined]
+    journal.put(*put)
+    other.put(*own.next())
+    assert len(list(other.list(new_config("thread")))) == 2
+    journal.close()
+    other.close()
+
+
+def test_an_interrupt_as_the_tables_are_made_leaves_the_file_unlocked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever opens it next makes them."""
+    from millstream.journal import sqlite
+
+    path = str(tmp_path / "threads.db")
+    connection = sqlite3.connect(path, isolation_level=None, timeout=0)
+
+    class Interrupted:
+        """Begins a transaction, and is interrupted."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(connection, name)
+
+        def execute(self, query: str) -> Any:
+            done = connection.execute(query)
+            if query == "BEGIN IMMEDIATE":
+                raise KeyboardInterrupt
+            return done
+
+    storage = sqlite.SqliteStorage(path)
+    with pytest.raises(KeyboardInterrupt):
+        storage._set_up(Interrupted())  # type: ignore[arg-type]  # as good as one
+    assert not connection.in_transaction
+    connection.close()
+
+
+def test_a_relative_path_is_where_it_was_when_the_journal_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever directory the program goes to before more connections are made."""
+    before, after = tmp_path / "before", tmp_path / "after"
+    before.mkdir()
+    after.mkdir()
+    monkeypatch.chdir(before)
+    with SqliteJournal("threads.db") as journal:
+        monkeypatch.chdir(after)
+        journal.put(*Thread(States(1), "thread").next())
+        assert journal.get_tuple(new_config("thread")) is not None
+    assert (before / "threads.db").exists()
+    assert list(after.iterdir()) == []

@@ -10,7 +10,8 @@ import pytest
 
 from journal.journals import FullCopies, SyncCalls, new_config
 from journal.states import States, Thread
-from millstream.journal.rows import FindPools, ReadParts
+from millstream.journal.rows import CopyLine, FindPools, ReadParts
+from millstream.journal.saver import Journal
 
 
 def filled(calls: SyncCalls, seed: int = 1, steps: int = 40, **options: Any) -> tuple[Any, Thread]:
@@ -146,3 +147,26 @@ def test_history_reads_what_is_asked_for(calls: SyncCalls) -> None:
     one = calls.list(journal, None, filter={"run": "run3", "step": 35}, limit=1)
     assert [each.metadata["step"] for each in one] == [35]
     assert calls.list(journal, None, filter={"run": "nobody's"}) == []
+
+
+def test_a_copy_has_the_numbers_of_what_was_written_while_it_began(calls: SyncCalls) -> None:
+    """Whoever stores meanwhile is in the copy, and the copy can be gone on from."""
+    journal, thread = filled(calls, steps=3)
+    storage, other = journal._storage, Journal(journal._storage)
+
+    def carry_out(request: Any, **options: Any) -> Any:
+        if isinstance(request, CopyLine):
+            other.put(*thread.next())
+            other.put_writes(*thread.writes())
+        return type(storage).carry_out(storage, request, **options)
+
+    storage.carry_out = carry_out
+    calls.call(journal.copy_thread, "thread", "copy")
+    del storage.carry_out
+    before = read(calls, journal, "thread")
+    assert len(before) == 4
+    own = Thread(States(3), "copy")
+    own.load(calls.call(journal.get_tuple, new_config("copy")))
+    calls.call(journal.put, *own.next())
+    calls.call(journal.put_writes, *own.writes())
+    assert read(calls, journal, "copy")[1:] == before

@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Any, Final, Generic, TypeVar
 
 from millstream.journal.reading import Requests
@@ -76,16 +77,22 @@ class _Queue:
 
 
 def _work(jobs: Sequence[_Job[Any]]) -> Requests[None]:
-    """Carry out jobs; errors are theirs."""
-    while jobs:
-        commits: list[tuple[_Job[Any], Commit]] = []
+    """Carry out jobs; errors are theirs.
+
+    Of two batches of one line the later was made as if the earlier one were written already. It
+    waits until that is so: were both sent, and somebody else had moved the counter to where the
+    earlier one would have, then the later one alone would be written, to rows that are not there.
+    """
+    commits: list[tuple[_Job[Any], Commit]] = []
+    while jobs or commits:
         for job in jobs:
             request = yield from _advance(job)
             if request is not None:
                 commits.append((job, request))
         if not commits:
             return
-        batches: list[Batch] = [each for _, request in commits for each in request.batches]
+        now, later = _apart(commits)
+        batches: list[Batch] = [each for _, request in now for each in request.batches]
         try:
             written = yield Commit(batches)
         except WouldWait:
@@ -93,11 +100,38 @@ def _work(jobs: Sequence[_Job[Any]]) -> Requests[None]:
         except Exception as error:
             yield from _commit_failed([job for job, _ in commits], error)
             return
-        done = 0
-        for job, request in commits:
-            job.answer = written[done : done + len(request.batches)]
-            done += len(request.batches)
-        jobs = [job for job, _ in commits]
+        refused = {
+            each.line.number for each, done in zip(batches, written, strict=True) if not done
+        }
+        answers = iter(written)
+        for job, request in now:
+            job.answer = list(islice(answers, len(request.batches)))
+        jobs, commits = [job for job, _ in now], []
+        for job, request in later:
+            if refused.isdisjoint(_lines(request)):
+                commits.append((job, request))
+            else:
+                refused |= _lines(request)
+                job.answer = [False] * len(request.batches)
+                jobs.append(job)
+
+
+def _lines(request: Commit) -> set[int]:
+    return {batch.line.number for batch in request.batches}
+
+
+def _apart(
+    commits: Sequence[tuple[_Job[Any], Commit]],
+) -> tuple[list[tuple[_Job[Any], Commit]], list[tuple[_Job[Any], Commit]]]:
+    """Return which commits can be sent together, and which wait for one before them."""
+    now: list[tuple[_Job[Any], Commit]] = []
+    later: list[tuple[_Job[Any], Commit]] = []
+    taken: set[int] = set()
+    for each in commits:
+        lines = _lines(each[1])
+        (now if taken.isdisjoint(lines) else later).append(each)
+        taken |= lines
+    return now, later
 
 
 def _advance(job: _Job[Any]) -> Requests[Commit | None]:

@@ -191,6 +191,8 @@ class MemoryStorage:
         if (target.thread_id, target.ns) in self._numbers:
             return False
         number, source = target.number, self._lines[request.source]
+        # Somebody may have written since the counter was read.
+        target = target._replace(counter=max(target.counter, source.row.counter))
         line = self._lines[number] = _Line(target, request.at, labels=set(source.labels))
         self._numbers[target.thread_id, target.ns] = number
         line.rows = {each: row._replace(line=number) for each, row in source.rows.items()}

@@ -126,9 +126,13 @@ def read_checkpoint(
         raise _named(error, found.line, found.rows[-1].id) from error
 
 
-def _named(error: DamagedRow, line: LineRow, id: str | None) -> DamagedRow:
+def _named(error: DamagedRow, line: LineRow, id: str | None, last: str | None = None) -> DamagedRow:
+    """Return an error that says which checkpoint is damaged, or between which it is."""
     ns = f", namespace {line.ns!r}" if line.ns else ""
-    return DamagedRow(f"Checkpoint {id!r} of thread {line.thread_id!r}{ns} is damaged: {error}")
+    which = f"Checkpoint {id!r}"
+    if last not in (None, id):
+        which = f"A checkpoint from {id!r} to {last!r}"
+    return DamagedRow(f"{which} of thread {line.thread_id!r}{ns} is damaged: {error}")
 
 
 def decode_writes(rows: Iterable[WritesRow], sealing: Sealing) -> dict[int, Writes]:
@@ -250,6 +254,7 @@ def read_page(listing: Listing, sealing: Sealing) -> Requests[list[CheckpointTup
     limit = _PAGE if listing.left is None else min(_PAGE, listing.left)
     if listing.filter:
         limit = _PAGE
+    # A page is read again where rows are thrown away meanwhile: nothing changes before it is there.
     if limit <= 0 or not listing.lines:
         listing.ended = True
         return []
@@ -260,20 +265,22 @@ def read_page(listing: Listing, sealing: Sealing) -> Requests[list[CheckpointTup
         rows = yield PageRows(line.number, listing.before, limit)
         found += [(row.id, line, row) for row in rows]
     found.sort(key=lambda each: each[0], reverse=True)
-    listing.ended = len(found) < limit
+    ended = len(found) < limit
     end = min(limit, len(found))
     # Two lines may have checkpoints of the same id, as copies do: one page has all of them.
     while 0 < end < len(found) and found[end][0] == found[end - 1][0]:
         end += 1
     del found[end:]
+    made = yield from _read_found(found, listing, sealing)
+    listing.ended = ended
     if found:
         listing.before = found[-1][0]
-    made = yield from _read_found(found, listing, sealing)
+    if listing.left is not None:
+        listing.left -= len(made)
     return made
 
 
 def _read_named(listing: Listing, sealing: Sealing) -> Requests[list[CheckpointTuple]]:
-    listing.ended = True
     made = []
     for line in listing.lines or ():
         read = yield from read_checkpoint(line.thread_id, line.ns, listing.id, sealing)
@@ -282,27 +289,33 @@ def _read_named(listing: Listing, sealing: Sealing) -> Requests[list[CheckpointT
         is_before = listing.before is None or str(listing.id) < listing.before
         if is_before and matches(read.made.metadata, listing.filter):
             made.append(read.made)
+    listing.ended = True
     return made[: listing.left]
 
 
 def _read_found(
     found: Sequence[tuple[str, LineRow, CheckpointRow]], listing: Listing, sealing: Sealing
 ) -> Requests[list[CheckpointTuple]]:
-    by_line: dict[int, list[CheckpointRow]] = {}
+    by_line: dict[LineRow, list[CheckpointRow]] = {}
     for _, line, row in found:
-        by_line.setdefault(line.number, []).append(row)
+        by_line.setdefault(line, []).append(row)
     states: dict[tuple[int, int], State] = {}
-    for number, rows in by_line.items():
-        for state in (yield from read_states(number, rows, sealing)).values():
-            states[number, state.number] = state
+    for line, rows in by_line.items():
+        try:
+            of_line = yield from read_states(line.number, rows, sealing)
+        except DamagedRow as error:
+            raise _named(error, line, rows[-1].id, rows[0].id) from error
+        for state in of_line.values():
+            states[line.number, state.number] = state
     kept: list[tuple[LineRow, State]] = []
     for _, line, row in found:
+        if (line.number, row.number) not in states:
+            raise _named(DamagedRow("its row is not there"), line, row.id)
         state = states[line.number, row.number]
         if matches(metadata_of(state, sealing), listing.filter):
             kept.append((line, state))
     if listing.left is not None:
         del kept[listing.left :]
-        listing.left -= len(kept)
     return (yield from _read_values(kept, sealing))
 
 
@@ -313,10 +326,12 @@ def read_states(
     have = {row.number: row for row in rows}
     wanted: list[list[int]] = []
     for row in sorted(rows, key=lambda row: row.number):
-        if wanted and row.root <= wanted[-1][1] + 1:
-            wanted[-1][1] = max(wanted[-1][1], row.number)
-        else:
-            wanted.append([row.root, row.number])
+        first, last = row.root, row.number
+        while wanted and first <= wanted[-1][1] + 1:
+            # A row may have its number before one that it builds on has a body.
+            former = wanted.pop()
+            first, last = min(first, former[0]), max(last, former[1])
+        wanted.append([first, last])
     states: dict[int, State] = {}
     for first, last in wanted:
         chain = [have[first]] if first == last else (yield ReadRows(line, first, last))
@@ -332,13 +347,18 @@ def _read_values(
     for line, state in kept:
         of.setdefault(line.number, []).append(state.number)
     writes: dict[tuple[int, int], Writes] = {}
-    for number, numbers in of.items():
-        rows = yield ReadWrites(number, numbers)
-        for each, written in decode_writes(rows, sealing).items():
-            writes[number, each] = written
-    stored = [value for _, state in kept for value in state.values.values()]
-    stored += [write.stored for each in writes.values() for write in each.values()]
-    parts = yield from read_parts(names_of(stored), sealing)
+    try:
+        for number, numbers in of.items():
+            rows = yield ReadWrites(number, numbers)
+            for each, written in decode_writes(rows, sealing).items():
+                writes[number, each] = written
+        stored = [value for _, state in kept for value in state.values.values()]
+        stored += [write.stored for each in writes.values() for write in each.values()]
+        parts = yield from read_parts(names_of(stored), sealing)
+    except DamagedRow as error:
+        if len(of) != 1:
+            raise
+        raise _named(error, kept[0][0], kept[-1][1].id, kept[0][1].id) from error
     return [
         _as_tuple(line, state, writes.get((line.number, state.number), {}), parts, {}, sealing)
         for line, state in kept

@@ -392,7 +392,7 @@ def _target(config: RunnableConfig) -> tuple[str, str, str | None]:
     return (
         str(configurable["thread_id"]),
         configurable.get("checkpoint_ns", ""),
-        get_checkpoint_id(config),
+        get_checkpoint_id(config) or None,
     )
 
 
@@ -427,10 +427,10 @@ def _listing(
     before: RunnableConfig | None,
     limit: int | None,
 ) -> Listing:
-    last = None if before is None else get_checkpoint_id(before)
+    last = None if before is None else get_checkpoint_id(before) or None
     if config is None:
         return Listing(None, None, None, last, filter or {}, limit)
     configurable = config["configurable"]
     ns = configurable.get("checkpoint_ns")
     thread_id = str(configurable["thread_id"])
-    return Listing(thread_id, ns, get_checkpoint_id(config), last, filter or {}, limit)
+    return Listing(thread_id, ns, get_checkpoint_id(config) or None, last, filter or {}, limit)

@@ -51,6 +51,13 @@ def _close_all(connections: set[sqlite3.Connection]) -> None:
     connections.clear()
 
 
+def _roll_back(connection: sqlite3.Connection) -> None:
+    """End a transaction, if there is one: an interrupt may come as it begins."""
+    if connection.in_transaction:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+
+
 class SqliteStorage:
     """Keeps rows in a file, or in memory for the path `":memory:"`."""
 
@@ -64,6 +71,9 @@ class SqliteStorage:
         if synchronous not in ("normal", "full"):
             raise ValueError(f"synchronous is 'normal' or 'full', not {synchronous!r}")
         self.path = os.fspath(path)
+        if self.path not in ("", ":memory:"):
+            # Connections are made later too, when the program may have gone to another directory.
+            self.path = os.path.abspath(self.path)
         self._synchronous = synchronous
         self._timeout = timeout
         self._is_closed = False
@@ -114,13 +124,14 @@ class SqliteStorage:
 
     def _write(self, request: Request, *, may_wait: bool) -> Any:
         connection = self._writing(may_wait=may_wait)
-        self._lock_file(connection, may_wait=may_wait)
         try:
+            if connection.in_transaction:  # Ctrl-C, where nobody could end it
+                connection.execute("ROLLBACK")
+            self._lock_file(connection, may_wait=may_wait)
             answer = WRITING[type(request)](connection.execute, request)
             connection.execute("COMMIT")
         except BaseException:
-            with suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
+            _roll_back(connection)
             raise
         if isinstance(request, Commit):
             for batch in request.batches:
@@ -202,12 +213,12 @@ class SqliteStorage:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         if not is_prepared(connection):
             connection.execute("PRAGMA journal_mode = WAL").fetchall()
-            connection.execute("BEGIN IMMEDIATE")
             try:
+                connection.execute("BEGIN IMMEDIATE")
                 prepare(connection, self.path)
                 connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                _roll_back(connection)
                 raise
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall()

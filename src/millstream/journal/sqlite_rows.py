@@ -200,8 +200,10 @@ def _write(execute: Execute, batch: Batch) -> bool:
 def _copy_line(execute: Execute, request: CopyLine) -> bool:
     target, source = request.target, request.source
     done = execute(
-        "INSERT INTO journal_lines VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (target.number, target.thread_id, target.ns, target.counter, request.at),
+        # Somebody may have written since the counter was read.
+        "INSERT INTO journal_lines VALUES (?, ?, ?, max(?, coalesce("
+        "(SELECT counter FROM journal_lines WHERE number = ?), 0)), ?) ON CONFLICT DO NOTHING",
+        (target.number, target.thread_id, target.ns, target.counter, source, request.at),
     )
     if done.rowcount != 1:
         return False

@@ -10,6 +10,8 @@ What a storage has to see to:
 - `Commit` compares the counter of each batch's line with what the line has, and writes the batch
   only if they are the same (a line that `is_new` must not be there). Two processes that commit to
   one line at the same time must not both be told that it was. In a batch, `unnamed` comes first.
+  No two batches of a `Commit` are of one line: whoever writes a lane of his own sees to that, for
+  the later one must not be written where the earlier one was refused (see `lanes`).
 - Numbers are never used twice, also not those of lines that were deleted: rows that an old writer
   still names must not become somebody else's.
 - Ids are compared as text by code point: not by the rules of a language.

@@ -120,9 +120,11 @@ def store(memory: Memory, handover: Handover) -> Requests[None]:
     raise ThreadBusyError(call.thread_id, call.ns, None, None)
 
 
-def _forget(memory: Memory, keys: Mapping[tuple[str, str], Any]) -> None:
-    for key in keys:
-        memory.lines.pop(key, None)
+def _forget(memory: Memory, drafts: Mapping[tuple[str, str], Draft]) -> None:
+    for key, draft in drafts.items():
+        # Unless somebody who was refused too has read it again already.
+        if memory.lines.get(key) is draft.known:
+            del memory.lines[key]
 
 
 def _by_target(calls: Sequence[Call]) -> list[list[Call]]:

@@ -1,0 +1,111 @@
+"""What is read of a journal where rows are damaged, pruned beside, or in an order of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.base import empty_checkpoint
+
+from journal.journals import SyncCalls, new_config
+from millstream.journal.damage import DamagedRow
+from millstream.journal.rows import PageRows, ReadRows
+
+
+def put(calls: SyncCalls, journal: Any, number: int, parent: int | None = None) -> None:
+    """Store a checkpoint whose id and only value are a number."""
+    checkpoint = empty_checkpoint()
+    checkpoint["id"] = f"id-{number:04}"
+    checkpoint["channel_values"] = {"value": number}
+    versions: Any = {"value": number}
+    checkpoint["channel_versions"] = versions
+    config = new_config("thread", None if parent is None else f"id-{parent:04}")
+    calls.call(journal.put, config, checkpoint, {"step": number}, versions)
+
+
+def chain(calls: SyncCalls, count: int) -> Any:
+    """Return a journal with a thread of so many checkpoints."""
+    journal = calls.open(on_conflict="fork")
+    for number in range(1, count + 1):
+        put(calls, journal, number, number - 1 or None)
+    return journal
+
+
+def values(found: list[Any]) -> list[int]:
+    """Return the values of checkpoints."""
+    return [each.checkpoint["channel_values"]["value"] for each in found]
+
+
+@pytest.mark.parametrize("limit", [None, 10])
+def test_a_damaged_row_is_an_error_of_the_list_that_meets_it(
+    calls: SyncCalls, limit: int | None
+) -> None:
+    """The page is not passed over in silence, and the error says where to look."""
+    journal = chain(calls, 80)
+    storage = journal._storage
+
+    def carry_out(request: Any, **options: Any) -> Any:
+        answer = type(storage).carry_out(storage, request, **options)
+        if isinstance(request, (PageRows, ReadRows)):
+            return [row._replace(body=b"\0\xc1") if row.number == 75 else row for row in answer]
+        return answer
+
+    storage.carry_out = carry_out
+    with pytest.raises(DamagedRow, match=r"id-00\d\d' of thread 'thread' is damaged"):
+        calls.list(journal, new_config("thread"), limit=limit)
+
+
+def test_a_list_goes_on_where_it_was_when_rows_are_pruned_beside(calls: SyncCalls) -> None:
+    """The page is read again, and what is left of it is there."""
+    journal = chain(calls, 40)
+    storage, answers = journal._storage, []
+
+    def carry_out(request: Any, **options: Any) -> Any:
+        answer = type(storage).carry_out(storage, request, **options)
+        if isinstance(request, ReadRows):
+            answers.append(answer)
+            if len(answers) == 1:
+                return []  # gone since the page was read
+        return answer
+
+    storage.carry_out = carry_out
+    assert values(calls.list(journal, new_config("thread"))) == list(range(40, 0, -1))
+    assert len(answers) > 1
+
+
+def test_a_checkpoint_that_had_writes_first_is_listed_with_what_it_builds_on(
+    calls: SyncCalls,
+) -> None:
+    """Its row has a number from before, and may build on one that is read for another."""
+    journal = chain(calls, 1)
+    writes = [("value", 1)]
+    calls.call(journal.put_writes, new_config("thread", "id-0003"), writes, "task")
+    put(calls, journal, 2, 1)
+    put(calls, journal, 3, 1)
+    put(calls, journal, 4, 3)
+    for limit in (1, 2, 3, 4):
+        found = calls.list(journal, new_config("thread"), limit=limit)
+        assert values(found) == [4, 3, 2, 1][:limit]
+
+
+def test_rows_that_build_on_earlier_ones_are_read_from_where_those_begin() -> None:
+    """Whatever was wanted for the rows before them."""
+    from millstream.journal.reading import read_states
+    from millstream.journal.rows import CheckpointRow
+
+    rows = [
+        CheckpointRow(1, number, f"id{number}", root, 1, b"")
+        for number, root in ((3, 3), (5, 5), (6, 2))
+    ]
+    steps = read_states(1, rows, None)  # type: ignore[arg-type]  # nothing is opened
+    request = next(steps)
+    assert request == ReadRows(1, 2, 6)
+
+
+def test_an_empty_id_names_the_newest_checkpoint(calls: SyncCalls) -> None:
+    """As with LangGraph's savers: programs send what a form has."""
+    journal = chain(calls, 2)
+    config = new_config("thread", "")
+    assert calls.call(journal.get_tuple, config).checkpoint["id"] == "id-0002"
+    assert len(calls.list(journal, config)) == 2
+    assert len(calls.list(journal, new_config("thread"), before=config)) == 2
