@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -109,3 +110,46 @@ def test_an_empty_id_names_the_newest_checkpoint(calls: SyncCalls) -> None:
     assert calls.call(journal.get_tuple, config).checkpoint["id"] == "id-0002"
     assert len(calls.list(journal, config)) == 2
     assert len(calls.list(journal, new_config("thread"), before=config)) == 2
+
+
+@pytest.mark.parametrize("size", [3, 255, 256, 257, 5000])
+def test_bytearrays_read_as_they_were_stored(calls: SyncCalls, size: int) -> None:
+    """They are serialized as they are, and may be changed afterwards."""
+    journal = calls.open()
+    value = bytearray(b"x" * size)
+    checkpoint = empty_checkpoint()
+    checkpoint["channel_values"] = {"value": value}
+    checkpoint["channel_versions"] = {"value": 1}
+    calls.call(journal.put, new_config("thread"), checkpoint, {}, {"value": 1})
+    config = new_config("thread", checkpoint["id"])
+    calls.call(journal.put_writes, config, [("value", value)], "task")
+    value[:] = b"changed"
+    found = calls.call(journal.get_tuple, new_config("thread"))
+    read = [found.checkpoint["channel_values"]["value"], found.pending_writes[0][2]]
+    assert read == [bytearray(b"x" * size)] * 2
+    assert {type(each) for each in read} == {bytearray}
+
+
+@pytest.mark.parametrize("ts", ["2024-01-01T00:00:00.000000+00:00", "2024-01-01T00:00:00+00:00"])
+def test_times_read_as_they_were_written(calls: SyncCalls, ts: str) -> None:
+    """Also on the second."""
+    journal = calls.open()
+    checkpoint = empty_checkpoint()
+    checkpoint["ts"] = ts
+    calls.call(journal.put, new_config("thread"), checkpoint, {}, {})
+    [found] = calls.list(journal, new_config("thread"))
+    assert found.checkpoint["ts"] == ts
+
+
+def test_a_program_may_call_setup_or_await_it(calls: SyncCalls) -> None:
+    """As it must with other savers, sync or async; there is nothing to do."""
+    journal = calls.open()
+
+    async def run() -> None:
+        await journal.setup()
+        await journal.setup()
+
+    journal.setup()
+    asyncio.run(run())
+    put(calls, journal, 1)
+    assert values(calls.list(journal, new_config("thread"))) == [1]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -320,3 +322,41 @@ def test_a_relative_path_is_where_it_was_when_the_journal_was_made(
         assert journal.get_tuple(new_config("thread")) is not None
     assert (before / "threads.db").exists()
     assert list(after.iterdir()) == []
+
+
+def in_fork(work: Callable[[], object]) -> int:
+    """Return the exit code of a process that is forked and works: 0, unless that fails or hangs."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            signal.alarm(20)
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_a_forked_process_takes_numbers_of_its_own(tmp_path: Path) -> None:
+    """Those that were reserved are for the process that it comes from."""
+    with SqliteJournal(tmp_path / "threads.db") as journal:
+        journal.put(*Thread(States(1), "first").next())
+
+        def work() -> None:
+            for number in range(30):
+                journal.put(*Thread(States(number), f"child{number}").next())
+
+        assert in_fork(work) == 0
+        journal.put(*Thread(States(3), "parent").next())
+        for name in ("first", "child0", "child29", "parent"):
+            assert len(list(journal.list(new_config(name)))) == 1
+
+
+def test_a_forked_process_does_not_wait_for_whoever_was_writing(tmp_path: Path) -> None:
+    """That was a thread of the process that it comes from, and is not there."""
+    with SqliteJournal(tmp_path / "threads.db") as journal:
+        journal.put(*Thread(States(1), "first").next())
+        with journal._lane._lock:  # type: ignore[attr-defined]  # as a thread that writes has it
+            assert in_fork(lambda: journal.put(*Thread(States(2), "child").next())) == 0
+        assert len(list(journal.list(new_config("child")))) == 1

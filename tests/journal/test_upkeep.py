@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import decimal
+import enum
 import time
 from datetime import timedelta
 from typing import Any
@@ -170,3 +172,55 @@ def test_a_copy_has_the_numbers_of_what_was_written_while_it_began(calls: SyncCa
     calls.call(journal.put, *own.next())
     calls.call(journal.put_writes, *own.writes())
     assert read(calls, journal, "copy")[1:] == before
+
+
+def test_what_tasks_wrote_for_a_checkpoint_that_is_coming_is_not_pruned(calls: SyncCalls) -> None:
+    """LangGraph stores both at once, so in any order; and somebody may prune in between."""
+    journal, thread = filled(calls, steps=3)
+    put = thread.next()
+    writes = [("channel", "important")]
+    calls.call(journal.put_writes, new_config("thread", thread.parent), writes, "task")
+    calls.call(journal.prune, ["thread"])
+    calls.call(journal.put, *put)
+    found = calls.list(journal, new_config("thread"))
+    assert len(found) == 2
+    assert found[0].pending_writes == [("task", "channel", "important")]
+    calls.call(journal.prune, ["thread"], strategy="delete")
+    assert calls.list(journal, new_config("thread")) == []
+
+
+class Priority(enum.IntEnum):
+    """Equal to its number."""
+
+    HIGH = 3
+
+
+class Colour(str, enum.Enum):
+    """Equal to its text."""
+
+    RED = "red"
+
+
+@pytest.mark.parametrize(
+    ("stored", "wanted"),
+    [
+        (Priority.HIGH, 3),
+        (3, Priority.HIGH),
+        (Colour.RED, "red"),
+        ("red", Colour.RED),
+        (decimal.Decimal(3), 3),
+        (0.0, -0.0),
+        (True, 1),
+    ],
+)
+def test_checkpoints_are_found_by_what_their_metadata_is_equal_to(
+    calls: SyncCalls, stored: Any, wanted: Any
+) -> None:
+    """In one thread and in all of them."""
+    journal = calls.open()
+    for name, value in (("thread", stored), ("other", "something else")):
+        config, checkpoint, metadata, versions = Thread(States(1), name).next()
+        metadata["label"] = value
+        calls.call(journal.put, config, checkpoint, metadata, versions)
+    for config in (None, new_config("thread")):
+        assert len(calls.list(journal, config, filter={"label": wanted})) == 1

@@ -272,7 +272,8 @@ class Draft:
         extra = {name: value for name, value in checkpoint.items() if name not in _OWN}
         if extra:
             state.extra = dump(extra)
-        if self.sealing.cipher is None and (parent is None or parent.metadata != state.metadata):
+        is_other = parent is None or bool(odd) or parent.metadata != state.metadata
+        if self.sealing.cipher is None and is_other:
             before = {} if parent is None else parent.metadata
             labels = labels_of(state.metadata, call.metadata, before)
             self.batch.labels += [label for label in labels if label not in self.known.labels]
@@ -282,7 +283,7 @@ class Draft:
         self, channel: str, typed: Typed, old: Stored | None = None, *, is_text: bool = False
     ) -> tuple[Stored, Segments | None]:
         """Return how a value is stored, and its difference to an old one if that is known."""
-        kind, data = typed
+        kind, data = typed[0], bytes(typed[1])  # a bytearray is its own serialization
         if len(data) <= INLINE:
             return Stored(kind, [data]), None
         text = self.texts.get(channel) or self.known.texts.get(channel)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from numbers import Number
 from typing import Any, Final
 
 from ormsgpack import packb
@@ -43,19 +45,26 @@ def labels_of(
     packed: Mapping[str, bytes], metadata: Mapping[str, Any], before: Mapping[str, bytes]
 ) -> Iterator[tuple[str, str]]:
     """Yield names and values that lines are found by, but for those that were there before."""
-    for name, data in packed.items():
-        if before.get(name) != data and (label := label_of(name, metadata[name])) is not None:
-            yield label
+    for name, value in metadata.items():
+        data = packed.get(name)
+        if data is None or before.get(name) != data:
+            label = label_of(name, value)
+            if label is not None:
+                yield label
 
 
 def label_of(name: str, value: Any) -> tuple[str, str] | None:
     """Return what a value is found by, the same for all that are equal; None if it is not."""
     if name in _UNLISTED or len(name) > _LONGEST or "\0" in name:
         return None
-    if type(value) is str:
-        return (name, "s" + value) if len(value) < _LONGEST and "\0" not in value else None
-    if type(value) in (bool, int, float) and abs(value) < _EXACT:
-        return name, f"n{float(value)!r}"
+    if isinstance(value, str):
+        text = str.__str__(value)  # an enum has another text, and is equal to this one
+        return (name, "s" + text) if len(text) < _LONGEST and "\0" not in text else None
+    if isinstance(value, Number):
+        with suppress(TypeError, ValueError, ArithmeticError):
+            number: Any = float(value)  # type: ignore[arg-type]  # complex ones have none
+            if number == value and abs(number) < _EXACT:
+                return name, f"n{number + 0.0!r}"
     return None
 
 

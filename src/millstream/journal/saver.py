@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
@@ -49,6 +51,16 @@ class _Sealings(BoundedDict[int, "tuple[Any, Sealing]"]):
     size = 8
 
 
+class _Done:
+    """What may be awaited, and is done."""
+
+    def __await__(self) -> Iterator[Any]:
+        return iter(())
+
+
+_DONE: Final = _Done()
+
+
 class Journal(BaseCheckpointSaver[Any]):
     """A saver that stores what has changed, once, and a superstep in one transaction.
 
@@ -68,10 +80,19 @@ class Journal(BaseCheckpointSaver[Any]):
         if on_conflict not in ("error", "fork"):
             raise ValueError(f"on_conflict is 'error' or 'fork', not {on_conflict!r}")
         self._storage = storage
-        self._lane = storage.make_lane()
-        self._memory = Memory()
+        self._begin()
+        _JOURNALS.add(self)
         self._may_fork = on_conflict == "fork"
         self._sealings = _Sealings()
+
+    def _begin(self) -> None:
+        """Know nothing, and have nobody write: that of another process is its own."""
+        self._lane = self._storage.make_lane()
+        self._memory = Memory()
+
+    def setup(self) -> _Done:
+        """Do nothing, for programs that call it, or await it, as they do with other savers."""
+        return _DONE
 
     def close(self) -> None:
         """Let go of the database; calling it again does nothing."""
@@ -355,6 +376,23 @@ class Journal(BaseCheckpointSaver[Any]):
                 if not left:
                     raise
         raise AssertionError("the last try returns or raises")
+
+
+_JOURNALS: Final[weakref.WeakSet[Journal]] = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    """Have journals begin anew in a process that was forked.
+
+    Numbers of lines that were reserved are those of the process that it was forked from, and so is
+    whoever was writing there.
+    """
+    for journal in tuple(_JOURNALS):
+        journal._begin()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def _keep(strategy: str, older_than: timedelta | datetime | None) -> upkeep.Keep:

@@ -274,7 +274,8 @@ def _encoded_time(ts: Any) -> Any:
         micros = (datetime.fromisoformat(ts) - _EPOCH) // _MICROSECOND
     except (TypeError, ValueError):
         return ts
-    if len(ts) == 32 and ts[10] == "T" and ts[19] == "." and ts[26:] == "+00:00":
+    is_usual = len(ts) == 32 and ts[10] == "T" and ts[19] == "." and ts[26:] == "+00:00"
+    if is_usual and micros % 1_000_000:
         return micros  # as it is written
     return micros if _decoded_time(micros) == ts else ts
 

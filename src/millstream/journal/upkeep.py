@@ -132,6 +132,8 @@ def prune_line(memory: Memory, line: LineRow, keep: Keep, sealing: Sealing) -> R
         states = list(chain_states(rows, sealing))
         named = {row.number for row in rows if row.id is not None}
         kept = keep([state for state in states if state.number in named], sealing)
+        if kept:
+            kept = kept | _in_flight(rows)
         if kept >= {row.number for row in rows}:
             return
         memory.lines.pop(key, None)
@@ -164,6 +166,12 @@ def prune_line(memory: Memory, line: LineRow, keep: Keep, sealing: Sealing) -> R
             return
         line = found[0]
     raise ThreadBusyError(*key, None, None)
+
+
+def _in_flight(rows: Sequence[CheckpointRow]) -> set[int]:
+    """Return what only has writes and is newer than all checkpoints: the one of it is coming."""
+    newest = max((row.id for row in rows if row.id and row.body is not None), default="")
+    return {row.number for row in rows if row.body is None and row.id and row.id > newest}
 
 
 def keep_nothing(states: Sequence[State], sealing: Sealing) -> set[int]:
