@@ -360,3 +360,34 @@ def test_a_forked_process_does_not_wait_for_whoever_was_writing(tmp_path: Path) 
         with journal._lane._lock:  # type: ignore[attr-defined]  # as a thread that writes has it
             assert in_fork(lambda: journal.put(*Thread(States(2), "child").next())) == 0
         assert len(list(journal.list(new_config("child")))) == 1
+
+
+def test_a_thread_is_deleted_whoever_writes_in_between(tmp_path: Path) -> None:
+    """That the file does not get smaller at once is no reason to leave parts behind."""
+    path = str(tmp_path / "threads.db")
+    with SqliteJournal(path) as journal:
+        thread = Thread(States(1), "thread")
+        for _ in range(10):
+            journal.put(*thread.next())
+        other = sqlite3.connect(path, isolation_level=None, timeout=0)
+        writer = journal._storage._writer  # type: ignore[attr-defined]  # SQLite's
+
+        class Hindered:
+            """Lets somebody else write just after each commit."""
+
+            in_transaction = False
+
+            def execute(self, query: str, *values: Any) -> Any:
+                if query == "PRAGMA incremental_vacuum":
+                    other.execute("BEGIN IMMEDIATE")
+                    try:
+                        return writer.execute(query, *values)
+                    finally:
+                        other.execute("COMMIT")
+                return writer.execute(query, *values)
+
+        journal._storage._writer = Hindered()  # type: ignore[attr-defined]
+        journal.delete_thread("thread")
+        journal._storage._writer = writer  # type: ignore[attr-defined]
+        assert other.execute("SELECT count(*) FROM journal_parts").fetchone() == (0,)
+        other.close()

@@ -58,6 +58,15 @@ def _roll_back(connection: sqlite3.Connection) -> None:
             connection.execute("ROLLBACK")
 
 
+def _shrink(connection: sqlite3.Connection) -> None:
+    """Give back free pages, or leave that to the next one if somebody is writing already."""
+    try:
+        connection.execute("PRAGMA incremental_vacuum").fetchall()
+    except sqlite3.OperationalError as error:
+        if not _is_locked(error):
+            raise
+
+
 class SqliteStorage:
     """Keeps rows in a file, or in memory for the path `":memory:"`."""
 
@@ -138,7 +147,7 @@ class SqliteStorage:
                 self._written += _PAGE * (len(batch.checkpoints) + len(batch.writes))
                 self._written += sum(len(part.body) for part in batch.parts)
         if type(request) in FREEING:
-            connection.execute("PRAGMA incremental_vacuum").fetchall()
+            _shrink(connection)
         return answer
 
     def _lock_file(self, connection: sqlite3.Connection, *, may_wait: bool) -> None:
