@@ -112,6 +112,15 @@ def test_an_empty_id_names_the_newest_checkpoint(calls: SyncCalls) -> None:
     assert len(calls.list(journal, new_config("thread"), before=config)) == 2
 
 
+@pytest.mark.parametrize("named", [None, ""])
+def test_writes_without_a_checkpoint_are_refused(calls: SyncCalls, named: str | None) -> None:
+    """They would be stored where nobody looks, and be newer than all."""
+    journal = chain(calls, 1)
+    with pytest.raises(ValueError, match="task 't' on thread 'thread': the config names no"):
+        calls.call(journal.put_writes, new_config("thread", named), [("value", 1)], "t")
+    assert not calls.call(journal.get_tuple, new_config("thread")).pending_writes
+
+
 @pytest.mark.parametrize("size", [3, 255, 256, 257, 5000])
 def test_bytearrays_read_as_they_were_stored(calls: SyncCalls, size: int) -> None:
     """They are serialized as they are, and may be changed afterwards."""

@@ -296,13 +296,11 @@ class Journal(BaseCheckpointSaver[Any]):
 
     def delete_untouched(self, age: timedelta) -> None:
         """Remove threads that nobody has written to for so long."""
-        until = int(clock.current().timestamp() - age.total_seconds())
-        self._lane.run(lambda: upkeep.delete_untouched(self._memory, until, self._sealing()))
+        self._lane.run(lambda: self._delete_untouched(age))
 
     async def adelete_untouched(self, age: timedelta) -> None:
         """Remove threads that nobody has written to for so long."""
-        until = int(clock.current().timestamp() - age.total_seconds())
-        await self._lane.arun(lambda: upkeep.delete_untouched(self._memory, until, self._sealing()))
+        await self._lane.arun(lambda: self._delete_untouched(age))
 
     # -- in common -------------------------------------------------------------------------------
 
@@ -323,6 +321,10 @@ class Journal(BaseCheckpointSaver[Any]):
     def _prune(self, thread_ids: Sequence[str], keep: upkeep.Keep) -> Requests[None]:
         ids = [str(id) for id in thread_ids]
         return upkeep.prune_threads(self._memory, ids, keep, self._sealing())
+
+    def _delete_untouched(self, age: timedelta) -> Requests[None]:
+        until = int(clock.current().timestamp() - age.total_seconds())
+        return upkeep.delete_untouched(self._memory, until, self._sealing())
 
     def _get_tuple(self, config: RunnableConfig) -> Requests[CheckpointTuple | None]:
         thread_id, ns, id = _target(config)
@@ -456,7 +458,12 @@ def _writes_call(
     task_path: str = "",
 ) -> WritesCall:
     thread_id, ns, id = _target(config)
-    return WritesCall(thread_id, ns, str(id), task_id, task_path, indexed(writes, dump))
+    if id is None:
+        raise ValueError(
+            f"put_writes of task {task_id!r} on thread {thread_id!r}: the config names no "
+            "checkpoint to store them with; give it a checkpoint_id"
+        )
+    return WritesCall(thread_id, ns, id, task_id, task_path, indexed(writes, dump))
 
 
 def _listing(
