@@ -12,7 +12,7 @@ from langgraph.checkpoint.base import WRITES_IDX_MAP, CheckpointTuple, get_check
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from typing_extensions import Self
 
-from millstream.journal import MemoryJournal, PostgresJournal, SqliteJournal
+from millstream.journal import Journal, MemoryJournal, PostgresJournal, SqliteJournal
 
 
 def _memory(address: str, **options: Any) -> Any:
@@ -51,6 +51,12 @@ class SyncCalls:
         journal = OPEN[self.kind](self.address, **options)
         self.opened.append(journal)
         return journal
+
+    def fresh(self, journal: Any, **options: Any) -> Any:
+        """Return a journal that has the same rows and knows nothing of them, as another process."""
+        if self.kind == "memory":
+            return Journal(journal._storage, **options)
+        return self.open(**options)
 
     def close(self, journal: Any) -> None:
         """Close a journal."""

@@ -89,6 +89,29 @@ def test_a_checkpoint_that_had_writes_first_is_listed_with_what_it_builds_on(
         assert values(found) == [4, 3, 2, 1][:limit]
 
 
+@pytest.mark.parametrize("is_fresh", [False, True])
+def test_writes_wait_for_their_checkpoint_whatever_is_stored_before_it(
+    calls: SyncCalls, is_fresh: bool
+) -> None:
+    """Who stores it may be another process than the one that has stored the writes."""
+    journal = chain(calls, 1)
+    for number in (3, 5):
+        config = new_config("thread", f"id-{number:04}")
+        calls.call(journal.put_writes, config, [("value", number)], "task")
+    put(calls, journal, 2, 1)
+    if is_fresh:
+        journal = calls.fresh(journal, on_conflict="fork")
+    put(calls, journal, 3, 1)
+    put(calls, journal, 4, 3)
+    if is_fresh:
+        journal = calls.fresh(journal, on_conflict="fork")
+    put(calls, journal, 5, 4)
+    found = calls.list(journal, new_config("thread"))
+    assert values(found) == [5, 4, 3, 2, 1]
+    written = [[value for _, _, value in each.pending_writes] for each in found]
+    assert written == [[5], [], [3], [], []]
+
+
 def test_rows_that_build_on_earlier_ones_are_read_from_where_those_begin() -> None:
     """Whatever was wanted for the rows before them."""
     from millstream.journal.reading import read_states

@@ -22,6 +22,7 @@ from millstream.journal.rows import (
     FindNumber,
     FindPools,
     FindSharers,
+    FindStubs,
     Found,
     LineRow,
     PageRows,
@@ -119,6 +120,12 @@ class MemoryStorage:
         line = self._lines.get(request.line)
         number = None if line is None else line.ids.get(request.id)
         return None if line is None or number is None else line.rows[number]
+
+    def _FindStubs(self, request: FindStubs) -> dict[str, int]:
+        line = self._lines.get(request.line)
+        if line is None:
+            return {}
+        return {id: number for id, number in line.ids.items() if line.rows[number].body is None}
 
     def _PageRows(self, request: PageRows) -> list[CheckpointRow]:
         line = self._lines.get(request.line)

@@ -25,6 +25,7 @@ from millstream.journal.rows import (
     FindNumber,
     FindPools,
     FindSharers,
+    FindStubs,
     Found,
     LineRow,
     PageRows,
@@ -135,6 +136,15 @@ def _find_number(request: FindNumber) -> Steps[CheckpointRow | None]:
     query = f"{_CHECKPOINT} WHERE line = %s::bigint AND id = %s::text"
     [rows] = yield [Statement(query, (str(request.line), request.id))]
     return CheckpointRow(*rows[0]) if rows else None
+
+
+def _find_stubs(request: FindStubs) -> Steps[dict[str, int]]:
+    query = (
+        "SELECT id, number FROM @checkpoints "
+        "WHERE line = %s::bigint AND body IS NULL AND id IS NOT NULL"
+    )
+    [rows] = yield [Statement(query, (str(request.line),))]
+    return dict(rows)
 
 
 def _page_rows(request: PageRows) -> Steps[list[CheckpointRow]]:
@@ -422,6 +432,7 @@ STEPS: Final[dict[type[Request], Callable[[Any], Steps[Any]]]] = {
     FindLines: _find_lines,
     FindCheckpoint: _find_checkpoint,
     FindNumber: _find_number,
+    FindStubs: _find_stubs,
     PageRows: _page_rows,
     ReadRows: _read_rows,
     ReadWrites: _read_writes,

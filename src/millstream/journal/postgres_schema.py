@@ -55,6 +55,8 @@ _FIRST: Final = (
         UNIQUE (line, id)
     )
     """,
+    # Of those that only have writes: none, as a rule.
+    "CREATE INDEX ON @checkpoints (line) WHERE body IS NULL AND id IS NOT NULL",
     """
     CREATE TABLE @writes (
         line bigint NOT NULL,

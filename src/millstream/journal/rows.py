@@ -138,6 +138,13 @@ class FindNumber:
 
 
 @dataclass(slots=True, frozen=True)
+class FindStubs:
+    """Ask which checkpoints of a line have an id and no body; their numbers by id."""
+
+    line: int
+
+
+@dataclass(slots=True, frozen=True)
 class PageRows:
     """Ask for at most `limit` checkpoints of a line that have a body, the greatest ids first.
 
@@ -234,6 +241,7 @@ Request: TypeAlias = (
     | FindLines
     | FindCheckpoint
     | FindNumber
+    | FindStubs
     | PageRows
     | ReadRows
     | ReadWrites

@@ -18,6 +18,7 @@ from millstream.journal.rows import (
     FindNumber,
     FindPools,
     FindSharers,
+    FindStubs,
     Found,
     LineRow,
     PageRows,
@@ -106,6 +107,14 @@ def _find_number(execute: Execute, request: FindNumber) -> CheckpointRow | None:
     query = f"{_CHECKPOINT} WHERE line = ? AND id = ?"
     row = execute(query, (request.line, request.id)).fetchone()
     return None if row is None else _checkpoint(row)
+
+
+def _find_stubs(execute: Execute, request: FindStubs) -> dict[str, int]:
+    query = (
+        "SELECT id, key FROM journal_checkpoints INDEXED BY journal_stubs "
+        "WHERE line = ? AND body IS NULL AND id IS NOT NULL"
+    )
+    return {id: key & _MASK for id, key in execute(query, (request.line,))}
 
 
 def _page_rows(execute: Execute, request: PageRows) -> list[CheckpointRow]:
@@ -272,6 +281,7 @@ READING: Final[dict[type[Request], Callable[[Execute, Any], Any]]] = {
     FindLines: _find_lines,
     FindCheckpoint: _find_checkpoint,
     FindNumber: _find_number,
+    FindStubs: _find_stubs,
     PageRows: _page_rows,
     ReadRows: _read_rows,
     ReadWrites: _read_writes,

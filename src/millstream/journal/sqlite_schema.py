@@ -37,6 +37,10 @@ _FIRST: Final = (
     )
     """,
     "CREATE UNIQUE INDEX journal_checkpoint_ids ON journal_checkpoints (line, id)",
+    # Of those that only have writes: none, as a rule.
+    """
+    CREATE INDEX journal_stubs ON journal_checkpoints (line) WHERE body IS NULL AND id IS NOT NULL
+    """,
     """
     CREATE TABLE journal_writes (
         line INTEGER NOT NULL,

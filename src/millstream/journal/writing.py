@@ -15,16 +15,15 @@ from millstream._base.bounded import BoundedDict
 from millstream.errors import ThreadBusyError
 from millstream.journal.drafts import INLINE, Call, Draft, PutCall, WritesCall
 from millstream.journal.known import KnownLine, KnownLines, text_of
-from millstream.journal.manifests import PART_BITS
 from millstream.journal.reading import Requests, last_state, read_parts
 from millstream.journal.rows import (
     CheckpointRow,
     Commit,
     FindCheckpoint,
     FindNumber,
+    FindStubs,
     Found,
     LineRow,
-    ReadRows,
     ReadWrites,
     Reserve,
 )
@@ -38,7 +37,6 @@ BRANCH: Final = object()
 _TRIES: Final = 20
 """How often it is tried again when others write to the same line all the time."""
 _LINES_AT_ONCE: Final = 64
-_LAST: Final = (1 << PART_BITS) - 1
 
 
 class _Given(BoundedDict[str, bool]):
@@ -213,10 +211,7 @@ def _read_stubs(known: KnownLine) -> Requests[None]:
     LangGraph stores both at once, and so in any order.
     """
     if known.stubs is None:
-        known.stubs = {}
-        if not known.is_new:
-            rows = yield ReadRows(known.row.number, known.last + 1, _LAST)
-            known.stubs = {row.id: row.number for row in rows if row.body is None and row.id}
+        known.stubs = {} if known.is_new else (yield FindStubs(known.row.number))
 
 
 def _read_texts(draft: Draft, call: PutCall, parent: State) -> Requests[None]:
