@@ -1,7 +1,8 @@
 """The `millstream` command: run and draw graphs from a terminal, and run programs of LangGraph.
 
 `commands` lists the commands. `target` finds the graph, `run` and `draw` are for graphs, `render`
-shows what a run emits, `speech` what is said in it; `execute` and `hook` are for programs.
+shows what a run emits, `speech` what is said in it; `execute` and `hook` are for programs,
+`threads` for what a journal keeps.
 Nothing else in millstream imports this package, and it imports the engine only inside commands,
 so that `millstream --help` answers at once.
 """

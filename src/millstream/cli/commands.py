@@ -10,6 +10,7 @@ from millstream.cli.draw import draw
 from millstream.cli.execute import execute
 from millstream.cli.hook import hook
 from millstream.cli.run import run
+from millstream.cli.threads import threads
 
 app = typer.Typer(
     help="Run and draw graphs, and run programs written for LangGraph.",
@@ -19,6 +20,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(draw)
 app.command()(hook)
+app.add_typer(threads, name="threads")
 
 
 @app.command(

@@ -20,7 +20,7 @@ ValueT = TypeVar("ValueT")
 
 _MEMORY: Final = ":memory:"
 _POSTGRES: Final = ("postgresql://", "postgres://")
-_OTHER_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _FORMS: Final = 'a path ("threads.db"), or "postgresql://user@host/database"'
 _MAGIC: Final = b"SQLite format 3\0"
 
@@ -43,25 +43,40 @@ def saver_of(checkpointer: Place | ValueT) -> BaseCheckpointSaver[Any] | ValueT:
 
 def journal_at(place: Place) -> Journal:
     """Return the journal of a path or an address, the same one as long as somebody has it."""
+    text = _located(place)
+    if text == _MEMORY:
+        # In SQLite each has one of its own.
+        return new_journal(text)
+    with _LOCK:
+        journal = _SHARED.get(text)
+        if journal is None or _is_closed(journal):
+            journal = _SHARED[text] = new_journal(text)
+        return journal
+
+
+def new_journal(place: Place) -> Journal:
+    """Return a journal at a path or an address that nobody else has."""
     from millstream.journal import PostgresJournal, SqliteJournal
 
+    text = _located(place)
+    return PostgresJournal(text) if _is_url(text) else SqliteJournal(text)
+
+
+def _located(place: Place) -> str:
+    """Return the text that all names of a place have in common, or say why nothing can be there."""
     text = os.fspath(place)
     if not isinstance(text, str):
         raise ValueError(f"A saver's path is text, not {text!r}: give {_FORMS}")
     if text == _MEMORY:
-        # In SQLite each has one of its own.
-        return SqliteJournal(text)
-    is_url = isinstance(place, str) and _OTHER_URL.match(text) is not None
-    if is_url:
+        return text
+    if isinstance(place, str) and _is_url(text):
         _check_url(text)
-    else:
-        text = os.path.realpath(_checked_path(text))
-    with _LOCK:
-        journal = _SHARED.get(text)
-        if journal is None or _is_closed(journal):
-            journal = PostgresJournal(text) if is_url else SqliteJournal(text)
-            _SHARED[text] = journal
-        return journal
+        return text
+    return os.path.realpath(_checked_path(text))
+
+
+def _is_url(text: str) -> bool:
+    return _URL.match(text) is not None
 
 
 def _is_closed(journal: Journal) -> bool:

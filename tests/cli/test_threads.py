@@ -1,0 +1,175 @@
+"""`millstream threads`: what a journal keeps, read and changed from a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typing_extensions import TypedDict
+
+from cli.conftest import Millstream
+from millstream.graph import START, StateGraph
+from millstream.journal import PostgresJournal, SqliteJournal
+
+EVIL = "\x1b]0;owned\x07"
+"""Sets the title of a terminal."""
+
+
+class State(TypedDict, total=False):
+    """What a thread has."""
+
+    x: int
+    said: str
+
+
+def _step(state: State) -> State:
+    return {"x": state["x"] + 1}
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, folder: Path) -> str:
+    """Give a journal with the threads `1`, of two runs, and one of an evil name."""
+    journal: Any
+    address = "threads.db"
+    if request.param == "postgres":
+        psycopg = pytest.importorskip("psycopg")
+        found = psycopg.conninfo.conninfo_to_dict(request.getfixturevalue("postgres"))
+        with psycopg.connect(**found, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA IF EXISTS millstream CASCADE")
+        name = found.pop("dbname")
+        address = f"postgresql:///{name}?" + "&".join(f"{k}={v}" for k, v in found.items())
+        journal = PostgresJournal(address)
+    else:
+        journal = SqliteJournal(address)
+    with journal:
+        builder = StateGraph(State).add_node("step", _step).add_edge(START, "step")
+        graph = builder.compile(checkpointer=journal)
+        for thread_id in ("1", "1", EVIL):
+            graph.invoke({"x": 1, "said": EVIL}, {"configurable": {"thread_id": thread_id}})
+    return address
+
+
+def _rows(text: str) -> list[Any]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_threads_are_listed_with_their_newest_checkpoint(
+    millstream: Millstream, database: str
+) -> None:
+    rows = _rows(millstream("threads", "list", database, "--json").out)
+    assert [(row["thread_id"], row["step"]) for row in rows] == [("1", 4), (EVIL, 1)]
+    shown = millstream("threads", "show", database, "1", "--json")
+    assert _rows(shown.out)[0]["checkpoint_id"] == rows[0]["checkpoint_id"]
+
+
+def test_the_history_is_as_long_as_it_is_asked_for(millstream: Millstream, database: str) -> None:
+    rows = _rows(millstream("threads", "history", database, "1", "--json").out)
+    assert [row["step"] for row in rows] == [4, 3, 2, 1, 0, -1]
+    assert [row["parent_id"] for row in rows] == [
+        *(row["checkpoint_id"] for row in rows[1:]),
+        None,
+    ]
+    some = millstream("threads", "history", database, "1", "--limit", "2", "--json")
+    assert _rows(some.out) == rows[:2]
+
+
+def test_a_checkpoint_is_shown_with_its_values(millstream: Millstream, database: str) -> None:
+    rows = _rows(millstream("threads", "history", database, "1", "--json").out)
+    older = millstream(
+        "threads", "show", database, "1", "--checkpoint", rows[-2]["checkpoint_id"], "--json"
+    )
+    assert _rows(older.out)[0]["values"]["x"] == 1
+    newest = _rows(millstream("threads", "show", database, "1", "--json").out)[0]
+    assert newest["values"] == {"x": 2, "said": EVIL}
+
+
+def test_text_of_threads_does_not_reach_the_terminal_raw(
+    millstream: Millstream, database: str
+) -> None:
+    for command in (["list"], ["show", "1"], ["history", EVIL], ["copy", EVIL, f"{EVIL}2"]):
+        name, *rest = command
+        for flags in ([], ["--json"]) if name != "copy" else ([],):
+            outcome = millstream("threads", name, database, *rest, *flags)
+            assert outcome.code == 0
+            assert outcome.out
+            assert "\x1b" not in outcome.out
+            assert "\x07" not in outcome.out
+    missing = millstream("threads", "show", database, f"no{EVIL}").complaint
+    assert "\x1b" not in missing
+
+
+MAKER = """
+from dataclasses import dataclass
+from typing import Any
+from typing_extensions import TypedDict
+from millstream.graph import START, StateGraph
+
+@dataclass
+class Loud:
+    x: int
+    def __post_init__(self):
+        print("made")
+
+S = TypedDict("S", {"value": Any})
+"""
+
+
+def test_classes_of_a_thread_are_neither_made_nor_named_on_stderr(
+    start: Callable[..., subprocess.Popen[str]], folder: Path
+) -> None:
+    (folder / "maker.py").write_text(MAKER, encoding="utf-8")
+    program = (
+        "import maker\n"
+        "b = maker.StateGraph(maker.S).add_node('a', lambda s: {'value': maker.Loud(7)})\n"
+        "g = b.add_edge(maker.START, 'a').compile(checkpointer='threads.db')\n"
+        "g.invoke({'value': 1}, {'configurable': {'thread_id': '1'}})\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.DEVNULL)
+    out, err = start("threads", "show", "threads.db", "1").communicate()
+    assert "'x': 7" in out
+    assert "made" not in out
+    assert err == ""
+
+
+def test_a_copy_has_what_the_thread_has(millstream: Millstream, database: str) -> None:
+    assert _rows(millstream("threads", "copy", database, "1", "2", "--json").out) == [
+        {"copied": "1", "to": "2"}
+    ]
+    both = [millstream("threads", "history", database, id, "--json").out for id in ("1", "2")]
+    assert both[0] == both[1]
+    assert "exists already" in millstream("threads", "copy", database, "1", "2").complaint
+    assert "'3'" in millstream("threads", "copy", database, "3", "4").complaint
+
+
+def test_prune_keeps_the_newest_checkpoint(millstream: Millstream, database: str) -> None:
+    before = millstream("threads", "show", database, "1", "--json").out
+    young = millstream("threads", "prune", database, "--older-than", "1", "--json")
+    assert _rows(young.out) == [{"pruned": 2}]
+    assert len(_rows(millstream("threads", "history", database, "1", "--json").out)) == 6
+    assert "'3'" in millstream("threads", "prune", database, "1", "3").complaint
+    assert _rows(millstream("threads", "prune", database, "1", "--json").out) == [{"pruned": 1}]
+    assert len(_rows(millstream("threads", "history", database, "1", "--json").out)) == 1
+    assert len(_rows(millstream("threads", "history", database, EVIL, "--json").out)) == 3
+    assert millstream("threads", "show", database, "1", "--json").out == before
+
+
+def test_what_is_no_journal_is_named_and_left_as_it_is(
+    millstream: Millstream, folder: Path
+) -> None:
+    assert "missing.db" in millstream("threads", "list", "missing.db").complaint
+    connection = sqlite3.connect("other.db")
+    connection.execute("CREATE TABLE own (x)")
+    connection.close()
+    before = Path("other.db").read_bytes()
+    assert "other.db" in millstream("threads", "list", "other.db").complaint
+    assert "graphs.py" in millstream("threads", "list", "graphs.py").complaint
+    assert "mysql" in millstream("threads", "list", "mysql://host/db").complaint
+    assert Path("other.db").read_bytes() == before
+    assert sorted(os.listdir()) == ["graphs.py", "other.db"]
