@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.base import empty_checkpoint
+from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from typing_extensions import TypedDict
 
 from cli.conftest import Millstream
+from journal.test_encryption import Cipher
 from millstream.graph import START, StateGraph
 from millstream.journal import PostgresJournal, SqliteJournal
 
@@ -54,6 +58,13 @@ def database(request: pytest.FixtureRequest, folder: Path) -> str:
         for thread_id in ("1", "1", EVIL):
             graph.invoke({"x": 1, "said": EVIL}, {"configurable": {"thread_id": thread_id}})
     return address
+
+
+def _put(journal: Any, thread_id: str, ns: str, number: int) -> None:
+    checkpoint = {**empty_checkpoint(), "id": f"{number:08}", "channel_values": {"x": number}}
+    checkpoint["channel_versions"] = {"x": number}
+    config: Any = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ns}}
+    journal.put(config, checkpoint, {"step": number}, {"x": number})
 
 
 def _rows(text: str) -> list[Any]:
@@ -173,3 +184,112 @@ def test_what_is_no_journal_is_named_and_left_as_it_is(
     assert "mysql" in millstream("threads", "list", "mysql://host/db").complaint
     assert Path("other.db").read_bytes() == before
     assert sorted(os.listdir()) == ["graphs.py", "other.db"]
+
+
+def test_lists_are_read_in_pages(
+    millstream: Millstream, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("millstream.journal.catalog._PAGE", 5)
+    with SqliteJournal("threads.db") as journal:
+        for number in range(12):
+            _put(journal, f"t{number}", "", 1)
+        _put(journal, "t0", "inner", 1)
+
+    ids = [
+        row["thread_id"] for row in _rows(millstream("threads", "list", "threads.db", "--json").out)
+    ]
+    page = millstream("threads", "list", "threads.db", "--after", "t9", "--limit", "2", "--json")
+    assert ids == [f"t{number}" for number in range(12)]
+    assert [row["thread_id"] for row in _rows(page.out)] == ["t10", "t11"]
+    assert "'u'" in millstream("threads", "list", "threads.db", "--after", "u").complaint
+
+
+def test_history_goes_on_before_a_checkpoint(millstream: Millstream, database: str) -> None:
+    rows = _rows(millstream("threads", "history", database, "1", "--json").out)
+    older = millstream(
+        "threads", "history", database, "1", "--before", rows[3]["checkpoint_id"], "--json"
+    )
+    assert _rows(older.out) == rows[4:]
+    first = millstream("threads", "history", database, "1", "--before", rows[-1]["checkpoint_id"])
+    assert len(first.out.splitlines()) == 1  # the names of the columns
+
+
+def test_a_thread_that_has_only_nested_graphs_is_found(
+    millstream: Millstream, folder: Path
+) -> None:
+    with SqliteJournal("threads.db") as journal:
+        _put(journal, "1", "inner:7", 3)
+
+    [row] = _rows(millstream("threads", "list", "threads.db", "--json").out)
+    assert (row["step"], row["checkpoint_ns"]) == (3, "inner:7")
+    assert "inner:7" in millstream("threads", "show", "threads.db", "1").complaint
+    shown = millstream("threads", "show", "threads.db", "1", "--ns", "inner:7", "--json")
+    assert _rows(shown.out)[0]["values"] == {"x": 3}
+
+
+def test_ids_are_whole_however_narrow_the_terminal_is(
+    millstream: Millstream, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    name = "thread-" * 20
+    with SqliteJournal("threads.db") as journal:
+        _put(journal, name, "", 1)
+
+    assert name in millstream("threads", "list", "threads.db").out
+    assert "00000001" in millstream("threads", "history", "threads.db", name).out
+
+
+def test_an_encrypted_journal_takes_its_key(
+    millstream: Millstream, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(inner: Any) -> EncryptedSerializer:
+        return EncryptedSerializer(Cipher(os.environ["LANGGRAPH_AES_KEY"].encode()), inner)
+
+    monkeypatch.setattr(EncryptedSerializer, "from_pycryptodome_aes", make)
+    monkeypatch.setenv("LANGGRAPH_AES_KEY", "0123456789abcdef")
+    with SqliteJournal("threads.db", serde=make(JsonPlusSerializer())) as journal:
+        _put(journal, "1", "", 1)
+
+    shown = millstream("threads", "show", "threads.db", "1", "--encrypted", "--json")
+    assert _rows(shown.out)[0]["values"] == {"x": 1}
+    assert "--encrypted" in millstream("threads", "list", "threads.db").complaint
+
+
+def test_a_schema_may_be_named(millstream: Millstream, folder: Path, postgres: str) -> None:
+    psycopg = pytest.importorskip("psycopg")
+    found = psycopg.conninfo.conninfo_to_dict(postgres)
+    name = found.pop("dbname")
+    address = f"postgresql:///{name}?" + "&".join(f"{k}={v}" for k, v in found.items())
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS other CASCADE")
+        connection.execute("DROP SCHEMA IF EXISTS bare CASCADE")
+        connection.execute("CREATE SCHEMA bare")
+    with PostgresJournal(address, schema="other") as journal:
+        _put(journal, "1", "", 1)
+
+    rows = _rows(millstream("threads", "list", address, "--schema", "other", "--json").out)
+    assert [row["thread_id"] for row in rows] == ["1"]
+    assert "'bare'" in millstream("threads", "list", address, "--schema", "bare").complaint
+    with psycopg.connect(postgres) as connection:
+        query = "SELECT count(*) FROM pg_tables WHERE schemaname = 'bare'"
+        assert connection.execute(query).fetchone() == (0,)
+
+
+def test_a_prune_that_is_interrupted_has_pruned_threads_whole(
+    millstream: Millstream, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind: Any = PostgresJournal if "://" in database else SqliteJournal
+    prune = kind.prune
+    pruned: list[str] = []
+
+    def interrupted(self: Any, ids: list[str], **options: Any) -> None:
+        if pruned:
+            raise KeyboardInterrupt
+        pruned.extend(ids)
+        prune(self, ids, **options)
+
+    monkeypatch.setattr(kind, "prune", interrupted)
+    outcome = millstream("threads", "prune", database)
+    assert (outcome.code, outcome.out) == (130, "")
+    assert len(_rows(millstream("threads", "history", database, "1", "--json").out)) == 1
+    assert len(_rows(millstream("threads", "history", database, EVIL, "--json").out)) == 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Literal
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
@@ -91,14 +92,16 @@ class MemoryStorage:
         return first
 
     def _FindLines(self, request: FindLines) -> list[LineRow]:
-        return [
+        found = (
             line.row
-            for _, line in sorted(self._lines.items())
+            for number, line in sorted(self._lines.items())
             if request.thread_id in (None, line.row.thread_id)
             and request.ns in (None, line.row.ns)
             and line.labels.issuperset(request.labels)
             and (request.untouched is None or line.at <= request.untouched)
-        ]
+            and (request.limit is None or number > request.after)
+        )
+        return list(islice(found, request.limit))
 
     def _FindCheckpoint(self, request: FindCheckpoint) -> Found | None:
         number = self._numbers.get((request.thread_id, request.ns))

@@ -86,8 +86,13 @@ def _find_lines(request: FindLines) -> Steps[list[LineRow]]:
     for label in request.labels:
         conditions.append("number IN (SELECT line FROM @labels WHERE name = %s AND value = %s)")
         values += label
+    limit = ""
+    if request.limit is not None:
+        conditions.append("number > %s::bigint")
+        values += (str(request.after), str(request.limit))
+        limit = " LIMIT %s::bigint"
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    query = f"SELECT number, thread_id, ns, counter FROM @lines{where} ORDER BY number"
+    query = f"SELECT number, thread_id, ns, counter FROM @lines{where} ORDER BY number{limit}"
     [rows] = yield [Statement(query, values)]
     return [LineRow(*row) for row in rows]
 

@@ -93,13 +93,16 @@ class FindLines:
     """Ask for lines; answered by a list of `LineRow`, by number.
 
     All of a thread if `ns` is None, of all threads if `thread_id` is. With `labels`, only those
-    that have all of them; with `untouched`, only those that nobody wrote to since that second.
+    that have all of them; with `untouched`, only those that nobody wrote to since that second;
+    with `limit`, the first so many of those whose numbers are greater than `after`.
     """
 
     thread_id: str | None
     ns: str | None = None
     labels: Sequence[tuple[str, str]] = ()
     untouched: int | None = None
+    after: int = 0
+    limit: int | None = None
 
 
 @dataclass(slots=True, frozen=True)

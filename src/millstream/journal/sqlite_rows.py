@@ -62,8 +62,15 @@ def _find_lines(execute: Execute, request: FindLines) -> list[LineRow]:
             "number IN (SELECT line FROM journal_labels WHERE name = ? AND value = ?)"
         )
         values += label
+    limit = ""
+    if request.limit is not None:
+        conditions.append("number > ?")
+        values += (request.after, request.limit)
+        limit = " LIMIT ?"
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    query = f"SELECT number, thread_id, ns, counter FROM journal_lines{where} ORDER BY number"
+    query = (
+        f"SELECT number, thread_id, ns, counter FROM journal_lines{where} ORDER BY number{limit}"
+    )
     return [LineRow(*row) for row in execute(query, values)]
 
 

@@ -54,12 +54,13 @@ def journal_at(place: Place) -> Journal:
         return journal
 
 
-def new_journal(place: Place) -> Journal:
+def new_journal(place: Place, **options: Any) -> Journal:
     """Return a journal at a path or an address that nobody else has."""
     from millstream.journal import PostgresJournal, SqliteJournal
 
     text = _located(place)
-    return PostgresJournal(text) if _is_url(text) else SqliteJournal(text)
+    make = PostgresJournal if _is_url(text) else SqliteJournal
+    return make(text, **options)
 
 
 def _located(place: Place) -> str:

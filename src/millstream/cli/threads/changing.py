@@ -6,13 +6,23 @@ from datetime import timedelta
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import track
 
-from millstream.cli.failures import DONE, UsageError
-from millstream.cli.threads.looking import thread_ids
-from millstream.cli.threads.opening import AsJson, Database, Thread, opened
-from millstream.cli.threads.showing import print_fields, print_json
+from millstream.cli.failures import DONE
+from millstream.cli.threads.looking import check_threads
+from millstream.cli.threads.opening import (
+    SCHEMA,
+    AsJson,
+    Database,
+    Encrypted,
+    Schema,
+    Thread,
+    opened,
+)
+from millstream.cli.threads.showing import progress, say
+
+Threads = Annotated[
+    list[str] | None, typer.Argument(metavar="[THREAD]...", help="Ids; all if none is given.")
+]
 
 
 def copy(
@@ -20,47 +30,41 @@ def copy(
     thread: Thread,
     target: Annotated[str, typer.Argument(metavar="TARGET", help="The id of the copy.")],
     *,
+    schema: Schema = SCHEMA,
     json: AsJson = False,
 ) -> int:
     """Copy THREAD to TARGET, which must not exist; both share what they have in common."""
-    with opened(database) as journal:
-        if thread not in thread_ids(journal):
-            raise UsageError(f"there is no thread {thread!r}")
+    with opened(database, schema) as journal:
+        check_threads(journal, [thread])
         journal.copy_thread(thread, target)
-    _say({"copied": thread, "to": target}, as_json=json)
+    say({"copied": thread, "to": target}, as_json=json)
     return DONE
 
 
 def prune(
     database: Database,
-    thread: Annotated[
-        list[str] | None, typer.Argument(metavar="[THREAD]...", help="Ids; all if none is given.")
-    ] = None,
+    thread: Threads = None,
     *,
     older_than: Annotated[
         float | None, typer.Option("--older-than", min=0, help="Keep what is younger, in days.")
     ] = None,
+    schema: Schema = SCHEMA,
+    encrypted: Encrypted = False,
     json: AsJson = False,
 ) -> int:
-    """Keep of threads only the newest checkpoint of each namespace, and free the space."""
+    """Keep of threads only the newest checkpoint of each namespace, and free the space.
+
+    Each thread by itself: interrupted, it has pruned some and left the others as they were.
+    """
+    from millstream.journal.catalog import thread_ids
+
     age = None if older_than is None else timedelta(days=older_than)
-    with opened(database) as journal:
-        known = thread_ids(journal)
-        missing = set(thread or ()) - set(known)
-        if missing:
-            raise UsageError(f"there is no thread {min(missing)!r}")
-        pruned = thread or known
-        console = Console(stderr=True)
-        for each in track(
-            pruned, "pruning", console=console, disable=not console.is_terminal, transient=True
-        ):
-            journal.prune([each], older_than=age)
-    _say({"pruned": len(pruned)}, as_json=json)
+    with opened(database, schema, encrypted=encrypted) as journal:
+        if thread:
+            check_threads(journal, thread)
+        pruned = thread or list(thread_ids(journal))
+        with progress() as bars:
+            for each in bars.track(pruned, description="pruning"):
+                journal.prune([each], older_than=age)
+    say({"pruned": len(pruned)}, as_json=json)
     return DONE
-
-
-def _say(fields: dict[str, object], *, as_json: bool) -> None:
-    if as_json:
-        print_json(fields)
-    else:
-        print_fields(fields)

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -22,37 +22,69 @@ Database = Annotated[
 ]
 Thread = Annotated[str, typer.Argument(metavar="THREAD", help="The id of a thread.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+Namespace = Annotated[str, typer.Option("--ns", help="A nested graph's namespace.")]
+Schema = Annotated[
+    str, typer.Option("--schema", help="The journal's schema, in a PostgreSQL database.")
+]
+Encrypted = Annotated[
+    bool,
+    typer.Option("--encrypted", help="The journal is encrypted, with the key LANGGRAPH_AES_KEY."),
+]
 
-_SCHEMA: Final = "millstream"
+SCHEMA: Final = "millstream"
 
 
 @contextmanager
-def opened(database: str) -> Iterator[Journal]:
-    """Lend the journal of a database that has one: none is made.
+def opened(
+    database: str, schema: str = SCHEMA, *, encrypted: bool = False, may_be_new: bool = False
+) -> Iterator[Journal]:
+    """Lend the journal of a database that has one: none is made unless it may be new.
 
     What the database or the journal refuses is a `UsageError`. Only classes that the serializer
     knows to be safe are made of what is stored; anything else is shown as what it consists of.
     """
-    from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-
     from millstream.saving.places import new_journal, shown
 
     name = shown(database)
-    try:
-        if "://" not in database and not os.path.exists(database):
+    with refusals(name):
+        is_url = "://" in database
+        if not is_url and not may_be_new and not os.path.exists(database):
             raise UsageError(f"no such file: {database}; give the path of a journal, or its URL")
-        with closing(new_journal(database)) as journal:
-            if not _has_journal(database):
-                raise UsageError(f"{name} has no threads of a journal; give one that has")
-            journal.serde = JsonPlusSerializer(allowed_msgpack_modules=None)
+        options: dict[str, Any] = {"schema": schema} if is_url else {}
+        with closing(new_journal(database, serde=_serializer(encrypted), **options)) as journal:
+            if not may_be_new and not _has_journal(database, schema):
+                where = f", schema {schema!r}," if is_url else ""
+                raise UsageError(f"{name}{where} has no threads of a journal; give one that has")
             with _without_log():
                 yield journal
-    except (ValueError, RuntimeError, ImportError, sqlite3.Error) as error:
-        raise UsageError(f"{name}: {text_of(error)}") from error
+
+
+@contextmanager
+def refusals(name: str) -> Iterator[None]:
+    """Have what a database, or what is in it, refuses said in one line."""
+    from millstream.errors import ThreadBusyError
+
+    try:
+        yield
+    except (ValueError, RuntimeError, ImportError, sqlite3.Error, ThreadBusyError) as error:
+        raise UsageError(f"{name}: {_advice(text_of(error))}") from error
     except Exception as error:
         if type(error).__module__.partition(".")[0] != "psycopg":
             raise
         raise UsageError(f"{name}: {text_of(error)}") from error
+
+
+def _advice(text: str) -> str:
+    head, mark, _ = text.partition("it is encrypted: ")
+    return f"{head}{mark}give --encrypted, and the key as LANGGRAPH_AES_KEY" if mark else text
+
+
+def _serializer(encrypted: bool) -> Any:
+    from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
+    from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+    plain = JsonPlusSerializer(allowed_msgpack_modules=None)
+    return EncryptedSerializer.from_pycryptodome_aes(plain) if encrypted else plain
 
 
 @contextmanager
@@ -66,13 +98,16 @@ def _without_log() -> Iterator[None]:
         logger.disabled = before
 
 
-def _has_journal(database: str) -> bool:
+def _has_journal(database: str, schema: str) -> bool:
     if "://" in database:
         from millstream.journal.postgres_connections import import_psycopg
 
         with import_psycopg().connect(database) as connection:
-            query = "SELECT 1 FROM pg_namespace WHERE nspname = %s"
-            return connection.execute(query, [_SCHEMA]).fetchone() is not None
+            query = (
+                "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+                "WHERE n.nspname = %s AND c.relname = 'journal_lines'"
+            )
+            return connection.execute(query, [schema]).fetchone() is not None
     address = f"{Path(database).absolute().as_uri()}?mode=ro"
     with closing(sqlite3.connect(address, uri=True)) as connection:
         query = "SELECT 1 FROM sqlite_master WHERE name = 'journal_lines'"
