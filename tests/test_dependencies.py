@@ -16,6 +16,7 @@ SRC: Final = Path(__file__).parent.parent / "src"
 
 # Which distribution an import is from: the longest name that fits counts.
 DISTRIBUTIONS: Final = {
+    "alembic": "alembic",
     "langchain_core": "langchain-core",
     "langchain_protocol": "langchain-protocol",
     "langgraph.cache": "langgraph-checkpoint",
@@ -25,7 +26,9 @@ DISTRIBUTIONS: Final = {
     "langgraph.store": "langgraph-checkpoint",
     "langgraph.store.postgres": "langgraph-checkpoint-postgres",
     "langgraph.store.sqlite": "langgraph-checkpoint-sqlite",
+    "langgraph_sdk": "langgraph-sdk",
     "langsmith": "langsmith",
+    "orjson": "orjson",
     "ormsgpack": "ormsgpack",
     "psycopg": "psycopg",
     # An extra of it.
@@ -34,12 +37,17 @@ DISTRIBUTIONS: Final = {
     # pydantic needs one version of it, exactly.
     "pydantic_core": "pydantic",
     "rich": "rich",
+    "sqlalchemy": "sqlalchemy",
+    "starlette": "starlette",
     "typer": "typer",
     "typing_extensions": "typing-extensions",
+    "uvicorn": "uvicorn",
+    "uvloop": "uvloop",
+    "watchfiles": "watchfiles",
     "xxhash": "xxhash",
 }
-# Asked for, and imported by others alone: by LangChain to draw.
-INDIRECT: Final = {"grandalf"}
+# Asked for, and imported by others alone: by LangChain to draw, by uvicorn to speak.
+INDIRECT: Final = {"grandalf", "httptools", "websockets"}
 DEVELOPMENT: Final = {"test", "dev"}
 
 

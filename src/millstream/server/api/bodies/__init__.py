@@ -1,0 +1,1 @@
+"""What requests have in their bodies and queries, a module for each resource."""

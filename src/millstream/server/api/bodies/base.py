@@ -1,0 +1,65 @@
+"""What all bodies and queries have in common: null is no value, lists come in three forms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, get_args, get_origin
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+JsonObject = dict[str, Any]
+Limit = Annotated[int, Field(ge=1, le=1000)]
+Offset = Annotated[int, Field(ge=0)]
+
+
+class Body(BaseModel):
+    """The JSON object of a request; what is not known of it is passed by."""
+
+    model_config = ConfigDict(extra="ignore", arbitrary_types_allowed=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_no_value(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            return {key: value for key, value in given.items() if value is not None}
+        return given
+
+
+class Query(BaseModel):
+    """The query of a request."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    @classmethod
+    def of(cls, pairs: Sequence[tuple[str, str]]) -> Mapping[str, Any]:
+        """Return what a query gives to the fields, before it is validated.
+
+        A list comes as repeated keys, as text of JSON or with commas, depending on the client.
+        """
+        given: dict[str, Any] = {}
+        for name, field in cls.model_fields.items():
+            key = field.alias or name
+            texts = [text for other, text in pairs if other == key]
+            if not texts:
+                continue
+            if _is_list(field.annotation):
+                given[key] = [item for text in texts for item in _items(text)]
+            elif texts[-1] != "" or field.annotation is str:
+                given[key] = texts[-1]
+        return given
+
+
+def _is_list(annotation: Any) -> bool:
+    return get_origin(annotation) is list or any(map(_is_list, get_args(annotation)))
+
+
+def _items(text: str) -> list[str]:
+    if text.startswith("["):
+        try:
+            parsed = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            pass
+        else:
+            return [str(item) for item in parsed]
+    return [item for item in text.split(",") if item]

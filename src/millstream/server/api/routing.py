@@ -1,0 +1,264 @@
+"""Operations of the API: each is registered once, with all that is known of it.
+
+Routes, validation and `/openapi.json` are made of the registry. A handler is given the `Call`; what
+its parameters `body` and `query` are annotated with is what the request has to have there.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints
+from uuid import UUID
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from millstream.server.api.bodies.base import Query
+from millstream.server.encoding import dumps
+from millstream.server.errors import ApiError
+from millstream.server.storage.containment import Filters
+
+if TYPE_CHECKING:
+    from millstream.server.service import Service
+
+logger = logging.getLogger("millstream.server")
+
+Handler = Callable[..., Awaitable[Response]]
+HandlerT = TypeVar("HandlerT", bound=Handler)
+
+MAX_DEPTH: Final = 100
+"""How deep JSON of a request may be: what is deeper is no state, and cannot be given back."""
+_STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_BRACKETS: Final = re.compile(rb"[\[\]{}]")
+_IDS: Final = {
+    "assistant_id": "assistant",
+    "thread_id": "thread",
+    "run_id": "run",
+    "cron_id": "cron",
+    "checkpoint_id": "",
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of one path."""
+
+    method: str
+    path: str
+    handler: Handler
+    auth: tuple[str, str] | None
+    """Resource and action that an auth handler is asked about; None if everybody may."""
+    status: int
+    """What a success is answered with."""
+    takes_names: bool
+    """The assistant may be named by its graph."""
+    tag: str
+    body: TypeAdapter[Any] | None = None
+    query: type[Query] | None = None
+
+    @property
+    def summary(self) -> str:
+        """Return what it does, in a sentence."""
+        return (self.handler.__doc__ or "").strip().partition("\n")[0].rstrip(".")
+
+
+OPERATIONS: Final[list[Operation]] = []
+
+
+@dataclass
+class Call:
+    """A request on its way: what handlers are given."""
+
+    request: Request
+    service: Service
+    operation: Operation
+    ids: Mapping[str, str]
+    """The parameters of the path; ids in their usual form."""
+    filters: Filters | None = None
+    """What the caller may see, as auth handlers say."""
+    user: Mapping[str, Any] | None = None
+    """Who calls."""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> str:
+        """Return a parameter of the path."""
+        return self.ids[name]
+
+    @property
+    def root_path(self) -> str:
+        """Return what stands before every path where the application is mounted."""
+        return str(self.request.scope.get("root_path", ""))
+
+
+def operation(
+    method: str,
+    path: str,
+    *,
+    auth: tuple[str, str] | None,
+    status: int = 200,
+    takes_names: bool = False,
+) -> Callable[[HandlerT], HandlerT]:
+    """Register a handler for a method of a path."""
+
+    def register(handler: HandlerT) -> HandlerT:
+        hints = get_type_hints(handler)
+        OPERATIONS.append(
+            Operation(
+                method=method,
+                path=path,
+                handler=handler,
+                auth=auth,
+                status=status,
+                takes_names=takes_names,
+                tag=handler.__module__.rpartition(".")[2],
+                body=TypeAdapter(hints["body"]) if "body" in hints else None,
+                query=hints.get("query"),
+            )
+        )
+        return handler
+
+    return register
+
+
+def reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer with JSON."""
+    return Response(dumps(value), status, headers, "application/json")
+
+
+def empty(status: int = 204, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer with nothing."""
+    return Response(None, status, headers)
+
+
+def refusal(status: int, detail: str) -> Response:
+    """Answer with an error, in the one form that errors have."""
+    return reply({"detail": detail}, status)
+
+
+def routes() -> list[Route]:
+    """Return the routes of all operations."""
+    by_path: dict[str, dict[str, Operation]] = {}
+    for known in OPERATIONS:
+        by_path.setdefault(known.path, {})[known.method] = known
+    # Paths with fewer parameters first: `/threads/search` is no thread.
+    paths = sorted(by_path, key=lambda path: (path.count("{"), path))
+    return [Route(path, _Endpoint(by_path[path])) for path in paths]
+
+
+class _Endpoint:
+    """The ASGI application of a path."""
+
+    def __init__(self, operations: Mapping[str, Operation]) -> None:
+        self._operations = dict(operations)
+        if "GET" in operations:
+            self._operations.setdefault("HEAD", operations["GET"])
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        request = Request(scope, receive, send)
+        found = self._operations.get(request.method)
+        if found is None:
+            allowed = ", ".join(self._operations)
+            response = reply({"detail": "Method Not Allowed"}, 405, {"allow": allowed})
+        else:
+            response = await _answer(found, request)
+        await response(scope, receive, send)
+
+
+async def _answer(found: Operation, request: Request) -> Response:
+    try:
+        call = Call(request, request.app.state.service, found, _ids(found, request.path_params))
+        given: dict[str, Any] = {}
+        if found.query is not None:
+            given["query"] = _valid_query(found.query, request)
+        if found.body is not None:
+            given["body"] = _valid_body(found.body, await _read_json(call))
+        return await found.handler(call, **given)
+    except ApiError as error:
+        return refusal(error.status, error.detail)
+    except ClientDisconnect:
+        # Nobody reads the answer.
+        return refusal(499, "Client Closed Request")
+    except Exception:
+        logger.exception("%s %s failed", request.method, request.url.path)
+        return refusal(500, "Internal Server Error")
+
+
+def _ids(found: Operation, given: Mapping[str, str]) -> dict[str, str]:
+    ids = dict(given)
+    for name, text in given.items():
+        what = _IDS.get(name)
+        if what and not (name == "assistant_id" and found.takes_names):
+            ids[name] = uuid_of(text, what)
+    return ids
+
+
+def uuid_of(text: str, what: str) -> str:
+    """Return an id in its usual form, or refuse it."""
+    try:
+        return str(UUID(text))
+    except (ValueError, AttributeError, TypeError):
+        raise ApiError(422, f"Invalid {what} ID: must be a UUID") from None
+
+
+def _valid_query(query: type[Query], request: Request) -> Query:
+    try:
+        return query.model_validate(query.of(request.query_params.multi_items()))
+    except ValidationError as error:
+        raise ApiError(422, _explain(error)) from None
+
+
+def _valid_body(body: TypeAdapter[Any], given: Any) -> Any:
+    try:
+        return body.validate_python(given)
+    except ValidationError as error:
+        raise ApiError(422, _explain(error)) from None
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_url=False, include_context=False):
+        place = ".".join(map(str, problem["loc"])) or "the request"
+        # Long values are of no help, and may be somebody's secret.
+        lines.append(f"{place}: {problem['msg']}, not {repr(problem['input'])[:100]}")
+    return "\n".join(lines)
+
+
+async def _read_json(call: Call) -> Any:
+    text = await _read(call.request, call.service.config.max_request_bytes)
+    if not text.strip():
+        return {}
+    if text.count(b"[") + text.count(b"{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
+        raise ApiError(422, f"JSON in the request body is nested deeper than {MAX_DEPTH}")
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise ApiError(422, "Invalid JSON in request body") from None
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    chunks = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise ApiError(413, f"The request body is larger than {limit} bytes")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _depth(text: bytes) -> int:
+    """Return how deep brackets are nested, but for those in strings."""
+    deepest = depth = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", text)):
+        if bracket in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        else:
+            depth -= 1
+    return deepest

@@ -1,0 +1,61 @@
+"""What the server says of itself."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+from starlette.responses import Response
+
+from millstream.compat.names import VERSION
+from millstream.server.api.bodies.base import Query
+from millstream.server.api.routing import Call, operation, reply
+from millstream.version import __version__
+
+
+class OkQuery(Query):
+    """What `/ok` can be asked."""
+
+    check_db: bool = False
+
+
+@operation("GET", "/", auth=None)
+async def root(call: Call, query: OkQuery) -> Response:
+    """Say that the server is up."""
+    return await ok(call, query)
+
+
+@operation("GET", "/ok", auth=None)
+async def ok(call: Call, query: OkQuery) -> Response:
+    """Say that the server is up, and with `check_db` that its database is."""
+    if query.check_db:
+        await call.service.db.read(_answers)
+    return reply({"ok": True, "services": {}})
+
+
+@operation("GET", "/info", auth=None)
+async def info(call: Call) -> Response:
+    """Tell which version this is and what it has."""
+    return reply(
+        {
+            "version": __version__,
+            # Clients look for features of LangGraph's engine by this one.
+            "langgraph_py_version": VERSION,
+            "flags": {
+                "assistants": True,
+                "crons": True,
+                "langsmith": False,
+                "langsmith_tracing_replicas": False,
+                "langsmith_tracing_session_on_runs": False,
+            },
+            "host": {
+                "kind": "self-hosted",
+                "project_id": None,
+                "host_revision_id": None,
+                "revision_id": None,
+                "tenant_id": None,
+            },
+        }
+    )
+
+
+def _answers(connection: Connection) -> None:
+    connection.execute(text("SELECT 1"))

@@ -1,0 +1,248 @@
+"""The graphs of the server: how they are found, made for a request, and given saver and store."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+)
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, Literal, TypeAlias
+from uuid import UUID, uuid5
+
+from millstream._base.texts import safe_str
+from millstream.server.config import GraphSource
+from millstream.server.errors import ApiError
+
+logger = logging.getLogger("millstream.server")
+
+Access: TypeAlias = Literal[
+    "threads.create_run", "threads.update", "threads.read", "assistants.read"
+]
+"""Why a factory is called."""
+
+NAMESPACE: Final = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
+"""Clients compute the id of a graph's own assistant with it."""
+
+
+def assistant_of(graph_id: str) -> str:
+    """Return the id of the assistant that a graph has by itself."""
+    return str(uuid5(NAMESPACE, graph_id))
+
+
+class GraphError(ApiError):
+    """A graph that cannot be imported or made, by a fault in its own code."""
+
+    def __init__(self, graph_id: str, reason: str) -> None:
+        super().__init__(500, f"Graph {graph_id!r} cannot be loaded: {reason}")
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    value: Any
+    """A compiled graph, or what makes one."""
+    fault: str | None = None
+
+
+class GraphCatalog:
+    """The graphs by their ids. One that cannot be loaded says why; the others are not concerned."""
+
+    def __init__(self, sources: Mapping[str, GraphSource], directory: Path) -> None:
+        self._sources = dict(sources)
+        self._directory = directory
+        self._loaded: dict[str, _Loaded] = {}
+        self.saver: Any = None
+        self.store: Any = None
+
+    def load(self) -> dict[str, str]:
+        """Import all graphs; return what is wrong with those that cannot be."""
+        directory = str(self._directory)
+        if directory not in sys.path:
+            sys.path.insert(0, directory)
+        loaded = {id: self._load(source) for id, source in self._sources.items()}
+        self._loaded = loaded
+        return {id: graph.fault for id, graph in loaded.items() if graph.fault is not None}
+
+    def ids(self) -> list[str]:
+        """Return the ids of all graphs, also of those that could not be loaded."""
+        return list(self._sources)
+
+    def __contains__(self, graph_id: object) -> bool:
+        return graph_id in self._sources
+
+    def description(self, graph_id: str) -> str | None:
+        """Return what the configuration says of a graph."""
+        return self._sources[graph_id].description
+
+    @asynccontextmanager
+    async def open(
+        self,
+        graph_id: str,
+        config: Mapping[str, Any] | None = None,
+        *,
+        access: Access = "assistants.read",
+        user: Any = None,
+        context: Any = None,
+    ) -> AsyncIterator[Any]:
+        """Give a compiled graph with saver and store; a factory makes it for this request."""
+        loaded = self._loaded.get(graph_id)
+        if loaded is None:
+            known = sorted(self._sources)
+            raise ApiError(404, f"Graph '{graph_id}' not found. Expected one of: {known}")
+        if loaded.fault is not None:
+            raise GraphError(graph_id, loaded.fault)
+        if _is_graph(loaded.value):
+            yield self._equipped(loaded.value)
+            return
+        call = _FactoryCall(config or {}, access, user, context, self.store)
+        async with _made(loaded.value, call) as graph:
+            yield self._equipped(graph)
+
+    def _equipped(self, graph: Any) -> Any:
+        graph = _compiled(graph)
+        if not callable(getattr(graph, "copy", None)) or not hasattr(graph, "checkpointer"):
+            return graph
+        return graph.copy(update={"checkpointer": self.saver, "store": self.store})
+
+    def _load(self, source: GraphSource) -> _Loaded:
+        try:
+            value = source.target
+            if isinstance(value, str):
+                value = _import_target(value, self._directory)
+            value = _compiled(value)
+            if not _is_graph(value) and not callable(value):
+                return _Loaded(None, f"{source.target} is no graph, and makes none: {value!r}")
+        except (Exception, SystemExit) as error:
+            logger.error("%s cannot be imported", source.target, exc_info=error)
+            return _Loaded(None, f"{type(error).__name__}: {safe_str(error)}")
+        return _Loaded(value)
+
+
+@dataclass(frozen=True)
+class _FactoryCall:
+    """What a factory may ask for."""
+
+    config: Mapping[str, Any]
+    access: Access
+    user: Any
+    context: Any
+    store: Any
+
+    def argument(self, name: str, annotation: str) -> Any:
+        """Return what a parameter of a factory stands for."""
+        if name == "runtime" or "Runtime" in annotation:
+            return self._runtime()
+        if name == "user" or "User" in annotation:
+            return self.user
+        return dict(self.config)
+
+    def _runtime(self) -> Any:
+        # What factories find in the annotations of their parameters.
+        from langgraph_sdk.runtime import _ExecutionRuntime, _ReadRuntime
+
+        given = {"access_context": self.access, "user": self.user, "store": self.store}
+        if self.access == "threads.create_run":
+            return _ExecutionRuntime(**given, context=self.context)
+        return _ReadRuntime(**given)
+
+
+def _is_graph(value: Any) -> bool:
+    return not isinstance(value, type) and all(
+        hasattr(value, name) for name in ("astream", "aget_state", "get_graph")
+    )
+
+
+def _compiled(value: Any) -> Any:
+    is_builder = not isinstance(value, type) and hasattr(value, "compile")
+    return value.compile() if is_builder and not _is_graph(value) else value
+
+
+@asynccontextmanager
+async def _made(factory: Callable[..., Any], call: _FactoryCall) -> AsyncIterator[Any]:
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):
+        parameters = {}.values()
+    arguments = {}
+    positional = []
+    for parameter in parameters:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        is_known = parameter.name in ("config", "runtime", "user")
+        if parameter.default is not parameter.empty and not is_known:
+            continue
+        value = call.argument(parameter.name, str(parameter.annotation))
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            positional.append(value)
+        else:
+            arguments[parameter.name] = value
+    made = factory(*positional, **arguments)
+    if inspect.isawaitable(made):
+        made = await made
+    if isinstance(made, AbstractAsyncContextManager) and not _is_graph(made):
+        async with made as graph:
+            yield graph
+    elif isinstance(made, AbstractContextManager) and not _is_graph(made):
+        with made as graph:
+            yield graph
+    else:
+        yield made
+
+
+def _import_target(target: str, directory: Path) -> Any:
+    source, colon, name = target.rpartition(":")
+    if not colon or not source or not name:
+        raise ImportError(f"{target!r} names no graph; write file.py:name or package.module:name")
+    module = _import_source(source, directory)
+    value: Any = module
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _import_source(source: str, directory: Path) -> ModuleType:
+    if not source.endswith(".py") and "/" not in source:
+        return importlib.import_module(source)
+    path = (directory / source).resolve()
+    if not path.is_file():
+        raise ImportError(f"there is no file {path}")
+    # As a module of its package, if it is in one: its relative imports need that.
+    root, names = path.parent, [path.stem]
+    while (root / "__init__.py").is_file():
+        names.insert(0, root.name)
+        root = root.parent
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    if len(names) > 1:
+        return importlib.import_module(".".join(names))
+    return _import_file(path)
+
+
+def _import_file(path: Path) -> ModuleType:
+    name = path.stem
+    known = sys.modules.get(name)
+    if known is not None:
+        if getattr(known, "__file__", None) == str(path):
+            return known
+        name = f"{name}_graph_{abs(hash(str(path))):x}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    # Schemas and pickles look their module up by name while it is still being executed.
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

@@ -1,0 +1,72 @@
+"""What handlers are given: everything that lives as long as the server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from langgraph.store.base import BaseStore
+
+from millstream.journal import SqliteJournal
+from millstream.server.config import ServerConfig
+from millstream.server.graphs import GraphCatalog
+from millstream.server.runs.run_loop import RunLoop
+from millstream.server.storage import assistants
+from millstream.server.storage.database import Database
+
+logger = logging.getLogger("millstream.server")
+
+
+@dataclass
+class Service:
+    """Complete when it is made; what it holds ends with `open`."""
+
+    config: ServerConfig
+    db: Database
+    run_loop: RunLoop
+    journal: SqliteJournal
+    store: BaseStore
+    catalog: GraphCatalog
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, config: ServerConfig) -> AsyncIterator[Service]:
+        """Start everything, and stop it in the reverse order."""
+        async with AsyncExitStack() as stack:
+            db = await asyncio.to_thread(Database, config.database_path)
+            stack.push_async_callback(asyncio.to_thread, db.close)
+            run_loop = RunLoop()
+            stack.push_async_callback(asyncio.to_thread, run_loop.close)
+            journal = SqliteJournal(config.file_beside("threads"))
+            stack.push_async_callback(journal.aclose)
+            store = await run_loop.call(_open_store(config, stack, run_loop))
+            catalog = GraphCatalog(config.graphs, config.directory)
+            catalog.saver, catalog.store = journal, store
+            faults = await asyncio.to_thread(catalog.load)
+            for graph_id, fault in faults.items():
+                logger.error("graph %r cannot be loaded: %s", graph_id, fault)
+            await db.write(assistants.ensure_own, catalog.ids())
+            yield cls(config, db, run_loop, journal, store, catalog)
+
+
+async def _open_store(config: ServerConfig, stack: AsyncExitStack, run_loop: RunLoop) -> BaseStore:
+    # Its task belongs to the loop that it is made in.
+    from langgraph.store.sqlite import AsyncSqliteStore
+
+    manager = AsyncSqliteStore.from_conn_string(str(config.file_beside("store")))
+    store = await manager.__aenter__()
+
+    async def close() -> None:
+        await run_loop.call(_exit(manager))
+
+    stack.push_async_callback(close)
+    await store.setup()
+    return store
+
+
+async def _exit(manager: Any) -> None:
+    await manager.__aexit__(None, None, None)

@@ -1,0 +1,54 @@
+"""The tables' history: `versions` has a module for each step, `migrate` takes those that miss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, inspect, text
+
+HEAD: Final = "0001"
+"""The last step: a database that has taken it is ready without a look at the others."""
+
+
+class NewerDatabaseError(RuntimeError):
+    """A newer version of millstream has changed the tables."""
+
+
+def migrate(connection: Connection) -> None:
+    """Bring the tables of a database up to date, in one transaction."""
+    with connection.begin():
+        if _revision(connection) != HEAD:
+            _upgrade(connection)
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
+
+
+def _upgrade(connection: Connection) -> None:
+    # Imported by the one start in many that needs it.
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    from millstream.server.storage.tables import metadata
+
+    script = ScriptDirectory(str(Path(__file__).parent))
+
+    def steps(revision: Any, _: Any) -> Any:
+        return script._upgrade_revs("head", revision)
+
+    with EnvironmentContext(Config(), script, fn=steps) as environment:
+        environment.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
+        try:
+            environment.run_migrations()
+        except CommandError as error:
+            raise NewerDatabaseError(
+                f"the database {connection.engine.url.database} is of a newer version of "
+                f"millstream ({error}); start that one, or name another database"
+            ) from error

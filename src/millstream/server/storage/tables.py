@@ -1,0 +1,186 @@
+"""The tables, and how their values are stored.
+
+Times are texts in UTC, of one form: they sort as times do, in both databases. What may be large is
+the last column, so that looking through the others does not read it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from millstream.server.encoding import dumps
+
+
+class Json(TypeDecorator[Any]):
+    """A value of JSON; None is no value."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return the column's type in a database."""
+        return dialect.type_descriptor(JSONB() if dialect.name == "postgresql" else Text())
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        """Return what the database is given."""
+        if value is None:
+            return None
+        return value if dialect.name == "postgresql" else dumps(value).decode()
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        """Return what the database has."""
+        return orjson.loads(value) if isinstance(value, str) else value
+
+
+def now() -> str:
+    """Return the time, as rows and clients have it."""
+    return datetime.now(timezone.utc).isoformat(timespec="microseconds")
+
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_N_label)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+assistants: Final = Table(
+    "assistants",
+    metadata,
+    Column("assistant_id", Text, primary_key=True),
+    Column("graph_id", Text, nullable=False, index=True),
+    Column("name", Text),
+    Column("description", Text),
+    Column("version", Integer, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("updated_at", Text, nullable=False),
+    Column("metadata", Json, nullable=False),
+    Column("config", Json, nullable=False),
+    Column("context", Json, nullable=False),
+)
+
+assistant_versions: Final = Table(
+    "assistant_versions",
+    metadata,
+    Column(
+        "assistant_id",
+        ForeignKey("assistants.assistant_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("version", Integer, primary_key=True),
+    Column("graph_id", Text, nullable=False),
+    Column("name", Text),
+    Column("description", Text),
+    Column("created_at", Text, nullable=False),
+    Column("metadata", Json, nullable=False),
+    Column("config", Json, nullable=False),
+    Column("context", Json, nullable=False),
+)
+
+threads: Final = Table(
+    "threads",
+    metadata,
+    Column("thread_id", Text, primary_key=True),
+    Column("status", Text, nullable=False, index=True),
+    Column("created_at", Text, nullable=False, index=True),
+    Column("updated_at", Text, nullable=False, index=True),
+    Column("state_updated_at", Text, nullable=False),
+    Column("ttl_strategy", Text),
+    Column("ttl_minutes", Float),
+    Column("expires_at", Text, index=True),
+    # The thread of a stateless run, which ends with it.
+    Column("is_temporary", Boolean, nullable=False, server_default=text("false")),
+    Column("metadata", Json, nullable=False),
+    Column("config", Json, nullable=False),
+    Column("error", Json),
+    Column("interrupts", Json),
+    Column("values", Json),
+)
+
+runs: Final = Table(
+    "runs",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("thread_id", ForeignKey("threads.thread_id", ondelete="CASCADE"), nullable=False),
+    Column("assistant_id", Text, nullable=False, index=True),
+    Column("status", Text, nullable=False),
+    Column("multitask_strategy", Text, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("updated_at", Text, nullable=False),
+    # Not before this time: `after_seconds`.
+    Column("start_at", Text),
+    Column("started_at", Text),
+    Column("ended_at", Text),
+    Column("attempt", Integer, nullable=False, server_default=text("0")),
+    Column("is_resumable", Boolean, nullable=False, server_default=text("false")),
+    Column("idempotency_key", Text, unique=True),
+    Column("metadata", Json, nullable=False),
+    Column("error", Json),
+    Column("kwargs", Json, nullable=False),
+    Index("ix_runs_thread_id_created_at", "thread_id", "created_at"),
+    Index(
+        "ix_runs_unfinished",
+        "status",
+        "created_at",
+        sqlite_where=text("status IN ('pending', 'running')"),
+        postgresql_where=text("status IN ('pending', 'running')"),
+    ),
+    Index(
+        "ix_runs_one_running",
+        "thread_id",
+        unique=True,
+        sqlite_where=text("status = 'running'"),
+        postgresql_where=text("status = 'running'"),
+    ),
+)
+
+run_events: Final = Table(
+    "run_events",
+    metadata,
+    Column("run_id", ForeignKey("runs.run_id", ondelete="CASCADE"), primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("created_at", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+crons: Final = Table(
+    "crons",
+    metadata,
+    Column("cron_id", Text, primary_key=True),
+    Column("assistant_id", Text, nullable=False, index=True),
+    Column("thread_id", ForeignKey("threads.thread_id", ondelete="CASCADE"), index=True),
+    Column("user_id", Text),
+    Column("schedule", Text, nullable=False),
+    Column("timezone", Text),
+    Column("on_run_completed", Text),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("created_at", Text, nullable=False),
+    Column("updated_at", Text, nullable=False),
+    Column("end_time", Text),
+    Column("next_run_date", Text, index=True),
+    Column("metadata", Json, nullable=False),
+    Column("payload", Json, nullable=False),
+)

@@ -1,0 +1,18 @@
+"""One server for all tests that leave nothing behind that others would notice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from server.fixtures import Running, config_of, running
+from server.graphs import make_graphs
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Give a server with the recorded graphs; use threads of your own."""
+    config = config_of(make_graphs(), tmp_path_factory.mktemp("server"))
+    with running(config) as server:
+        yield server

@@ -1,0 +1,60 @@
+"""A server in this process: the application on a real uvicorn, on a free port."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import uvicorn
+
+import waiting
+from millstream.server.application import app
+from millstream.server.config import GraphSource, ServerConfig
+
+
+class Running(NamedTuple):
+    """A server that answers."""
+
+    url: str
+    application: Any
+    http: httpx.Client
+
+    @property
+    def service(self) -> Any:
+        """Return what its handlers are given."""
+        return self.application.state.service
+
+
+def config_of(graphs: Mapping[str, Any], directory: Path, **options: Any) -> ServerConfig:
+    """Return the configuration of a server with these graphs, whose files are in a directory."""
+    sources = {id: GraphSource(graph) for id, graph in graphs.items()}
+    return ServerConfig(graphs=sources, directory=directory, **options)
+
+
+@contextmanager
+def running(config: ServerConfig) -> Iterator[Running]:
+    """Serve until the block ends; then nothing of it is left."""
+    application = app(config)
+    options = uvicorn.Config(
+        application, log_level="warning", lifespan="on", ws="websockets-sansio"
+    )
+    server = uvicorn.Server(options)
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    thread = threading.Thread(target=server.run, args=([listening],), name="test-server")
+    thread.start()
+    try:
+        waiting.until(lambda: server.started or not thread.is_alive())
+        assert server.started, "the server ended before it was up: see its log"
+        url = f"http://127.0.0.1:{port}"
+        with httpx.Client(base_url=url, timeout=30) as http:
+            yield Running(url, application, http)
+    finally:
+        server.should_exit = True
+        thread.join()
+        listening.close()
