@@ -12,7 +12,7 @@ import pytest
 
 from journal.journals import FullCopies, SyncCalls, new_config
 from journal.states import States, Thread
-from millstream.journal.rows import CopyLine, FindPools, ReadParts
+from millstream.journal.rows import CopyLines, FindLines, FindPools, ReadParts
 from millstream.journal.saver import Journal
 
 
@@ -111,6 +111,53 @@ def test_what_was_copied_or_deleted_can_be_again(calls: SyncCalls) -> None:
     assert read(calls, journal, "copy") == read(calls, journal, "thread")
 
 
+@pytest.mark.parametrize("is_sudden", [False, True])
+def test_nothing_is_copied_onto_a_thread_that_is_partly_there(
+    calls: SyncCalls, is_sudden: bool
+) -> None:
+    """Whichever of its namespaces is, and if somebody makes it just then."""
+    journal, thread = filled(calls, steps=2)
+    _, *put = thread.next()
+    for ns in ("a", "z"):
+        nested = {"configurable": {**new_config("thread")["configurable"], "checkpoint_ns": ns}}
+        calls.call(journal.put, nested, *put)
+    storage, other = journal._storage, Journal(journal._storage)
+    there = new_config("copy", ns="z")
+
+    def carry_out(request: Any, **options: Any) -> Any:
+        if isinstance(request, CopyLines) and other.get_tuple(there) is None:
+            other.put(there, *put)
+        return type(storage).carry_out(storage, request, **options)
+
+    if is_sudden:
+        storage.carry_out = carry_out
+    else:
+        other.put(there, *put)
+    with pytest.raises(ValueError, match="'copy' exists already"):
+        calls.call(journal.copy_thread, "thread", "copy")
+    assert len(calls.list(journal, {"configurable": {"thread_id": "copy"}})) == 1
+    assert len(calls.list(journal, {"configurable": {"thread_id": "thread"}})) == 4
+    calls.call(journal.delete_thread, "copy")
+    calls.call(journal.put, there, *put)
+
+
+def test_a_thread_that_is_deleted_as_it_is_copied_leaves_no_copy(calls: SyncCalls) -> None:
+    """Nor an empty one."""
+    journal, _ = filled(calls, steps=2)
+    storage, other = journal._storage, Journal(journal._storage)
+
+    def carry_out(request: Any, **options: Any) -> Any:
+        if isinstance(request, CopyLines):
+            other.delete_thread("thread")
+        return type(storage).carry_out(storage, request, **options)
+
+    storage.carry_out = carry_out
+    calls.call(journal.copy_thread, "thread", "copy")
+    del storage.carry_out
+    assert storage.carry_out(FindLines("copy")) == []
+    calls.call(journal.put, *Thread(States(1), "copy").next())
+
+
 def test_idle_threads_go(calls: SyncCalls) -> None:
     """Those that nobody has written to for so long, and no others."""
     journal, _ = filled(calls, steps=2)
@@ -157,7 +204,7 @@ def test_a_copy_has_the_numbers_of_what_was_written_while_it_began(calls: SyncCa
     storage, other = journal._storage, Journal(journal._storage)
 
     def carry_out(request: Any, **options: Any) -> Any:
-        if isinstance(request, CopyLine):
+        if isinstance(request, CopyLines):
             other.put(*thread.next())
             other.put_writes(*thread.writes())
         return type(storage).carry_out(storage, request, **options)

@@ -15,7 +15,7 @@ from millstream.journal.rows import (
     Batch,
     CheckpointRow,
     Commit,
-    CopyLine,
+    CopyLines,
     DropLines,
     DropParts,
     FindCheckpoint,
@@ -196,25 +196,30 @@ class MemoryStorage:
         line.labels.update(batch.labels)
         return True
 
-    def _CopyLine(self, request: CopyLine) -> bool:
-        target = request.target
-        if (target.thread_id, target.ns) in self._numbers:
+    def _CopyLines(self, request: CopyLines) -> bool:
+        threads = {target.thread_id for _, target in request.pairs}
+        if any(thread_id in threads for thread_id, _ in self._numbers):
             return False
-        number, source = target.number, self._lines[request.source]
-        # Somebody may have written since the counter was read.
-        target = target._replace(counter=max(target.counter, source.row.counter))
-        line = self._lines[number] = _Line(target, request.at, labels=set(source.labels))
-        self._numbers[target.thread_id, target.ns] = number
-        line.rows = {each: row._replace(line=number) for each, row in source.rows.items()}
+        if not all(source in self._lines for source, _ in request.pairs):
+            return False
+        for source, target in request.pairs:
+            self._copy(source, target, request.at)
+        return True
+
+    def _copy(self, number: int, target: LineRow, at: int) -> None:
+        source, new = self._lines[number], target.number
+        row = target._replace(counter=source.row.counter)
+        line = self._lines[new] = _Line(row, at, labels=set(source.labels))
+        self._numbers[target.thread_id, target.ns] = new
+        line.rows = {each: row._replace(line=new) for each, row in source.rows.items()}
         line.ids = dict(source.ids)
         line.writes = {
-            of: [row._replace(line=number) for row in rows] for of, rows in source.writes.items()
+            of: [row._replace(line=new) for row in rows] for of, rows in source.writes.items()
         }
-        self._sharers[number] = {number}
+        self._sharers[new] = {new}
         for sharers in self._sharers.values():
-            if request.source in sharers:
-                sharers.add(number)
-        return True
+            if number in sharers:
+                sharers.add(new)
 
     def _DropLines(self, request: DropLines) -> None:
         for number in request.lines:

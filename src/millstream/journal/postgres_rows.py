@@ -17,7 +17,7 @@ from millstream.journal.rows import (
     Batch,
     CheckpointRow,
     Commit,
-    CopyLine,
+    CopyLines,
     DropLines,
     DropParts,
     FindCheckpoint,
@@ -288,6 +288,8 @@ def _is_odd(batch: Batch) -> bool:
 
 def is_long(request: Request) -> bool:
     """Say whether a request takes a transaction of several statements."""
+    if isinstance(request, CopyLines):
+        return True
     return isinstance(request, Commit) and (
         len(request.batches) != 1 or _is_odd(request.batches[0])
     )
@@ -365,37 +367,55 @@ def _write(batch: Batch) -> Steps[bool]:
     return True
 
 
-_COPY_LINE: Final = """
-WITH line AS (
+_COPY_LINES: Final = """
+WITH new AS (
+    SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::text[]) AS new (source, number, ns)
+), line AS (
     INSERT INTO @lines (number, thread_id, ns, counter, at)
-    SELECT %s::bigint, %s, %s, greatest(%s::integer, max(counter)), %s::bigint
-    FROM @lines WHERE number = %s::bigint
+    SELECT new.number, %s::text, new.ns, l.counter, %s::bigint
+    FROM new JOIN @lines l ON l.number = new.source
+    WHERE NOT EXISTS (SELECT 1 FROM @lines WHERE thread_id = %s::text)
     ON CONFLICT DO NOTHING RETURNING number
+), copied AS (
+    SELECT new.source, new.number FROM new JOIN line ON line.number = new.number
 ), checkpoints AS (
     INSERT INTO @checkpoints (line, number, id, root, home, body)
-    SELECT line.number, c.number, c.id, c.root, c.home, c.body
-    FROM line, @checkpoints c WHERE c.line = %s::bigint
+    SELECT copied.number, c.number, c.id, c.root, c.home, c.body
+    FROM copied JOIN @checkpoints c ON c.line = copied.source
 ), writes AS (
     INSERT INTO @writes (line, checkpoint, number, home, body)
-    SELECT line.number, w.checkpoint, w.number, w.home, w.body
-    FROM line, @writes w WHERE w.line = %s::bigint
+    SELECT copied.number, w.checkpoint, w.number, w.home, w.body
+    FROM copied JOIN @writes w ON w.line = copied.source
 ), labels AS (
     INSERT INTO @labels (name, value, line)
-    SELECT l.name, l.value, line.number FROM line, @labels l WHERE l.line = %s::bigint
+    SELECT l.name, l.value, copied.number FROM copied JOIN @labels l ON l.line = copied.source
 ), shares AS (
     INSERT INTO @shares (pool, line)
-    SELECT s.pool, line.number FROM line, @shares s WHERE s.line = %s::bigint
-    UNION SELECT %s::bigint, line.number FROM line
+    SELECT s.pool, copied.number FROM copied JOIN @shares s ON s.line = copied.source
+    UNION SELECT source, number FROM copied
 )
-SELECT 1 FROM line
+SELECT number FROM line
 """
 
 
-def _copy_line(request: CopyLine) -> Steps[bool]:
-    target, source = request.target, str(request.source)
-    values = (str(target.number), target.thread_id, target.ns, str(target.counter), str(request.at))
-    [rows] = yield [Statement(_COPY_LINE, (*values, *(source,) * 6))]
-    return bool(rows)
+def _copy_lines(request: CopyLines) -> Steps[bool]:
+    targets = [target for _, target in request.pairs]
+    thread_id = targets[0].thread_id
+    values = (
+        _array(source for source, _ in request.pairs),
+        _array(target.number for target in targets),
+        _texts(target.ns for target in targets),
+        thread_id,
+        str(request.at),
+        thread_id,
+    )
+    [copied] = yield [Statement(_COPY_LINES, values)]
+    if len(copied) == len(targets):
+        return True
+    if copied:
+        # Somebody has made a line of that thread meanwhile, or has deleted one of the other.
+        yield from _drop_lines(DropLines([number for (number,) in copied]))
+    return False
 
 
 _DROP_LINES: Final = """
@@ -443,13 +463,13 @@ STEPS: Final[dict[type[Request], Callable[[Any], Steps[Any]]]] = {
     ReadWrites: _read_writes,
     ReadParts: _read_parts,
     Commit: _commit,
-    CopyLine: _copy_line,
+    CopyLines: _copy_lines,
     DropLines: _drop_lines,
     FindPools: _find_pools,
     FindSharers: _find_sharers,
     DropParts: _drop_parts,
 }
-ONCE: Final = frozenset((CopyLine,))
+ONCE: Final = frozenset((CopyLines,))
 """Requests whose answer is another one when they are carried out again.
 
 The others may be sent again when nobody knows whether they were carried out: a commit that was is

@@ -195,15 +195,16 @@ class Commit:
 
 
 @dataclass(slots=True, frozen=True)
-class CopyLine:
-    """Ask for a copy of a line's checkpoints, writes and labels as the new line `target`.
+class CopyLines:
+    """Ask for copies of lines' checkpoints, writes and labels as the lines of a new thread.
 
-    Numbers stay, `home` too, so that both have the same parts; each line whose parts the copy
-    names is noted as shared by it. Answered by False if the target is there already.
+    Numbers stay, `home` too, so that both have the same parts; each line whose parts a copy names
+    is noted as shared by it. A copy has the counter that its line has then. Answered by False if
+    there is a line of that thread already, or one of those to be copied is gone: then nothing is.
     """
 
-    source: int
-    target: LineRow
+    pairs: Sequence[tuple[int, LineRow]]
+    """Numbers of lines, each with what its copy is; all copies are of one thread."""
     at: int
 
 
@@ -250,7 +251,7 @@ Request: TypeAlias = (
     | ReadWrites
     | ReadParts
     | Commit
-    | CopyLine
+    | CopyLines
     | DropLines
     | FindPools
     | FindSharers

@@ -10,7 +10,7 @@ from millstream.journal.rows import (
     Batch,
     CheckpointRow,
     Commit,
-    CopyLine,
+    CopyLines,
     DropLines,
     DropParts,
     FindCheckpoint,
@@ -213,16 +213,24 @@ def _write(execute: Execute, batch: Batch) -> bool:
     return True
 
 
-def _copy_line(execute: Execute, request: CopyLine) -> bool:
-    target, source = request.target, request.source
-    done = execute(
-        # Somebody may have written since the counter was read.
-        "INSERT INTO journal_lines VALUES (?, ?, ?, max(?, coalesce("
-        "(SELECT counter FROM journal_lines WHERE number = ?), 0)), ?) ON CONFLICT DO NOTHING",
-        (target.number, target.thread_id, target.ns, target.counter, source, request.at),
+def _copy_lines(execute: Execute, request: CopyLines) -> bool:
+    for source, target in request.pairs:
+        there = (
+            "SELECT EXISTS (SELECT 1 FROM journal_lines WHERE number = ?) AND NOT EXISTS "
+            "(SELECT 1 FROM journal_lines WHERE thread_id = ?)"
+        )
+        if execute(there, (source, target.thread_id)).fetchone() != (1,):
+            return False
+    for source, target in request.pairs:
+        _copy_line(execute, source, target, request.at)
+    return True
+
+
+def _copy_line(execute: Execute, source: int, target: LineRow, at: int) -> None:
+    execute(
+        "INSERT INTO journal_lines SELECT ?, ?, ?, counter, ? FROM journal_lines WHERE number = ?",
+        (target.number, target.thread_id, target.ns, at, source),
     )
-    if done.rowcount != 1:
-        return False
     shift = (target.number - source) << BITS
     execute(
         "INSERT INTO journal_checkpoints "
@@ -244,7 +252,6 @@ def _copy_line(execute: Execute, request: CopyLine) -> bool:
         "UNION SELECT ?, ?",
         (target.number, source, source, target.number),
     )
-    return True
 
 
 def _drop_lines(execute: Execute, request: DropLines) -> None:
@@ -299,7 +306,7 @@ READING: Final[dict[type[Request], Callable[[Execute, Any], Any]]] = {
 WRITING: Final[dict[type[Request], Callable[[Execute, Any], Any]]] = {
     Reserve: _reserve,
     Commit: _commit,
-    CopyLine: _copy_line,
+    CopyLines: _copy_lines,
     DropLines: _drop_lines,
     DropParts: _drop_parts,
 }

@@ -15,7 +15,7 @@ from millstream.journal.rows import (
     Batch,
     CheckpointRow,
     Commit,
-    CopyLine,
+    CopyLines,
     DropLines,
     DropParts,
     FindLines,
@@ -100,19 +100,25 @@ def _named_parts(line: int, sealing: Sealing) -> Requests[tuple[set[int], int]]:
 
 
 def copy_thread(memory: Memory, source: str, target: str) -> Requests[None]:
-    """Give another thread all that one has."""
-    lines: Sequence[LineRow] = yield FindLines(source)
-    if not lines:
-        return
-    first = yield Reserve(len(lines))
-    at = int(clock.current().timestamp())
-    for number, line in enumerate(lines, first):
-        copied = yield CopyLine(line.number, LineRow(number, target, line.ns, line.counter), at)
-        if not copied:
+    """Give another thread all that one has, or nothing of it."""
+    for _ in range(_TRIES):
+        lines: Sequence[LineRow] = yield FindLines(source)
+        if not lines:
+            return
+        if (yield FindLines(target)):
             raise ValueError(
                 f"Thread {target!r} exists already: copy to another one, or delete it first"
             )
-        memory.lines.pop((target, line.ns), None)
+        first = yield Reserve(len(lines))
+        pairs = [
+            (line.number, LineRow(number, target, line.ns, line.counter))
+            for number, line in enumerate(lines, first)
+        ]
+        if (yield CopyLines(pairs, int(clock.current().timestamp()))):
+            for line in lines:
+                memory.lines.pop((target, line.ns), None)
+            return
+    raise ThreadBusyError(source, "", None, None)
 
 
 def prune_threads(
