@@ -48,12 +48,12 @@ check-quick:
 bench:
 	@scripts/setup-env .venv dev
 	@scripts/setup-bench
-	@.venv/bin/python -m benchmarks
+	@scripts/services.sh run -- .venv/bin/python -m benchmarks
 
 bench-quick:
 	@scripts/setup-env .venv dev
 	@scripts/setup-bench
-	@.venv/bin/python -m benchmarks --quick
+	@scripts/services.sh run -- .venv/bin/python -m benchmarks --quick
 
 format:
 	@scripts/setup-env .venv dev

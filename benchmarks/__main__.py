@@ -21,11 +21,13 @@ from benchmarks import (
     chart,
     cold,
     concurrency,
+    conversations,
     durability,
     events,
     fanout,
     foreign,
     idle,
+    journals,
     keys,
     machine,
     nested,
@@ -63,6 +65,8 @@ AREAS: Final[dict[str, Callable[[], list[Group]]]] = {
     "building": building.groups,
     "startup": startup.groups,
     "saving": saving.groups,
+    "journals": journals.groups,
+    "conversations": conversations.groups,
     "durability": durability.groups,
 }
 FOLDER: Final = ROOT / "build/benchmarks"

@@ -25,7 +25,7 @@ def picture(record: Record) -> dict[str, Any]:
         _bars(row, part)
         for part in record.parts
         for row in part.group.rows
-        if row.measure == "µs" and any(map(_is_about_others, row.goals))
+        if row.measure == "µs" and not row.missing and any(map(_is_about_others, row.goals))
     ]
     facts = record.facts
     return {

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from typing import Final
 
-from benchmarks.child import ROOT
+from benchmarks.readings import Readings
 from benchmarks.rows import (
     FLOOR,
     LANGGRAPH,
@@ -22,30 +19,6 @@ from benchmarks.rows import (
 )
 
 CONTENDERS: Final = (MILLSTREAM, LANGGRAPH, FLOOR)
-
-
-class Readings:
-    """What one crowd tells at once, handed out number by number.
-
-    A number that is asked for again is one of another crowd.
-    """
-
-    def __init__(self, who: str, runs: int, steps: int) -> None:
-        self._arguments = [who, str(runs), str(steps)]
-        self._left: dict[str, float] = {}
-
-    def take(self, name: str) -> float:
-        """Return the number with this name."""
-        if name not in self._left:
-            done = subprocess.run(
-                [sys.executable, "-W", "ignore", "-m", "benchmarks.crowd", *self._arguments],
-                cwd=ROOT,
-                stdout=subprocess.PIPE,
-                text=True,
-                check=True,
-            )
-            self._left = json.loads(done.stdout)
-        return self._left.pop(name)
 
 
 def groups(runs: int = 1000, steps: int = 20, few: int = 100, length: int = 100) -> list[Group]:
@@ -66,7 +39,7 @@ def groups(runs: int = 1000, steps: int = 20, few: int = 100, length: int = 100)
 
 def _crowd(runs: int, steps: int, numbers: dict[str, tuple[str, Goal]]) -> Group:
     title = f"{runs} concurrent runs of {steps} steps"
-    crowds = {who: Readings(who, runs, steps) for who in CONTENDERS}
+    crowds = {who: Readings("benchmarks.crowd", [who, runs, steps]) for who in CONTENDERS}
     return Group(
         f"{title}; floor = a coroutine for each run",
         tuple(

@@ -74,7 +74,7 @@ class Verdict:
 
     goal: Goal
     reached: float | None
-    """`None` if the contender that the goal names was not there."""
+    """`None` if the contender that the goal names was not there, or millstream's saver was not."""
 
     @property
     def is_met(self) -> bool:
@@ -91,6 +91,8 @@ def judge(row: Row, results: Results) -> list[Verdict]:
 
     Quotients are those of the best rounds: disturbances only ever add time.
     """
+    if (row.title, MILLSTREAM) not in results:
+        return [Verdict(goal, None) for goal in row.goals]
     own = results[row.title, MILLSTREAM].best
     return [Verdict(goal, _reached(own, goal, results)) for goal in row.goals]
 

@@ -77,7 +77,8 @@ def describe(verdict: Verdict) -> Text:
 
 def _cells(row: Row, part: Measured) -> list[str | Text]:
     own, other, by_hand = (part.of(row, name) for name in (MILLSTREAM, LANGGRAPH, FLOOR))
-    assert own is not None
+    if own is None:
+        return [row.title, row.missing, *[""] * 8]
     peer = part.best_peer(row)
     shown = ""
     if peer is not None:

@@ -73,7 +73,7 @@ def _table(columns: Iterable[str], rows: Iterable[list[str]]) -> list[str]:
 
 
 def _cells(row: Row, part: Measured) -> list[str]:
-    own = part.results[row.title, MILLSTREAM]
+    own = part.of(row, MILLSTREAM)
     verdicts = judge(row, part.results)
     outcomes = [
         f"{'yes' if verdict.is_met else '**no**'}: {amounts(verdict)[0]}" for verdict in verdicts
@@ -82,8 +82,8 @@ def _cells(row: Row, part: Measured) -> list[str]:
     return [
         row.title,
         row.unit,
-        f"{number(own.median)} {row.measure}",
-        f"{number(own.best)} {row.measure}",
+        f"{number(own.median)} {row.measure}" if own is not None else row.missing,
+        f"{number(own.best)} {row.measure}" if own is not None else "",
         _other(row, part, LANGGRAPH),
         _other(row, part, peer) + f" {peer}" if peer is not None else "",
         "<br>".join(filter(None, (_other(row, part, FLOOR), _other(row, part, TASKS)))),
@@ -107,6 +107,6 @@ def _missed(rows: Iterable[tuple[Row, Measured]]) -> list[str]:
             if verdict.is_met:
                 continue
             line = f"- **{row.title}**: goal {claim(row, verdict.goal)}, "
-            line += f"reached {amounts(verdict)[0]}"
+            line += row.missing or f"reached {amounts(verdict)[0]}"
             lines.append(f"{line}. {NOTES.get(row.title, '')}".rstrip())
     return lines

@@ -84,6 +84,8 @@ class Row:
     """What results are in. What is timed is in `µs` or `ms`, a gauge's result in what it says."""
     is_rate: bool = False
     """Whether more is better."""
+    missing: str = ""
+    """What is not there, so that nobody can be measured; then there are no contenders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,8 @@ def at_least(limit: float, unit: str) -> Goal:
 
 
 def fraction(row: str, divisor: float, of: str = LANGGRAPH) -> Goal:
-    """Return the goal of costing at most one `divisor`th of another contender in the same row."""
+    """Return the goal of costing at most one `divisor`th of another contender, as a rule in the
+    same row."""
     return Goal(1 / divisor, (row, of))
 
 

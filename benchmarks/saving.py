@@ -1,20 +1,17 @@
-"""Runs that are saved: what a superstep costs with a saver, and that it costs the same later on."""
+"""Runs that are saved in memory or nowhere: what a superstep costs, and costs later on.
+
+Savers that store in a database are in `journals`.
+"""
 
 from __future__ import annotations
 
 import operator
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count, islice
-from pathlib import Path
 from typing import Annotated, Any, Final
 
-import aiosqlite
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.checkpoint.sqlite import SqliteSaver
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from typing_extensions import TypedDict
 
 from benchmarks.chain import astep, build, build_of, step
@@ -24,7 +21,6 @@ from benchmarks.rows import Contender, Group, Kind, Row, fraction, growth
 from benchmarks.states import conversation, talk_of
 
 START: Final = {"n": 0}
-UNSYNCED: Final = "PRAGMA synchronous=OFF"
 GROWTH: Final = 1.5
 """How much more a step may cost 800 entries later. Joining lists copies them, which is a few of its
 microseconds; anything done in Python for every entry would cost more than the step."""
@@ -38,29 +34,21 @@ class Log(TypedDict):
 
 def groups(length: int = 100, early: int = 100, late: int = 900) -> list[Group]:
     """Return the groups of this area."""
-    synced = partial(in_file, is_synced=True)
-    asynced = partial(ain_file, is_synced=True)
     return [
-        _chains(length, "InMemorySaver", in_memory, in_memory, 3),
-        _chains(length, "SqliteSaver", in_file, ain_file, 2),
-        # No goal: both libraries store as often, and on a busy disk wait for little else.
-        _chains(length, "SqliteSaver waiting for the disk", synced, asynced, None),
+        _chains(length),
         _leaving(length),
         _growth(NullSaver, length, early, late),
         _growth(InMemorySaver, length, early, late),
     ]
 
 
-def _chains(length: int, name: str, make: Any, amake: Any, divisor: float | None) -> Group:
+def _chains(length: int) -> Group:
     rows = []
     for is_async in (False, True):
-        title = f"chain of {length}, {name}, {word(is_async)}"
-        contenders = tuple(
-            (amake if is_async else make)(peer, length, is_async=is_async) for peer in PEERS
-        )
-        goals = (fraction(title, divisor),) if divisor is not None else ()
-        rows.append(Row(title, "step", length, contenders, goals))
-    return Group(f"chain with {name}", tuple(rows))
+        title = f"chain of {length}, InMemorySaver, {word(is_async)}"
+        contenders = tuple(in_memory(peer, length, is_async=is_async) for peer in PEERS)
+        rows.append(Row(title, "step", length, contenders, (fraction(title, 3),)))
+    return Group("chain with InMemorySaver", tuple(rows))
 
 
 def in_memory(peer: Peer, length: int, *, is_async: bool) -> Contender:
@@ -70,55 +58,10 @@ def in_memory(peer: Peer, length: int, *, is_async: bool) -> Contender:
     configs = threads()
 
     async def acall() -> None:
-        await _aconsume(graph, next(configs), length)
+        await aconsume(graph, next(configs), length)
 
-    call = acall if is_async else lambda: _consume(graph, next(configs), length)
+    call = acall if is_async else lambda: consume(graph, next(configs), length)
     return Contender(peer.name, call, partial(_forget, saver))
-
-
-def in_file(peer: Peer, length: int, *, is_async: bool, is_synced: bool = False) -> Contender:
-    """Return a chain that is saved in a database file.
-
-    Unless `is_synced`, which is what the saver itself sets up, the system writes the file when it
-    likes: how long the disk takes is nobody's cost.
-    """
-    folder = tempfile.mkdtemp()
-    opened = SqliteSaver.from_conn_string(str(Path(folder, "saved.db")))
-    saver = opened.__enter__()
-    if not is_synced:
-        saver.conn.execute(UNSYNCED)
-    graph = build(peer, length, is_async=is_async, checkpointer=saver)
-    configs = threads()
-
-    def close() -> None:
-        opened.__exit__(None, None, None)
-        shutil.rmtree(folder)
-
-    return Contender(peer.name, lambda: _consume(graph, next(configs), length), after=close)
-
-
-def ain_file(peer: Peer, length: int, *, is_async: bool, is_synced: bool = False) -> Contender:
-    """Return the async twin of `in_file`; the database is opened where there is a loop."""
-    folder = tempfile.mkdtemp()
-    graph: Any = None
-    connection: Any = None
-    configs = threads()
-
-    async def call() -> None:
-        nonlocal graph, connection
-        if graph is None:
-            connection = await aiosqlite.connect(str(Path(folder, "saved.db")))
-            if not is_synced:
-                await connection.execute(UNSYNCED)
-            saver = AsyncSqliteSaver(connection)
-            graph = build(peer, length, is_async=is_async, checkpointer=saver)
-        await _aconsume(graph, next(configs), length)
-
-    async def close() -> None:
-        await connection.close()
-        shutil.rmtree(folder)
-
-    return Contender(peer.name, call, after=close)
 
 
 def _leaving(length: int, messages: int = 100) -> Group:
@@ -138,10 +81,10 @@ def _exit(peer: Peer, saver: Any, length: int, messages: int, is_async: bool) ->
     configs = threads()
 
     async def acall() -> None:
-        await _aconsume(graph, next(configs), length, said, "exit")
+        await aconsume(graph, next(configs), length, said, "exit")
 
     def call() -> None:
-        _consume(graph, next(configs), length, said, "exit")
+        consume(graph, next(configs), length, said, "exit")
 
     return Contender(peer.name, acall if is_async else call, partial(_forget, saver))
 
@@ -159,17 +102,19 @@ def threads() -> Iterator[dict[str, Any]]:
         yield {"recursion_limit": 10_000, "configurable": {"thread_id": str(number)}}
 
 
-def _consume(
+def consume(
     graph: Any, config: Any, expected: int, input: Any = START, durability: Any = None
 ) -> None:
+    """Stream a run to its end and check how many steps there were."""
     stream = graph.stream(input, config, stream_mode="updates", durability=durability)
     seen = sum(1 for _ in stream)
     assert seen == expected
 
 
-async def _aconsume(
+async def aconsume(
     graph: Any, config: Any, expected: int, input: Any = START, durability: Any = None
 ) -> None:
+    """Stream an async run to its end and check how many steps there were."""
     seen = 0
     async for _ in graph.astream(input, config, stream_mode="updates", durability=durability):
         seen += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from benchmarks.harness import Verdict
-from benchmarks.rows import Goal, Row
+from benchmarks.rows import MILLSTREAM, Goal, Row
 
 UNKNOWN: Final = "not measured"
 BASIS: Final = (
@@ -52,5 +52,8 @@ def claim(row: Row, goal: Goal) -> str:
     words = f"{'≥' if goal.is_least else '≤'} {allowed}"
     key = goal.over or goal.beyond
     if key is not None:
-        words += f" of {key[1] if key[0] == row.title else key[0]}"
+        title, name = key
+        words += f" of {title if name == MILLSTREAM else name}"
+        if name != MILLSTREAM and title != row.title:
+            words += f" in {title}"
     return words + (f" added to the {goal.base[1]}" if goal.base is not None else "")

@@ -104,7 +104,7 @@ done
 
 if ! start_postgres; then
     [ "${MILLSTREAM_FORBID_SKIPS:-}" != 1 ] || exit 1
-    log "no PostgreSQL: its tests are skipped"
+    log "no PostgreSQL: what needs it is skipped"
 fi
 
 # A job of its own: it gets our signals from `forward`, and a background job of a script without

@@ -28,7 +28,7 @@ from benchmarks.rows import (
 )
 
 from benchmarks import __main__ as program
-from benchmarks import chart, record, results
+from benchmarks import chart, record, report, results
 
 FACTS = {
     "date": "2026-01-02 03:04 UTC",
@@ -136,6 +136,38 @@ def test_the_page_lists_what_is_not_reached_with_what_holds_it(
         "- **chain**: goal ≤ 4 µs, reached 5.0. What holds it.",
         "- **crowd**: goal ≥ 50 steps/s, reached 45.0.",
     ]
+
+
+def test_a_row_that_nobody_was_measured_in_says_why(tmp_path: Path) -> None:
+    kept = _row("kept", MILLSTREAM, LANGGRAPH)
+    ours = _row("ours", MILLSTREAM, goals=(fraction("kept", 4),))
+    absent = _row("absent", goals=(fraction("kept", 4),), missing="no server")
+    part = Measured(
+        Group("savers", (kept, ours, absent)),
+        {
+            ("kept", MILLSTREAM): Samples((50.0,)),
+            ("kept", LANGGRAPH): Samples((80.0,)),
+            ("ours", MILLSTREAM): Samples((10.0,)),
+        },
+    )
+    record.save(Record(FACTS, [part]), tmp_path / "numbers.json")
+    found = record.load(tmp_path / "numbers.json")
+    page = results.page(found)
+    console = report.make_console()
+    with console.capture() as shown:
+        report.show_group(console, found.parts[0])
+        assert report.show_summary(console, found.parts) == 1
+
+    assert _lines(page, "| ours |") == [
+        "| ours | step | 10.0 µs | 10.0 µs |  |  |  | ≤ 1/4 of langgraph in kept | yes: 1/8.00 |"
+    ]
+    assert _lines(page, "| absent |") == [
+        "| absent | step | no server |  |  |  |  | ≤ 1/4 of langgraph in kept "
+        "| **no**: not measured |"
+    ]
+    assert _lines(page, "- **") == ["- **absent**: goal ≤ 1/4 of langgraph in kept, no server."]
+    assert [bar["label"] for bar in chart.picture(found)["bars"]] == ["ours (per step)"]
+    assert "no server" in shown.get()
 
 
 def test_the_page_says_where_and_with_what_it_was_measured(measured: Record) -> None:
