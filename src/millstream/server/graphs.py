@@ -83,6 +83,11 @@ class GraphCatalog:
         """Return what the configuration says of a graph."""
         return self._sources[graph_id].description
 
+    def unknown(self, graph_id: str) -> ApiError:
+        """Return the error for a graph that is not here."""
+        known = sorted(self._sources)
+        return ApiError(404, f"Graph '{graph_id}' not found. Expected one of: {known}")
+
     @asynccontextmanager
     async def open(
         self,
@@ -96,8 +101,7 @@ class GraphCatalog:
         """Give a compiled graph with saver and store; a factory makes it for this request."""
         loaded = self._loaded.get(graph_id)
         if loaded is None:
-            known = sorted(self._sources)
-            raise ApiError(404, f"Graph '{graph_id}' not found. Expected one of: {known}")
+            raise self.unknown(graph_id)
         if loaded.fault is not None:
             raise GraphError(graph_id, loaded.fault)
         if _is_graph(loaded.value):

@@ -41,7 +41,7 @@ class Service:
             stack.push_async_callback(asyncio.to_thread, db.close)
             run_loop = RunLoop()
             stack.push_async_callback(asyncio.to_thread, run_loop.close)
-            journal = SqliteJournal(config.file_beside("threads"))
+            journal = SqliteJournal(config.file_beside("threads"), on_conflict="fork")
             stack.push_async_callback(journal.aclose)
             store = await run_loop.call(_open_store(config, stack, run_loop))
             catalog = GraphCatalog(config.graphs, config.directory)

@@ -1,0 +1,30 @@
+"""Threads that are deleted: what runs on them ends first, and their checkpoints go with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from millstream.server.errors import ApiError
+from millstream.server.storage import threads
+from millstream.server.storage.containment import Filters
+
+if TYPE_CHECKING:
+    from millstream.server.service import Service
+
+
+async def delete_thread(
+    service: Service, thread_id: str, filters: Filters | None = None, *, may_be_gone: bool = True
+) -> bool:
+    """Delete a thread; return whether it was there.
+
+    Its row goes last: until then it can be deleted again, whatever happens in between.
+    """
+    try:
+        await service.db.read(threads.metadata_of, thread_id, filters)
+        await service.run_loop.call(service.journal.adelete_thread(thread_id))
+        await service.db.write(threads.delete, thread_id, filters)
+    except ApiError as error:
+        if error.status == 404 and may_be_gone:
+            return False
+        raise
+    return True

@@ -1,0 +1,61 @@
+"""What queries of all resources have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Table, func, select
+
+
+class Page(NamedTuple):
+    """Some of the rows that were looked for, and how many there are."""
+
+    rows: list[dict[str, Any]]
+    total: int
+    offset: int
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return what tells a client how to go on."""
+        headers = {"x-pagination-total": str(self.total)}
+        end = self.offset + len(self.rows)
+        if self.rows and end < self.total:
+            headers["x-pagination-next"] = str(end)
+        return headers
+
+
+def page(
+    connection: Connection,
+    table: Table,
+    condition: ColumnElement[bool],
+    *,
+    columns: Sequence[str],
+    sort: Sequence[tuple[str, str]],
+    limit: int,
+    offset: int,
+) -> Page:
+    """Return the rows that fit, sorted by columns and "asc" or "desc"."""
+    order = [getattr(table.c[name], direction)() for name, direction in sort]
+    found = connection.execute(
+        select(*(table.c[name] for name in columns))
+        .where(condition)
+        .order_by(*order)
+        .limit(limit)
+        .offset(offset)
+    )
+    rows = [dict(row) for row in found.mappings()]
+    total = offset + len(rows)
+    if len(rows) == limit or (offset and not rows):
+        total = count(connection, table, condition)
+    return Page(rows, total, offset)
+
+
+def count(connection: Connection, table: Table, condition: ColumnElement[bool]) -> int:
+    """Return how many rows fit."""
+    return connection.scalar(select(func.count()).select_from(table).where(condition)) or 0
+
+
+def merged(old: Mapping[str, Any], new: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return metadata with others laid over them."""
+    return {**old, **(new or {})}

@@ -1,0 +1,277 @@
+"""Threads in the database: all of them but their checkpoints.
+
+What a run or an update has left (`values`, `interrupts`, `error`) is kept here too, for those who
+look through threads. A thread that nothing has run on has none of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, and_, false, select, true
+
+from millstream.server.errors import ApiError, not_found
+from millstream.server.storage.containment import Filters, allowed, allows, contains
+from millstream.server.storage.queries import Page, count, merged, page
+from millstream.server.storage.tables import now, threads
+
+KEYS: Final = (
+    "thread_id",
+    "created_at",
+    "updated_at",
+    "state_updated_at",
+    "metadata",
+    "status",
+    "config",
+    "values",
+    "error",
+    "interrupts",
+)
+_OF_A_RUN: Final = ("error", "interrupts")
+
+
+def missing(thread_id: str) -> ApiError:
+    """Return the error for a thread that is not there for this caller."""
+    return not_found(f"Thread with ID {thread_id}")
+
+
+def create(
+    connection: Connection,
+    thread_id: str,
+    *,
+    metadata: Mapping[str, Any],
+    ttl: Mapping[str, Any] | None = None,
+    must_be_new: bool = True,
+    is_temporary: bool = False,
+    filters: Filters | None = None,
+) -> dict[str, Any]:
+    """Make a thread, or return the one that has its id."""
+    known = _find(connection, thread_id)
+    if known is not None:
+        if must_be_new or not allows(known["metadata"], filters):
+            raise ApiError(409, f"Thread with ID {thread_id} already exists")
+        return shown(known)
+    time = now()
+    row = {
+        "thread_id": thread_id,
+        "created_at": time,
+        "updated_at": time,
+        "state_updated_at": time,
+        "metadata": dict(metadata),
+        "status": "idle",
+        "config": {},
+    }
+    connection.execute(
+        threads.insert(), {**row, "is_temporary": is_temporary, **_lifetime(time, ttl)}
+    )
+    return {**row, "values": None}
+
+
+def get(
+    connection: Connection,
+    thread_id: str,
+    *,
+    with_ttl: bool = False,
+    filters: Filters | None = None,
+) -> dict[str, Any] | None:
+    """Return a thread, None if there is none for this caller."""
+    found = _find(connection, thread_id)
+    if found is None or not allows(found["metadata"], filters):
+        return None
+    return {**shown(found), **(_ttl(connection, thread_id) if with_ttl else {})}
+
+
+def need(
+    connection: Connection,
+    thread_id: str,
+    *,
+    with_ttl: bool = False,
+    filters: Filters | None = None,
+) -> dict[str, Any]:
+    """Return a thread."""
+    found = get(connection, thread_id, with_ttl=with_ttl, filters=filters)
+    if found is None:
+        raise missing(thread_id)
+    return found
+
+
+def metadata_of(
+    connection: Connection, thread_id: str, filters: Filters | None = None
+) -> dict[str, Any]:
+    """Return the metadata of a thread, without reading what may be large."""
+    found = connection.execute(
+        select(threads.c["metadata"]).where(threads.c.thread_id == thread_id)
+    ).one_or_none()
+    if found is None or not allows(found[0], filters):
+        raise missing(thread_id)
+    metadata: dict[str, Any] = found[0]
+    return metadata
+
+
+def patch(
+    connection: Connection,
+    thread_id: str,
+    *,
+    metadata: Mapping[str, Any],
+    ttl: Mapping[str, Any] | None = None,
+    filters: Filters | None = None,
+) -> dict[str, Any]:
+    """Lay metadata over those of a thread, or give it another time to live."""
+    known = need(connection, thread_id, filters=filters)
+    time = now()
+    changed = {"metadata": merged(known["metadata"], metadata), "updated_at": time}
+    connection.execute(
+        threads.update().where(threads.c.thread_id == thread_id),
+        {**changed, **(_lifetime(time, ttl) if ttl else {})},
+    )
+    return {**known, **changed}
+
+
+def set_state(
+    connection: Connection,
+    thread_id: str,
+    *,
+    values: Any,
+    interrupts: Mapping[str, Any],
+    is_asking: bool,
+) -> None:
+    """Keep what an update of the state has left, unless a run is about to leave something else."""
+    found = connection.scalar(select(threads.c.status).where(threads.c.thread_id == thread_id))
+    time = now()
+    changed: dict[str, Any] = {"updated_at": time, "state_updated_at": time}
+    if found is not None and found != "busy":
+        changed["status"] = "interrupted" if is_asking else "idle"
+        changed |= {"values": values, "interrupts": interrupts, "error": None}
+        changed["config"] = {"configurable": {}}
+    connection.execute(threads.update().where(threads.c.thread_id == thread_id), changed)
+
+
+def delete(connection: Connection, thread_id: str, filters: Filters | None = None) -> None:
+    """Delete a thread with its runs and their events."""
+    metadata_of(connection, thread_id, filters)
+    connection.execute(threads.delete().where(threads.c.thread_id == thread_id))
+
+
+def copy(
+    connection: Connection, thread_id: str, new_id: str, filters: Filters | None = None
+) -> dict[str, Any]:
+    """Make a thread of what another one has, but for its runs."""
+    known = _find(connection, thread_id)
+    if known is None or not allows(known["metadata"], filters):
+        raise missing(thread_id)
+    time = now()
+    row = {
+        **known,
+        "thread_id": new_id,
+        "created_at": time,
+        "updated_at": time,
+        "state_updated_at": time,
+        "config": {},
+        # Nothing runs on the new one.
+        "status": "idle" if known["status"] == "busy" else known["status"],
+    }
+    connection.execute(threads.insert(), row)
+    return {key: row[key] for key in KEYS if key not in ("values", *_OF_A_RUN)}
+
+
+def search(
+    connection: Connection,
+    *,
+    ids: Sequence[str] | None,
+    metadata: Mapping[str, Any],
+    values: Mapping[str, Any],
+    status: str | None,
+    select: Sequence[str] | None,
+    sort_by: str,
+    sort_order: str,
+    limit: int,
+    offset: int,
+    needed: Sequence[str] = (),
+    filters: Filters | None = None,
+) -> Page:
+    """Return some of the threads that fit; `needed` are columns that are read besides."""
+    columns = [key for key in KEYS if select is None or key in select or key in needed]
+    found = page(
+        connection,
+        threads,
+        _condition(metadata, values, status, filters, ids),
+        columns=columns,
+        sort=[(sort_by, sort_order), ("thread_id", sort_order)],
+        limit=limit,
+        offset=offset,
+    )
+    if select is None:
+        return found._replace(rows=[shown(row) for row in found.rows])
+    return found
+
+
+def count_all(
+    connection: Connection,
+    *,
+    metadata: Mapping[str, Any],
+    values: Mapping[str, Any],
+    status: str | None,
+    filters: Filters | None = None,
+) -> int:
+    """Return how many threads fit."""
+    return count(connection, threads, _condition(metadata, values, status, filters, None))
+
+
+def shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row as clients see it."""
+    if row["interrupts"] is None:
+        return {key: row[key] for key in KEYS if key not in _OF_A_RUN}
+    return dict(row)
+
+
+def _condition(
+    metadata: Mapping[str, Any],
+    values: Mapping[str, Any],
+    status: str | None,
+    filters: Filters | None,
+    ids: Sequence[str] | None,
+) -> ColumnElement[bool]:
+    return and_(
+        threads.c.is_temporary == false(),
+        threads.c.status == status if status is not None else true(),
+        threads.c.thread_id.in_(ids) if ids is not None else true(),
+        contains(threads.c["metadata"], metadata),
+        allowed(threads.c["metadata"], filters),
+        contains(threads.c["values"], values),
+    )
+
+
+def _find(connection: Connection, thread_id: str) -> dict[str, Any] | None:
+    found = connection.execute(
+        select(*(threads.c[key] for key in KEYS)).where(threads.c.thread_id == thread_id)
+    ).mappings()
+    row = found.one_or_none()
+    return None if row is None else dict(row)
+
+
+def _ttl(connection: Connection, thread_id: str) -> dict[str, Any]:
+    strategy, minutes, expires_at = connection.execute(
+        select(threads.c.ttl_strategy, threads.c.ttl_minutes, threads.c.expires_at).where(
+            threads.c.thread_id == thread_id
+        )
+    ).one()
+    if minutes is None:
+        return {}
+    return {"ttl": {"strategy": strategy, "ttl_minutes": minutes, "expires_at": expires_at}}
+
+
+def _lifetime(time: str, ttl: Mapping[str, Any] | None) -> dict[str, Any]:
+    if not ttl or ttl.get("ttl") is None:
+        return {}
+    begins = datetime.fromisoformat(time)
+    try:
+        ends = begins + timedelta(minutes=ttl["ttl"])
+    except OverflowError:
+        ends = datetime.max.replace(tzinfo=timezone.utc)
+    return {
+        "ttl_strategy": ttl["strategy"],
+        "ttl_minutes": ttl["ttl"],
+        "expires_at": ends.isoformat(timespec="microseconds"),
+    }
