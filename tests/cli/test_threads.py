@@ -293,3 +293,54 @@ def test_a_prune_that_is_interrupted_has_pruned_threads_whole(
     assert (outcome.code, outcome.out) == (130, "")
     assert len(_rows(millstream("threads", "history", database, "1", "--json").out)) == 1
     assert len(_rows(millstream("threads", "history", database, EVIL, "--json").out)) == 3
+
+
+def test_diff_tells_what_a_step_has_changed(millstream: Millstream, database: str) -> None:
+    rows = _rows(millstream("threads", "history", database, "1", "--json").out)
+    [step] = _rows(millstream("threads", "diff", database, "1", "--json").out)
+    assert (step["from"], step["to"]) == (rows[1]["checkpoint_id"], rows[0]["checkpoint_id"])
+    assert {"channel": "x", "change": "changed", "how": "1 -> 2"} in step["differences"]
+    first = rows[-1]["checkpoint_id"]
+    [begun] = _rows(millstream("threads", "diff", database, "1", "--to", first, "--json").out)
+    assert begun["from"] is None
+    assert [each["change"] for each in begun["differences"]] == ["added"]
+    shown = millstream("threads", "diff", database, "1", "--from", first)
+    assert "x" in shown.out
+    assert "\x1b" not in shown.out
+
+
+def test_diff_compares_threads(millstream: Millstream, database: str) -> None:
+    [same] = _rows(millstream("threads", "diff", database, "1", EVIL, "--json").out)
+    assert same["differences"] == []
+    assert "no difference" in millstream("threads", "diff", database, "1", EVIL).out
+    assert "'3'" in millstream("threads", "diff", database, "1", "3").complaint
+
+
+def test_diff_says_that_what_it_compares_with_is_gone(
+    millstream: Millstream, database: str
+) -> None:
+    millstream("threads", "prune", database, "1")
+    assert "not kept any more" in millstream("threads", "diff", database, "1").complaint
+
+
+def test_check_says_what_is_wrong_and_ends_with_1(millstream: Millstream, folder: Path) -> None:
+    with SqliteJournal("threads.db") as journal:
+        for number in range(3):
+            _put(journal, "1", "", number)
+    assert "nothing is wrong" in millstream("threads", "check", "threads.db").out
+    with sqlite3.connect("threads.db") as connection:
+        connection.execute("UPDATE journal_checkpoints SET body = x'0001' WHERE id = '00000002'")
+        connection.execute("DELETE FROM journal_labels")
+        connection.execute("INSERT INTO journal_labels VALUES ('user', 'sBo', 77)")
+    connection.close()
+
+    found = millstream("threads", "check", "threads.db", "--json")
+    assert found.code == 1
+    rows = _rows(found.out)
+    assert [row["checkpoint_id"] for row in rows] == [None, "00000002"]
+    mended = millstream("threads", "check", "threads.db", "--repair")
+    assert (mended.code, mended.err) == (1, "")
+    assert [
+        row["repaired"] for row in _rows(millstream("threads", "check", "threads.db", "--json").out)
+    ] == [False]
+    assert millstream("threads", "check", "threads.db", "2").complaint == "there is no thread '2'"

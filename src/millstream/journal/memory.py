@@ -14,8 +14,10 @@ from millstream.journal.lanes import SharedLane
 from millstream.journal.rows import (
     Batch,
     CheckpointRow,
+    CheckTables,
     Commit,
     CopyLines,
+    CountParts,
     DropLines,
     DropParts,
     FindCheckpoint,
@@ -23,6 +25,7 @@ from millstream.journal.rows import (
     FindNumber,
     FindPools,
     FindSharers,
+    FindStrays,
     FindStubs,
     Found,
     LineRow,
@@ -31,8 +34,10 @@ from millstream.journal.rows import (
     ReadParts,
     ReadRows,
     ReadWrites,
+    RebuildIndexes,
     Request,
     Reserve,
+    Strays,
     WritesRow,
 )
 from millstream.journal.saver import Journal
@@ -237,15 +242,32 @@ class MemoryStorage:
         return sorted(self._sharers.get(request.line, ()))
 
     def _DropParts(self, request: DropParts) -> int:
-        parts = self._parts.get(request.line, {})
-        gone = [
+        gone = self._beside(request)
+        for number in gone:
+            del self._parts[request.line][number]
+        return len(gone)
+
+    def _CountParts(self, request: CountParts) -> int:
+        return len(self._beside(request))
+
+    def _beside(self, request: DropParts | CountParts) -> list[int]:
+        """Return the numbers of parts that are not kept."""
+        return [
             number
-            for number in parts
+            for number in self._parts.get(request.line, {})
             if not any(first <= number <= last for first, last in request.kept)
         ]
-        for number in gone:
-            del parts[number]
-        return len(gone)
+
+    def _FindStrays(self, request: FindStrays) -> Strays:
+        return Strays(
+            [], [line for line, parts in self._parts.items() if parts and not self._sharers[line]]
+        )
+
+    def _CheckTables(self, request: CheckTables) -> list[str]:
+        return []
+
+    def _RebuildIndexes(self, request: RebuildIndexes) -> None:
+        """Do nothing: there are none."""
 
 
 class MemoryJournal(Journal):

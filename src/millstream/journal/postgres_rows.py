@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
+from millstream.journal import postgres_checks
 from millstream.journal.manifests import PART_BITS
 from millstream.journal.postgres_schema import Statement, Steps
 from millstream.journal.rows import (
@@ -468,6 +469,7 @@ STEPS: Final[dict[type[Request], Callable[[Any], Steps[Any]]]] = {
     FindPools: _find_pools,
     FindSharers: _find_sharers,
     DropParts: _drop_parts,
+    **postgres_checks.STEPS,
 }
 ONCE: Final = frozenset((CopyLines,))
 """Requests whose answer is another one when they are carried out again.

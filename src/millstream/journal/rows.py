@@ -240,6 +240,42 @@ class DropParts:
     kept: Sequence[tuple[int, int]]
 
 
+@dataclass(slots=True, frozen=True)
+class CountParts:
+    """Ask how many parts of a line there are beside these ranges of numbers, both included."""
+
+    line: int
+    kept: Sequence[tuple[int, int]]
+
+
+@dataclass(slots=True, frozen=True)
+class FindStrays:
+    """Ask for what belongs to nothing; answered by `Strays`."""
+
+
+@dataclass(slots=True, frozen=True)
+class Strays:
+    """Rows that nobody can reach; by line."""
+
+    rows: Sequence[int]
+    """Lines that are not there, and have more than parts."""
+    parts: Sequence[int]
+    """Lines that are neither there nor shared by others, and have parts."""
+
+
+@dataclass(slots=True, frozen=True)
+class CheckTables:
+    """Ask whether the database finds its own tables and indexes in order.
+
+    Answered by a list of what it finds wrong, empty also where it cannot tell.
+    """
+
+
+@dataclass(slots=True, frozen=True)
+class RebuildIndexes:
+    """Ask for all indexes to be made anew."""
+
+
 Request: TypeAlias = (
     Reserve
     | FindLines
@@ -256,4 +292,8 @@ Request: TypeAlias = (
     | FindPools
     | FindSharers
     | DropParts
+    | CountParts
+    | FindStrays
+    | CheckTables
+    | RebuildIndexes
 )

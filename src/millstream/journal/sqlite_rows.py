@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any, Final
 
+from millstream.journal import sqlite_checks
 from millstream.journal.rows import (
     Batch,
     CheckpointRow,
@@ -302,6 +303,7 @@ READING: Final[dict[type[Request], Callable[[Execute, Any], Any]]] = {
     ReadParts: _read_parts,
     FindPools: _find_pools,
     FindSharers: _find_sharers,
+    **sqlite_checks.READING,
 }
 WRITING: Final[dict[type[Request], Callable[[Execute, Any], Any]]] = {
     Reserve: _reserve,
@@ -309,6 +311,7 @@ WRITING: Final[dict[type[Request], Callable[[Execute, Any], Any]]] = {
     CopyLines: _copy_lines,
     DropLines: _drop_lines,
     DropParts: _drop_parts,
+    **sqlite_checks.WRITING,
 }
 FREEING: Final = frozenset((DropLines, DropParts))
 """Requests after which pages of the file are free."""

@@ -67,20 +67,26 @@ def sweep(
     """
     count = 0
     for pool in pools:
-        named: set[int] = set()
-        until = _HIGHEST
-        for sharer in (yield FindSharers(pool)):
-            more, last = yield from _named_parts(sharer, sealing)
-            named |= more
-            if sharer == pool:
-                until = max(last, (counters or {}).get(pool, 0))
-        own = [key for key in named if key >> PART_BITS == pool]
-        kept = [(first, last) for _, first, last in ranges_of(own, PART_BITS) if first <= until]
-        kept.append((until + 1, _HIGHEST))
-        if len(kept) > 1 and kept[-2][1] > until:
-            kept[-2] = (kept[-2][0], until)
+        kept = yield from kept_parts(pool, sealing, (counters or {}).get(pool, 0))
         count += yield DropParts(pool, kept)
     return count
+
+
+def kept_parts(pool: int, sealing: Sealing, counter: int = 0) -> Requests[list[tuple[int, int]]]:
+    """Return the numbers of parts of a line that somebody names, or may name soon, as ranges."""
+    named: set[int] = set()
+    until = _HIGHEST
+    for sharer in (yield FindSharers(pool)):
+        more, last = yield from _named_parts(sharer, sealing)
+        named |= more
+        if sharer == pool:
+            until = max(last, counter)
+    own = [key for key in named if key >> PART_BITS == pool]
+    kept = [(first, last) for _, first, last in ranges_of(own, PART_BITS) if first <= until]
+    kept.append((until + 1, _HIGHEST))
+    if len(kept) > 1 and kept[-2][1] > until:
+        kept[-2] = (kept[-2][0], until)
+    return kept
 
 
 def _named_parts(line: int, sealing: Sealing) -> Requests[tuple[set[int], int]]:

@@ -1,6 +1,7 @@
 """`millstream threads`: look after the threads that a journal keeps.
 
-`opening` finds the journal, `looking` reads it, `changing` copies and prunes, `showing` prints.
+`opening` finds the journal, `looking` reads it, `comparing` and `checking` too, `changing` copies
+and prunes, `showing` prints. What they do is in `millstream.journal`.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import typer
 
 from millstream.cli.threads.changing import copy, prune
+from millstream.cli.threads.checking import check
+from millstream.cli.threads.comparing import diff
 from millstream.cli.threads.looking import history, list_threads, show
 
 __all__ = ("threads",)
@@ -19,5 +22,7 @@ threads = typer.Typer(
 threads.command("list")(list_threads)
 threads.command()(show)
 threads.command()(history)
+threads.command()(diff)
 threads.command()(copy)
 threads.command()(prune)
+threads.command()(check)
