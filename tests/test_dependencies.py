@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,3 +98,19 @@ def test_every_requirement_has_a_lower_bound_that_can_be_tested(requirement: Req
 
     assert len(lowest) == 1
     assert requirement.specifier.contains(lowest[0])
+
+
+def test_importing_graphs_imports_nothing_that_only_some_need() -> None:
+    """Savers and what they import, and what executors are told, wait for a graph that has one."""
+    program = (
+        "import sys, millstream.graph, millstream.func;"
+        "print([m for m in sys.modules if m.startswith(('millstream.journal', 'sqlite3',"
+        " 'ormsgpack', 'langgraph.checkpoint.base', 'langgraph.store', 'millstream.executors',"
+        " 'millstream.drivers.executor', 'millstream.drivers.elsewhere'))])"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "[]\n"

@@ -13,12 +13,13 @@ from typing_extensions import TypedDict
 
 from journal.journals import SyncCalls, new_config
 from journal.states import States, Thread
+from millstream.core.checkpoints import UNKNOWN
 from millstream.errors import ThreadBusyError
 from millstream.graph import START, StateGraph
 from millstream.journal.lanes import _Job, _work
 from millstream.journal.rows import Commit, DropParts
 from millstream.journal.saver import Journal
-from millstream.journal.writing import UNKNOWN, store
+from millstream.journal.writing import store
 
 CONFIG: Any = {"configurable": {"thread_id": "shared"}}
 

@@ -32,6 +32,11 @@ OLD_TRIGGERS: Final = "old_triggers"
 REBUILT: Final = "rebuilt"
 """Not stored: channels whose value no saver has under their version, because it was rebuilt."""
 
+UNKNOWN: Final = object()
+"""Said to a saver: nobody says which checkpoint a run takes for the newest."""
+BRANCH: Final = object()
+"""Said to a saver: the run leaves newer checkpoints beside it on purpose."""
+
 Stamp = Callable[[int], tuple[str, str]]
 """Step -> (new checkpoint id, ISO 8601 time)."""
 

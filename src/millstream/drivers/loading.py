@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from millstream._base.clock import Stamps
 from millstream.constants import NS_END, NS_SEP
-from millstream.core.checkpoints import Lineage
+from millstream.core.checkpoints import BRANCH, Lineage
 from millstream.core.pending_writes import ResumePoint
 from millstream.core.resuming import BRANCHES
 from millstream.core.tasks import task_id_of
 from millstream.drivers.requests import LoadCheckpoint, carry_out
 from millstream.drivers.run_request import NONE_NAMED
-from millstream.journal.writing import BRANCH
 from millstream.saving import delta_history
 from millstream.saving.capabilities import next_version
 from millstream.saving.recorder import Recorder

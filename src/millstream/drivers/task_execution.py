@@ -21,7 +21,6 @@ from langchain_core.runnables.config import var_child_runnable_config
 
 from millstream._base.run_trees import inside
 from millstream.drivers import caching, taps, tracing
-from millstream.drivers.elsewhere import call_elsewhere
 from millstream.drivers.nodecall import add_task_note, call_in, sync_timeout_error
 from millstream.drivers.questions import interrupt_in
 from millstream.drivers.timeouts import attempt_in_time, timeout_of
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
     from millstream.drivers.context import TaskContext
+    from millstream.drivers.executor import Executor
     from millstream.drivers.nodecall import Call, NodeCall
     from millstream.drivers.task_calls import CallContext
 
@@ -163,7 +163,7 @@ async def attempt(context: TaskContext) -> None:
         result = await _attempt_traced(context, body)
     else:
         if body.executor is not None:
-            result = await call_elsewhere(context, body.executor)
+            result = await _call_elsewhere(context, body.executor)
         else:
             call, value = body.call, task.input
             result = await run.waits.call(call, value, context)
@@ -175,12 +175,20 @@ async def attempt(context: TaskContext) -> None:
         taps.emit_result(context, result)
 
 
+async def _call_elsewhere(context: TaskContext, executor: Executor) -> Any:
+    # Few graphs have executors, and importing what they are told takes as long as a small graph
+    # takes to compile and run.
+    from millstream.drivers.elsewhere import call_elsewhere
+
+    return await call_elsewhere(context, executor)
+
+
 async def _attempt_traced(context: TaskContext, body: NodeCall) -> Any:
     node_run = await tracing.start_node(context, body)
     try:
         with inside(node_run):
             if body.executor is not None:
-                result = await call_elsewhere(context, body.executor)
+                result = await _call_elsewhere(context, body.executor)
             elif body.call.steps:
                 result = await tracing.call_steps(body.call, context)
             else:

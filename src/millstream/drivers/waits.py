@@ -23,7 +23,6 @@ from langchain_core.runnables.config import (
 )
 
 from millstream._base.workers import resolve
-from millstream.drivers.executor import TaskOutcome
 from millstream.outbox.abandoned import RunAbandoned
 
 if TYPE_CHECKING:
@@ -249,6 +248,8 @@ class Blocking:
 
     async def stop(self, execution: Execution) -> None:
         """Block until it has stopped."""
+        from millstream.drivers.executor import TaskOutcome
+
         execution.stop()
         while not isinstance(item := execution.poll(), TaskOutcome):
             if item is None:
@@ -361,6 +362,8 @@ class Awaiting:
 
     async def stop(self, execution: Execution) -> None:
         """Wait until it has stopped, however often we are cancelled."""
+        from millstream.drivers.executor import TaskOutcome
+
         cancelled: asyncio.CancelledError | None = None
         execution.stop()
         while not isinstance(item := execution.poll(), TaskOutcome):

@@ -19,13 +19,14 @@ from typing_extensions import Self
 
 from millstream._base import clock
 from millstream._base.bounded import BoundedDict
+from millstream.core.checkpoints import UNKNOWN
 from millstream.journal import upkeep
 from millstream.journal.damage import DamagedRow
 from millstream.journal.deltas import read_history
 from millstream.journal.drafts import Call, PutCall, WritesCall, indexed
 from millstream.journal.reading import Listing, Requests, read_checkpoint, read_page, remember
 from millstream.journal.sealing import Sealing, sealing_of
-from millstream.journal.writing import UNKNOWN, Handover, Memory, note_line, store
+from millstream.journal.writing import Handover, Memory, note_line, store
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from millstream._base import clock
 from millstream._base.bounded import BoundedDict
+from millstream.core.checkpoints import BRANCH, UNKNOWN
 from millstream.errors import ThreadBusyError
 from millstream.journal.drafts import INLINE, Call, Draft, PutCall, WritesCall
 from millstream.journal.known import KnownLine, KnownLines, text_of
@@ -30,10 +31,6 @@ from millstream.journal.rows import (
 from millstream.journal.sealing import Sealing
 from millstream.journal.states import MSGPACK, State, Stored, names_of
 
-UNKNOWN: Final = object()
-"""Nobody says which checkpoint a run takes for the newest."""
-BRANCH: Final = object()
-"""The run leaves newer checkpoints beside it on purpose."""
 _TRIES: Final = 20
 """How often it is tried again when others write to the same line all the time."""
 _LINES_AT_ONCE: Final = 64

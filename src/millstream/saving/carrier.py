@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from millstream.journal.writing import UNKNOWN
+from millstream.core.checkpoints import UNKNOWN
 from millstream.saving.capabilities import stores_together
 from millstream.saving.operations import PutCheckpoint, PutWrites
 

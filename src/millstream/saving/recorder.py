@@ -23,6 +23,7 @@ from millstream.constants import (
     RESUME,
 )
 from millstream.core.calls import CallTask
+from millstream.core.checkpoints import UNKNOWN
 from millstream.core.strands import (
     STOPPED,
     TOGETHER,
@@ -35,7 +36,6 @@ from millstream.core.strands import (
 )
 from millstream.core.tasks import ids_together, task_path_text
 from millstream.errors import is_invalid_resume
-from millstream.journal.writing import UNKNOWN
 from millstream.saving.capabilities import stores_at_once, stores_by_version
 from millstream.saving.carrier import Carrier
 from millstream.saving.containers import PLAIN, is_special, keep_containers
