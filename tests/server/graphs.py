@@ -31,7 +31,7 @@ class SinkState(ChatState, total=False):
     log: Annotated[list[str], operator.add]
 
 
-class InnerState(ChatState, total=False):
+class SubState(ChatState):
     topic: str
 
 
@@ -63,12 +63,12 @@ def first(state: SinkState) -> dict[str, Any]:
     return {"log": ["first"]}
 
 
-def sub_a(state: InnerState) -> dict[str, Any]:
+def sub_a(state: SubState) -> dict[str, Any]:
     get_stream_writer()({"sub": "a", "topic": state.get("topic")})
     return {"topic": f"{state.get('topic')}!"}
 
 
-async def sub_b(state: InnerState) -> dict[str, Any]:
+async def sub_b(state: SubState) -> dict[str, Any]:
     return await say("sub graph says hi")
 
 
@@ -121,7 +121,7 @@ def make_chat() -> Any:
 
 
 def make_sink() -> Any:
-    inner = StateGraph(InnerState).add_sequence([sub_a, sub_b]).add_edge(START, "sub_a").compile()
+    inner = StateGraph(SubState).add_sequence([sub_a, sub_b]).add_edge(START, "sub_a").compile()
     builder = StateGraph(SinkState).add_sequence([first, ("inner", inner), last])
     return builder.add_edge(START, "first").add_edge("last", END).compile(name="sink")
 

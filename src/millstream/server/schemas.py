@@ -60,7 +60,7 @@ def _state_schema(graph: Any) -> Any:
             for name, channel in graph.channels.items()
             if name in channels and hasattr(channel, "UpdateType")
         }
-        model = channels_model(f"{graph.get_name()}_state", list(types), types)
+        model = channels_model(graph.get_name("State"), list(types), types)
         return model.model_json_schema()
 
     return _or_none(make, graph)

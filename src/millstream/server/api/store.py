@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
+from datetime import datetime, timezone
 from typing import Any, TypeVar
 
+from langgraph.store.base import Item
 from starlette.responses import Response
 
 from millstream.server.api.bodies.store import (
@@ -37,7 +39,7 @@ async def get(call: Call, query: ItemQuery) -> Response:
     namespace = _namespace(query.namespace.split(".") if query.namespace else ())
     options = {} if query.refresh_ttl is None else {"refresh_ttl": query.refresh_ttl}
     item = await _asked(call, call.service.store.aget(namespace, query.key, **options))
-    return reply(None if item is None else item.dict())
+    return reply(None if item is None else _shown(item))
 
 
 @operation("DELETE", "/store/items", auth=("store", "delete"), status=204)
@@ -62,7 +64,7 @@ async def search(call: Call, body: ItemSearch) -> Response:
             **options,
         ),
     )
-    return reply({"items": [item.dict() for item in items]})
+    return reply({"items": [{**_shown(item), "score": item.score} for item in items]})
 
 
 @operation("POST", "/store/namespaces", auth=("store", "list_namespaces"))
@@ -87,6 +89,22 @@ async def _asked(call: Call, asked: Coroutine[Any, Any, T]) -> T:
     except (ValueError, NotImplementedError) as error:
         # What it cannot do: a ttl where none is configured, an operator that it does not know.
         raise ApiError(422, str(error)) from error
+
+
+def _shown(item: Item) -> dict[str, Any]:
+    return {
+        "namespace": item.namespace,
+        "key": item.key,
+        "value": item.value,
+        "created_at": _time(item.created_at),
+        "updated_at": _time(item.updated_at),
+    }
+
+
+def _time(given: datetime) -> str:
+    # Stores that keep no zone mean UTC.
+    known = given if given.tzinfo else given.replace(tzinfo=timezone.utc)
+    return known.astimezone(timezone.utc).isoformat(timespec="microseconds")
 
 
 def _namespace(labels: Sequence[str]) -> tuple[str, ...]:

@@ -1,0 +1,214 @@
+"""Recorded exchanges with the reference server, replayed against ours.
+
+`MILLSTREAM_RECORDINGS` names their folder; beside the repository it is found without. What the
+recorded ids are here is learnt from the answers: where a recorded id stands, ours is its
+counterpart from then on, in paths and bodies of later requests too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from server.fixtures import Running
+
+FOLDER: Final = Path(
+    os.environ.get("MILLSTREAM_RECORDINGS")
+    or Path(__file__).parents[3] / "shared" / "spec" / "server-recordings"
+)
+ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{32}")
+TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
+THREAD: Final = re.compile(r"/threads/([0-9a-f-]{36})")
+CHUNK: Final = re.compile(r"^\[\+[\d.]+ms \d+B\] ", re.MULTILINE)
+COMPARED: Final = (
+    "content-type",
+    "location",
+    "content-location",
+    "x-pagination-total",
+    "x-pagination-next",
+    "cache-control",
+    "x-accel-buffering",
+)
+"""The headers that clients go by."""
+UNCOMPARED: Final = {
+    # What versions, machines and requests are called.
+    "version",
+    "langgraph_py_version",
+    "langgraph_version",
+    "langgraph_api_version",
+    "langgraph_plan",
+    "langgraph_host",
+    "langgraph_api_url",
+    "langgraph_request_id",
+    "langgraph_auth_user",
+    "langgraph_auth_user_id",
+    "langgraph_auth_permissions",
+    "langsmith_tracing_replicas",
+    "langsmith_tracing_session_on_runs",
+    "langsmith_session_name",
+    "__request_start_time_ms__",
+    "user_id",
+    "ls_integration",
+}
+"""What answers may have or not, by docs/server-compatibility.md."""
+
+
+@dataclass
+class Recording:
+    """One exchange."""
+
+    name: str
+    method: str
+    path: str
+    sent_headers: dict[str, str]
+    sent: str | None
+    status: int
+    headers: dict[str, str]
+    body: str
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it was answered with events."""
+        return self.headers.get("content-type", "").startswith("text/event-stream")
+
+
+def load(name: str) -> Recording:
+    """Return a recording by its name."""
+    text = (FOLDER / f"{name}.txt").read_text(encoding="utf-8")
+    head, _, rest = text.partition("< -- total")
+    requested = [line[2:] for line in head.splitlines() if line.startswith("> ")]
+    answered = [line[2:] for line in head.splitlines() if line.startswith("< ")]
+    method, _, path = requested[0].partition(" ")
+    sent_headers, sent = {}, None
+    for line in requested[1:]:
+        match = re.fullmatch(r"([A-Za-z-]+): (.*)", line)
+        if match and sent is None:
+            sent_headers[match[1]] = match[2]
+        else:
+            sent = line if sent is None else f"{sent}\n{line}"
+    headers = dict(line.partition(": ")[::2] for line in answered[1:])
+    chunks = CHUNK.split(rest.partition("\n")[2])[1:]
+    body = "".join(chunk[:-1] if chunk.endswith("\n") else chunk for chunk in chunks)
+    return Recording(name, method, path, sent_headers, sent, int(answered[0]), headers, body)
+
+
+def events(text: str) -> Iterator[tuple[str, Any]]:
+    """Yield names and payloads of a stream's events; heartbeats are none."""
+    for frame in re.split(r"(?:\r?\n){2}", text.replace("\\r\\n", "")):
+        fields = dict(
+            line.partition(": ")[::2] for line in frame.splitlines() if not line.startswith(":")
+        )
+        if "event" in fields:
+            yield fields["event"], json.loads(fields.get("data") or "null")
+
+
+@dataclass
+class Replay:
+    """What recorded ids are here."""
+
+    server: Running
+    ids: dict[str, str] = field(default_factory=dict)
+    """Recorded id -> ours."""
+    optional: Mapping[str, str] = field(default_factory=dict)
+
+    def play(self, recording: Recording, *, optional: frozenset[str] = frozenset()) -> list[str]:
+        """Send what was sent, and return how the answer differs from the recorded one.
+
+        Keys and headers that are `optional` may differ.
+        """
+        self._make_thread(recording)
+        sent = None if recording.sent is None else self._ours(recording.sent)
+        response = self.server.http.request(
+            recording.method,
+            self._ours(recording.path),
+            content=sent,
+            headers={
+                **({"content-type": "application/json"} if sent else {}),
+                **recording.sent_headers,
+            },
+        )
+        found = []
+        if response.status_code != recording.status:
+            found.append(f"status {response.status_code}, not {recording.status}: {response.text}")
+            return found
+        for name in COMPARED:
+            expected, got = recording.headers.get(name), response.headers.get(name)
+            if name not in optional and (expected or got):
+                found += self.compare(expected, got, f"header {name}", optional)
+        return found + self._compare_bodies(recording, response.text, optional)
+
+    def compare(
+        self, recorded: Any, ours: Any, where: str, optional: frozenset[str] = frozenset()
+    ) -> list[str]:
+        """Return how two values differ."""
+        if isinstance(recorded, dict) and isinstance(ours, dict):
+            recorded, ours = self._with_our_ids(recorded), dict(ours)
+            unneeded = UNCOMPARED | optional
+            found = [
+                f"{where} has {'no' if key in recorded else 'also'} {key}"
+                for key in {*recorded} ^ {*ours}
+                if key not in unneeded
+            ]
+            for key in recorded:
+                if key in ours and key not in unneeded:
+                    found += self.compare(recorded[key], ours[key], f"{where}.{key}", optional)
+            return found
+        if isinstance(recorded, list) and isinstance(ours, list):
+            if len(recorded) != len(ours):
+                return [f"{where} has {len(ours)} items, not {len(recorded)}: {ours}"]
+            pairs = zip(recorded, ours, strict=True)
+            return [
+                difference
+                for n, (one, other) in enumerate(pairs)
+                for difference in self.compare(one, other, f"{where}[{n}]", optional)
+            ]
+        if isinstance(recorded, str) and isinstance(ours, str):
+            self._learn(recorded, ours)
+            recorded, ours = TIME.sub("TIME", self._ours(recorded)), TIME.sub("TIME", ours)
+        if recorded != ours or type(recorded) is not type(ours):
+            return [f"{where} is {ours!r}, not {recorded!r}"]
+        return []
+
+    def _compare_bodies(
+        self, recording: Recording, ours: str, optional: frozenset[str]
+    ) -> list[str]:
+        if recording.is_stream:
+            recorded, got = [*events(recording.body)], [*events(ours)]
+            names = [name for name, _ in recorded]
+            our_names = [name for name, _ in got]
+            found = self.compare(names, our_names, "events", optional)
+            if found:
+                return [*found, f"recorded: {names}", f"ours: {our_names}"]
+            for n, ((name, one), (_, other)) in enumerate(zip(recorded, got, strict=True)):
+                found += self.compare(one, other, f"{n} {name}", optional)
+            return found
+        try:
+            recorded_json, our_json = json.loads(recording.body), json.loads(ours)
+        except ValueError:
+            return self.compare(recording.body, ours, "body", optional)
+        return self.compare(recorded_json, our_json, "body", optional)
+
+    def _with_our_ids(self, recorded: Mapping[str, Any]) -> dict[str, Any]:
+        return {self._ours(key): value for key, value in recorded.items()}
+
+    def _learn(self, recorded: str, ours: str) -> None:
+        expected, got = ID.findall(recorded), ID.findall(ours)
+        if len(expected) == len(got):
+            for one, other in zip(expected, got, strict=True):
+                self.ids.setdefault(one, other)
+
+    def _ours(self, text: str) -> str:
+        return ID.sub(lambda match: self.ids.get(match[0], match[0]), text)
+
+    def _make_thread(self, recording: Recording) -> None:
+        # Most threads were made by exchanges that are not among the recordings.
+        match = THREAD.match(recording.path)
+        if match and match[1] not in self.ids and recording.status not in (404, 422):
+            made = self.server.http.post("/threads", json={"thread_id": str(uuid.uuid4())})
+            self.ids[match[1]] = made.json()["thread_id"]

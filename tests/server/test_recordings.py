@@ -1,0 +1,117 @@
+"""Every recorded exchange whose operation there is, against our server.
+
+Each scene is a sequence of exchanges that build on each other. What differs on purpose is in
+`DIFFERENT`, and in docs/server-compatibility.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from starlette.routing import Match
+
+from millstream.server.api.routing import OPERATIONS, routes
+from server.fixtures import Running, config_of, running
+from server.graphs import make_graphs
+from server.recordings import FOLDER, Recording, Replay, load
+
+SCENES: Final = {
+    "system": """
+        meta_ meta_info meta_method_not_allowed meta_notfound meta_ok meta_ok_check_db-1
+        cors_get cors_preflight bad_json
+    """,
+    "assistants": """
+        assistants_search assistants_search_graph assistants_count assistants_get
+        assistants_get_404 assistants_get_by_graphid assistants_graph assistants_graph_xray
+        assistants_schemas assistants_subgraphs assistants_subgraphs_ns
+        assistants_graph_by_graphid assistants_schemas_by_graphid
+        assistants_create_422 assistants_create_badgraph assistants_create_config_and_context
+        assistants_create_context_null
+        assistants_create assistants_create_dup assistants_create_dup_nothing assistants_patch
+        assistants_versions assistants_latest assistants_delete assistants_delete_again
+    """,
+    "threads": """
+        threads_create threads_create_badid threads_create_dup threads_create_dup_nothing
+        threads_create_meta threads_create_supersteps thread_create_ttl_int
+        threads_get threads_get_404 threads_get_badid threads_history_empty threads_state_empty
+        threads_patch_state threads_search_values
+        threads_history_before_str
+    """,
+    "state": """
+        threads_create run_wait_chat threads_get_after threads_state threads_state_subgraphs
+        threads_history threads_history_get threads_history_before threads_history_metadata
+        threads_state_at threads_state_at_post threads_update_state threads_update_state_badnode
+        threads_update_state_fork threads_update_state_null threads_patch threads_copy
+        threads_count threads_search threads_search_select
+    """,
+    "store": """
+        store_put store_put2 store_get store_get_missing store_search store_namespaces
+        store_put_ns_dot store_delete
+    """,
+}
+DIFFERENT: Final[dict[str, frozenset[str] | None]] = {
+    # The texts of refused bodies are pydantic's.
+    "assistants_create_422": frozenset({"detail"}),
+    "thread_create_ttl_int": frozenset({"detail"}),
+    "threads_history_before_str": frozenset({"detail"}),
+    # Null is no value.
+    "assistants_create_context_null": None,
+    # The graph of a thread may be named when the thread is made.
+    "threads_create_supersteps": None,
+    # A search by values is no failure of the server.
+    "threads_search_values": None,
+    # Errors have one form.
+    "store_put_ns_dot": None,
+}
+"""Name -> the keys that differ, or None where all of it does."""
+
+
+BODIES: Final = {"bad_json": "{no json"}
+"""What was sent where the recording does not show it."""
+
+
+def has_operation(recording: Recording) -> bool:
+    """Return whether our server has what was asked for; what nobody has is refused by both."""
+    scope = {"type": "http", "path": recording.path.partition("?")[0], "method": "GET"}
+    known = any(route.matches(scope)[0] is Match.FULL for route in routes())
+    return known or recording.name in ("meta_notfound",)
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Give a server as the recorded one was at its start."""
+    with running(config_of(make_graphs(), tmp_path_factory.mktemp("recorded"))) as server:
+        yield server
+
+
+def complete_scenes() -> list[str]:
+    """Return the scenes all of whose operations there are."""
+    return [scene for scene in SCENES if all(map(has_operation, map(load, SCENES[scene].split())))]
+
+
+@pytest.mark.parametrize("scene", complete_scenes())
+def test_recorded_exchanges_come_out_the_same(recorded: Running, scene: str) -> None:
+    replay = Replay(recorded)
+    wrong: dict[str, list[str]] = {}
+    for name in SCENES[scene].split():
+        recording = load(name)
+        recording.sent = BODIES.get(name, recording.sent)
+        optional = DIFFERENT.get(name, frozenset())
+        if optional is None:
+            continue
+        if found := replay.play(recording, optional=optional):
+            wrong[name] = found
+
+    assert wrong == {}
+
+
+def test_every_difference_is_listed() -> None:
+    page = Path(__file__).parents[2] / "docs" / "server-compatibility.md"
+    text = page.read_text(encoding="utf-8")
+
+    assert [name for name in DIFFERENT if f"`{name}`" not in text] == []
+    assert [name for name in DIFFERENT if not (FOLDER / f"{name}.txt").exists()] == []
+    assert OPERATIONS
