@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import pytest
 from typing_extensions import TypedDict
 
-from journal.journals import SyncCalls, new_config
+from journal.journals import AsyncCalls, SyncCalls, new_config
 from journal.states import States, Thread
 from millstream.core.checkpoints import UNKNOWN
 from millstream.errors import ThreadBusyError
@@ -123,6 +123,88 @@ def test_of_two_runs_at_once_one_fails_and_the_thread_has_the_other(
     parents = [state.parent_config for state in states]
     ids = [each["configurable"]["checkpoint_id"] for each in parents if each is not None]
     assert len(ids) == len(set(ids)), "the thread has a branch"
+
+
+def run_theirs(calls: SyncCalls, journal: Any, node: Any, given: Any, config: Any) -> Any:
+    """Run a graph of langgraph with one node."""
+    from langgraph.graph import StateGraph as TheirGraph
+
+    graph: Any = TheirGraph(State).add_node("node", node).add_edge("__start__", "node")
+    graph = graph.compile(checkpointer=journal)
+    if isinstance(calls, AsyncCalls):
+        running = graph.ainvoke(given, config, durability="sync")
+        return calls.loop.run_until_complete(running)
+    return graph.invoke(given, config, durability="sync")
+
+
+@pytest.mark.parametrize("is_first", [False, True])
+@pytest.mark.parametrize("look", ["by id", "at the newest", "not"])
+@pytest.mark.parametrize("is_fresh", [False, True])
+def test_a_run_of_langgraph_is_refused_whoever_has_looked_at_what_it_goes_on_from(
+    calls: SyncCalls, look: str, is_fresh: bool, is_first: bool
+) -> None:
+    """Its own steps too, not only the first of them, and if there was no checkpoint before."""
+    journal = calls.open()
+    other = calls.fresh(journal) if is_fresh else journal
+    if not is_first:
+        run_theirs(calls, journal, lambda state: {}, {"items": ["zero"]}, CONFIG)
+
+    def meanwhile() -> None:
+        newest = journal.get_tuple(CONFIG)
+        if look == "by id":
+            journal.get_tuple(newest.config)
+        with SyncCalls(calls.kind, calls.address) as others:
+            run_theirs(others, other, lambda state: {}, {"items": ["other"]}, CONFIG)
+
+    def node(state: State) -> Any:
+        if look == "at the newest":
+            journal.get_tuple(CONFIG)
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(meanwhile).result()
+        return {"items": ["lost"]}
+
+    with pytest.raises(ThreadBusyError):
+        run_theirs(calls, journal, node, {"items": ["one"]}, CONFIG)
+    found = calls.list(journal, CONFIG)
+    parents = [each.parent_config["configurable"]["checkpoint_id"] for each in found[:-1]]
+    assert len(set(parents)) == len(parents), "the thread has a branch"
+    assert found[0].checkpoint["channel_values"]["items"][-1] == "other"
+    run_theirs(calls, journal, lambda state: {}, {"items": ["again"]}, CONFIG)
+
+
+def test_a_run_of_langgraph_may_begin_a_branch(calls: SyncCalls) -> None:
+    """From a checkpoint that it names, whoever has read that as the newest one."""
+    journal = calls.open()
+    run_theirs(calls, journal, lambda state: {}, {"items": ["zero"]}, CONFIG)
+    old = calls.call(journal.get_tuple, CONFIG).config
+    run_theirs(calls, journal, lambda state: {}, {"items": ["one"]}, CONFIG)
+    result = run_theirs(calls, journal, lambda state: {}, {"items": ["branch"]}, old)
+    assert result == {"items": ["zero", "branch"]}
+
+
+def test_two_first_runs_of_langgraph_are_told_apart(calls: SyncCalls) -> None:
+    """Both have read that there is nothing."""
+    journal = calls.open()
+    put = [Thread(States(seed), "shared").next() for seed in (1, 2)]
+
+    other = calls.fresh(journal)
+
+    async def aread_and_store() -> None:
+        assert await journal.aget_tuple(CONFIG) is None
+        other.put(*put[0])
+        await journal.aput(*put[1])
+
+    def read_and_store() -> None:
+        if isinstance(calls, AsyncCalls):
+            calls.loop.run_until_complete(aread_and_store())
+            return
+        assert journal.get_tuple(CONFIG) is None
+        other.put(*put[0])
+        journal.put(*put[1])
+
+    with pytest.raises(ThreadBusyError, match="checkpoint None"):
+        read_and_store()
+    assert len(calls.list(journal, CONFIG)) == 1
 
 
 @pytest.mark.parametrize("is_copied", [False, True])

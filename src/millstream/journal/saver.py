@@ -317,7 +317,10 @@ class Journal(BaseCheckpointSaver[Any]):
                 made.append(_writes_call(dump, *arguments))
             else:
                 raise ValueError(f"put_together takes calls of put and put_writes, not of {name!r}")
-        return Handover(made, sealing, expects, self._may_fork)
+        handover = Handover(made, sealing, expects, self._may_fork)
+        if expects is UNKNOWN:
+            handover.heads = self._memory.readers.heads()
+        return handover
 
     def _prune(self, thread_ids: Sequence[str], keep: upkeep.Keep) -> Requests[None]:
         ids = [str(id) for id in thread_ids]
@@ -333,6 +336,8 @@ class Journal(BaseCheckpointSaver[Any]):
         known = self._memory.lines.get((thread_id, ns))
         read = yield from read_checkpoint(thread_id, ns, id, sealing, known)
         if read is None:
+            if id is None:
+                self._memory.note_given(thread_id, ns, None, is_named=False)
             return None
         found = read.found
         self._memory.note_given(thread_id, ns, read.state.id, is_named=id is not None)

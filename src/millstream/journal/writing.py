@@ -15,6 +15,7 @@ from millstream._base.bounded import BoundedDict
 from millstream.core.checkpoints import BRANCH, UNKNOWN
 from millstream.errors import ThreadBusyError
 from millstream.journal.drafts import INLINE, Call, Draft, PutCall, WritesCall
+from millstream.journal.heads import Heads, Readers
 from millstream.journal.known import KnownLine, KnownLines, text_of
 from millstream.journal.reading import Requests, last_state, read_parts
 from millstream.journal.rows import (
@@ -56,9 +57,13 @@ class Memory:
     reserved: range = range(0)
     """Numbers of lines that this process may use."""
     given: _GivenByLine = field(default_factory=_GivenByLine)
+    readers: Readers = field(default_factory=Readers)
 
-    def note_given(self, thread_id: str, ns: str, id: str, *, is_named: bool) -> None:
+    def note_given(self, thread_id: str, ns: str, id: str | None, *, is_named: bool) -> None:
         """Note how a checkpoint was asked for, to tell a branch from a race later."""
+        self.readers.note(thread_id, ns, id, is_named=is_named)
+        if id is None:
+            return
         key = (thread_id, ns)
         given = self.given.get(key)
         if given is None:
@@ -66,8 +71,12 @@ class Memory:
         if is_named or id not in given:
             given[id] = is_named
 
-    def is_on_purpose(self, call: PutCall) -> bool:
+    def is_on_purpose(self, call: PutCall, heads: Heads) -> bool:
         """Say whether a checkpoint that does not follow the newest one is a branch."""
+        head = self.readers.head(heads, call.thread_id, call.ns, call.parent)
+        if head is not None:
+            return head.is_named
+        # Whoever stores has read it in another context, or not at all.
         given = self.given.get((call.thread_id, call.ns))
         return call.parent is None or given is None or given.get(call.parent, True)
 
@@ -81,6 +90,8 @@ class Handover:
     expects: Any = UNKNOWN
     """A namespace, and the id of the checkpoint that whoever stores takes for its newest."""
     may_fork: bool = False
+    heads: Heads = field(default_factory=dict)
+    """What whoever stores has read, where nobody says what is expected."""
 
     def is_next(self, ns: str, newest: str | None) -> bool:
         """Say whether it goes on from the newest checkpoint, or has been stored before."""
@@ -109,10 +120,22 @@ def store(memory: Memory, handover: Handover) -> Requests[None]:
             _forget(memory, drafts)
             raise
         if all(written):
+            _advance(memory, handover)
             return
         _forget(memory, drafts)
     call = handover.calls[0]
     raise ThreadBusyError(call.thread_id, call.ns, None, None)
+
+
+def _advance(memory: Memory, handover: Handover) -> None:
+    """Let whoever has stored checkpoints go on from those."""
+    if not handover.heads:
+        return
+    for call in handover.calls:
+        if isinstance(call, PutCall):
+            head = memory.readers.head(handover.heads, call.thread_id, call.ns, call.parent)
+            if head is not None:
+                head.advance(call.id)
 
 
 def _forget(memory: Memory, drafts: Mapping[tuple[str, str], Draft]) -> None:
@@ -171,7 +194,7 @@ def _draft_checkpoint(
     newest = draft.newest
     is_next = newest in (None, call.parent, call.id)
     if handover.expects is UNKNOWN and not (
-        is_next or handover.may_fork or memory.is_on_purpose(call)
+        is_next or handover.may_fork or memory.is_on_purpose(call, handover.heads)
     ):
         raise ThreadBusyError(call.thread_id, call.ns, call.parent, newest)
     parent = draft.state(call.parent)
