@@ -18,15 +18,16 @@ import pytest
 
 from journal.journals import DRIVERS, SyncCalls, new_config
 from journal.states import States, Thread
-from millstream.journal import SqliteJournal
+from millstream.journal import SqliteJournal, sqlite
 from millstream.journal.damage import DamagedRow
+from millstream.journal.rows import FindCheckpoint
 from millstream.journal.sqlite import JournalClosedError
 from millstream.journal.sqlite_schema import NewerSchemaError
 
 ADDING = """
 import sys
 from langgraph.checkpoint.base import empty_checkpoint
-from millstream.journal import SqliteJournal
+from millstream.journal import SqliteJournal, sqlite
 from millstream.errors import ThreadBusyError
 path, name = sys.argv[1:]
 with SqliteJournal(path) as journal:
@@ -123,6 +124,60 @@ def test_whoever_waits_for_another_process_does_not_keep_the_loop(tmp_path: Path
     assert asyncio.run(run())
 
 
+@pytest.mark.parametrize("method", ["aget_tuple", "aput", "alist", "adelete_thread"])
+def test_a_loop_goes_on_while_a_file_cannot_be_opened(tmp_path: Path, method: str) -> None:
+    """Whatever is called first; nothing was read of the file before."""
+    path = str(tmp_path / "threads.db")
+    config, *put = Thread(States(1), "thread").next()
+    arguments = {"aput": (config, *put), "adelete_thread": ("thread",)}.get(method, (config,))
+
+    async def use(journal: SqliteJournal) -> None:
+        if method == "alist":
+            assert [each async for each in journal.alist(config)] == []
+        else:
+            await getattr(journal, method)(*arguments)
+
+    async def run() -> bool:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("CREATE TABLE other (value)")
+        other.execute("BEGIN EXCLUSIVE")
+        async with SqliteJournal(path, timeout=5) as journal:
+            using = asyncio.ensure_future(use(journal))
+            for _ in range(20):
+                await asyncio.sleep(0)
+            was_waiting = not using.done()
+            other.execute("COMMIT")
+            other.close()
+            await using
+        return was_waiting
+
+    assert asyncio.run(run())
+
+
+def test_what_is_being_read_as_the_file_is_closed_is_read(
+    calls: SyncCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever reads closes its own connection, and nobody another's."""
+    journal = calls.open()
+    calls.call(journal.put, *Thread(States(1), "thread").next())
+    calls.call(journal.get_tuple, new_config("thread"))
+    reading = sqlite.READING[FindCheckpoint]
+
+    def close_and_read(execute: Any, request: Any) -> Any:
+        closing = threading.Thread(target=journal.close)
+        closing.start()
+        closing.join()
+        return reading(execute, request)
+
+    monkeypatch.setitem(sqlite.READING, FindCheckpoint, close_and_read)
+    find = FindCheckpoint("thread", "")
+    assert journal._storage.carry_out(find).rows
+    with pytest.raises(JournalClosedError):
+        journal._storage.carry_out(find)
+    assert not journal._storage._open
+    assert not list(Path(calls.address).parent.glob("*-wal"))
+
+
 def test_a_file_that_stays_locked_is_an_error_and_nothing_is_stored(calls: SyncCalls) -> None:
     """It says who has it, and the thread can be gone on with when it is free."""
     journal = calls.open(timeout=0.05)
@@ -131,8 +186,9 @@ def test_a_file_that_stays_locked_is_an_error_and_nothing_is_stored(calls: SyncC
     other = sqlite3.connect(calls.address, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     put = thread.next()
-    with pytest.raises(sqlite3.OperationalError, match=r"is locked: another process"):
+    with pytest.raises(sqlite3.OperationalError, match=r"is locked: another process") as raised:
         calls.call(journal.put, *put)
+    assert journal._storage.is_general(raised.value)
     assert len(calls.list(journal, new_config("thread"))) == 1
     other.execute("COMMIT")
     other.close()
@@ -284,8 +340,6 @@ def test_an_interrupt_as_the_tables_are_made_leaves_the_file_unlocked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever opens it next makes them."""
-    from millstream.journal import sqlite
-
     path = str(tmp_path / "threads.db")
     connection = sqlite3.connect(path, isolation_level=None, timeout=0)
 

@@ -16,8 +16,9 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any, Final, Generic, TypeVar
 
+from millstream.journal.carrying import Blocking, carry_out, finish
 from millstream.journal.reading import Requests
-from millstream.journal.rows import Batch, Commit, Request
+from millstream.journal.rows import Batch, Commit
 from millstream.journal.storage import Storage, WouldWait
 
 ResultT = TypeVar("ResultT")
@@ -55,8 +56,12 @@ class _Job(Generic[ResultT]):
 class _Queue:
     """Jobs that wait, and how those of them that somebody takes are done together."""
 
-    def __init__(self) -> None:
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
         self._queue: deque[_Job[Any]] = deque()
+
+    def _work(self, jobs: Sequence[_Job[Any]]) -> Requests[None]:
+        return _work(jobs, self._storage.is_general)
 
     def _take(self) -> list[_Job[Any]]:
         jobs: list[_Job[Any]] = []
@@ -76,19 +81,25 @@ class _Queue:
         self._queue.extendleft(reversed([each for each in left if each is not own]))
 
 
-def _work(jobs: Sequence[_Job[Any]]) -> Requests[None]:
-    """Carry out jobs; errors are theirs.
+def _work(
+    jobs: Sequence[_Job[Any]], is_general: Callable[[Exception], bool] = lambda error: False
+) -> Requests[None]:
+    """Carry out jobs; errors are theirs, but for those that are general: these are everybody's.
 
     Of two batches of one line the later was made as if the earlier one were written already. It
     waits until that is so: were both sent, and somebody else had moved the counter to where the
     earlier one would have, then the later one alone would be written, to rows that are not there.
     """
     commits: list[tuple[_Job[Any], Commit]] = []
+    everybody = jobs
     while jobs or commits:
         for job in jobs:
             request = yield from _advance(job)
             if request is not None:
                 commits.append((job, request))
+            elif isinstance(job.error, Exception) and is_general(job.error):
+                _fail(everybody, job.error)
+                return
         if not commits:
             return
         now, later = _apart(commits)
@@ -98,7 +109,10 @@ def _work(jobs: Sequence[_Job[Any]]) -> Requests[None]:
         except WouldWait:
             raise
         except Exception as error:
-            yield from _commit_failed([job for job, _ in commits], error)
+            if is_general(error):
+                _fail(everybody, error)
+            else:
+                yield from _commit_failed([job for job, _ in commits], error, is_general)
             return
         refused = {
             each.line.number for each, done in zip(batches, written, strict=True) if not done
@@ -151,20 +165,31 @@ def _advance(job: _Job[Any]) -> Requests[Commit | None]:
     return None
 
 
-def _commit_failed(jobs: Sequence[_Job[Any]], error: Exception) -> Requests[None]:
+def _commit_failed(
+    jobs: Sequence[_Job[Any]], error: Exception, is_general: Callable[[Exception], bool]
+) -> Requests[None]:
     """Give a job its error; of several nobody knows whose it is, so each is tried alone."""
-    if len(jobs) > 1:
-        for job in jobs:
-            job.begin_again()
-        for job in jobs:
-            yield from _work([job])
+    if len(jobs) == 1:
+        _fail(jobs, error)
         return
-    [job] = jobs
-    try:
-        job.steps.throw(error)
-    except Exception as raised:
-        job.error = raised
-    job.is_done = True
+    for job in jobs:
+        job.begin_again()
+    for at, job in enumerate(jobs):
+        yield from _work([job], is_general)
+        if isinstance(job.error, Exception) and is_general(job.error):
+            _fail(jobs[at:], job.error)
+            return
+
+
+def _fail(jobs: Sequence[_Job[Any]], error: Exception) -> None:
+    """Give an error to those jobs that are not done."""
+    for job in jobs:
+        if not job.is_done:
+            try:
+                job.steps.throw(error)
+            except Exception as raised:
+                job.error = raised
+            job.is_done = True
 
 
 class SharedLane(_Queue):
@@ -174,8 +199,7 @@ class SharedLane(_Queue):
     """
 
     def __init__(self, storage: Storage, *, always_waits: bool = False) -> None:
-        super().__init__()
-        self._storage = storage
+        super().__init__(storage)
         self._always_waits = always_waits
         self._lock = threading.Lock()
 
@@ -190,12 +214,14 @@ class SharedLane(_Queue):
             raise
         return job.outcome()
 
-    async def arun(self, make: Callable[[], Requests[ResultT]]) -> ResultT:
+    async def arun(
+        self, make: Callable[[], Requests[ResultT]], *, is_long: bool = False
+    ) -> ResultT:
         """Carry out what steps ask for: here if that takes no waiting, else in a thread."""
         job = _Job(make)
-        if not self._always_waits and self._lock.acquire(blocking=False):
+        if not (is_long or self._always_waits) and self._lock.acquire(blocking=False):
             try:
-                self._carry_out(_work([job]), may_wait=False)
+                finish(carry_out, self._work([job]), Blocking(self._storage, may_wait=False))
                 return job.outcome()
             except WouldWait:
                 job.begin_again()
@@ -219,30 +245,17 @@ class SharedLane(_Queue):
             while not job.is_done:
                 jobs = self._take()
                 try:
-                    self._carry_out(_work(jobs), may_wait=True)
+                    finish(carry_out, self._work(jobs), Blocking(self._storage))
                 except BaseException:
                     self._give_back(jobs, job)  # Ctrl-C in this thread
                     raise
-
-    def _carry_out(self, steps: Requests[None], *, may_wait: bool) -> None:
-        with suppress(StopIteration):
-            go_on: Callable[[Any], Request] = steps.send
-            answer: Any = None
-            while True:
-                request = go_on(answer)
-                go_on = steps.send
-                try:
-                    answer = self._storage.carry_out(request, may_wait=may_wait)
-                except Exception as error:
-                    go_on, answer = steps.throw, error
 
 
 class LoopLane(_Queue):
     """One lane for a storage that one event loop uses, and nobody else."""
 
     def __init__(self, storage: Storage) -> None:
-        super().__init__()
-        self._storage = storage
+        super().__init__(storage)
         self._lock = asyncio.Lock()
 
     def run(self, make: Callable[[], Requests[ResultT]]) -> ResultT:
@@ -250,7 +263,9 @@ class LoopLane(_Queue):
         result: ResultT = self._storage.carry_out(next(make()))
         return result
 
-    async def arun(self, make: Callable[[], Requests[ResultT]]) -> ResultT:
+    async def arun(
+        self, make: Callable[[], Requests[ResultT]], *, is_long: bool = False
+    ) -> ResultT:
         """Carry out what steps ask for, alone or with others."""
         job = _Job(make)
         self._queue.append(job)
@@ -272,19 +287,7 @@ class LoopLane(_Queue):
             while not job.is_done:
                 jobs = self._take()
                 try:
-                    await self._carry_out(_work(jobs))
+                    await carry_out(self._work(jobs), self._storage.acarry_out)
                 except BaseException:
                     self._give_back(jobs, job)  # cancelled
                     raise
-
-    async def _carry_out(self, steps: Requests[None]) -> None:
-        with suppress(StopIteration):
-            go_on: Callable[[Any], Request] = steps.send
-            answer: Any = None
-            while True:
-                request = go_on(answer)
-                go_on = steps.send
-                try:
-                    answer = await self._storage.acarry_out(request)
-                except Exception as error:
-                    go_on, answer = steps.throw, error

@@ -62,6 +62,8 @@ class _Line:
 class MemoryStorage:
     """Keeps rows in dicts; nothing of it survives the process."""
 
+    is_closed = False
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._lines: dict[int, _Line] = {}
@@ -80,6 +82,10 @@ class MemoryStorage:
     async def acarry_out(self, request: Request) -> Any:
         """Return the answer."""
         return self.carry_out(request)
+
+    def is_general(self, error: Exception) -> bool:
+        """Say that each has errors of its own."""
+        return False
 
     def make_lane(self) -> Lane:
         """Return one lane for all."""
@@ -173,12 +179,13 @@ class MemoryStorage:
             if key in self._numbers:
                 return False
             self._numbers[key] = number
-            line = self._lines[number] = _Line(batch.line, batch.at)
+            line = self._lines[number] = _Line(batch.line, batch.at or 0)
             self._sharers[number] = {number}
         elif line is None or line.row.counter != batch.line.counter:
             return False
         assert line is not None
-        line.row, line.at = line.row._replace(counter=batch.counter), batch.at
+        line.row = line.row._replace(counter=batch.counter)
+        line.at = line.at if batch.at is None else batch.at
         for each in batch.unnamed:
             row = line.rows[each]
             if row.id is not None:

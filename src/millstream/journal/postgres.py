@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 _TRIES: Final = 4
 """How often a request is sent when the server or the connection fails in a way that passes."""
+_UNREACHABLE: Final = ("08", "57P", "53300")
+"""How the codes of errors begin that are about the server and not about what was asked."""
 _INHERITED: Final[list[Any]] = []
 """Connections of the process that this one was forked from: neither used nor closed here."""
 
@@ -69,7 +71,7 @@ class PostgresStorage:
         self._max_connections = max_connections
         self._timeout = timeout
         self._wants_prepared = prepare
-        self._is_closed = False
+        self.is_closed = False
         self._is_ready = False
         self._begin()
 
@@ -107,6 +109,13 @@ class PostgresStorage:
     async def acarry_out(self, request: Request) -> Any:
         """Return the answer, through a thread."""
         return await asyncio.get_running_loop().run_in_executor(None, self.carry_out, request)
+
+    def is_general(self, error: Exception) -> bool:
+        """Say whether the server cannot be reached, or lets nobody in."""
+        if not isinstance(error, self._psycopg.OperationalError):
+            return False
+        state = getattr(error, "sqlstate", None)
+        return state is None or state.startswith(_UNREACHABLE)
 
     def make_lane(self) -> Lane:
         """Return one lane for all, so that whoever waits for it shares the next round trip."""
@@ -169,7 +178,7 @@ class PostgresStorage:
         if self._pid != os.getpid():
             self._leave_to_parent()
         pool = self._pool
-        if self._is_closed:
+        if self.is_closed:
             raise JournalClosedError("The journal in PostgreSQL is closed")
         if pool is not None:
             return pool
@@ -229,7 +238,7 @@ class PostgresStorage:
         """Close the connections, but for those that were given; calling it again does nothing."""
         if self._pid != os.getpid():
             self._leave_to_parent()
-        self._is_closed = True
+        self.is_closed = True
         with self._lock:
             pool, self._pool = self._pool, None
         if isinstance(pool, Connections):
@@ -256,7 +265,7 @@ class LoopStorage(PostgresStorage):
         left = _TRIES
         while True:
             left -= 1
-            if self._is_closed:
+            if self.is_closed:
                 raise JournalClosedError("The journal in PostgreSQL is closed")
             is_broken = False
             try:

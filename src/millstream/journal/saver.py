@@ -21,7 +21,7 @@ from millstream._base import clock
 from millstream._base.bounded import BoundedDict
 from millstream.core.checkpoints import UNKNOWN
 from millstream.journal import upkeep
-from millstream.journal.damage import DamagedRow
+from millstream.journal.carrying import Blocking, finish, read
 from millstream.journal.deltas import read_history
 from millstream.journal.drafts import Call, PutCall, WritesCall, indexed
 from millstream.journal.reading import Listing, Requests, read_checkpoint, read_page, remember
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
     from millstream.journal.storage import Storage
 
 ResultT = TypeVar("ResultT")
-
-_TRIES: Final = 3
-"""How often a read is begun again when what it reads was thrown away meanwhile."""
 
 
 class _Sealings(BoundedDict[int, "tuple[Any, Sealing]"]):
@@ -94,6 +91,11 @@ class Journal(BaseCheckpointSaver[Any]):
     def setup(self) -> _Done:
         """Do nothing, for programs that call it, or await it, as they do with other savers."""
         return _DONE
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed, and can store and read nothing more."""
+        return self._storage.is_closed
 
     def close(self) -> None:
         """Let go of the database; calling it again does nothing."""
@@ -245,7 +247,8 @@ class Journal(BaseCheckpointSaver[Any]):
     async def adelete_thread(self, thread_id: str) -> None:
         """Remove a thread, and all that only it had."""
         await self._lane.arun(
-            lambda: upkeep.delete_thread(self._memory, str(thread_id), self._sealing())
+            lambda: upkeep.delete_thread(self._memory, str(thread_id), self._sealing()),
+            is_long=True,
         )
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
@@ -257,7 +260,8 @@ class Journal(BaseCheckpointSaver[Any]):
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Give another thread all checkpoints of one; both share what they have in common."""
         await self._lane.arun(
-            lambda: upkeep.copy_thread(self._memory, str(source_thread_id), str(target_thread_id))
+            lambda: upkeep.copy_thread(self._memory, str(source_thread_id), str(target_thread_id)),
+            is_long=True,
         )
 
     def prune(
@@ -283,7 +287,7 @@ class Journal(BaseCheckpointSaver[Any]):
     ) -> None:
         """Keep only the newest checkpoint of each namespace, or with "delete" none."""
         keep = _keep(strategy, older_than)
-        await self._lane.arun(lambda: self._prune(thread_ids, keep))
+        await self._lane.arun(lambda: self._prune(thread_ids, keep), is_long=True)
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Remove the checkpoints that some runs have made."""
@@ -293,7 +297,10 @@ class Journal(BaseCheckpointSaver[Any]):
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Remove the checkpoints that some runs have made."""
         ids = [str(id) for id in run_ids]
-        await self._lane.arun(lambda: upkeep.delete_for_runs(self._memory, ids, self._sealing()))
+        await self._lane.arun(
+            lambda: upkeep.delete_for_runs(self._memory, ids, self._sealing()),
+            is_long=True,
+        )
 
     def delete_untouched(self, age: timedelta) -> None:
         """Remove threads that nobody has written to for so long."""
@@ -301,7 +308,7 @@ class Journal(BaseCheckpointSaver[Any]):
 
     async def adelete_untouched(self, age: timedelta) -> None:
         """Remove threads that nobody has written to for so long."""
-        await self._lane.arun(lambda: self._delete_untouched(age))
+        await self._lane.arun(lambda: self._delete_untouched(age), is_long=True)
 
     # -- in common -------------------------------------------------------------------------------
 
@@ -356,34 +363,10 @@ class Journal(BaseCheckpointSaver[Any]):
         return known[1]
 
     def _read(self, make: Callable[[], Requests[ResultT]]) -> ResultT:
-        """Carry out what a read asks for, again if it has met rows that are being thrown away."""
-        for left in reversed(range(_TRIES)):
-            steps, answer = make(), None
-            try:
-                while True:
-                    answer = self._storage.carry_out(steps.send(answer))
-            except StopIteration as end:
-                result: ResultT = end.value
-                return result
-            except DamagedRow:
-                if not left:
-                    raise
-        raise AssertionError("the last try returns or raises")
+        return finish(read, make, Blocking(self._storage))
 
     async def _aread(self, make: Callable[[], Requests[ResultT]]) -> ResultT:
-        """Carry out what a read asks for, again if it has met rows that are being thrown away."""
-        for left in reversed(range(_TRIES)):
-            steps, answer = make(), None
-            try:
-                while True:
-                    answer = await self._storage.acarry_out(steps.send(answer))
-            except StopIteration as end:
-                result: ResultT = end.value
-                return result
-            except DamagedRow:
-                if not left:
-                    raise
-        raise AssertionError("the last try returns or raises")
+        return await read(make, self._storage.acarry_out)
 
 
 _JOURNALS: Final[weakref.WeakSet[Journal]] = weakref.WeakSet()

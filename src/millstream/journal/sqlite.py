@@ -20,7 +20,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
@@ -41,6 +41,8 @@ _MANY: Final = 256
 """Rows from which on an event loop does not wait for them itself."""
 _LOCKED: Final = (5, 6)
 """SQLITE_BUSY and SQLITE_LOCKED; CPython 3.10 has no names for them."""
+ResultT = TypeVar("ResultT")
+
 _INHERITED: Final[list[Any]] = []
 """Connections of the process that this one was forked from: neither used nor closed here."""
 
@@ -85,7 +87,7 @@ class SqliteStorage:
             self.path = os.path.abspath(self.path)
         self._synchronous = synchronous
         self._timeout = timeout
-        self._is_closed = False
+        self.is_closed = False
         self._begin()
 
     def _begin(self) -> None:
@@ -106,30 +108,36 @@ class SqliteStorage:
         """Return the answer; raise `WouldWait` where another process or the disk would delay it."""
         if self._pid != os.getpid():
             self._leave_to_parent()
-        if self._is_closed:
-            raise JournalClosedError(f"The journal of {self.path!r} is closed")
         reading = READING.get(type(request))
         if reading is not None:
-            with self._reader() as connection:
-                return reading(connection.execute, request)
+            return self._patiently(lambda: self._read(reading, request, may_wait), may_wait)
         if not may_wait and self._synchronous == "full":
             raise WouldWait
         with self._lock:
+            self._refuse_closed()
             answer = self._write(request, may_wait=may_wait)
             if self._written > _LONGEST_LOG:
                 self._tidy()
             return answer
 
     async def acarry_out(self, request: Request) -> Any:
-        """Return the answer, through a thread where there may be many rows."""
-        if _is_much(request):
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(None, self.carry_out, request)
-        return self.carry_out(request)
+        """Return the answer, through a thread where there may be many rows, or it takes waiting."""
+        if not _is_much(request):
+            with suppress(WouldWait):
+                return self.carry_out(request, may_wait=False)
+        return await asyncio.get_running_loop().run_in_executor(None, self.carry_out, request)
+
+    def is_general(self, error: Exception) -> bool:
+        """Say whether somebody else has the file locked."""
+        return isinstance(error, sqlite3.OperationalError) and _is_locked(error)
 
     def make_lane(self) -> Lane:
         """Return one lane for all: one connection writes."""
         return SharedLane(self)
+
+    def _read(self, reading: Callable[..., Any], request: Request, may_wait: bool) -> Any:
+        with self._reader(may_wait=may_wait) as connection:
+            return reading(connection.execute, request)
 
     def _write(self, request: Request, *, may_wait: bool) -> Any:
         connection = self._writing(may_wait=may_wait)
@@ -152,29 +160,45 @@ class SqliteStorage:
 
     def _lock_file(self, connection: sqlite3.Connection, *, may_wait: bool) -> None:
         """Begin a transaction, when whoever has begun one has ended it."""
+        self._patiently(lambda: connection.execute("BEGIN IMMEDIATE"), may_wait)
+
+    def _patiently(self, action: Callable[[], ResultT], may_wait: bool = True) -> ResultT:
+        """Do something when nobody has the file locked; it may be begun again at any place."""
+        try:
+            return action()
+        except sqlite3.OperationalError as error:
+            if not _is_locked(error):
+                raise
+            if not may_wait:
+                raise WouldWait from error
         end, pause = clock.SYSTEM.monotonic() + self._timeout, 0.0005
         while True:
+            clock.SYSTEM.sleep(pause)
+            pause = min(pause * 2, 0.02)
             try:
-                connection.execute("BEGIN IMMEDIATE")
-                return
+                return action()
             except sqlite3.OperationalError as error:
                 if not _is_locked(error):
                     raise
-                if not may_wait:
-                    raise WouldWait from error
                 if clock.SYSTEM.monotonic() > end:
-                    raise sqlite3.OperationalError(
-                        f"{self.path} is locked: another process has been writing to it for "
-                        f"{self._timeout} s"
-                    ) from error
-            clock.SYSTEM.sleep(pause)
-            pause = min(pause * 2, 0.02)
+                    raise self._named(error) from error
+
+    def _named(self, error: sqlite3.OperationalError) -> sqlite3.OperationalError:
+        """Return an error that says which file is locked."""
+        named = sqlite3.OperationalError(
+            f"{self.path} is locked: another process has been writing to it for {self._timeout} s"
+        )
+        for name in ("sqlite_errorcode", "sqlite_errorname"):  # not on CPython 3.10
+            if hasattr(error, name):
+                setattr(named, name, getattr(error, name))
+        return named
 
     # -- connections -----------------------------------------------------------------------------
 
     @contextmanager
-    def _reader(self) -> Iterator[sqlite3.Connection]:
+    def _reader(self, *, may_wait: bool = True) -> Iterator[sqlite3.Connection]:
         """Lend a connection, in a transaction: all that is read belongs together."""
+        self._refuse_closed()
         if self.path == ":memory:":
             with self._lock:
                 yield self._writing(may_wait=True)
@@ -182,8 +206,8 @@ class SqliteStorage:
         try:
             connection = self._idle.pop()
         except IndexError:
-            self._writing(may_wait=True)
-            connection = self._connect(self._timeout)
+            self._writing(may_wait=may_wait)
+            connection = self._connect()
         try:
             connection.execute("BEGIN")
             yield connection
@@ -191,10 +215,17 @@ class SqliteStorage:
         except BaseException:
             self._discard(connection)
             raise
-        if self._is_closed or len(self._idle) >= _MOST_IDLE:
+        if len(self._idle) >= _MOST_IDLE:
             self._discard(connection)
-        else:
-            self._idle.append(connection)
+            return
+        self._idle.append(connection)
+        if self.is_closed:
+            # Who has closed the journal may have been here before.
+            self._let_go_of_idle()
+
+    def _refuse_closed(self) -> None:
+        if self.is_closed:
+            raise JournalClosedError(f"The journal of {self.path!r} is closed")
 
     def _writing(self, *, may_wait: bool) -> sqlite3.Connection:
         """Return the connection that writes; the first call opens the file."""
@@ -203,6 +234,7 @@ class SqliteStorage:
         if not may_wait:
             raise WouldWait
         with self._lock:
+            self._refuse_closed()
             if self._writer is None:
                 self._writer = self._prepare()
             return self._writer
@@ -232,21 +264,10 @@ class SqliteStorage:
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
 
-    def _patiently(self, action: Callable[[], None]) -> None:
-        """Do something when nobody has the file locked, as who opens it for the first time does."""
-        end = clock.SYSTEM.monotonic() + self._timeout
-        while True:
-            try:
-                action()
-                return
-            except sqlite3.OperationalError as error:
-                if not _is_locked(error) or clock.SYSTEM.monotonic() > end:
-                    raise
-            clock.SYSTEM.sleep(0.005)
-
-    def _connect(self, timeout: float = 0) -> sqlite3.Connection:
+    def _connect(self) -> sqlite3.Connection:
+        # It waits for nobody: `_patiently` does.
         connection = sqlite3.connect(
-            self.path, timeout=timeout, isolation_level=None, check_same_thread=False
+            self.path, timeout=0, isolation_level=None, check_same_thread=False
         )
         self._open.add(connection)
         return connection
@@ -287,18 +308,26 @@ class SqliteStorage:
                 self._discard(connection)
 
     def close(self) -> None:
-        """Close all connections; calling it again does nothing."""
+        """Close all connections, those in use when they are given back; twice does nothing."""
         if self._pid != os.getpid():
             self._leave_to_parent()
-        self._is_closed = True
+        self.is_closed = True
+        with self._lock:
+            writer, self._writer = self._writer, None
+            if writer is not None:
+                self._discard(writer)
+            self._let_go_of_idle()
         tidying = self._tidying
         if tidying is not None and tidying is not threading.current_thread():
             tidying.join()
-        with self._lock:
-            self._writer = None
-            while self._idle:
-                self._discard(self._idle.pop())
-            _close_all(self._open)
+
+    def _let_go_of_idle(self) -> None:
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return
+            self._discard(connection)
 
     async def aclose(self) -> None:
         """Close all connections without keeping the event loop."""

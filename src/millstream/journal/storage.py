@@ -59,11 +59,17 @@ class NewerSchemaError(RuntimeError):
 class Storage(Protocol):
     """Carries rows in and out."""
 
+    is_closed: bool
+    """It was let go of, and carries out nothing more."""
+
     def carry_out(self, request: Request, *, may_wait: bool = True) -> Any:
         """Return the answer; raise `WouldWait` where it takes waiting that is not wanted."""
 
     async def acarry_out(self, request: Request) -> Any:
         """Return the answer without keeping the event loop."""
+
+    def is_general(self, error: Exception) -> bool:
+        """Say whether others who asked now would get the error too, perhaps after waiting."""
 
     def make_lane(self) -> Lane:
         """Return what lets those write who want to."""
@@ -84,8 +90,10 @@ class Lane(Protocol):
     def run(self, make: Callable[[], Requests[ResultT]]) -> ResultT:
         """Carry out what steps ask for, and return their result."""
 
-    async def arun(self, make: Callable[[], Requests[ResultT]]) -> ResultT:
-        """Do so without keeping the event loop."""
+    async def arun(
+        self, make: Callable[[], Requests[ResultT]], *, is_long: bool = False
+    ) -> ResultT:
+        """Do so without keeping the event loop; `is_long` says that there may be many rows."""
 
     def try_now(self, action: Callable[[], object]) -> None:
         """Call something that changes what is known of lines, unless somebody is writing."""

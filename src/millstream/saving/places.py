@@ -49,7 +49,7 @@ def journal_at(place: Place) -> Journal:
         return new_journal(text)
     with _LOCK:
         journal = _SHARED.get(text)
-        if journal is None or _is_closed(journal):
+        if journal is None or journal.is_closed:
             journal = _SHARED[text] = new_journal(text)
         return journal
 
@@ -78,10 +78,6 @@ def _located(place: Place) -> str:
 
 def _is_url(text: str) -> bool:
     return _URL.match(text) is not None
-
-
-def _is_closed(journal: Journal) -> bool:
-    return bool(getattr(journal._storage, "_is_closed", False))
 
 
 def shown(place: str) -> str:
