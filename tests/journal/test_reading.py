@@ -9,6 +9,7 @@ import pytest
 from langgraph.checkpoint.base import empty_checkpoint
 
 from journal.journals import SyncCalls, new_config
+from journal.states import States, Thread
 from millstream.journal.damage import DamagedRow
 from millstream.journal.rows import PageRows, ReadRows
 
@@ -110,6 +111,32 @@ def test_writes_wait_for_their_checkpoint_whatever_is_stored_before_it(
     assert values(found) == [5, 4, 3, 2, 1]
     written = [[value for _, _, value in each.pending_writes] for each in found]
     assert written == [[5], [], [3], [], []]
+
+
+@pytest.mark.parametrize("is_together", [False, True])
+def test_a_checkpoint_that_is_stored_again_is_the_parent_that_it_was(
+    calls: SyncCalls, is_together: bool
+) -> None:
+    """Others may have been stored on top of it before."""
+    journal = calls.open(on_conflict="fork")
+    thread = Thread(States(1), "thread")
+    puts = [thread.next() for _ in range(3)]
+    puts.append(puts[1])
+    if is_together:
+        journal.put_together([("put", put) for put in puts])
+    else:
+        for put in puts:
+            calls.call(journal.put, *put)
+    ids = [put[1]["id"] for put in puts[:3]]
+    journal = calls.fresh(journal)
+    found = calls.list(journal, new_config("thread"))
+    assert [each.checkpoint["id"] for each in found] == ids[::-1]
+    parents = [each.parent_config["configurable"]["checkpoint_id"] for each in found[:-1]]
+    assert parents == ids[-2::-1]
+    calls.call(journal.delete_for_runs, ["none"])
+    calls.call(journal.prune, ["thread"])
+    newest = calls.call(calls.fresh(journal).get_tuple, new_config("thread"))
+    assert newest.parent_config["configurable"]["checkpoint_id"] == ids[1]
 
 
 def test_rows_that_build_on_earlier_ones_are_read_from_where_those_begin() -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import decimal
 import enum
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from journal.journals import FullCopies, SyncCalls, new_config
 from journal.states import States, Thread
-from millstream.journal.rows import CopyLines, FindLines, FindPools, ReadParts
+from millstream.journal.rows import CopyLines, FindLines, FindPools, ReadParts, ReadRows
 from millstream.journal.saver import Journal
 
 
@@ -109,6 +109,70 @@ def test_what_was_copied_or_deleted_can_be_again(calls: SyncCalls) -> None:
     calls.call(journal.delete_thread, "copy")
     calls.call(journal.copy_thread, "thread", "copy")
     assert read(calls, journal, "copy") == read(calls, journal, "thread")
+
+
+def stored(journal: Any, thread_id: str = "thread") -> int:
+    """Return how many bytes the checkpoints of a thread take, without their parts."""
+    storage = journal._storage
+    [line] = storage.carry_out(FindLines(thread_id))
+    rows = storage.carry_out(ReadRows(line.number, 0, 1 << 29))
+    return sum(len(row.body or b"") for row in rows)
+
+
+def conversation(calls: SyncCalls, turns: int) -> tuple[Any, list[str]]:
+    """Return a journal with a thread that grows by a message a turn, and the times of its turns."""
+    journal, times = calls.open(), []
+    thread = Thread(States(1), "thread")
+    for turn in range(turns):
+        config, checkpoint, metadata, _ = thread.next()
+        messages = [f"{number} {number % 7 * 'x'}" * 30 for number in range(turn + 1)]
+        checkpoint["channel_values"] = {"messages": messages, "turn": turn}
+        checkpoint["channel_versions"] = versions = {"messages": turn + 1, "turn": turn + 1}
+        metadata["run_id"] = "odd" if turn % 2 else f"run{turn // 20}"
+        calls.call(journal.put, config, checkpoint, metadata, versions)
+        calls.call(
+            journal.put_writes, new_config("thread", checkpoint["id"]), [("turn", turn)], "t"
+        )
+        times.append(checkpoint["ts"])
+    return journal, times
+
+
+@pytest.mark.parametrize("gone", ["the first", "half", "every other", "a row of them"])
+def test_what_is_kept_takes_no_more_than_before(calls: SyncCalls, gone: str) -> None:
+    """Rows are differences to others, and stay so when some of those go."""
+    journal, times = conversation(calls, 70)
+    before, all_of_it = stored(journal), read(calls, journal, "thread")
+    if gone == "the first":
+        calls.call(journal.prune, ["thread"], older_than=datetime.fromisoformat(times[1]))
+        kept = all_of_it[:-1]
+    elif gone == "half":
+        calls.call(journal.prune, ["thread"], older_than=datetime.fromisoformat(times[35]))
+        kept = all_of_it[:-35]
+    elif gone == "every other":
+        calls.call(journal.delete_for_runs, ["odd"])
+        kept = all_of_it[1::2]
+    else:
+        calls.call(journal.delete_for_runs, ["odd", "run1"])
+        kept = [each for each in all_of_it if each["metadata"]["run_id"] not in ("odd", "run1")]
+    assert read(calls, journal, "thread") == kept
+    assert stored(journal) < before
+    fresh = calls.fresh(journal)
+    assert read(calls, fresh, "thread") == kept
+    config = new_config("thread", kept[0]["id"])
+    own = Thread(States(3), "thread")
+    own.load(calls.call(fresh.get_tuple, config))
+    calls.call(fresh.put, *own.next())
+    assert read(calls, journal, "thread")[1:] == kept
+
+
+def test_pruning_is_no_reason_to_keep_a_thread(calls: SyncCalls, fake_clock: Any) -> None:
+    """What goes for its age goes by when a program has written to it."""
+    journal, _ = filled(calls, steps=3)
+    fake_clock.sleep(1000)
+    calls.call(journal.prune, ["thread"])
+    assert len(read(calls, journal, "thread")) == 1
+    calls.call(journal.delete_untouched, timedelta(seconds=500))
+    assert read(calls, journal, "thread") == []
 
 
 @pytest.mark.parametrize("is_sudden", [False, True])

@@ -26,6 +26,7 @@ from millstream.journal.states import (
     Stored,
     encode_state,
     encode_value,
+    with_id,
 )
 
 INLINE: Final = 128
@@ -169,6 +170,7 @@ class Draft:
             self.batch.checkpoints.append(row)
             if former is not None:
                 self.batch.unnamed.append(former.number)
+                self.batch.filled.append(self._without_id(former))
         self.states[call.id] = state
         self.last = max(self.last, number)
         if self.newest is None or call.id > self.newest:
@@ -179,7 +181,7 @@ class Draft:
         rows, number = self.batch.checkpoints, self.last + 1
         for at, row in enumerate(rows):
             if row.id == id:
-                rows[at] = row._replace(id=None)
+                rows[at] = self._without_id(row)
                 self.stubs.pop(id, None)
                 number = self._next_number() + 1
                 self.batch.writes = [
@@ -188,6 +190,13 @@ class Draft:
                 ]
                 return True
         return False
+
+    def _without_id(self, row: CheckpointRow) -> CheckpointRow:
+        """Return a row that loses its id, which others go on calling their parent."""
+        if row.body is None or row.id is None:
+            return row._replace(id=None)
+        body = self.sealing.seal_row(with_id(self.sealing.open(row.body), row.id))
+        return row._replace(id=None, body=body)
 
     def add_stub(self, id: str) -> int:
         """Add that there are writes next to a checkpoint that is not there; return its number."""

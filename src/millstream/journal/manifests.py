@@ -89,6 +89,16 @@ def decode(stored: Iterable[Any], home: int, most: int) -> Manifest:
     return items
 
 
+def difference(old: Sequence[Item], new: Sequence[Item]) -> list[tuple[int, int, Sequence[Item]]]:
+    """Return a manifest as what stands between the beginning and the end that both have."""
+    most, head, tail = min(len(old), len(new)), 0, 0
+    while head < most and old[head] == new[head]:
+        head += 1
+    while tail < most - head and old[-1 - tail] == new[-1 - tail]:
+        tail += 1
+    return [(0, head, new[head : len(new) - tail]), (len(old) - tail, tail, [])]
+
+
 def encode_change(segments: Sequence[tuple[int, int, Sequence[Item]]], home: int) -> list[Any]:
     """Return what is stored of a manifest as a difference.
 

@@ -258,7 +258,7 @@ WITH line AS (
 )"""
 _MOVE_LINE: Final = """
 WITH line AS (
-    UPDATE @lines SET counter = %s::integer, at = %s::bigint
+    UPDATE @lines SET counter = %s::integer, at = coalesce(%s::bigint, at)
     WHERE number = %s::bigint AND counter = %s::integer RETURNING number
 )"""
 _UNNAME: Final = """
@@ -320,7 +320,7 @@ def _insert(batch: Batch) -> Statement:
         raise OverflowError(
             f"Thread {line.thread_id!r} has no numbers left: copy it, or prune it and export it"
         )
-    counter, at = str(batch.counter), str(batch.at)
+    counter, at = str(batch.counter), None if batch.at is None else str(batch.at)
     if batch.is_new:
         head, first = _MAKE_LINE, (str(line.number), line.thread_id, line.ns, counter, at)
     else:

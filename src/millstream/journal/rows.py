@@ -66,8 +66,8 @@ class Batch:
     """The line must not be there yet."""
     counter: int
     """What it is afterwards."""
-    at: int
-    """Seconds since 1970, for what throws old threads away."""
+    at: int | None
+    """Seconds since 1970, for what throws old threads away; None leaves what the line has."""
     checkpoints: list[CheckpointRow] = field(default_factory=list)
     writes: list[WritesRow] = field(default_factory=list)
     parts: list[PartRow] = field(default_factory=list)

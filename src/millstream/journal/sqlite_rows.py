@@ -186,7 +186,8 @@ def _write(execute: Execute, batch: Batch) -> bool:
         )
     else:
         done = execute(
-            "UPDATE journal_lines SET counter = ?, at = ? WHERE number = ? AND counter = ?",
+            "UPDATE journal_lines SET counter = ?, at = coalesce(?, at) "
+            "WHERE number = ? AND counter = ?",
             (batch.counter, batch.at, number, line.counter),
         )
     if done.rowcount != 1:

@@ -31,6 +31,8 @@ MOST_ITEMS: Final = 1 << 22
 _SHORTEST_CHAIN: Final = 16
 _LONGEST_CHAIN: Final = 200
 _WHOLE, _CHANGE = 0, 1
+_ENTRIES: Final = 13
+"""What the body of a row has; one more where the row has lost its id."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -55,6 +57,10 @@ class State:
     id: str
     parent: str | None
     root: int
+    base: int = 0
+    """The number of the row that its own is a difference to, 0 if it is whole."""
+    was: str | None = None
+    """The id that it had until another row was stored under it; rows name it as their parent."""
     depth: int = 0
     """How many rows it is a difference of."""
     whole: int = 0
@@ -142,6 +148,11 @@ def encode_state(
     )
 
 
+def with_id(body: bytes, id: str) -> bytes:
+    """Return what a row says that loses its id, so that those that name it still can."""
+    return packb((*unpackb(body)[:_ENTRIES], id))
+
+
 def decode_state(
     row: CheckpointRow, bases: Mapping[int, State], open: Callable[[bytes], bytes]
 ) -> State:
@@ -149,7 +160,7 @@ def decode_state(
     assert row.body is not None
     try:
         said = unpackb(open(row.body))
-        if not isinstance(said, list) or len(said) != 13:
+        if not isinstance(said, list) or len(said) not in (_ENTRIES, _ENTRIES + 1):
             raise DamagedRow("its body has not the entries of one")
         base = bases.get(said[0]) if said[0] else None
         if said[0]:
@@ -165,14 +176,17 @@ def decode_state(
 
 
 def _decoded(row: CheckpointRow, base: State | None, said: Sequence[Any], size: int) -> State:
-    _, v, ts, parent, updated, versions, seen, values, metadata, gone, odd, extra, lacks = said
+    _, v, ts, parent, updated, versions, seen, values, metadata, gone, odd, extra, *rest = said
+    lacks, *was = rest
     state = State(row.number, row.id or "", parent, row.root, v=v, ts=_decoded_time(ts))
+    state.was = was[0] if was else None
     state.updated, state.lacks = updated, lacks
     if base is None:
         state.whole = size
     else:
+        state.base = base.number
         state.depth, state.whole, state.chain = base.depth + 1, base.whole, base.chain + size
-        state.parent = base.id if parent == 0 else parent
+        state.parent = (base.id or base.was) if parent == 0 else parent
         state.versions, state.seen = dict(base.versions), dict(base.seen)
         state.values, state.metadata = dict(base.values), dict(base.metadata)
         known: list[dict[str, Any]]

@@ -8,7 +8,7 @@ from typing import Any, Final
 from millstream._base import clock
 from millstream.errors import ThreadBusyError
 from millstream.journal.known import ranges_of
-from millstream.journal.manifests import PART_BITS
+from millstream.journal.manifests import PART_BITS, difference
 from millstream.journal.metadata import label_of
 from millstream.journal.reading import Requests, chain_states, decode_writes, metadata_of
 from millstream.journal.rows import (
@@ -27,7 +27,7 @@ from millstream.journal.rows import (
     Reserve,
 )
 from millstream.journal.sealing import Sealing
-from millstream.journal.states import State, encode_state, names_of
+from millstream.journal.states import Segments, State, encode_state, names_of
 from millstream.journal.writing import Memory
 
 COUNTERS: Final = "counters_since_delta_snapshot"
@@ -152,22 +152,9 @@ def prune_line(memory: Memory, line: LineRow, keep: Keep, sealing: Sealing) -> R
         if not kept:
             yield from drop_lines(memory, [line], sealing)
             return
-        batch = Batch(line, False, line.counter + 1, int(clock.current().timestamp()))
+        batch = Batch(line, False, line.counter + 1, None)
         batch.dropped = [row.number for row in rows if row.number not in kept]
-        by_number = {row.number: row for row in rows}
-        for state in states:
-            if state.number in kept and state.root != state.number:
-                body = sealing.seal_row(encode_state(state, None, {}, line.number))
-                batch.filled.append(
-                    CheckpointRow(
-                        line.number,
-                        state.number,
-                        by_number[state.number].id,
-                        state.number,
-                        line.number,
-                        body,
-                    )
-                )
+        batch.filled = _rewritten(line, rows, states, kept, sealing)
         [is_written] = yield Commit([batch])
         if is_written:
             pools = yield FindPools(line.number)
@@ -178,6 +165,52 @@ def prune_line(memory: Memory, line: LineRow, keep: Keep, sealing: Sealing) -> R
             return
         line = found[0]
     raise ThreadBusyError(*key, None, None)
+
+
+def _rewritten(
+    line: LineRow,
+    rows: Sequence[CheckpointRow],
+    states: Sequence[State],
+    kept: set[int],
+    sealing: Sealing,
+) -> list[CheckpointRow]:
+    """Return the kept rows that have to change because one that they are differences to goes.
+
+    That is the first one after a gap. Those that build on it only get another root, if that is what
+    has gone: so less is stored than before, whatever is kept.
+    """
+    by_number = {row.number: row for row in rows}
+    changed: list[CheckpointRow] = []
+    roots: dict[int, int] = {}
+    """Those that kept rows have from now on."""
+    last: State | None = None
+    for state in states:
+        number = state.number
+        if number not in kept:
+            continue
+        row, base = by_number[number], last
+        if state.base in roots or not state.base:
+            roots[number] = roots.get(state.base, number)
+            if roots[number] != row.root:
+                changed.append(row._replace(root=roots[number]))
+        else:
+            if base is not None and base.root != state.root:
+                base = None
+            roots[number] = number if base is None else roots[base.number]
+            body = sealing.seal_row(encode_state(state, base, _changes(state, base), line.number))
+            changed.append(row._replace(root=roots[number], home=line.number, body=body))
+        last = state
+    return changed
+
+
+def _changes(state: State, base: State | None) -> dict[str, Segments]:
+    """Return what is different of the values that both have."""
+    old = {} if base is None else base.values
+    return {
+        name: difference(old[name].items, stored.items)
+        for name, stored in state.values.items()
+        if name in old and old[name] is not stored and old[name].kind == stored.kind
+    }
 
 
 def _in_flight(rows: Sequence[CheckpointRow]) -> set[int]:
