@@ -49,6 +49,9 @@ class SaveCheckpoint:
     metadata: dict[str, Any]
     parent_id: str | None
     new_versions: dict[str, Any]
+    seers: Collection[str] | None = None
+    """Nodes that have seen something since the parent, None if nobody knows; if it is known, then
+    `new_versions` is all that has another version than in the parent."""
 
 
 @dataclass(slots=True)
@@ -71,6 +74,8 @@ class Lineage:
     """Node -> the versions it has seen. Replaced, never changed: checkpoints share them."""
     newest: Any = None
     """The highest version there is; `MISSING` until somebody asks for it."""
+    seers: set[str] | None = None
+    """Nodes that have seen something since the last checkpoint that was made here."""
     unsaved: set[str] = field(default_factory=set)
     """Channels whose versions no checkpoint has; with `is_saved_at_end`, since the one loaded."""
     updated: list[str] | None = None
@@ -92,6 +97,7 @@ class Lineage:
     ) -> None:
         """Continue from a stored checkpoint, next to which writes to channels are stored."""
         self.id = self.loaded_id = checkpoint["id"]
+        self.seers = None
         self.versions = dict(checkpoint["channel_versions"])
         # Found out when something changes: a look at all channels is not for runs that only read.
         self.newest = MISSING
@@ -113,6 +119,7 @@ class Lineage:
         # No checkpoint here has the values under the versions they have, so the next one stores
         # them all.
         self.id = self.loaded_id = ""
+        self.seers = None
         self.unsaved = set(self.versions)
         if self.deltas is not None:
             self.deltas.forget_parent()
@@ -125,10 +132,14 @@ class Lineage:
             new = {name: versions[name] for name in task.triggers if name in versions}
             old = self.seen.get(task.node.name)
             self.seen[task.node.name] = {**old, **new} if old else new
+            if self.seers is not None:
+                self.seers.add(task.node.name)
 
     def mark_all_seen(self, observer: str) -> None:
         """Note that `observer` (a reserved name) has seen all there is."""
         self.seen[observer] = {**self.seen.get(observer, {}), **self.versions}
+        if self.seers is not None:
+            self.seers.add(observer)
 
     def bump(self, touched: Sequence[str]) -> None:
         """Give the channels a version newer than any other."""
@@ -194,9 +205,11 @@ class Lineage:
             self.deltas.versions = dict(self.versions)
             self.metadata |= self.deltas.as_metadata()
         new = {name: self.versions[name] for name in self.unsaved}
+        seers = self.seers
         # With `exit` the one that is stored must bring along all that changed since the one loaded.
         if not self.is_saved_at_end:
             self.unsaved.clear()
+            self.seers = set()
         values = cells.saved_values(self.versions)
         if whole:
             values |= cells.snapshots(whole)
@@ -216,6 +229,7 @@ class Lineage:
             metadata=self.metadata,
             parent_id=self.parent_id,
             new_versions=new,
+            seers=seers,
         )
 
     def _renew(self, names: Sequence[str]) -> None:
@@ -230,3 +244,5 @@ class Lineage:
             new = {name: self.versions[name] for name in known}
             if new:
                 self.seen[node] = {**seen, **new}
+                if self.seers is not None:
+                    self.seers.add(node)

@@ -6,7 +6,7 @@ error in the middle, a value that cannot be stored for example, leaves no trace.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,16 +16,19 @@ from ormsgpack import packb
 from millstream.journal.known import KnownLine, Text, digest
 from millstream.journal.manifests import FEWEST, Item, Manifest, part_key
 from millstream.journal.metadata import labels_of, packed_metadata
-from millstream.journal.rows import Batch, CheckpointRow, PartRow, WritesRow
+from millstream.journal.rows import Batch, CheckpointRow, LineRow, PartRow, WritesRow
 from millstream.journal.sealing import Sealing
 from millstream.journal.splitting import LARGE, compare, cut
 from millstream.journal.states import (
     MSGPACK,
+    Difference,
     Segments,
     State,
     Stored,
     encode_state,
     encode_value,
+    entries_new,
+    names_gone,
     with_id,
 )
 
@@ -63,6 +66,12 @@ class PutCall:
     new_versions: Mapping[str, Any]
     typed: Mapping[str, Typed]
     """By channel, values that have been serialized."""
+    seers: Collection[str] | None = None
+    """Nodes that have seen something since the parent, None if nobody says.
+
+    If somebody does, then nothing but their entries, what is in `new_versions`, and metadata is
+    another than in the parent, and nobody changes the dicts of the checkpoint any more.
+    """
 
     @property
     def id(self) -> str:
@@ -124,6 +133,8 @@ class Draft:
     newest: str | None = None
     last: int = 0
     stubs: dict[str, int] = field(default_factory=dict)
+    forgotten: int = 0
+    """The number of a checkpoint of this draft whose id the next one takes, 0 if there is none."""
 
     @classmethod
     def of(cls, known: KnownLine, sealing: Sealing, at: int) -> Draft:
@@ -146,17 +157,19 @@ class Draft:
         """
         parent = self.state(call.parent)
         is_filled = former is not None and former.body is None
-        number = former.number if former is not None and is_filled else self._next_number()
         base = parent
         if parent is None or parent.number != self.last or parent.must_end or former is not None:
             base = None
+        state = State(0, call.id, call.parent, 0)
+        difference = self._state(call, parent, state)
+        # After the numbers of its parts.
+        number = former.number if former is not None and is_filled else self._next_number()
         root = number if base is None else base.root
-        state = State(number, call.id, call.parent, root)
-        changes, seers = self._state(call, parent, state)
+        state.number, state.root = number, root
+        if self.forgotten:
+            self._move_writes(number)
         home = self.batch.line.number
-        body = self.sealing.seal_row(
-            encode_state(state, base, changes, home, call.new_versions, seers)
-        )
+        body = self.sealing.seal_row(encode_state(state, home, base, difference))
         if base is None:
             state.whole = len(body)
         else:
@@ -178,16 +191,11 @@ class Draft:
 
     def forget_checkpoint(self, id: str) -> bool:
         """Take the id from a checkpoint of this draft, if it has one; its writes go with it."""
-        rows, number = self.batch.checkpoints, self.last + 1
-        for at, row in enumerate(rows):
+        for at, row in enumerate(self.batch.checkpoints):
             if row.id == id:
-                rows[at] = self._without_id(row)
+                self.batch.checkpoints[at] = self._without_id(row)
                 self.stubs.pop(id, None)
-                number = self._next_number() + 1
-                self.batch.writes = [
-                    each._replace(of=number) if each.of == row.number else each
-                    for each in self.batch.writes
-                ]
+                self.forgotten = row.number
                 return True
         return False
 
@@ -197,6 +205,14 @@ class Draft:
             return row._replace(id=None)
         body = self.sealing.seal_row(with_id(self.sealing.open(row.body), row.id))
         return row._replace(id=None, body=body)
+
+    def _move_writes(self, to: int) -> None:
+        """Let writes of this draft stand next to the checkpoint that takes the place of theirs."""
+        self.batch.writes = [
+            each._replace(of=to) if each.of == self.forgotten else each
+            for each in self.batch.writes
+        ]
+        self.forgotten = 0
 
     def add_stub(self, id: str) -> int:
         """Add that there are writes next to a checkpoint that is not there; return its number."""
@@ -232,61 +248,103 @@ class Draft:
         known, batch = self.known, self.batch
         for id, state in self.states.items():
             known.states[id] = state
-        known.texts.update(self.texts)
+        if self.texts:
+            known.texts.update(self.texts)
         for key, number in self.parts.items():
             known.parts[key] = number
-        known.labels.update(batch.labels)
+        if batch.labels:
+            known.labels.update(batch.labels)
         known.newest, known.last, known.is_new = self.newest, self.last, False
         if known.stubs is not None or self.stubs:
             known.stubs = self.stubs
-        known.row = known.row._replace(counter=batch.counter)
+        row = known.row
+        known.row = LineRow(row.number, row.thread_id, row.ns, batch.counter)
         return batch
 
     def _next_number(self) -> int:
         self.batch.counter += 1
         return self.batch.counter
 
-    def _state(
-        self, call: PutCall, parent: State | None, state: State
-    ) -> tuple[dict[str, Segments], list[str] | None]:
-        """Fill in what a checkpoint says.
-
-        Returns of which values the changes are known too, and which nodes have seen something.
-        """
-        checkpoint, dump = call.checkpoint, self.sealing.serde.dumps_typed
+    def _state(self, call: PutCall, parent: State | None, state: State) -> Difference:
+        """Fill in what a checkpoint says; return how it differs from its parent."""
+        checkpoint = call.checkpoint
         state.v, state.ts = checkpoint.get("v"), checkpoint.get("ts")
         state.updated = checkpoint.get("updated_channels", False)
-        state.versions = dict(checkpoint.get("channel_versions", ()))
-        state.seen, seers = _seen(checkpoint.get("versions_seen", {}), parent)
         if not checkpoint.keys() >= _USUAL:
             state.lacks = sorted(_USUAL - checkpoint.keys())
-        changes: dict[str, Segments] = {}
+        difference: Difference | None = None
+        if parent is not None and call.seers is not None and state.lacks is None:
+            difference = self._follow(call, parent, state, call.seers)
+        if difference is None:
+            difference = self._compare(call, parent, state)
+        dump = self.sealing.serde.dumps_typed
+        before = {} if parent is None else parent.metadata
+        state.metadata, odd = packed_metadata(call.metadata)
+        if odd:
+            state.odd = dump(odd)
+        if not checkpoint.keys() <= _OWN:
+            extra = {name: value for name, value in checkpoint.items() if name not in _OWN}
+            state.extra = dump(extra)
+        if self.sealing.cipher is None:
+            for label in labels_of(state.metadata, call.metadata, before):
+                if label not in self.known.labels:
+                    self.batch.labels.append(label)
+        return difference
+
+    def _follow(
+        self, call: PutCall, parent: State, state: State, seers: Collection[str]
+    ) -> Difference | None:
+        """Take over what the parent has, but for what is said to be new.
+
+        None if that is not all: a channel that is stored from time to time, for example.
+        """
+        values = call.checkpoint["channel_values"]
+        stored = state.values = parent.values.copy()
+        difference = Difference(call.new_versions, seers)
+        for name in call.new_versions:
+            if name not in values:
+                if stored.pop(name, None) is not None:
+                    difference.lost_values.append(name)
+                continue
+            stored[name], change = self._stored(
+                name, call.typed[name], stored.get(name), is_text=True
+            )
+            difference.values.append(name)
+            if change is not None:
+                difference.changes[name] = change
+        if stored.keys() != values.keys():
+            return None
+        state.versions = call.checkpoint["channel_versions"]
+        state.seen = call.checkpoint["versions_seen"]
+        return difference
+
+    def _compare(self, call: PutCall, parent: State | None, state: State) -> Difference:
+        """Find out what is another than in the parent."""
+        checkpoint, dump = call.checkpoint, self.sealing.serde.dumps_typed
+        state.versions, state.values = dict(checkpoint.get("channel_versions", ())), {}
+        state.seen, seers = _seen(checkpoint.get("versions_seen", {}), parent)
         known = {} if parent is None else parent.values
+        versions: Mapping[str, Any] = {} if parent is None else parent.versions
+        difference = Difference(call.new_versions, seers)
+        if {**versions, **call.new_versions} != state.versions:
+            difference.versions = entries_new(state.versions, versions)
+            difference.lost_versions = names_gone(state.versions, versions)
         for name, value in checkpoint.get("channel_values", {}).items():
             old = known.get(name)
-            if old is not None and parent is not None and name not in call.new_versions:
+            if old is not None and name not in call.new_versions:
                 version = state.versions.get(name, _MISSING)
-                if parent.versions.get(name) == version:
+                if versions.get(name) == version:
                     state.values[name] = old
                     continue
             typed = call.typed.get(name)
             if typed is None:
                 typed = dump(value)
             state.values[name], change = self._stored(name, typed, old, is_text=True)
+            difference.values.append(name)
             if change is not None:
-                changes[name] = change
-        state.metadata, odd = packed_metadata(call.metadata)
-        if odd:
-            state.odd = dump(odd)
-        extra = {name: value for name, value in checkpoint.items() if name not in _OWN}
-        if extra:
-            state.extra = dump(extra)
-        is_other = parent is None or bool(odd) or parent.metadata != state.metadata
-        if self.sealing.cipher is None and is_other:
-            before = {} if parent is None else parent.metadata
-            labels = labels_of(state.metadata, call.metadata, before)
-            self.batch.labels += [label for label in labels if label not in self.known.labels]
-        return changes, seers
+                difference.changes[name] = change
+        difference.lost_values = names_gone(state.values, known)
+        return difference
 
     def _stored(
         self, channel: str, typed: Typed, old: Stored | None = None, *, is_text: bool = False

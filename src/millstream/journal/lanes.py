@@ -205,6 +205,11 @@ class SharedLane(_Queue):
 
     def run(self, make: Callable[[], Requests[ResultT]]) -> ResultT:
         """Carry out what steps ask for, alone or with others."""
+        if not self._queue and self._lock.acquire(blocking=False):
+            try:
+                return finish(carry_out, make(), Blocking(self._storage))
+            finally:
+                self._lock.release()
         job = _Job(make)
         self._queue.append(job)
         try:
@@ -218,15 +223,15 @@ class SharedLane(_Queue):
         self, make: Callable[[], Requests[ResultT]], *, is_long: bool = False
     ) -> ResultT:
         """Carry out what steps ask for: here if that takes no waiting, else in a thread."""
-        job = _Job(make)
-        if not (is_long or self._always_waits) and self._lock.acquire(blocking=False):
+        is_alone = not (is_long or self._always_waits or self._queue)
+        if is_alone and self._lock.acquire(blocking=False):
             try:
-                finish(carry_out, self._work([job]), Blocking(self._storage, may_wait=False))
-                return job.outcome()
+                return finish(carry_out, make(), Blocking(self._storage, may_wait=False))
             except WouldWait:
-                job.begin_again()
+                pass  # what was done of it does not count
             finally:
                 self._lock.release()
+        job = _Job(make)
         self._queue.append(job)
         await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self._finish, job))
         return job.outcome()

@@ -89,7 +89,7 @@ def decode(stored: Iterable[Any], home: int, most: int) -> Manifest:
     return items
 
 
-def difference(old: Sequence[Item], new: Sequence[Item]) -> list[tuple[int, int, Sequence[Item]]]:
+def changes(old: Sequence[Item], new: Sequence[Item]) -> list[tuple[int, int, Sequence[Item]]]:
     """Return a manifest as what stands between the beginning and the end that both have."""
     most, head, tail = min(len(old), len(new)), 0, 0
     while head < most and old[head] == new[head]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
@@ -166,7 +166,8 @@ class Journal(BaseCheckpointSaver[Any]):
     ) -> None:
         """Store what calls of `put` and `put_writes` would, in one transaction.
 
-        Each call is the name of the method and its arguments. `expects` is a namespace and the id
+        Each call is the name of the method and its arguments; `put` may have one more, see
+        `PutCall.seers`. `expects` is a namespace and the id
         of what whoever stores takes for its newest checkpoint, None if for none: if it is another,
         nothing is stored.
         """
@@ -431,12 +432,13 @@ def _put_call(
     checkpoint: Any,
     metadata: Any,
     new_versions: Any,
+    seers: Collection[str] | None = None,
 ) -> PutCall:
     thread_id, ns, parent = _target(config)
     values = checkpoint.get("channel_values", {})
     typed = {name: dump(values[name]) for name in new_versions if name in values}
     whole = get_checkpoint_metadata(config, metadata)
-    return PutCall(thread_id, ns, parent, checkpoint, whole, new_versions, typed)
+    return PutCall(thread_id, ns, parent, checkpoint, whole, new_versions, typed, seers)
 
 
 def _writes_call(

@@ -7,7 +7,7 @@ values; what the serializer has made of channels stands in it as bytes or names 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
@@ -91,47 +91,60 @@ class State:
         return self.depth >= _SHORTEST_CHAIN and self.chain >= 2 * self.whole
 
 
-def encode_state(
-    state: State,
-    base: State | None,
-    changes: Mapping[str, Segments],
-    home: int,
-    news: Mapping[str, Any] | None = None,
-    seers: Sequence[str] | None = None,
-) -> bytes:
-    """Return what a row says of a state, as a difference to another one if there is one.
+@dataclass(slots=True)
+class Difference:
+    """What is another in a checkpoint than in its parent."""
 
-    `changes` are the channels whose items are known as a difference, `news` the versions that
-    somebody says are new, and `seers` the nodes that have seen something, if no others can have.
-    """
-    gone: list[list[str]] | None
-    if base is None:
-        parent: Any = state.parent
-        versions, seen, metadata, gone = state.versions, state.seen, state.metadata, None
+    versions: Mapping[str, Any]
+    """Those that are new."""
+    seers: Collection[str] | None = None
+    """Nodes that have seen something; None if nobody knows, or some are to be forgotten."""
+    values: list[str] = field(default_factory=list)
+    """Channels that have another value."""
+    changes: dict[str, Segments] = field(default_factory=dict)
+    """What is known of how the items of those differ."""
+    lost_versions: list[str] = field(default_factory=list)
+    lost_values: list[str] = field(default_factory=list)
+
+
+def difference_of(state: State, base: State, changes: dict[str, Segments]) -> Difference:
+    """Find out what is another than in some state; `changes` says how items differ."""
+    return Difference(
+        entries_new(state.versions, base.versions),
+        None,
+        [name for name, stored in state.values.items() if base.values.get(name) is not stored],
+        changes,
+        names_gone(state.versions, base.versions),
+        names_gone(state.values, base.values),
+    )
+
+
+def encode_state(
+    state: State, home: int, base: State | None = None, difference: Difference | None = None
+) -> bytes:
+    """Return what a row says of a state, as a difference to its parent if that is given."""
+    gone: list[list[str]] | None = None
+    if base is None or difference is None:
+        number, parent = 0, state.parent
+        versions: Mapping[str, Any] = state.versions
+        seen, metadata = state.seen, state.metadata
         values = {name: _encoded(stored, None, home) for name, stored in state.values.items()}
     else:
-        parent = 0 if state.parent == base.id else state.parent
-        lost_versions: list[str] = []
-        versions = dict(news or ())
-        if {**base.versions, **versions} != state.versions:
-            versions = _changed(state.versions, base.versions)
-            lost_versions = _gone(state.versions, base.versions)
-        metadata = _changed(state.metadata, base.metadata)
-        seen, lost = _changed_seen(state.seen, base.seen, seers)
-        old = base.values
+        number = base.number
+        parent = 0 if state.parent == base.id else state.parent  # type: ignore[assignment]
+        versions, changes = difference.versions, difference.changes
+        seen, lost = _changed_seen(state.seen, base.seen, difference.seers)
         values = {
-            name: _encoded(stored, changes.get(name), home)
-            for name, stored in state.values.items()
-            if old.get(name) is not stored
+            name: _encoded(state.values[name], changes.get(name), home)
+            for name in difference.values
         }
-        gone = None
-        lost_values = _gone(state.values, old)
-        lost_metadata = _gone(state.metadata, base.metadata)
-        if lost or lost_values or lost_versions or lost_metadata:
-            gone = [lost_versions, lost, lost_values, lost_metadata]
+        metadata = entries_new(state.metadata, base.metadata)
+        lost_metadata = names_gone(state.metadata, base.metadata)
+        if lost or difference.lost_values or difference.lost_versions or lost_metadata:
+            gone = [difference.lost_versions, lost, difference.lost_values, lost_metadata]
     return packb(
         (
-            0 if base is None else base.number,
+            number,
             state.v,
             _encoded_time(state.ts),
             parent,
@@ -249,34 +262,36 @@ def _typed(said: Sequence[Any]) -> tuple[str, bytes]:
     return kind, data
 
 
-def _changed(new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
+def entries_new(new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries that are others than before."""
     return {name: each for name, each in new.items() if name not in old or old[name] != each}
 
 
 def _changed_seen(
     new: Mapping[str, dict[str, Any]],
     old: Mapping[str, dict[str, Any]],
-    seers: Sequence[str] | None,
+    seers: Collection[str] | None,
 ) -> tuple[dict[str, Any], list[str]]:
     """Return what nodes have seen since, and which of them are to be forgotten before that."""
     changed: dict[str, Any] = {}
     lost: list[str] = []
     if seers is None:
-        lost = _gone(new, old)
+        lost = names_gone(new, old)
         seers = [node for node, versions in new.items() if old.get(node) != versions]
     for node in seers:
         versions, before = new[node], old.get(node)
         if before is None:
             changed[node] = versions
         elif before.keys() <= versions.keys():
-            changed[node] = _changed(versions, before)
+            changed[node] = entries_new(versions, before)
         else:
             lost.append(node)
             changed[node] = versions
     return changed, lost
 
 
-def _gone(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[str]:
+def names_gone(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[str]:
+    """Return the names that are there no more."""
     if old.keys() <= new.keys():
         return []
     return [name for name in old if name not in new]

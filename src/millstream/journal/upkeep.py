@@ -8,7 +8,7 @@ from typing import Any, Final
 from millstream._base import clock
 from millstream.errors import ThreadBusyError
 from millstream.journal.known import ranges_of
-from millstream.journal.manifests import PART_BITS, difference
+from millstream.journal.manifests import PART_BITS, changes
 from millstream.journal.metadata import label_of
 from millstream.journal.reading import Requests, chain_states, decode_writes, metadata_of
 from millstream.journal.rows import (
@@ -27,7 +27,7 @@ from millstream.journal.rows import (
     Reserve,
 )
 from millstream.journal.sealing import Sealing
-from millstream.journal.states import Segments, State, encode_state, names_of
+from millstream.journal.states import Segments, State, difference_of, encode_state, names_of
 from millstream.journal.writing import Memory
 
 COUNTERS: Final = "counters_since_delta_snapshot"
@@ -197,17 +197,18 @@ def _rewritten(
             if base is not None and base.root != state.root:
                 base = None
             roots[number] = number if base is None else roots[base.number]
-            body = sealing.seal_row(encode_state(state, base, _changes(state, base), line.number))
+            difference = None if base is None else difference_of(state, base, _changes(state, base))
+            body = sealing.seal_row(encode_state(state, line.number, base, difference))
             changed.append(row._replace(root=roots[number], home=line.number, body=body))
         last = state
     return changed
 
 
-def _changes(state: State, base: State | None) -> dict[str, Segments]:
+def _changes(state: State, base: State) -> dict[str, Segments]:
     """Return what is different of the values that both have."""
-    old = {} if base is None else base.values
+    old = base.values
     return {
-        name: difference(old[name].items, stored.items)
+        name: changes(old[name].items, stored.items)
         for name, stored in state.values.items()
         if name in old and old[name] is not stored and old[name].kind == stored.kind
     }

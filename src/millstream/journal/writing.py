@@ -177,15 +177,17 @@ def _draft(
             known = yield from _load(memory, handover.sealing, *key)
         if not handover.is_next(call.ns, known.newest):
             raise ThreadBusyError(*key, handover.expects[1], known.newest)
-        yield from _read_stubs(known)
+        if known.stubs is None:
+            yield from _read_stubs(known)
         draft = drafts[key] = Draft.of(known, handover.sealing, int(clock.current().timestamp()))
     if isinstance(call, PutCall):
         yield from _draft_checkpoint(memory, handover, call, draft)
-    else:
-        number = yield from _number_of(draft, call.checkpoint_id)
-        if number is None:
-            number = draft.add_stub(call.checkpoint_id)
-        draft.add_writes(calls, number)  # type: ignore[arg-type]  # all of one kind
+        return
+    state = draft.state(call.checkpoint_id)
+    number = state.number if state else (yield from _number_of(draft, call.checkpoint_id))
+    if number is None:
+        number = draft.add_stub(call.checkpoint_id)
+    draft.add_writes(calls, number)  # type: ignore[arg-type]  # all of one kind
 
 
 def _draft_checkpoint(
@@ -203,9 +205,11 @@ def _draft_checkpoint(
         if found is not None and found.rows:
             parent = last_state(found, handover.sealing)
             draft.states[parent.id] = parent
-    if parent is not None:
+    if parent is not None and any(len(data) > INLINE for _, data in call.typed.values()):
         yield from _read_texts(draft, call, parent)
-    former = yield from _former(draft, call.id)
+    former: CheckpointRow | None = None
+    if newest is not None and (call.id <= newest or draft.stubs):
+        former = yield from _former(draft, call.id)
     draft.add_checkpoint(call, former)
     if former is not None and former.body is not None:
         rows = yield ReadWrites(draft.batch.line.number, [former.number])
@@ -230,8 +234,7 @@ def _read_stubs(known: KnownLine) -> Requests[None]:
 
     LangGraph stores both at once, and so in any order.
     """
-    if known.stubs is None:
-        known.stubs = {} if known.is_new else (yield FindStubs(known.row.number))
+    known.stubs = {} if known.is_new else (yield FindStubs(known.row.number))
 
 
 def _read_texts(draft: Draft, call: PutCall, parent: State) -> Requests[None]:
@@ -257,10 +260,7 @@ def _read_texts(draft: Draft, call: PutCall, parent: State) -> Requests[None]:
 
 
 def _number_of(draft: Draft, id: str) -> Requests[int | None]:
-    """Return the number of a checkpoint's row, None if there is none."""
-    state = draft.state(id)
-    if state is not None:
-        return state.number
+    """Return the number of the row of a checkpoint whose state is not known, None if none."""
     for row in draft.batch.checkpoints:
         if row.id == id:
             return row.number

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,8 @@ class PutCheckpoint:
     new_versions: dict[str, Any]
     writers: Mapping[str, str] = field(default_factory=dict)
     """By channel, the node that wrote it last, if that is known."""
+    seers: Collection[str] | None = None
+    """Nodes that have seen something since the parent, see `SaveCheckpoint`."""
 
     def store(self, saver: BaseCheckpointSaver[Any]) -> Mapping[str, Any]:
         """Carry it out in this thread and return the config of the checkpoint."""
@@ -44,7 +46,8 @@ class PutCheckpoint:
 
     def as_call(self) -> tuple[str, tuple[Any, ...]]:
         """Return the saver's method that carries it out, and its arguments."""
-        return "put", (self.config, self.checkpoint, self.metadata, self.new_versions)
+        put = self.config, self.checkpoint, self.metadata, self.new_versions, self.seers
+        return "put", put
 
     def explain(self, error: Exception, saver: BaseCheckpointSaver[Any]) -> None:
         """Raise an error that names the value, if the serializer has refused one."""

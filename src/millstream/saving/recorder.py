@@ -137,6 +137,7 @@ class Recorder:
             save.metadata,
             save.new_versions,
             self._writers,
+            save.seers,
         )
         if self.durability != "exit":
             self.pending.append(put)
