@@ -191,6 +191,15 @@ class NodeEvent(TaskEvent, ABC):
         """Carry it out; return what the task is told, or a future of that."""
 
 
+async def _room(context: TaskContext) -> None:
+    """Wait for slow readers before the next event is taken, and with it the node."""
+    run = context.run
+    if run.buffer_limit is not None:
+        await run.waits.room_in(run.buffer_limit)
+    for limit in run.outer_limits:
+        await run.waits.room_in(limit)
+
+
 @dataclass(frozen=True, slots=True)
 class Emitted(NodeEvent):
     """The node gave an item to the writer."""
@@ -205,6 +214,7 @@ class Emitted(NodeEvent):
             context.writer(self.item)
         elif context.run.emit_custom is not None:
             context.run.emit_custom((self.namespace, CUSTOM, self.item, None))
+        await _room(context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +256,7 @@ class Forwarded(NodeEvent):
         """Show it to the consumer."""
         emit, _ = context.run.forwards[self.index]
         emit((self.namespace, self.mode, self.payload, None))
+        await _room(context)
 
 
 @dataclass(frozen=True, slots=True)
