@@ -14,8 +14,9 @@ from typing_extensions import TypedDict
 
 from millstream.checkpoint.memory import InMemorySaver
 from millstream.errors import InvalidUpdateError
+from millstream.func import task
 from millstream.graph import END, START, StateGraph
-from millstream.types import Command, StateUpdate
+from millstream.types import Command, StateUpdate, interrupt
 
 BOTH = pytest.mark.parametrize("root", ["millstream", "langgraph"])
 THREAD = {"configurable": {"thread_id": "1"}}
@@ -227,3 +228,62 @@ def test_handlers_of_the_graph_and_of_the_call_hear_each_run_once(
 
     # The run, and its two nodes.
     assert [each.heard for each in (bound, called, both)] == [3, 3, 3]
+
+
+class Count(TypedDict):
+    n: int
+
+
+def refused(path: Callable[[Any], Any], *, is_async: bool = False) -> Any:
+    """Return what update_state raises where a path function is asked; nothing has changed."""
+    builder = StateGraph(Count).add_node("a", lambda state: {"n": 1}).add_node("b", lambda s: s)
+    builder.add_edge(START, "a")
+    builder.add_conditional_edges("a", lambda state: END if state["n"] == 1 else path(state))
+    graph = builder.compile(InMemorySaver())
+    graph.invoke({"n": 0}, THREAD)
+    before = list(graph.get_state_history(THREAD))
+
+    def update() -> Any:
+        if is_async:
+            return asyncio.run(graph.aupdate_state(THREAD, {"n": 2}, as_node="a"))
+        return graph.update_state(THREAD, {"n": 2}, as_node="a")
+
+    with pytest.raises((RuntimeError, InvalidUpdateError)) as raised:
+        update()
+
+    assert list(graph.get_state_history(THREAD)) == before
+    return raised.value
+
+
+def test_edges_that_an_update_asks_call_no_tasks(driver: Any) -> None:
+    @task
+    def choose(n: int) -> str:
+        return "b"
+
+    error = refused(lambda state: choose(state["n"]).result(), is_async=driver.name == "async")
+
+    assert type(error) is RuntimeError
+    assert str(error).startswith("Task 'choose' is called by a conditional edge of node 'a'")
+
+
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_edges_that_an_update_asks_ask_nobody(driver: Any, is_nested: bool) -> None:
+    asking = StateGraph(Count).add_node("ask", lambda state: {"n": interrupt("where?")})
+    inner = asking.add_edge(START, "ask").compile()
+
+    path = inner.invoke if is_nested else lambda state: interrupt("where?")
+    error = refused(path, is_async=driver.name == "async")
+
+    assert type(error) is InvalidUpdateError
+    assert str(error).startswith("A conditional edge of node 'a' asks 'where?', and while the")
+
+
+def test_a_question_of_an_update_is_none_of_the_node_that_makes_it(driver: Any) -> None:
+    def update(state: Any) -> Any:
+        error = refused(lambda _: interrupt("where?"))
+        return {"n": 5 if isinstance(error, InvalidUpdateError) else 0}
+
+    builder = StateGraph(Count).add_node("update", update).add_edge(START, "update")
+    graph = builder.compile(InMemorySaver())
+
+    assert driver.invoke(graph, {"n": 0}, THREAD) == {"n": 5}
