@@ -6,6 +6,7 @@ import pickle
 from functools import partial
 from typing import Annotated, Any, get_args, get_type_hints
 
+import langchain_core.messages
 import langgraph.graph.message
 import langgraph.graph.ui
 import pytest
@@ -27,6 +28,13 @@ BOTH = pytest.mark.parametrize(
     [millstream.graph.message, langgraph.graph.message],
     ids=["millstream", "langgraph"],
 )
+
+
+def test_messages_that_programs_take_from_here_are_langchains() -> None:
+    names = ("AnyMessage", "BaseMessage", "RemoveMessage")
+
+    for name in names:
+        assert getattr(millstream.graph.message, name) is getattr(langchain_core.messages, name)
 
 
 def human(content: str, id: str | None = None) -> HumanMessage:

@@ -10,6 +10,10 @@ from langchain_core.messages import (
     MessageLikeRepresentation,
     convert_to_messages,
 )
+
+# Programs take these from here as often as from LangChain, and `AnyMessage` too.
+from langchain_core.messages import BaseMessage as BaseMessage
+from langchain_core.messages import RemoveMessage as RemoveMessage
 from typing_extensions import TypedDict
 
 from millstream.graph._builder.message_graph import MessageGraph
