@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from millstream._base import clock
 from millstream.stream import StreamChannel, StreamMux, StreamTransformer
 from stream.reading import AsyncReader, Reader, Steps, fail, row, say, steps
 
@@ -125,6 +126,21 @@ def test_forwarded_items_come_after_their_cause(reader: Reader) -> None:
         assert [event["method"] for event in log] == ["values", "custom:steps"] * 3
         assert [event["params"]["data"] for event in log[1::2]] == [0, 1, 2]
         assert [event["params"]["namespace"] for event in log[1::2]] == [[]] * 3
+
+    reader.run(scenario())
+
+
+def test_events_have_the_time_of_the_run_whoever_reads_them(reader: Reader) -> None:
+    class Clock(clock.Clock):
+        def timestamp(self) -> float:
+            return 12.0
+
+    async def scenario() -> None:
+        with clock.given(Clock()):
+            run = await reader.open(row(row("a")), steps(name="steps"))
+        log = await reader.all(run)
+        assert {event["method"] for event in log} == {"values", "lifecycle", "custom:steps"}
+        assert {event["params"]["timestamp"] for event in log} == {12_000}
 
     reader.run(scenario())
 

@@ -4,27 +4,30 @@
 |---|---|---|
 | version 1: bare payloads, or tuples with mode, namespace | `stream`, `invoke` | one of `PLAIN` |
 | version 2: typed parts | `stream(version="v2")` | `encode_typed` |
-| version 3: protocol events | run streams | `encode_protocol` |
+| version 3: protocol events | run streams | `protocol_encoder`, or of a log `encode_protocol` |
 | JSON | `millstream run --json`, and whatever goes over a wire | `encode_json` |
 
-All of them take an event, or a part where nobody keeps a log. A server-sent event is the JSON form
+The others take an event, or a part where nobody keeps a log. A server-sent event is the JSON form
 of an event, with its `seq` as id and its mode as name.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from operator import itemgetter
-from time import time
 from typing import TYPE_CHECKING, Any, Final
 
 from millstream.constants import INTERRUPT, START
 from millstream.modes.event import Event, Said
 from millstream.modes.names import CHECKPOINTS, DEBUG, VALUES
-from millstream.modes.parts import VERSION_OF_EVENTS, Make
-from millstream.modes.protocol_events import ProtocolEvent, convert_to_protocol_event
+from millstream.modes.parts import Make
+from millstream.modes.protocol_events import ProtocolEvent, protocol_event
 
 if TYPE_CHECKING:
-    from millstream.modes.parts import Encode
+    from collections.abc import Callable
+
+    from millstream._base.clock import Clock
+    from millstream.modes.parts import Encode, Part
 
 PLAIN: Final[dict[tuple[bool, bool], Encode]] = {
     (False, False): itemgetter(2),
@@ -39,11 +42,12 @@ MODES_WITH_STATE: Final = frozenset((VALUES, CHECKPOINTS, DEBUG))
 
 
 def encoder(version: str, *, is_labelled: bool, has_subgraphs: bool) -> Encode:
-    """Return the function that turns a part into what the consumer of a stream receives."""
+    """Return the function that turns a part into what the consumer of a stream receives.
+
+    Run streams replace it by a `protocol_encoder`, which needs to know the run.
+    """
     if version == "v2":
         return encode_typed
-    if version == VERSION_OF_EVENTS:
-        return encode_protocol
     return PLAIN[is_labelled, has_subgraphs]
 
 
@@ -91,26 +95,32 @@ def _with_coerced_values(make: Make, checkpoint: dict[str, Any]) -> dict[str, An
     return {**checkpoint, "values": coerce(make, values)}
 
 
-def encode_protocol(said: Said) -> ProtocolEvent:
-    """Encode as a protocol event: of an event with its `seq`, of a part as one that happens now."""
+def encode_protocol(event: Event) -> ProtocolEvent:
+    """Encode an event as a protocol event, with its `seq` and its time."""
+    encoded = _encode_at(event, event.timestamp)
+    encoded["seq"] = event.seq
+    return encoded
+
+
+def protocol_encoder(clock: Clock) -> Encode:
+    """Return the function that encodes a part as a protocol event that happens now."""
+    return partial(_encode_now, clock.timestamp)
+
+
+def _encode_now(time: Callable[[], float], part: Part) -> ProtocolEvent:
+    return _encode_at(part, int(time() * 1000))
+
+
+def _encode_at(said: Said, timestamp: int) -> ProtocolEvent:
     mode = said[1]
     # Only these pass through a typed part; the others are most of what run streams send.
     if mode in MODES_WITH_STATE:
-        encoded = convert_to_protocol_event(encode_typed(said))
-    else:
-        encoded = {
-            "type": "event",
-            "method": mode,
-            "params": {
-                "namespace": list(said[0]),
-                "timestamp": int(time() * 1000),
-                "data": said[2],
-            },
-        }
-    if type(said) is Event:
-        encoded["seq"] = said.seq
-        encoded["params"]["timestamp"] = said.timestamp
-    return encoded
+        return protocol_event(encode_typed(said), timestamp)
+    return {
+        "type": "event",
+        "method": mode,
+        "params": {"namespace": list(said[0]), "timestamp": timestamp, "data": said[2]},
+    }
 
 
 def encode_json(said: Said) -> dict[str, Any]:

@@ -7,11 +7,11 @@ a run.
 
 from __future__ import annotations
 
-from time import time
 from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import NotRequired, TypedDict
 
+from millstream._base.clock import current
 from millstream.modes.names import MESSAGES
 
 if TYPE_CHECKING:
@@ -46,9 +46,14 @@ class ProtocolEvent(TypedDict):
 
 def convert_to_protocol_event(part: Mapping[str, Any]) -> ProtocolEvent:
     """Turn a typed part, as `stream(version="v2")` yields them, into an event that happens now."""
+    return protocol_event(part, int(current().timestamp() * 1000))
+
+
+def protocol_event(part: Mapping[str, Any], timestamp: int) -> ProtocolEvent:
+    """Turn a typed part into an event that happens then."""
     params: ProtocolEventParams = {
         "namespace": list(part["ns"]),
-        "timestamp": int(time() * 1000),
+        "timestamp": timestamp,
         "data": part["data"],
     }
     if "interrupts" in part:

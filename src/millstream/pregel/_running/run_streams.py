@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from millstream.drivers import aio, sync
+from millstream.modes.encoders import protocol_encoder
 from millstream.modes.parts import VERSION_OF_EVENTS, RunStreamMode
 from millstream.pregel._running.opening import CallOptions, open_run
 from millstream.pregel._running.overrides import is_overridden
@@ -122,9 +123,10 @@ def _open(
     # it.
     except Exception as error:
         return partial(_refuse, error), StreamMux(factories=factories, is_async=is_async)
-    mux = StreamMux(factories=factories, is_async=is_async, scope=request.nesting.namespace)
-    shown = request.subscription
-    subscription = replace(shown, modes=shown.modes | mux.modes, yielded=mux.modes)
+    scope, clock = request.nesting.namespace, request.clock
+    mux = StreamMux(factories=factories, is_async=is_async, scope=scope, _clock=clock)
+    shown, encode = request.subscription, protocol_encoder(clock)
+    subscription = replace(shown, modes=shown.modes | mux.modes, yielded=mux.modes, encode=encode)
     request = request._replace(subscription=subscription)
     return lambda: request, mux
 

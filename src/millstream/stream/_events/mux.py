@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from millstream._base.clock import current
 from millstream._base.texts import safe_repr
 from millstream.modes.names import GRAPHS, TASKS
 from millstream.stream._readers.pump import PlainPump
@@ -17,6 +17,7 @@ from millstream.stream._transformers.base import is_async_only, overrides
 from millstream.stream.stream_channel import StreamChannel
 
 if TYPE_CHECKING:
+    from millstream._base.clock import Clock
     from millstream.modes.protocol_events import ProtocolEvent
     from millstream.stream._readers.pump import Pump
     from millstream.stream._transformers.base import StreamTransformer, TransformerFactory
@@ -42,6 +43,7 @@ class StreamMux:
         scope: tuple[str, ...] = (),
         _assign_seq: bool = True,
         _name: str = "",
+        _clock: Clock | None = None,
     ) -> None:
         self.is_async = is_async
         self.scope = scope
@@ -65,6 +67,8 @@ class StreamMux:
         self._name = _name
         """What the ids begin with, made up when it is needed; given where others make the same
         events of the same run."""
+        self._clock = current() if _clock is None else _clock
+        """That of the run."""
         self._root = self
         self._late: list[tuple[StreamChannel[ProtocolEvent], ProtocolEvent]] = []
         """Events for the logs of nested graphs, which show them when they have their `seq`."""
@@ -186,6 +190,7 @@ class StreamMux:
             is_async=self.is_async,
             _assign_seq=False,
             _name=f"{self._name}|{scope[-1]}" if self._name and scope else "",
+            _clock=self._clock,
         )
         # Numbers are given by the root alone: an event has one `seq`, in whichever log it is read.
         child._root = self._root
@@ -298,10 +303,11 @@ class StreamMux:
 
     def _forward(self, method: str, item: Any) -> None:
         """Have an item of a named channel appear in the log."""
+        now = int(self._clock.timestamp() * 1000)
         event: ProtocolEvent = {
             "type": "event",
             "method": method,
-            "params": {"namespace": [], "timestamp": int(time.time() * 1000), "data": item},
+            "params": {"namespace": [], "timestamp": now, "data": item},
         }
         self._identify(event)
         self._forwarded.append(event)
