@@ -6,7 +6,7 @@ export FILE PYTHON
 
 help:
 	@echo "make demo        watch a graph summarise README.md (FILE=any.txt make demo)"
-	@echo "make test        run the tests on the default CPython, in five to six minutes"
+	@echo "make test        run the tests on the default CPython, in about five minutes"
 	@echo "make test-all    run what takes longer, and the tests on every other CPython 3.10-3.14"
 	@echo "make test-bounds  run the tests with the lowest and the newest packages allowed"
 	@echo "make test-ecosystem  run LangChain's packages on langgraph and on millstream"

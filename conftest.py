@@ -13,6 +13,7 @@ import gc
 import os
 import re
 import signal
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -27,6 +28,8 @@ ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")
 """Where an object without a `__repr__` is a test's parameter."""
 
 _forbidden: list[str] = []
+_file: Path | None = None
+"""Of the last test."""
 
 
 def _note(report: pytest.TestReport | pytest.CollectReport) -> None:
@@ -53,13 +56,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 raise pytest.UsageError(f"{item.nodeid}: its mark `flaky` needs a reason=")
 
 
-def pytest_collection_finish() -> None:
-    """Have the garbage collector pass by what the session keeps to its end.
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> None:
+    """Have the garbage collector pass by, between files, what the session has kept so far.
 
-    Otherwise every test that collects looks at a million objects of packages and of tests.
+    Otherwise every test that collects looks at a million objects of packages and of other tests.
     """
-    gc.collect()
-    gc.freeze()
+    global _file
+    if item.path != _file:
+        _file = item.path
+        gc.collect()
+        gc.freeze()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -8,8 +8,6 @@ import json
 import os
 import pickle
 import sqlite3
-import subprocess
-import sys
 import zlib
 from collections import deque
 from collections.abc import Callable
@@ -29,6 +27,7 @@ from ormsgpack import Ext, packb
 from pydantic import BaseModel, ConfigDict
 
 import millstream.types
+from forked_python import run_python
 from millstream.wire import UnknownPacketError, WireSerializer, wired
 
 Types = Any
@@ -285,9 +284,7 @@ def test_packets_are_exchanged_in_strict_mode(strict: str, before: str, after: s
     program = STRICT.format(before=before, after=after)
     environment = os.environ | {"LANGGRAPH_STRICT_MSGPACK": strict}
 
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True
-    )
+    done = run_python("-c", program, environment=environment)
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 

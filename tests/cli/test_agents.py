@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from forked_python import run_python
 from guide.openai_server import ToolCall, serve
 from strict_python import STRICT_PYTHON
 
@@ -53,13 +54,7 @@ def lines_by_pane(output: str) -> dict[str, list[str]]:
 
 
 def test_every_pane_has_what_its_agent_says_and_does(text: str) -> None:
-    done = subprocess.run(
-        command(text, "--pace", "0"),
-        capture_output=True,
-        encoding="utf-8",
-        env=environment(),
-        check=False,
-    )
+    done = run_python(EXAMPLE, text, "--pace", "0")
 
     assert (done.returncode, done.stderr) == (0, "")
     panes = lines_by_pane(done.stdout)
@@ -176,13 +171,8 @@ def answer(request: dict[str, Any]) -> list[Any]:
 
 def test_all_parts_can_be_played_by_a_model_of_init_chat_model(text: str) -> None:
     with serve(answer) as server:
-        done = subprocess.run(
-            command(text, "--model", "openai:gpt-5"),
-            capture_output=True,
-            encoding="utf-8",
-            env=environment(**server.environment),
-            check=False,
-        )
+        served = environment(**server.environment)
+        done = run_python(EXAMPLE, text, "--model", "openai:gpt-5", environment=served)
 
     assert (done.returncode, done.stderr) == (0, "")
     panes = lines_by_pane(done.stdout)
@@ -202,13 +192,7 @@ def test_all_parts_can_be_played_by_a_model_of_init_chat_model(text: str) -> Non
     ],
 )
 def test_what_cannot_be_done_is_refused_in_one_line(arguments: list[str], complaint: str) -> None:
-    done = subprocess.run(
-        command(*arguments),
-        capture_output=True,
-        encoding="utf-8",
-        env=environment(),
-        check=False,
-    )
+    done = run_python(EXAMPLE, *arguments)
 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(complaint)

@@ -15,8 +15,8 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.outputs import ChatGenerationChunk
 
+from forked_python import run_python
 from guide.openai_server import HangUp, ToolCall, serve
-from strict_python import STRICT_PYTHON
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CHAT = str(EXAMPLES / "chat.py")
@@ -25,14 +25,7 @@ UNSET = ("OPENAI_API_KEY", "CHAT_MODEL")
 
 def run(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if name not in UNSET}
-    return subprocess.run(
-        [*STRICT_PYTHON, *arguments],
-        input=stdin,
-        capture_output=True,
-        encoding="utf-8",
-        env={**inherited, "PYTHONIOENCODING": "utf-8", **environment},
-        check=False,
-    )
+    return run_python(*arguments, stdin=stdin, environment={**inherited, **environment})
 
 
 def turn(text: str, *options: str, **environment: str) -> list[str]:
@@ -191,10 +184,15 @@ def test_tool_calls_that_were_stopped_do_not_spoil_the_conversation(
 
 
 def test_a_missing_package_is_named_with_the_way_to_get_it() -> None:
-    hide = "import sys; sys.modules['langchain'] = None; sys.argv = ['chat.py', '--model', 'x:y']"
-    code = f"{hide}; import runpy; runpy.run_path({CHAT!r}, run_name='__main__')"
+    program = f"""
+import runpy, sys
+sys.modules["langchain"] = None
+sys.argv = ["chat.py", "--model", "x:y"]
+sys.path.insert(0, {str(EXAMPLES)!r})
+runpy.run_path({CHAT!r}, run_name="__main__")
+"""
 
-    done = run("-c", code, PYTHONPATH=str(EXAMPLES))
+    done = run("-c", program)
 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.endswith(": pip install langchain langchain-openai\n")

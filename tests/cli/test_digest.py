@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from strict_python import STRICT_PYTHON
+from forked_python import run_python
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "digest.py"
 TEXT = """# Rivers
@@ -29,13 +28,7 @@ this is code and not a sentence of the text at all.
 
 
 def digest(path: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*STRICT_PYTHON, str(EXAMPLE), str(path)],
-        capture_output=True,
-        encoding="utf-8",
-        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-        check=False,
-    )
+    return run_python(str(EXAMPLE), str(path))
 
 
 def lines_of(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from forked_python import run_python
 from guide.openai_server import serve
 
 README = Path(__file__).parents[2] / "README.md"
@@ -29,13 +28,7 @@ def test_an_example_prints_what_stands_below_it(
 
     # Models answer from this process.
     with serve(lambda request: ["Why did", " the mill", " stop?", " No stream."]) as server:
-        done = subprocess.run(
-            [sys.executable, path],
-            capture_output=True,
-            text=True,
-            env={**os.environ, **server.environment},
-            check=False,
-        )
+        done = run_python(str(path), environment={**os.environ, **server.environment})
 
     # Parallel tasks may report in either order.
     assert sorted(done.stdout.splitlines()) == sorted(expected.splitlines())

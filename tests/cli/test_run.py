@@ -220,7 +220,7 @@ def test_a_module_that_cannot_be_imported_is_named(
     assert expected in millstream("run", "module:graph").complaint
 
 
-@pytest.mark.parametrize("form", [[], ["--json"]])
+@pytest.mark.parametrize("form", [pytest.param([], marks=pytest.mark.long), ["--json"]])
 def test_a_reader_that_goes_away_ends_the_run_quietly(
     start: Callable[..., subprocess.Popen[str]], form: list[str]
 ) -> None:

@@ -245,7 +245,7 @@ def test_a_full_disk_is_one_line_for_the_help_too(shell: Run, option: str) -> No
     assert done.returncode == 1
 
 
-@pytest.mark.parametrize("way", ["2>/dev/full", "2>&-"])
+@pytest.mark.parametrize("way", ["2>/dev/full", also("2>&-")])
 def test_what_cannot_be_said_does_not_change_the_exit_code(shell: Run, way: str) -> None:
     done = shell(f"$M run hostile.py:missing {way}")
 
@@ -275,7 +275,7 @@ def test_a_file_of_a_graph_does_not_become_its_stdout(shell: Run, hostile: Path)
     ("command", "code"),
     [
         ("run $HERE/hostile.py:fine", 0),
-        ("run $HERE/hostile.py:failing", 1),
+        also("run $HERE/hostile.py:failing", 1),
         also("run $HERE/mute.py:fine", 2),
         ("run hostile:fine", 2),
         ("exec hostile.py", 2),
@@ -295,7 +295,7 @@ def test_a_deleted_directory_is_said_where_it_matters(
         assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("columns", ["0", also("1"), also("-5"), "x"])
+@pytest.mark.parametrize("columns", ["0", also("1"), also("-5"), also("x")])
 def test_any_width_shows_something(shell: Run, columns: str) -> None:
     done = shell("$M run hostile.py:named", COLUMNS=columns)
 

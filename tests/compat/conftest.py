@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import millstream
+from forked_python import ForkedPython
 
 SITE = Path(sysconfig.get_path("purelib"))
 SOURCE = Path(millstream.__file__).parents[1]
@@ -64,36 +64,23 @@ class Python:
 
 
 @dataclass(frozen=True, slots=True)
-class ForkedPython(Python):
-    """Checks code in a process that has imported other packages already; see `forking`."""
+class QuickPython(Python):
+    """Checks code in a process that has imported other packages already; see `forked_python`."""
 
-    parent: subprocess.Popen[str]
+    forked: ForkedPython
 
     def _run_code(self, code: str, *arguments: str, **variables: str) -> Outcome:
-        assert self.parent.stdin is not None
-        assert self.parent.stdout is not None
-        self.parent.stdin.write(json.dumps([code, arguments, variables]) + "\n")
-        self.parent.stdin.flush()
-        return Outcome(*json.loads(self.parent.stdout.readline()))
+        environment = {**self.environment, **variables}
+        done = self.forked.run("-c", code, *arguments, environment=environment)
+        return Outcome(done.returncode, done.stdout, done.stderr)
 
 
 @contextmanager
-def forked(python: Python) -> Iterator[Python]:
-    """Give a Python that is quick to check code, where processes can fork."""
-    if not hasattr(os, "fork"):
-        yield python
-        return
-    with subprocess.Popen(
-        [*python.command, str(Path(__file__).with_name("forking.py"))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=python.environment,
-    ) as parent:
-        yield ForkedPython(python.command, python.environment, parent)
-        # It ends when nothing more can come.
-        assert parent.stdin is not None
-        parent.stdin.close()
+def quick(command: Sequence[str], environment: dict[str, str]) -> Iterator[Python]:
+    """Give a Python that is quick to check code."""
+    forked = ForkedPython(command, environment)
+    yield QuickPython(tuple(command), environment, forked)
+    forked.close()
 
 
 def _environment(*paths: Path) -> dict[str, str]:
@@ -120,14 +107,14 @@ def without_langgraph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pyth
     for name in SHARED:
         (site / "langgraph" / name).symlink_to(SITE / "langgraph" / name)
     # -S: its own site-packages stay out.
-    with forked(Python((sys.executable, "-S"), _environment(SOURCE, site))) as python:
+    with quick((sys.executable, "-S"), _environment(SOURCE, site)) as python:
         yield python
 
 
 @pytest.fixture(scope="session")
 def with_langgraph() -> Iterator[Python]:
     """Give a Python that has the langgraph distribution too."""
-    with forked(Python((sys.executable,), _environment(SOURCE))) as python:
+    with quick((sys.executable,), _environment(SOURCE)) as python:
         yield python
 
 

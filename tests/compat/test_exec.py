@@ -161,7 +161,7 @@ def test_nothing_of_the_command_is_loaded(with_langgraph: Python, script: Script
     assert with_langgraph.run(*exec_command(str(path))).out == "set()\n"
 
 
-@pytest.mark.parametrize("option", ["-h", "--help"])
+@pytest.mark.parametrize("option", [pytest.param("-h", marks=pytest.mark.long), "--help"])
 def test_help_is_that_of_the_command(with_langgraph: Python, option: str) -> None:
     outcome = with_langgraph.run(*exec_command(option))
 

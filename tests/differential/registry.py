@@ -56,7 +56,7 @@ class Matrix(Enum):
     """Which settings a program is recorded under."""
 
     FULL = "every mode alone and all together, v1 and v2, with and without subgraphs, invoke"
-    BRIEF = "all modes together, v1 and v2, with subgraphs, invoke"
+    BRIEF = "all modes together, v1 with, v2 with and without subgraphs, invoke"
     TOGETHER = "all modes together, v1 with and v2 without subgraphs, invoke"
     AS_WRITTEN = "stream and invoke with exactly the arguments of the call"
 

@@ -9,7 +9,7 @@ import pytest
 
 from differential import programs
 from differential.differences import DIFFERENCES
-from differential.harness import compare, explain, settings_alone, settings_together
+from differential.harness import compare, explain, first_settings, further_settings
 from differential.registry import PROGRAMS, Program
 from differential.rows import ROWS
 
@@ -31,25 +31,25 @@ def _as_case(program: Program) -> Any:
 @pytest.mark.parametrize("program", [_as_case(program) for program in PROGRAMS.values()])
 def test_program_does_the_same_on_both_engines(program: Program) -> None:
     """Events, results, errors, warnings and printed text agree, with all modes at once."""
-    mismatches = compare(program, settings_together(program))
+    mismatches = compare(program, list(first_settings(program)))
 
     assert not mismatches, explain(program, mismatches)
 
 
-def _of_one_mode(program: Program) -> Any:
-    # Those of the first section are about how a stream is asked for; the others repeat it.
+def _as_further_case(program: Program) -> Any:
+    # Those of the first section are about how a run is asked for; the others repeat it.
     is_of_entry_points = any(row.startswith("1.") for row in program.rows)
     marks = [] if is_of_entry_points else [pytest.mark.long]
     return pytest.param(program, id=program.name, marks=[*marks, *_timed(program)])
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     "program",
-    [_of_one_mode(program) for program in PROGRAMS.values() if any(settings_alone(program))],
+    [_as_further_case(program) for program in PROGRAMS.values() if any(further_settings(program))],
 )
-def test_program_does_the_same_in_every_mode_alone(program: Program) -> None:
-    mismatches = compare(program, settings_alone(program))
+def test_program_does_the_same_however_it_is_asked(program: Program) -> None:
+    """So they do with each mode alone, the other versions, with and without subgraphs."""
+    mismatches = compare(program, list(further_settings(program)))
 
     assert not mismatches, explain(program, mismatches)
 

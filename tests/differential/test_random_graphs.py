@@ -13,7 +13,7 @@ from differential.registry import DRIVERS
 
 pytestmark = pytest.mark.real_time(reason="tasks of a superstep end one after the other")
 
-FEW: Final = 20
+FEW: Final = 10
 MANY: Final = 5000 if IS_DEEP else 300
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, note
 from differential import harness, random_saved
 from differential.examples import IS_DEEP, SECONDS_PER_EXAMPLE, some
 
-FEW: Final = 10
+FEW: Final = 6
 MANY: Final = 3000 if IS_DEEP else 150
 
 

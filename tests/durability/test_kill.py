@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import random
-import subprocess
-import sys
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -18,6 +15,7 @@ import pytest
 from durability import program
 from durability.history import NESTED, History
 from durability.promises import REPEATED, may_repeat
+from forked_python import run_python
 
 KILLS: Final = 50
 LAG: Final = {"sync": 0.0, "async": 0.002, "exit": 0.0}
@@ -60,14 +58,8 @@ def moments(seed: str) -> list[dict[str, Any]]:
 
 def kill_and_restart(plan: dict[str, Any]) -> History:
     """Run the program in as many processes as it takes."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run(
-        [sys.executable, "-m", "durability.killing", json.dumps(plan)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    tests = Path(__file__).parents[1]
+    done = run_python("-m", "durability.killing", json.dumps(plan), cwd=tests)
     assert done.returncode == 0, done.stderr
     launches = json.loads(done.stdout)
     expected = [SIGKILLED] * len(plan["moments"]) + [0]

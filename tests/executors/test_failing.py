@@ -113,7 +113,7 @@ def test_tasks_fail_for_which_no_process_can_be_started(
     def refuse(process: Any) -> None:
         raise OSError("no more processes")
 
-    monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", refuse)
+    monkeypatch.setattr("multiprocessing.process.BaseProcess.start", refuse)
     builder = StateGraph(State).set_node_defaults(error_handler=acting.handle)
     with ProcessExecutor(2) as executor:
         builder.add_node("one", acting.one, executor=executor)

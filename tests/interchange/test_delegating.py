@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 
 import pytest
 
+from forked_python import run_python
 from interchange.playing import DIRECTIONS, OURS
 
 # A process of its own, because serializers read LANGGRAPH_STRICT_MSGPACK when they are imported.
@@ -80,11 +79,7 @@ def test_a_thread_changes_hands_in_a_saver_around_a_wired_one(
     strict: str, first: str, second: str
 ) -> None:
     """The questions are the library's own, and nothing it needs is refused."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, first, second],
-        env=os.environ | {"LANGGRAPH_STRICT_MSGPACK": strict},
-        capture_output=True,
-        text=True,
-    )
+    environment = os.environ | {"LANGGRAPH_STRICT_MSGPACK": strict}
+    done = run_python("-c", PROGRAM, first, second, environment=environment)
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

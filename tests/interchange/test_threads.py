@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import subprocess
 import sys
 from typing import Any
 
 import pytest
 
+from forked_python import run_python
 from interchange.playing import DIRECTIONS, THEIRS, Scenario, Stage, play
 from interchange.scenarios import SCENARIOS
 
@@ -59,14 +59,8 @@ def test_a_thread_can_change_hands(
 def strict() -> dict[str, list[str]]:
     """Give the records of a process in which only classes known to be safe can be loaded."""
     tests = pathlib.Path(__file__).parents[1]
-    played = subprocess.run(
-        [sys.executable, "-m", "interchange.strict"],
-        cwd=tests,
-        env={**os.environ, "LANGGRAPH_STRICT_MSGPACK": "true"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = {**os.environ, "LANGGRAPH_STRICT_MSGPACK": "true"}
+    played = run_python("-m", "interchange.strict", cwd=tests, environment=environment)
     assert played.returncode == 0, played.stderr
     records: dict[str, list[str]] = json.loads(played.stdout)
     # The serializer logs what it refuses to load.

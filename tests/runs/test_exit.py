@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import textwrap
 from pathlib import Path
 
 import pytest
 
-from strict_python import STRICT_PYTHON
+from forked_python import run_python
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -54,13 +53,7 @@ def graph(node, saver=None):
 def outcome(tmp_path: Path, program: str) -> tuple[int, list[str], str]:
     """Run a program; return its exit code, the lines it printed, and what it complained about."""
     text = PROGRAM + textwrap.dedent(program)
-    ended = subprocess.run(
-        [*STRICT_PYTHON, "-c", text],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=50,
-    )
+    ended = run_python("-c", text, cwd=tmp_path)
     return ended.returncode, ended.stdout.splitlines(), ended.stderr
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import enum
 import os
-import subprocess
-import sys
 from typing import Annotated, Any, Generic, NewType, Optional, TypeVar
 
 import pytest
 from pydantic import BaseModel
 from typing_extensions import NotRequired, TypedDict
 
+from forked_python import run_python
 from millstream.saving.allowlist import declared_classes, is_strict
 
 T = TypeVar("T")
@@ -137,11 +136,6 @@ assert InMemorySaver().serde.loads_typed(stored) != state
 def test_declared_classes_are_read_in_strict_mode_as_langgraph_reads_them() -> None:
     environment = os.environ | {"LANGGRAPH_STRICT_MSGPACK": "true"}
 
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", LANGGRAPH],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    done = run_python("-c", LANGGRAPH, environment=environment)
 
     assert done.returncode == 0, done.stderr

@@ -5,14 +5,13 @@ from __future__ import annotations
 import gc
 import os
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 from typing_extensions import TypedDict
 
+from forked_python import run_python
 from millstream.func import entrypoint
 from millstream.graph import START, StateGraph
 from millstream.journal import PostgresJournal, SqliteJournal
@@ -141,7 +140,7 @@ def test_the_file_is_closed_at_the_end_of_the_interpreter(tmp_path: Path) -> Non
         "graph = builder.compile(checkpointer='threads.db')\n"
         "graph.invoke({'n': 1}, {'configurable': {'thread_id': '1'}})\n"
     )
-    subprocess.run([sys.executable, "-W", "error", "-c", program], cwd=tmp_path, check=True)
+    run_python("-c", program, cwd=tmp_path).check_returncode()
     # SQLite removes the log when the last connection is closed.
     assert os.listdir(tmp_path) == ["threads.db"]
 

@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
 import pytest
 
+from forked_python import run_python
 from millstream._base import uninterrupted
 from millstream.graph import START, StateGraph
 from stopping import programs
@@ -26,13 +28,7 @@ OFTEN: Final = (10, pytest.param(200, marks=ALL_LONG))
 
 def run(program: str, *args: str) -> subprocess.CompletedProcess[str]:
     """Run a program of this folder."""
-    return subprocess.run(
-        [sys.executable, "-m", f"stopping.{program}", *args],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-    )
+    return run_python("-m", f"stopping.{program}", *args, cwd=Path(__file__).parents[1])
 
 
 @pytest.mark.parametrize("times", OFTEN)

@@ -297,11 +297,15 @@ def check_lifecycle(items: list[Any]) -> dict[tuple[str, ...], bool]:
     return ended
 
 
-def searched(examples: int) -> settings:
-    return settings(
-        max_examples=examples,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-    )
+often = pytest.mark.parametrize(
+    "times", [pytest.param(1, id="some"), pytest.param(5, id="many", marks=pytest.mark.long)]
+)
+
+
+def search(go: Callable[..., None], examples: int, *strategies: Any) -> None:
+    """Have many shapes read by many readers."""
+    searched = settings(max_examples=examples, suppress_health_check=[HealthCheck.too_slow])
+    searched(given(*strategies)(go))()
 
 
 # -- async ---------------------------------------------------------------------------------------
@@ -345,18 +349,19 @@ class AsyncWatched(Watched):
         await super().take_turns(plan, count)
 
 
-@given(shape=shapes(), readers=plans("stay", "break", "cancel"))
-@searched(100)
-def test_async_readers_see_what_happened(shape: Shape, readers: list[Plan]) -> None:
+def read_async(shape: Shape, readers: list[Plan]) -> None:
     reader = AsyncReader()
     reader.run(AsyncWatched(reader, shape, readers).go())
 
 
-@given(shape=shapes(), readers=plans("stay", "break", "cancel", "abort"))
-@searched(50)
-def test_async_readers_of_a_run_that_may_be_aborted(shape: Shape, readers: list[Plan]) -> None:
-    reader = AsyncReader()
-    reader.run(AsyncWatched(reader, shape, readers).go())
+@often
+def test_async_readers_see_what_happened(times: int) -> None:
+    search(read_async, 60 * times, shapes(), plans("stay", "break", "cancel"))
+
+
+@often
+def test_async_readers_of_a_run_that_may_be_aborted(times: int) -> None:
+    search(read_async, 30 * times, shapes(), plans("stay", "break", "cancel", "abort"))
 
 
 class Looking(AsyncWatched):
@@ -400,12 +405,14 @@ class Looking(AsyncWatched):
             await asyncio.gather(*self.looking)
 
 
-@given(shape=shapes(), readers=plans("stay", "break"))
-@searched(50)
-def test_handles_show_every_state_of_their_graphs(shape: Shape, readers: list[Plan]) -> None:
+def look(shape: Shape, readers: list[Plan]) -> None:
     reader = AsyncReader()
-
     reader.run(Looking(reader, shape, readers).go())
+
+
+@often
+def test_handles_show_every_state_of_their_graphs(times: int) -> None:
+    search(look, 25 * times, shapes(), plans("stay", "break"))
 
 
 # -- sync ----------------------------------------------------------------------------------------
@@ -449,13 +456,17 @@ class SyncWatched(Watched):
             threading.Event().wait(0)
 
 
-@given(shape=shapes(depth=1), readers=plans("stay", "break", has_interleaved=False))
-@searched(35)
-def test_threads_see_what_happened(shape: Shape, readers: list[Plan]) -> None:
+def read_in_threads(shape: Shape, readers: list[Plan]) -> None:
     SyncWatched(Reader(), shape, readers).go()
 
 
-@given(shape=shapes(depth=1), readers=plans("stay", "break", "abort", has_interleaved=False))
-@searched(30)
-def test_threads_that_read_a_run_that_may_be_aborted(shape: Shape, readers: list[Plan]) -> None:
-    SyncWatched(Reader(), shape, readers).go()
+@often
+def test_threads_see_what_happened(times: int) -> None:
+    readers = plans("stay", "break", has_interleaved=False)
+    search(read_in_threads, 25 * times, shapes(depth=1), readers)
+
+
+@often
+def test_threads_that_read_a_run_that_may_be_aborted(times: int) -> None:
+    readers = plans("stay", "break", "abort", has_interleaved=False)
+    search(read_in_threads, 20 * times, shapes(depth=1), readers)

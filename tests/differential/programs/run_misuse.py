@@ -4,14 +4,13 @@ No `from __future__ import annotations` here: schemas are read at run time.
 """
 
 import asyncio
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
 from differential.kit import Log, wire
 from differential.registry import probe
 from differential.watching import caught, shown, watched
+from forked_python import run_python
 
 
 def two(e, **options):
@@ -185,10 +184,7 @@ print(sorted({type(warning.message).__name__ for warning in seen}))
 def beta(e, driver):
     """The reference warns once, so that only a new process can tell."""
     tests = str(Path(__file__).parents[2])
-    done = subprocess.run(
-        [sys.executable, "-c", FRESH, e.root], cwd=tests, capture_output=True, text=True, check=True
-    )
-    return done.stdout
+    return run_python("-c", FRESH, e.root, cwd=tests).stdout
 
 
 @watched("run.misuse.never_read", rows=("6.1:laziness", "6.7:abort"))
