@@ -375,7 +375,8 @@ class Run(RunScope):
     def output(self) -> Any:
         """Return the last state that was shown, None if there was none."""
         if not self.has_values:
-            return None
+            # A question shows the state, too: of an earlier run, if the input has changed nothing.
+            return self.result.read(self.machine.cells) if self.machine.interrupts else None
         if self.spec.has_fading_values:
             return self.last_values
         return self.result.read(self.machine.cells)

@@ -31,6 +31,21 @@ def checkpoints(e):
     return graph, [call({"x": 1}, thread()), call({"x": 2}, thread()), call({}, thread())]
 
 
+@program("saved.asked_again", rows=("1.3:v1_interrupt", "2.2:no_write_no_item"), modes=SAVED_MODES)
+def asked_again(e):
+    """An input that changes nothing shows the state of an earlier run, with what is asked."""
+
+    def ask(state):
+        return {"log": [e.types.interrupt("?")]}
+
+    graph = wire(e, Log, "START a END", a=ask).compile(checkpointer=e.saver())
+    inputs = ({"x": 1}, {}, {"unknown": 1}, None)
+    return graph, [
+        *(call(input, thread()) for input in inputs),
+        *(call(input, thread("2"), output_keys=["x"]) for input in inputs),
+    ]
+
+
 @program(
     "saved.parallel",
     rows=("2.6:next_and_tasks", "2.1:checkpoint_order"),
