@@ -1,0 +1,146 @@
+"""What all operations that create a run share: asking for it, and answering with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+from langchain_core.utils.uuid import uuid7
+from starlette.responses import Response
+
+from millstream.server.errors import ApiError
+from millstream.server.graphs import assistant_of
+from millstream.server.responses import AwaitedJson, EventStream
+from millstream.server.runs.reading import RunSource
+from millstream.server.runs.requests import Asker, NewRun, check, plan_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from millstream.server.api.bodies.runs import RunCreate
+    from millstream.server.api.routing import Call
+    from millstream.server.storage.runs import Created
+
+MAX_KEY: int = 255
+"""How long an idempotency key may be."""
+
+
+class Creation:
+    """One run that a request asks for."""
+
+    def __init__(self, call: Call, body: RunCreate, thread_id: str | None = None) -> None:
+        """Ask for a run in a thread, or for a stateless one, which gets a thread of its own."""
+        check(body)
+        self._call = call
+        self._body = body
+        self._is_stateless = thread_id is None
+        self.run_id = str(uuid7())
+        self.thread_id = str(uuid7()) if thread_id is None else thread_id
+        self._assistant_id = assistant_id_of(call, body.assistant_id)
+
+    @property
+    def path(self) -> str:
+        """Return where the run is found."""
+        return run_path(self._call, None if self._is_stateless else self.thread_id, self.run_id)
+
+    async def submit(self) -> Created:
+        """Have the run stored, and started if it can."""
+        created: Created = await self._call.service.scheduler.submit(
+            self._assistant_id, self._plan(), self._call.filters
+        )
+        if not created.is_new:
+            self.run_id = created.run["run_id"]
+        return created
+
+    async def stream(self) -> Response:
+        """Create the run, and answer with its stream."""
+        service = self._call.service
+        # Read from the beginning on, and it may begin before the answer to its creation is here.
+        log = service.logs.open(
+            self.run_id, self.thread_id, is_resumable=self._body.stream_resumable
+        )
+        source = RunSource(service.db, log, 0)
+        asked_for = self.run_id
+        try:
+            created = await self.submit()
+            if not created.is_new:
+                raise ApiError(409, f"This idempotency key was used for run {self.run_id}: join it")
+        except BaseException:
+            source.close()
+            service.logs.close(asked_for, self.thread_id)
+            raise
+        headers = {"location": f"{self.path}/stream", "content-location": self.path}
+        return EventStream(source, headers, on_disconnect=self._on_disconnect())
+
+    async def wait(self) -> Response:
+        """Create the run, and answer with its result when it has ended."""
+        scheduler = self._call.service.scheduler
+        result = scheduler.expect(self.run_id)
+        try:
+            created = await self.submit()
+        except BaseException:
+            result.cancel()
+            raise
+        path = run_path(self._call, self.thread_id, self.run_id)
+        headers = {"location": f"{path}/join", "content-location": path}
+
+        async def wait() -> bytes:
+            if created.is_new:
+                return await result
+            result.cancel()
+            known: bytes = await scheduler.result(self.run_id, None, self._call.filters)
+            return known
+
+        return AwaitedJson(wait, headers, on_disconnect=self._on_disconnect())
+
+    def _plan(self) -> Callable[[Mapping[str, Any]], NewRun]:
+        headers = self._call.request.headers
+        key = headers.get("idempotency-key")
+        if key is not None and not 0 < len(key) <= MAX_KEY:
+            raise ApiError(422, f"An idempotency key has 1 to {MAX_KEY} characters")
+        request_id = headers.get("x-request-id") or str(uuid4())
+        asker = Asker(request_id=request_id, user=self._call.user)
+        run_id, thread_id = self.run_id, self.thread_id
+        body, is_stateless = self._body, self._is_stateless
+
+        def plan(assistant: Mapping[str, Any]) -> NewRun:
+            return plan_run(
+                body,
+                run_id=run_id,
+                thread_id=thread_id,
+                assistant=assistant,
+                asker=asker,
+                is_stateless=is_stateless,
+                idempotency_key=key,
+            )
+
+        return plan
+
+    def _on_disconnect(self) -> Callable[[], object] | None:
+        if self._body.on_disconnect != "cancel":
+            return None
+        return partial(self._call.service.scheduler.cancel_soon, self.run_id)
+
+
+def run_path(call: Call, thread_id: str | None, run_id: str) -> str:
+    """Return the path of a run, with that of where the application is mounted."""
+    thread = "" if thread_id is None else f"/threads/{thread_id}"
+    return f"{call.root_path}{thread}/runs/{run_id}"
+
+
+def assistant_id_of(call: Call, name: str) -> str:
+    """Return the id of an assistant that is named by it, or by its graph."""
+    catalog = call.service.catalog
+    if name in catalog:
+        return assistant_of(name)
+    try:
+        return str(UUID(name))
+    except ValueError:
+        known = ", ".join(catalog.ids())
+        raise ApiError(
+            422,
+            f"Invalid assistant: {name[:100]!r}. Must be either:\n- A valid assistant UUID, or\n"
+            f"- One of the registered graphs: {known}",
+        ) from None

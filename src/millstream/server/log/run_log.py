@@ -1,0 +1,210 @@
+"""`RunLog`: what one run says, each event encoded once, for any number of readers.
+
+One thread appends, readers are in others. A reader is the place it has come to; what all readers
+have passed is let go, and where a log is stored, what is stored as well: a reader that needs it
+gets it from there. So memory does not grow with the length of a run.
+
+Nothing is locked. Only the thread that appends changes the list of events, and it never shortens
+one: it makes a new one, and readers take whichever they find.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Sequence
+from time import time_ns
+from typing import Final, NamedTuple, Protocol
+
+from millstream.server import sse
+from millstream.server.log.event_ids import EventId, format_id
+from millstream.server.log.signal import Signal
+
+METADATA: Final = "metadata"
+"""The mode of events about the run itself."""
+ERROR: Final = "error"
+"""The mode of the event that says why a run failed; nobody can leave it out."""
+BATCH_BYTES: Final = 256 * 1024
+"""How much a reader takes at once."""
+KEPT_EVENTS: Final = 1024
+KEPT_BYTES: Final = 4 * 1024 * 1024
+"""How much comes in before the log looks what it can let go."""
+
+
+class Entry(NamedTuple):
+    """An event in the log."""
+
+    seq: int
+    ms: int
+    mode: str
+    frame: bytes
+
+    @property
+    def id(self) -> EventId:
+        """Its place in the log and in the thread."""
+        return self.ms, self.seq
+
+
+class Follower(Protocol):
+    """Who is given each event as it comes."""
+
+    def follow(self, entry: Entry) -> None:
+        """Take an event; from the thread that appends."""
+
+
+class RunLog:
+    """The log of one run."""
+
+    def __init__(self, run_id: str, *, is_resumable: bool = False, last: EventId = (0, 0)) -> None:
+        """Begin after `last`, which is what is stored of a run that is taken up again."""
+        self.run_id: Final = run_id
+        self.is_resumable: Final = is_resumable
+        """Frames have ids, and are stored."""
+        self.is_closed = False
+        self.last = last[1]
+        """The `seq` of the last event."""
+        self.ms = last[0]
+        """The time of the last event."""
+        self.stored = last[1]
+        """The `seq` of the last event that is stored; of a log that is not, it means nothing."""
+        self.follower: Follower | None = None
+        """The thread, where somebody reads that."""
+        self.sink: Callable[[Entry], None] | None = None
+        """What stores the events."""
+        self._window: tuple[int, list[Entry]] = (last[1], [])
+        """The events that are here, and the `seq` before the first of them."""
+        self._readers: tuple[RunReader, ...] = ()
+        self._unseen_events = 0
+        self._unseen_bytes = 0
+
+    def append(self, mode: str, name: str, data: bytes) -> Entry:
+        """Add an event of a mode, with its name and data on the wire; in one thread only."""
+        ms = time_ns() // 1_000_000
+        if ms < self.ms:  # the clock was set back
+            ms = self.ms
+        self.ms = ms
+        seq = self.last + 1
+        frame = sse.frame(name, data)
+        if self.is_resumable:
+            frame = sse.with_id(frame, format_id((ms, seq)))
+        entry = Entry(seq, ms, mode, frame)
+        self._window[1].append(entry)
+        self.last = seq
+        for reader in self._readers:
+            reader.signal.ring()
+        if self.follower is not None:
+            self.follower.follow(entry)
+        if self.sink is not None:
+            self.sink(entry)
+        self._unseen_events += 1
+        self._unseen_bytes += len(frame)
+        if self._unseen_events >= KEPT_EVENTS or self._unseen_bytes >= KEPT_BYTES:
+            self._let_go()
+        return entry
+
+    def close(self) -> None:
+        """End the log: readers come to their end when they have read everything."""
+        self.is_closed = True
+        for reader in self._readers:
+            reader.signal.ring()
+
+    def since(self, seq: int) -> Sequence[Entry]:
+        """Return the events after `seq` that are here."""
+        base, entries = self._window
+        return entries[max(0, seq - base) :]
+
+    def seq_of(self, id: EventId) -> int | None:
+        """Return the `seq` of the last event up to this id; None if that is no longer here."""
+        base, entries = self._window
+        place = bisect_right(entries, id, key=_id_of)
+        if place == 0 and base > 0:
+            return None
+        return base + place
+
+    @property
+    def base(self) -> int:
+        """The `seq` before the first event that is here."""
+        return self._window[0]
+
+    @property
+    def has_readers(self) -> bool:
+        """Whether anybody reads it."""
+        return bool(self._readers)
+
+    def subscribe(self, reader: RunReader) -> None:
+        """Have a reader told of what comes."""
+        self._readers = (*self._readers, reader)
+
+    def unsubscribe(self, reader: RunReader) -> None:
+        """Let a reader go."""
+        self._readers = tuple(each for each in self._readers if each is not reader)
+
+    def _let_go(self) -> None:
+        self._unseen_events = self._unseen_bytes = 0
+        seen = min((reader.seq for reader in self._readers), default=self.last)
+        if self.is_resumable:
+            # Nobody has to read it from here, but what is not stored is nowhere else.
+            seen = min(max(seen, self.last - KEPT_EVENTS), self.stored)
+        base, entries = self._window
+        if seen > base:
+            self._window = (seen, entries[seen - base :])
+
+
+def _id_of(entry: Entry) -> EventId:
+    return entry.ms, entry.seq
+
+
+class RunReader:
+    """One reader of a log, in a task of its own."""
+
+    def __init__(self, log: RunLog, after: int, modes: Collection[str] | None = None) -> None:
+        """Read what follows `after`, of some modes or all."""
+        self.signal: Final = Signal()
+        self.seq = after
+        """The place it has come to."""
+        self._log = log
+        self._modes = None if modes is None else wanted_modes(modes)
+        log.subscribe(self)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there will be nothing more."""
+        return self._log.is_closed and self.seq >= self._log.last
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether what comes next is no longer in memory."""
+        return self.seq < self._log.base
+
+    def skip(self, seq: int) -> None:
+        """Go on after `seq`: what is before was read elsewhere."""
+        self.seq = max(self.seq, seq)
+
+    def take(self) -> bytes:
+        """Return the frames that are there now, as many as are sent together."""
+        base, entries = self._log._window
+        start = max(0, self.seq - base)
+        modes = self._modes
+        frames: list[bytes] = []
+        size = 0
+        # The list may grow meanwhile: what comes now is for the next time.
+        for place in range(start, len(entries)):
+            entry = entries[place]
+            self.seq = entry.seq
+            if modes is None or entry.mode in modes:
+                frames.append(entry.frame)
+                size += len(entry.frame)
+                if size >= BATCH_BYTES:
+                    break
+        return b"".join(frames)
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._log.unsubscribe(self)
+
+
+def wanted_modes(modes: Collection[str]) -> frozenset[str]:
+    """Return the modes of entries that a reader wants who asks for these stream modes."""
+    wanted = {*modes, ERROR}
+    if "messages" in wanted:
+        wanted.add("messages-tuple")
+    return frozenset(wanted)

@@ -1,0 +1,206 @@
+"""Responses that take as long as a run: event streams, and JSON that has to be waited for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Final, Protocol
+
+from millstream.server.log.signal import Signal
+from millstream.server.sse import HEARTBEAT
+
+if TYPE_CHECKING:
+    from starlette.types import Message, Receive, Scope, Send
+
+BEAT: Final = 5.0
+"""Seconds between two signs of life. Clients derive from them when to give a connection up."""
+EVENT_STREAM: Final = "text/event-stream; charset=utf-8"
+
+
+class Source(Protocol):
+    """What an event stream shows; read by one task."""
+
+    signal: Signal
+    """Rung when there may be something."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing more, now and later."""
+
+    async def take(self) -> bytes:
+        """Return frames that are there now, nothing if there are none."""
+
+    def close(self) -> None:
+        """Stop reading."""
+
+
+class LongResponse:
+    """An ASGI response that shows that it is alive, and notices when the client goes away."""
+
+    def __init__(
+        self,
+        headers: Mapping[str, str],
+        *,
+        on_disconnect: Callable[[], object] | None = None,
+        beat: float = BEAT,
+    ) -> None:
+        self._headers = headers
+        self._on_disconnect = on_disconnect
+        self._beat = beat
+        self._is_gone = False
+        self._is_due = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send everything, and return when that is done or the client has gone."""
+        signal = self._signal()
+        loop = asyncio.get_running_loop()
+        timer: asyncio.TimerHandle | None = None
+
+        def beat() -> None:
+            nonlocal timer
+            self._is_due = True
+            signal.ring()
+            timer = loop.call_later(self._beat, beat)
+
+        async def watch() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            self._is_gone = True
+            signal.ring()
+
+        watcher = loop.create_task(watch())
+        timer = loop.call_later(self._beat, beat)
+        try:
+            await send(_start(self._headers))
+            await self._send(send, signal)
+            if not self._is_gone:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except OSError:
+            # So servers other than uvicorn may say that the client has gone.
+            self._is_gone = True
+        except asyncio.CancelledError:
+            self._is_gone = True
+            raise
+        finally:
+            timer.cancel()
+            watcher.cancel()
+            is_unfinished = self._close()
+            if self._is_gone and is_unfinished and self._on_disconnect is not None:
+                self._on_disconnect()
+
+    def _signal(self) -> Signal:
+        raise NotImplementedError
+
+    async def _send(self, send: Send, signal: Signal) -> None:
+        raise NotImplementedError
+
+    def _close(self) -> bool:
+        """Let go of what is read; say whether it had not ended."""
+        raise NotImplementedError
+
+
+class EventStream(LongResponse):
+    """Server-sent events, what there is at a time in one write.
+
+    A client that reads slowly is waited for in `send`; what comes meanwhile stays in the log.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        headers: Mapping[str, str] | None = None,
+        *,
+        on_disconnect: Callable[[], object] | None = None,
+        beat: float = BEAT,
+    ) -> None:
+        super().__init__(
+            {
+                **(headers or {}),
+                "cache-control": "no-store",
+                "x-accel-buffering": "no",
+                "content-type": EVENT_STREAM,
+            },
+            on_disconnect=on_disconnect,
+            beat=beat,
+        )
+        self._source = source
+
+    def _signal(self) -> Signal:
+        return self._source.signal
+
+    async def _send(self, send: Send, signal: Signal) -> None:
+        source = self._source
+        while not self._is_gone:
+            signal.clear()
+            is_over = source.is_over  # asked first: what came before the end is there then
+            body = await source.take()
+            if self._is_due:
+                self._is_due = False
+                body += HEARTBEAT
+            if body:
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+            elif is_over:
+                return
+            else:
+                await signal.wait()
+
+    def _close(self) -> bool:
+        is_over = self._source.is_over
+        self._source.close()
+        return not is_over
+
+
+class AwaitedJson(LongResponse):
+    """JSON that has to be waited for: line ends until it is there, which JSON may begin with."""
+
+    def __init__(
+        self,
+        result: Callable[[], Awaitable[bytes]],
+        headers: Mapping[str, str] | None = None,
+        *,
+        on_disconnect: Callable[[], object] | None = None,
+        beat: float = BEAT,
+    ) -> None:
+        super().__init__(
+            {**(headers or {}), "content-type": "application/json"},
+            on_disconnect=on_disconnect,
+            beat=beat,
+        )
+        self._result = result
+        self._task: asyncio.Future[bytes] | None = None
+        self._waited = Signal()
+
+    def _signal(self) -> Signal:
+        return self._waited
+
+    async def _send(self, send: Send, signal: Signal) -> None:
+        task = self._task = asyncio.ensure_future(self._result())
+        task.add_done_callback(lambda _: signal.ring())
+        while not self._is_gone:
+            signal.clear()
+            if task.done():
+                body = task.result()
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+                return
+            if self._is_due:
+                self._is_due = False
+                await send({"type": "http.response.body", "body": b"\n", "more_body": True})
+            await signal.wait()
+
+    def _close(self) -> bool:
+        task = self._task
+        if task is None or task.done():
+            return task is None
+        task.cancel()
+        return True
+
+
+def _start(headers: Mapping[str, str]) -> Message:
+    return {
+        "type": "http.response.start",
+        "status": 200,
+        "headers": [
+            (name.lower().encode("latin-1"), value.encode("latin-1", "replace"))
+            for name, value in headers.items()
+        ],
+    }

@@ -1,0 +1,55 @@
+"""A run that is being carried out, and how it is stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from millstream.server.runs.lifecycle import RunInput
+
+if TYPE_CHECKING:
+    from millstream.server.log.run_log import RunLog
+    from millstream.server.storage.runs import Job
+
+REASONS: Final[Mapping[RunInput, Mapping[str, str]]] = {
+    "interrupted": {
+        "error": "UserInterrupt",
+        "message": "interrupt requested via POST /threads/{thread_id}/runs/{run_id}/cancel",
+    },
+    "rolled_back": {
+        "error": "UserRollback",
+        "message": "rollback requested via POST /threads/{thread_id}/runs/{run_id}/cancel",
+    },
+    "time_up": {"error": "TimeoutError", "message": "The run took longer than a run may"},
+}
+"""What the thread says of a run that was stopped."""
+
+
+class ActiveRun:
+    """One run of this process. Everything but `job` and `log` belongs to the loop it runs in."""
+
+    def __init__(self, job: Job, log: RunLog) -> None:
+        self.job: Final = job
+        self.log: Final = log
+        self.stopped_by: RunInput | None = None
+        """Why it is to stop, None if it is not."""
+        self._stop: Callable[[], object] | None = None
+        self._kill: Callable[[], object] | None = None
+
+    def stop(self, by: RunInput) -> None:
+        """Have it stop. Who comes first says why, but for what is undone."""
+        if self.stopped_by is None or by == "rolled_back":
+            self.stopped_by = by
+        if self._stop is not None:
+            self._stop()
+
+    def kill(self) -> None:
+        """Have it stop that was asked to stop when it can, and does not."""
+        if self._kill is not None:
+            self._kill()
+
+    def on_stop(self, stop: Callable[[], object], kill: Callable[[], object]) -> None:
+        """Say how it is stopped from now on; at once if it is to stop already."""
+        self._stop, self._kill = stop, kill
+        if self.stopped_by is not None:
+            stop()

@@ -1,0 +1,148 @@
+"""What streams of runs and threads are read from: the log of this process, or what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Final
+
+from millstream.server.log.event_ids import EventId
+from millstream.server.log.run_log import RunLog, RunReader, wanted_modes
+from millstream.server.log.signal import Signal
+from millstream.server.log.thread_channel import ThreadReader, framed
+from millstream.server.storage import events
+
+if TYPE_CHECKING:
+    from millstream.server.log.hub import Logs
+    from millstream.server.log.run_log import Entry
+    from millstream.server.storage.database import Database
+
+PAGE: Final = 256
+"""How many stored events are read together."""
+
+
+class RunSource:
+    """A run that goes on; what is no longer in memory comes from the database."""
+
+    def __init__(self, db: Database, log: RunLog, after: int, modes: Collection[str] = ()) -> None:
+        self._db = db
+        self._log = log
+        self._modes = wanted_modes(modes) if modes else None
+        self._reader = RunReader(log, after, modes or None)
+        self.signal: Final = self._reader.signal
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing more."""
+        return self._reader.is_over
+
+    async def take(self) -> bytes:
+        """Return frames that are there now."""
+        reader = self._reader
+        while reader.is_behind:
+            if not self._log.is_resumable:
+                reader.skip(self._log.base)
+                break
+            stored = await self._db.read(events.read_from, self._log.run_id, reader.seq, PAGE)
+            reader.skip(stored[-1].seq if stored else self._log.base)
+            if frames := _frames(stored, self._modes):
+                return frames
+        return reader.take()
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._reader.close()
+
+
+class StoredSource:
+    """A run that has ended: what is stored of it after an id."""
+
+    def __init__(
+        self, db: Database, run_id: str, after: EventId, modes: Collection[str] = ()
+    ) -> None:
+        self.signal: Final = Signal()
+        self.is_over = False
+        self._db = db
+        self._run_id = run_id
+        self._after = after
+        self._modes = wanted_modes(modes) if modes else None
+
+    async def take(self) -> bytes:
+        """Return the next frames; nothing at the end."""
+        while not self.is_over:
+            stored = await self._db.read(events.read, self._run_id, self._after, PAGE)
+            if stored:
+                self._after = stored[-1].id
+            self.is_over = len(stored) < PAGE
+            if frames := _frames(stored, self._modes):
+                return frames
+        return b""
+
+    def close(self) -> None:
+        """Stop reading."""
+
+
+class FixedSource:
+    """Frames that are known already."""
+
+    def __init__(self, frames: bytes = b"") -> None:
+        self.signal: Final = Signal()
+        self._frames = frames
+
+    @property
+    def is_over(self) -> bool:
+        """Whether they were taken."""
+        return not self._frames
+
+    async def take(self) -> bytes:
+        """Return them, once."""
+        frames, self._frames = self._frames, b""
+        return frames
+
+    def close(self) -> None:
+        """Stop reading."""
+
+
+class ThreadSource:
+    """All runs of a thread, from now on or from an id on; it does not end by itself."""
+
+    def __init__(
+        self,
+        db: Database,
+        logs: Logs,
+        thread_id: str,
+        modes: Collection[str],
+        after: EventId | None,
+    ) -> None:
+        self._db = db
+        self._logs = logs
+        self._thread_id = thread_id
+        # Before what is stored is read: it goes on meanwhile.
+        self._reader: ThreadReader = logs.read_thread(thread_id, modes)
+        self._replayed = after
+        self.signal: Final = self._reader.signal
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was given up, or the server stops."""
+        return self._reader.is_over and self._replayed is None
+
+    async def take(self) -> bytes:
+        """Return frames that are there now, first those that are stored."""
+        while self._replayed is not None:
+            after = self._replayed
+            stored = await self._db.read(events.read_thread, self._thread_id, after, PAGE)
+            self._replayed = stored[-1].id if len(stored) == PAGE else None
+            if stored:
+                self._reader.skip(stored[-1].id)
+            wanted = [entry for entry in stored if self._reader.wants(entry.mode)]
+            if wanted:
+                return b"".join(map(framed, wanted))
+        return self._reader.take()
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._logs.leave(self._thread_id, self._reader)
+
+
+def _frames(entries: Sequence[Entry], modes: Collection[str] | None) -> bytes:
+    return b"".join(entry.frame for entry in entries if modes is None or entry.mode in modes)

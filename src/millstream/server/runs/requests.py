@@ -1,0 +1,202 @@
+"""What is stored of a run that is asked for: everything that is needed to carry it out, later too.
+
+`kwargs` has the form that clients see in `run.kwargs`. The config in it has what the server adds:
+who asked, and which run, thread, graph and assistant it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from time import time_ns
+from typing import TYPE_CHECKING, Any, Final
+
+from millstream.server.errors import ApiError
+
+if TYPE_CHECKING:
+    from millstream.server.api.bodies.runs import RunCreate
+    from millstream.server.runs.multitask import Strategy
+
+RESERVED: Final = ("run_id", "thread_id", "graph_id", "assistant_id", "user_id")
+"""What a client cannot set in the configurable: whose state a run works on is in its address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks for a run, and with which request."""
+
+    request_id: str
+    user: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Those that the configuration lets into the configurable."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run that is going to be stored."""
+
+    run_id: str
+    thread_id: str
+    assistant_id: str
+    graph_id: str
+    kwargs: dict[str, Any]
+    metadata: dict[str, Any]
+    strategy: Strategy
+    created_at: str
+    start_at: str | None
+    """Not before this time."""
+    creates_thread: bool
+    is_stateless: bool
+    """It has a thread of its own."""
+    idempotency_key: str | None = None
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether its events are stored."""
+        return bool(self.kwargs["resumable"])
+
+
+def plan_run(
+    body: RunCreate,
+    *,
+    run_id: str,
+    thread_id: str,
+    assistant: Mapping[str, Any],
+    asker: Asker,
+    is_stateless: bool,
+    idempotency_key: str | None = None,
+) -> NewRun:
+    """Return what is stored of a run; `ApiError` where it contradicts itself."""
+    check(body)
+    now = datetime.now(timezone.utc)
+    delay = timedelta(seconds=body.after_seconds)
+    metadata = _metadata(body, assistant, is_stateless=is_stateless)
+    return NewRun(
+        run_id=run_id,
+        thread_id=thread_id,
+        assistant_id=assistant["assistant_id"],
+        graph_id=assistant["graph_id"],
+        kwargs={
+            "input": body.input,
+            "command": _command(body),
+            "config": {
+                **_without_configurable(assistant["config"]),
+                **_without_configurable(body.config),
+                "configurable": _configurable(body, run_id, thread_id, assistant, asker),
+                "metadata": {**(body.config.get("metadata") or {}), **metadata},
+            },
+            "context": {**assistant["context"], **body.context},
+            "stream_mode": list(dict.fromkeys(body.stream_mode)),
+            "interrupt_before": body.interrupt_before,
+            "interrupt_after": body.interrupt_after,
+            "webhook": body.webhook,
+            "feedback_keys": body.feedback_keys,
+            "temporary": is_stateless and body.on_completion == "delete",
+            "subgraphs": body.stream_subgraphs,
+            "resumable": body.stream_resumable,
+            "checkpoint_during": body.checkpoint_during is not False,
+            "durability": _durability(body),
+        },
+        metadata=metadata,
+        strategy=body.multitask_strategy,
+        created_at=_stamp(now),
+        start_at=_stamp(now + delay) if delay else None,
+        creates_thread=is_stateless or body.if_not_exists == "create",
+        is_stateless=is_stateless,
+        idempotency_key=idempotency_key,
+    )
+
+
+def check(body: RunCreate) -> None:
+    """Refuse what no run can be made of."""
+    if body.context and body.config.get("configurable"):
+        raise ApiError(400, "Cannot specify both configurable and context. Prefer setting context.")
+    for key, kind in (("configurable", dict), ("metadata", dict), ("tags", list)):
+        if body.config.get(key) is not None and not isinstance(body.config[key], kind):
+            raise ApiError(422, f"config.{key} must be {_KINDS[kind]}")
+    limit = body.config.get("recursion_limit")
+    if limit is not None and (type(limit) is not int or limit < 1):
+        raise ApiError(422, f"config.recursion_limit must be a number of at least 1, not {limit!r}")
+
+
+_KINDS: Final = {dict: "an object", list: "a list"}
+
+
+def _stamp(time: datetime) -> str:
+    return time.isoformat(timespec="microseconds")
+
+
+def _command(body: RunCreate) -> dict[str, Any] | None:
+    return None if body.command is None else body.command.model_dump()
+
+
+def _durability(body: RunCreate) -> str:
+    if body.durability is not None:
+        return body.durability
+    return "exit" if body.checkpoint_during is False else "async"
+
+
+def _without_configurable(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: value
+        for key, value in config.items()
+        if key not in ("configurable", "metadata") and value is not None
+    }
+
+
+def _metadata(
+    body: RunCreate,
+    assistant: Mapping[str, Any],
+    *,
+    is_stateless: bool,
+) -> dict[str, Any]:
+    return {
+        **assistant["metadata"],
+        **body.metadata,
+        **({} if is_stateless else {"graph_id": assistant["graph_id"]}),
+        "assistant_id": assistant["assistant_id"],
+    }
+
+
+def _configurable(
+    body: RunCreate,
+    run_id: str,
+    thread_id: str,
+    assistant: Mapping[str, Any],
+    asker: Asker,
+) -> dict[str, Any]:
+    user = asker.user
+    user_id = "" if user is None else str(user.get("identity", ""))
+    # Where a thread is gone on from; its own id and that of the thread are in the address.
+    checkpoint = {
+        key: value
+        for key, value in (body.checkpoint or {}).items()
+        if key in ("checkpoint_id", "checkpoint_ns", "checkpoint_map") and value is not None
+    }
+    if body.checkpoint_id is not None:
+        checkpoint["checkpoint_id"] = body.checkpoint_id
+    given = {
+        **(assistant["config"].get("configurable") or {}),
+        **(body.config.get("configurable") or {}),
+    }
+    return {
+        **{key: value for key, value in given.items() if not _is_reserved(key)},
+        **asker.headers,
+        "langgraph_auth_user": user,
+        "langgraph_auth_user_id": user_id,
+        "langgraph_auth_permissions": [] if user is None else list(user.get("permissions") or ()),
+        "langgraph_request_id": asker.request_id,
+        "__request_start_time_ms__": time_ns() // 1_000_000,
+        "__after_seconds__": int(body.after_seconds),
+        "run_id": run_id,
+        "thread_id": thread_id,
+        "graph_id": assistant["graph_id"],
+        "assistant_id": assistant["assistant_id"],
+        "user_id": user_id,
+        **checkpoint,
+    }
+
+
+def _is_reserved(key: str) -> bool:
+    return key in RESERVED or key.startswith(("__", "langgraph_auth"))

@@ -1,0 +1,315 @@
+"""Which runs are carried out, and what happens around them. In the loop that serves.
+
+A run starts when its thread is free, its time has come and there is a slot. Rows say what there is
+to do; this process only knows what it does. So it can end at any moment, and the next one goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, Final
+
+from millstream.server.encoding import dumps
+from millstream.server.runs.active import ActiveRun
+from millstream.server.runs.lifecycle import UNDER_WAY, RunInput
+from millstream.server.runs.runner import NOTHING, Carried, Runner
+from millstream.server.storage import events, runs
+from millstream.server.storage.events import RETENTION
+
+if TYPE_CHECKING:
+    from millstream.journal import Journal
+    from millstream.server.log.hub import Logs
+    from millstream.server.runs.requests import NewRun
+    from millstream.server.runs.run_loop import RunLoop
+    from millstream.server.storage.containment import Filters
+    from millstream.server.storage.database import Database
+    from millstream.server.storage.runs import Cancelled, Created, Job
+
+logger = logging.getLogger("millstream.server")
+
+NOT_FOUND: Final = {"error": "HTTPException", "message": "404: Run not found"}
+"""What those get who wait for a run that is not there; the answer has begun by then."""
+
+
+class Scheduler:
+    """Starts runs, stops them, and tells those who wait how they have ended."""
+
+    def __init__(
+        self,
+        db: Database,
+        run_loop: RunLoop,
+        logs: Logs,
+        runner: Runner,
+        saver: Journal,
+        *,
+        slots: int,
+        grace: float = 5.0,
+    ) -> None:
+        self._db = db
+        self._run_loop = run_loop
+        self._logs = logs
+        self._runner = runner
+        self._saver = saver
+        self._slots = slots
+        self._grace = grace
+        self._active: dict[str, ActiveRun] = {}
+        self._reserved = 0
+        """Slots of runs that are being stored."""
+        self._are_some_waiting = True
+        """There may be runs that only want a slot."""
+        self._waiters: dict[str, set[asyncio.Future[bytes]]] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._next_start: str | None = None
+        self._sweep: asyncio.TimerHandle | None = None
+        self._is_closing = False
+
+    async def open(self) -> None:
+        """Go on with what is stored: what was running, what waits, what was put off."""
+        await self._db.write(runs.recover)
+        await self._fill()
+        self._sweep_later()
+
+    async def close(self) -> None:
+        """Stop at the next superstep of each run, at once after a while; others go on later."""
+        self._is_closing = True
+        for timer in (self._timer, self._sweep):
+            if timer is not None:
+                timer.cancel()
+        for active in list(self._active.values()):
+            self._stop(active, "lease_lost")
+        if self._active:
+            await asyncio.wait(self._tasks, timeout=self._grace)
+        for active in list(self._active.values()):
+            self._run_loop.loop.call_soon_threadsafe(active.kill)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        self._logs.close_all()
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.cancel()
+
+    async def submit(
+        self,
+        assistant_id: str,
+        plan: Callable[[Mapping[str, Any]], NewRun],
+        filters: Filters | None = None,
+    ) -> Created:
+        """Store the run that is planned for an assistant, and start it if it can."""
+        may_start = not self._is_closing and len(self._active) + self._reserved < self._slots
+        self._reserved += may_start
+        try:
+            created = await self._db.write(
+                runs.create, assistant_id, plan, filters, may_start=may_start
+            )
+        finally:
+            self._reserved -= may_start
+        for cancelled in created.superseded:
+            self._note_cancelled(cancelled)
+        if created.job is not None:
+            self._launch(created.job)
+        elif created.start_at is not None:
+            self._arm(created.start_at)
+        elif not may_start:
+            self._are_some_waiting = True
+            if self._has_slot:  # one has become free meanwhile
+                self._spawn(self._fill())
+        return created
+
+    async def cancel(
+        self,
+        by: RunInput,
+        filters: Filters | None = None,
+        *,
+        thread_id: str | None = None,
+        run_ids: Sequence[str] | None = None,
+        status: str | None = None,
+    ) -> Sequence[Cancelled]:
+        """Cancel runs, and return those that were under way; a running one stops soon after."""
+        cancelled = await self._db.write(
+            runs.cancel, by, filters, thread_id=thread_id, run_ids=run_ids, status=status
+        )
+        for run in cancelled:
+            self._note_cancelled(run)
+        return cancelled
+
+    def cancel_soon(self, run_id: str, by: RunInput = "interrupted") -> None:
+        """Cancel a run that nobody reads any more."""
+        if not self._is_closing:
+            self._spawn(self.cancel(by, run_ids=[run_id]))
+
+    async def stopped(self, run_ids: Sequence[str]) -> None:
+        """Wait until runs have ended that were cancelled."""
+        for run_id in run_ids:
+            while run_id in self._active:
+                await self.expect(run_id)
+
+    def expect(self, run_id: str) -> asyncio.Future[bytes]:
+        """Return what will be the result of a run, as JSON."""
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        waiters = self._waiters.setdefault(run_id, set())
+        waiters.add(future)
+
+        def forget(_: object) -> None:
+            waiters.discard(future)
+            if not waiters and self._waiters.get(run_id) is waiters:
+                del self._waiters[run_id]
+
+        future.add_done_callback(forget)
+        return future
+
+    async def result(self, run_id: str, thread_id: str | None, filters: Filters | None) -> bytes:
+        """Return the result of a run as JSON, when it has ended."""
+        # Before one looks: it may end meanwhile.
+        expected = self.expect(run_id)
+        try:
+            row = await self._db.read(runs.outcome, run_id, thread_id, filters)
+            if row is None:
+                return dumps({"__error__": NOT_FOUND})
+            if row.status in UNDER_WAY:
+                return await expected
+            if row.status in ("error", "timeout"):
+                return dumps({"__error__": row.error})
+            if row.status == "interrupted":
+                return NOTHING
+            asked = [one for each in (row.thread_interrupts or {}).values() for one in each]
+            values = row.thread_values
+            if asked and isinstance(values, dict):
+                values = {**values, "__interrupt__": asked}
+            return dumps(values)
+        finally:
+            expected.cancel()
+
+    @property
+    def active(self) -> int:
+        """How many runs are carried out now."""
+        return len(self._active)
+
+    @property
+    def _has_slot(self) -> bool:
+        return not self._is_closing and len(self._active) + self._reserved < self._slots
+
+    def _launch(self, job: Job) -> None:
+        log = self._logs.get(job.run_id)
+        if log is not None or not job.is_resumable or job.attempt == 1:
+            log = self._logs.open(job.run_id, job.thread_id, is_resumable=job.is_resumable)
+            self._carry_out_soon(ActiveRun(job, log))
+        else:
+            self._spawn(self._launch_again(job))
+
+    async def _launch_again(self, job: Job) -> None:
+        """Start a run again that has said something before which is stored."""
+        last = await self._db.read(events.last_of, job.run_id)
+        log = self._logs.open(job.run_id, job.thread_id, is_resumable=True, last=last)
+        self._carry_out_soon(ActiveRun(job, log))
+
+    def _carry_out_soon(self, active: ActiveRun) -> None:
+        self._active[active.job.run_id] = active
+        self._spawn(self._carry_out(active))
+
+    async def _carry_out(self, active: ActiveRun) -> None:
+        job = active.job
+        result = NOTHING
+        next_job = None
+        try:
+            carried: Carried = await self._run_loop.call(self._runner.carry_out(active))
+            result = carried.result
+            finished = await self._db.write(
+                runs.finish,
+                job.run_id,
+                job.thread_id,
+                carried.end,
+                may_start=not self._is_closing,
+            )
+            next_job = finished.next_job
+            if job.is_temporary and finished.status is not None:
+                await self._saver.adelete_thread(job.thread_id)
+        except Exception:
+            logger.exception("the end of run %s cannot be stored", job.run_id)
+        finally:
+            del self._active[job.run_id]
+            self._logs.close(job.run_id, job.thread_id)
+            self._resolve(job.run_id, result)
+            if next_job is not None:
+                self._launch(next_job)
+            if job.is_resumable:
+                self._sweep_later()
+        if self._are_some_waiting and self._has_slot:
+            await self._fill()
+
+    def _note_cancelled(self, cancelled: Cancelled) -> None:
+        if cancelled.is_running:
+            active = self._active.get(cancelled.run_id)
+            if active is not None:
+                self._stop(active, cancelled.by)
+        else:
+            self._logs.close(cancelled.run_id, cancelled.thread_id)
+            self._resolve(cancelled.run_id, NOTHING)
+
+    def _stop(self, active: ActiveRun, by: RunInput) -> None:
+        self._run_loop.loop.call_soon_threadsafe(active.stop, by)
+
+    def _resolve(self, run_id: str, result: bytes) -> None:
+        for waiter in list(self._waiters.get(run_id, ())):
+            if not waiter.done():
+                waiter.set_result(result)
+
+    async def _fill(self) -> None:
+        """Start what can be started, and be there when the next one can."""
+        while self._has_slot:
+            free = self._slots - len(self._active) - self._reserved
+            self._reserved += free
+            try:
+                jobs = await self._db.write(runs.claim_due, free)
+            finally:
+                self._reserved -= free
+            for job in jobs:
+                self._launch(job)
+            if len(jobs) < free:
+                self._are_some_waiting = False
+                break
+        start = await self._db.read(runs.next_start)
+        if start is not None:
+            self._arm(start)
+
+    def _arm(self, start_at: str) -> None:
+        """Be there when a run that was put off has to start."""
+        if self._is_closing:
+            return
+        if self._timer is not None:
+            assert self._next_start is not None
+            if self._next_start <= start_at:
+                return
+            self._timer.cancel()
+        delay = (datetime.fromisoformat(start_at) - datetime.now(timezone.utc)).total_seconds()
+        self._next_start = start_at
+        # A moment later: claiming compares with the time of day.
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, delay) + 0.001, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self._are_some_waiting = True
+        self._spawn(self._fill())
+
+    def _sweep_later(self) -> None:
+        """Have the events of ended runs forgotten when nobody comes back for them any more."""
+        if self._sweep is None and not self._is_closing:
+            loop = asyncio.get_running_loop()
+            self._sweep = loop.call_later(RETENTION, lambda: self._spawn(self._forget()))
+
+    async def _forget(self) -> None:
+        self._sweep = None
+        time = datetime.now(timezone.utc) - timedelta(seconds=RETENTION)
+        before = time.isoformat(timespec="microseconds")
+        await self._db.write(runs.forget_temporary, before)
+        if await self._db.write(events.forget, before):
+            self._sweep_later()
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,105 @@
+"""Queries about stored events: those of runs whose streams can be resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, not_, or_, select
+
+from millstream.server.log.event_ids import EventId
+from millstream.server.log.run_log import Entry
+from millstream.server.storage.tables import run_events, runs
+
+RETENTION: Final = 120.0
+"""Seconds after its end for which the events of a run can be read again."""
+
+
+def append(connection: Connection, run_id: str, entries: Sequence[Entry]) -> None:
+    """Store events of a run, in their order."""
+    if entries:
+        connection.execute(
+            insert(run_events),
+            [
+                {
+                    "run_id": run_id,
+                    "seq": entry.seq,
+                    "ms": entry.ms,
+                    "mode": entry.mode,
+                    "frame": entry.frame,
+                }
+                for entry in entries
+            ],
+        )
+
+
+def read(connection: Connection, run_id: str, after: EventId, limit: int) -> list[Entry]:
+    """Return the first events of a run that come after an id."""
+    query = (
+        select(run_events)
+        .where(run_events.c.run_id == run_id, _after(after))
+        .order_by(run_events.c.seq)
+        .limit(limit)
+    )
+    return [_entry(row) for row in connection.execute(query)]
+
+
+def read_from(connection: Connection, run_id: str, seq: int, limit: int) -> list[Entry]:
+    """Return the first events of a run that come after a place."""
+    query = (
+        select(run_events)
+        .where(run_events.c.run_id == run_id, run_events.c.seq > seq)
+        .order_by(run_events.c.seq)
+        .limit(limit)
+    )
+    return [_entry(row) for row in connection.execute(query)]
+
+
+def read_thread(connection: Connection, thread_id: str, after: EventId, limit: int) -> list[Entry]:
+    """Return the first stored events of all runs of a thread that come after an id."""
+    query = (
+        select(run_events)
+        .join(runs, runs.c.run_id == run_events.c.run_id)
+        .where(runs.c.thread_id == thread_id, _after(after))
+        .order_by(run_events.c.ms, run_events.c.seq)
+        .limit(limit)
+    )
+    return [_entry(row) for row in connection.execute(query)]
+
+
+def place_of(connection: Connection, run_id: str, id: EventId) -> int:
+    """Return the place of the last event of a run that does not come after an id."""
+    query = (
+        select(run_events.c.seq)
+        .where(run_events.c.run_id == run_id, not_(_after(id)))
+        .order_by(run_events.c.seq.desc())
+        .limit(1)
+    )
+    return connection.scalar(query) or 0
+
+
+def last_of(connection: Connection, run_id: str) -> EventId:
+    """Return the id of the last event that is stored of a run."""
+    query = (
+        select(run_events.c.ms, run_events.c.seq)
+        .where(run_events.c.run_id == run_id)
+        .order_by(run_events.c.seq.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return (0, 0) if row is None else (row.ms, row.seq)
+
+
+def forget(connection: Connection, ended_before: str) -> int:
+    """Delete the events of runs that had ended before a time; return how many."""
+    old = select(runs.c.run_id).where(runs.c.ended_at < ended_before)
+    return connection.execute(delete(run_events).where(run_events.c.run_id.in_(old))).rowcount
+
+
+def _after(id: EventId) -> ColumnElement[bool]:
+    ms, seq = id
+    return or_(run_events.c.ms > ms, and_(run_events.c.ms == ms, run_events.c.seq > seq))
+
+
+def _entry(row: Row[tuple[str, int, int, str, bytes]]) -> Entry:
+    return Entry(row.seq, row.ms, row.mode, bytes(row.frame))

@@ -1,0 +1,528 @@
+"""Queries about runs: functions of a connection, which run in one transaction each.
+
+What becomes of a run is decided by `runs.lifecycle` and `runs.multitask`; here it is looked up and
+written down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Connection, Row, and_, delete, exists, insert, or_, select, update
+
+from millstream.server.errors import ApiError
+from millstream.server.runs.lifecycle import (
+    UNDER_WAY,
+    RunInput,
+    RunStatus,
+    status_after,
+    thread_status_after,
+)
+from millstream.server.runs.multitask import BUSY, Present, admit
+from millstream.server.storage import events
+from millstream.server.storage.containment import Filters, allows
+from millstream.server.storage.tables import assistants, now, runs, threads
+
+if TYPE_CHECKING:
+    from sqlalchemy import Select
+
+    from millstream.server.log.run_log import Entry
+    from millstream.server.runs.requests import NewRun
+
+NO_MATCH: Final = (
+    "No matching runs to cancel. Please verify the thread ID and run IDs are correct, and the runs "
+    "haven't been deleted or completed."
+)
+NO_THREAD: Final = "Thread or assistant not found."
+MAX_ATTEMPTS: Final = 3
+"""How often a run is begun that the process does not survive."""
+_SHOWN: Final = (
+    runs.c.run_id,
+    runs.c.thread_id,
+    runs.c.assistant_id,
+    runs.c.metadata,
+    runs.c.status,
+    runs.c.kwargs,
+    runs.c.multitask_strategy,
+    runs.c.created_at,
+    runs.c.updated_at,
+)
+"""The columns that clients see, in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A run that is to be carried out now."""
+
+    run_id: str
+    thread_id: str
+    assistant_id: str
+    kwargs: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+    attempt: int
+
+    @property
+    def graph_id(self) -> str:
+        """The graph that runs."""
+        return str(self.kwargs["config"]["configurable"]["graph_id"])
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether its events are stored."""
+        return bool(self.kwargs["resumable"])
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether its thread ends with it."""
+        return bool(self.kwargs["temporary"])
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """A run that was cancelled, or that whoever carries it out is to cancel."""
+
+    run_id: str
+    thread_id: str
+    by: RunInput
+    is_running: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What has become of a new run."""
+
+    run: dict[str, Any]
+    """As clients see it."""
+    job: Job | None = None
+    """It starts now."""
+    superseded: Sequence[Cancelled] = ()
+    start_at: str | None = None
+    """Not before this time."""
+    is_new: bool = True
+    """It was not known by its idempotency key."""
+
+
+@dataclass(slots=True)
+class End:
+    """How a run has ended."""
+
+    input: RunInput
+    error: dict[str, str] | None = None
+    values: Any = None
+    """The state of the thread, None if there is none."""
+    interrupts: dict[str, Any] = field(default_factory=dict)
+    """What the thread waits for, by task."""
+    is_asking: bool = False
+    """It has stopped at a question or a breakpoint."""
+    is_kept: bool = False
+    """The thread keeps the values it has."""
+    unstored: Sequence[Entry] = ()
+    """The events that are not stored yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What the end of a run has led to."""
+
+    status: RunStatus | None
+    """None if it had ended before."""
+    next_job: Job | None = None
+    """The run of the same thread that starts now."""
+
+
+def create(
+    connection: Connection,
+    assistant_id: str,
+    plan: Callable[[Mapping[str, Any]], NewRun],
+    filters: Filters | None,
+    *,
+    may_start: bool,
+) -> Created:
+    """Store the run that is planned for an assistant; start it if it can, and `may_start`."""
+    assistant = _first(connection, _assistant(assistant_id))
+    if assistant is None:
+        raise ApiError(404, NO_THREAD)
+    new = plan(assistant._mapping)
+    if new.idempotency_key is not None:
+        query = select(*_SHOWN).where(runs.c.idempotency_key == new.idempotency_key)
+        known = _first(connection, query)
+        if known is not None:
+            return Created(shown(known), is_new=False)
+    metadata = _enter_thread(connection, new, filters)
+    present = () if new.is_stateless else _present(connection, new.thread_id)
+    admission = admit(new.strategy, present)
+    if admission.is_rejected:
+        raise ApiError(409, BUSY)
+    by_id = {run.run_id: run for run in present}
+    superseded = [
+        _supersede(connection, by_id[run_id], new.thread_id, admission.by)
+        for run_id in admission.superseded
+    ]
+    left = [run for run in present if run.run_id not in admission.superseded]
+    is_free = not any(run.is_running for run in superseded) and not any(
+        run.status == "running" for run in left
+    )
+    starts = may_start and is_free and new.start_at is None
+    row = {
+        "run_id": new.run_id,
+        "thread_id": new.thread_id,
+        "assistant_id": new.assistant_id,
+        "status": "running" if starts else "pending",
+        "multitask_strategy": new.strategy,
+        "created_at": new.created_at,
+        "updated_at": new.created_at,
+        "start_at": new.start_at,
+        "started_at": new.created_at if starts else None,
+        "attempt": 1 if starts else 0,
+        "is_resumable": new.is_resumable,
+        "idempotency_key": new.idempotency_key,
+        "metadata": new.metadata,
+        "kwargs": new.kwargs,
+    }
+    connection.execute(insert(runs), row)
+    if not new.is_stateless:
+        _note_run(connection, new, metadata)
+    job = None
+    if starts:
+        job = Job(new.run_id, new.thread_id, new.assistant_id, new.kwargs, new.metadata, 1)
+    shown_run = {column.name: row[column.name] for column in _SHOWN}
+    # Nobody has to know that it was started in the same breath.
+    shown_run.update(status="pending", langsmith_session_name=None)
+    return Created(shown_run, job, superseded, new.start_at)
+
+
+def _assistant(assistant_id: str) -> Select[Any]:
+    return select(
+        assistants.c.assistant_id,
+        assistants.c.graph_id,
+        assistants.c.metadata,
+        assistants.c.config,
+        assistants.c.context,
+    ).where(assistants.c.assistant_id == assistant_id)
+
+
+def _enter_thread(
+    connection: Connection, new: NewRun, filters: Filters | None
+) -> dict[str, Any] | None:
+    """Return the metadata of the thread of a new run, None if the thread was made for it."""
+    if not new.is_stateless:
+        query = select(threads.c.metadata).where(threads.c.thread_id == new.thread_id)
+        found = _first(connection, query)
+        if found is not None and allows(found.metadata, filters):
+            return dict(found.metadata)
+        if found is not None or not new.creates_thread:
+            raise ApiError(404, NO_THREAD)
+    time = new.created_at
+    named = {"graph_id": new.graph_id, "assistant_id": new.assistant_id}
+    owner = {key: value for key, value in (filters or {}).items() if isinstance(value, str)}
+    connection.execute(
+        insert(threads),
+        {
+            "thread_id": new.thread_id,
+            "status": "busy",
+            "created_at": time,
+            "updated_at": time,
+            "state_updated_at": time,
+            "is_temporary": bool(new.kwargs["temporary"]),
+            "metadata": {**owner, **named},
+            "config": {},
+        },
+    )
+    return None
+
+
+def _present(connection: Connection, thread_id: str) -> list[Present]:
+    query = select(runs.c.run_id, runs.c.status).where(
+        runs.c.thread_id == thread_id, runs.c.status.in_(UNDER_WAY)
+    )
+    return [Present(row.run_id, row.status) for row in connection.execute(query)]
+
+
+def _supersede(connection: Connection, run: Present, thread_id: str, by: RunInput) -> Cancelled:
+    is_running = run.status == "running"
+    if not is_running:
+        _end_pending(connection, run.run_id, by)
+    return Cancelled(run.run_id, thread_id, by, is_running)
+
+
+def _end_pending(connection: Connection, run_id: str, by: RunInput) -> None:
+    status = status_after("pending", by)
+    if status == "deleted":
+        connection.execute(delete(runs).where(runs.c.run_id == run_id))
+    else:
+        time = now()
+        connection.execute(
+            update(runs)
+            .where(runs.c.run_id == run_id)
+            .values(status=status, updated_at=time, ended_at=time)
+        )
+
+
+def _note_run(connection: Connection, new: NewRun, metadata: dict[str, Any] | None) -> None:
+    """Note in the thread that it is busy, and with what."""
+    values: dict[str, Any] = {"status": "busy", "updated_at": new.created_at}
+    named = {"graph_id": new.graph_id, "assistant_id": new.assistant_id}
+    if metadata is not None and not metadata.items() >= named.items():
+        values["metadata"] = {**metadata, **named}
+    connection.execute(update(threads).where(threads.c.thread_id == new.thread_id).values(values))
+
+
+def finish(
+    connection: Connection, run_id: str, thread_id: str, end: End, *, may_start: bool
+) -> Finished:
+    """Store the end of a run with what its thread has become, and start the thread's next run."""
+    found = _first(connection, select(runs.c.status, runs.c.kwargs).where(runs.c.run_id == run_id))
+    status = None if found is None else status_after(found.status, end.input)
+    if found is None or status is None:
+        return Finished(None)
+    time = now()
+    if status == "deleted":
+        connection.execute(delete(runs).where(runs.c.run_id == run_id))
+    else:
+        events.append(connection, run_id, end.unstored)
+        connection.execute(
+            update(runs)
+            .where(runs.c.run_id == run_id)
+            .values(status=status, updated_at=time, ended_at=time, error=end.error)
+        )
+    # Whoever reads a stream that can be resumed may still come back for its end.
+    is_kept = found.kwargs["resumable"] and status != "deleted"
+    if found.kwargs["temporary"] and not is_kept:
+        connection.execute(delete(threads).where(threads.c.thread_id == thread_id))
+        return Finished(status)
+    job = _claim_next(connection, thread_id, time) if may_start else None
+    is_busy = job is not None or _has_due(connection, thread_id, time)
+    thread_status = thread_status_after(status, is_asking=end.is_asking)
+    values: dict[str, Any] = {
+        "status": "busy" if is_busy else thread_status,
+        "updated_at": time,
+        "state_updated_at": time,
+        "error": end.error,
+    }
+    if not end.is_kept:
+        values.update(interrupts=end.interrupts, values=end.values)
+    connection.execute(update(threads).where(threads.c.thread_id == thread_id).values(values))
+    return Finished(status, job)
+
+
+def _due(time: str) -> Any:
+    return and_(runs.c.status == "pending", or_(runs.c.start_at.is_(None), runs.c.start_at <= time))
+
+
+def _has_due(connection: Connection, thread_id: str, time: str) -> bool:
+    query = select(runs.c.run_id).where(runs.c.thread_id == thread_id, _due(time)).limit(1)
+    return _first(connection, query) is not None
+
+
+def _claim_next(connection: Connection, thread_id: str, time: str) -> Job | None:
+    query = (
+        select(runs)
+        .where(runs.c.thread_id == thread_id, _due(time))
+        .order_by(runs.c.created_at, runs.c.run_id)
+        .limit(1)
+    )
+    row = _first(connection, query)
+    return None if row is None else _claim(connection, row, time)
+
+
+def _claim(connection: Connection, row: Row[Any], time: str) -> Job:
+    attempt = row.attempt + 1
+    connection.execute(
+        update(runs)
+        .where(runs.c.run_id == row.run_id)
+        .values(
+            status=status_after("pending", "claimed"),
+            started_at=row.started_at or time,
+            attempt=attempt,
+        )
+    )
+    return Job(row.run_id, row.thread_id, row.assistant_id, row.kwargs, row.metadata, attempt)
+
+
+def claim_due(connection: Connection, limit: int) -> list[Job]:
+    """Start up to `limit` runs whose time has come, the oldest first, one in each free thread."""
+    time = now()
+    running = runs.alias()
+    is_busy = exists().where(running.c.thread_id == runs.c.thread_id, running.c.status == "running")
+    query = (
+        select(runs)
+        .where(_due(time), ~is_busy)
+        .order_by(runs.c.created_at, runs.c.run_id)
+        .limit(4 * limit)
+    )
+    jobs: dict[str, Job] = {}
+    for row in connection.execute(query).all():
+        if len(jobs) == limit:
+            break
+        if row.thread_id not in jobs:
+            jobs[row.thread_id] = _claim(connection, row, time)
+    if jobs:
+        connection.execute(
+            update(threads)
+            .where(threads.c.thread_id.in_(list(jobs)), threads.c.status != "busy")
+            .values(status="busy", updated_at=time)
+        )
+    return list(jobs.values())
+
+
+def recover(connection: Connection) -> None:
+    """Take note that nobody carries out any run: those that ran wait to be gone on with.
+
+    Not those that whoever carried them out did not survive again and again.
+    """
+    lost = select(runs).where(runs.c.status == "running", runs.c.attempt >= MAX_ATTEMPTS)
+    for row in connection.execute(lost).all():
+        message = f"The server ended {row.attempt} times while it carried out this run"
+        end = End("failed", {"error": "RunLostError", "message": message}, is_kept=True)
+        finish(connection, row.run_id, row.thread_id, end, may_start=False)
+    connection.execute(
+        update(runs)
+        .where(runs.c.status == "running")
+        .values(status=status_after("running", "lease_lost"))
+    )
+
+
+def next_start(connection: Connection) -> str | None:
+    """Return when the next run that was put off has to start."""
+    time = now()
+    query = (
+        select(runs.c.start_at)
+        .where(runs.c.status == "pending", runs.c.start_at > time)
+        .order_by(runs.c.start_at)
+        .limit(1)
+    )
+    row = _first(connection, query)
+    return None if row is None else str(row.start_at)
+
+
+def get(
+    connection: Connection, run_id: str, thread_id: str | None, filters: Filters | None
+) -> dict[str, Any] | None:
+    """Return a run of a thread, or of any, as clients see it; None if there is none for them."""
+    row = _first(connection, _visible(_SHOWN, run_id, thread_id))
+    if row is None or not allows(row.thread_metadata, filters):
+        return None
+    return shown(row)
+
+
+def outcome(
+    connection: Connection, run_id: str, thread_id: str | None, filters: Filters | None
+) -> Row[Any] | None:
+    """Return status and error of a run, and what is in its thread."""
+    columns = (
+        runs.c.run_id,
+        runs.c.thread_id,
+        runs.c.status,
+        runs.c.error,
+        runs.c.is_resumable,
+        threads.c["values"].label("thread_values"),
+        threads.c.interrupts.label("thread_interrupts"),
+    )
+    row = _first(connection, _visible(columns, run_id, thread_id))
+    return None if row is None or not allows(row.thread_metadata, filters) else row
+
+
+def _visible(columns: Iterable[Any], run_id: str, thread_id: str | None) -> Select[Any]:
+    query = (
+        select(*columns, threads.c.metadata.label("thread_metadata"))
+        .join(threads, threads.c.thread_id == runs.c.thread_id)
+        .where(runs.c.run_id == run_id)
+    )
+    return query if thread_id is None else query.where(runs.c.thread_id == thread_id)
+
+
+def list_runs(
+    connection: Connection,
+    thread_id: str,
+    filters: Filters | None,
+    *,
+    status: str | None,
+    limit: int,
+    offset: int,
+) -> list[dict[str, Any]]:
+    """Return the runs of a thread, the newest first; none if the caller may not see it."""
+    thread = _first(connection, select(threads.c.metadata).where(threads.c.thread_id == thread_id))
+    if thread is None or not allows(thread.metadata, filters):
+        return []
+    query = select(*_SHOWN).where(runs.c.thread_id == thread_id)
+    if status is not None:
+        query = query.where(runs.c.status == status)
+    query = query.order_by(runs.c.created_at.desc(), runs.c.run_id.desc())
+    return [shown(row) for row in connection.execute(query.limit(limit).offset(offset))]
+
+
+def has_thread(connection: Connection, thread_id: str, filters: Filters | None) -> bool:
+    """Say whether there is a thread that the caller may see."""
+    row = _first(connection, select(threads.c.metadata).where(threads.c.thread_id == thread_id))
+    return row is not None and allows(row.metadata, filters)
+
+
+def cancel(
+    connection: Connection,
+    by: RunInput,
+    filters: Filters | None,
+    *,
+    thread_id: str | None = None,
+    run_ids: Sequence[str] | None = None,
+    status: str | None = None,
+) -> list[Cancelled]:
+    """End the runs under way that wait, and return them with those that are to be stopped."""
+    query = (
+        select(
+            runs.c.run_id,
+            runs.c.thread_id,
+            runs.c.status,
+            threads.c.metadata.label("thread_metadata"),
+        )
+        .join(threads, threads.c.thread_id == runs.c.thread_id)
+        .where(runs.c.status.in_(UNDER_WAY))
+    )
+    if thread_id is not None:
+        query = query.where(runs.c.thread_id == thread_id)
+    if run_ids is not None:
+        query = query.where(runs.c.run_id.in_(run_ids))
+    if status not in (None, "all"):
+        query = query.where(runs.c.status == status)
+    rows = [row for row in connection.execute(query) if allows(row.thread_metadata, filters)]
+    cancelled = [
+        _supersede(connection, Present(row.run_id, row.status), row.thread_id, by) for row in rows
+    ]
+    for id in {run.thread_id for run in cancelled if not run.is_running}:
+        _free(connection, id)
+    return cancelled
+
+
+def _free(connection: Connection, thread_id: str) -> None:
+    """Have a thread idle that nothing is done with any more."""
+    if not _present(connection, thread_id):
+        connection.execute(
+            update(threads)
+            .where(threads.c.thread_id == thread_id, threads.c.status == "busy")
+            .values(status="idle", updated_at=now())
+        )
+
+
+def forget_temporary(connection: Connection, ended_before: str) -> None:
+    """Delete the threads of stateless runs that nobody comes back for any more."""
+    old = select(runs.c.thread_id).where(runs.c.ended_at < ended_before)
+    connection.execute(
+        delete(threads).where(threads.c.is_temporary.is_(True), threads.c.thread_id.in_(old))
+    )
+
+
+def remove(connection: Connection, run_id: str) -> None:
+    """Delete a run that has ended, with its events."""
+    connection.execute(delete(runs).where(runs.c.run_id == run_id))
+
+
+def shown(row: Row[Any]) -> dict[str, Any]:
+    """Return a run as clients see it."""
+    run = {column.name: getattr(row, column.name) for column in _SHOWN}
+    run["langsmith_session_name"] = None
+    return run
+
+
+def _first(connection: Connection, query: Select[Any]) -> Row[Any] | None:
+    return connection.execute(query).first()

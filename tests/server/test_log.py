@@ -1,0 +1,249 @@
+"""The log of a run: order, readers, what is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from millstream.server.log.event_ids import format_id, parse_id
+from millstream.server.log.hub import Logs
+from millstream.server.log.run_log import KEPT_EVENTS, RunLog, RunReader
+from millstream.server.log.thread_channel import ThreadReader
+
+
+def said(log: RunLog, *texts: str, mode: str = "custom") -> None:
+    for text in texts:
+        log.append(mode, mode, text.encode())
+
+
+def data_of(frames: bytes) -> list[str]:
+    return [line[6:].decode() for line in frames.split(b"\r\n") if line.startswith(b"data: ")]
+
+
+def ids_of(frames: bytes) -> list[tuple[int, int]]:
+    lines = frames.split(b"\r\n")
+    return [parse_id(line[4:].decode()) for line in lines if line.startswith(b"id: ")]
+
+
+def test_every_reader_gets_every_event_once_in_order() -> None:
+    async def main() -> None:
+        log = RunLog("r")
+        early = RunReader(log, 0)
+        said(log, "1", "2")
+        late = RunReader(log, log.last)
+        assert data_of(early.take()) == ["1", "2"]
+        said(log, "3")
+        assert data_of(early.take()) == ["3"]
+        assert data_of(late.take()) == ["3"]
+        assert late.take() == b""
+
+    asyncio.run(main())
+
+
+def test_a_reader_ends_when_it_has_read_a_closed_log() -> None:
+    async def main() -> None:
+        log = RunLog("r")
+        reader = RunReader(log, 0)
+        said(log, "1")
+        log.close()
+        assert not reader.is_over
+        assert data_of(reader.take()) == ["1"]
+        assert reader.is_over
+
+    asyncio.run(main())
+
+
+def test_trap_06_ids_are_unique_and_ordered_within_a_millisecond() -> None:
+    async def main() -> list[tuple[int, int]]:
+        log = RunLog("r", is_resumable=True)
+        reader = RunReader(log, 0)
+        said(log, *map(str, range(500)))
+        return ids_of(reader.take())
+
+    ids = asyncio.run(main())
+
+    assert ids == sorted(set(ids))
+    assert [seq for _, seq in ids] == list(range(1, 501))
+
+
+def test_trap_05_frames_have_ids_only_if_the_stream_is_resumable() -> None:
+    async def main() -> bytes:
+        log = RunLog("r")
+        reader = RunReader(log, 0)
+        said(log, "1")
+        return reader.take()
+
+    assert b"id:" not in asyncio.run(main())
+
+
+@pytest.mark.parametrize("text", ["-1", "0", "0-0", "", " -1 "])
+def test_trap_05_these_ids_mean_the_beginning(text: str) -> None:
+    assert parse_id(text) == (0, 0)
+
+
+@pytest.mark.parametrize("text", ["abc", "1-2-3", "1-", "²", "-2", "9" * 40])
+def test_what_is_no_id_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="Invalid last-event-id"):
+        parse_id(text)
+
+
+def test_ids_are_read_as_they_are_written() -> None:
+    assert parse_id(format_id((1795217299192, 3))) == (1795217299192, 3)
+
+
+def test_a_place_is_found_by_its_id() -> None:
+    log = RunLog("r", is_resumable=True)
+    said(log, "1", "2", "3")
+    second = log.since(1)[0]
+
+    assert log.seq_of(second.id) == 2
+    assert log.seq_of((0, 0)) == 0
+    assert log.seq_of((second.ms + 10_000, 0)) == 3
+
+
+def test_what_a_lost_attempt_said_is_before_what_the_next_one_says() -> None:
+    log = RunLog("r", is_resumable=True, last=(1000, 5))
+    lost = (1001, 7)  # seen by a client, and never stored
+    said(log, "6")
+
+    assert log.since(0)[0].seq == 6
+    assert log.since(0)[0].id > lost
+    assert log.seq_of(lost) is None  # whoever has seen it reads on from what is stored
+
+
+def test_trap_07_a_filter_leaves_metadata_out_and_errors_in() -> None:
+    async def main() -> bytes:
+        log = RunLog("r")
+        reader = RunReader(log, 0, ["values"])
+        log.append("metadata", "metadata", b"1")
+        log.append("values", "values|a:1", b"2")
+        log.append("custom", "custom", b"3")
+        log.append("error", "error", b"4")
+        return reader.take()
+
+    assert data_of(asyncio.run(main())) == ["2", "4"]
+
+
+def test_trap_15_messages_are_found_by_either_name() -> None:
+    async def main() -> tuple[bytes, bytes]:
+        log = RunLog("r")
+        readers = [RunReader(log, 0, [mode]) for mode in ("messages", "messages-tuple")]
+        log.append("messages-tuple", "messages", b"1")
+        return readers[0].take(), readers[1].take()
+
+    assert [data_of(frames) for frames in asyncio.run(main())] == [["1"], ["1"]]
+
+
+def test_what_everybody_has_read_is_let_go() -> None:
+    async def main() -> None:
+        log = RunLog("r")
+        slow, quick = RunReader(log, 0), RunReader(log, 0)
+        for index in range(5 * KEPT_EVENTS):
+            said(log, str(index))
+            quick.take()
+        assert log.base == 0  # the slow one has not read anything
+        slow.take()
+        slow.close()
+        said(log, *map(str, range(2 * KEPT_EVENTS)))
+        quick.take()
+        assert log.base >= 5 * KEPT_EVENTS
+
+    asyncio.run(main())
+
+
+def test_what_nobody_reads_is_not_kept() -> None:
+    log = RunLog("r")
+    said(log, *map(str, range(10 * KEPT_EVENTS)))
+
+    assert len(log.since(0)) <= KEPT_EVENTS
+
+
+def test_what_is_not_stored_is_kept() -> None:
+    log = RunLog("r", is_resumable=True)
+    said(log, *map(str, range(4 * KEPT_EVENTS)))
+    kept = len(log.since(0))
+    log.stored = log.last
+    said(log, *map(str, range(KEPT_EVENTS)))
+
+    assert kept == 4 * KEPT_EVENTS
+    assert len(log.since(0)) <= 2 * KEPT_EVENTS
+
+
+def test_a_reader_in_another_thread_misses_nothing() -> None:
+    """Whatever the threads' turns, a reader that waits is woken for what it has not read."""
+
+    async def main() -> list[str]:
+        log = RunLog("r")
+        reader = RunReader(log, 0)
+
+        def work() -> None:
+            said(log, *map(str, range(20_000)))
+            log.close()
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        got: list[str] = []
+        while True:
+            reader.signal.clear()
+            is_over = reader.is_over
+            frames = reader.take()
+            got += data_of(frames)
+            if not frames:
+                if is_over:
+                    break
+                await reader.signal.wait()
+        thread.join()
+        return got
+
+    assert asyncio.run(main()) == [str(index) for index in range(20_000)]
+
+
+def test_readers_of_a_thread_get_all_its_runs_with_ids() -> None:
+    async def main() -> tuple[bytes, int]:
+        logs = Logs()
+        running = logs.open("run-0", "t")
+        reader = logs.read_thread("t")
+        said(running, "0")
+        logs.close("run-0", "t")
+        for name in ("run-1", "run-2"):
+            log = logs.open(name, "t", is_resumable=name == "run-2")
+            said(log, name)
+            logs.close(name, "t")
+        said(logs.open("other", "u"), "other")
+        frames = reader.take()
+        logs.leave("t", reader)
+        return frames, len(logs._channels)
+
+    frames, left = asyncio.run(main())
+
+    assert data_of(frames) == ["0", "run-1", "run-2"]
+    assert len(ids_of(frames)) == 3
+    assert left == 0
+
+
+def test_trap_27_a_thread_is_read_by_lifecycle_or_state_alone() -> None:
+    async def main() -> list[list[str]]:
+        logs = Logs()
+        modes: tuple[tuple[str, ...], ...] = (
+            (),
+            ("run_modes",),
+            ("lifecycle",),
+            ("state_update",),
+            ("lifecycle", "state_update"),
+        )
+        readers: list[ThreadReader] = [logs.read_thread("t", each) for each in modes]
+        log = logs.open("r", "t")
+        log.append("metadata", "metadata", b"begun")
+        log.append("values", "values", b"said")
+        logs.tell_state("t", b"state")
+        return [data_of(reader.take()) for reader in readers]
+
+    assert asyncio.run(main()) == [
+        ["begun", "said"],
+        ["begun", "said"],
+        ["begun"],
+        ["state"],
+        ["begun", "state"],
+    ]
