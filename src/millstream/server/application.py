@@ -13,12 +13,30 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from millstream.server.api import assistants, store, system, thread_state, threads
+from millstream.server.api import (
+    assistants,
+    runs,
+    stateless_runs,
+    store,
+    system,
+    thread_state,
+    thread_stream,
+    threads,
+)
 from millstream.server.api.routing import reply, routes
 from millstream.server.config import GraphSource, ServerConfig
 from millstream.server.service import Service
 
-RESOURCES: Final = (assistants, store, system, thread_state, threads)
+RESOURCES: Final = (
+    assistants,
+    runs,
+    stateless_runs,
+    store,
+    system,
+    thread_state,
+    thread_stream,
+    threads,
+)
 """The modules whose operations there are: importing them registers these."""
 EXPOSED: Final = ("x-pagination-total", "x-pagination-next", "content-location", "location")
 

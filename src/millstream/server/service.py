@@ -7,18 +7,24 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from langgraph.store.base import BaseStore
 
 from millstream.journal import SqliteJournal
 from millstream.server.config import ServerConfig
 from millstream.server.graphs import GraphCatalog
+from millstream.server.log.hub import Logs
 from millstream.server.runs.run_loop import RunLoop
+from millstream.server.runs.runner import Runner
+from millstream.server.runs.scheduler import Scheduler
 from millstream.server.storage import assistants
 from millstream.server.storage.database import Database
 
 logger = logging.getLogger("millstream.server")
+
+RUN_TIMEOUT: Final = 86_400.0
+"""Seconds a run may take."""
 
 
 @dataclass
@@ -31,6 +37,8 @@ class Service:
     journal: SqliteJournal
     store: BaseStore
     catalog: GraphCatalog
+    logs: Logs
+    scheduler: Scheduler
 
     @classmethod
     @asynccontextmanager
@@ -50,7 +58,14 @@ class Service:
             for graph_id, fault in faults.items():
                 logger.error("graph %r cannot be loaded: %s", graph_id, fault)
             await db.write(assistants.ensure_own, catalog.ids())
-            yield cls(config, db, run_loop, journal, store, catalog)
+            logs = Logs()
+            runner = Runner(catalog, db, journal, timeout=RUN_TIMEOUT)
+            scheduler = Scheduler(
+                db, run_loop, logs, runner, journal, slots=config.n_jobs_per_worker
+            )
+            await scheduler.open()
+            stack.push_async_callback(scheduler.close)
+            yield cls(config, db, run_loop, journal, store, catalog, logs, scheduler)
 
 
 async def _open_store(config: ServerConfig, stack: AsyncExitStack, run_loop: RunLoop) -> BaseStore:

@@ -110,8 +110,8 @@ class Runner:
                 )
                 return carried
             if outcome is not None and outcome.is_whole and not outcome.is_asking:
-                values = orjson.Fragment(dumps(outcome.values))
-                return Carried(End("finished", values=values), values.contents)
+                encoded = dumps(outcome.values)
+                return Carried(End("finished", values=orjson.Fragment(encoded)), encoded)
             if job.is_temporary and outcome is not None:
                 return Carried(End("finished"), _result(outcome.values, outcome.interrupts))
             return _ended(await graph.aget_state(call.place), outcome)

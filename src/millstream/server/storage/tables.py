@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import orjson
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Dialect,
@@ -159,10 +160,11 @@ run_events: Final = Table(
     metadata,
     Column("run_id", ForeignKey("runs.run_id", ondelete="CASCADE"), primary_key=True),
     Column("seq", Integer, primary_key=True),
-    Column("created_at", Text, nullable=False),
+    # When it was said; with `seq` this is its id.
+    Column("ms", BigInteger, nullable=False),
     Column("mode", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("data", LargeBinary, nullable=False),
+    # As it goes to whoever reads it.
+    Column("frame", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -130,10 +130,9 @@ def _runs() -> None:
         "run_events",
         sa.Column("run_id", sa.Text(), nullable=False),
         sa.Column("seq", sa.Integer(), nullable=False),
-        sa.Column("created_at", sa.Text(), nullable=False),
+        sa.Column("ms", sa.BigInteger(), nullable=False),
         sa.Column("mode", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.Column("frame", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(
             ["run_id"], ["runs.run_id"], name=op.f("fk_run_events_run_id"), ondelete="CASCADE"
         ),
