@@ -218,8 +218,11 @@ def test_readers_of_a_thread_get_all_its_runs_with_ids() -> None:
 
     frames, left = asyncio.run(main())
 
-    assert data_of(frames) == ["0", "run-1", "run-2"]
-    assert len(ids_of(frames)) == 3
+    ids = ids_of(frames)
+    assert data_of(frames)[::2] == ["0", "run-1", "run-2"]
+    assert all('"run_done"' in text for text in data_of(frames)[1::2])
+    assert ids == sorted(set(ids))
+    assert len(ids) == 6
     assert left == 0
 
 

@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
+from starlette.responses import Response
+
 from millstream.server.log.signal import Signal
 from millstream.server.sse import HEARTBEAT
 
 if TYPE_CHECKING:
-    from starlette.types import Message, Receive, Scope, Send
+    from starlette.types import Receive, Scope, Send
 
 BEAT: Final = 5.0
 """Seconds between two signs of life. Clients derive from them when to give a connection up."""
@@ -20,8 +22,9 @@ EVENT_STREAM: Final = "text/event-stream; charset=utf-8"
 class Source(Protocol):
     """What an event stream shows; read by one task."""
 
-    signal: Signal
-    """Rung when there may be something."""
+    @property
+    def signal(self) -> Signal:
+        """What is rung when there may be something."""
 
     @property
     def is_over(self) -> bool:
@@ -34,8 +37,8 @@ class Source(Protocol):
         """Stop reading."""
 
 
-class LongResponse:
-    """An ASGI response that shows that it is alive, and notices when the client goes away."""
+class LongResponse(Response):
+    """A response that shows that it is alive, and notices when the client goes away."""
 
     def __init__(
         self,
@@ -44,7 +47,13 @@ class LongResponse:
         on_disconnect: Callable[[], object] | None = None,
         beat: float = BEAT,
     ) -> None:
-        self._headers = headers
+        # Without that of the base: it has no body whose length is known.
+        self.status_code = 200
+        self.background = None
+        self.raw_headers = [
+            (name.lower().encode("latin-1"), value.encode("latin-1", "replace"))
+            for name, value in headers.items()
+        ]
         self._on_disconnect = on_disconnect
         self._beat = beat
         self._is_gone = False
@@ -71,7 +80,8 @@ class LongResponse:
         watcher = loop.create_task(watch())
         timer = loop.call_later(self._beat, beat)
         try:
-            await send(_start(self._headers))
+            head = {"status": self.status_code, "headers": self.raw_headers}
+            await send({"type": "http.response.start", **head})
             await self._send(send, signal)
             if not self._is_gone:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -193,14 +203,3 @@ class AwaitedJson(LongResponse):
             return task is None
         task.cancel()
         return True
-
-
-def _start(headers: Mapping[str, str]) -> Message:
-    return {
-        "type": "http.response.start",
-        "status": 200,
-        "headers": [
-            (name.lower().encode("latin-1"), value.encode("latin-1", "replace"))
-            for name, value in headers.items()
-        ],
-    }

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from millstream.server.api.bodies.runs import RunCreate
     from millstream.server.api.routing import Call
-    from millstream.server.storage.runs import Created
+    from millstream.server.storage.run_records import Created
 
 MAX_KEY: int = 255
 """How long an idempotency key may be."""

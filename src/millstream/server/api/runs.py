@@ -30,6 +30,8 @@ from millstream.server.storage import events
 from millstream.server.storage import runs as storage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from millstream.server.log.event_ids import EventId
     from millstream.server.responses import Source
 
@@ -183,7 +185,7 @@ async def _source(
     return StoredSource(service.db, run_id, after, query.stream_mode)
 
 
-def _canceller(call: Call, query: WaitQuery) -> partial[object] | None:
+def _canceller(call: Call, query: WaitQuery) -> Callable[[], object] | None:
     if not query.cancel_on_disconnect:
         return None
     return partial(call.service.scheduler.cancel_soon, call["run_id"])

@@ -19,6 +19,8 @@ class Logs:
         self._runs: dict[str, RunLog] = {}
         self._channels: dict[str, ThreadChannel] = {}
         self._by_thread: dict[str, set[RunLog]] = {}
+        self._ended_ms = 0
+        """When the last event of a run that has ended was said."""
 
     def open(
         self, run_id: str, thread_id: str, *, is_resumable: bool = False, last: EventId = START
@@ -27,6 +29,8 @@ class Logs:
         log = self._runs.get(run_id)
         if log is None:
             log = self._runs[run_id] = RunLog(run_id, is_resumable=is_resumable, last=last)
+            # Later than the run before: what is said in a thread is ordered by its ids.
+            log.ms = max(log.ms, self._ended_ms + 1)
             log.follower = self._channels.get(thread_id)
             self._by_thread.setdefault(thread_id, set()).add(log)
         return log
@@ -45,6 +49,7 @@ class Logs:
             logs.discard(log)
             if not logs:
                 del self._by_thread[thread_id]
+        self._ended_ms = max(self._ended_ms, log.ms)
         if log.follower is not None and log.last:
             done = dumps({"status": "run_done", "run_id": run_id})
             log.follower.follow(Entry(log.last + 1, log.ms, METADATA, sse.frame(METADATA, done)))

@@ -9,7 +9,7 @@ from millstream.server.runs.lifecycle import RunInput
 
 if TYPE_CHECKING:
     from millstream.server.log.run_log import RunLog
-    from millstream.server.storage.runs import Job
+    from millstream.server.storage.run_records import Job
 
 REASONS: Final[Mapping[RunInput, Mapping[str, str]]] = {
     "interrupted": {

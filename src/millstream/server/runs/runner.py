@@ -23,7 +23,7 @@ from millstream.server.encoding import dumps, error_of
 from millstream.server.log.storing import Storing
 from millstream.server.runs.active import REASONS, ActiveRun
 from millstream.server.runs.wire import EVENTS, Wire, engine_modes
-from millstream.server.storage.runs import End
+from millstream.server.storage.run_records import End
 from millstream.types import Command, Send
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from millstream.server.runs.run_loop import RunLoop
     from millstream.server.storage.containment import Filters
     from millstream.server.storage.database import Database
-    from millstream.server.storage.runs import Cancelled, Created, Job
+    from millstream.server.storage.run_records import Cancelled, Created, Job
 
 logger = logging.getLogger("millstream.server")
 
@@ -227,7 +227,7 @@ class Scheduler:
             )
             next_job = finished.next_job
             if job.is_temporary and finished.status is not None:
-                await self._saver.adelete_thread(job.thread_id)
+                await self._run_loop.call(self._saver.adelete_thread(job.thread_id))
         except Exception:
             logger.exception("the end of run %s cannot be stored", job.run_id)
         finally:

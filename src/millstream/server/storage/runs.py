@@ -7,7 +7,6 @@ written down.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Row, and_, delete, exists, insert, or_, select, update
@@ -16,19 +15,18 @@ from millstream.server.errors import ApiError
 from millstream.server.runs.lifecycle import (
     UNDER_WAY,
     RunInput,
-    RunStatus,
     status_after,
     thread_status_after,
 )
 from millstream.server.runs.multitask import BUSY, Present, admit
 from millstream.server.storage import events
 from millstream.server.storage.containment import Filters, allows
+from millstream.server.storage.run_records import Cancelled, Created, End, Finished, Job
 from millstream.server.storage.tables import assistants, now, runs, threads
 
 if TYPE_CHECKING:
     from sqlalchemy import Select
 
-    from millstream.server.log.run_log import Entry
     from millstream.server.runs.requests import NewRun
 
 NO_MATCH: Final = (
@@ -52,86 +50,6 @@ _SHOWN: Final = (
 """The columns that clients see, in their order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A run that is to be carried out now."""
-
-    run_id: str
-    thread_id: str
-    assistant_id: str
-    kwargs: Mapping[str, Any]
-    metadata: Mapping[str, Any]
-    attempt: int
-
-    @property
-    def graph_id(self) -> str:
-        """The graph that runs."""
-        return str(self.kwargs["config"]["configurable"]["graph_id"])
-
-    @property
-    def is_resumable(self) -> bool:
-        """Whether its events are stored."""
-        return bool(self.kwargs["resumable"])
-
-    @property
-    def is_temporary(self) -> bool:
-        """Whether its thread ends with it."""
-        return bool(self.kwargs["temporary"])
-
-
-@dataclass(frozen=True, slots=True)
-class Cancelled:
-    """A run that was cancelled, or that whoever carries it out is to cancel."""
-
-    run_id: str
-    thread_id: str
-    by: RunInput
-    is_running: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Created:
-    """What has become of a new run."""
-
-    run: dict[str, Any]
-    """As clients see it."""
-    job: Job | None = None
-    """It starts now."""
-    superseded: Sequence[Cancelled] = ()
-    start_at: str | None = None
-    """Not before this time."""
-    is_new: bool = True
-    """It was not known by its idempotency key."""
-
-
-@dataclass(slots=True)
-class End:
-    """How a run has ended."""
-
-    input: RunInput
-    error: dict[str, str] | None = None
-    values: Any = None
-    """The state of the thread, None if there is none."""
-    interrupts: dict[str, Any] = field(default_factory=dict)
-    """What the thread waits for, by task."""
-    is_asking: bool = False
-    """It has stopped at a question or a breakpoint."""
-    is_kept: bool = False
-    """The thread keeps the values it has."""
-    unstored: Sequence[Entry] = ()
-    """The events that are not stored yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """What the end of a run has led to."""
-
-    status: RunStatus | None
-    """None if it had ended before."""
-    next_job: Job | None = None
-    """The run of the same thread that starts now."""
-
-
 def create(
     connection: Connection,
     assistant_id: str,
@@ -144,7 +62,7 @@ def create(
     assistant = _first(connection, _assistant(assistant_id))
     if assistant is None:
         raise ApiError(404, NO_THREAD)
-    new = plan(assistant._mapping)
+    new = plan(assistant._asdict())
     if new.idempotency_key is not None:
         query = select(*_SHOWN).where(runs.c.idempotency_key == new.idempotency_key)
         known = _first(connection, query)
@@ -450,7 +368,8 @@ def list_runs(
     if status is not None:
         query = query.where(runs.c.status == status)
     query = query.order_by(runs.c.created_at.desc(), runs.c.run_id.desc())
-    return [shown(row) for row in connection.execute(query.limit(limit).offset(offset))]
+    rows = connection.execute(query.limit(limit).offset(offset)).all()
+    return [shown(row) for row in rows]
 
 
 def has_thread(connection: Connection, thread_id: str, filters: Filters | None) -> bool:
@@ -517,7 +436,7 @@ def remove(connection: Connection, run_id: str) -> None:
     connection.execute(delete(runs).where(runs.c.run_id == run_id))
 
 
-def shown(row: Row[Any]) -> dict[str, Any]:
+def shown(row: Any) -> dict[str, Any]:
     """Return a run as clients see it."""
     run = {column.name: getattr(row, column.name) for column in _SHOWN}
     run["langsmith_session_name"] = None

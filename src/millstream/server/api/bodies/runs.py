@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, field_validator
 
@@ -25,7 +25,11 @@ StreamMode = Literal[
 Breakpoints = Literal["*"] | list[str]
 CancelAction = Literal["interrupt", "rollback"]
 RunState = Literal["pending", "running", "success", "error", "timeout", "interrupted"]
-YEAR = 366 * 24 * 3600
+YEAR: Final = 366 * 24 * 3600
+
+
+def _by_default() -> list[StreamMode]:
+    return ["values"]
 
 
 class SendBody(Body):
@@ -57,7 +61,7 @@ class RunCreate(Body):
     webhook: str | None = None
     interrupt_before: Breakpoints | None = None
     interrupt_after: Breakpoints | None = None
-    stream_mode: list[StreamMode] = Field(default_factory=lambda: ["values"])
+    stream_mode: list[StreamMode] = Field(default_factory=_by_default)
     stream_subgraphs: bool = False
     stream_resumable: bool = False
     feedback_keys: list[str] | None = None

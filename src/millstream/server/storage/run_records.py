@@ -1,0 +1,92 @@
+"""What queries about runs are told, and what they tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from millstream.server.runs.lifecycle import RunInput, RunStatus
+
+if TYPE_CHECKING:
+    from millstream.server.log.run_log import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A run that is to be carried out now."""
+
+    run_id: str
+    thread_id: str
+    assistant_id: str
+    kwargs: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+    attempt: int
+
+    @property
+    def graph_id(self) -> str:
+        """The graph that runs."""
+        return str(self.kwargs["config"]["configurable"]["graph_id"])
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether its events are stored."""
+        return bool(self.kwargs["resumable"])
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether its thread ends with it."""
+        return bool(self.kwargs["temporary"])
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """A run that was cancelled, or that whoever carries it out is to cancel."""
+
+    run_id: str
+    thread_id: str
+    by: RunInput
+    is_running: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What has become of a new run."""
+
+    run: dict[str, Any]
+    """As clients see it."""
+    job: Job | None = None
+    """It starts now."""
+    superseded: Sequence[Cancelled] = ()
+    start_at: str | None = None
+    """Not before this time."""
+    is_new: bool = True
+    """It was not known by its idempotency key."""
+
+
+@dataclass(slots=True)
+class End:
+    """How a run has ended."""
+
+    input: RunInput
+    error: dict[str, str] | None = None
+    values: Any = None
+    """The state of the thread, None if there is none."""
+    interrupts: dict[str, Any] = field(default_factory=dict)
+    """What the thread waits for, by task."""
+    is_asking: bool = False
+    """It has stopped at a question or a breakpoint."""
+    is_kept: bool = False
+    """The thread keeps the values it has."""
+    unstored: Sequence[Entry] = ()
+    """The events that are not stored yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What the end of a run has led to."""
+
+    status: RunStatus | None
+    """None if it had ended before."""
+    next_job: Job | None = None
+    """The run of the same thread that starts now."""
