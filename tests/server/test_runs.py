@@ -14,7 +14,7 @@ from server.streams import SINK, live, names, parse, start, stream, thread
 
 pytestmark = pytest.mark.real_time(reason="the nodes of `slow` take some time")
 
-SLOW = {"n": 100, "delay": 0.02}
+SLOW = {"n": 3000, "delay": 0.02}
 QUICK = {"n": 2, "delay": 0.0}
 HI = {"messages": [{"role": "user", "content": "hi"}]}
 
