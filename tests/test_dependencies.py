@@ -47,8 +47,9 @@ DISTRIBUTIONS: Final = {
     "watchfiles": "watchfiles",
     "xxhash": "xxhash",
 }
-# Asked for, and imported by others alone: by LangChain to draw, by uvicorn to speak.
-INDIRECT: Final = {"grandalf", "httptools", "websockets"}
+# Asked for, and imported by others alone: by LangChain to draw, by uvicorn to speak; or
+# by name.
+INDIRECT: Final = {"grandalf", "httptools", "tomli", "websockets"}
 DEVELOPMENT: Final = {"test", "dev"}
 
 

@@ -10,6 +10,7 @@ from millstream.cli.draw import draw
 from millstream.cli.execute import execute
 from millstream.cli.hook import hook
 from millstream.cli.run import run
+from millstream.cli.serving import dev, serve
 from millstream.cli.threads import threads
 
 app = typer.Typer(
@@ -20,6 +21,8 @@ app = typer.Typer(
 app.command()(run)
 app.command()(draw)
 app.command()(hook)
+app.command()(dev)
+app.command()(serve)
 app.add_typer(threads, name="threads")
 
 

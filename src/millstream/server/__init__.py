@@ -6,6 +6,7 @@
 """
 
 from millstream.server.application import app
-from millstream.server.config import ServerConfig, load_config
+from millstream.server.config import ServerConfig
+from millstream.server.config_files import load_config
 
 __all__ = ("ServerConfig", "app", "load_config")

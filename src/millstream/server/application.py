@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -12,9 +12,11 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount
 
 from millstream.server.api import (
     assistants,
+    openapi,
     runs,
     stateless_runs,
     store,
@@ -29,6 +31,7 @@ from millstream.server.service import Service
 
 RESOURCES: Final = (
     assistants,
+    openapi,
     runs,
     stateless_runs,
     store,
@@ -41,11 +44,15 @@ RESOURCES: Final = (
 EXPOSED: Final = ("x-pagination-total", "x-pagination-next", "content-location", "location")
 
 
-def app(graphs: ServerConfig | Mapping[str, Any]) -> Starlette:
+Around = Callable[[Starlette], AbstractAsyncContextManager[None]]
+
+
+def app(graphs: ServerConfig | Mapping[str, Any], *, around: Around | None = None) -> Starlette:
     """Return an ASGI application that serves graphs: a configuration, or graphs by their ids.
 
     What it needs is opened by its lifespan, which a server starts, and which an application that
-    mounts it starts with `async with app.router.lifespan_context(app)`.
+    mounts it starts with `async with app.router.lifespan_context(app)`. `around` is entered when
+    all is open, and left before it is closed.
     """
     config = graphs if isinstance(graphs, ServerConfig) else _config_of(graphs)
 
@@ -53,22 +60,32 @@ def app(graphs: ServerConfig | Mapping[str, Any]) -> Starlette:
     async def lifespan(application: Starlette) -> AsyncIterator[None]:
         async with Service.open(config) as service:
             application.state.service = service
-            yield
+            async with around(application) if around else nullcontext():
+                yield
 
+    prefix = config.http.mount_prefix
+    known: list[BaseRoute] = [*routes(config.http.disabled)]
     return Starlette(
-        routes=routes(),
+        routes=[Mount(prefix, routes=known)] if prefix else known,
         lifespan=lifespan,
-        middleware=[
-            Middleware(
-                CORSMiddleware,
-                allow_origins=["*"],
-                allow_methods=["*"],
-                allow_headers=["*"],
-                expose_headers=EXPOSED,
-                allow_private_network=True,
-            )
-        ],
+        middleware=[_cors(config.http.cors or {})],
         exception_handlers={HTTPException: _refuse},
+    )
+
+
+def _cors(given: Mapping[str, Any]) -> Middleware:
+    pattern = given.get("allow_origin_regex")
+    origins = given.get("allow_origins", [] if pattern else ["*"])
+    return Middleware(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_origin_regex=pattern,
+        allow_methods=given.get("allow_methods", ["*"]),
+        allow_headers=given.get("allow_headers", ["*"]),
+        allow_credentials=given.get("allow_credentials", False),
+        expose_headers=[*EXPOSED, *given.get("expose_headers", ())],
+        max_age=given.get("max_age", 600),
+        allow_private_network=True,
     )
 
 

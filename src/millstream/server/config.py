@@ -20,12 +20,97 @@ class GraphSource:
 
 
 @dataclass(frozen=True)
+class TtlConfig:
+    """How long what nobody touches stays."""
+
+    default_ttl: float | None = None
+    """Minutes; None is for ever."""
+    strategy: str = "delete"
+    refresh_on_read: bool = True
+    sweep_interval_minutes: float = 5
+    sweep_limit: int | None = None
+
+
+@dataclass(frozen=True)
+class StoreConfig:
+    """The store."""
+
+    path: str | None = None
+    index: Mapping[str, Any] | None = None
+    """For semantic search: `dims`, `embed`, `fields`."""
+    ttl: TtlConfig | None = None
+
+
+@dataclass(frozen=True)
+class CheckpointerConfig:
+    """The threads."""
+
+    path: str | None = None
+    ttl: TtlConfig | None = None
+    serde: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class AuthConfig:
+    """Who may do what."""
+
+    path: str | None = None
+    disable_studio_auth: bool = True
+    openapi: Mapping[str, Any] | None = None
+    cache: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class HttpConfig:
+    """What is served over HTTP besides the API, and what of it is not."""
+
+    app: str | None = None
+    disable_assistants: bool = False
+    disable_threads: bool = False
+    disable_runs: bool = False
+    disable_store: bool = False
+    disable_mcp: bool = False
+    disable_a2a: bool = False
+    disable_meta: bool = False
+    disable_ui: bool = False
+    disable_webhooks: bool = False
+    cors: Mapping[str, Any] | None = None
+    configurable_headers: Mapping[str, Any] | None = None
+    logging_headers: Mapping[str, Any] | None = None
+    middleware_order: str | None = None
+    enable_custom_route_auth: bool = False
+    mount_prefix: str = ""
+
+    @property
+    def disabled(self) -> frozenset[str]:
+        """Return the resources that are not served."""
+        flags = {
+            "assistants": self.disable_assistants,
+            "threads": self.disable_threads,
+            "thread_state": self.disable_threads,
+            "thread_stream": self.disable_threads,
+            "runs": self.disable_runs,
+            "stateless_runs": self.disable_runs,
+            "crons": self.disable_runs,
+            "store": self.disable_store,
+            "mcp": self.disable_mcp,
+            "a2a": self.disable_a2a,
+            "system": self.disable_meta,
+        }
+        return frozenset(name for name, is_disabled in flags.items() if is_disabled)
+
+
+@dataclass(frozen=True)
 class ServerConfig:
     """Everything the server can be told."""
 
     graphs: Mapping[str, GraphSource] = field(default_factory=dict)
     directory: Path = field(default_factory=Path.cwd)
     """What relative paths begin in: where the configuration is."""
+    dependencies: tuple[str, ...] = ()
+    """Directories whose modules graphs import; what is installed needs no mention."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """What the environment is given that it does not have."""
     database: str | None = None
     """The path of a file, `.millstream/server.db` in the directory by default."""
     host: str = "127.0.0.1"
@@ -33,13 +118,38 @@ class ServerConfig:
     n_jobs_per_worker: int = 10
     """Runs that go on at a time."""
     max_request_bytes: int = 128 << 20
+    store: StoreConfig = StoreConfig()
+    checkpointer: CheckpointerConfig = CheckpointerConfig()
+    auth: AuthConfig = AuthConfig()
+    http: HttpConfig = HttpConfig()
+    webhooks: Mapping[str, Any] | None = None
+    encryption: Mapping[str, Any] | None = None
+    ui: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
         for name in ("n_jobs_per_worker", "max_request_bytes"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ConfigError(f"{name} is a positive number, not {value!r}")
+                raise ConfigError(f"{name} is a number from 1 on, not {value!r}")
+        if not 0 <= self.port < 65536:
+            raise ConfigError(f"port is a number from 0 to 65535, not {self.port!r}")
+        if self.database and "://" in self.database:
+            raise ConfigError(f"database is the path of a file, not {self.database!r}")
+        for key, value in (
+            ("auth.path", self.auth.path),
+            ("encryption", self.encryption),
+            ("http.app", self.http.app),
+            ("store.path", self.store.path),
+            ("checkpointer.path", self.checkpointer.path),
+            ("checkpointer.serde", self.checkpointer.serde),
+        ):
+            # Whoever says so relies on it.
+            if value:
+                raise ConfigError(f"{key} is {value!r}, which this version cannot do; take it out")
+        prefix = self.http.mount_prefix
+        if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
+            raise ConfigError(f"http.mount_prefix is like '/api', not {prefix!r}")
 
     @property
     def database_path(self) -> Path:
@@ -50,10 +160,3 @@ class ServerConfig:
         """Return the path of another file of the database: of its checkpoints or its store."""
         path = self.database_path
         return path.with_name(f"{path.stem}-{what}{path.suffix or '.db'}")
-
-
-def load_config(
-    path: str | Path | None = None, target: str | None = None, **overrides: Any
-) -> ServerConfig:
-    """Return the configuration of a file, of the environment and of `overrides`, the last first."""
-    raise NotImplementedError

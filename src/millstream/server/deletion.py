@@ -21,6 +21,8 @@ async def delete_thread(
     """
     try:
         await service.db.read(threads.metadata_of, thread_id, filters)
+        cancelled = await service.scheduler.cancel("interrupted", thread_id=thread_id)
+        await service.scheduler.stopped([run.run_id for run in cancelled])
         await service.run_loop.call(service.journal.adelete_thread(thread_id))
         await service.db.write(threads.delete, thread_id, filters)
     except ApiError as error:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import inspect
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -15,13 +13,13 @@ from contextlib import (
 )
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final, Literal, TypeAlias
 from uuid import UUID, uuid5
 
 from millstream._base.texts import safe_str
 from millstream.server.config import GraphSource
 from millstream.server.errors import ApiError
+from millstream.server.graph_files import forget_modules, import_target
 
 logger = logging.getLogger("millstream.server")
 
@@ -56,21 +54,47 @@ class _Loaded:
 class GraphCatalog:
     """The graphs by their ids. One that cannot be loaded says why; the others are not concerned."""
 
-    def __init__(self, sources: Mapping[str, GraphSource], directory: Path) -> None:
+    def __init__(
+        self,
+        sources: Mapping[str, GraphSource],
+        directory: Path,
+        *,
+        dependencies: Sequence[str] = (),
+        saver: Any = None,
+        store: Any = None,
+    ) -> None:
         self._sources = dict(sources)
         self._directory = directory
+        self.folders = [directory, *(directory / name for name in dependencies)]
+        """Where the files are that graphs are made of."""
         self._loaded: dict[str, _Loaded] = {}
-        self.saver: Any = None
-        self.store: Any = None
+        self._saver = saver
+        self._store = store
 
     def load(self) -> dict[str, str]:
         """Import all graphs; return what is wrong with those that cannot be."""
-        directory = str(self._directory)
-        if directory not in sys.path:
-            sys.path.insert(0, directory)
-        loaded = {id: self._load(source) for id, source in self._sources.items()}
-        self._loaded = loaded
-        return {id: graph.fault for id, graph in loaded.items() if graph.fault is not None}
+        for folder in reversed(self.folders):
+            if folder.is_dir() and str(folder) not in sys.path:
+                sys.path.insert(0, str(folder))
+        self._loaded = {id: self._load(source) for id, source in self._sources.items()}
+        return {id: graph.fault for id, graph in self._loaded.items() if graph.fault is not None}
+
+    def reload(self) -> dict[str, str]:
+        """Import all graphs from what their files are now.
+
+        Returns what is wrong with those that cannot be; they stay what they were.
+        """
+        old_modules = forget_modules(self.folders)
+        old = self._loaded
+        new = {id: self._load(source) for id, source in self._sources.items()}
+        for name, module in old_modules.items():
+            # What could not be imported is still used by the graphs that stay.
+            sys.modules.setdefault(name, module)
+        self._loaded = {
+            id: old[id] if graph.fault is not None and old[id].fault is None else graph
+            for id, graph in new.items()
+        }
+        return {id: graph.fault for id, graph in new.items() if graph.fault is not None}
 
     def ids(self) -> list[str]:
         """Return the ids of all graphs, also of those that could not be loaded."""
@@ -105,9 +129,9 @@ class GraphCatalog:
         if loaded.fault is not None:
             raise GraphError(graph_id, loaded.fault)
         if _is_graph(loaded.value):
-            yield self._equipped(loaded.value)
+            yield loaded.value
             return
-        call = _FactoryCall(config or {}, access, user, context, self.store)
+        call = _FactoryCall(config or {}, access, user, context, self._store)
         async with _made(loaded.value, call) as graph:
             yield self._equipped(graph)
 
@@ -115,18 +139,19 @@ class GraphCatalog:
         graph = _compiled(graph)
         if not callable(getattr(graph, "copy", None)) or not hasattr(graph, "checkpointer"):
             return graph
-        return graph.copy(update={"checkpointer": self.saver, "store": self.store})
+        return graph.copy(update={"checkpointer": self._saver, "store": self._store})
 
     def _load(self, source: GraphSource) -> _Loaded:
         try:
             value = source.target
             if isinstance(value, str):
-                value = _import_target(value, self._directory)
-            value = _compiled(value)
-            if not _is_graph(value) and not callable(value):
+                value = import_target(value, self._directory)
+            if _is_graph(_compiled(value)):
+                return _Loaded(self._equipped(value))
+            if not callable(value):
                 return _Loaded(None, f"{source.target} is no graph, and makes none: {value!r}")
         except (Exception, SystemExit) as error:
-            logger.error("%s cannot be imported", source.target, exc_info=error)
+            logger.info("%s cannot be imported", source.target, exc_info=error)
             return _Loaded(None, f"{type(error).__name__}: {safe_str(error)}")
         return _Loaded(value)
 
@@ -200,53 +225,3 @@ async def _made(factory: Callable[..., Any], call: _FactoryCall) -> AsyncIterato
             yield graph
     else:
         yield made
-
-
-def _import_target(target: str, directory: Path) -> Any:
-    source, colon, name = target.rpartition(":")
-    if not colon or not source or not name:
-        raise ImportError(f"{target!r} names no graph; write file.py:name or package.module:name")
-    module = _import_source(source, directory)
-    value: Any = module
-    for part in name.split("."):
-        value = getattr(value, part)
-    return value
-
-
-def _import_source(source: str, directory: Path) -> ModuleType:
-    if not source.endswith(".py") and "/" not in source:
-        return importlib.import_module(source)
-    path = (directory / source).resolve()
-    if not path.is_file():
-        raise ImportError(f"there is no file {path}")
-    # As a module of its package, if it is in one: its relative imports need that.
-    root, names = path.parent, [path.stem]
-    while (root / "__init__.py").is_file():
-        names.insert(0, root.name)
-        root = root.parent
-    if str(root) not in sys.path:
-        sys.path.insert(0, str(root))
-    if len(names) > 1:
-        return importlib.import_module(".".join(names))
-    return _import_file(path)
-
-
-def _import_file(path: Path) -> ModuleType:
-    name = path.stem
-    known = sys.modules.get(name)
-    if known is not None:
-        if getattr(known, "__file__", None) == str(path):
-            return known
-        name = f"{name}_graph_{abs(hash(str(path))):x}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    # Schemas and pickles look their module up by name while it is still being executed.
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from langgraph.store.base import BaseStore
 
 from millstream.journal import SqliteJournal
 from millstream.server.config import ServerConfig
+from millstream.server.graph_files import import_target
 from millstream.server.graphs import GraphCatalog
 from millstream.server.log.hub import Logs
 from millstream.server.runs.run_loop import RunLoop
@@ -44,6 +46,8 @@ class Service:
     @asynccontextmanager
     async def open(cls, config: ServerConfig) -> AsyncIterator[Service]:
         """Start everything, and stop it in the reverse order."""
+        for name, value in config.env.items():
+            os.environ.setdefault(name, value)
         async with AsyncExitStack() as stack:
             db = await asyncio.to_thread(Database, config.database_path)
             stack.push_async_callback(asyncio.to_thread, db.close)
@@ -52,8 +56,13 @@ class Service:
             journal = SqliteJournal(config.file_beside("threads"), on_conflict="fork")
             stack.push_async_callback(journal.aclose)
             store = await run_loop.call(_open_store(config, stack, run_loop))
-            catalog = GraphCatalog(config.graphs, config.directory)
-            catalog.saver, catalog.store = journal, store
+            catalog = GraphCatalog(
+                config.graphs,
+                config.directory,
+                dependencies=config.dependencies,
+                saver=journal,
+                store=store,
+            )
             faults = await asyncio.to_thread(catalog.load)
             for graph_id, fault in faults.items():
                 logger.error("graph %r cannot be loaded: %s", graph_id, fault)
@@ -72,16 +81,35 @@ async def _open_store(config: ServerConfig, stack: AsyncExitStack, run_loop: Run
     # Its task belongs to the loop that it is made in.
     from langgraph.store.sqlite import AsyncSqliteStore
 
-    manager = AsyncSqliteStore.from_conn_string(str(config.file_beside("store")))
+    given, ttl = config.store, config.store.ttl
+    options: dict[str, Any] = {}
+    if given.index is not None:
+        options["index"] = {**given.index, "embed": _embed(config, given.index.get("embed"))}
+    if ttl is not None:
+        options["ttl"] = {
+            "default_ttl": ttl.default_ttl,
+            "refresh_on_read": ttl.refresh_on_read,
+            "sweep_interval_minutes": max(1, round(ttl.sweep_interval_minutes)),
+        }
+    manager = AsyncSqliteStore.from_conn_string(str(config.file_beside("store")), **options)
     store = await manager.__aenter__()
 
+    async def end() -> None:
+        if ttl is not None:
+            await store.stop_ttl_sweeper()
+        await manager.__aexit__(None, None, None)
+
     async def close() -> None:
-        await run_loop.call(_exit(manager))
+        await run_loop.call(end())
 
     stack.push_async_callback(close)
     await store.setup()
+    if ttl is not None:
+        await store.start_ttl_sweeper()
     return store
 
 
-async def _exit(manager: Any) -> None:
-    await manager.__aexit__(None, None, None)
+def _embed(config: ServerConfig, named: Any) -> Any:
+    # `./embeddings.py:embed`; what is no file's is the name of a model.
+    is_file = isinstance(named, str) and ".py:" in named
+    return import_target(named, config.directory) if is_file else named

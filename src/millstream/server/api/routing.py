@@ -141,10 +141,12 @@ def refusal(status: int, detail: str) -> Response:
     return reply({"detail": detail}, status)
 
 
-def routes() -> list[Route]:
-    """Return the routes of all operations."""
+def routes(disabled: frozenset[str] = frozenset()) -> list[Route]:
+    """Return the routes of all operations, but for those of the resources that are disabled."""
     by_path: dict[str, dict[str, Operation]] = {}
     for known in OPERATIONS:
+        if known.tag in disabled:
+            continue
         by_path.setdefault(known.path, {})[known.method] = known
     # Paths with fewer parameters first: `/threads/search` is no thread.
     paths = sorted(by_path, key=lambda path: (path.count("{"), path))

@@ -1,0 +1,143 @@
+"""`millstream dev` and `millstream serve`: graphs over HTTP."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from millstream.cli.failures import DONE, UsageError
+
+if TYPE_CHECKING:
+    from millstream.server.config import ServerConfig
+
+_PATIENCE: Final = 3
+"""Seconds that open requests have when the server is to end."""
+
+Targets = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[TARGET]...",
+        help="Graphs: path/to/file.py:name or package.module:name. Without, those of --config.",
+    ),
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="langgraph.json, or a pyproject.toml; else those here."),
+]
+Host = Annotated[str | None, typer.Option(help="The address to listen on; 127.0.0.1.")]
+Port = Annotated[int | None, typer.Option(help="The port to listen on; 2024. 0 is any free one.")]
+DatabasePath = Annotated[
+    str | None, typer.Option("--database", help="The file to keep everything in.")
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers-per-process", help="Runs that go on at a time; 10.")
+]
+
+
+def dev(
+    targets: Targets = None,
+    *,
+    config: ConfigFile = None,
+    host: Host = None,
+    port: Port = None,
+    database: DatabasePath = None,
+    workers: Workers = None,
+    no_reload: Annotated[
+        bool, typer.Option("--no-reload", help="Do not load graphs anew when files change.")
+    ] = False,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a page.")] = False,
+) -> int:
+    """Serve graphs over HTTP while they are worked on: what changes is loaded anew."""
+    known = _configure(targets, config, host, port, database, workers)
+    return _serve(known, reload=not no_reload, browser=not no_browser and sys.stdout.isatty())
+
+
+def serve(
+    targets: Targets = None,
+    *,
+    config: ConfigFile = None,
+    host: Host = None,
+    port: Port = None,
+    database: DatabasePath = None,
+    workers: Workers = None,
+) -> int:
+    """Serve graphs over HTTP."""
+    return _serve(
+        _configure(targets, config, host, port, database, workers), reload=False, browser=False
+    )
+
+
+def _configure(
+    targets: list[str] | None,
+    config: Path | None,
+    host: str | None,
+    port: int | None,
+    database: str | None,
+    workers: int | None,
+) -> ServerConfig:
+    _check_installed()
+    from millstream.server.config_files import load_config
+    from millstream.server.errors import ConfigError
+
+    if database is not None and "://" not in database:
+        # Named from here, wherever the configuration is.
+        database = str(Path(database).absolute())
+    try:
+        return load_config(
+            config,
+            *(targets or ()),
+            host=host,
+            port=port,
+            database=database,
+            n_jobs_per_worker=workers,
+        )
+    except ConfigError as error:
+        raise UsageError(str(error)) from error
+
+
+def _check_installed() -> None:
+    try:
+        import alembic  # noqa: F401
+        import langgraph_sdk  # noqa: F401
+        import orjson  # noqa: F401
+        import sqlalchemy  # noqa: F401
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            f"the server needs {error.name}, which is not installed; "
+            "pip install 'millstream[server]'"
+        ) from error
+
+
+def _serve(config: ServerConfig, *, reload: bool, browser: bool) -> int:
+    from millstream import install_as_langgraph
+    from millstream.server.serving import run
+
+    listening = _listen(config.host, config.port)
+    # Before any graph is imported: programs for LangGraph mean millstream.
+    install_as_langgraph()
+    if reload:
+        # Two changes within a second look the same to compiled files.
+        sys.dont_write_bytecode = True
+    run(config, listening, reload=reload, browser=browser, patience=_PATIENCE, say=_say)
+    return DONE
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(
+            f"cannot listen on {host}, port {port}: {reason}; choose another with --port"
+        ) from error
+
+
+def _say(line: str) -> None:
+    typer.echo(line)

@@ -1,0 +1,85 @@
+"""Importing what graphs are made of, and doing so again when files have changed."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+from zlib import crc32
+
+import millstream
+
+_OWN: Final = Path(millstream.__file__).resolve().parent
+
+
+def import_target(target: str, directory: Path) -> Any:
+    """Return what `file.py:name` or `package.module:name` names."""
+    source, colon, name = target.rpartition(":")
+    if not colon or not source or not name:
+        raise ImportError(f"{target!r} names no graph; write file.py:name or package.module:name")
+    module = _import_source(source, directory)
+    value: Any = module
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _import_source(source: str, directory: Path) -> ModuleType:
+    if not source.endswith(".py") and "/" not in source:
+        return importlib.import_module(source)
+    path = (directory / source).resolve()
+    if not path.is_file():
+        raise ImportError(f"there is no file {path}")
+    # As a module of its package, if it is in one: its relative imports need that.
+    root, names = path.parent, [path.stem]
+    while (root / "__init__.py").is_file():
+        names.insert(0, root.name)
+        root = root.parent
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    if len(names) > 1:
+        return importlib.import_module(".".join(names))
+    return _import_file(path)
+
+
+def _import_file(path: Path) -> ModuleType:
+    name = path.stem
+    known = sys.modules.get(name)
+    if known is not None:
+        if getattr(known, "__file__", None) == str(path):
+            return known
+        name = f"{name}_{crc32(str(path).encode()):x}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    # Schemas and pickles look their module up by name while it is still being executed.
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def forget_modules(folders: Sequence[Path]) -> dict[str, ModuleType]:
+    """Have the modules in these folders imported anew when they are next asked for."""
+    roots = [folder.resolve() for folder in folders]
+    forgotten = {}
+    for name, module in [*sys.modules.items()]:
+        file = getattr(module, "__file__", None)
+        if name != "__main__" and file is not None and _is_in(Path(file), roots):
+            forgotten[name] = sys.modules.pop(name)
+    importlib.invalidate_caches()
+    return forgotten
+
+
+def _is_in(file: Path, roots: Sequence[Path]) -> bool:
+    # Packages that are installed in there are not the user's, and neither is this one.
+    is_users = "site-packages" not in file.parts and _OWN not in file.resolve().parents
+    return is_users and any(root in file.resolve().parents for root in roots)

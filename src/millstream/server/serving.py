@@ -1,0 +1,73 @@
+"""The process of a server: it starts, says where it is, and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import sys
+import webbrowser
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+import uvicorn
+from starlette.applications import Starlette
+
+from millstream.server.application import app
+from millstream.server.config import ServerConfig
+from millstream.server.reloading import reload_on_change
+from millstream.version import __version__
+
+
+def run(
+    config: ServerConfig,
+    listening: socket.socket,
+    *,
+    reload: bool,
+    browser: bool,
+    patience: int,
+    say: Callable[[str], None],
+) -> None:
+    """Serve on a socket until the process is told to end; `say` is given the line of the start."""
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    url = address(config, listening)
+
+    @asynccontextmanager
+    async def around(application: Starlette) -> AsyncIterator[None]:
+        service = application.state.service
+        stop = asyncio.Event()
+        watching = asyncio.create_task(reload_on_change(service, stop)) if reload else None
+        graphs = ", ".join(service.catalog.ids())
+        say(f"millstream {__version__} serves {graphs} on {url} (API: {url}/docs)")
+        if browser:
+            await asyncio.to_thread(webbrowser.open, f"{url}/docs")
+        try:
+            yield
+        finally:
+            stop.set()
+            if watching is not None:
+                watching.cancel()
+                with suppress(asyncio.CancelledError):
+                    await watching
+
+    options = uvicorn.Config(
+        app(config, around=around),
+        loop="asyncio" if sys.platform == "win32" else "uvloop",
+        http="httptools",
+        ws="websockets-sansio",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=patience,
+    )
+    with listening:
+        uvicorn.Server(options).run(sockets=[listening])
+
+
+def address(config: ServerConfig, listening: socket.socket) -> str:
+    """Return the URL of a server that listens."""
+    host, port = listening.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):
+        host = "localhost"
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}{config.http.mount_prefix}"

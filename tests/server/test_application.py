@@ -1,0 +1,105 @@
+"""The application as a whole: where it is mounted, what it leaves out, how it describes itself."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from millstream.server import app
+from millstream.server.api.routing import OPERATIONS
+from millstream.server.config import HttpConfig
+from server.fixtures import Running, config_of, running
+from server.graphs import make_chat
+
+
+def test_openapi_has_every_operation_with_its_body(server: Running) -> None:
+    described = server.http.get("/openapi.json").json()
+
+    found = {(method, path) for path, at in described["paths"].items() for method in at}
+    assert found == {(known.method.lower(), known.path) for known in OPERATIONS}
+    created = described["paths"]["/threads"]["post"]
+    assert created["requestBody"]["content"]["application/json"]["schema"] == {
+        "$ref": "#/components/schemas/ThreadCreate"
+    }
+    ids = [
+        operation["operationId"] for at in described["paths"].values() for operation in at.values()
+    ]
+    assert len(ids) == len(set(ids))
+    for reference in _references(described):
+        assert reference.rpartition("/")[2] in described["components"]["schemas"]
+
+
+def _references(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
+        return own + [found for item in value.values() for found in _references(item)]
+    if isinstance(value, list):
+        return [found for item in value for found in _references(item)]
+    return []
+
+
+def test_the_page_needs_nothing_from_elsewhere(server: Running) -> None:
+    page = server.http.get("/docs").text
+
+    assert "POST /threads" in page
+    assert "http://" not in page
+    assert "https://" not in page
+
+
+def test_what_is_disabled_is_not_there_and_a_prefix_is_in_front(tmp_path: Path) -> None:
+    http = HttpConfig(disable_store=True, mount_prefix="/api")
+    with running(config_of({"chat": make_chat()}, tmp_path, http=http)) as server:
+        assert server.http.get("/api/ok").status_code == 200
+        assert server.http.get("/ok").status_code == 404
+        assert server.http.get("/api/store/items", params={"key": "k"}).status_code == 404
+        assert "/store/items" not in server.http.get("/api/openapi.json").json()["paths"]
+
+
+def test_origins_are_those_that_are_configured(tmp_path: Path) -> None:
+    http = HttpConfig(cors={"allow_origins": ["https://a.example"]})
+    with running(config_of({"chat": make_chat()}, tmp_path, http=http)) as server:
+
+        def origin(given: str) -> str | None:
+            headers = server.http.get("/info", headers={"Origin": given}).headers
+            return headers.get("access-control-allow-origin")
+
+        assert origin("https://a.example") == "https://a.example"
+        assert origin("https://b.example") is None
+
+
+def test_it_is_mounted_in_another_application(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    inner = app({"chat": make_chat()})
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> Any:
+        async with inner.router.lifespan_context(inner):
+            yield
+
+    outer = Starlette(routes=[Mount("/graphs", inner)], lifespan=lifespan)
+
+    async def ask() -> httpx.Response:
+        async with outer.router.lifespan_context(outer):
+            transport = httpx.ASGITransport(outer)
+            async with httpx.AsyncClient(transport=transport, base_url="http://x") as http:
+                return await http.post("/graphs/threads", json={})
+
+    assert asyncio.run(ask()).json()["status"] == "idle"
+    assert (tmp_path / ".millstream" / "server.db").exists()
+
+
+def test_requests_that_are_too_large_are_refused(tmp_path: Path) -> None:
+    with running(config_of({"chat": make_chat()}, tmp_path, max_request_bytes=100)) as server:
+        response = server.http.post("/threads", json={"metadata": {"x": "y" * 100}})
+
+    assert response.status_code == 413
+    assert response.json() == {"detail": "The request body is larger than 100 bytes"}

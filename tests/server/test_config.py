@@ -1,0 +1,146 @@
+"""What the server is told, and by whom."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from millstream.server.config import ServerConfig
+from millstream.server.config_files import load_config, parse_env
+from millstream.server.errors import ConfigError
+
+GRAPHS = {"graphs": {"chat": "./app.py:graph"}}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Be in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(here: Path, content: Any, name: str = "langgraph.json") -> Path:
+    """Write a configuration."""
+    path = here / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def load(*targets: str, **given: Any) -> ServerConfig:
+    """Load a configuration in an empty environment."""
+    return load_config(given.pop("path", None), *targets, environment={}, **given)
+
+
+def test_a_graph_that_is_named_needs_no_file(here: Path) -> None:
+    config = load("app.py:graph", "pkg.mod:other")
+
+    assert {id: source.target for id, source in config.graphs.items()} == {
+        "graph": f"{here}/app.py:graph",
+        "other": "pkg.mod:other",
+    }
+    assert (config.host, config.port) == ("127.0.0.1", 2024)
+    assert config.database_path == here / ".millstream" / "server.db"
+    assert config.file_beside("threads") == here / ".millstream" / "server-threads.db"
+
+
+def test_langgraph_json_is_found_with_all_its_keys(here: Path) -> None:
+    content = {
+        "$schema": "https://langgra.ph/schema.json",
+        "python_version": "3.11",
+        "dependencies": ["."],
+        "graphs": {"chat": {"path": "./app.py:graph", "description": "talks"}, "b": "m:f"},
+        "env": {"KEY": "value"},
+        "store": {"index": {"dims": 3, "embed": "openai:x"}, "ttl": {"default_ttl": 5}},
+        "checkpointer": {"ttl": {"strategy": "delete", "default_ttl": 60, "sweep_limit": 9}},
+        "auth": {"disable_studio_auth": True},
+        "http": {"cors": {"allow_origins": ["https://a"]}, "disable_store": True},
+        "dockerfile_lines": ["RUN x"],
+    }
+    (here / "conf").mkdir()
+
+    found = load(path=write(here / "conf", content))
+
+    assert found.directory == here / "conf"
+    assert found.graphs["chat"].description == "talks"
+    assert found.env == {"KEY": "value"}
+    assert found.store.index == {"dims": 3, "embed": "openai:x"}
+    assert found.checkpointer.ttl is not None
+    assert found.checkpointer.ttl.default_ttl == 60
+    assert found.http.disabled == {"store"}
+    write(here, content)
+    assert load().graphs == found.graphs
+
+
+def test_pyproject_has_it_in_a_table(here: Path) -> None:
+    text = '[tool.millstream]\nport = 3000\n[tool.millstream.graphs]\nchat = "app:graph"\n'
+    write(here, text, "pyproject.toml")
+
+    config = load()
+
+    assert config.port == 3000
+    assert config.graphs["chat"].target == "app:graph"
+
+
+def test_the_command_line_is_above_the_environment_and_that_above_the_file(here: Path) -> None:
+    write(here, {**GRAPHS, "port": 1, "host": "a", "database": "x.db"})
+    environment = {"MILLSTREAM_PORT": "2", "MILLSTREAM_HOST": "b", "N_JOBS_PER_WORKER": "3"}
+
+    config = load_config(None, environment=environment, host="c", port=None)
+
+    assert (config.host, config.port, config.n_jobs_per_worker) == ("c", 2, 3)
+    assert config.database_path == here / "x.db"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{", "is no JSON"),
+        ("[]", "has no object"),
+        ({}, "graphs names no graph"),
+        ({"graphs": []}, "graphs is an object of ids and graphs, not []"),
+        ({"graphs": {"a": "app.py"}}, "graphs.a names a graph like './app.py:graph', not 'app.py'"),
+        ({"graphs": {"a": {"file": "x"}}}, "graphs.a names a graph"),
+        ({**GRAPHS, "prot": 1}, "there is no key 'prot'"),
+        ({**GRAPHS, "port": "1"}, "port is a number, not '1'"),
+        ({**GRAPHS, "port": True}, "port is a number, not True"),
+        ({**GRAPHS, "port": 70000}, "port is a number from 0 to 65535, not 70000"),
+        ({**GRAPHS, "n_jobs_per_worker": 0}, "n_jobs_per_worker is a number from 1 on, not 0"),
+        ({**GRAPHS, "dependencies": "x"}, "dependencies is a list of texts, not 'x'"),
+        ({**GRAPHS, "http": []}, "http is an object, not []"),
+        ({**GRAPHS, "http": {"disable_store": 1}}, "http.disable_store is true or false, not 1"),
+        ({**GRAPHS, "http": {"cros": {}}}, "http has no key 'cros'"),
+        ({**GRAPHS, "http": {"mount_prefix": "api"}}, "http.mount_prefix is like '/api'"),
+        ({**GRAPHS, "checkpointer": {"ttl": {"default_ttl": "5"}}}, "checkpointer.ttl.default_ttl"),
+        ({**GRAPHS, "env": "no.env"}, "env names 'no.env', which cannot be read"),
+        ({**GRAPHS, "auth": {"path": "./a.py:auth"}}, "which this version cannot do"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_value(here: Path, content: Any, told: str) -> None:
+    write(here, content)
+
+    with pytest.raises(ConfigError) as caught:
+        load()
+
+    assert told in str(caught.value)
+
+
+def test_it_says_what_to_do_where_nothing_is() -> None:
+    with pytest.raises(ConfigError, match=r"millstream dev app\.py:graph"):
+        load()
+    with pytest.raises(ConfigError, match="no such file"):
+        load(path="other.json")
+    with pytest.raises(ConfigError, match="names no graph"):
+        load("app.py")
+    with pytest.raises(ConfigError, match="MILLSTREAM_PORT in the environment is a number"):
+        load_config(None, "a:b", environment={"MILLSTREAM_PORT": "x"})
+
+
+def test_env_files_are_read_as_shells_do(here: Path) -> None:
+    (here / "my.env").write_text("A=1\nexport B = 'x # y'\n# no\nC=\"a\\nb\" # c\nD=x y # z\n=\n")
+    write(here, {**GRAPHS, "env": "my.env"})
+
+    assert load().env == {"A": "1", "B": "x # y", "C": "a\nb", "D": "x y"}
+    assert parse_env("") == {}

@@ -1,0 +1,71 @@
+"""What contains what, in Python and in the database alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Column, MetaData, Table, create_engine, select
+
+from millstream.server.storage.containment import allowed, allows, contains, holds, is_contained
+from millstream.server.storage.tables import Json
+
+CASES = [
+    ({}, {"a": 1}, True),
+    ({"a": 1}, {"a": 1, "b": 2}, True),
+    ({"a": 1}, {"a": 2}, False),
+    ({"a": 1}, {"a": True}, False),
+    ({"a": False}, {"a": 0}, False),
+    ({"a": 1}, {"a": 1.0}, True),
+    ({"a": None}, {"a": None}, True),
+    ({"a": None}, {}, False),
+    ({"a": {"b": 1}}, {"a": {"b": 1, "c": 2}}, True),
+    ({"a": {"b": 1}}, {"a": [{"b": 1}]}, False),
+    ({"a": [1]}, {"a": [2, 1]}, True),
+    ({"a": [3]}, {"a": [2, 1]}, False),
+    ({"a": []}, {"a": [1]}, True),
+    ({"a": [{"b": 1}]}, {"a": [{"b": 1, "c": 2}]}, True),
+    ({'"; drop': 1}, {'"; drop': 1}, True),
+    ({"a": "x' OR 1=1 --"}, {"a": "x"}, False),
+]
+
+
+@pytest.mark.parametrize(("wanted", "value", "expected"), CASES)
+def test_containment(wanted: dict[str, Any], value: dict[str, Any], expected: bool) -> None:
+    engine = create_engine("sqlite://")
+    table = Table("t", MetaData(), Column("value", Json))
+    with engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        driver.create_function("json_holds", 2, holds, deterministic=True)
+        table.create(connection)
+        connection.execute(table.insert(), [{"value": value}, {"value": None}])
+        found = connection.execute(select(table).where(contains(table.c.value, wanted))).all()
+
+    assert is_contained(wanted, value) is expected
+    assert len(found) == (2 if not wanted else int(expected))
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        (None, True),
+        ({}, True),
+        ({"owner": "ada"}, True),
+        ({"owner": {"$eq": "ada"}}, True),
+        ({"owner": {"$eq": "eve"}}, False),
+        ({"readers": {"$contains": "bob"}}, True),
+        ({"readers": {"$contains": ["bob", "cy"]}}, True),
+        ({"readers": {"$contains": ["bob", "eve"]}}, False),
+        ({"owner": "ada", "readers": {"$contains": "eve"}}, False),
+        ({"missing": "x"}, False),
+    ],
+)
+def test_filters_of_auth_handlers(filters: Any, expected: bool) -> None:
+    assert allows({"owner": "ada", "readers": ["bob", "cy"]}, filters) is expected
+
+
+def test_an_unknown_operator_lets_nothing_through() -> None:
+    with pytest.raises(ValueError, match=r"\$like"):
+        allows({"owner": "ada"}, {"owner": {"$like": "a"}})
+    with pytest.raises(ValueError, match=r"\$like"):
+        allowed(Column("m", Json), {"owner": {"$like": "a"}})

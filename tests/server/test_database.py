@@ -1,0 +1,143 @@
+"""The database: who writes, who shares a commit, what is undone."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, event, select, text
+
+from millstream.server.storage.database import Database, DatabaseClosedError
+from millstream.server.storage.migrations import HEAD, NewerDatabaseError
+from millstream.server.storage.tables import metadata, now, threads
+from millstream.server.storage.threads import create
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    """Give a database of its own."""
+    database = Database(tmp_path / "deep" / "server.db")
+    yield database
+    database.close()
+
+
+def insert(connection: Connection, thread_id: str) -> str:
+    """Make a thread."""
+    create(connection, thread_id, metadata={})
+    return thread_id
+
+
+def ids(connection: Connection) -> list[str]:
+    """Return the ids of all threads."""
+    return sorted(connection.scalars(select(threads.c.thread_id)))
+
+
+def test_those_who_wait_share_a_commit_and_each_has_its_answer(db: Database) -> None:
+    commits = []
+    event.listen(db.engine, "commit", lambda _: commits.append(1))
+    held, go = threading.Event(), threading.Event()
+
+    def hold(_: Connection) -> None:
+        held.set()
+        go.wait()
+
+    async def write() -> list[Any]:
+        db.write_soon(hold)
+        await asyncio.to_thread(held.wait)
+        waiting = [asyncio.ensure_future(db.write(insert, str(n))) for n in range(5)]
+        await asyncio.sleep(0)
+        go.set()
+        return await asyncio.gather(*waiting)
+
+    assert asyncio.run(write()) == ["0", "1", "2", "3", "4"]
+    assert len(commits) == 2
+
+
+def test_what_fails_undoes_its_own_writes_alone(db: Database) -> None:
+    def fail(connection: Connection) -> None:
+        insert(connection, "half")
+        raise ValueError("no")
+
+    async def write() -> list[Any]:
+        return await asyncio.gather(
+            db.write(insert, "a"), db.write(fail), db.write(insert, "b"), return_exceptions=True
+        )
+
+    first, second, third = asyncio.run(write())
+
+    assert (first, third) == ("a", "b")
+    assert isinstance(second, ValueError)
+    assert asyncio.run(db.read(ids)) == ["a", "b"]
+
+
+def test_who_was_cancelled_before_its_turn_has_written_nothing(db: Database) -> None:
+    held, go = threading.Event(), threading.Event()
+
+    def hold(_: Connection) -> None:
+        held.set()
+        go.wait()
+
+    async def write() -> None:
+        db.write_soon(hold)
+        await asyncio.to_thread(held.wait)
+        waiting = asyncio.ensure_future(db.write(insert, "x"))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        go.set()
+        await db.write(insert, "y")
+
+    asyncio.run(write())
+
+    assert asyncio.run(db.read(ids)) == ["y"]
+
+
+def test_closing_writes_what_was_given_before_and_refuses_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "server.db"
+    first = Database(path)
+    soon = [first.write_soon(insert, str(n)) for n in range(3)]
+    first.close()
+    first.close()
+
+    assert [one.result() for one in soon] == ["0", "1", "2"]
+    for ask in (first.read, first.write):
+        with pytest.raises(DatabaseClosedError):
+            asyncio.run(ask(ids))
+    second = Database(path)
+    assert asyncio.run(second.read(ids)) == ["0", "1", "2"]
+    second.close()
+
+
+def test_the_migrations_make_the_tables_that_the_code_means(db: Database) -> None:
+    def compare(connection: Connection) -> list[Any]:
+        context = MigrationContext.configure(connection)
+        assert context.get_current_revision() == HEAD
+        return list(compare_metadata(context, metadata))
+
+    assert asyncio.run(db.read(compare)) == []
+
+
+def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "server.db"
+    first = Database(path)
+    asyncio.run(
+        first.write(lambda c: c.execute(text("UPDATE alembic_version SET version_num='9'")))
+    )
+    first.close()
+
+    with pytest.raises(NewerDatabaseError, match="newer version of millstream"):
+        Database(path)
+
+
+def test_times_sort_as_texts() -> None:
+    first, second = now(), now()
+
+    assert first <= second
+    assert len(first) == len("2026-11-20T23:25:54.046501+00:00")

@@ -1,0 +1,125 @@
+"""`millstream dev` and `millstream serve` as processes."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import waiting
+from millstream.cli import main
+
+APP = """
+from langgraph.graph import START, MessagesState, StateGraph
+
+
+def answer(state: MessagesState):
+    return {"messages": [("ai", "It grinds.")]}
+
+
+graph = StateGraph(MessagesState).add_node("NODE", answer).add_edge(START, "NODE").compile()
+"""
+
+
+class Process:
+    """A server in a process of its own."""
+
+    def __init__(self, here: Path, *arguments: str) -> None:
+        self.errors = here / "stderr.txt"
+        with self.errors.open("a") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "millstream.cli", *arguments],
+                cwd=here,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+        assert self.process.stdout is not None
+        self.line = self.process.stdout.readline()
+        found = re.search(r"on (http://\S+) ", self.line)
+        assert found, f"{self.line!r}\n{self.errors.read_text()}"
+        self.http = httpx.Client(base_url=found[1], timeout=30)
+
+    def nodes(self) -> list[str]:
+        """Return the names of the graph's nodes."""
+        drawn = self.http.get("/assistants/graph/graph").json()
+        return [node["id"] for node in drawn["nodes"][1:-1]]
+
+    def end(self) -> int:
+        """Interrupt it, and return how it ended."""
+        self.http.close()
+        self.process.send_signal(signal.SIGINT)
+        self.process.communicate(timeout=30)
+        return self.process.returncode
+
+
+@contextmanager
+def serving(here: Path, *arguments: str) -> Iterator[Process]:
+    """Serve until the block ends."""
+    server = Process(here, *arguments)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.end()
+
+
+def write(here: Path, node: str, text: str = APP) -> None:
+    """Write the file that the graph is in."""
+    (here / "app.py").write_text(text.replace("NODE", node))
+
+
+def test_dev_serves_what_changes_and_threads_survive(tmp_path: Path) -> None:
+    write(tmp_path, "one")
+    with serving(tmp_path, "dev", "app.py:graph", "--port", "0") as server:
+        assert "serves graph on http://127.0.0.1:" in server.line
+        assert server.nodes() == ["one"]
+        thread: dict[str, Any] = server.http.post("/threads", json={}).json()
+
+        write(tmp_path, "two")
+        assert waiting.until(lambda: server.nodes() == ["two"], 30)
+
+        write(tmp_path, "three", f"{APP}\nbroken = (")
+        assert waiting.until(lambda: "was never closed" in server.errors.read_text(), 30)
+        assert "The one of before goes on" in server.errors.read_text()
+        assert server.nodes() == ["two"]
+
+        assert server.end() == 130
+
+    write(tmp_path, "four")
+    with serving(tmp_path, "serve", "app.py:graph", "--port", "0") as server:
+        assert server.nodes() == ["four"]
+        assert server.http.get(f"/threads/{thread['thread_id']}").json() == thread
+    assert (tmp_path / ".millstream" / "server.db").exists()
+
+
+@pytest.mark.parametrize("command", ["dev", "serve"])
+def test_bad_usage_is_said_in_one_line(
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert main([command]) == 2
+    assert "name a graph, as in `millstream dev app.py:graph`" in capsys.readouterr().err
+    assert main([command, "app.py:graph", "--port", "70000"]) == 2
+    assert "port is a number from 0 to 65535" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["serve", "app.py:graph", "--port", port]) == 2
+
+    assert f"cannot listen on 127.0.0.1, port {port}" in capsys.readouterr().err
