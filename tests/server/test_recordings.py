@@ -41,8 +41,8 @@ SCENES: Final = {
         threads_history_before_str
     """,
     "state": """
-        threads_create run_wait_chat threads_get_after threads_state threads_state_subgraphs
-        threads_history threads_history_get threads_history_before threads_history_metadata
+        threads_create threads_create_meta run_wait_chat threads_get_after threads_state
+        threads_state_subgraphs threads_history threads_history_get threads_history_before threads_history_metadata
         threads_state_at threads_state_at_post threads_update_state threads_update_state_badnode
         threads_update_state_fork threads_update_state_null threads_patch threads_copy
         threads_count threads_search threads_search_select
@@ -63,6 +63,10 @@ DIFFERENT: Final[dict[str, frozenset[str] | None]] = {
     "threads_create_supersteps": None,
     # A search by values is no failure of the server.
     "threads_search_values": None,
+    # A checkpoint is named in full.
+    "threads_state_at": frozenset({"checkpoint_ns"}),
+    # A copy has the values of its original.
+    "threads_search": frozenset({"values", "error", "interrupts"}),
     # Errors have one form.
     "store_put_ns_dot": None,
 }
@@ -80,10 +84,10 @@ def has_operation(recording: Recording) -> bool:
     return known or recording.name in ("meta_notfound",)
 
 
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+@pytest.fixture
+def recorded(tmp_path: Path) -> Iterator[Running]:
     """Give a server as the recorded one was at its start."""
-    with running(config_of(make_graphs(), tmp_path_factory.mktemp("recorded"))) as server:
+    with running(config_of(make_graphs(), tmp_path)) as server:
         yield server
 
 

@@ -157,7 +157,7 @@ def shown(state: Any) -> dict[str, Any]:
         "values": state.values,
         "next": state.next,
         "tasks": [_shown_task(task) for task in state.tasks],
-        "metadata": state.metadata,
+        "metadata": _shown_metadata(state.metadata, checkpoint),
         "created_at": state.created_at,
         "checkpoint": checkpoint,
         "parent_checkpoint": parent,
@@ -182,6 +182,15 @@ def place_of(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
     keys = ("checkpoint_id", "thread_id", "checkpoint_ns", "checkpoint_map")
     found = {key: configurable[key] for key in keys if configurable.get(key) is not None}
     return found or None
+
+
+def _shown_metadata(
+    metadata: Mapping[str, Any] | None, checkpoint: Mapping[str, Any] | None
+) -> Mapping[str, Any] | None:
+    # What a run has made names its thread beside it.
+    if metadata is None or checkpoint is None or "run_id" not in metadata:
+        return metadata
+    return {**metadata, "thread_id": checkpoint["thread_id"]}
 
 
 def _shown_task(task: Any) -> dict[str, Any]:

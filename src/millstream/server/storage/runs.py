@@ -184,6 +184,7 @@ def _note_run(connection: Connection, new: NewRun, metadata: dict[str, Any] | No
     named = {"graph_id": new.graph_id, "assistant_id": new.assistant_id}
     if metadata is not None and not metadata.items() >= named.items():
         values["metadata"] = {**metadata, **named}
+        values["config"] = {"configurable": {}}
     connection.execute(update(threads).where(threads.c.thread_id == new.thread_id).values(values))
 
 
