@@ -42,7 +42,8 @@ SCENES: Final = {
     """,
     "state": """
         threads_create threads_create_meta run_wait_chat threads_get_after threads_state
-        threads_state_subgraphs threads_history threads_history_get threads_history_before threads_history_metadata
+        threads_state_subgraphs threads_history threads_history_get threads_history_before
+        threads_history_metadata
         threads_state_at threads_state_at_post threads_update_state threads_update_state_badnode
         threads_update_state_fork threads_update_state_null threads_patch threads_copy
         threads_count threads_search threads_search_select
