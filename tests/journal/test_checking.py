@@ -17,7 +17,6 @@ from millstream.journal.checking import Fault, check
 from millstream.journal.damage import DamagedRow
 from millstream.journal.rows import (
     Batch,
-    CheckpointRow,
     Commit,
     DropLines,
     DropParts,
@@ -25,6 +24,7 @@ from millstream.journal.rows import (
     PartRow,
     ReadParts,
     ReadRows,
+    WritesRow,
 )
 
 LAST = (1 << 30) - 1
@@ -191,7 +191,7 @@ def test_parts_of_a_thread_that_is_gone_are_removed(damaged: Damaged) -> None:
 def test_a_counter_that_is_behind_is_moved(damaged: Damaged) -> None:
     line = damaged.line()
     ahead = line.counter + 40
-    damaged.write(checkpoints=[CheckpointRow(line.number, ahead, "z", ahead, line.number, None)])
+    damaged.write(writes=[WritesRow(line.number, line.counter, ahead, line.number, b"\0\x90")])
 
     [fault] = damaged.faults()
     assert f"number {ahead}" in fault.text

@@ -142,6 +142,9 @@ class Draft:
         batch = Batch(known.row, known.is_new, known.row.counter, at)
         draft = cls(known, sealing, batch, newest=known.newest, last=known.last)
         draft.stubs = dict(known.stubs or ())
+        batch.newest = known.newest
+        if not draft.stubs:
+            batch.last = known.last
         return draft
 
     def state(self, id: str | None) -> State | None:

@@ -68,6 +68,10 @@ class Batch:
     """What it is afterwards."""
     at: int | None
     """Seconds since 1970, for what throws old threads away; None leaves what the line has."""
+    newest: str | None = None
+    """The greatest id of checkpoints that the line has had before, None if that is not known."""
+    last: int = 0
+    """The number of its last row with a checkpoint, if all rows after that are known; else 0."""
     checkpoints: list[CheckpointRow] = field(default_factory=list)
     writes: list[WritesRow] = field(default_factory=list)
     parts: list[PartRow] = field(default_factory=list)

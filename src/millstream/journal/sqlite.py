@@ -28,6 +28,7 @@ from millstream._base import clock
 from millstream.journal.lanes import SharedLane
 from millstream.journal.rows import Commit, FindLines, ReadParts, ReadRows, Request
 from millstream.journal.saver import Journal
+from millstream.journal.sqlite_commits import commit, is_one_statement
 from millstream.journal.sqlite_rows import FREEING, READING, WRITING
 from millstream.journal.sqlite_schema import is_prepared, prepare
 from millstream.journal.storage import JournalClosedError, Lane, WouldWait
@@ -144,9 +145,12 @@ class SqliteStorage:
         try:
             if connection.in_transaction:  # Ctrl-C, where nobody could end it
                 connection.execute("ROLLBACK")
-            self._lock_file(connection, may_wait=may_wait)
-            answer = WRITING[type(request)](connection.execute, request)
-            connection.execute("COMMIT")
+            if isinstance(request, Commit) and is_one_statement(request):
+                answer = self._patiently(lambda: commit(connection.execute, request), may_wait)
+            else:
+                self._lock_file(connection, may_wait=may_wait)
+                answer = WRITING[type(request)](connection.execute, request)
+                connection.execute("COMMIT")
         except BaseException:
             _roll_back(connection)
             raise

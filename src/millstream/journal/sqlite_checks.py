@@ -21,9 +21,9 @@ _MOST_FAULTS: Final = 100
 
 Execute = Callable[..., sqlite3.Cursor]
 
-_STRAY_ROWS: Final = """
+_STRAY_ROWS: Final = f"""
 SELECT line FROM (
-    SELECT line FROM journal_checkpoints UNION SELECT line FROM journal_writes
+    SELECT key >> {BITS} AS line FROM journal_checkpoints UNION SELECT line FROM journal_writes
     UNION SELECT line FROM journal_labels UNION SELECT line FROM journal_shares
 ) WHERE line NOT IN (SELECT number FROM journal_lines) ORDER BY line
 """

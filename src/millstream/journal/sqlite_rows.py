@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, Final
 
-from millstream.journal import sqlite_checks
+from millstream.journal import sqlite_checks, sqlite_ids
 from millstream.journal.rows import (
-    Batch,
     CheckpointRow,
     Commit,
     CopyLines,
@@ -31,14 +30,20 @@ from millstream.journal.rows import (
     Reserve,
     WritesRow,
 )
-from millstream.journal.sqlite_schema import BITS
+from millstream.journal.sqlite_commits import commit
+from millstream.journal.sqlite_ids import Execute
+from millstream.journal.sqlite_schema import BITS, MASK
 
-_MASK: Final = (1 << BITS) - 1
 _MOST_AT_ONCE: Final = 500
 """Values in one list of a statement: SQLite has a limit."""
-_CHECKPOINT: Final = "SELECT key, id, root, home, body FROM journal_checkpoints"
-
-Execute = Callable[..., sqlite3.Cursor]
+_OF_LINE: Final = (
+    f"FROM journal_checkpoints WHERE key BETWEEN number << {BITS} AND number << {BITS} | {MASK} "
+    "ORDER BY key DESC LIMIT 1"
+)
+_LINE: Final = f"""
+SELECT number, thread_id, ns, max(counter, coalesce((SELECT key & {MASK} {_OF_LINE}), 0))
+FROM journal_lines
+"""
 
 
 def _reserve(execute: Execute, request: Reserve) -> int:
@@ -56,8 +61,8 @@ def _find_lines(execute: Execute, request: FindLines) -> list[LineRow]:
             conditions.append(f"{column} = ?")
             values.append(value)
     if request.untouched is not None:
-        conditions.append("at <= ?")
-        values.append(request.untouched)
+        conditions.append(f"at <= ? AND coalesce((SELECT at {_OF_LINE}), 0) <= ?")
+        values += (request.untouched, request.untouched)
     for label in request.labels:
         conditions.append(
             "number IN (SELECT line FROM journal_labels WHERE name = ? AND value = ?)"
@@ -69,94 +74,84 @@ def _find_lines(execute: Execute, request: FindLines) -> list[LineRow]:
         values += (request.after, request.limit)
         limit = " LIMIT ?"
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    query = (
-        f"SELECT number, thread_id, ns, counter FROM journal_lines{where} ORDER BY number{limit}"
-    )
+    query = f"{_LINE}{where} ORDER BY number{limit}"
     return [LineRow(*row) for row in execute(query, values)]
 
 
 def _find_checkpoint(execute: Execute, request: FindCheckpoint) -> Found | None:
-    line = execute(
-        "SELECT number, thread_id, ns, counter FROM journal_lines WHERE thread_id = ? AND ns = ?",
-        (request.thread_id, request.ns),
-    ).fetchone()
-    if line is None:
+    line = execute(f"{_LINE} WHERE thread_id = ? AND ns = ?", (request.thread_id, request.ns))
+    row = line.fetchone()
+    if row is None:
         return None
-    number = line[0]
-    newest = execute(
-        f"{_CHECKPOINT} WHERE line = ? AND id IS NOT NULL AND body IS NOT NULL "
-        "ORDER BY id DESC LIMIT 1",
-        (number,),
-    ).fetchone()
+    number = row[0]
+    newest = wanted = sqlite_ids.find_newest(execute, number)
     last = execute(
         "SELECT key FROM journal_checkpoints WHERE key BETWEEN ? AND ? AND body IS NOT NULL "
         "ORDER BY key DESC LIMIT 1",
-        (number << BITS, number << BITS | _MASK),
+        (number << BITS, number << BITS | MASK),
     ).fetchone()
-    found = Found(LineRow(*line), None if newest is None else newest[1], 0)
+    found = Found(LineRow(*row), None if newest is None else newest.id, 0)
     if last is not None:
-        found.last = last[0] & _MASK
-    wanted = newest
-    if request.id is not None:
-        query = f"{_CHECKPOINT} WHERE line = ? AND id = ? AND body IS NOT NULL"
-        wanted = execute(query, (number, request.id)).fetchone()
-    if wanted is None:
+        found.last = last[0] & MASK
+    if request.id not in (None, found.newest):
+        wanted = sqlite_ids.find(execute, number, request.id or "")
+    if wanted is None or wanted.body is None:
         return found
-    row = _checkpoint(wanted)
-    if row.root == row.number:
-        found.rows = [row]
+    if wanted.root == wanted.number:
+        found.rows = [wanted]
     else:
-        found.rows = _read_rows(execute, ReadRows(number, row.root, row.number))
-    found.writes = _read_writes(execute, ReadWrites(number, (row.number,)))
+        found.rows = _read_rows(execute, ReadRows(number, wanted.root, wanted.number))
+    found.writes = _read_writes(execute, ReadWrites(number, (wanted.number,)))
     return found
 
 
 def _find_number(execute: Execute, request: FindNumber) -> CheckpointRow | None:
-    query = f"{_CHECKPOINT} WHERE line = ? AND id = ?"
-    row = execute(query, (request.line, request.id)).fetchone()
-    return None if row is None else _checkpoint(row)
+    return sqlite_ids.find(execute, request.line, request.id)
 
 
 def _find_stubs(execute: Execute, request: FindStubs) -> dict[str, int]:
     query = (
         "SELECT id, key FROM journal_checkpoints INDEXED BY journal_stubs "
-        "WHERE line = ? AND body IS NULL AND id IS NOT NULL"
+        "WHERE late = ? AND body IS NULL AND id IS NOT NULL"
     )
-    return {id: key & _MASK for id, key in execute(query, (request.line,))}
+    return {id: key & MASK for id, key in execute(query, (request.line,))}
 
 
 def _page_rows(execute: Execute, request: PageRows) -> list[CheckpointRow]:
-    before, values = "", (request.line, request.limit)
-    if request.before is not None:
-        before, values = "AND id < ? ", (request.line, request.before, request.limit)  # type: ignore[assignment]
-    query = (
-        f"{_CHECKPOINT} WHERE line = ? AND id IS NOT NULL AND body IS NOT NULL {before}"
-        "ORDER BY id DESC LIMIT ?"
-    )
-    return [_checkpoint(row) for row in execute(query, values)]
+    return sqlite_ids.page(execute, request.line, request.before, request.limit)
 
 
 def _read_rows(execute: Execute, request: ReadRows) -> list[CheckpointRow]:
     base = request.line << BITS
-    query = f"{_CHECKPOINT} WHERE key BETWEEN ? AND ? ORDER BY key"
-    rows = execute(query, (base | request.first, base | min(request.last, _MASK)))
-    return [_checkpoint(row) for row in rows]
+    query = f"{sqlite_ids.SELECT} WHERE key BETWEEN ? AND ? ORDER BY key"
+    rows = execute(query, (base | request.first, base | min(request.last, MASK)))
+    return [sqlite_ids.checkpoint_of(row) for row in rows]
 
 
 def _read_writes(execute: Execute, request: ReadWrites) -> list[WritesRow]:
+    line, base = request.line, request.line << BITS
     query = (
         "SELECT line, checkpoint, number, home, body FROM journal_writes WHERE line = ?"
         "{} ORDER BY number"
     )
+    own = f"SELECT {line}, of, key & {MASK}, home, writes FROM journal_checkpoints WHERE "
     if request.of is None:
-        return [WritesRow(*row) for row in execute(query.format(""), (request.line,))]
-    rows: list[WritesRow] = []
+        rows = [WritesRow(*row) for row in execute(query.format(""), (line,))]
+        every = f"{own}key BETWEEN ? AND ? AND writes IS NOT NULL"
+        rows += [WritesRow(*row) for row in execute(every, (base, base | MASK))]
+        return sorted(rows, key=_number)
+    rows = []
     for first in range(0, len(request.of), _MOST_AT_ONCE):
         some = request.of[first : first + _MOST_AT_ONCE]
         chosen = f" AND checkpoint IN ({', '.join('?' * len(some))})"
-        found = execute(query.format(chosen), (request.line, *some))
+        found = execute(query.format(chosen), (line, *some))
         rows += [WritesRow(*row) for row in found]
-    return rows
+    after = f"{own}key > ? AND key <= ? AND body IS NOT NULL ORDER BY key LIMIT 1"
+    for of in request.of:
+        row = execute(after, (base | of, base | MASK)).fetchone()
+        if row is not None and row[1] == of:
+            rows.append(WritesRow(*row))
+    return sorted(rows, key=_number)
 
 
 def _read_parts(execute: Execute, request: ReadParts) -> list[PartRow]:
@@ -165,54 +160,8 @@ def _read_parts(execute: Execute, request: ReadParts) -> list[PartRow]:
     for line, first, last in request.ranges:
         base = line << BITS
         found = execute(query, (base | first, base | last))
-        rows += [PartRow(key >> BITS, key & _MASK, body) for key, body in found]
+        rows += [PartRow(key >> BITS, key & MASK, body) for key, body in found]
     return rows
-
-
-def _commit(execute: Execute, request: Commit) -> list[bool]:
-    return [_write(execute, batch) for batch in request.batches]
-
-
-def _write(execute: Execute, batch: Batch) -> bool:
-    line, number = batch.line, batch.line.number
-    if batch.counter > _MASK:
-        raise OverflowError(
-            f"Thread {line.thread_id!r} has no numbers left: copy it, or prune it and export it"
-        )
-    if batch.is_new:
-        done = execute(
-            "INSERT INTO journal_lines VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (number, line.thread_id, line.ns, batch.counter, batch.at),
-        )
-    else:
-        done = execute(
-            "UPDATE journal_lines SET counter = ?, at = coalesce(?, at) "
-            "WHERE number = ? AND counter = ?",
-            (batch.counter, batch.at, number, line.counter),
-        )
-    if done.rowcount != 1:
-        return False
-    base = number << BITS
-    for each in batch.unnamed:
-        execute("UPDATE journal_checkpoints SET id = NULL WHERE key = ?", (base | each,))
-    for part in batch.parts:
-        execute("INSERT INTO journal_parts VALUES (?, ?)", (base | part.number, part.body))
-    for row in batch.writes:
-        values = (number, row.of, row.number, row.home, row.body)
-        execute("INSERT INTO journal_writes VALUES (?, ?, ?, ?, ?)", values)
-    for saved in batch.checkpoints:
-        own = (base | saved.number, number, saved.id, saved.root, saved.home, saved.body)
-        execute("INSERT INTO journal_checkpoints VALUES (?, ?, ?, ?, ?, ?)", own)
-    for label in batch.labels:
-        query = "INSERT INTO journal_labels VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
-        execute(query, (*label, number))
-    for saved in batch.filled:
-        query = "UPDATE journal_checkpoints SET root = ?, home = ?, body = ? WHERE key = ?"
-        execute(query, (saved.root, saved.home, saved.body, base | saved.number))
-    for each in batch.dropped:
-        execute("DELETE FROM journal_checkpoints WHERE key = ?", (base | each,))
-        execute("DELETE FROM journal_writes WHERE line = ? AND checkpoint = ?", (number, each))
-    return True
 
 
 def _copy_lines(execute: Execute, request: CopyLines) -> bool:
@@ -236,9 +185,10 @@ def _copy_line(execute: Execute, source: int, target: LineRow, at: int) -> None:
     shift = (target.number - source) << BITS
     execute(
         "INSERT INTO journal_checkpoints "
-        "SELECT key + ?, ?, id, root, home, body FROM journal_checkpoints "
-        "WHERE key BETWEEN ? AND ?",
-        (shift, target.number, source << BITS, source << BITS | _MASK),
+        "SELECT key + ?, id, CASE WHEN late IS NOT NULL THEN ? END, "
+        "root, home, NULL, body, of, writes "
+        "FROM journal_checkpoints WHERE key BETWEEN ? AND ?",
+        (shift, target.number, source << BITS, source << BITS | MASK),
     )
     execute(
         "INSERT INTO journal_writes "
@@ -258,7 +208,7 @@ def _copy_line(execute: Execute, source: int, target: LineRow, at: int) -> None:
 
 def _drop_lines(execute: Execute, request: DropLines) -> None:
     for line in request.lines:
-        between = (line << BITS, line << BITS | _MASK)
+        between = (line << BITS, line << BITS | MASK)
         execute("DELETE FROM journal_checkpoints WHERE key BETWEEN ? AND ?", between)
         for table in ("writes", "labels", "shares"):
             execute(f"DELETE FROM journal_{table} WHERE line = ?", (line,))
@@ -280,7 +230,7 @@ def _find_sharers(execute: Execute, request: FindSharers) -> list[int]:
 
 def _drop_parts(execute: Execute, request: DropParts) -> int:
     base, count, first = request.line << BITS, 0, 0
-    for kept_first, kept_last in (*request.kept, (_MASK + 1, 0)):
+    for kept_first, kept_last in (*request.kept, (MASK + 1, 0)):
         if kept_first > first:
             query = "DELETE FROM journal_parts WHERE key BETWEEN ? AND ?"
             count += execute(query, (base | first, base | (kept_first - 1))).rowcount
@@ -288,9 +238,7 @@ def _drop_parts(execute: Execute, request: DropParts) -> int:
     return count
 
 
-def _checkpoint(row: tuple[Any, ...]) -> CheckpointRow:
-    key, id, root, home, body = row
-    return CheckpointRow(key >> BITS, key & _MASK, id, root, home, body)
+_number: Final = attrgetter("number")
 
 
 READING: Final[dict[type[Request], Callable[[Execute, Any], Any]]] = {
@@ -308,7 +256,7 @@ READING: Final[dict[type[Request], Callable[[Execute, Any], Any]]] = {
 }
 WRITING: Final[dict[type[Request], Callable[[Execute, Any], Any]]] = {
     Reserve: _reserve,
-    Commit: _commit,
+    Commit: commit,
     CopyLines: _copy_lines,
     DropLines: _drop_lines,
     DropParts: _drop_parts,

@@ -13,6 +13,7 @@ from millstream.journal.storage import NewerSchemaError
 
 BITS: Final = 30
 """Bits of a number in a key; above them is that of the line."""
+MASK: Final = (1 << BITS) - 1
 
 _FIRST: Final = (
     "CREATE TABLE journal_numbers (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
@@ -26,20 +27,28 @@ _FIRST: Final = (
         UNIQUE (thread_id, ns)
     )
     """,
+    # `late` is the line of a row whose id is not greater than all before it, see `sqlite_ids`.
+    # `writes` are those of tasks next to the checkpoint with the number `of`: of a row with a body
+    # the one before it. `at` is when it was stored, if that is not later than its line says.
     """
     CREATE TABLE journal_checkpoints (
         key INTEGER PRIMARY KEY,
-        line INTEGER NOT NULL,
         id TEXT,
+        late INTEGER,
         root INTEGER NOT NULL,
         home INTEGER NOT NULL,
-        body BLOB
+        at INTEGER,
+        body BLOB,
+        of INTEGER,
+        writes BLOB
     )
     """,
-    "CREATE UNIQUE INDEX journal_checkpoint_ids ON journal_checkpoints (line, id)",
+    """
+    CREATE UNIQUE INDEX journal_late_ids ON journal_checkpoints (late, id) WHERE late IS NOT NULL
+    """,
     # Of those that only have writes: none, as a rule.
     """
-    CREATE INDEX journal_stubs ON journal_checkpoints (line) WHERE body IS NULL AND id IS NOT NULL
+    CREATE INDEX journal_stubs ON journal_checkpoints (late) WHERE body IS NULL AND id IS NOT NULL
     """,
     """
     CREATE TABLE journal_writes (
