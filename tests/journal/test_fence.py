@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import operator
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from journal.states import States, Thread
 from millstream.core.checkpoints import UNKNOWN
 from millstream.errors import ThreadBusyError
 from millstream.graph import START, StateGraph
+from millstream.journal import MemoryJournal
 from millstream.journal.lanes import _Job, _work
 from millstream.journal.rows import Commit, DropParts
 from millstream.journal.saver import Journal
@@ -180,6 +182,23 @@ def test_a_run_of_langgraph_may_begin_a_branch(calls: SyncCalls) -> None:
     run_theirs(calls, journal, lambda state: {}, {"items": ["one"]}, CONFIG)
     result = run_theirs(calls, journal, lambda state: {}, {"items": ["branch"]}, old)
     assert result == {"items": ["zero", "branch"]}
+
+
+@pytest.mark.parametrize("engine", ["millstream", "langgraph"])
+def test_a_checkpoint_is_copied_by_who_has_read_what_is_before_it(engine: str) -> None:
+    """The copy stands beside it, which nobody does by mistake."""
+    graphs, config = importlib.import_module(f"{engine}.graph"), new_config("shared")
+    builder = graphs.StateGraph(State).add_node("add", lambda state: {"items": ["added"]})
+    graph = builder.add_edge(START, "add").compile(checkpointer=MemoryJournal())
+    graph.invoke({"items": []}, config)
+    for text in ("one", "two"):
+        graph.update_state(config, {"items": [text]}, as_node="add")
+
+    graph.update_state(config, None, as_node="__copy__")
+
+    copy, original = graph.get_state_history(config, limit=2)
+    assert (copy.values, copy.metadata["source"]) == (original.values, "fork")
+    assert copy.parent_config == original.parent_config
 
 
 def test_two_first_runs_of_langgraph_are_told_apart(calls: SyncCalls) -> None:

@@ -73,6 +73,9 @@ class Memory:
 
     def is_on_purpose(self, call: PutCall, heads: Heads) -> bool:
         """Say whether a checkpoint that does not follow the newest one is a branch."""
+        # So is a copy of a checkpoint: it stands beside it, on what is before both.
+        if call.metadata.get("source") == "fork":
+            return True
         head = self.readers.head(heads, call.thread_id, call.ns, call.parent)
         if head is not None:
             return head.is_named
