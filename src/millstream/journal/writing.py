@@ -32,7 +32,7 @@ from millstream.journal.rows import (
 from millstream.journal.sealing import Sealing
 from millstream.journal.states import MSGPACK, State, Stored, names_of
 
-_TRIES: Final = 20
+_TRIES: Final = 200
 """How often it is tried again when others write to the same line all the time."""
 _LINES_AT_ONCE: Final = 64
 
