@@ -58,8 +58,8 @@ def test_a_node_that_writes_is_not_far_ahead(driver: Any) -> None:
     assert max(leads) <= AHEAD
 
 
-def test_a_graph_that_a_node_calls_is_not_far_ahead(driver: Any) -> None:
-    done: list[int] = []
+def endless(done: list[int]) -> Any:
+    """Return a graph of a node elsewhere that calls a graph which never ends."""
 
     def step(state: State) -> Any:
         done.append(1)
@@ -70,7 +70,22 @@ def test_a_graph_that_a_node_calls_is_not_far_ahead(driver: Any) -> None:
     def call(state: State) -> None:
         inner.invoke(EMPTY, {"recursion_limit": 1_000_000})
 
-    graph = graph_of(call, executor=Threads())
-    leads = leads_of(driver, graph, done, stream_mode="updates", subgraphs=True)
+    return graph_of(call, executor=Threads())
+
+
+def test_a_graph_that_a_node_calls_is_not_far_ahead(driver: Any) -> None:
+    done: list[int] = []
+
+    leads = leads_of(driver, endless(done), done, stream_mode="updates", subgraphs=True)
 
     assert max(leads) <= AHEAD
+
+
+@pytest.mark.parametrize("limit", [None, LIMIT])
+def test_leaving_stops_a_graph_that_shows_more_and_more(limit: int | None) -> None:
+    """Its run has no time to look whether anybody reads."""
+    graph = endless([])
+    for _ in range(50):
+        options = {"stream_mode": "updates", "subgraphs": True, "max_buffered": limit}
+        with closing(graph.stream(EMPTY, **options)) as items:
+            assert len(list(itertools.islice(items, 20))) == 20

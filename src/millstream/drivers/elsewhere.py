@@ -192,12 +192,18 @@ class NodeEvent(TaskEvent, ABC):
 
 
 async def _room(context: TaskContext) -> None:
-    """Wait for slow readers before the next event is taken, and with it the node."""
+    """Wait for slow readers before the next event is taken, and with it the node.
+
+    Raises `RunAbandoned` when nobody reads: a node that shows more and more leaves its run no time
+    to look up.
+    """
     run = context.run
     if run.buffer_limit is not None:
         await run.waits.room_in(run.buffer_limit)
     for limit in run.outer_limits:
         await run.waits.room_in(limit)
+    if run.is_left or run.is_abandoned:
+        raise RunAbandoned(run.name)
 
 
 @dataclass(frozen=True, slots=True)
