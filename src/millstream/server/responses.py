@@ -151,7 +151,7 @@ class EventStream(LongResponse):
                 await send({"type": "http.response.body", "body": body, "more_body": True})
             elif is_over:
                 return
-            else:
+            elif not source.is_over:  # else it has found out just now, and nobody rings for that
                 await signal.wait()
 
     def _close(self) -> bool:
