@@ -520,7 +520,8 @@ def test_a_run_ends_with_its_reader_if_it_is_to(
 
 def test_a_join_cancels_when_it_goes_away_if_it_says_so(server: Running) -> None:
     at = thread(server)
-    run_id = start(server, at, "slow", SLOW)["run_id"]
+    # A mode in which it keeps talking: a join is told only of what comes.
+    run_id = start(server, at, "slow", SLOW, stream_mode=["custom"])["run_id"]
     path = f"/threads/{at}/runs/{run_id}/stream?cancel_on_disconnect=true"
     with server.http.stream("GET", path) as response:
         next(live(response))
