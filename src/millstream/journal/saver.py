@@ -305,11 +305,15 @@ class Journal(BaseCheckpointSaver[Any]):
 
     def delete_untouched(self, age: timedelta) -> None:
         """Remove threads that nobody has written to for so long."""
-        self._lane.run(lambda: self._delete_untouched(age))
+        until = _since(age)
+        self._lane.run(lambda: upkeep.delete_untouched(self._memory, until, self._sealing()))
 
     async def adelete_untouched(self, age: timedelta) -> None:
         """Remove threads that nobody has written to for so long."""
-        await self._lane.arun(lambda: self._delete_untouched(age), is_long=True)
+        until = _since(age)
+        await self._lane.arun(
+            lambda: upkeep.delete_untouched(self._memory, until, self._sealing()), is_long=True
+        )
 
     # -- in common -------------------------------------------------------------------------------
 
@@ -333,10 +337,6 @@ class Journal(BaseCheckpointSaver[Any]):
     def _prune(self, thread_ids: Sequence[str], keep: upkeep.Keep) -> Requests[None]:
         ids = [str(id) for id in thread_ids]
         return upkeep.prune_threads(self._memory, ids, keep, self._sealing())
-
-    def _delete_untouched(self, age: timedelta) -> Requests[None]:
-        until = int(clock.current().timestamp() - age.total_seconds())
-        return upkeep.delete_untouched(self._memory, until, self._sealing())
 
     def _get_tuple(self, config: RunnableConfig) -> Requests[CheckpointTuple | None]:
         thread_id, ns, id = _target(config)
@@ -385,6 +385,11 @@ def _leave_to_parent() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_to_parent)
+
+
+def _since(age: timedelta) -> int:
+    """Return the second that was so long ago."""
+    return int(clock.current().timestamp() - age.total_seconds())
 
 
 def _keep(strategy: str, older_than: timedelta | datetime | None) -> upkeep.Keep:

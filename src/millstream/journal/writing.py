@@ -95,6 +95,8 @@ class Handover:
     may_fork: bool = False
     heads: Heads = field(default_factory=dict)
     """What whoever stores has read, where nobody says what is expected."""
+    at: int = field(default_factory=lambda: int(clock.current().timestamp()))
+    """When, by the clock of whoever stores: somebody else may carry it out."""
 
     def is_next(self, ns: str, newest: str | None) -> bool:
         """Say whether it goes on from the newest checkpoint, or has been stored before."""
@@ -182,7 +184,7 @@ def _draft(
             raise ThreadBusyError(*key, handover.expects[1], known.newest)
         if known.stubs is None:
             yield from _read_stubs(known)
-        draft = drafts[key] = Draft.of(known, handover.sealing, int(clock.current().timestamp()))
+        draft = drafts[key] = Draft.of(known, handover.sealing, handover.at)
     if isinstance(call, PutCall):
         yield from _draft_checkpoint(memory, handover, call, draft)
         return
