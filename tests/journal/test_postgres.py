@@ -202,6 +202,44 @@ def test_statements_that_a_pooler_has_lost_are_sent_unprepared(address: str) -> 
         assert len(list(journal.list(new_config("thread")))) == 2
 
 
+def test_journals_of_one_pool_keep_their_statements_apart(address: str) -> None:
+    """They share sessions, and the names of statements in them."""
+    with psycopg_pool.ConnectionPool(address, min_size=1, max_size=1, open=True) as pool:
+        journals = [PostgresJournal(pool, schema=name) for name in ("millstream", "other")]
+        journals.append(PostgresJournal(pool))
+        threads = [Thread(States(1), f"thread{number}") for number in range(3)]
+        for _ in range(3):
+            for journal, thread in zip(journals, threads, strict=True):
+                journal.put(*thread.next())
+        assert [journal._storage._prepares for journal in journals] == [True] * 3  # type: ignore[attr-defined]
+        assert [len(list(journal.list(None))) for journal in journals] == [6, 3, 6]
+    ask(address, "DROP SCHEMA other CASCADE")
+
+
+@pytest.mark.parametrize("field", ["thread_id", "checkpoint_ns", "id"])
+def test_a_text_that_the_server_cannot_have_is_refused_whole(
+    journal: PostgresJournal, field: str
+) -> None:
+    """Nothing is stored under the part of it that the server could have."""
+    config, checkpoint, metadata, versions = Thread(States(1), "thread").next()
+    if field == "id":
+        checkpoint["id"] += "\0more"
+    else:
+        config["configurable"][field] = "thread\0more"
+    with pytest.raises(psycopg.DataError, match="NUL"):
+        journal.put(config, checkpoint, metadata, versions)
+    assert list(journal.list(None)) == []
+
+
+def test_texts_are_read_as_they_were_stored_in_the_encoding_of_a_pool(address: str) -> None:
+    with psycopg_pool.ConnectionPool(
+        address, min_size=1, kwargs={"client_encoding": "latin1"}, open=True
+    ) as pool:
+        PostgresJournal(pool).put(*Thread(States(1), "fünf").next())
+    with PostgresJournal(address) as journal:
+        assert journal.get_tuple(new_config("fünf")) is not None
+
+
 def test_writers_of_the_same_lines_in_other_orders_do_not_wait_for_each_other(
     address: str,
 ) -> None:

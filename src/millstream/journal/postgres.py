@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from collections.abc import Generator, Sequence
 from contextlib import nullcontext
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
@@ -21,9 +22,11 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from millstream.journal.lanes import LoopLane, SharedLane
 from millstream.journal.postgres_connections import Connections, import_psycopg
+from millstream.journal.postgres_direct import Direct
 from millstream.journal.postgres_rows import ONCE, STEPS, is_long
 from millstream.journal.postgres_schema import (
     MIGRATIONS,
+    Statement,
     Steps,
     find_version,
     in_schema,
@@ -81,6 +84,7 @@ class PostgresStorage:
         """Guards opening."""
         self._pool: Connections | ConnectionPool[Any] | None = None
         self._prepares = bool(self._wants_prepared)
+        self._direct = Direct()
 
     # -- requests --------------------------------------------------------------------------------
 
@@ -156,6 +160,9 @@ class PostgresStorage:
             while True:
                 cursors = []
                 statements = steps.send(answer)
+                if (counting := self._counting(connection, statements)) is not None:
+                    answer = [[()] * connection.wait(counting)]
+                    continue
                 for statement in statements:
                     cursor = connection.cursor(row_factory=row_factory, binary=True)
                     query = in_schema(statement.text, schema)
@@ -167,6 +174,20 @@ class PostgresStorage:
                 ]
         except StopIteration as end:
             return end.value
+
+    def _counting(
+        self, connection: psycopg.BaseConnection[Any], statements: Sequence[Statement]
+    ) -> Generator[Any, Any, int] | None:
+        """Return what counts the rows of a statement that is sent alone, if no more is asked."""
+        if len(statements) != 1 or connection.pgconn.pipeline_status:
+            return None
+        [statement] = statements
+        if (formats := statement.formats) is None:
+            return None
+        query = in_schema(statement.text, self._schema)
+        return self._direct.count_rows(
+            connection, query, statement.values, formats, prepares=self._prepares
+        )
 
     def _pipeline(self, connection: Any) -> Any:
         return connection.pipeline() if self._psycopg.Pipeline.is_supported() else nullcontext()
@@ -308,6 +329,9 @@ class LoopStorage(PostgresStorage):
             while True:
                 cursors = []
                 statements = steps.send(answer)
+                if (counting := self._counting(connection, statements)) is not None:
+                    answer = [[()] * await connection.wait(counting)]
+                    continue
                 for statement in statements:
                     cursor = connection.cursor(row_factory=row_factory, binary=True)
                     query = in_schema(statement.text, self._schema)

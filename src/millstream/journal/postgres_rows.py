@@ -8,11 +8,11 @@ and then sees the counter of the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 from millstream.journal import postgres_checks
-from millstream.journal.manifests import PART_BITS
+from millstream.journal.postgres_inserts import HIGHEST, array, insertion, texts
 from millstream.journal.postgres_schema import Statement, Steps
 from millstream.journal.rows import (
     Batch,
@@ -39,36 +39,7 @@ from millstream.journal.rows import (
     WritesRow,
 )
 
-_HIGHEST: Final = (1 << PART_BITS) - 1
 _CHECKPOINT: Final = "SELECT line, number, id, root, home, body FROM @checkpoints"
-
-
-# Arrays are written here: psycopg looks at each element, which takes longer than all the rest.
-def _array(numbers: Iterable[int]) -> str:
-    return "{" + ",".join(map(str, numbers)) + "}"
-
-
-def _texts(texts: Iterable[str | None]) -> str:
-    return "{" + ",".join(map(_quoted, texts)) + "}"
-
-
-def _quoted(text: str | None) -> str:
-    if text is None:
-        return "NULL"
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _bodies(bodies: Sequence[bytes | None]) -> tuple[bytes, str, str]:
-    """Return all of them as one, where each starts and its size."""
-    starts: list[str] = []
-    sizes: list[str] = []
-    start = 1
-    for body in bodies:
-        starts.append(str(start))
-        sizes.append("NULL" if body is None else str(len(body)))
-        start += len(body or b"")
-    joined = b"".join([body for body in bodies if body is not None])
-    return joined, "{" + ",".join(starts) + "}", "{" + ",".join(sizes) + "}"
 
 
 # -- reading -------------------------------------------------------------------------------------
@@ -173,7 +144,7 @@ def _read_rows(request: ReadRows) -> Steps[list[CheckpointRow]]:
         f"{_CHECKPOINT} WHERE line = %s::bigint AND number BETWEEN %s::integer AND %s::integer "
         "ORDER BY number"
     )
-    values = (str(request.line), str(request.first), str(min(request.last, _HIGHEST)))
+    values = (str(request.line), str(request.first), str(min(request.last, HIGHEST)))
     [rows] = yield [Statement(query, values)]
     return [CheckpointRow(*row) for row in rows]
 
@@ -185,7 +156,7 @@ def _read_writes(request: ReadWrites) -> Steps[list[WritesRow]]:
     )
     values, chosen = [str(request.line)], ""
     if request.of is not None:
-        values.append(_array(request.of))
+        values.append(array(request.of))
         chosen = " AND checkpoint = ANY(%s::integer[])"
     [rows] = yield [Statement(query.format(chosen), values)]
     return [WritesRow(*row) for row in rows]
@@ -197,7 +168,7 @@ def _read_parts(request: ReadParts) -> Steps[list[PartRow]]:
         "FROM unnest(%s::bigint[], %s::integer[], %s::integer[]) AS wanted (line, first, last) "
         "JOIN @parts p ON p.line = wanted.line AND p.number BETWEEN wanted.first AND wanted.last"
     )
-    values = [_array(numbers) for numbers in zip(*request.ranges, strict=True)]
+    values = [array(numbers) for numbers in zip(*request.ranges, strict=True)]
     [rows] = yield [Statement(query, values or ("{}",) * 3)]
     return [PartRow(*row) for row in rows]
 
@@ -226,41 +197,6 @@ def _reserve(request: Reserve) -> Steps[int]:
     return int(last) - request.count + 1
 
 
-_ROWS: Final = """
-, checkpoints AS (
-    INSERT INTO @checkpoints (line, number, id, root, home, body)
-    SELECT line.number, new.number, id, root, home, substring(%s::bytea FROM start FOR size)
-    FROM line,
-    unnest(%s::integer[], %s::integer[], %s::integer[], %s::text[], %s::integer[], %s::bigint[])
-        AS new (start, size, number, id, root, home)
-), writes AS (
-    INSERT INTO @writes (line, checkpoint, number, home, body)
-    SELECT line.number, checkpoint, new.number, home, substring(%s::bytea FROM start FOR size)
-    FROM line,
-    unnest(%s::integer[], %s::integer[], %s::integer[], %s::integer[], %s::bigint[])
-        AS new (start, size, checkpoint, number, home)
-), parts AS (
-    INSERT INTO @parts (line, number, body)
-    SELECT line.number, new.number, substring(%s::bytea FROM start FOR size)
-    FROM line, unnest(%s::integer[], %s::integer[], %s::integer[]) AS new (start, size, number)
-), labels AS (
-    INSERT INTO @labels (name, value, line)
-    SELECT new.*, line.number FROM line, unnest(%s::text[], %s::text[]) AS new
-    ON CONFLICT DO NOTHING
-)
-SELECT 1 FROM line
-"""
-_MAKE_LINE: Final = """
-WITH line AS (
-    INSERT INTO @lines (number, thread_id, ns, counter, at)
-    VALUES (%s::bigint, %s, %s, %s::integer, %s::bigint)
-    ON CONFLICT DO NOTHING RETURNING number
-)"""
-_MOVE_LINE: Final = """
-WITH line AS (
-    UPDATE @lines SET counter = %s::integer, at = coalesce(%s::bigint, at)
-    WHERE number = %s::bigint AND counter = %s::integer RETURNING number
-)"""
 _UNNAME: Final = """
 WITH line AS (
     SELECT number FROM @lines WHERE number = %s::bigint AND counter = %s::integer FOR UPDATE
@@ -307,64 +243,32 @@ def _commit(request: Commit) -> Steps[list[bool]]:
         for at in order:
             written[at] = yield from _write(batches[at])
         return written
-    answers = yield [_insert(batches[at]) for at in order]
+    answers = yield [insertion(batches[at]) for at in order]
     for at, rows in zip(order, answers, strict=True):
         written[at] = bool(rows)
     return written
-
-
-def _insert(batch: Batch) -> Statement:
-    """Return the statement that moves the line, and inserts rows if it could."""
-    line = batch.line
-    if batch.counter > _HIGHEST:
-        raise OverflowError(
-            f"Thread {line.thread_id!r} has no numbers left: copy it, or prune it and export it"
-        )
-    counter, at = str(batch.counter), None if batch.at is None else str(batch.at)
-    if batch.is_new:
-        head, first = _MAKE_LINE, (str(line.number), line.thread_id, line.ns, counter, at)
-    else:
-        head, first = _MOVE_LINE, (counter, at, str(line.number), str(line.counter))  # type: ignore[assignment]
-    checkpoints, writes, parts = batch.checkpoints, batch.writes, batch.parts
-    values = (
-        *first,
-        *_bodies([row.body for row in checkpoints]),
-        _array(row.number for row in checkpoints),
-        _texts(row.id for row in checkpoints),
-        _array(row.root for row in checkpoints),
-        _array(row.home for row in checkpoints),
-        *_bodies([row.body for row in writes]),
-        _array(row.of for row in writes),
-        _array(row.number for row in writes),
-        _array(row.home for row in writes),
-        *_bodies([part.body for part in parts]),
-        _array(part.number for part in parts),
-        _texts(name for name, _ in batch.labels),
-        _texts(value for _, value in batch.labels),
-    )
-    return Statement(head + _ROWS, values)
 
 
 def _write(batch: Batch) -> Steps[bool]:
     """Write a batch that changes rows that were there."""
     line = str(batch.line.number)
     if batch.unnamed:
-        unnamed = (line, str(batch.line.counter), _array(batch.unnamed))
+        unnamed = (line, str(batch.line.counter), array(batch.unnamed))
         yield [Statement(_UNNAME, unnamed, has_rows=False)]
-    [rows] = yield [_insert(batch)]
+    [rows] = yield [insertion(batch)]
     if not rows:
         return False
     if batch.filled:
         filled = (
-            _array(row.number for row in batch.filled),
-            _array(row.root for row in batch.filled),
-            _array(row.home for row in batch.filled),
+            array(row.number for row in batch.filled),
+            array(row.root for row in batch.filled),
+            array(row.home for row in batch.filled),
             [row.body for row in batch.filled],
             line,
         )
         yield [Statement(_FILL, filled, has_rows=False)]
     if batch.dropped:
-        yield [Statement(_DROP, (line, _array(batch.dropped)) * 2, has_rows=False)]
+        yield [Statement(_DROP, (line, array(batch.dropped)) * 2, has_rows=False)]
     return True
 
 
@@ -403,9 +307,9 @@ def _copy_lines(request: CopyLines) -> Steps[bool]:
     targets = [target for _, target in request.pairs]
     thread_id = targets[0].thread_id
     values = (
-        _array(source for source, _ in request.pairs),
-        _array(target.number for target in targets),
-        _texts(target.ns for target in targets),
+        array(source for source, _ in request.pairs),
+        array(target.number for target in targets),
+        texts(target.ns for target in targets),
         thread_id,
         str(request.at),
         thread_id,
@@ -430,14 +334,14 @@ DELETE FROM @shares USING gone WHERE line = gone.number
 
 
 def _drop_lines(request: DropLines) -> Steps[None]:
-    yield [Statement(_DROP_LINES, (_array(sorted(request.lines)),), has_rows=False)]
+    yield [Statement(_DROP_LINES, (array(sorted(request.lines)),), has_rows=False)]
 
 
 def _drop_parts(request: DropParts) -> Steps[int]:
     firsts: list[int] = []
     lasts: list[int] = []
     first = 0
-    for kept_first, kept_last in (*request.kept, (_HIGHEST + 1, 0)):
+    for kept_first, kept_last in (*request.kept, (HIGHEST + 1, 0)):
         if kept_first > first:
             firsts.append(first)
             lasts.append(kept_first - 1)
@@ -448,7 +352,7 @@ def _drop_parts(request: DropParts) -> Steps[int]:
         "WHERE p.line = %s::bigint AND p.number BETWEEN b.first AND b.last RETURNING 1"
         ") SELECT count(*) FROM gone"
     )
-    values = (_array(firsts), _array(lasts), str(request.line))
+    values = (array(firsts), array(lasts), str(request.line))
     [[(count,)]] = yield [Statement(query, values)]
     return int(count)
 

@@ -25,6 +25,9 @@ class Statement:
     text: str
     values: Sequence[Any] = ()
     has_rows: bool = True
+    formats: Sequence[int] | None = None
+    """How the server reads each value, 1 where it is bytes or text and 0 where it is written out;
+    given where rows are only counted, see `postgres_direct`."""
 
 
 Steps: TypeAlias = Generator[Sequence[Statement], Sequence[list[Any]], ResultT]
