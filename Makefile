@@ -1,15 +1,17 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-bounds test-ecosystem test-deep check check-quick bench bench-quick format
+.PHONY: help demo serve test test-server test-all test-bounds test-ecosystem test-deep check check-quick bench bench-quick format
 
 FILE ?= README.md
 export FILE PYTHON
 
 help:
 	@echo "make demo        watch a graph summarise README.md (FILE=any.txt make demo)"
+	@echo "make serve       serve the graphs of examples/ on http://127.0.0.1:2024"
 	@echo "make test        run the tests on the default CPython, in about five minutes"
 	@echo "make test-all    run what takes longer, and the tests on every other CPython 3.10-3.14"
 	@echo "make test-bounds  run the tests with the lowest and the newest packages allowed"
 	@echo "make test-ecosystem  run LangChain's packages on langgraph and on millstream"
+	@echo "make test-server  run the tests of the server alone"
 	@echo "make test-deep   compare many more random graphs with langgraph"
 	@echo "make check       ruff, mypy, import contracts, branch coverage of core and channels"
 	@echo "make check-quick what a commit needs of it, in less than a minute"
@@ -20,6 +22,10 @@ help:
 demo:
 	@scripts/setup-env .venv run
 	@.venv/bin/python scripts/demo.py
+
+serve:
+	@scripts/setup-env .venv server
+	@.venv/bin/millstream dev --config examples/langgraph.json
 
 test:
 	@scripts/services.sh run -- scripts/test
@@ -32,6 +38,10 @@ test-bounds:
 
 test-ecosystem:
 	@scripts/services.sh run -- scripts/ecosystem
+
+test-server:
+	@scripts/setup-env .venv dev
+	@.venv/bin/python -m pytest -q tests/server
 
 test-deep:
 	@scripts/setup-env .venv dev
