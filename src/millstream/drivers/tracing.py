@@ -146,18 +146,39 @@ def _is_traced() -> bool:
     """
     tracers = sys.modules.get("langchain_core.tracers.context")
     if tracers is None:
-        if get_env_var("TRACING_V2") not in OFF or get_env_var("TRACING") not in OFF:
+        if _is_asked_for():
             return True
         if "langsmith.run_helpers" in sys.modules:
-            return bool(tracing_is_enabled())
+            return _is_langsmith_on()
         shared = sys.modules.get("langsmith._internal._context")
         return bool(getattr(shared, "_GLOBAL_TRACING_ENABLED", None))
-    if tracers._tracing_v2_is_enabled():
+    if tracers.tracing_v2_callback_var.get() is not None or _is_langsmith_on():
         return True
     for var, _, _, name in tracers._configure_hooks:
         if var.get() is not None or (name is not None and env_var_is_set(name)):
             return True
     return False
+
+
+def _is_asked_for() -> bool:
+    return get_env_var("TRACING_V2") not in OFF or get_env_var("TRACING") not in OFF
+
+
+def _is_langsmith_on() -> bool:
+    """Say what LangSmith says, which is not asked where nobody has told it anything.
+
+    To ask would take a twentieth of a small run: it imports, and collects much else.
+    """
+    shared: Any = sys.modules.get("langsmith._internal._context")
+    try:
+        is_told = (
+            shared._TRACING_ENABLED.get() is not None
+            or shared._PARENT_RUN_TREE_REF.get() is not None
+            or shared._GLOBAL_TRACING_ENABLED is not None
+        )
+    except AttributeError:
+        is_told = True  # another version has them in another place: it has to be asked
+    return (is_told or _is_asked_for()) and bool(tracing_is_enabled())
 
 
 async def start_graph(run: RunScope, name: str, input: Any) -> NodeRun | None:

@@ -212,10 +212,12 @@ def _given(
     context, store, server = options.context, graph.store, server_info_of(caller.configurable)
     if context is not None:
         context = _as_schema(graph, context)
-    if caller.parent is not None or caller.runtime is not None:
-        context = _inherited(caller, "context") if context is None else context
-        store = _inherited(caller, "store") if store is None else store
-        server = _inherited(caller, "server_info") if server is None else server
+    # What the caller puts into the runtime of its task goes before what the task has.
+    for given in (caller.runtime, caller.parent and caller.parent.run.request):
+        if given is not None:
+            context = getattr(given, "context", None) if context is None else context
+            store = getattr(given, "store", None) if store is None else store
+            server = getattr(given, "server_info", None) if server is None else server
     return context, store, server
 
 
@@ -334,14 +336,6 @@ def _saver(graph: GraphDefinition[Any, Any, Any, Any], caller: Caller) -> Any:
     if caller.configurable.get(CONFIG_KEY_THREAD_ID) is None:
         raise MissingThreadError(CONFIG_KEY_THREAD_ID)
     return saver
-
-
-def _inherited(caller: Caller, field: str) -> Any:
-    """Return what the run has from the runtime that its caller gave it, or has itself."""
-    given = None if caller.runtime is None else getattr(caller.runtime, field, None)
-    if given is None and caller.parent is not None:
-        return getattr(caller.parent.run.request, field)
-    return given
 
 
 def _as_schema(graph: GraphDefinition[Any, Any, Any, Any], context: Any) -> Any:
