@@ -299,7 +299,7 @@ def test_runs_are_listed_the_newest_first(server: Running) -> None:
     [
         ({"input": {}}, 422),
         ({"assistant_id": "zzz"}, 422),
-        ({"assistant_id": str(uuid.uuid4())}, 404),
+        ({"assistant_id": "01a1fb48-3156-7218-923e-e32fe9d85d48"}, 404),
         ({"assistant_id": "chat", "stream_mode": "bogus"}, 422),
         ({"assistant_id": "chat", "multitask_strategy": "bogus"}, 422),
         ({"assistant_id": "chat", "after_seconds": -1}, 422),

@@ -12,6 +12,8 @@ from server.fixtures import Running
 
 HI = {"messages": [{"role": "user", "content": "hi", "id": "m1"}]}
 YO = {"messages": [{"role": "ai", "content": "yo", "id": "m2"}]}
+NOBODYS = "01a1fb48-3156-7218-923e-e32fe9d85d48"
+"""The id of no thread; known before the tests are collected, so that all workers have the same."""
 
 
 def make(server: Running, **given: Any) -> dict[str, Any]:
@@ -60,13 +62,13 @@ def test_a_threads_id_may_be_chosen_once(server: Running) -> None:
         ("POST", "/threads", {"thread_id": "abc"}, 422),
         ("POST", "/threads", {"ttl": 5}, 422),
         ("GET", "/threads/abc", None, 422),
-        ("GET", f"/threads/{uuid.uuid4()}", None, 404),
-        ("PATCH", f"/threads/{uuid.uuid4()}", {}, 404),
-        ("DELETE", f"/threads/{uuid.uuid4()}", None, 404),
-        ("GET", f"/threads/{uuid.uuid4()}/state", None, 404),
-        ("POST", f"/threads/{uuid.uuid4()}/history", {}, 404),
-        ("POST", f"/threads/{uuid.uuid4()}/copy", None, 404),
-        ("GET", f"/threads/{uuid.uuid4()}/storage", None, 404),
+        ("GET", f"/threads/{NOBODYS}", None, 404),
+        ("PATCH", f"/threads/{NOBODYS}", {}, 404),
+        ("DELETE", f"/threads/{NOBODYS}", None, 404),
+        ("GET", f"/threads/{NOBODYS}/state", None, 404),
+        ("POST", f"/threads/{NOBODYS}/history", {}, 404),
+        ("POST", f"/threads/{NOBODYS}/copy", None, 404),
+        ("GET", f"/threads/{NOBODYS}/storage", None, 404),
         ("POST", "/threads/search", {"limit": 0}, 422),
         ("POST", "/threads/search", {"limit": 1001}, 422),
         ("POST", "/threads/search", {"sort_by": "values; drop table threads"}, 422),
@@ -74,7 +76,7 @@ def test_a_threads_id_may_be_chosen_once(server: Running) -> None:
         ("POST", "/threads/search", {"extract": {"m": "values..x"}}, 422),
         ("POST", "/threads/search", {"extract": {"m": "kwargs.x"}}, 422),
         ("POST", "/threads/search", {"ids": ["x"]}, 422),
-        ("PATCH", f"/threads/{uuid.uuid4()}/state", {}, 405),
+        ("PATCH", f"/threads/{NOBODYS}/state", {}, 405),
     ],
 )
 def test_trap_10_a_clients_mistake_is_none_of_the_servers(

@@ -14,8 +14,15 @@ from stopping import programs
 PATIENCE = 60.0
 
 
+def forgive_dropped_signals(unraisable: sys.UnraisableHookArgs) -> None:
+    """Report what Python could not raise, but for a Ctrl-C within the collector or a weak set."""
+    if unraisable.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(unraisable)
+
+
 def main(count: int, names: list[str]) -> None:
     """Take so many turns of each program."""
+    sys.unraisablehook = forgive_dropped_signals
     for turn in programs.TURNS:
         if names and turn.__name__ not in names:
             continue
