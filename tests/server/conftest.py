@@ -1,4 +1,4 @@
-"""One server for all tests that leave nothing behind that others would notice."""
+"""One server for all tests of a module that leave nothing behind that others would notice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from server.recordings import FOLDER
 collect_ignore = [] if FOLDER.is_dir() else ["test_recordings.py"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Give a server with the recorded graphs; use threads of your own."""
     config = config_of(make_graphs(), tmp_path_factory.mktemp("server"))

@@ -8,7 +8,7 @@ tasks wrote, takes the server half the time that way.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from millstream.journal.manifests import PART_BITS
@@ -109,7 +109,7 @@ _MANY: Final = 2
 """Rows from which on it makes no difference how many there are."""
 
 
-@cache
+@lru_cache(maxsize=128)
 def _statement(
     is_new: bool, checkpoints: int, writes: int, parts: int, has_labels: bool
 ) -> tuple[str, tuple[int, ...]]:
