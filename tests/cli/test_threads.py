@@ -261,13 +261,13 @@ def test_a_schema_may_be_named(millstream: Millstream, folder: Path, postgres: s
     name = found.pop("dbname")
     address = f"postgresql:///{name}?" + "&".join(f"{k}={v}" for k, v in found.items())
     with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA IF EXISTS other CASCADE")
+        connection.execute("DROP SCHEMA IF EXISTS chosen CASCADE")
         connection.execute("DROP SCHEMA IF EXISTS bare CASCADE")
         connection.execute("CREATE SCHEMA bare")
-    with PostgresJournal(address, schema="other") as journal:
+    with PostgresJournal(address, schema="chosen") as journal:
         _put(journal, "1", "", 1)
 
-    rows = _rows(millstream("threads", "list", address, "--schema", "other", "--json").out)
+    rows = _rows(millstream("threads", "list", address, "--schema", "chosen", "--json").out)
     assert [row["thread_id"] for row in rows] == ["1"]
     assert "'bare'" in millstream("threads", "list", address, "--schema", "bare").complaint
     with psycopg.connect(postgres) as connection:

@@ -41,6 +41,7 @@ def test_containment(wanted: dict[str, Any], value: dict[str, Any], expected: bo
         connection.execute(table.insert(), [{"value": value}, {"value": None}])
         found = connection.execute(select(table).where(contains(table.c.value, wanted))).all()
 
+    engine.dispose()
     assert is_contained(wanted, value) is expected
     assert len(found) == (2 if not wanted else int(expected))
 

@@ -21,12 +21,11 @@ WHERE (SELECT counter FROM journal_lines WHERE number = ?) <= ?
 AND NOT EXISTS (SELECT 1 FROM journal_checkpoints WHERE key > ? AND key < ?)
 """
 _MOVE: Final = """
-UPDATE journal_lines SET counter = ?1, at = coalesce(?2, max(at, coalesce((
-    SELECT at FROM journal_checkpoints WHERE key > number << ?6 AND key < (number + 1) << ?6
-    ORDER BY key DESC LIMIT 1
+UPDATE journal_lines SET counter = ?, at = coalesce(?, max(at, coalesce((
+    SELECT at FROM journal_checkpoints WHERE key > ? AND key < ? ORDER BY key DESC LIMIT 1
 ), 0)))
-WHERE number = ?3 AND counter <= ?4
-AND NOT EXISTS (SELECT 1 FROM journal_checkpoints WHERE key > ?5 AND key < (?3 + 1) << ?6)
+WHERE number = ? AND counter <= ?
+AND NOT EXISTS (SELECT 1 FROM journal_checkpoints WHERE key > ? AND key < ?)
 """
 
 
@@ -70,10 +69,10 @@ def _write(execute: Execute, batch: Batch) -> bool:
         raise OverflowError(
             f"Thread {line.thread_id!r} has no numbers left: copy it, or prune it and export it"
         )
-    base = number << BITS
+    base, end = number << BITS, (number + 1) << BITS
+    fence = (number, line.counter, base | line.counter, end)
     rows, writes = _rows_of(batch)
     if _is_appended(batch):
-        fence = (number, line.counter, base | line.counter, base + MASK + 1)
         done = execute(_APPEND, (*rows.pop(0), *fence))
     elif batch.is_new:
         done = execute(
@@ -81,8 +80,7 @@ def _write(execute: Execute, batch: Batch) -> bool:
             (number, line.thread_id, line.ns, batch.counter, batch.at),
         )
     else:
-        known = (number, line.counter, base | line.counter, BITS)
-        done = execute(_MOVE, (batch.counter, batch.at, *known))
+        done = execute(_MOVE, (batch.counter, batch.at, base, end, *fence))
     if done.rowcount != 1:
         return False
     for each in batch.unnamed:
