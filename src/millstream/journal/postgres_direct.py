@@ -63,6 +63,7 @@ class Direct:
         execute = self._psycopg.generators.execute
         encoding = connection.info.encoding
         given = self._encoded(values, "utf-8" if encoding == "ascii" else encoding)
+        listed = list(formats)  # psycopg's first 3.2 takes nothing else
         name, numbered = _named(query)
         if prepares:
             known = self._prepared.get(connection)
@@ -73,9 +74,9 @@ class Direct:
                 with suppress(self._psycopg.errors.DuplicatePreparedStatement):
                     self._count((yield from execute(pgconn)), encoding)
                 known.add(name)
-            pgconn.send_query_prepared(name, given, formats, 1)
+            pgconn.send_query_prepared(name, given, listed, 1)
         else:
-            pgconn.send_query_params(numbered, given, param_formats=formats, result_format=1)
+            pgconn.send_query_params(numbered, given, param_formats=listed, result_format=1)
         return self._count((yield from execute(pgconn)), encoding)
 
     def _encoded(self, values: Sequence[Any], encoding: str) -> list[bytes | None]:
