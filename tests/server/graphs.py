@@ -46,14 +46,14 @@ class HitlState(ChatState, total=False):
     answer: str
 
 
-async def say(text: str) -> dict[str, Any]:
+async def say(text: str, state: ChatState) -> dict[str, Any]:
     """Have a model say a text, in the words of which it streams."""
     model = GenericFakeChatModel(messages=iter([AIMessage(text)]))
-    return {"messages": [await model.ainvoke("go")]}
+    return {"messages": [await model.ainvoke(state["messages"])]}
 
 
 async def call_model(state: ChatState) -> dict[str, Any]:
-    return await say("hello from the fake model")
+    return await say("hello from the fake model", state)
 
 
 def first(state: SinkState) -> dict[str, Any]:
@@ -69,11 +69,11 @@ def sub_a(state: SubState) -> dict[str, Any]:
 
 
 async def sub_b(state: SubState) -> dict[str, Any]:
-    return await say("sub graph says hi")
+    return await say("sub graph says hi", state)
 
 
 async def last(state: SinkState) -> dict[str, Any]:
-    return {**await say("final answer"), "log": ["last"]}
+    return {**await say("final answer", state), "log": ["last"]}
 
 
 async def tick(state: SlowState) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def add(a: int, b: int) -> int:
 
 async def agent(state: ChatState) -> dict[str, Any]:
     if state["messages"][-1].type == "tool":
-        return await say("the sum is 3")
+        return await say("the sum is 3", state)
     call = ToolCall(name="add", args={"a": 1, "b": 2}, id="call_1")
     return {"messages": [AIMessage("", tool_calls=[call])]}
 

@@ -14,9 +14,12 @@ import pytest
 from starlette.routing import Match
 
 from millstream.server.api.routing import OPERATIONS, routes
+from millstream.server.runs.wire import TOKEN_NOISE
 from server.fixtures import Running, config_of, running
 from server.graphs import make_graphs
 from server.recordings import FOLDER, Recording, Replay, load
+
+pytestmark = pytest.mark.real_time(reason="the nodes of `slow` take some time")
 
 SCENES: Final = {
     "system": """
@@ -52,7 +55,50 @@ SCENES: Final = {
         store_put store_put2 store_get store_get_missing store_search store_namespaces
         store_put_ns_dot store_delete
     """,
+    "stream modes": """
+        stream_mode_values stream_mode_values_subgraphs stream_mode_updates
+        stream_mode_updates_subgraphs stream_mode_messages stream_mode_messages_subgraphs
+        stream_mode_messages-tuple stream_mode_messages-tuple_subgraphs stream_mode_custom
+        stream_mode_custom_subgraphs stream_mode_events stream_mode_events_subgraphs
+        stream_mode_debug stream_mode_debug_subgraphs stream_mode_tasks
+        stream_mode_tasks_subgraphs stream_mode_checkpoints stream_mode_checkpoints_subgraphs
+        stream_mode_default stream_mode_list stream_mode_list_useStream stream_mode_empty_list
+        stream_mode_both_messages stream_mode_tools stream_mode_lifecycle
+    """,
+    "streams": """
+        stream_tools_updates stream_durability_exit stream_feedback stream_gzip
+        stream_stateless stream_stateless_keep wait_stateless factory_stream
+        resumable_stream resumable_rejoin_from_0 resumable_rejoin_from_minus1
+        resumable_rejoin_mode_filter resumable_rejoin_noid
+        stateless_create stateless_stream_resumable batch
+    """,
+    "interrupts": """
+        interrupt_stream interrupt_thread interrupt_state interrupt_runs interrupt_resume
+        interrupt_after_resume interrupt_wait interrupt_before_static
+        interrupt_before_static_state interrupt_before_static_continue command_goto_update
+        command_and_input
+    """,
+    "errors": """
+        error_stream error_thread_after error_state_after error_runs_after error_wait
+        error_join error_stream_tasks_debug error_bad_input error_recursion
+    """,
+    "runs": """
+        run_422 run_missing_assistant run_missing_thread run_missing_thread_create
+        run_unknown_mode join_404 join_stream_404 run_minimal_headers
+    """,
 }
+TOKENS: Final = (
+    "stream_mode_messages",
+    "stream_mode_messages_subgraphs",
+    "stream_mode_messages-tuple",
+    "stream_mode_messages-tuple_subgraphs",
+    "stream_mode_list",
+    "stream_mode_list_useStream",
+    "stream_mode_both_messages",
+    "stream_tools_updates",
+    "factory_stream",
+)
+"""Streams of tokens, each with its metadata."""
 DIFFERENT: Final[dict[str, frozenset[str] | None]] = {
     # The texts of refused bodies are pydantic's.
     "assistants_create_422": frozenset({"detail"}),
@@ -70,6 +116,22 @@ DIFFERENT: Final[dict[str, frozenset[str] | None]] = {
     "threads_search": frozenset({"values", "error", "interrupts"}),
     # Errors have one form.
     "store_put_ns_dot": None,
+    "run_422": frozenset({"detail"}),
+    "run_unknown_mode": frozenset({"detail"}),
+    # What is the same for the whole run is not sent with each token.
+    **dict.fromkeys(TOKENS, TOKEN_NOISE),
+    # More modes are known.
+    "stream_mode_tools": None,
+    "stream_mode_lifecycle": None,
+    # Nobody is asked about feedback.
+    "stream_feedback": None,
+    # A question has one form.
+    "interrupt_thread": frozenset({"response_schema"}),
+    # What was stored for a run is what was asked for.
+    "interrupt_runs": frozenset({"__pregel_node_finished", "run_attempt"}),
+    "error_runs_after": frozenset({"__pregel_node_finished", "run_attempt"}),
+    # An error says what is wrong.
+    "command_and_input": frozenset({"error", "message"}),
 }
 """Name -> the keys that differ, or None where all of it does."""
 

@@ -115,6 +115,15 @@ def test_trap_15_each_mode_has_its_events(
     assert set(events[0].data) == {"run_id", "attempt"}
 
 
+def test_trap_17_a_message_has_one_id_in_tokens_and_values(server: Running) -> None:
+    modes = ["messages-tuple", "values"]
+    for nested in (False, True):
+        events = stream(server, "sink", SINK, stream_mode=modes, stream_subgraphs=nested)
+        tokens = {e.data[0]["id"] for e in events if e.name.startswith("messages")}
+        values = [e.data["messages"] for e in events if e.name == "values"][-1]
+        assert tokens == {message["id"] for message in values[1:]}
+
+
 def test_trap_16_events_of_nested_graphs_name_them(server: Running) -> None:
     modes = ["updates", "custom", "lifecycle"]
     events = stream(server, "sink", SINK, stream_mode=modes, stream_subgraphs=True)

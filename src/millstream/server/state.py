@@ -200,7 +200,7 @@ def _shown_task(task: Any) -> dict[str, Any]:
         "id": task.id,
         "name": task.name,
         "path": task.path,
-        "error": None if task.error is None else repr(task.error),
+        "error": repr(task.error) if isinstance(task.error, BaseException) else task.error,
         "interrupts": [shown_interrupt(interrupt) for interrupt in task.interrupts],
         "checkpoint": place_of(state) if is_place else place_of(state.config),
         "state": None if is_place else shown(state),
