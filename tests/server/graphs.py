@@ -49,7 +49,7 @@ class HitlState(ChatState, total=False):
 async def say(text: str, state: ChatState) -> dict[str, Any]:
     """Have a model say a text, in the words of which it streams."""
     model = GenericFakeChatModel(messages=iter([AIMessage(text)]))
-    return {"messages": [await model.ainvoke(state["messages"])]}
+    return {"messages": [await model.ainvoke(state.get("messages") or "go")]}
 
 
 async def call_model(state: ChatState) -> dict[str, Any]:
