@@ -15,6 +15,7 @@ import pytest
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.sqlite import SqliteSaver
 from typing_extensions import TypedDict
 
 from cli.conftest import Millstream
@@ -344,3 +345,38 @@ def test_check_says_what_is_wrong_and_ends_with_1(millstream: Millstream, folder
         row["repaired"] for row in _rows(millstream("threads", "check", "threads.db", "--json").out)
     ] == [False]
     assert millstream("threads", "check", "threads.db", "2").complaint == "there is no thread '2'"
+
+
+def test_threads_come_from_langgraph_and_go_back(millstream: Millstream, folder: Path) -> None:
+    for name in ("source.db", "target.db"):
+        with SqliteSaver.from_conn_string(name) as saver:
+            saver.setup()
+            builder = StateGraph(State).add_node("step", _step).add_edge(START, "step")
+            if name == "source.db":
+                graph = builder.compile(checkpointer=saver)
+                graph.invoke({"x": 1, "said": EVIL}, {"configurable": {"thread_id": EVIL}})
+
+    taken = millstream("threads", "import", "threads.db", "source.db", "--json")
+    assert _rows(taken.out) == [{"threads": 1, "checkpoints": 3, "writes": 4, "present": 0}]
+    given = millstream("threads", "export", "threads.db", "target.db", EVIL)
+    assert given.out.splitlines() == ["threads: 1", "checkpoints: 3", "writes: 4", "present: 0"]
+    assert (taken.err, given.err) == ("", "")
+    with SqliteSaver.from_conn_string("target.db") as saver:
+        assert len(list(saver.list(None))) == 3
+
+
+def test_what_cannot_be_exchanged_is_said_in_a_line(millstream: Millstream, folder: Path) -> None:
+    Path("empty.db").touch()
+    with SqliteJournal("threads.db") as journal:
+        _put(journal, "1", "", 1)
+    for arguments in (
+        ("import", "threads.db", "missing.db"),
+        ("import", "threads.db", "empty.db"),
+        ("import", "threads.db", "graphs.py"),
+        ("export", "missing.db", "target.db"),
+        ("export", "threads.db", "target.db", "2"),
+        ("export", "threads.db", "graphs.py"),
+        ("export", "threads.db", "nowhere/target.db"),
+    ):
+        assert millstream("threads", *arguments).complaint
+    assert not Path("target.db").exists()

@@ -42,6 +42,7 @@ from millstream.journal.rows import (
 )
 from millstream.journal.saver import Journal
 from millstream.journal.storage import Lane
+from millstream.journal.ttl import TTL
 
 
 @dataclass(slots=True)
@@ -285,5 +286,6 @@ class MemoryJournal(Journal):
         *,
         serde: SerializerProtocol | None = None,
         on_conflict: Literal["error", "fork"] = "error",
+        ttl: TTL | None = None,
     ) -> None:
-        super().__init__(MemoryStorage(), serde=serde, on_conflict=on_conflict)
+        super().__init__(MemoryStorage(), serde=serde, on_conflict=on_conflict, ttl=ttl)

@@ -36,6 +36,7 @@ from millstream.journal.postgres_schema import (
 from millstream.journal.rows import Request
 from millstream.journal.saver import Journal
 from millstream.journal.storage import JournalClosedError, Lane, WouldWait
+from millstream.journal.ttl import TTL
 
 if TYPE_CHECKING:
     import psycopg
@@ -371,12 +372,18 @@ class PostgresJournal(Journal):
         *,
         serde: SerializerProtocol | None = None,
         on_conflict: Literal["error", "fork"] = "error",
+        ttl: TTL | None = None,
         schema: str = "millstream",
         max_connections: int = 8,
         timeout: float = 30.0,
         prepare: bool | None = None,
     ) -> None:
         is_async = iscoroutinefunction(getattr(where, "getconn", None))
+        if is_async and ttl is not None and ttl.get("sweep_interval_minutes") is not None:
+            raise ValueError(
+                "A journal that was given an AsyncConnectionPool cannot sweep in a thread: leave "
+                "sweep_interval_minutes out, and call asweep_ttl() in its event loop"
+            )
         storage = (LoopStorage if is_async else PostgresStorage)(
             where,  # type: ignore[arg-type]  # the kind that it takes
             schema=schema,
@@ -384,4 +391,4 @@ class PostgresJournal(Journal):
             timeout=timeout,
             prepare=prepare,
         )
-        super().__init__(storage, serde=serde, on_conflict=on_conflict)
+        super().__init__(storage, serde=serde, on_conflict=on_conflict, ttl=ttl)

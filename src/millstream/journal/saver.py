@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import weakref
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
-from langgraph.checkpoint.base import (
-    BaseCheckpointSaver,
-    CheckpointTuple,
-    get_checkpoint_id,
-    get_checkpoint_metadata,
-)
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from typing_extensions import Self
 
-from millstream._base import clock
 from millstream._base.bounded import BoundedDict
 from millstream.core.checkpoints import UNKNOWN
 from millstream.journal import upkeep
+from millstream.journal.arguments import (
+    config_of,
+    keep_of,
+    listing_of,
+    put_call,
+    since,
+    target_of,
+    writes_call,
+)
 from millstream.journal.carrying import Blocking, finish, read
 from millstream.journal.deltas import read_history
-from millstream.journal.drafts import Call, PutCall, WritesCall, indexed
+from millstream.journal.drafts import Call
 from millstream.journal.reading import Listing, Requests, read_checkpoint, read_page, remember
 from millstream.journal.sealing import Sealing, sealing_of
+from millstream.journal.ttl import TTL, Expiry, Sweeper
 from millstream.journal.writing import Handover, Memory, note_line, store
 
 if TYPE_CHECKING:
@@ -73,15 +78,20 @@ class Journal(BaseCheckpointSaver[Any]):
         *,
         serde: SerializerProtocol | None = None,
         on_conflict: Literal["error", "fork"] = "error",
+        ttl: TTL | None = None,
     ) -> None:
         super().__init__(serde=serde)
         if on_conflict not in ("error", "fork"):
             raise ValueError(f"on_conflict is 'error' or 'fork', not {on_conflict!r}")
+        self._expiry = None if ttl is None else Expiry(ttl)
         self._storage = storage
         self._begin()
         _JOURNALS.add(self)
         self._may_fork = on_conflict == "fork"
         self._sealings = _Sealings()
+        self._sweeper: Sweeper | None = None
+        if self._expiry is not None and self._expiry.interval is not None:
+            self._sweeper = Sweeper(self, type(self).sweep_ttl, self._expiry.interval)
 
     def _begin(self) -> None:
         """Know nothing, and have nobody write: that of another process is its own."""
@@ -99,10 +109,14 @@ class Journal(BaseCheckpointSaver[Any]):
 
     def close(self) -> None:
         """Let go of the database; calling it again does nothing."""
+        if self._sweeper is not None:
+            self._sweeper.end()
         self._storage.close()
 
     async def aclose(self) -> None:
         """Let go of the database; calling it again does nothing."""
+        if self._sweeper is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._sweeper.end)
         await self._storage.aclose()
 
     def __enter__(self) -> Self:
@@ -128,7 +142,7 @@ class Journal(BaseCheckpointSaver[Any]):
     ) -> RunnableConfig:
         """Store a checkpoint, and return the config that names it."""
         self.put_together([("put", (config, checkpoint, metadata, new_versions))])
-        return _config_of(config, checkpoint["id"])
+        return config_of(config, checkpoint["id"])
 
     async def aput(
         self,
@@ -139,7 +153,7 @@ class Journal(BaseCheckpointSaver[Any]):
     ) -> RunnableConfig:
         """Store a checkpoint, and return the config that names it."""
         await self.aput_together([("put", (config, checkpoint, metadata, new_versions))])
-        return _config_of(config, checkpoint["id"])
+        return config_of(config, checkpoint["id"])
 
     def put_writes(
         self,
@@ -209,7 +223,7 @@ class Journal(BaseCheckpointSaver[Any]):
         limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
         """Yield checkpoints, the newest first; reads as many as are asked for."""
-        listing = _listing(config, filter, before, limit)
+        listing = listing_of(config, filter, before, limit)
         while not listing.ended:
             yield from self._read_page(listing)
 
@@ -222,7 +236,7 @@ class Journal(BaseCheckpointSaver[Any]):
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
         """Yield checkpoints, the newest first; reads as many as are asked for."""
-        listing = _listing(config, filter, before, limit)
+        listing = listing_of(config, filter, before, limit)
         while not listing.ended:
             for found in await self._aread(lambda: read_page(listing, self._sealing())):
                 yield found
@@ -231,13 +245,13 @@ class Journal(BaseCheckpointSaver[Any]):
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
         """Return what was written to channels since each had a value that is stored."""
-        return self._read(lambda: read_history(_target(config), channels, self._sealing()))
+        return self._read(lambda: read_history(target_of(config), channels, self._sealing()))
 
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
         """Return what was written to channels since each had a value that is stored."""
-        return await self._aread(lambda: read_history(_target(config), channels, self._sealing()))
+        return await self._aread(lambda: read_history(target_of(config), channels, self._sealing()))
 
     # -- upkeep ----------------------------------------------------------------------------------
 
@@ -276,7 +290,7 @@ class Journal(BaseCheckpointSaver[Any]):
 
         With `older_than`, what is younger is kept too.
         """
-        keep = _keep(strategy, older_than)
+        keep = keep_of(strategy, older_than)
         self._lane.run(lambda: self._prune(thread_ids, keep))
 
     async def aprune(
@@ -287,7 +301,7 @@ class Journal(BaseCheckpointSaver[Any]):
         older_than: timedelta | datetime | None = None,
     ) -> None:
         """Keep only the newest checkpoint of each namespace, or with "delete" none."""
-        keep = _keep(strategy, older_than)
+        keep = keep_of(strategy, older_than)
         await self._lane.arun(lambda: self._prune(thread_ids, keep), is_long=True)
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
@@ -305,14 +319,28 @@ class Journal(BaseCheckpointSaver[Any]):
 
     def delete_untouched(self, age: timedelta) -> None:
         """Remove threads that nobody has written to for so long."""
-        until = _since(age)
+        until = since(age)
         self._lane.run(lambda: upkeep.delete_untouched(self._memory, until, self._sealing()))
 
     async def adelete_untouched(self, age: timedelta) -> None:
         """Remove threads that nobody has written to for so long."""
-        until = _since(age)
+        until = since(age)
         await self._lane.arun(
             lambda: upkeep.delete_untouched(self._memory, until, self._sealing()), is_long=True
+        )
+
+    def sweep_ttl(self) -> int:
+        """Throw away what the journal's `ttl` says is over; return of how many threads."""
+        expiry = self._given_expiry()
+        until = since(expiry.age)
+        return self._lane.run(lambda: expiry.sweep(self._memory, until, self._sealing()))
+
+    async def asweep_ttl(self) -> int:
+        """Throw away what the journal's `ttl` says is over; return of how many threads."""
+        expiry = self._given_expiry()
+        until = since(expiry.age)
+        return await self._lane.arun(
+            lambda: expiry.sweep(self._memory, until, self._sealing()), is_long=True
         )
 
     # -- in common -------------------------------------------------------------------------------
@@ -324,9 +352,9 @@ class Journal(BaseCheckpointSaver[Any]):
         made: list[Call] = []
         for name, arguments in calls:
             if name == "put":
-                made.append(_put_call(dump, *arguments))
+                made.append(put_call(dump, *arguments))
             elif name == "put_writes":
-                made.append(_writes_call(dump, *arguments))
+                made.append(writes_call(dump, *arguments))
             else:
                 raise ValueError(f"put_together takes calls of put and put_writes, not of {name!r}")
         handover = Handover(made, sealing, expects, self._may_fork)
@@ -338,8 +366,13 @@ class Journal(BaseCheckpointSaver[Any]):
         ids = [str(id) for id in thread_ids]
         return upkeep.prune_threads(self._memory, ids, keep, self._sealing())
 
+    def _given_expiry(self) -> Expiry:
+        if self._expiry is None:
+            raise ValueError("This journal has no ttl: give it one, as ttl={'default_ttl': 60}")
+        return self._expiry
+
     def _get_tuple(self, config: RunnableConfig) -> Requests[CheckpointTuple | None]:
-        thread_id, ns, id = _target(config)
+        thread_id, ns, id = target_of(config)
         sealing = self._sealing()
         known = self._memory.lines.get((thread_id, ns))
         read = yield from read_checkpoint(thread_id, ns, id, sealing, known)
@@ -385,93 +418,3 @@ def _leave_to_parent() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_to_parent)
-
-
-def _since(age: timedelta) -> int:
-    """Return the second that was so long ago."""
-    return int(clock.current().timestamp() - age.total_seconds())
-
-
-def _keep(strategy: str, older_than: timedelta | datetime | None) -> upkeep.Keep:
-    """Return what says which checkpoints are kept."""
-    since: str | None = None
-    if older_than is not None:
-        if isinstance(older_than, timedelta):
-            now = datetime.fromtimestamp(clock.current().timestamp(), timezone.utc)
-            older_than = now - older_than
-        since = older_than.astimezone(timezone.utc).isoformat()
-    if strategy == "keep_latest":
-        return upkeep.keep_latest if since is None else upkeep.keep_since(since)
-    if strategy == "delete" and since is None:
-        return upkeep.keep_nothing
-    raise ValueError(
-        f"prune takes strategy='keep_latest', with older_than or without, or 'delete' alone, "
-        f"not {strategy!r}"
-    )
-
-
-def _config_of(config: RunnableConfig, id: str) -> RunnableConfig:
-    configurable = config["configurable"]
-    return {
-        "configurable": {
-            "thread_id": configurable["thread_id"],
-            "checkpoint_ns": configurable.get("checkpoint_ns", ""),
-            "checkpoint_id": id,
-        }
-    }
-
-
-def _target(config: RunnableConfig) -> tuple[str, str, str | None]:
-    """Return thread, namespace and id of the checkpoint that a config names."""
-    configurable = config["configurable"]
-    return (
-        str(configurable["thread_id"]),
-        configurable.get("checkpoint_ns", ""),
-        get_checkpoint_id(config) or None,
-    )
-
-
-def _put_call(
-    dump: Callable[[Any], tuple[str, bytes]],
-    config: Any,
-    checkpoint: Any,
-    metadata: Any,
-    new_versions: Any,
-    seers: Collection[str] | None = None,
-) -> PutCall:
-    thread_id, ns, parent = _target(config)
-    values = checkpoint.get("channel_values", {})
-    typed = {name: dump(values[name]) for name in new_versions if name in values}
-    whole = get_checkpoint_metadata(config, metadata)
-    return PutCall(thread_id, ns, parent, checkpoint, whole, new_versions, typed, seers)
-
-
-def _writes_call(
-    dump: Callable[[Any], tuple[str, bytes]],
-    config: Any,
-    writes: Any,
-    task_id: str,
-    task_path: str = "",
-) -> WritesCall:
-    thread_id, ns, id = _target(config)
-    if id is None:
-        raise ValueError(
-            f"put_writes of task {task_id!r} on thread {thread_id!r}: the config names no "
-            "checkpoint to store them with; give it a checkpoint_id"
-        )
-    return WritesCall(thread_id, ns, id, task_id, task_path, indexed(writes, dump))
-
-
-def _listing(
-    config: RunnableConfig | None,
-    filter: Mapping[str, Any] | None,
-    before: RunnableConfig | None,
-    limit: int | None,
-) -> Listing:
-    last = None if before is None else get_checkpoint_id(before) or None
-    if config is None:
-        return Listing(None, None, None, last, filter or {}, limit)
-    configurable = config["configurable"]
-    ns = configurable.get("checkpoint_ns")
-    thread_id = str(configurable["thread_id"])
-    return Listing(thread_id, ns, get_checkpoint_id(config) or None, last, filter or {}, limit)

@@ -213,3 +213,31 @@ def _inside(data: bytes, pos: int, end: int, ends: list[int], depth: int) -> Non
         pos = -1
     if pos != end:
         del ends[mark:]
+
+
+def end_of(data: bytes, pos: int) -> int:
+    """Return where an element ends, whatever is in it.
+
+    Raises:
+        ValueError: It is no msgpack, or ends too early.
+    """
+    left = 1
+    while left:
+        left -= 1
+        first = data[pos]
+        kind = _KIND[first]
+        if kind == _SCALAR:
+            pos += _SIZE[first]
+            continue
+        if kind == _UNKNOWN:
+            raise ValueError("no msgpack")
+        width = _WIDTH[first]
+        size = int.from_bytes(data[pos + 1 : pos + 1 + width], "big") if width else first & 15
+        pos += 1 + width + _EXTRA[first]
+        if kind in (_TEXT, _OBJECT):
+            pos += size
+        else:
+            left += size if kind == _LIST else 2 * size
+    if pos > len(data):
+        raise ValueError("it ends too early")
+    return pos

@@ -32,6 +32,7 @@ from millstream.journal.sqlite_commits import commit, is_one_statement
 from millstream.journal.sqlite_rows import FREEING, READING, WRITING
 from millstream.journal.sqlite_schema import is_prepared, prepare
 from millstream.journal.storage import JournalClosedError, Lane, WouldWait
+from millstream.journal.ttl import TTL
 
 _MOST_IDLE: Final = 8
 """Connections of readers that are kept."""
@@ -366,8 +367,9 @@ class SqliteJournal(Journal):
         *,
         serde: SerializerProtocol | None = None,
         on_conflict: Literal["error", "fork"] = "error",
+        ttl: TTL | None = None,
         synchronous: Literal["normal", "full"] = "normal",
         timeout: float = 30.0,
     ) -> None:
         storage = SqliteStorage(path, synchronous=synchronous, timeout=timeout)
-        super().__init__(storage, serde=serde, on_conflict=on_conflict)
+        super().__init__(storage, serde=serde, on_conflict=on_conflict, ttl=ttl)

@@ -1,0 +1,148 @@
+"""From a journal into LangGraph's tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from typing import Any, Final
+
+from millstream.journal.access import answer, ask
+from millstream.journal.catalog import lines_of
+from millstream.journal.exchange.packing import entries
+from millstream.journal.exchange.places import tables_at
+from millstream.journal.exchange.records import (
+    ExchangeError,
+    Record,
+    Report,
+    Write,
+    with_text_versions,
+)
+from millstream.journal.reading import (
+    Requests,
+    decode_writes,
+    joined,
+    metadata_of,
+    read_parts,
+    read_states,
+    sorted_writes,
+)
+from millstream.journal.rows import CheckpointRow, LineRow, PageRows, ReadWrites
+from millstream.journal.saver import Journal
+from millstream.journal.sealing import Sealing
+from millstream.journal.states import MSGPACK, State, names_of
+
+_PAGE: Final = 32
+"""Checkpoints that are read and written at once, unless they are large."""
+_BYTES: Final = 16 << 20
+
+
+def export_threads(
+    journal: Journal,
+    target: str,
+    thread_ids: Sequence[str] | None = None,
+    *,
+    told: Callable[[int, int], object] = lambda done, total: None,
+) -> Report:
+    """Write threads into the tables of LangGraph's saver for SQLite or PostgreSQL.
+
+    `target` is the path of a file or a `postgresql://` URL; its tables are made by the saver if
+    they are not there. All is kept, but versions of channels are texts there. What is there already
+    is left as it is, so an export that broke off may be done again. `told` is called with how much
+    of how much is done.
+
+    Raises:
+        ExchangeError: There are no such threads, or something does not fit into those tables.
+    """
+    report = Report()
+    lines = _lines(journal, thread_ids)
+    report.threads = len({line.thread_id for line in lines})
+    total = sum(line.counter for line in lines)
+    done = 0
+    with closing(tables_at(target, journal, is_target=True)) as tables:
+        for line in lines:
+            for records, left in _pages(journal, line):
+                ids = [record.id for record in records]
+                known = tables.found(line.thread_id, line.ns, ids)
+                report.writes += tables.write(records, known)
+                report.present += len(known)
+                report.checkpoints += len(ids) - len(known)
+                told(done + line.counter - left, total)
+            done += line.counter
+    return report
+
+
+def _lines(journal: Journal, thread_ids: Sequence[str] | None) -> list[LineRow]:
+    if thread_ids is None:
+        return list(lines_of(journal))
+    found: list[LineRow] = []
+    for thread_id in thread_ids:
+        lines = list(lines_of(journal, thread_id))
+        if not lines:
+            raise ExchangeError(f"there is no thread {thread_id!r} in the journal")
+        found += lines
+    return found
+
+
+def _pages(journal: Journal, line: LineRow) -> Iterator[tuple[list[Record], int]]:
+    """Yield checkpoints, the newest first, and the number of the last of them.
+
+    An export that breaks off has the newest ones, which a thread is gone on with.
+    """
+    before: str | None = None
+    while True:
+        rows: list[CheckpointRow] = answer(journal, PageRows(line.number, before, _PAGE))
+        if not rows:
+            return
+        before = rows[-1].id
+        states = ask(journal, partial(read_states, line.number, rows))
+        records: list[Record] = []
+        for row in rows:
+            make = partial(_record, line, states[row.number])
+            records.append(ask(journal, make))
+            if sum(record.size for record in records) > _BYTES:
+                yield records, row.number
+                records = []
+        if records:
+            yield records, rows[-1].number
+
+
+def _record(line: LineRow, state: State, sealing: Sealing) -> Requests[Record]:
+    rows = yield ReadWrites(line.number, [state.number])
+    writes = decode_writes(rows, sealing).get(state.number, {})
+    stored = [*state.values.values(), *(written.stored for written in writes.values())]
+    parts = yield from read_parts(names_of(stored), sealing)
+    record = Record(line.thread_id, line.ns, state.id, state.parent, _fields(state), {}, {}, {})
+    for name, value in state.values.items():
+        record.values[name] = (value.kind, joined(value, parts))
+    for (task_id, index), written in sorted_writes(writes):
+        typed = (written.stored.kind, joined(written.stored, parts))
+        record.writes.append(Write(task_id, written.path, index, written.channel, typed))
+    if state.extra is not None:
+        kind, data = state.extra
+        if kind != MSGPACK:
+            raise ExchangeError(f"{record.name} has entries as {kind!r}, which LangGraph has not")
+        record.extra = dict(entries(data))
+    record.metadata = metadata_of(state, sealing)
+    try:
+        json.dumps(record.metadata)
+    except (TypeError, ValueError) as error:
+        raise ExchangeError(
+            f"The metadata of {record.name} does not fit into LangGraph's tables: {error}"
+        ) from error
+    record.size = sum(len(data) for _, data in record.values.values())
+    return with_text_versions(record)
+
+
+def _fields(state: State) -> dict[str, Any]:
+    fields = {
+        "v": state.v,
+        "ts": state.ts,
+        "id": state.id,
+        "channel_versions": state.versions,
+        "versions_seen": state.seen,
+    }
+    if state.updated is not False:
+        fields["updated_channels"] = state.updated
+    return {name: value for name, value in fields.items() if name not in (state.lacks or ())}

@@ -1,0 +1,162 @@
+"""A checkpoint on its way between a journal and tables of LangGraph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, Final, Protocol
+
+from langgraph.checkpoint.serde.base import CipherProtocol
+
+from millstream.journal.drafts import Typed
+
+SENDS: Final = "pending_sends"
+"""Where formats before the fourth keep what was sent to nodes."""
+TASKS: Final = "__pregel_tasks"
+FIELDS: Final = (
+    "v",
+    "ts",
+    "id",
+    "channel_values",
+    "channel_versions",
+    "versions_seen",
+    "updated_channels",
+)
+"""What a checkpoint has, in this order."""
+
+
+class ExchangeError(ValueError):
+    """Something cannot be imported or exported; says what, and what to do."""
+
+
+@dataclass(slots=True)
+class Write:
+    """One write of a task."""
+
+    task_id: str
+    path: str
+    index: int
+    channel: str
+    typed: Typed
+
+
+@dataclass(slots=True)
+class Record:
+    """A checkpoint, and what tasks wrote next to it."""
+
+    thread_id: str
+    ns: str
+    id: str
+    parent: str | None
+    fields: dict[str, Any]
+    """Of `FIELDS`, those that it has, but for the values."""
+    values: dict[str, Typed]
+    extra: dict[str, bytes]
+    """What else the checkpoint has, as msgpack."""
+    metadata: dict[str, Any]
+    writes: list[Write] = field(default_factory=list)
+    size: int = 0
+    """Bytes of it, about."""
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        ns = f", namespace {self.ns!r}" if self.ns else ""
+        return f"checkpoint {self.id!r} of thread {self.thread_id!r}{ns}"
+
+
+@dataclass(slots=True)
+class Report:
+    """What was moved."""
+
+    threads: int = 0
+    """Threads that were looked at."""
+    checkpoints: int = 0
+    """Those that were not there before."""
+    writes: int = 0
+    """As well."""
+    present: int = 0
+    """Checkpoints that were there."""
+
+
+class Tables(Protocol):
+    """Where LangGraph's savers keep threads."""
+
+    @property
+    def path(self) -> str:
+        """What errors call it."""
+
+    def places(self, thread_ids: Sequence[str] | None) -> Sequence[tuple[str, str]]:
+        """Return threads and namespaces, of all threads if None."""
+
+    def count(self, places: Sequence[tuple[str, str]]) -> int:
+        """Return how many checkpoints are there."""
+
+    def records(self, thread_id: str, ns: str) -> Iterator[Record]:
+        """Yield checkpoints, the oldest first."""
+
+    def found(self, thread_id: str, ns: str, ids: Sequence[str]) -> set[str]:
+        """Return which of some checkpoints are there."""
+
+    def write(self, records: Sequence[Record], known: set[str]) -> int:
+        """Store checkpoints but for those that are known, and all writes, in one transaction.
+
+        Returns how many writes were not there before.
+        """
+
+    def close(self) -> None:
+        """Let go of the database."""
+
+
+def opened(typed: Typed, cipher: CipherProtocol | None, name: str) -> Typed:
+    """Return a value that may be encrypted, as it was before."""
+    kind, _, how = typed[0].partition("+")
+    if not how:
+        return typed
+    if cipher is None:
+        raise ExchangeError(
+            f"{name} cannot be read, it is encrypted: give the journal its serializer"
+        )
+    return kind, cipher.decrypt(how, typed[1])
+
+
+def sealed(typed: Typed, cipher: CipherProtocol | None) -> Typed:
+    """Return what `EncryptedSerializer` would store of a value."""
+    if cipher is None:
+        return typed
+    how, data = cipher.encrypt(typed[1])
+    return f"{typed[0]}+{how}", data
+
+
+def with_text_versions(record: Record) -> Record:
+    """Return a record whose versions are texts, as all savers of LangGraph have them.
+
+    They cannot go on with numbers: a thread would have both, which do not compare. What is the same
+    number and another value, on another branch, gets another text, because tables may keep values
+    by version.
+    """
+    versions: Mapping[str, Any] = record.fields.get("channel_versions") or {}
+    seen: Mapping[str, Mapping[str, Any]] = record.fields.get("versions_seen") or {}
+    if not any(type(each) is int for of in (versions, *seen.values()) for each in of.values()):
+        return record
+    texts = {name: _text(each, name, record.values.get(name)) for name, each in versions.items()}
+    record.fields["channel_versions"] = texts
+    record.fields["versions_seen"] = {
+        node: {
+            name: texts[name] if versions.get(name) == each else _text(each, name, None)
+            for name, each in of.items()
+        }
+        for node, of in seen.items()
+    }
+    return record
+
+
+def _text(version: Any, channel: str, typed: Typed | None) -> Any:
+    if type(version) is not int:
+        return version
+    digest = blake2b(channel.encode(), digest_size=6)
+    if typed is not None:
+        digest.update(typed[0].encode() + b"\0")
+        digest.update(typed[1])
+    return f"{version:032}.0.{int.from_bytes(digest.digest(), 'big'):016}"

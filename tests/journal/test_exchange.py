@@ -1,0 +1,494 @@
+"""Threads go from LangGraph's tables into journals and back, and go on at each end."""
+
+from __future__ import annotations
+
+import operator
+import pathlib
+import sqlite3
+import tracemalloc
+from collections.abc import Iterator
+from typing import Annotated, Any, Final
+
+import langgraph.graph
+import langgraph.types
+import pytest
+from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.sqlite import SqliteSaver
+from typing_extensions import TypedDict
+
+import millstream.graph
+import millstream.types
+from interchange.old_threads import Programs, rows, thread
+from journal.test_encryption import Cipher
+from millstream.journal import MemoryJournal, SqliteJournal
+from millstream.journal.checking import check
+from millstream.journal.exchange import ExchangeError, Report, export_threads, import_threads
+from millstream.journal.exchange.packing import entries
+from savers.test_old_formats import RECORDINGS
+
+ENGINES: Final = {
+    "langgraph": (langgraph.graph, langgraph.types),
+    "millstream": (millstream.graph, millstream.types),
+}
+
+
+class Log(TypedDict, total=False):
+    """A state of more than one kind of value."""
+
+    log: Annotated[list[Any], operator.add]
+    number: int
+    text: str
+
+
+class Place:
+    """Where a saver of LangGraph keeps its tables."""
+
+    def __init__(self, kind: str, address: str) -> None:
+        self.kind = kind
+        self.address = address
+        self.savers: list[Any] = []
+
+    def saver(self, serde: Any = None) -> Any:
+        """Return LangGraph's saver there."""
+        if self.kind == "sqlite":
+            connection: Any = sqlite3.connect(self.address, check_same_thread=False)
+            saver: Any = SqliteSaver(connection, serde=serde)
+        else:
+            import psycopg
+            from langgraph.checkpoint.postgres import PostgresSaver
+
+            connection = psycopg.connect(
+                self.address, autocommit=True, row_factory=psycopg.rows.dict_row
+            )
+            saver = PostgresSaver(connection, serde=serde)
+        saver.setup()
+        self.savers.append(connection)
+        return saver
+
+    def close(self) -> None:
+        for each in self.savers:
+            each.close()
+
+
+@pytest.fixture(params=["postgres", "sqlite"])
+def place(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[Place]:
+    """Give tables of LangGraph in each database."""
+    address = str(tmp_path / "langgraph.db")
+    if request.param == "postgres":
+        psycopg = pytest.importorskip("psycopg")
+        server = request.getfixturevalue("postgres")
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA IF EXISTS exchanged CASCADE")
+            connection.execute("CREATE SCHEMA exchanged")
+        found = psycopg.conninfo.conninfo_to_dict(server)
+        name = found.pop("dbname")
+        found["options"] = "-csearch_path%3Dexchanged"
+        address = f"postgresql:///{name}?" + "&".join(f"{k}={v}" for k, v in found.items())
+    place = Place(request.param, address)
+    yield place
+    place.close()
+
+
+@pytest.fixture
+def journal(tmp_path: pathlib.Path) -> Iterator[SqliteJournal]:
+    """Give a journal in a file."""
+    with SqliteJournal(tmp_path / "threads.db") as journal:
+        yield journal
+
+
+def graph_of(engine: str, saver: Any) -> Any:
+    """Return a graph that fans out, calls a nested one, and asks there."""
+    module, types = ENGINES[engine]
+
+    def ask(state: Log) -> Log:
+        return {"log": [types.interrupt("?")]}
+
+    inner = module.StateGraph(Log).add_node("ask", ask).add_edge("__start__", "ask").compile()
+    builder = module.StateGraph(Log)
+    builder.add_node("a", lambda s: {"log": ["a", (1, 2), None, {3: b"x"}], "number": 7})
+    builder.add_node("w", lambda s: {"log": [f"w{s}"]})
+    builder.add_node("sub", inner)
+    builder.add_node("z", lambda s: {"log": ["z"], "text": "é"})
+    builder.add_edge("__start__", "a")
+    builder.add_conditional_edges("a", lambda s: [types.Send("w", 1), types.Send("w", 2)], ["w"])
+    builder.add_edge("w", "sub").add_edge("sub", "z")
+    builder.add_edge("z", "__end__")
+    return builder.compile(checkpointer=saver)
+
+
+def config_of(thread_id: str = "1") -> Any:
+    return {"configurable": {"thread_id": thread_id}, "metadata": {"user": "Ida", "age": 7}}
+
+
+def play(engine: str, saver: Any) -> None:
+    """Leave threads: one that waits for an answer, one with branches, one that has ended."""
+    graph = graph_of(engine, saver)
+    command = ENGINES[engine][1].Command(resume="yes")
+    for thread_id in ("waits", "branches", "ended"):
+        graph.invoke({"log": []}, config_of(thread_id))
+    graph.invoke(command, config_of("ended"))
+    graph.invoke(command, config_of("branches"))
+    past = list(graph.get_state_history(config_of("branches")))
+    graph.update_state(past[-2].config, {"log": ["other"], "number": 8}, as_node="a")
+
+
+def go_on(engine: str, saver: Any) -> Any:
+    """Go on with each of the threads; return all that is there then."""
+    graph = graph_of(engine, saver)
+    command = ENGINES[engine][1].Command(resume="yes")
+    results = {
+        "waits": graph.invoke(command, config_of("waits")),
+        "branches": graph.invoke(None, config_of("branches")),
+        "ended": graph.invoke({"log": ["again"]}, config_of("ended")),
+    }
+    states = {name: graph.get_state(config_of(name)) for name in results}
+    return {
+        name: (
+            result["log"],
+            states[name].next,
+            len(list(graph.get_state_history(config_of(name)))),
+        )
+        for name, result in results.items()
+    }
+
+
+def threads_in(saver: Any, *, is_exact: bool = True) -> Any:
+    """Return all that a saver has, in its order."""
+    found = []
+    for each in saver.list(None):
+        checkpoint = dict(each.checkpoint)
+        if not is_exact:
+            versions = checkpoint["channel_versions"]
+            checkpoint["channel_versions"] = {n: _number(v) for n, v in versions.items()}
+            checkpoint["versions_seen"] = {
+                node: {n: _number(v) for n, v in seen.items()}
+                for node, seen in checkpoint["versions_seen"].items()
+            }
+        found.append(
+            (
+                each.config["configurable"],
+                each.parent_config and each.parent_config["configurable"],
+                checkpoint,
+                each.metadata,
+                each.pending_writes,
+            )
+        )
+    found.sort(key=lambda one: (one[0]["thread_id"], one[0]["checkpoint_ns"]))
+    return found
+
+
+def _number(version: Any) -> int:
+    return int(str(version).split(".", 1)[0])
+
+
+# -- import --------------------------------------------------------------------------------------
+
+
+def test_what_is_imported_is_what_langgraph_reads(place: Place, journal: SqliteJournal) -> None:
+    saver = place.saver()
+    play("langgraph", saver)
+
+    report = import_threads(journal, place.address)
+
+    assert threads_in(journal) == threads_in(saver)
+    assert report.threads == 3
+    assert report.checkpoints == len(threads_in(saver)) > 20
+    assert list(check(journal)) == []
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_imported_thread_is_gone_on_with(
+    place: Place, journal: SqliteJournal, engine: str
+) -> None:
+    saver = place.saver()
+    play("langgraph", saver)
+    import_threads(journal, place.address)
+
+    assert go_on(engine, journal) == go_on(engine, saver)
+
+
+def test_a_second_import_adds_what_is_new(place: Place, journal: SqliteJournal) -> None:
+    saver = place.saver()
+    play("langgraph", saver)
+    first = import_threads(journal, place.address)
+
+    assert import_threads(journal, place.address) == Report(3, 0, 0, first.checkpoints)
+    go_on("langgraph", saver)
+    more = import_threads(journal, place.address)
+    assert more.checkpoints > 3
+    assert threads_in(journal) == threads_in(saver)
+
+
+def test_an_import_that_broke_off_goes_on(
+    place: Place, journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("millstream.journal.exchange.importing._TOGETHER", 3)
+    saver = place.saver()
+    play("langgraph", saver)
+
+    def told(done: int, total: int) -> None:
+        if done > total // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_threads(journal, place.address, told=told)
+    assert 0 < len(threads_in(journal)) < len(threads_in(saver))
+    import_threads(journal, place.address)
+    assert threads_in(journal) == threads_in(saver)
+
+
+def test_some_threads_may_be_imported(place: Place, journal: SqliteJournal) -> None:
+    play("langgraph", place.saver())
+    assert import_threads(journal, place.address, ["ended"]).threads == 1
+    assert {one[0]["thread_id"] for one in threads_in(journal)} == {"ended"}
+    with pytest.raises(ExchangeError, match="'other'"):
+        import_threads(journal, place.address, ["ended", "other"])
+
+
+@pytest.mark.parametrize("recording", RECORDINGS)
+def test_old_rows_are_imported_as_langgraph_reads_them(
+    journal: SqliteJournal, tmp_path: pathlib.Path, recording: str
+) -> None:
+    path = _recorded(tmp_path, recording)
+
+    import_threads(journal, path)
+
+    with sqlite3.connect(path) as connection:
+        assert threads_in(journal) == threads_in(SqliteSaver(connection))
+    connection.close()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("recording", ["langgraph-0.2.76", "langgraph-0.3.5", "langgraph-0.3.34"])
+def test_old_threads_are_gone_on_with(
+    journal: SqliteJournal, tmp_path: pathlib.Path, recording: str, engine: str
+) -> None:
+    path = _recorded(tmp_path, recording)
+    import_threads(journal, path)
+    connection = sqlite3.connect(path, check_same_thread=False)
+
+    results = []
+    for saver in (journal, SqliteSaver(connection)):
+        graphs = Programs(*ENGINES[engine]).all()
+        names = ("edge", "joined", "sends", "both", "fails")
+        results.append([graphs[n](saver).invoke(None, thread(n))["log"] for n in names])
+
+    connection.close()
+    assert results[0] == results[1]
+
+
+def _recorded(tmp_path: pathlib.Path, recording: str) -> str:
+    path = str(tmp_path / "old.db")
+    connection = sqlite3.connect(path)
+    with rows(recording) as old:
+        old.backup(connection)
+    old.close()
+    connection.close()
+    return path
+
+
+def test_old_rows_in_postgres_find_what_they_were_sent(
+    place: Place, journal: SqliteJournal
+) -> None:
+    """They keep it with the step before, where those in SQLite have it in the checkpoint."""
+    saver = place.saver()
+    with rows("langgraph-0.3.34") as old:
+        for saved in reversed(list(SqliteSaver(old).list(thread("sends")))):
+            _store(saver, saved, with_sends=place.kind == "sqlite")
+    old.close()
+
+    import_threads(journal, place.address)
+
+    graph = Programs(*ENGINES["millstream"]).all()["sends"](journal)
+    assert graph.get_state(thread("sends")).next == ("w", "w")
+    assert graph.invoke(None, thread("sends"))["log"] == ["a", "w1", "w2", "z"]
+
+
+def _store(saver: Any, saved: Any, *, with_sends: bool) -> None:
+    checkpoint = dict(saved.checkpoint)
+    if not with_sends:
+        checkpoint.pop("pending_sends")
+    config: Any = {"configurable": dict(saved.config["configurable"])}
+    parent = (saved.parent_config or {"configurable": {}})["configurable"].get("checkpoint_id")
+    named = {**config["configurable"], "checkpoint_id": parent}
+    saver.put({"configurable": named}, checkpoint, saved.metadata, checkpoint["channel_versions"])
+    for task_id in {write[0] for write in saved.pending_writes}:
+        writes = [write[1:] for write in saved.pending_writes if write[0] == task_id]
+        saver.put_writes(config, writes, task_id)
+
+
+def test_what_needs_code_to_be_read_is_refused(
+    journal: SqliteJournal, tmp_path: pathlib.Path
+) -> None:
+    path = str(tmp_path / "langgraph.db")
+    connection = sqlite3.connect(path)
+    with connection:
+        SqliteSaver(connection).setup()
+        values = ("1", "", "id", None, "pickle", b"cos\nsystem\n(S'exit 1'\ntR.", b"{}")
+        connection.execute("INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+    connection.close()
+
+    with pytest.raises(ExchangeError, match=r"checkpoint 'id' of thread '1' is stored as 'pickle'"):
+        import_threads(journal, path)
+
+
+def test_what_has_no_tables_is_named(journal: SqliteJournal, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ExchangeError, match=r"no file .*missing.db"):
+        import_threads(journal, str(tmp_path / "missing.db"))
+    sqlite3.connect(tmp_path / "empty.db").close()
+    (tmp_path / "empty.db").touch()
+    with pytest.raises(ExchangeError, match=r"empty.db' has no tables of LangGraph"):
+        import_threads(journal, str(tmp_path / "empty.db"))
+    with pytest.raises(ExchangeError, match="no thread '1' in the journal"):
+        export_threads(journal, str(tmp_path / "target.db"), ["1"])
+    assert not (tmp_path / "target.db").exists()
+
+
+# -- export --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_is_exported_is_what_the_journal_has(
+    place: Place, journal: SqliteJournal, engine: str
+) -> None:
+    play(engine, journal)
+
+    report = export_threads(journal, place.address)
+
+    exported = threads_in(place.saver(), is_exact=False)
+    assert exported == threads_in(journal, is_exact=False)
+    assert report.checkpoints == len(exported)
+    assert export_threads(journal, place.address) == Report(3, 0, 0, report.checkpoints)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_exported_thread_is_gone_on_with(
+    place: Place, journal: SqliteJournal, engine: str
+) -> None:
+    play("millstream", journal)
+    export_threads(journal, place.address)
+
+    assert go_on(engine, place.saver()) == go_on(engine, journal)
+
+
+def test_branches_with_the_same_versions_keep_their_values(
+    place: Place, journal: SqliteJournal
+) -> None:
+    graph = graph_of("millstream", journal)
+    graph.invoke({"log": []}, config_of())
+    start = list(graph.get_state_history(config_of()))[-2].config
+    for name in ("left", "right"):
+        graph.update_state(start, {"log": [name], "number": 1}, as_node="a")
+
+    export_threads(journal, place.address)
+
+    copy = graph_of("langgraph", place.saver())
+    logs = [state.values.get("log") for state in copy.get_state_history(config_of())]
+    assert logs == [state.values.get("log") for state in graph.get_state_history(config_of())]
+    assert logs[:2] == [["right"], ["left"]]
+
+
+def test_a_text_that_json_of_postgres_cannot_hold_is_exported(
+    place: Place, journal: SqliteJournal
+) -> None:
+    journal.put(*_checkpoint(1, "a\0b"))
+
+    export_threads(journal, place.address)
+
+    [found] = place.saver().list(None)
+    assert found.checkpoint["channel_values"] == {"x": "a\0b"}
+
+
+def test_there_and_back_the_bytes_are_the_same(
+    journal: SqliteJournal, tmp_path: pathlib.Path
+) -> None:
+    """All but the order of the channels."""
+    play("langgraph", Place("sqlite", str(tmp_path / "a.db")).saver())
+    import_threads(journal, str(tmp_path / "a.db"))
+    export_threads(journal, str(tmp_path / "b.db"))
+
+    found = []
+    for name in ("a.db", "b.db"):
+        connection = sqlite3.connect(tmp_path / name)
+        query = "SELECT * FROM checkpoints ORDER BY thread_id, checkpoint_ns, checkpoint_id"
+        checkpoints = [
+            (*row[:5], _entries(row[5]), row[6]) for row in connection.execute(query).fetchall()
+        ]
+        writes = connection.execute("SELECT * FROM writes").fetchall()
+        found.append((checkpoints, sorted(writes, key=repr)))
+        connection.close()
+    assert found[0] == found[1]
+
+
+def _entries(data: bytes) -> Any:
+    checkpoint = list(entries(data))
+    values = dict(checkpoint)["channel_values"]
+    return [each for each in checkpoint if each[1] is not values], dict(entries(values))
+
+
+def test_an_encrypted_thread_stays_encrypted(place: Place, tmp_path: pathlib.Path) -> None:
+    serde = EncryptedSerializer(Cipher(b"key"))
+    play("langgraph", place.saver(serde))
+    with MemoryJournal(serde=serde) as journal:
+        import_threads(journal, place.address)
+        assert threads_in(journal) == threads_in(place.saver(serde))
+        target = Place("sqlite", str(tmp_path / "copy.db"))
+        export_threads(journal, target.address)
+        assert threads_in(target.saver(serde)) == threads_in(journal)
+        target.close()
+        assert b"Send" not in (tmp_path / "copy.db").read_bytes()
+    with MemoryJournal() as journal, pytest.raises(ExchangeError, match="encrypted"):
+        import_threads(journal, place.address)
+
+
+def test_what_does_not_fit_is_named(journal: SqliteJournal, tmp_path: pathlib.Path) -> None:
+    journal.serde = JsonPlusSerializer(pickle_fallback=True)
+    journal.put(*_checkpoint(1, {1, object}))
+
+    with pytest.raises(ExchangeError, match=r"Channel 'x' of checkpoint '00000001' of thread '1'"):
+        export_threads(journal, str(tmp_path / "target.db"))
+
+
+def _checkpoint(number: int, value: Any) -> tuple[Any, Any, Any, Any]:
+    checkpoint = {"v": 4, "ts": "", "id": f"{number:08}", "channel_values": {"x": value}}
+    checkpoint |= {"channel_versions": {"x": number}, "versions_seen": {}}
+    config = {"configurable": {"thread_id": "1", "checkpoint_ns": ""}}
+    return config, checkpoint, {"step": number}, {"x": number}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)  # counting memory takes its time
+def test_memory_does_not_grow_with_the_thread(tmp_path: pathlib.Path) -> None:
+    """Of ten thousand checkpoints no more is held than of one thousand."""
+    peaks = []
+    for count in (1_000, 10_000):
+        source = Place("sqlite", str(tmp_path / f"a{count}.db"))
+        source.saver()
+        _fill(source.address, count)
+        with SqliteJournal(tmp_path / f"{count}.db") as journal:
+            tracemalloc.start()
+            imported = import_threads(journal, source.address)
+            exported = export_threads(journal, str(tmp_path / f"b{count}.db"))
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+        assert imported == exported == Report(1, count, count, 0)
+        source.close()
+    assert peaks[1] < 1.5 * peaks[0]
+
+
+def _fill(path: str, count: int) -> None:
+    serde = JsonPlusSerializer()
+    connection = sqlite3.connect(path)
+    with connection:
+        for number in range(count):
+            id, before = f"{number:08}", f"{number - 1:08}" if number else None
+            _, checkpoint, _, _ = _checkpoint(number, f"{number} " * 200)
+            row = ("1", "", id, before, *serde.dumps_typed(checkpoint), b"{}")
+            connection.execute("INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            connection.execute(
+                "INSERT INTO writes (thread_id, checkpoint_id, task_id, idx, channel, type, value) "
+                "VALUES ('1', ?, 'task', 0, 'x', 'msgpack', ?)",
+                (id, serde.dumps_typed("x" * 100)[1]),
+            )
+    connection.close()
