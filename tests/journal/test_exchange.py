@@ -24,6 +24,7 @@ from journal.test_encryption import Cipher
 from millstream.journal import MemoryJournal, SqliteJournal
 from millstream.journal.checking import check
 from millstream.journal.exchange import ExchangeError, Report, export_threads, import_threads
+from millstream.journal.exchange.importing import ARRIVING
 from millstream.journal.exchange.packing import entries
 from savers.test_old_formats import RECORDINGS
 
@@ -220,22 +221,75 @@ def test_a_second_import_adds_what_is_new(place: Place, journal: SqliteJournal) 
     assert threads_in(journal) == threads_in(saver)
 
 
+def _broken_off(done: int, total: int) -> None:
+    if done > total // 2:
+        raise KeyboardInterrupt
+
+
 def test_an_import_that_broke_off_goes_on(
     place: Place, journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Under their names threads are there as a whole or not at all."""
     monkeypatch.setattr("millstream.journal.exchange.importing._TOGETHER", 3)
     saver = place.saver()
     play("langgraph", saver)
-
-    def told(done: int, total: int) -> None:
-        if done > total // 2:
-            raise KeyboardInterrupt
+    whole = threads_in(saver)
 
     with pytest.raises(KeyboardInterrupt):
-        import_threads(journal, place.address, told=told)
-    assert 0 < len(threads_in(journal)) < len(threads_in(saver))
-    import_threads(journal, place.address)
-    assert threads_in(journal) == threads_in(saver)
+        import_threads(journal, place.address, told=_broken_off)
+
+    stored = threads_in(journal)
+    arriving = {one[0]["thread_id"] for one in stored if ARRIVING in one[0]["thread_id"]}
+    there = {one[0]["thread_id"] for one in stored} - arriving
+    assert len(arriving) == 1
+    assert there
+    assert [one for one in stored if one[0]["thread_id"] in there] == [
+        one for one in whole if one[0]["thread_id"] in there
+    ]
+    report = import_threads(journal, place.address)
+    assert threads_in(journal) == whole
+    assert report.present == len(stored)
+    assert report.present + report.checkpoints == len(whole)
+    assert list(check(journal)) == []
+
+
+def test_a_thread_that_was_begun_since_an_import_broke_off_is_added_to(
+    place: Place, journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("millstream.journal.exchange.importing._TOGETHER", 3)
+    play("langgraph", place.saver())
+    with pytest.raises(KeyboardInterrupt):
+        import_threads(journal, place.address, ["ended"], told=_broken_off)
+    config = journal.put(*_checkpoint(1, "mine", "ended"))
+
+    import_threads(journal, place.address, ["ended"])
+
+    assert {one[0]["thread_id"] for one in threads_in(journal)} == {"ended"}
+    saved = journal.get_tuple(config)
+    assert saved is not None
+    assert saved.checkpoint["channel_values"] == {"x": "mine"}
+    ours = [one for one in threads_in(journal) if one[0]["checkpoint_id"] != "00000001"]
+    assert ours == [one for one in threads_in(place.saver()) if one[0]["thread_id"] == "ended"]
+
+
+def test_a_thread_that_is_begun_while_it_is_imported_is_added_to(
+    place: Place, journal: SqliteJournal
+) -> None:
+    play("langgraph", place.saver())
+
+    def told(done: int, total: int) -> None:
+        journal.put(*_checkpoint(1, "mine", "ended"))
+
+    report = import_threads(journal, place.address, ["ended", "ended"], told=told)
+
+    found = {one[0]["checkpoint_id"] for one in threads_in(journal)}
+    theirs = {
+        one[0]["checkpoint_id"]
+        for one in threads_in(place.saver())
+        if one[0]["thread_id"] == "ended"
+    }
+    assert found == {*theirs, "00000001"}
+    assert (report.threads, report.checkpoints, report.present) == (1, len(theirs), 0)
 
 
 def test_some_threads_may_be_imported(place: Place, journal: SqliteJournal) -> None:
@@ -450,17 +504,21 @@ def test_what_does_not_fit_is_named(journal: SqliteJournal, tmp_path: pathlib.Pa
         export_threads(journal, str(tmp_path / "target.db"))
 
 
-def _checkpoint(number: int, value: Any) -> tuple[Any, Any, Any, Any]:
+def _checkpoint(number: int, value: Any, thread_id: str = "1") -> tuple[Any, Any, Any, Any]:
     checkpoint = {"v": 4, "ts": "", "id": f"{number:08}", "channel_values": {"x": value}}
     checkpoint |= {"channel_versions": {"x": number}, "versions_seen": {}}
-    config = {"configurable": {"thread_id": "1", "checkpoint_ns": ""}}
+    config = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
     return config, checkpoint, {"step": number}, {"x": number}
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)  # counting memory takes its time
-def test_memory_does_not_grow_with_the_thread(tmp_path: pathlib.Path) -> None:
+def test_memory_does_not_grow_with_the_thread(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of ten thousand checkpoints no more is held than of one thousand."""
+    # What a journal knows of a line is bounded, but by more parts than there are in the shorter.
+    monkeypatch.setattr("millstream.journal.known._Parts.size", 512)
     peaks = []
     for count in (1_000, 10_000):
         source = Place("sqlite", str(tmp_path / f"a{count}.db"))

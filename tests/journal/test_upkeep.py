@@ -12,8 +12,11 @@ import pytest
 
 from journal.journals import FullCopies, SyncCalls, new_config
 from journal.states import States, Thread
+from millstream.journal.access import change
+from millstream.journal.checking import check
 from millstream.journal.rows import CopyLines, FindLines, FindPools, ReadParts, ReadRows
 from millstream.journal.saver import Journal
+from millstream.journal.upkeep import rename_thread
 
 
 def filled(calls: SyncCalls, seed: int = 1, steps: int = 40, **options: Any) -> tuple[Any, Thread]:
@@ -335,3 +338,23 @@ def test_checkpoints_are_found_by_what_their_metadata_is_equal_to(
         calls.call(journal.put, config, checkpoint, metadata, versions)
     for config in (None, new_config("thread")):
         assert len(calls.list(journal, config, filter={"label": wanted})) == 1
+
+
+def test_a_thread_gets_a_name_that_nobody_has(calls: SyncCalls) -> None:
+    journal, thread = filled(calls, steps=10)
+    before = read(calls, journal, "thread")
+    calls.call(journal.copy_thread, "thread", "other")
+
+    def rename(target: str) -> bool:
+        return change(journal, lambda memory, _: rename_thread(memory, "thread", target))
+
+    assert not rename("other")
+    assert read(calls, journal, "thread") == before
+    assert rename("new")
+    for reader in (journal, calls.fresh(journal)):
+        assert read(calls, reader, "new") == read(calls, reader, "other") == before
+        assert read(calls, reader, "thread") == []
+    calls.call(journal.put, *thread.next())
+    assert len(read(calls, journal, "thread")) == 1
+    assert read(calls, journal, "new") == before
+    assert list(check(journal)) == []

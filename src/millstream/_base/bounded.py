@@ -20,5 +20,8 @@ class BoundedDict(dict[KeyT, ValueT]):
     def __setitem__(self, key: KeyT, value: ValueT) -> None:
         super().__setitem__(key, value)
         if len(self) > self.size:
-            # The list is made in one go; another thread may have taken out the same entry.
-            self.pop(list(self)[0], None)  # noqa: RUF015 - an iterator would see others' changes
+            try:
+                oldest = next(iter(self))
+            except RuntimeError:  # another thread has changed it in between
+                oldest = list(self)[0]  # noqa: RUF015 - made in one go, as an iterator is not
+            self.pop(oldest, None)

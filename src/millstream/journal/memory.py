@@ -35,6 +35,7 @@ from millstream.journal.rows import (
     ReadRows,
     ReadWrites,
     RebuildIndexes,
+    RenameLines,
     Request,
     Reserve,
     Strays,
@@ -233,6 +234,16 @@ class MemoryStorage:
         for sharers in self._sharers.values():
             if number in sharers:
                 sharers.add(new)
+
+    def _RenameLines(self, request: RenameLines) -> bool:
+        if any(thread_id == request.thread_id for thread_id, _ in self._numbers):
+            return False
+        for number in request.lines:
+            line = self._lines[number]
+            del self._numbers[line.row.thread_id, line.row.ns]
+            line.row = line.row._replace(thread_id=request.thread_id)
+            self._numbers[request.thread_id, line.row.ns] = number
+        return True
 
     def _DropLines(self, request: DropLines) -> None:
         for number in request.lines:

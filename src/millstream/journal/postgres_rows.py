@@ -34,6 +34,7 @@ from millstream.journal.rows import (
     ReadParts,
     ReadRows,
     ReadWrites,
+    RenameLines,
     Request,
     Reserve,
     WritesRow,
@@ -323,6 +324,18 @@ def _copy_lines(request: CopyLines) -> Steps[bool]:
     return False
 
 
+_RENAME_LINES: Final = """
+UPDATE @lines SET thread_id = %s::text WHERE number = ANY(%s::bigint[])
+AND NOT EXISTS (SELECT 1 FROM @lines WHERE thread_id = %s::text) RETURNING number
+"""
+
+
+def _rename_lines(request: RenameLines) -> Steps[bool]:
+    name = request.thread_id
+    [renamed] = yield [Statement(_RENAME_LINES, (name, array(request.lines), name))]
+    return len(renamed) == len(request.lines)
+
+
 _DROP_LINES: Final = """
 WITH gone AS (SELECT unnest(%s::bigint[]) AS number),
 lines AS (DELETE FROM @lines l USING gone WHERE l.number = gone.number),
@@ -369,13 +382,14 @@ STEPS: Final[dict[type[Request], Callable[[Any], Steps[Any]]]] = {
     ReadParts: _read_parts,
     Commit: _commit,
     CopyLines: _copy_lines,
+    RenameLines: _rename_lines,
     DropLines: _drop_lines,
     FindPools: _find_pools,
     FindSharers: _find_sharers,
     DropParts: _drop_parts,
     **postgres_checks.STEPS,
 }
-ONCE: Final = frozenset((CopyLines,))
+ONCE: Final = frozenset((CopyLines, RenameLines))
 """Requests whose answer is another one when they are carried out again.
 
 The others may be sent again when nobody knows whether they were carried out: a commit that was is

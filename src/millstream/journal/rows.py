@@ -213,6 +213,17 @@ class CopyLines:
 
 
 @dataclass(slots=True, frozen=True)
+class RenameLines:
+    """Ask for lines of one thread to be those of another one, all of them or none.
+
+    Answered by False if there is a line of that thread already.
+    """
+
+    lines: Sequence[int]
+    thread_id: str
+
+
+@dataclass(slots=True, frozen=True)
 class DropLines:
     """Ask for lines to be removed, with all but their parts."""
 
@@ -292,6 +303,7 @@ Request: TypeAlias = (
     | ReadParts
     | Commit
     | CopyLines
+    | RenameLines
     | DropLines
     | FindPools
     | FindSharers

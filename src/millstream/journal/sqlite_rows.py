@@ -26,6 +26,7 @@ from millstream.journal.rows import (
     ReadParts,
     ReadRows,
     ReadWrites,
+    RenameLines,
     Request,
     Reserve,
     WritesRow,
@@ -206,6 +207,16 @@ def _copy_line(execute: Execute, source: int, target: LineRow, at: int) -> None:
     )
 
 
+def _rename_lines(execute: Execute, request: RenameLines) -> bool:
+    there = "SELECT 1 FROM journal_lines WHERE thread_id = ?"
+    if execute(there, (request.thread_id,)).fetchone() is not None:
+        return False
+    for line in request.lines:
+        query = "UPDATE journal_lines SET thread_id = ? WHERE number = ?"
+        execute(query, (request.thread_id, line))
+    return True
+
+
 def _drop_lines(execute: Execute, request: DropLines) -> None:
     for line in request.lines:
         between = (line << BITS, line << BITS | MASK)
@@ -258,6 +269,7 @@ WRITING: Final[dict[type[Request], Callable[[Execute, Any], Any]]] = {
     Reserve: _reserve,
     Commit: commit,
     CopyLines: _copy_lines,
+    RenameLines: _rename_lines,
     DropLines: _drop_lines,
     DropParts: _drop_parts,
     **sqlite_checks.WRITING,

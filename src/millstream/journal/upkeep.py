@@ -24,6 +24,7 @@ from millstream.journal.rows import (
     LineRow,
     ReadRows,
     ReadWrites,
+    RenameLines,
     Reserve,
 )
 from millstream.journal.sealing import Sealing
@@ -125,6 +126,19 @@ def copy_thread(memory: Memory, source: str, target: str) -> Requests[None]:
                 memory.lines.pop((target, line.ns), None)
             return
     raise ThreadBusyError(source, "", None, None)
+
+
+def rename_thread(memory: Memory, source: str, target: str) -> Requests[bool]:
+    """Give a thread another name, unless there is one of that name: then say False."""
+    lines: Sequence[LineRow] = yield FindLines(source)
+    if not lines:
+        return True
+    renamed: bool = yield RenameLines([line.number for line in lines], target)
+    for line in lines:
+        for thread_id in (source, target):
+            memory.lines.pop((thread_id, line.ns), None)
+            memory.given.pop((thread_id, line.ns), None)
+    return renamed
 
 
 def prune_threads(

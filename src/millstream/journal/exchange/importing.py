@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
+from itertools import groupby
 from typing import Any, Final
 
 from millstream.journal.access import answer, ask, change
@@ -16,11 +18,14 @@ from millstream.journal.rows import FindLines, FindNumber, ReadWrites
 from millstream.journal.saver import Journal
 from millstream.journal.sealing import Sealing
 from millstream.journal.states import names_of
+from millstream.journal.upkeep import rename_thread
 from millstream.journal.writing import Handover, store
 
 _TOGETHER: Final = 64
 """Checkpoints that are stored in one transaction, unless they are large."""
 _BYTES: Final = 8 << 20
+ARRIVING: Final = "millstream.importing:"
+"""What the name of a thread begins with until all of it is there."""
 
 
 class _Verbatim:
@@ -47,30 +52,60 @@ def import_threads(
     """Take threads over from the tables of LangGraph's saver for SQLite or PostgreSQL.
 
     `source` is the path of a file or a `postgresql://` URL; it is only read. All is kept: ids,
-    parents, metadata, namespaces, and what tasks wrote. What is there already is left as it is, so
-    an import that broke off may be done again. `told` is called with how many checkpoints of how
-    many have been looked at.
+    parents, metadata, namespaces, and what tasks wrote. What is there already is left as it is. A
+    thread that was not there is there when all of it is: until then it has another name, under
+    which the next import finds it when one has broken off. `told` is called with how many
+    checkpoints of how many have been looked at.
 
     Raises:
         ExchangeError: There are no such tables or threads, or something cannot be read.
     """
     report = Report()
     with closing(tables_at(source, journal, is_target=False)) as tables:
-        places = tables.places(thread_ids)
-        names = {thread_id for thread_id, _ in places}
-        missing = set(thread_ids or ()) - names
+        places = tables.places(None if thread_ids is None else list(dict.fromkeys(thread_ids)))
+        missing = set(thread_ids or ()) - {thread_id for thread_id, _ in places}
         if missing:
             raise ExchangeError(f"there is no thread {min(missing)!r} in {tables.path}")
         total = tables.count(places)
-        report.threads = len(names)
-        done = 0
-        for thread_id, ns in places:
-            importer = _Importer(journal, thread_id, ns, report)
-            for batch in _batches(tables, thread_id, ns):
-                importer.take(batch)
-                done += len(batch)
-                told(done, total)
+        for thread_id, group in groupby(places, lambda place: place[0]):
+            namespaces = [ns for _, ns in group]
+            before = report.checkpoints + report.present
+            taken: Report | None = None
+            while taken is None:
+                taken = _take_thread(
+                    journal,
+                    tables,
+                    thread_id,
+                    namespaces,
+                    partial(lambda before, done: told(before + done, total), before),
+                )
+            report.add(taken)
     return report
+
+
+def _take_thread(
+    journal: Journal,
+    tables: Tables,
+    thread_id: str,
+    namespaces: Sequence[str],
+    told: Callable[[int], object],
+) -> Report | None:
+    """Take a thread over; returns None if somebody has begun one of its name meanwhile."""
+    name = arriving = f"{ARRIVING}{thread_id}"
+    if answer(journal, FindLines(thread_id)):
+        # Somebody may have begun it after an import that broke off.
+        journal.delete_thread(arriving)
+        name = thread_id
+    taken = Report(threads=1)
+    for ns in namespaces:
+        importer = _Importer(journal, name, ns, taken)
+        for batch in _batches(tables, thread_id, ns):
+            importer.take(batch)
+            told(taken.checkpoints + taken.present)
+    is_there = name == thread_id or change(
+        journal, lambda memory, sealing: rename_thread(memory, arriving, thread_id)
+    )
+    return taken if is_there else None
 
 
 def _batches(tables: Tables, thread_id: str, ns: str) -> Iterator[list[Record]]:
@@ -87,7 +122,7 @@ def _batches(tables: Tables, thread_id: str, ns: str) -> Iterator[list[Record]]:
 
 
 class _Importer:
-    """Takes over a namespace of a thread."""
+    """Takes over a namespace of a thread, under some name."""
 
     def __init__(self, journal: Journal, thread_id: str, ns: str, report: Report) -> None:
         self._journal = journal

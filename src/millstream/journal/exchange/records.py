@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from hashlib import blake2b
 from typing import Any, Final, Protocol
 
@@ -78,6 +78,11 @@ class Report:
     """As well."""
     present: int = 0
     """Checkpoints that were there."""
+
+    def add(self, other: Report) -> None:
+        """Count what another one says, too."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
 
 
 class Tables(Protocol):
