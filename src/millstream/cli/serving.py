@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -12,6 +11,8 @@ import typer
 from millstream.cli.failures import DONE, UsageError
 
 if TYPE_CHECKING:
+    import socket
+
     from millstream.server.config import ServerConfig
 
 _PATIENCE: Final = 3
@@ -129,6 +130,8 @@ def _serve(config: ServerConfig, *, reload: bool, browser: bool) -> int:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    import socket
+
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=2048)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -62,6 +61,8 @@ def opened(
 @contextmanager
 def refusals(name: str) -> Iterator[None]:
     """Have what a database, or what is in it, refuses said in one line."""
+    import sqlite3
+
     from millstream.errors import ThreadBusyError
 
     try:
@@ -99,6 +100,8 @@ def _without_log() -> Iterator[None]:
 
 
 def _has_journal(database: str, schema: str) -> bool:
+    import sqlite3
+
     if "://" in database:
         from millstream.journal.postgres_connections import import_psycopg
 
