@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Mount
 
 from millstream.server.api import (
     assistants,
+    event_streaming,
     openapi,
     runs,
     stateless_runs,
@@ -31,6 +32,7 @@ from millstream.server.service import Service
 
 RESOURCES: Final = (
     assistants,
+    event_streaming,
     openapi,
     runs,
     stateless_runs,

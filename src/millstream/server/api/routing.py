@@ -57,7 +57,7 @@ class Operation:
     status: int
     """What a success is answered with."""
     takes_names: bool
-    """The assistant may be named by its graph."""
+    """Ids in the path are looked at by the handler: an assistant may be named by its graph."""
     tag: str
     body: TypeAdapter[Any] | None = None
     query: type[Query] | None = None
@@ -195,7 +195,7 @@ def _ids(found: Operation, given: Mapping[str, str]) -> dict[str, str]:
     ids = dict(given)
     for name, text in given.items():
         what = _IDS.get(name)
-        if what and not (name == "assistant_id" and found.takes_names):
+        if what and not found.takes_names:
             ids[name] = uuid_of(text, what)
     return ids
 

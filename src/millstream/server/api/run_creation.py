@@ -30,9 +30,17 @@ MAX_KEY: int = 255
 class Creation:
     """One run that a request asks for."""
 
-    def __init__(self, call: Call, body: RunCreate, thread_id: str | None = None) -> None:
+    def __init__(
+        self,
+        call: Call,
+        body: RunCreate,
+        thread_id: str | None = None,
+        *,
+        tells_protocol: bool = False,
+    ) -> None:
         """Ask for a run in a thread, or for a stateless one, which gets a thread of its own."""
         check(body)
+        self._tells_protocol = tells_protocol
         self._call = call
         self._body = body
         self._is_stateless = thread_id is None
@@ -104,6 +112,7 @@ class Creation:
         asker = Asker(request_id=request_id, user=self._call.user)
         run_id, thread_id = self.run_id, self.thread_id
         body, is_stateless = self._body, self._is_stateless
+        tells_protocol = self._tells_protocol
 
         def plan(assistant: Mapping[str, Any]) -> NewRun:
             return plan_run(
@@ -114,6 +123,7 @@ class Creation:
                 asker=asker,
                 is_stateless=is_stateless,
                 idempotency_key=key,
+                tells_protocol=tells_protocol,
             )
 
         return plan

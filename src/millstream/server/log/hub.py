@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from time import time_ns
+from typing import Protocol
 
+from millstream._base.bounded import BoundedDict
 from millstream.server import sse
 from millstream.server.encoding import dumps
 from millstream.server.log.event_ids import START, EventId
 from millstream.server.log.run_log import METADATA, Entry, RunLog
 from millstream.server.log.thread_channel import STATE_UPDATE, ThreadChannel, ThreadReader
+
+
+class Watcher(Protocol):
+    """Who is told of each run of a thread before it says anything."""
+
+    def attach(self, log: RunLog, after: int) -> None:
+        """Take the log of a run, which is to be read from a place on."""
+
+    def end(self) -> None:
+        """Come to an end: the server stops."""
+
+
+class _Numbers(BoundedDict[str, int]):
+    size = 10_000
 
 
 class Logs:
@@ -19,6 +35,9 @@ class Logs:
         self._runs: dict[str, RunLog] = {}
         self._channels: dict[str, ThreadChannel] = {}
         self._by_thread: dict[str, set[RunLog]] = {}
+        self._watchers: dict[str, list[Watcher]] = {}
+        self._numbers = _Numbers()
+        """The last protocol event of threads, which may have been deleted since."""
         self._ended_ms = 0
         """When the last event of a run that has ended was said."""
 
@@ -32,7 +51,11 @@ class Logs:
             # Later than the run before: what is said in a thread is ordered by its ids.
             log.ms = max(log.ms, self._ended_ms + 1)
             log.follower = self._channels.get(thread_id)
+            log.protocol_seq = self._numbers.get(thread_id, 0)
             self._by_thread.setdefault(thread_id, set()).add(log)
+            for watcher in self._watchers.get(thread_id, ()):
+                # What was said before is stored.
+                watcher.attach(log, log.last)
         return log
 
     def get(self, run_id: str) -> RunLog | None:
@@ -44,11 +67,18 @@ class Logs:
         log = self._runs.pop(run_id, None)
         if log is None:
             return
+        log.release()
+        if log.protocol_seq:
+            self._numbers[thread_id] = log.protocol_seq
         logs = self._by_thread.get(thread_id)
         if logs is not None:
             logs.discard(log)
             if not logs:
                 del self._by_thread[thread_id]
+            for waiting in logs:
+                # It says everything later than this one did.
+                waiting.ms = max(waiting.ms, log.ms + 1)
+                waiting.protocol_seq = max(waiting.protocol_seq, log.protocol_seq)
         self._ended_ms = max(self._ended_ms, log.ms)
         if log.follower is not None and log.last:
             done = dumps({"status": "run_done", "run_id": run_id})
@@ -62,6 +92,35 @@ class Logs:
                 self.close(log.run_id, thread_id)
         for channel in list(self._channels.values()):
             channel.end()
+        for watchers in list(self._watchers.values()):
+            for watcher in watchers:
+                watcher.end()
+
+    def watch(self, thread_id: str, watcher: Watcher) -> None:
+        """Tell a watcher of the runs of a thread, those that are there already first."""
+        self._watchers.setdefault(thread_id, []).append(watcher)
+        for log in sorted(self._by_thread.get(thread_id, ()), key=lambda log: log.run_id):
+            watcher.attach(log, 0)
+
+    def unwatch(self, thread_id: str, watcher: Watcher) -> None:
+        """Tell a watcher no more."""
+        watchers = self._watchers.get(thread_id, [])
+        if watcher in watchers:
+            watchers.remove(watcher)
+        if not watchers:
+            self._watchers.pop(thread_id, None)
+
+    def of_thread(self, thread_id: str) -> Collection[RunLog]:
+        """Return the logs of the runs of a thread that have not ended."""
+        return self._by_thread.get(thread_id, ())
+
+    def speaking(self, thread_id: str) -> RunLog | None:
+        """Return the log of the run that goes on in a thread, None if none does."""
+        return next((log for log in self.of_thread(thread_id) if log.last), None)
+
+    def is_watched(self, thread_id: str) -> bool:
+        """Whether anybody is told of the runs of a thread."""
+        return thread_id in self._watchers
 
     def read_thread(
         self, thread_id: str, modes: Collection[str] = (), after: EventId = START

@@ -23,6 +23,9 @@ METADATA: Final = "metadata"
 """The mode of events about the run itself."""
 ERROR: Final = "error"
 """The mode of the event that says why a run failed; nobody can leave it out."""
+PROTOCOL: Final = "v3:"
+"""What the modes of protocol events begin with, which only those read who ask for them; see
+`server.v3`."""
 BATCH_BYTES: Final = 256 * 1024
 """How much a reader takes at once."""
 KEPT_EVENTS: Final = 1024
@@ -51,6 +54,18 @@ class Follower(Protocol):
         """Take an event; from the thread that appends."""
 
 
+class Reader(Protocol):
+    """Who reads a log, and is told when there is something."""
+
+    @property
+    def signal(self) -> Signal:
+        """What is rung when there may be something."""
+
+    @property
+    def seq(self) -> int:
+        """The place it has come to."""
+
+
 class RunLog:
     """The log of one run."""
 
@@ -72,37 +87,71 @@ class RunLog:
         """What stores the events."""
         self._window: tuple[int, list[Entry]] = (last[1], [])
         """The events that are here, and the `seq` before the first of them."""
-        self._readers: tuple[RunReader, ...] = ()
+        self._readers: tuple[Reader, ...] = ()
+        self.protocol_seq = 0
+        """The number of the last protocol event of the thread, as far as it is known here."""
+        self._held: list[Entry] | None = None
+        """What nobody reads before the end of the run is stored."""
         self._unseen_events = 0
         self._unseen_bytes = 0
 
     def append(self, mode: str, name: str, data: bytes) -> Entry:
         """Add an event of a mode, with its name and data on the wire; in one thread only."""
+        id = self._next_id()
+        frame = sse.frame(name, data)
+        if self.is_resumable:
+            frame = sse.with_id(frame, format_id(id))
+        return self._add(id, mode, frame)
+
+    def append_frame(self, mode: str, make: Callable[[EventId], bytes]) -> Entry:
+        """Add an event whose frame is made when its id is known; in the same thread."""
+        id = self._next_id()
+        return self._add(id, mode, make(id))
+
+    def hold(self) -> None:
+        """Show what comes from now on when the log is closed: when it is stored as well."""
+        self._held = self._held or []
+
+    def release(self) -> None:
+        """Show what was held back; when nothing is appended any more."""
+        held, self._held = self._held, None
+        for entry in held or ():
+            self._show(entry)
+
+    def _next_id(self) -> EventId:
         ms = time_ns() // 1_000_000
         if ms < self.ms:  # the clock was set back
             ms = self.ms
         self.ms = ms
-        seq = self.last + 1
-        frame = sse.frame(name, data)
-        if self.is_resumable:
-            frame = sse.with_id(frame, format_id((ms, seq)))
+        return ms, self.last + len(self._held or ()) + 1
+
+    def _add(self, id: EventId, mode: str, frame: bytes) -> Entry:
+        ms, seq = id
         entry = Entry(seq, ms, mode, frame)
+        if self.sink is not None:
+            self.sink(entry)
+        if self._held is None:
+            self._show(entry)
+        else:
+            self._held.append(entry)
+        return entry
+
+    def _show(self, entry: Entry) -> None:
+        seq, frame = entry.seq, entry.frame
         self._window[1].append(entry)
         self.last = seq
         for reader in self._readers:
             reader.signal.ring()
         if self.follower is not None:
             self.follower.follow(entry)
-        if self.sink is not None:
-            self.sink(entry)
         self._unseen_events += 1
         self._unseen_bytes += len(frame)
         if self._unseen_events >= KEPT_EVENTS or self._unseen_bytes >= KEPT_BYTES:
             self._let_go()
-        return entry
 
     def close(self) -> None:
         """End the log: readers come to their end when they have read everything."""
+        self.release()
         self.is_closed = True
         for reader in self._readers:
             reader.signal.ring()
@@ -111,6 +160,11 @@ class RunLog:
         """Return the events after `seq` that are here."""
         base, entries = self._window
         return entries[max(0, seq - base) :]
+
+    def after(self, seq: int, limit: int) -> Sequence[Entry] | None:
+        """Return the first events after `seq`, None if some of them are no longer here."""
+        base, entries = self._window
+        return None if seq < base else entries[seq - base : seq - base + limit]
 
     def seq_of(self, id: EventId) -> int | None:
         """Return the `seq` of the last event up to this id; None if that is no longer here."""
@@ -130,11 +184,11 @@ class RunLog:
         """Whether anybody reads it."""
         return bool(self._readers)
 
-    def subscribe(self, reader: RunReader) -> None:
+    def subscribe(self, reader: Reader) -> None:
         """Have a reader told of what comes."""
         self._readers = (*self._readers, reader)
 
-    def unsubscribe(self, reader: RunReader) -> None:
+    def unsubscribe(self, reader: Reader) -> None:
         """Let a reader go."""
         self._readers = tuple(each for each in self._readers if each is not reader)
 
@@ -182,7 +236,9 @@ class RunReader:
     def take(self) -> bytes:
         """Return the frames that are there now, as many as are sent together."""
         base, entries = self._log._window
-        start = max(0, self.seq - base)
+        if self.seq < base:  # since it was asked for
+            return b""
+        start = self.seq - base
         modes = self._modes
         frames: list[bytes] = []
         size = 0
@@ -190,7 +246,7 @@ class RunReader:
         for place in range(start, len(entries)):
             entry = entries[place]
             self.seq = entry.seq
-            if modes is None or entry.mode in modes:
+            if is_wanted(entry.mode, modes):
                 frames.append(entry.frame)
                 size += len(entry.frame)
                 if size >= BATCH_BYTES:
@@ -200,6 +256,11 @@ class RunReader:
     def close(self) -> None:
         """Stop reading."""
         self._log.unsubscribe(self)
+
+
+def is_wanted(mode: str, modes: Collection[str] | None) -> bool:
+    """Say whether a reader of some modes, or of all but those of the protocol, wants an event."""
+    return not mode.startswith(PROTOCOL) if modes is None else mode in modes
 
 
 def wanted_modes(modes: Collection[str]) -> frozenset[str]:

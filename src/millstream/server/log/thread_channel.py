@@ -8,7 +8,7 @@ from typing import Final
 
 from millstream.server import sse
 from millstream.server.log.event_ids import START, EventId, format_id
-from millstream.server.log.run_log import BATCH_BYTES, METADATA, Entry
+from millstream.server.log.run_log import BATCH_BYTES, METADATA, PROTOCOL, Entry
 from millstream.server.log.signal import Signal
 
 RUN_MODES: Final = "run_modes"
@@ -75,7 +75,7 @@ class ThreadReader:
         if mode == STATE_UPDATE:
             return STATE_UPDATE in self._modes
         if RUN_MODES in self._modes:
-            return True
+            return not mode.startswith(PROTOCOL)
         return mode == METADATA and LIFECYCLE in self._modes
 
     def give(self, entry: Entry) -> None:

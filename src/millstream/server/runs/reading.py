@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
 from millstream.server.log.event_ids import EventId
-from millstream.server.log.run_log import RunLog, RunReader, wanted_modes
+from millstream.server.log.run_log import RunLog, RunReader, is_wanted, wanted_modes
 from millstream.server.log.signal import Signal
 from millstream.server.log.thread_channel import ThreadReader, framed
 from millstream.server.storage import events
@@ -38,15 +38,19 @@ class RunSource:
     async def take(self) -> bytes:
         """Return frames that are there now."""
         reader = self._reader
-        while reader.is_behind:
+        while True:
+            if not reader.is_behind:
+                frames = reader.take()
+                # It may have fallen behind in this moment.
+                if frames or not reader.is_behind:
+                    return frames
             if not self._log.is_resumable:
                 reader.skip(self._log.base)
-                break
+                continue
             stored = await self._db.read(events.read_from, self._log.run_id, reader.seq, PAGE)
             reader.skip(stored[-1].seq if stored else self._log.base)
             if frames := _frames(stored, self._modes):
                 return frames
-        return reader.take()
 
     def close(self) -> None:
         """Stop reading."""
@@ -145,4 +149,4 @@ class ThreadSource:
 
 
 def _frames(entries: Sequence[Entry], modes: Collection[str] | None) -> bytes:
-    return b"".join(entry.frame for entry in entries if modes is None or entry.mode in modes)
+    return b"".join(entry.frame for entry in entries if is_wanted(entry.mode, modes))

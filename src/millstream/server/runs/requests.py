@@ -66,6 +66,7 @@ def plan_run(
     asker: Asker,
     is_stateless: bool,
     idempotency_key: str | None = None,
+    tells_protocol: bool = False,
 ) -> NewRun:
     """Return what is stored of a run; `ApiError` where it contradicts itself."""
     check(body)
@@ -88,13 +89,15 @@ def plan_run(
             },
             "context": {**assistant["context"], **body.context},
             "stream_mode": list(dict.fromkeys(body.stream_mode)),
+            # Only where it is so: clients see it.
+            **({"protocol": True} if tells_protocol else {}),
             "interrupt_before": body.interrupt_before,
             "interrupt_after": body.interrupt_after,
             "webhook": body.webhook,
             "feedback_keys": body.feedback_keys,
             "temporary": is_stateless and body.on_completion == "delete",
             "subgraphs": body.stream_subgraphs,
-            "resumable": body.stream_resumable,
+            "resumable": body.stream_resumable or tells_protocol,
             "checkpoint_during": body.checkpoint_during is not False,
             "durability": _durability(body),
         },

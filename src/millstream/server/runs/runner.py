@@ -19,11 +19,15 @@ from millstream.modes.event import Event, logged
 from millstream.modes.names import VALUES
 from millstream.runs.bell import Bell
 from millstream.runs.log import EventReader
+from millstream.runtime import RunControl
 from millstream.server.encoding import dumps, error_of
 from millstream.server.log.storing import Storing
 from millstream.server.runs.active import REASONS, ActiveRun
 from millstream.server.runs.wire import EVENTS, Wire, engine_modes
+from millstream.server.storage import events
 from millstream.server.storage.run_records import End
+from millstream.server.v3.projection import TRANSFORMERS, Projection
+from millstream.server.v3.protocol import seq_of
 from millstream.types import Command, Send
 
 if TYPE_CHECKING:
@@ -61,22 +65,38 @@ class Runner:
         job = active.job
         storing = Storing(self._db, active.log) if active.log.is_resumable else None
         wire = Wire(active.log, job.kwargs["stream_mode"], job.graph_id)
+        projection = Projection(active.log, job.graph_id) if job.tells_protocol else None
         timer = asyncio.get_running_loop().call_later(self._timeout, active.stop, "time_up")
         try:
             wire.begin(job.run_id, job.attempt)
-            carried = await self._run(active, wire)
+            if projection is not None:
+                await self._number(active)
+                projection.begin()
+            carried = await self._run(active, wire, projection)
         except Exception as error:
             # The graph cannot be opened, or its state not be read.
             carried = _failed(error)
         finally:
             timer.cancel()
         end = carried.end
-        wire.end(_phase_of(end), end.error if end.input in ("failed", "time_up") else None)
+        fault = end.error if end.input in ("failed", "time_up") else None
+        if projection is not None:
+            # Who sees the end of a run goes on with what it has left.
+            active.log.hold()
+            projection.end(_phase_of(end), fault, end.interrupts)
+        wire.end(_phase_of(end), fault)
         if storing is not None:
             end.unstored = storing.rest()
         return carried
 
-    async def _run(self, active: ActiveRun, wire: Wire) -> Carried:
+    async def _number(self, active: ActiveRun) -> None:
+        """Have the protocol events of a run numbered on from those of its thread."""
+        log = active.log
+        stored = await self._db.read(events.last_protocol_frame, active.job.thread_id)
+        if stored is not None:
+            log.protocol_seq = max(log.protocol_seq, seq_of(stored))
+
+    async def _run(self, active: ActiveRun, wire: Wire, projection: Projection | None) -> Carried:
         job = active.job
         call = _Call.of(job.kwargs, run_id=job.run_id, attempt=job.attempt)
         opened = self._catalog.open(
@@ -94,9 +114,14 @@ class Runner:
                         # It was at its end, and only that was not stored.
                         return _ended(state, None)
                     call.go_on()
-            drive = _drive_events if EVENTS in call.modes else _drive
+            outcome: _Outcome | None = None
             try:
-                outcome = await drive(graph, call, wire, active)
+                if projection is not None:
+                    await _drive_protocol(graph, call, active, projection)
+                elif EVENTS in call.modes:
+                    await _drive_events(graph, call, wire, active)
+                else:
+                    outcome = await _drive(graph, call, wire, active)
             except (RunCancelledError, GraphDrained, asyncio.CancelledError) as error:
                 return await self._stopped(graph, call, active, error)
             except Exception as error:
@@ -255,6 +280,34 @@ async def _drive_events(graph: Any, call: _Call, wire: Wire, active: ActiveRun) 
 
     task = asyncio.ensure_future(read())
     active.on_stop(task.cancel, task.cancel)
+    await task
+
+
+async def _drive_protocol(
+    graph: Any, call: _Call, active: ActiveRun, projection: Projection
+) -> None:
+    """Carry out a run as a run stream, whose events are those of the protocol."""
+    control = RunControl()
+    options = {name: value for name, value in call.options.items() if name != "subgraphs"}
+
+    async def read() -> None:
+        stream = await graph.astream_events(
+            call.input,
+            call.config,
+            version="v3",
+            transformers=TRANSFORMERS,
+            control=control,
+            **options,
+        )
+        async with stream:
+            async for event in stream:
+                projection.write(event)
+
+    task = asyncio.ensure_future(read())
+    active.on_stop(
+        lambda: control.request_drain() if active.stopped_by == "lease_lost" else task.cancel(),
+        task.cancel,
+    )
     await task
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, not_, or_, select
 
 from millstream.server.log.event_ids import EventId
-from millstream.server.log.run_log import Entry
+from millstream.server.log.run_log import PROTOCOL, Entry
 from millstream.server.storage.tables import run_events, runs
 
 RETENTION: Final = 120.0
@@ -55,6 +55,24 @@ def read_from(connection: Connection, run_id: str, seq: int, limit: int) -> list
     return [_entry(row) for row in connection.execute(query)]
 
 
+def read_of_thread(
+    connection: Connection, thread_id: str, run_id: str, seq: int, limit: int
+) -> list[Entry]:
+    """Return the first events of a run after a place, none if it is of another thread."""
+    query = (
+        select(run_events)
+        .join(runs, runs.c.run_id == run_events.c.run_id)
+        .where(
+            runs.c.thread_id == thread_id,
+            run_events.c.run_id == run_id,
+            run_events.c.seq > seq,
+        )
+        .order_by(run_events.c.seq)
+        .limit(limit)
+    )
+    return [_entry(row) for row in connection.execute(query)]
+
+
 def read_thread(connection: Connection, thread_id: str, after: EventId, limit: int) -> list[Entry]:
     """Return the first stored events of all runs of a thread that come after an id."""
     query = (
@@ -65,6 +83,33 @@ def read_thread(connection: Connection, thread_id: str, after: EventId, limit: i
         .limit(limit)
     )
     return [_entry(row) for row in connection.execute(query)]
+
+
+def read_protocol(
+    connection: Connection, thread_id: str, after: EventId, limit: int
+) -> list[tuple[str, Entry]]:
+    """Return the first protocol events of a thread after an id, each with its run."""
+    query = (
+        select(run_events)
+        .join(runs, runs.c.run_id == run_events.c.run_id)
+        .where(runs.c.thread_id == thread_id, _after(after), _is_protocol())
+        .order_by(run_events.c.ms, run_events.c.seq)
+        .limit(limit)
+    )
+    return [(row.run_id, _entry(row)) for row in connection.execute(query)]
+
+
+def last_protocol_frame(connection: Connection, thread_id: str) -> bytes | None:
+    """Return the last protocol event that is stored of a thread, None if none is."""
+    query = (
+        select(run_events.c.frame)
+        .join(runs, runs.c.run_id == run_events.c.run_id)
+        .where(runs.c.thread_id == thread_id, _is_protocol())
+        .order_by(run_events.c.ms.desc(), run_events.c.seq.desc())
+        .limit(1)
+    )
+    frame = connection.scalar(query)
+    return None if frame is None else bytes(frame)
 
 
 def place_of(connection: Connection, run_id: str, id: EventId) -> int:
@@ -94,6 +139,10 @@ def forget(connection: Connection, ended_before: str) -> int:
     """Delete the events of runs that had ended before a time; return how many."""
     old = select(runs.c.run_id).where(runs.c.ended_at < ended_before)
     return connection.execute(delete(run_events).where(run_events.c.run_id.in_(old))).rowcount
+
+
+def _is_protocol() -> ColumnElement[bool]:
+    return run_events.c.mode.startswith(PROTOCOL)
 
 
 def _after(id: EventId) -> ColumnElement[bool]:

@@ -34,6 +34,11 @@ class Job:
         return bool(self.kwargs["resumable"])
 
     @property
+    def tells_protocol(self) -> bool:
+        """Whether it tells protocol events, see `server.v3`."""
+        return bool(self.kwargs.get("protocol"))
+
+    @property
     def is_temporary(self) -> bool:
         """Whether its thread ends with it."""
         return bool(self.kwargs["temporary"])

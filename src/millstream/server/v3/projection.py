@@ -1,0 +1,224 @@
+"""What a run says as protocol events in its log, made of those of the engine's run stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from time import time_ns
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from langchain_core.messages import BaseMessage
+
+from millstream.modes import names
+from millstream.prebuilt import ToolCallTransformer
+from millstream.server.encoding import dumps
+from millstream.server.v3.protocol import NAMED, mode_of
+from millstream.stream._transformers.base import StreamTransformer
+from millstream.stream.stream_channel import StreamChannel
+from millstream.stream.transformers import (
+    CheckpointsTransformer,
+    CustomTransformer,
+    UpdatesTransformer,
+)
+
+if TYPE_CHECKING:
+    from millstream.modes.protocol_events import ProtocolEvent
+    from millstream.server.log.event_ids import EventId
+    from millstream.server.log.run_log import RunLog
+
+INTERRUPT: Final = "__interrupt__"
+_EMPTY: Final = ("additional_kwargs", "response_metadata", "tool_calls", "invalid_tool_calls")
+"""Fields of messages that are left out where they are empty."""
+_ABSENT: Final = ("name", "usage_metadata")
+"""Fields of messages that are left out where they are None."""
+
+
+class TasksOnTheWire(StreamTransformer):
+    """The tasks of all graphs, as events of the log, from which run streams leave them out."""
+
+    _native: ClassVar[bool] = True
+    required_stream_modes: ClassVar[tuple[str, ...]] = (names.TASKS,)
+    _methods = frozenset(required_stream_modes)
+
+    def __init__(self, scope: tuple[str, ...] = ()) -> None:
+        super().__init__(scope)
+        self._log: StreamChannel[Any] = StreamChannel(names.TASKS)
+
+    def init(self) -> dict[str, Any]:
+        return {"tasks_on_the_wire": self._log}
+
+    def process(self, event: ProtocolEvent) -> bool:
+        params = event["params"]
+        self._log.push({"namespace": params["namespace"], "data": params["data"]})
+        return True
+
+
+TRANSFORMERS: Final = (
+    UpdatesTransformer,
+    CustomTransformer,
+    CheckpointsTransformer,
+    ToolCallTransformer,
+    TasksOnTheWire,
+)
+"""What has a run stream tell everything that there is a channel for."""
+
+
+class Projection:
+    """Writes what one run says into its log, as clients of the protocol see it."""
+
+    def __init__(self, log: RunLog, graph_name: str) -> None:
+        self._log = log
+        self._graph_name = graph_name
+        self._names: dict[tuple[str, ...], str] = {(): graph_name}
+        """What nested graphs are called, while they run."""
+        self._askers: dict[str, list[str]] = {}
+        """Which graph asks a question, by its id."""
+
+    def begin(self) -> None:
+        """Say that the run begins."""
+        self._tell_lifecycle([], "running")
+
+    def write(self, event: ProtocolEvent) -> None:
+        """Write down an event of the run stream."""
+        method, params = event["method"], event["params"]
+        namespace, data, timestamp = params["namespace"], params["data"], params["timestamp"]
+        if method.startswith(NAMED):
+            name = method[len(NAMED) :]
+            told = {"name": name, "payload": data}
+            self._tell(method, "custom", namespace, timestamp, dumps(_compact(told)))
+            return
+        if method == names.TASKS:
+            namespace, data = data["namespace"], data["data"]
+        elif method == "lifecycle":
+            self._tell_nested(data)
+            return
+        for encoded in self._encoded(method, namespace, data):
+            channel = _custom_channel(data) if method == names.CUSTOM else method
+            self._tell(channel, method, namespace, timestamp, encoded)
+
+    def end(
+        self, phase: str, error: Mapping[str, str] | None, interrupts: Mapping[str, Sequence[Any]]
+    ) -> None:
+        """Say how the run has ended, and what it asks."""
+        if phase == "interrupted":
+            for question in (one for asked in interrupts.values() for one in asked):
+                told = {
+                    "interrupt_id": question.id,
+                    "payload": question.value,
+                    # What Python's client reads.
+                    "value": question.value,
+                }
+                namespace = self._askers.get(question.id, [])
+                self._tell("input", "input.requested", namespace, _now(), dumps(_compact(told)))
+        self._tell_lifecycle([], phase, None if error is None else error["message"])
+
+    def _encoded(self, method: str, namespace: list[str], data: Any) -> Iterator[bytes]:
+        """Yield the data of events that something is told by."""
+        if method == names.MESSAGES:
+            said = data[0] if isinstance(data, tuple) else data
+            # Whole messages are in the values, where clients look for them.
+            if isinstance(said, dict):
+                yield dumps(said)
+        elif method == names.UPDATES:
+            yield from self._updates(namespace, data)
+        elif method == names.CHECKPOINTS:
+            yield dumps(_checkpoint(data))
+        elif method == names.CUSTOM:
+            yield dumps(_compact(data if _is_named(data) else {"payload": data}))
+        elif method in (names.VALUES, names.TASKS, names.TOOLS):
+            yield dumps(_compact(data))
+
+    def _updates(self, namespace: list[str], data: Mapping[str, Any]) -> Iterator[bytes]:
+        for node, values in data.items():
+            if node == INTERRUPT:
+                for question in values:
+                    if len(namespace) >= len(self._askers.get(question.id, ())):
+                        self._askers[question.id] = namespace
+                continue
+            for written in values if isinstance(values, list) else [values]:
+                yield dumps({"node": node, "values": _compact(written)})
+
+    def _tell_nested(self, data: Mapping[str, Any]) -> None:
+        namespace = list(data["namespace"])
+        path = tuple(namespace)
+        phase = "interrupted" if data["event"] == "drained" else data["event"]
+        if phase == "started":
+            self._names[path] = data.get("graph_name") or ""
+            more = {key: data[key] for key in ("trigger_call_id", "cause") if data.get(key)}
+            told = {"event": phase, "namespace": namespace, "graph_name": self._names[path], **more}
+        else:
+            told = {"event": phase, "graph_name": self._names.pop(path, "")}
+            if "error" in data:
+                told["error"] = data["error"]
+        self._tell("lifecycle", "lifecycle", namespace, _now(), dumps(told))
+
+    def _tell_lifecycle(self, namespace: list[str], phase: str, error: str | None = None) -> None:
+        told = {"event": phase, "graph_name": self._graph_name}
+        if error is not None:
+            told["error"] = error
+        self._tell("lifecycle", "lifecycle", namespace, _now(), dumps(told))
+
+    def _tell(
+        self, channel: str, method: str, namespace: list[str], timestamp: int, data: bytes
+    ) -> None:
+        log = self._log
+        log.protocol_seq = seq = log.protocol_seq + 1
+        name = method.encode()
+        params = b'{"namespace":%b,"timestamp":%d,"data":%b}' % (dumps(namespace), timestamp, data)
+
+        def frame(id: EventId) -> bytes:
+            return (
+                b'event: %b\r\ndata: {"type":"event","event_id":"%d-%d","seq":%d,"method":"%b",'
+                b'"params":%b}\r\nid: %d\r\n\r\n' % (name, *id, seq, name, params, seq)
+            )
+
+        log.append_frame(mode_of(channel, namespace), frame)
+
+
+def _now() -> int:
+    return time_ns() // 1_000_000
+
+
+def _is_named(data: Any) -> bool:
+    return isinstance(data, dict) and set(data) == {"name", "payload"} and bool(data["name"])
+
+
+def _custom_channel(data: Any) -> str:
+    return f"{NAMED}{data['name']}" if _is_named(data) else names.CUSTOM
+
+
+def _checkpoint(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what says where a thread can be forked; the state is another channel's."""
+    metadata, parent = data["metadata"], data["parent_config"]
+    told = {
+        "id": data["config"]["configurable"]["checkpoint_id"],
+        "step": metadata.get("step"),
+        "source": metadata.get("source"),
+    }
+    if parent is not None:
+        told["parent_id"] = parent["configurable"]["checkpoint_id"]
+    return told
+
+
+def _compact(value: Any) -> Any:
+    """Return a value with its messages as clients of the protocol expect them: short."""
+    if isinstance(value, BaseMessage):
+        return _compact_message(value)
+    if type(value) is dict:
+        return {key: _compact(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
+        return [_compact(item) for item in value]
+    return value
+
+
+def _compact_message(message: BaseMessage) -> dict[str, Any]:
+    fields = message.model_dump()
+    return {
+        "type": fields.pop("type"),
+        "content": fields.pop("content"),
+        "id": fields.pop("id"),
+        **{
+            key: value
+            for key, value in fields.items()
+            if not (key in _EMPTY and not value) and not (key in _ABSENT and value is None)
+        },
+    }
