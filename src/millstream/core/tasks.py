@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 from collections.abc import Callable, Mapping, Sequence, Set
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -138,14 +137,9 @@ def task_id(task: Task) -> str:
 
 def task_id_of(checkpoint_id: str, text: str, digest: Digest = xxhash.xxh3_128_hexdigest) -> str:
     """Return the id that a digest gives a task: 32 digits of it, in the shape of a UUID."""
-    made = digest(_as_bytes(checkpoint_id) + text.encode())
+    made = digest(bytes.fromhex(checkpoint_id.replace("-", "")) + text.encode())
     # The shape of LangGraph's ids, which programs may parse.
     return f"{made[:8]}-{made[8:12]}-{made[12:16]}-{made[16:20]}-{made[20:32]}"
-
-
-@lru_cache(maxsize=64)  # the tasks of a superstep have it in common
-def _as_bytes(uuid: str) -> bytes:
-    return binascii.unhexlify(uuid.replace("-", ""))
 
 
 @lru_cache(maxsize=256)  # that of a triggered task is the same in every superstep

@@ -135,8 +135,8 @@ def record_together(context: TaskContext, ids: Set[str]) -> None:
 def record_progress(context: TaskContext) -> None:
     """Note in the tasks around that this one has got its answers, and what it asks instead."""
     task, around = context.task, context.parent
-    answered = {question.id for question in task.waiting}
-    if around is not None and answered and (task.is_done or task.interrupts):
+    if around is not None and task.waiting and (task.is_done or task.interrupts):
+        answered = {question.id for question in task.waiting}
         around.record_answered(answered, task.interrupts)
 
 

@@ -102,6 +102,8 @@ class RunScope:
     """What the user said about the run, None until somebody asks."""
     _metadata: dict[str, Any] | None
     _enclosing: dict[str, str] | None
+    _public: dict[str, Any] | None
+    """The caller's `configurable` as checkpoints are named with, None until somebody asks."""
     __slots__ = tuple(__annotations__)
 
     def __init__(self, request: RunRequest, waits: Waits) -> None:
@@ -134,7 +136,7 @@ class RunScope:
         self.taps = self.tool_taps = self.forwards = ()
         self.listener = self.callbacks = self.emit_custom = self.buffer_limit = None
         self.recorder = self.stamps = self.saved_parent = self.resumed_step = None
-        self._user_metadata = self._enclosing = None
+        self._user_metadata = self._enclosing = self._public = None
         self.origin_id = ""
         self.is_left = False
 
@@ -242,7 +244,9 @@ class RunScope:
         if before is not None and before.get("checkpoint_id") == checkpoint_id:
             named = dict(before)  # what another run left, as the saver names it
         else:
-            named = {"checkpoint_ns": self.ns, **self.public_configurable()}
+            if self._public is None:
+                self._public = self.public_configurable()
+            named = {"checkpoint_ns": self.ns, **self._public}
         if self.checkpoint_map:
             named["checkpoint_map"] = self.checkpoint_map_at(checkpoint_id)
         return {"configurable": {**named, "checkpoint_id": checkpoint_id}}

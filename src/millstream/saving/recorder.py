@@ -262,9 +262,11 @@ class Recorder:
 
     def _look_for_containers(self, values: Iterable[Write]) -> None:
         """Have the serializer keep special containers as soon as there is one."""
-        with suppress(RecursionError):  # what holds itself, the serializer refuses by name
-            for _, value in values:
-                if type(value) not in PLAIN and is_special(value):
+        for _, value in values:
+            if type(value) in PLAIN:
+                continue
+            with suppress(RecursionError):  # what holds itself, the serializer refuses by name
+                if is_special(value):
                     self._has_containers = True
                     keep_containers(self.saver)
                     return
