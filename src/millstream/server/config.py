@@ -137,7 +137,6 @@ class ServerConfig:
         if self.database and "://" in self.database:
             raise ConfigError(f"database is the path of a file, not {self.database!r}")
         for key, value in (
-            ("auth.path", self.auth.path),
             ("encryption", self.encryption),
             ("http.app", self.http.app),
             ("store.path", self.store.path),

@@ -79,14 +79,15 @@ class GraphCatalog:
         self._loaded = {id: self._load(source) for id, source in self._sources.items()}
         return {id: graph.fault for id, graph in self._loaded.items() if graph.fault is not None}
 
-    def reload(self) -> dict[str, str]:
-        """Import all graphs from what their files are now.
+    def reload(self, also: Callable[[], object] = lambda: None) -> dict[str, str]:
+        """Import all graphs, and whatever `also` imports, from what their files are now.
 
         Returns what is wrong with those that cannot be; they stay what they were.
         """
         old_modules = forget_modules(self.folders)
         old = self._loaded
         new = {id: self._load(source) for id, source in self._sources.items()}
+        also()
         for name, module in old_modules.items():
             # What could not be imported is still used by the graphs that stay.
             sys.modules.setdefault(name, module)

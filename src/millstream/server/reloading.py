@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from millstream.server.auth.loading import load_guard
+from millstream.server.errors import ConfigError
+
 if TYPE_CHECKING:
     from millstream.server.service import Service
 
@@ -35,7 +38,14 @@ def watched(service: Service) -> Sequence[Path]:
 
 async def reload(service: Service, names: Sequence[str]) -> None:
     """Load the graphs anew, and say what came of it."""
-    faults = await asyncio.to_thread(service.catalog.reload)
+
+    def reload_guard() -> None:
+        try:
+            service.guard = load_guard(service.config)
+        except ConfigError as error:
+            logger.error("%s changed; %s. The handlers of before go on", ", ".join(names), error)
+
+    faults = await asyncio.to_thread(service.catalog.reload, reload_guard)
     for graph_id, fault in faults.items():
         logger.error(
             "%s changed, and graph %r cannot be loaded: %s. The one of before goes on",

@@ -13,6 +13,8 @@ from typing import Any, Final
 from langgraph.store.base import BaseStore
 
 from millstream.journal import SqliteJournal
+from millstream.server.auth.guard import Guard
+from millstream.server.auth.loading import load_guard
 from millstream.server.config import ServerConfig
 from millstream.server.graph_files import import_target
 from millstream.server.graphs import GraphCatalog
@@ -41,6 +43,7 @@ class Service:
     catalog: GraphCatalog
     logs: Logs
     scheduler: Scheduler
+    guard: Guard
 
     @classmethod
     @asynccontextmanager
@@ -64,6 +67,7 @@ class Service:
                 store=store,
             )
             faults = await asyncio.to_thread(catalog.load)
+            guard = await asyncio.to_thread(load_guard, config)
             for graph_id, fault in faults.items():
                 logger.error("graph %r cannot be loaded: %s", graph_id, fault)
             await db.write(assistants.ensure_own, catalog.ids())
@@ -74,7 +78,7 @@ class Service:
             )
             await scheduler.open()
             stack.push_async_callback(scheduler.close)
-            yield cls(config, db, run_loop, journal, store, catalog, logs, scheduler)
+            yield cls(config, db, run_loop, journal, store, catalog, logs, scheduler, guard)
 
 
 async def _open_store(config: ServerConfig, stack: AsyncExitStack, run_loop: RunLoop) -> BaseStore:

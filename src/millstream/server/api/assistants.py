@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from langchain_core.utils.uuid import uuid7
 from starlette.responses import Response
 
 from millstream.server import schemas
@@ -38,18 +37,19 @@ BOTH = (
 async def create(call: Call, body: AssistantCreate) -> Response:
     """Make an assistant."""
     _check_graph(call, body.graph_id)
-    if body.assistant_id is None:
-        assistant_id = str(uuid7())
-    else:
-        assistant_id = uuid_of(body.assistant_id, "assistant")
+    assistant_id = uuid_of(body.assistant_id, "assistant")
     values = body.model_dump(include={"graph_id", "metadata", "name", "description"})
     values["config"], values["context"] = _settings(body.config, body.context)
+    filters = call.filters
+    if body.if_exists != "raise":
+        # What is answered with may be there already.
+        filters = await call.ask("assistants", "read", {"assistant_id": UUID(assistant_id)})
     made = await call.service.db.write(
         rows.create,
         assistant_id,
         values,
         must_be_new=body.if_exists == "raise",
-        filters=call.filters,
+        filters=filters,
     )
     return reply(made)
 
@@ -92,11 +92,14 @@ async def patch(call: Call, body: AssistantPatch) -> Response:
 @operation("DELETE", "/assistants/{assistant_id}", auth=("assistants", "delete"), status=204)
 async def delete(call: Call, query: DeleteQuery) -> Response:
     """Delete an assistant, and its threads if they are not to stay."""
+    theirs = None
+    if query.delete_threads:
+        theirs = await call.ask("threads", "delete", {})
     thread_ids = await call.service.db.write(
         rows.delete, call["assistant_id"], with_threads=query.delete_threads, filters=call.filters
     )
     for thread_id in thread_ids:
-        await delete_thread(call.service, thread_id)
+        await delete_thread(call.service, thread_id, theirs)
     return empty()
 
 

@@ -11,13 +11,18 @@ from millstream.server.api.routing import Call, operation, reply
 from millstream.server.errors import ApiError, not_found
 from millstream.server.responses import EventStream
 from millstream.server.storage import runs as storage
+from millstream.server.v3.asking import AskedCommand
 from millstream.server.v3.commands import answer, is_command
 from millstream.server.v3.protocol import EventFilter, Place, ProtocolError
 from millstream.server.v3.source import ProtocolSource
 
 
 @operation(
-    "POST", "/threads/{thread_id}/commands", auth=("threads", "create_run"), takes_names=True
+    "POST",
+    "/threads/{thread_id}/commands",
+    auth=lambda asked: asked.auth,
+    asked=AskedCommand,
+    takes_names=True,
 )
 async def send_command(call: Call, body: Any) -> Response:
     """Carry out a command of the protocol in a thread, which need not exist before."""

@@ -10,7 +10,8 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, get_type_hints
 from uuid import UUID
 
 import orjson
@@ -19,7 +20,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from millstream.server.api.bodies.base import Query
+from millstream.server.api.asking import ask
+from millstream.server.api.bodies.base import Asked, Query
+from millstream.server.auth.guard import admit
+from millstream.server.auth.user import User
 from millstream.server.encoding import dumps
 from millstream.server.errors import ApiError
 from millstream.server.storage.containment import Filters
@@ -30,12 +34,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger("millstream.server")
 
 Handler = Callable[..., Awaitable[Response]]
+Auth: TypeAlias = tuple[str, str] | Callable[[Any], tuple[str, str]] | None
+"""Resource and action, or what tells them by the body."""
 HandlerT = TypeVar("HandlerT", bound=Handler)
 
 MAX_DEPTH: Final = 100
 """How deep JSON of a request may be: what is deeper is no state, and cannot be given back."""
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _BRACKETS: Final = re.compile(rb"[\[\]{}]")
+_BODY: Final = "millstream.body"
+"""Where the scope of a request has its body, once that has been read: handlers may want it."""
 _IDS: Final = {
     "assistant_id": "assistant",
     "thread_id": "thread",
@@ -52,7 +60,7 @@ class Operation:
     method: str
     path: str
     handler: Handler
-    auth: tuple[str, str] | None
+    auth: Auth
     """Resource and action that an auth handler is asked about; None if everybody may."""
     status: int
     """What a success is answered with."""
@@ -61,6 +69,8 @@ class Operation:
     tag: str
     body: TypeAdapter[Any] | None = None
     query: type[Query] | None = None
+    asked: Callable[[Any], Asked] | None = None
+    """What makes of the body what an auth handler is asked."""
 
     @property
     def summary(self) -> str:
@@ -82,13 +92,20 @@ class Call:
     """The parameters of the path; ids in their usual form."""
     filters: Filters | None = None
     """What the caller may see, as auth handlers say."""
-    user: Mapping[str, Any] | None = None
+    user: User | None = None
     """Who calls."""
-    extra: dict[str, Any] = field(default_factory=dict)
+    marks: dict[str, Any] = field(default_factory=dict)
+    """The metadata that auth handlers have given to what is made."""
+    parts: list[Call] = field(default_factory=list)
+    """Where the body is a list: the call that each item of it would be."""
 
     def __getitem__(self, name: str) -> str:
         """Return a parameter of the path."""
         return self.ids[name]
+
+    async def ask(self, resource: str, action: str, value: dict[str, Any]) -> Filters | None:
+        """Ask whether the caller may do something else too, and return what they may see."""
+        return await self.service.guard.authorize(self.user, resource, action, value)
 
     @property
     def root_path(self) -> str:
@@ -100,7 +117,8 @@ def operation(
     method: str,
     path: str,
     *,
-    auth: tuple[str, str] | None,
+    auth: Auth,
+    asked: Callable[[Any], Asked] | None = None,
     status: int = 200,
     takes_names: bool = False,
 ) -> Callable[[HandlerT], HandlerT]:
@@ -119,6 +137,7 @@ def operation(
                 tag=handler.__module__.rpartition(".")[2],
                 body=TypeAdapter(hints["body"]) if "body" in hints else None,
                 query=hints.get("query"),
+                asked=asked,
             )
         )
         return handler
@@ -136,9 +155,9 @@ def empty(status: int = 204, headers: Mapping[str, str] | None = None) -> Respon
     return Response(None, status, headers)
 
 
-def refusal(status: int, detail: str) -> Response:
+def refusal(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """Answer with an error, in the one form that errors have."""
-    return reply({"detail": detail}, status)
+    return reply({"detail": detail}, status, headers)
 
 
 def routes(disabled: frozenset[str] = frozenset()) -> list[Route]:
@@ -157,15 +176,15 @@ class _Endpoint:
     """The ASGI application of a path."""
 
     def __init__(self, operations: Mapping[str, Operation]) -> None:
-        self._operations = dict(operations)
+        self.operations = dict(operations)
         if "GET" in operations:
-            self._operations.setdefault("HEAD", operations["GET"])
+            self.operations.setdefault("HEAD", operations["GET"])
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         request = Request(scope, receive, send)
-        found = self._operations.get(request.method)
+        found = self.operations.get(request.method)
         if found is None:
-            allowed = ", ".join(self._operations)
+            allowed = ", ".join(self.operations)
             response = reply({"detail": "Method Not Allowed"}, 405, {"allow": allowed})
         else:
             response = await _answer(found, request)
@@ -174,15 +193,21 @@ class _Endpoint:
 
 async def _answer(found: Operation, request: Request) -> Response:
     try:
-        call = Call(request, request.app.state.service, found, _ids(found, request.path_params))
+        call = Call(request, request.app.state.service, found, {})
+        if found.auth is not None:
+            # Before anything else is said, of what is asked for or how.
+            call.user = await admit(call.service.guard, request, partial(_read_json, call))
+        call.ids = _ids(found, request.path_params)
         given: dict[str, Any] = {}
         if found.query is not None:
             given["query"] = _valid_query(found.query, request)
         if found.body is not None:
             given["body"] = _valid_body(found.body, await _read_json(call))
+        if not call.service.guard.is_open:
+            await ask(call, given.get("query"), given.get("body"))
         return await found.handler(call, **given)
     except ApiError as error:
-        return refusal(error.status, error.detail)
+        return refusal(error.status, error.detail, error.headers)
     except ClientDisconnect:
         # Nobody reads the answer.
         return refusal(499, "Client Closed Request")
@@ -244,6 +269,9 @@ async def _read_json(call: Call) -> Any:
 
 
 async def _read(request: Request, limit: int) -> bytes:
+    if _BODY in request.scope:
+        known: bytes = request.scope[_BODY]
+        return known
     chunks = []
     size = 0
     async for chunk in request.stream():
@@ -251,7 +279,8 @@ async def _read(request: Request, limit: int) -> bytes:
         if size > limit:
             raise ApiError(413, f"The request body is larger than {limit} bytes")
         chunks.append(chunk)
-    return b"".join(chunks)
+    text = request.scope[_BODY] = b"".join(chunks)
+    return text
 
 
 def _depth(text: bytes) -> int:

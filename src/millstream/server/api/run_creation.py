@@ -109,7 +109,11 @@ class Creation:
         if key is not None and not 0 < len(key) <= MAX_KEY:
             raise ApiError(422, f"An idempotency key has 1 to {MAX_KEY} characters")
         request_id = headers.get("x-request-id") or str(uuid4())
-        asker = Asker(request_id=request_id, user=self._call.user)
+        user = self._call.user
+        if key is not None and user is not None:
+            # Others may have thought of the same one. There is no such line end in a header.
+            key = f"{user.identity}\n{key}"
+        asker = Asker(request_id=request_id, user=user, marks=self._call.marks)
         run_id, thread_id = self.run_id, self.thread_id
         body, is_stateless = self._body, self._is_stateless
         tells_protocol = self._tells_protocol

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from starlette.responses import Response
 
@@ -99,6 +100,7 @@ async def delete_run(call: Call) -> Response:
 @operation("GET", "/threads/{thread_id}/runs/{run_id}/join", auth=("threads", "read"))
 async def join_run(call: Call, query: WaitQuery) -> Response:
     """Answer with the result of a run when it has ended."""
+    await check_query(call, query)
     return join(call, query, call["thread_id"])
 
 
@@ -141,11 +143,25 @@ def join(call: Call, query: WaitQuery, thread_id: str | None) -> Response:
 
 async def stream_again(call: Call, query: JoinQuery, thread_id: str | None) -> Response:
     """Stream what a run says, of a thread or any."""
+    await check_query(call, query)
     after = last_event_id(call)
     path = run_path(call, thread_id, call["run_id"])
     source = await _source(call, query, thread_id, after)
     headers = {"location": f"{path}/stream", "content-location": path}
     return EventStream(source, headers, on_disconnect=_canceller(call, query))
+
+
+async def check_query(call: Call, query: WaitQuery) -> None:
+    """Ask whether the caller, who may read a run, may also be who cancels it."""
+    if query.cancel_on_disconnect:
+        value = {key: UUID(id) for key, id in call.ids.items()}
+        filters = await call.ask("threads", "update", {**value, "action": "interrupt"})
+        if filters:
+            run = await call.service.db.read(
+                storage.get, call["run_id"], call.ids.get("thread_id"), filters
+            )
+            if run is None:
+                raise ApiError(404, "Not Found")
 
 
 def last_event_id(call: Call) -> EventId | None:

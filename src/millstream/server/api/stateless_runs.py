@@ -16,7 +16,7 @@ from millstream.server.api.bodies.runs import (
 )
 from millstream.server.api.routing import Call, empty, operation, reply, uuid_of
 from millstream.server.api.run_creation import Creation
-from millstream.server.api.runs import BY_ACTION, join, stream_again
+from millstream.server.api.runs import BY_ACTION, check_query, join, stream_again
 from millstream.server.errors import ApiError
 from millstream.server.storage.runs import NO_MATCH
 
@@ -49,7 +49,8 @@ async def create_batch(
     call: Call, body: Annotated[list[RunCreate], Field(max_length=MAX_BATCH)]
 ) -> Response:
     """Create runs without threads, and answer at once."""
-    creations = [Creation(call, each) for each in body]
+    calls = call.parts or [call] * len(body)
+    creations = [Creation(each, run) for each, run in zip(calls, body, strict=True)]
     return reply([(await creation.submit()).run for creation in creations])
 
 
@@ -76,6 +77,7 @@ async def cancel_runs(call: Call, query: CancelManyQuery, body: CancelMany) -> R
 @operation("GET", "/runs/{run_id}/join", auth=("threads", "read"))
 async def join_stateless_run(call: Call, query: WaitQuery) -> Response:
     """Answer with the result of a run when it has ended."""
+    await check_query(call, query)
     return join(call, query, None)
 
 

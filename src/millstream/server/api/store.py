@@ -25,7 +25,7 @@ T = TypeVar("T")
 @operation("PUT", "/store/items", auth=("store", "put"), status=204)
 async def put(call: Call, body: ItemPut) -> Response:
     """Keep a value."""
-    namespace = _namespace(body.namespace)
+    namespace = _namespace(body.labels)
     options: dict[str, Any] = {"index": body.index}
     if body.ttl is not None:
         options["ttl"] = body.ttl
@@ -36,7 +36,7 @@ async def put(call: Call, body: ItemPut) -> Response:
 @operation("GET", "/store/items", auth=("store", "get"))
 async def get(call: Call, query: ItemQuery) -> Response:
     """Return a value, null if there is none."""
-    namespace = _namespace(query.namespace.split(".") if query.namespace else ())
+    namespace = _namespace(query.labels)
     options = {} if query.refresh_ttl is None else {"refresh_ttl": query.refresh_ttl}
     item = await _asked(call, call.service.store.aget(namespace, query.key, **options))
     return reply(None if item is None else _shown(item))
@@ -45,7 +45,7 @@ async def get(call: Call, query: ItemQuery) -> Response:
 @operation("DELETE", "/store/items", auth=("store", "delete"), status=204)
 async def delete(call: Call, body: ItemDelete) -> Response:
     """Forget a value."""
-    await _asked(call, call.service.store.adelete(_namespace(body.namespace), body.key))
+    await _asked(call, call.service.store.adelete(_namespace(body.labels), body.key))
     return empty()
 
 
@@ -56,7 +56,7 @@ async def search(call: Call, body: ItemSearch) -> Response:
     items = await _asked(
         call,
         call.service.store.asearch(
-            _namespace(body.namespace_prefix),
+            _namespace(body.labels),
             query=body.query,
             filter=body.filter,
             limit=body.limit,
@@ -73,7 +73,7 @@ async def namespaces(call: Call, body: NamespaceSearch) -> Response:
     found = await _asked(
         call,
         call.service.store.alist_namespaces(
-            prefix=None if body.prefix is None else _namespace(body.prefix),
+            prefix=None if body.labels is None else _namespace(body.labels),
             suffix=None if body.suffix is None else _namespace(body.suffix),
             max_depth=body.max_depth,
             limit=body.limit,
@@ -107,7 +107,8 @@ def _time(given: datetime) -> str:
     return known.astimezone(timezone.utc).isoformat(timespec="microseconds")
 
 
-def _namespace(labels: Sequence[str]) -> tuple[str, ...]:
+def _namespace(labels: Sequence[str] | None) -> tuple[str, ...]:
+    labels = labels or ()
     for label in labels:
         if not label or "." in label:
             raise ApiError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from uuid import UUID
 
 from langchain_core.utils.uuid import uuid7
 from starlette.responses import Response
@@ -28,20 +29,24 @@ from millstream.server.storage import threads as rows
 @operation("POST", "/threads", auth=("threads", "create"))
 async def create(call: Call, body: ThreadCreate) -> Response:
     """Make a thread, with a state if there are supersteps."""
-    thread_id = str(uuid7()) if body.thread_id is None else uuid_of(body.thread_id, "thread")
+    thread_id = uuid_of(body.thread_id, "thread")
     metadata = dict(body.metadata)
     if body.graph_id is not None:
         metadata["graph_id"] = body.graph_id
     thread = state.Thread(call.service, thread_id, metadata, call.user)
     if body.supersteps and thread.graph_id is None:
         raise ApiError(400, state.no_graph(thread_id))
+    filters = call.filters
+    if body.if_exists != "raise":
+        # What is answered with may be there already.
+        filters = await call.ask("threads", "read", {"thread_id": UUID(thread_id)})
     made = await call.service.db.write(
         rows.create,
         thread_id,
         metadata=metadata,
         ttl=_ttl(body.ttl),
         must_be_new=body.if_exists == "raise",
-        filters=call.filters,
+        filters=filters,
     )
     if body.supersteps:
         made = await _fill(thread, body)
@@ -120,14 +125,19 @@ async def delete(call: Call) -> Response:
     return empty()
 
 
-@operation("POST", "/threads/{thread_id}/copy", auth=("threads", "create"))
+@operation("POST", "/threads/{thread_id}/copy", auth=("threads", "read"))
 async def copy(call: Call) -> Response:
     """Make a thread of what another one has."""
     service = call.service
     new_id = str(uuid7())
-    await service.db.read(rows.metadata_of, call["thread_id"], call.filters)
+    metadata = await service.db.read(rows.metadata_of, call["thread_id"], call.filters)
+    made: dict[str, Any] = {"thread_id": UUID(new_id), "metadata": dict(metadata)}
+    await call.ask("threads", "create", made)
     await service.run_loop.call(service.journal.acopy_thread(call["thread_id"], new_id))
-    return reply(await service.db.write(rows.copy, call["thread_id"], new_id, call.filters))
+    copied = await service.db.write(
+        rows.copy, call["thread_id"], new_id, made["metadata"], call.filters
+    )
+    return reply(copied)
 
 
 @operation("GET", "/threads/{thread_id}/storage", auth=("threads", "read"))

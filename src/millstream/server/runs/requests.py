@@ -30,6 +30,8 @@ class Asker:
     user: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     """Those that the configuration lets into the configurable."""
+    marks: Mapping[str, Any] = field(default_factory=dict)
+    """The metadata that tell whose a run is, and a thread that is made for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class NewRun:
     is_stateless: bool
     """It has a thread of its own."""
     idempotency_key: str | None = None
+    marks: Mapping[str, Any] = field(default_factory=dict)
+    """The metadata that a thread gets that is made for it."""
 
     @property
     def is_resumable(self) -> bool:
@@ -108,6 +112,7 @@ def plan_run(
         creates_thread=is_stateless or body.if_not_exists == "create",
         is_stateless=is_stateless,
         idempotency_key=idempotency_key,
+        marks=asker.marks,
     )
 
 

@@ -20,6 +20,7 @@ from millstream.modes.names import VALUES
 from millstream.runs.bell import Bell
 from millstream.runs.log import EventReader
 from millstream.runtime import RunControl
+from millstream.server.auth.user import User
 from millstream.server.encoding import dumps, error_of
 from millstream.server.log.storing import Storing
 from millstream.server.runs.active import REASONS, ActiveRun
@@ -182,9 +183,13 @@ class _Call:
         """Return the call for what is stored of a run."""
         stored = kwargs["config"]
         configurable = stored["configurable"]
+        user = configurable.get("langgraph_auth_user")
         config = {
             **stored,
-            "configurable": dict(configurable),
+            "configurable": {
+                **configurable,
+                "langgraph_auth_user": None if user is None else User(user),
+            },
             "metadata": {
                 **stored["metadata"],
                 "run_attempt": attempt,

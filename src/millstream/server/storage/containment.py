@@ -66,6 +66,24 @@ def holds(document: str | None, wanted: str) -> bool:
     return is_contained(_parsed(wanted), orjson.loads(document))
 
 
+def check_filters(filters: Filters) -> None:
+    """Refuse filters with an operator that there is not."""
+    _as_containment(filters)
+
+
+def exact(filters: Filters | None) -> dict[str, Any]:
+    """Return metadata that pass filters, as far as these say what they have to be."""
+    found: dict[str, Any] = {}
+    for wanted in _as_containment(filters or {}):
+        found.update(wanted)
+    return found
+
+
+def is_of_others(metadata: Mapping[str, Any], filters: Filters | None) -> bool:
+    """Return whether metadata say whose they are, and that is not who the filters are for."""
+    return any(key in metadata for key in filters or ()) and not allows(metadata, filters)
+
+
 def _as_containment(filters: Filters) -> list[dict[str, Any]]:
     conditions: list[dict[str, Any]] = []
     for key, condition in filters.items():

@@ -20,7 +20,7 @@ from millstream.server.runs.lifecycle import (
 )
 from millstream.server.runs.multitask import BUSY, Present, admit
 from millstream.server.storage import events
-from millstream.server.storage.containment import Filters, allows
+from millstream.server.storage.containment import Filters, allows, exact, is_of_others
 from millstream.server.storage.run_records import Cancelled, Created, End, Finished, Job
 from millstream.server.storage.tables import assistants, now, runs, threads
 
@@ -60,7 +60,7 @@ def create(
 ) -> Created:
     """Store the run that is planned for an assistant; start it if it can, and `may_start`."""
     assistant = _first(connection, _assistant(assistant_id))
-    if assistant is None:
+    if assistant is None or is_of_others(assistant.metadata, filters):
         raise ApiError(404, NO_THREAD)
     new = plan(assistant._asdict())
     if new.idempotency_key is not None:
@@ -134,7 +134,6 @@ def _enter_thread(
             raise ApiError(404, NO_THREAD)
     time = new.created_at
     named = {"graph_id": new.graph_id, "assistant_id": new.assistant_id}
-    owner = {key: value for key, value in (filters or {}).items() if isinstance(value, str)}
     connection.execute(
         insert(threads),
         {
@@ -144,7 +143,7 @@ def _enter_thread(
             "updated_at": time,
             "state_updated_at": time,
             "is_temporary": bool(new.kwargs["temporary"]),
-            "metadata": {**owner, **named},
+            "metadata": {**exact(filters), **new.marks, **named},
             "config": {},
         },
     )

@@ -155,7 +155,11 @@ def delete(connection: Connection, thread_id: str, filters: Filters | None = Non
 
 
 def copy(
-    connection: Connection, thread_id: str, new_id: str, filters: Filters | None = None
+    connection: Connection,
+    thread_id: str,
+    new_id: str,
+    metadata: Mapping[str, Any],
+    filters: Filters | None = None,
 ) -> dict[str, Any]:
     """Make a thread of what another one has, but for its runs."""
     known = _find(connection, thread_id)
@@ -168,6 +172,7 @@ def copy(
         "created_at": time,
         "updated_at": time,
         "state_updated_at": time,
+        "metadata": dict(metadata),
         "config": {},
         # Nothing runs on the new one.
         "status": "idle" if known["status"] == "busy" else known["status"],

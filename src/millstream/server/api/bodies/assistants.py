@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from langchain_core.utils.uuid import uuid7
 from pydantic import Field
 
 from millstream.server.api.bodies.base import Body, JsonObject, Limit, Offset, Query
@@ -27,7 +28,7 @@ class AssistantCreate(Body):
     """A new assistant."""
 
     graph_id: str
-    assistant_id: str | None = None
+    assistant_id: str = Field(default_factory=lambda: str(uuid7()))
     config: JsonObject = Field(default_factory=dict)
     context: JsonObject = Field(default_factory=dict)
     metadata: JsonObject = Field(default_factory=dict)

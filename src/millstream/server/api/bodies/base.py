@@ -13,7 +13,21 @@ Limit = Annotated[int, Field(ge=1, le=1000)]
 Offset = Annotated[int, Field(ge=0)]
 
 
-class Body(BaseModel):
+class Asked(BaseModel):
+    """What a caller asks for, as auth handlers see it: they may change it."""
+
+    def asked(self) -> dict[str, Any]:
+        """Return what a handler is given of it."""
+        return {name: getattr(self, name) for name in type(self).model_fields}
+
+    def take(self, value: Mapping[str, Any]) -> None:
+        """Be what a handler has made of that; whose id it is about cannot change."""
+        for name in type(self).model_fields:
+            if name in value and not name.endswith(("_id", "ids")):
+                setattr(self, name, value[name])
+
+
+class Body(Asked):
     """The JSON object of a request; what is not known of it is passed by."""
 
     model_config = ConfigDict(extra="ignore", arbitrary_types_allowed=True)
@@ -26,7 +40,7 @@ class Body(BaseModel):
         return given
 
 
-class Query(BaseModel):
+class Query(Asked):
     """The query of a request."""
 
     model_config = ConfigDict(extra="ignore")

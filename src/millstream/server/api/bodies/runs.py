@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, field_validator
@@ -25,6 +26,13 @@ StreamMode = Literal[
 Breakpoints = Literal["*"] | list[str]
 CancelAction = Literal["interrupt", "rollback"]
 RunState = Literal["pending", "running", "success", "error", "timeout", "interrupted"]
+_OF_A_RUN: Final = (
+    "assistant_id",
+    "metadata",
+    "multitask_strategy",
+    "if_not_exists",
+    "after_seconds",
+)
 YEAR: Final = 366 * 24 * 3600
 
 
@@ -72,6 +80,29 @@ class RunCreate(Body):
     on_completion: Literal["delete", "keep"] = "delete"
     durability: Literal["sync", "async", "exit"] | None = None
     checkpoint_during: bool | None = None
+
+    def asked(self) -> dict[str, Any]:
+        """Return what a handler is given of it: the run that there will be."""
+        return {
+            **{name: getattr(self, name) for name in _OF_A_RUN},
+            "run_id": None,
+            "status": "pending",
+            "prevent_insert_if_inflight": self.multitask_strategy == "reject",
+            "kwargs": {name: getattr(self, name) for name in self._in_kwargs()},
+        }
+
+    def take(self, value: Mapping[str, Any]) -> None:
+        """Be what a handler has made of that."""
+        for name in _OF_A_RUN:
+            if name in value and name != "assistant_id":
+                setattr(self, name, value[name])
+        for name in self._in_kwargs():
+            if name in value.get("kwargs", ()):
+                setattr(self, name, value["kwargs"][name])
+
+    @classmethod
+    def _in_kwargs(cls) -> list[str]:
+        return [name for name in cls.model_fields if name not in _OF_A_RUN]
 
     @field_validator("stream_mode", mode="before")
     @classmethod

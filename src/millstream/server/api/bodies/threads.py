@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+from langchain_core.utils.uuid import uuid7
 from pydantic import Field
 
 from millstream.server.api.bodies.base import Body, JsonObject, Limit, Offset, Query
@@ -49,7 +50,7 @@ class Superstep(Body):
 class ThreadCreate(Body):
     """A new thread."""
 
-    thread_id: str | None = None
+    thread_id: str = Field(default_factory=lambda: str(uuid7()))
     metadata: JsonObject = Field(default_factory=dict)
     graph_id: str | None = None
     if_exists: Literal["raise", "do_nothing"] = "raise"

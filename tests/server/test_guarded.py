@@ -1,0 +1,203 @@
+"""Every route there is, walked by callers who may not.
+
+What is added to the server is walked too: it has to be asked about like everything else, or to be
+named here as open.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from uuid import uuid4
+
+import httpx
+import pytest
+from starlette.routing import Mount, Route
+
+from millstream.server.api.routing import OPERATIONS
+from server.fixtures import Running
+from server.graphs import make_graphs
+from server.test_auth import ALICE, BOB, guarded
+
+OPEN: Final = {
+    ("GET", "/"),
+    ("GET", "/ok"),
+    ("GET", "/info"),
+    ("GET", "/docs"),
+    ("GET", "/openapi.json"),
+}
+"""What everybody may ask: it says nothing of anybody."""
+SECRET: Final = "the-secret-of-alice"
+RUN: Final = {"assistant_id": "chat", "input": {"messages": []}}
+BODIES: Final[dict[str, Any]] = {
+    "POST /assistants": {"graph_id": "chat"},
+    "POST /assistants/{assistant_id}/latest": {"version": 1},
+    "POST /threads/prune": {"thread_ids": ["{thread_id}"]},
+    "POST /threads/{thread_id}/state/checkpoint": {"checkpoint": {}},
+    "POST /threads/{thread_id}/state": {"values": {"messages": []}},
+    "POST /threads/{thread_id}/runs": RUN,
+    "POST /threads/{thread_id}/runs/stream": RUN,
+    "POST /threads/{thread_id}/runs/wait": RUN,
+    "POST /runs": RUN,
+    "POST /runs/stream": RUN,
+    "POST /runs/wait": RUN,
+    "POST /runs/batch": [RUN],
+    "POST /runs/cancel": {"thread_id": "{thread_id}", "run_ids": ["{run_id}"]},
+    "PUT /store/items": {"namespace": ["x"], "key": "k", "value": {}},
+    "DELETE /store/items": {"namespace": ["x"], "key": "k"},
+    "POST /store/items/search": {"namespace_prefix": ["alice"]},
+}
+"""What requests have to have in them to be asked about at all."""
+ITEM: Final = {"namespace": "alice.x", "key": "k"}
+QUERIES: Final = {"GET /store/items": ITEM, "HEAD /store/items": ITEM}
+
+
+class Theirs(NamedTuple):
+    """What a caller has on a server."""
+
+    ids: dict[str, str]
+
+    def request(self, method: str, path: str) -> dict[str, Any]:
+        """Return what asks for it."""
+        name = f"{method} {path}"
+        body = json.dumps(BODIES.get(name, {})) if method not in ("GET", "HEAD") else ""
+        for key, id in self.ids.items():
+            body = body.replace(f"{{{key}}}", id)
+        filled = re.sub(r"{(\w+)(?::\w+)?}", lambda match: self.ids.get(match[1], "x"), path)
+        return {"method": method, "url": filled, "content": body, "params": QUERIES.get(name)}
+
+
+def walk(routes: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield methods and paths of all routes, also of those that are in no registry."""
+    for route in routes:
+        if isinstance(route, Mount):
+            yield from walk(route.routes, prefix + route.path)
+        elif isinstance(route, Route):
+            known = getattr(route.endpoint, "operations", None)
+            for method in sorted(known or route.methods or ()):
+                yield method, prefix + route.path
+
+
+def nobodys() -> Theirs:
+    """Return what nobody has."""
+    keys = ("thread_id", "run_id", "assistant_id", "cron_id", "checkpoint_id")
+    return Theirs({key: str(uuid4()) for key in keys})
+
+
+def alices(server: Running) -> Theirs:
+    """Make alice what she can have: each with a secret in it."""
+
+    def post(path: str, body: Any) -> Any:
+        made = server.http.post(path, json=body, headers=ALICE)
+        assert made.status_code == 200, made.text
+        return made.json()
+
+    metadata = {"note": SECRET}
+    assistant = post("/assistants", {"graph_id": "chat", "metadata": metadata, "name": SECRET})
+    thread_id = post("/threads", {"metadata": metadata})["thread_id"]
+    said = {"messages": [{"role": "user", "content": SECRET}]}
+    run = {"assistant_id": assistant["assistant_id"], "input": said, "stream_resumable": True}
+    post(f"/threads/{thread_id}/runs/wait", run)
+    (made,) = server.http.get(f"/threads/{thread_id}/runs", headers=ALICE).json()
+    state = server.http.get(f"/threads/{thread_id}/state", headers=ALICE).json()
+    item = {"namespace": ["x"], "key": "k", "value": {"note": SECRET}}
+    server.http.put("/store/items", json=item, headers=ALICE)
+    return Theirs(
+        {
+            "thread_id": thread_id,
+            "run_id": made["run_id"],
+            "assistant_id": assistant["assistant_id"],
+            "checkpoint_id": state["checkpoint_id"],
+            "cron_id": str(uuid4()),
+        }
+    )
+
+
+def state_of(server: Running, theirs: Theirs) -> list[Any]:
+    """Return all that alice has."""
+    ids = theirs.ids
+    paths = (
+        f"/threads/{ids['thread_id']}",
+        f"/threads/{ids['thread_id']}/state",
+        f"/threads/{ids['thread_id']}/runs",
+        f"/assistants/{ids['assistant_id']}",
+        "/store/items?namespace=x&key=k",
+    )
+    answers = [server.http.get(path, headers=ALICE) for path in paths]
+    assert all(answer.status_code == 200 for answer in answers)
+    return [answer.json() for answer in answers]
+
+
+def answer(server: Running, request: dict[str, Any], headers: dict[str, str]) -> tuple[int, str]:
+    """Return status and text of an answer; of one that does not end what there is at first."""
+    text = b""
+    json_type = {"content-type": "application/json"}
+    asked = server.http.stream(**request, headers={**headers, **json_type}, timeout=2)
+    with asked as response:
+        try:
+            for chunk in response.iter_raw():
+                text += chunk
+        except httpx.ReadTimeout:
+            pass
+        return response.status_code, text.decode()
+
+
+@pytest.fixture(scope="module")
+def owned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Give a server whose callers have what they make."""
+    with guarded("owners", tmp_path_factory.mktemp("owned"), make_graphs()) as server:
+        yield server
+
+
+def test_the_walk_comes_by_every_operation(owned: Running) -> None:
+    walked = {*walk(owned.application.routes)}
+
+    assert walked >= {(known.method, known.path) for known in OPERATIONS}
+    assert walked >= OPEN
+
+
+def test_without_a_token_nothing_is_answered(owned: Running) -> None:
+    wrong = {}
+    for method, path in walk(owned.application.routes):
+        if (method, path) in OPEN or (method == "HEAD" and ("GET", path) in OPEN):
+            continue
+        status, text = answer(owned, nobodys().request(method, path), {})
+        if status != 401 or (text and json.loads(text) != {"detail": "no token"}):
+            wrong[f"{method} {path}"] = (status, text[:200])
+
+    assert wrong == {}
+
+
+def test_handlers_that_deny_everything_are_asked_about_everything(tmp_path: Path) -> None:
+    wrong = {}
+    with guarded("denying", tmp_path, make_graphs()) as server:
+        for method, path in walk(server.application.routes):
+            if (method, path) in OPEN or (method == "HEAD" and ("GET", path) in OPEN):
+                continue
+            status, text = answer(server, nobodys().request(method, path), ALICE)
+            # Before it is looked whether there is such a thing.
+            if status != 403 or (text and json.loads(text) != {"detail": "Forbidden"}):
+                wrong[f"{method} {path}"] = (status, text[:200])
+
+    assert wrong == {}
+
+
+def test_who_has_another_token_sees_and_changes_nothing_of_the_first(owned: Running) -> None:
+    theirs = alices(owned)
+    before = state_of(owned, theirs)
+    told = {}
+    for method, path in walk(owned.application.routes):
+        if method == "HEAD":
+            continue
+        status, text = answer(owned, theirs.request(method, path), BOB)
+        if SECRET in text or status >= 500:
+            told[f"{method} {path}"] = (status, text[:500])
+
+    assert told == {}
+    assert state_of(owned, theirs) == before
+    # And the walk was one: where it leads, alice does see her secret.
+    own = answer(owned, theirs.request("GET", "/threads/{thread_id}/history"), ALICE)
+    assert SECRET in own[1]
