@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -107,9 +108,12 @@ def test_what_takes_langgraphs_engine_apart_says_so() -> None:
         algorithm.local_read(None, {}, {}, None, "x")
 
 
-def test_a_remote_graph_cannot_be_made_but_asked_for() -> None:
+def test_a_remote_graph_without_its_client_names_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "langgraph_sdk", None)
     assert not isinstance(object(), remote.RemoteGraph)
-    with pytest.raises(NotImplementedError, match="langgraph_sdk"):
+    with pytest.raises(ImportError, match=r"pip install 'millstream\[remote\]'"):
         remote.RemoteGraph("assistant", url="http://localhost")
 
 

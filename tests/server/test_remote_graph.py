@@ -1,14 +1,13 @@
-"""langgraph's own RemoteGraph against our server."""
+"""A RemoteGraph against our server: our own, and langgraph's."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any, Final
 
 import pytest
-from langgraph.graph import START, MessagesState, StateGraph
-from langgraph.pregel.remote import RemoteGraph
 from langgraph_sdk import get_client, get_sync_client
 
 from server.fixtures import Running
@@ -20,15 +19,21 @@ SAID: Final = "hello from the fake model"
 
 
 class Remote:
-    """A remote graph, used through its synchronous or its asynchronous methods."""
+    """Remote graphs of a library, used through their synchronous or asynchronous methods."""
 
-    def __init__(self, url: str, loop: asyncio.AbstractEventLoop | None) -> None:
+    def __init__(self, url: str, loop: asyncio.AbstractEventLoop | None, library: str) -> None:
+        self.library = library
         self.loop = loop
         self.client = get_client(url=url, api_key=None) if loop else None
         self.sync_client = get_sync_client(url=url, api_key=None)
 
-    def graph(self, name: str) -> RemoteGraph:
-        return RemoteGraph(name, client=self.client, sync_client=self.sync_client)
+    def named(self, module: str, name: str) -> Any:
+        """Return what the library has under this name."""
+        return getattr(import_module(f"{self.library}.{module}"), name)
+
+    def graph(self, name: str) -> Any:
+        make = self.named("pregel.remote", "RemoteGraph")
+        return make(name, client=self.client, sync_client=self.sync_client)
 
     def call(self, graph: Any, name: str, *args: Any, **kwargs: Any) -> Any:
         if self.loop is None:
@@ -49,16 +54,25 @@ class Remote:
 
 
 @pytest.fixture(params=["async", "sync"])
-def remote(request: pytest.FixtureRequest, server: Running) -> Iterator[Remote]:
-    """Give remote graphs of the server."""
+def loop(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoop | None]:
+    """Give the event loop of asynchronous methods, None for synchronous ones."""
     loop = asyncio.new_event_loop() if request.param == "async" else None
-    remote = Remote(server.url, loop)
+    yield loop
+    if loop:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+@pytest.fixture(params=["millstream", "langgraph"])
+def remote(
+    request: pytest.FixtureRequest, loop: asyncio.AbstractEventLoop | None, server: Running
+) -> Iterator[Remote]:
+    """Give remote graphs of the server."""
+    remote = Remote(server.url, loop, request.param)
     yield remote
     remote.sync_client.close()
     if loop and remote.client:
         loop.run_until_complete(remote.client.aclose())
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
 
 
 def test_a_remote_graph_is_invoked(remote: Remote) -> None:
@@ -112,14 +126,13 @@ def test_the_history_and_the_drawing_of_a_remote_graph(remote: Remote) -> None:
 
 
 def test_a_remote_graph_asks_and_is_answered(remote: Remote) -> None:
-    from langgraph.types import Command
-
+    command = remote.named("types", "Command")
     graph, config = remote.graph("hitl"), remote.new_thread()
     asked = remote.stream(graph, HI, config, stream_mode="updates")
     assert asked[-1]["__interrupt__"][0]["value"] == {"question": "approve?", "n": 1}
     (question,) = remote.call(graph, "get_state", config).interrupts
     assert question.value == {"question": "approve?", "n": 1}
-    answered = remote.call(graph, "invoke", Command(resume="yes"), config)
+    answered = remote.call(graph, "invoke", command(resume="yes"), config)
     assert answered["messages"][-1]["content"] == "answer=yes"
 
 
@@ -129,7 +142,8 @@ def test_a_remote_graph_raises_what_its_run_raised(remote: Remote) -> None:
 
 
 def test_a_remote_graph_is_a_node_of_another_graph(remote: Remote) -> None:
-    builder = StateGraph(MessagesState).add_node("there", remote.graph("chat"))
-    outer = builder.add_edge(START, "there").compile()
+    builder = remote.named("graph", "StateGraph")(remote.named("graph", "MessagesState"))
+    builder.add_node("there", remote.graph("chat"))
+    outer = builder.add_edge("__start__", "there").compile()
     result = remote.call(outer, "invoke", HI)
     assert [m.content for m in result["messages"]] == ["hi", SAID]

@@ -32,6 +32,7 @@ from millstream.modes.parts import Shape
 from millstream.pregel._structure.compiling import as_policies
 from millstream.pregel._structure.nodes import PregelNode
 from millstream.pregel.main import Pregel
+from millstream.pregel.protocol import PregelProtocol
 from millstream.types import Send
 from millstream.typing import ContextT, InputT, OutputT, StateT
 
@@ -283,7 +284,7 @@ class _Assembly:
 
         Those run here, and their nodes where they say.
         """
-        if spec.executor is not None or hasattr(spec.runnable, "get_subgraphs"):
+        if spec.executor is not None or isinstance(spec.runnable, PregelProtocol):
             return spec.executor
         return self._defaults.executor
 

@@ -139,7 +139,7 @@ def open_run(
     callbacks = None if caller.callbacks is None else tracing.without_taps(caller.callbacks)
     nesting, is_resumed = ROOT, False
     if parent is not None:
-        nesting, is_resumed = _nest(parent, name, input, is_stateful=graph.checkpointer is True)
+        nesting, is_resumed = nest(parent, name, input, is_stateful=graph.checkpointer is True)
         # A nested run is stored as the one around it, whose end decides what of it is needed.
         durability = durability or parent.run.request.durability
     elif caller.configurable and (named := named_checkpoints(caller.configurable)):
@@ -221,7 +221,7 @@ def _given(
     return context, store, server
 
 
-def _nest(parent: TaskContext, name: str, input: Any, *, is_stateful: bool) -> tuple[Nesting, bool]:
+def nest(parent: TaskContext, name: str, input: Any, *, is_stateful: bool) -> tuple[Nesting, bool]:
     """Return where in a task a run is, and whether the task was called before."""
     around, place, former = parent.run, "", ""
     if around.saver is not None:

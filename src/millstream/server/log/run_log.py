@@ -23,6 +23,8 @@ METADATA: Final = "metadata"
 """The mode of events about the run itself."""
 ERROR: Final = "error"
 """The mode of the event that says why a run failed; nobody can leave it out."""
+COMMAND: Final = "command"
+"""The mode of the event that is a command for the graph around, which is the caller's."""
 PROTOCOL: Final = "v3:"
 """What the modes of protocol events begin with, which only those read who ask for them; see
 `server.v3`."""
@@ -265,7 +267,7 @@ def is_wanted(mode: str, modes: Collection[str] | None) -> bool:
 
 def wanted_modes(modes: Collection[str]) -> frozenset[str]:
     """Return the modes of entries that a reader wants who asks for these stream modes."""
-    wanted = {*modes, ERROR}
+    wanted = {*modes, ERROR, COMMAND}
     if "messages" in wanted:
         wanted.add("messages-tuple")
     return frozenset(wanted)

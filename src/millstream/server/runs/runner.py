@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from millstream.errors import GraphDrained, RunCancelledError
+from millstream.errors import GraphDrained, ParentCommand, RunCancelledError
 from millstream.modes.event import Event, logged
 from millstream.modes.names import VALUES
 from millstream.runs.bell import Bell
@@ -125,6 +125,10 @@ class Runner:
                     outcome = await _drive(graph, call, wire, active)
             except (RunCancelledError, GraphDrained, asyncio.CancelledError) as error:
                 return await self._stopped(graph, call, active, error)
+            except ParentCommand as signal:
+                wire.write_command(signal.args[0])
+                values = _values_of(await graph.aget_state(call.place))
+                return Carried(End("finished", values=values), _result(values, ()))
             except Exception as error:
                 if active.stopped_by is not None:
                     return await self._stopped(graph, call, active, error)

@@ -27,8 +27,9 @@ from millstream.modes.names import (
 )
 from millstream.modes.parts import Namespace, RunStreamMode
 from millstream.server.encoding import dumps, error_of
-from millstream.server.log.run_log import ERROR, METADATA
+from millstream.server.log.run_log import COMMAND, ERROR, METADATA
 from millstream.server.sse import event_name
+from millstream.types import Command, Send
 
 if TYPE_CHECKING:
     from millstream.modes.parts import Part
@@ -108,6 +109,22 @@ class Wire:
     def write_event(self, event: Mapping[str, Any]) -> None:
         """Write down an event of LangChain."""
         self._writers[EVENTS]((), event)
+
+    def write_command(self, command: Command[Any]) -> None:
+        """Write down a command for the graph around this one, which is the caller's."""
+        goto: Any = command.goto
+        targets = goto if isinstance(goto, (list, tuple)) else (goto,)
+        sent = [
+            {"node": target.node, "input": target.arg} if isinstance(target, Send) else target
+            for target in targets
+        ]
+        data = {
+            "graph": Command.PARENT,
+            "update": command.update,
+            "resume": command.resume,
+            "goto": sent if isinstance(goto, (list, tuple)) else sent[0],
+        }
+        self._append(COMMAND, COMMAND, dumps(data))
 
     def end(self, phase: str, error: Mapping[str, str] | None = None) -> None:
         """Say how the run has ended: completed, failed or interrupted."""

@@ -1,0 +1,1 @@
+"""Graphs on a server: what a call becomes on the wire, and what comes back."""
