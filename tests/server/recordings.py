@@ -23,7 +23,7 @@ FOLDER: Final = Path(
     or Path(__file__).parents[3] / "shared" / "spec" / "server-recordings"
 )
 ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{32}")
-TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
+TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{6})?\+00:00")
 THREAD: Final = re.compile(r"/threads/([0-9a-f-]{36})")
 WHOLE: Final = re.compile(r"(lc_run--[0-9a-f-]{36})-0$")
 """The id of a message that came in one piece, which the recorded server sometimes shortened."""

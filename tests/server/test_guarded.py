@@ -45,6 +45,8 @@ BODIES: Final[dict[str, Any]] = {
     "POST /runs/stream": RUN,
     "POST /runs/wait": RUN,
     "POST /runs/batch": [RUN],
+    "POST /runs/crons": {**RUN, "schedule": "0 0 1 1 *"},
+    "POST /threads/{thread_id}/runs/crons": {**RUN, "schedule": "0 0 1 1 *"},
     "POST /runs/cancel": {"thread_id": "{thread_id}", "run_ids": ["{run_id}"]},
     "PUT /store/items": {"namespace": ["x"], "key": "k", "value": {}},
     "DELETE /store/items": {"namespace": ["x"], "key": "k"},
@@ -105,13 +107,14 @@ def alices(server: Running) -> Theirs:
     state = server.http.get(f"/threads/{thread_id}/state", headers=ALICE).json()
     item = {"namespace": ["x"], "key": "k", "value": {"note": SECRET}}
     server.http.put("/store/items", json=item, headers=ALICE)
+    cron = post(f"/threads/{thread_id}/runs/crons", {**run, "schedule": "0 0 1 1 *"})
     return Theirs(
         {
             "thread_id": thread_id,
             "run_id": made["run_id"],
             "assistant_id": assistant["assistant_id"],
             "checkpoint_id": state["checkpoint_id"],
-            "cron_id": str(uuid4()),
+            "cron_id": cron["cron_id"],
         }
     )
 
@@ -124,6 +127,7 @@ def state_of(server: Running, theirs: Theirs) -> list[Any]:
         f"/threads/{ids['thread_id']}/state",
         f"/threads/{ids['thread_id']}/runs",
         f"/assistants/{ids['assistant_id']}",
+        f"/runs/crons/{ids['cron_id']}",
         "/store/items?namespace=x&key=k",
     )
     answers = [server.http.get(path, headers=ALICE) for path in paths]

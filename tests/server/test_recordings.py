@@ -51,6 +51,10 @@ SCENES: Final = {
         threads_update_state_fork threads_update_state_null threads_patch threads_copy
         threads_count threads_search threads_search_select
     """,
+    "crons": """
+        threads_create cron_bad_schedule cron_create cron_create_thread cron_search cron_count
+        cron_get cron_patch cron_delete
+    """,
     "store": """
         store_put store_put2 store_get store_get_missing store_search store_namespaces
         store_put_ns_dot store_delete

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Mount
 
 from millstream.server.api import (
     assistants,
+    crons,
     event_streaming,
     openapi,
     runs,
@@ -33,6 +34,7 @@ from millstream.server.service import Service
 RESOURCES: Final = (
     assistants,
     event_streaming,
+    crons,
     openapi,
     runs,
     stateless_runs,

@@ -15,7 +15,9 @@ from langgraph.store.base import BaseStore
 from millstream.journal import SqliteJournal
 from millstream.server.auth.guard import Guard
 from millstream.server.auth.loading import load_guard
+from millstream.server.clock import Clock
 from millstream.server.config import ServerConfig
+from millstream.server.crons import Crons
 from millstream.server.graph_files import import_target
 from millstream.server.graphs import GraphCatalog
 from millstream.server.log.hub import Logs
@@ -44,11 +46,13 @@ class Service:
     logs: Logs
     scheduler: Scheduler
     guard: Guard
+    crons: Crons
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, config: ServerConfig) -> AsyncIterator[Service]:
+    async def open(cls, config: ServerConfig, clock: Clock | None = None) -> AsyncIterator[Service]:
         """Start everything, and stop it in the reverse order."""
+        clock = clock or Clock()
         for name, value in config.env.items():
             os.environ.setdefault(name, value)
         async with AsyncExitStack() as stack:
@@ -78,7 +82,10 @@ class Service:
             )
             await scheduler.open()
             stack.push_async_callback(scheduler.close)
-            yield cls(config, db, run_loop, journal, store, catalog, logs, scheduler, guard)
+            crons = Crons(db, scheduler, clock)
+            crons.start()
+            stack.push_async_callback(crons.close)
+            yield cls(config, db, run_loop, journal, store, catalog, logs, scheduler, guard, crons)
 
 
 async def _open_store(config: ServerConfig, stack: AsyncExitStack, run_loop: RunLoop) -> BaseStore:

@@ -98,14 +98,17 @@ class Scheduler:
         assistant_id: str,
         plan: Callable[[Mapping[str, Any]], NewRun],
         filters: Filters | None = None,
+        *,
+        create: Callable[..., Created] = runs.create,
     ) -> Created:
-        """Store the run that is planned for an assistant, and start it if it can."""
+        """Store the run that is planned for an assistant, and start it if it can.
+
+        `create` may store something else in the same transaction.
+        """
         may_start = not self._is_closing and len(self._active) + self._reserved < self._slots
         self._reserved += may_start
         try:
-            created = await self._db.write(
-                runs.create, assistant_id, plan, filters, may_start=may_start
-            )
+            created = await self._db.write(create, assistant_id, plan, filters, may_start=may_start)
         finally:
             self._reserved -= may_start
         for cancelled in created.superseded:

@@ -185,4 +185,18 @@ crons: Final = Table(
     Column("next_run_date", Text, index=True),
     Column("metadata", Json, nullable=False),
     Column("payload", Json, nullable=False),
+    # Who has made it, and what they may see: its runs are theirs.
+    Column("asker", Json, nullable=False, server_default="{}"),
+)
+
+deliveries: Final = Table(
+    "deliveries",
+    metadata,
+    Column("delivery_id", Text, primary_key=True),
+    # No key: the webhook is told also of runs that are not kept.
+    Column("run_id", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("next_attempt_at", Text, nullable=False, index=True),
+    Column("body", Json, nullable=False),
 )

@@ -1,0 +1,106 @@
+"""Crons: runs that are begun when their time has come.
+
+A cron that was due several times while the server did not run is due once when it runs again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+from langchain_core.utils.uuid import uuid7
+
+from millstream.server.api.bodies.runs import RunCreate
+from millstream.server.clock import Chore, Clock, stamp
+from millstream.server.runs.requests import Asker, NewRun, plan_run
+from millstream.server.schedules import next_after, time_of
+from millstream.server.storage import crons as rows
+
+if TYPE_CHECKING:
+    from millstream.server.runs.scheduler import Scheduler
+    from millstream.server.storage.database import Database
+
+logger = logging.getLogger("millstream.server")
+
+_TOGETHER: Final = 100
+"""Crons whose runs are stored at a time."""
+
+
+class Crons(Chore):
+    """Begins the runs of crons, and sleeps until the next is due."""
+
+    def __init__(self, db: Database, scheduler: Scheduler, clock: Clock) -> None:
+        super().__init__("millstream-crons", clock)
+        self._db = db
+        self._scheduler = scheduler
+
+    async def do(self) -> datetime | None:
+        """Begin the runs of all crons that are due; return when the next one is."""
+        now = self.clock.now()
+        while due := await self._db.read(rows.due, stamp(now), _TOGETHER):
+            await asyncio.gather(*(self._fire(cron, now) for cron in due))
+        found = await self._db.read(rows.next_due)
+        return None if found is None else datetime.fromisoformat(found)
+
+    async def _fire(self, cron: Mapping[str, Any], now: datetime) -> None:
+        schedule, zone, end_time = cron["schedule"], cron["timezone"], cron["end_time"]
+        following = next_after(now, schedule, zone, end_time)
+        to = None if following is None else following.isoformat()
+        try:
+            if end_time is not None and time_of(end_time) < now:
+                await self._db.write(rows.advance, cron, None)
+                return
+            await self._scheduler.submit(
+                cron["assistant_id"],
+                _plan(cron),
+                cron["asker"]["filters"],
+                create=partial(rows.fire, known=cron, to=to),
+            )
+        except rows.ChangedCronError:
+            # It is looked up again.
+            pass
+        except Exception as error:
+            logger.warning("cron %s cannot run, and is left out: %s", cron["cron_id"], error)
+            await self._db.write(_pass_over, cron, to)
+
+
+def _pass_over(connection: Any, cron: Mapping[str, Any], to: str | None) -> None:
+    with suppress(rows.ChangedCronError):
+        rows.advance(connection, cron, to)
+
+
+def _plan(cron: Mapping[str, Any]) -> Any:
+    """Return what plans the run of a cron."""
+    payload = dict(cron["payload"])
+    config = dict(payload.get("config") or {})
+    configurable = dict(config.get("configurable") or {})
+    # It is laid over what is asked for, where a context excludes a configurable.
+    configurable.pop("cron_id", None)
+    config["configurable"] = configurable
+    payload["config"] = config
+    payload["metadata"] = {**(payload.get("metadata") or {}), "cron_id": cron["cron_id"]}
+    payload["on_completion"] = cron["on_run_completed"] or "delete"
+    body = RunCreate.model_validate(payload)
+    is_stateless = cron["thread_id"] is None
+    known = cron["asker"]
+    asker = Asker(str(uuid4()), known["user"], {"cron_id": cron["cron_id"]}, marks=known["marks"])
+    run_id = str(uuid7())
+    thread_id = str(uuid7()) if is_stateless else cron["thread_id"]
+
+    def plan(assistant: Mapping[str, Any]) -> NewRun:
+        return plan_run(
+            body,
+            run_id=run_id,
+            thread_id=thread_id,
+            assistant=assistant,
+            asker=asker,
+            is_stateless=is_stateless,
+        )
+
+    return plan
