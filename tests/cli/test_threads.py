@@ -22,6 +22,7 @@ from cli.conftest import Millstream
 from journal.test_encryption import Cipher
 from millstream.graph import START, StateGraph
 from millstream.journal import PostgresJournal, SqliteJournal
+from millstream.journal.exchange.sqlite import SqliteTables
 
 EVIL = "\x1b]0;owned\x07"
 """Sets the title of a terminal."""
@@ -363,6 +364,53 @@ def test_threads_come_from_langgraph_and_go_back(millstream: Millstream, folder:
     assert (taken.err, given.err) == ("", "")
     with SqliteSaver.from_conn_string("target.db") as saver:
         assert len(list(saver.list(None))) == 3
+
+
+def test_a_thread_that_is_left_out_is_named_and_the_others_are_there(
+    millstream: Millstream, folder: Path
+) -> None:
+    with SqliteSaver.from_conn_string("source.db") as saver:
+        for thread_id in ("1", EVIL, "3"):
+            _put(saver, thread_id, "", 1)
+        saver.conn.execute("UPDATE checkpoints SET type = 'pickle' WHERE thread_id = ?", (EVIL,))
+        saver.conn.commit()
+
+    outcome = millstream("threads", "import", "threads.db", "source.db", "--json")
+
+    assert outcome.code == 1
+    assert _rows(outcome.out) == [{"threads": 2, "checkpoints": 2, "writes": 0, "present": 0}]
+    (line,) = outcome.err.splitlines()
+    assert line.startswith("millstream: left out: checkpoint '00000001' of thread")
+    assert "\x1b" not in line
+    rows = _rows(millstream("threads", "list", "threads.db", "--json").out)
+    assert [row["thread_id"] for row in rows] == ["1", "3"]
+
+
+def test_an_import_that_is_interrupted_goes_on(
+    millstream: Millstream, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C leaves nothing under the thread's name, and says nothing of the inside."""
+    with SqliteSaver.from_conn_string("source.db") as saver:
+        for number in range(5):
+            _put(saver, "1", "", number)
+    monkeypatch.setattr("millstream.journal.exchange.importing._TOGETHER", 2)
+    page = SqliteTables._record
+
+    def interrupted(self: Any, thread_id: str, ns: str, row: Any) -> Any:
+        if row[0] == f"{3:08}":
+            raise KeyboardInterrupt
+        return page(self, thread_id, ns, row)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SqliteTables, "_record", interrupted)
+        outcome = millstream("threads", "import", "threads.db", "source.db")
+    assert (outcome.code, outcome.out) == (130, "")
+    assert "Traceback" not in outcome.err
+    assert millstream("threads", "show", "threads.db", "1").complaint
+    again = millstream("threads", "import", "threads.db", "source.db", "--json")
+    assert _rows(again.out) == [{"threads": 1, "checkpoints": 3, "writes": 0, "present": 2}]
+    rows = _rows(millstream("threads", "list", "threads.db", "--json").out)
+    assert [(row["thread_id"], row["step"]) for row in rows] == [("1", 4)]
 
 
 def test_what_cannot_be_exchanged_is_said_in_a_line(millstream: Millstream, folder: Path) -> None:

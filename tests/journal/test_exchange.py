@@ -23,7 +23,13 @@ from interchange.old_threads import Programs, rows, thread
 from journal.test_encryption import Cipher
 from millstream.journal import MemoryJournal, SqliteJournal
 from millstream.journal.checking import check
-from millstream.journal.exchange import ExchangeError, Report, export_threads, import_threads
+from millstream.journal.exchange import (
+    ExchangeError,
+    LeftOutError,
+    Report,
+    export_threads,
+    import_threads,
+)
 from millstream.journal.exchange.importing import ARRIVING
 from millstream.journal.exchange.packing import entries
 from savers.test_old_formats import RECORDINGS
@@ -75,18 +81,26 @@ class Place:
 @pytest.fixture(params=["postgres", "sqlite"])
 def place(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[Place]:
     """Give tables of LangGraph in each database."""
-    address = str(tmp_path / "langgraph.db")
     if request.param == "postgres":
-        psycopg = pytest.importorskip("psycopg")
-        server = request.getfixturevalue("postgres")
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute("DROP SCHEMA IF EXISTS exchanged CASCADE")
-            connection.execute("CREATE SCHEMA exchanged")
-        found = psycopg.conninfo.conninfo_to_dict(server)
-        name = found.pop("dbname")
-        found["options"] = "-csearch_path%3Dexchanged"
-        address = f"postgresql:///{name}?" + "&".join(f"{k}={v}" for k, v in found.items())
-    place = Place(request.param, address)
+        yield request.getfixturevalue("postgres_place")
+        return
+    place = Place("sqlite", str(tmp_path / "langgraph.db"))
+    yield place
+    place.close()
+
+
+@pytest.fixture
+def postgres_place(postgres: str) -> Iterator[Place]:
+    """Give tables of LangGraph in PostgreSQL."""
+    psycopg = pytest.importorskip("psycopg")
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS exchanged CASCADE")
+        connection.execute("CREATE SCHEMA exchanged")
+    found = psycopg.conninfo.conninfo_to_dict(postgres)
+    name = found.pop("dbname")
+    found["options"] = "-csearch_path%3Dexchanged"
+    address = f"postgresql:///{name}?" + "&".join(f"{k}={v}" for k, v in found.items())
+    place = Place("postgres", address)
     yield place
     place.close()
 
@@ -496,19 +510,194 @@ def test_an_encrypted_thread_stays_encrypted(place: Place, tmp_path: pathlib.Pat
         import_threads(journal, place.address)
 
 
-def test_what_does_not_fit_is_named(journal: SqliteJournal, tmp_path: pathlib.Path) -> None:
-    journal.serde = JsonPlusSerializer(pickle_fallback=True)
-    journal.put(*_checkpoint(1, {1, object}))
-
-    with pytest.raises(ExchangeError, match=r"Channel 'x' of checkpoint '00000001' of thread '1'"):
-        export_threads(journal, str(tmp_path / "target.db"))
-
-
 def _checkpoint(number: int, value: Any, thread_id: str = "1") -> tuple[Any, Any, Any, Any]:
     checkpoint = {"v": 4, "ts": "", "id": f"{number:08}", "channel_values": {"x": value}}
     checkpoint |= {"channel_versions": {"x": number}, "versions_seen": {}}
     config = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
     return config, checkpoint, {"step": number}, {"x": number}
+
+
+# -- what fails ----------------------------------------------------------------------------------
+
+NONSENSE: Final = {
+    "no format": "UPDATE checkpoints SET type = NULL",
+    "no bytes": "UPDATE checkpoints SET checkpoint = 7",
+    "cut off": "UPDATE checkpoints SET checkpoint = substr(checkpoint, 1, length(checkpoint) - 3)",
+    "no dict": "UPDATE checkpoints SET checkpoint = x'9107'",
+    "no id": "UPDATE checkpoints SET checkpoint = x'81ae6368616e6e656c5f76616c75657380'",
+    "odd metadata": "UPDATE checkpoints SET metadata = '[1]'",
+    "no metadata": "UPDATE checkpoints SET metadata = '{'",
+    "write without format": "UPDATE writes SET type = NULL",
+    "write without bytes": "UPDATE writes SET value = 'text'",
+}
+
+
+@pytest.mark.parametrize("sql", NONSENSE.values(), ids=NONSENSE)
+def test_a_thread_with_a_row_that_makes_no_sense_is_left_out(
+    journal: SqliteJournal, tmp_path: pathlib.Path, sql: str
+) -> None:
+    """Nothing of it is there, and all of the others."""
+    source = Place("sqlite", str(tmp_path / "langgraph.db"))
+    saver = source.saver()
+    play("langgraph", saver)
+    rest = [one for one in threads_in(saver) if one[0]["thread_id"] != "branches"]
+    last = "SELECT max(checkpoint_id) FROM writes WHERE thread_id = 'branches'"
+    with source.savers[0] as connection:
+        changed = connection.execute(f"{sql} WHERE checkpoint_id = ({last})")
+    assert changed.rowcount >= 1
+
+    with pytest.raises(LeftOutError, match=r"^1 of 3 threads .*thread 'branches'") as raised:
+        import_threads(journal, source.address)
+
+    assert threads_in(journal) == rest
+    assert list(raised.value.reasons) == ["branches"]
+    assert (raised.value.report.threads, raised.value.report.checkpoints) == (2, len(rest))
+    source.close()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE checkpoints SET checkpoint = '[1]'",
+        'UPDATE checkpoints SET checkpoint = checkpoint || \'{"id": "other"}\'',
+        "UPDATE checkpoints SET checkpoint = checkpoint || '{\"versions_seen\": [1]}'",
+        "UPDATE checkpoints SET metadata = '[1]'",
+        "UPDATE checkpoint_blobs SET blob = '\\x', type = 'msgpack+other'",
+    ],
+)
+def test_rows_of_postgres_that_make_no_sense_are_named(
+    postgres_place: Place, journal: SqliteJournal, sql: str
+) -> None:
+    place = postgres_place
+    place.saver().put(*_checkpoint(1, [1, 2], "other"))
+    place.saver().put(*_checkpoint(1, [1, 2], "mine"))
+    place.savers[0].execute(f"{sql} WHERE thread_id = 'mine'")
+
+    with pytest.raises(ExchangeError, match="mine"):
+        import_threads(journal, place.address)
+
+    assert "mine" not in {one[0]["thread_id"] for one in threads_in(journal)}
+
+
+def test_a_source_that_is_broken_is_named(journal: SqliteJournal, tmp_path: pathlib.Path) -> None:
+    source = tmp_path / "langgraph.db"
+    place = Place("sqlite", str(source))
+    play("langgraph", place.saver())
+    place.close()
+    whole = source.read_bytes()
+    for name, data in (
+        ("text.db", b"This is no database." * 99),
+        ("cut.db", whole[: -len(whole) // 2]),
+    ):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(ExchangeError, match=rf"{name}' cannot be read: "):
+            import_threads(journal, str(tmp_path / name))
+    with pytest.raises(ExchangeError, match=r"no file .*/folder'"):
+        import_threads(journal, str(tmp_path / "folder"))
+    assert {one[0]["thread_id"] for one in threads_in(journal)} <= {
+        *("waits", "branches", "ended"),
+        *(f"{ARRIVING}{name}" for name in ("waits", "branches", "ended")),
+    }
+
+
+def test_what_does_not_fit_is_left_out_and_all_else_exported(
+    journal: SqliteJournal, tmp_path: pathlib.Path
+) -> None:
+    journal.serde = JsonPlusSerializer(pickle_fallback=True)
+    for thread_id, value in (("1", 1), ("2", {1, object}), ("3", 3)):
+        journal.put(*_checkpoint(1, value, thread_id))
+
+    with pytest.raises(LeftOutError, match=r"^1 of 3 threads .*thread '2'") as raised:
+        export_threads(journal, str(tmp_path / "target.db"))
+
+    assert raised.value.report == Report(2, 2, 0, 0)
+    target = Place("sqlite", str(tmp_path / "target.db"))
+    assert [one[0]["thread_id"] for one in threads_in(target.saver())] == ["1", "3"]
+    target.close()
+
+
+def test_names_that_json_of_postgres_cannot_hold_are_refused(
+    postgres_place: Place, journal: SqliteJournal
+) -> None:
+    place = postgres_place
+    names = {"1": "fine", "2": "a\0b", "3": "\\u0000 in words"}
+    for thread_id, name in names.items():
+        config, checkpoint, metadata, _ = _checkpoint(1, 1, thread_id)
+        checkpoint |= {"channel_values": {name: 1}, "channel_versions": {name: 1}}
+        journal.put(config, checkpoint, metadata, {name: 1})
+
+    with pytest.raises(LeftOutError, match=r"^1 of 3 threads .*thread '2' has the character NUL"):
+        export_threads(journal, place.address)
+
+    found = {one[0]["thread_id"]: one[2]["channel_values"] for one in threads_in(place.saver())}
+    assert found == {"1": {names["1"]: 1}, "3": {names["3"]: 1}}
+
+
+def test_a_full_disk_ends_an_import_which_goes_on_when_there_is_room(
+    place: Place, journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("millstream.journal.exchange.importing._TOGETHER", 3)
+    play("langgraph", place.saver())
+    writer: Any = None
+
+    def told(done: int, total: int) -> None:
+        nonlocal writer
+        if done > total // 2 and writer is None:
+            writer = journal._storage._writer  # type: ignore[attr-defined]  # of its file
+            [[pages]] = writer.execute("PRAGMA page_count").fetchall()
+            writer.execute(f"PRAGMA max_page_count = {pages}").fetchall()
+
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        import_threads(journal, place.address, told=told)
+    names = {one[0]["thread_id"] for one in threads_in(journal)}
+    assert any(name.startswith(ARRIVING) for name in names)
+    writer.execute("PRAGMA max_page_count = 1000000").fetchall()
+    import_threads(journal, place.address)
+    assert threads_in(journal) == threads_in(place.saver())
+
+
+def test_an_export_that_fails_goes_on(
+    place: Place, journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page of checkpoints is there with its writes or not at all, and nothing twice."""
+    monkeypatch.setattr("millstream.journal.exchange.exporting._PAGE", 3)
+    play("millstream", journal)
+    place.saver()
+    connection = place.savers[0]
+    for sql in FULL[place.kind]:
+        connection.execute(sql)
+    connection.commit()
+
+    with pytest.raises(ExchangeError, match=r"cannot be written: .*full"):
+        export_threads(journal, place.address)
+    broken_off = len(threads_in(place.saver()))
+    assert broken_off % 3 == 0
+    connection.execute(
+        "DROP TRIGGER full_disk" + " ON checkpoint_writes" * (place.kind != "sqlite")
+    )
+    connection.commit()
+    report = export_threads(journal, place.address)
+
+    whole = threads_in(journal, is_exact=False)
+    assert threads_in(place.saver(), is_exact=False) == whole
+    assert (report.present, report.checkpoints) == (broken_off, len(whole) - broken_off)
+
+
+FULL: Final = {
+    "sqlite": [
+        "CREATE TRIGGER full_disk BEFORE INSERT ON writes "
+        "WHEN (SELECT count(*) FROM writes) >= 20 "
+        "BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"
+    ],
+    "postgres": [
+        "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF (SELECT count(*) FROM checkpoint_writes) >= 20 THEN RAISE 'the disk is full'; END IF; "
+        "RETURN NEW; END $$",
+        "CREATE TRIGGER full_disk BEFORE INSERT ON checkpoint_writes "
+        "FOR EACH ROW EXECUTE FUNCTION full_disk()",
+    ],
+}
+"""What lets no more than twenty writes be stored."""
 
 
 @pytest.mark.long

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from millstream.cli.failures import DONE
+from millstream.cli.failures import DONE, FAILED
+from millstream.cli.output import complain
 from millstream.cli.threads.changing import Threads
 from millstream.cli.threads.opening import (
     SCHEMA,
@@ -15,9 +17,11 @@ from millstream.cli.threads.opening import (
     Encrypted,
     Schema,
     opened,
-    refusals,
 )
 from millstream.cli.threads.showing import progress, say
+
+if TYPE_CHECKING:
+    from millstream.journal.exchange import Report
 
 
 def import_(
@@ -37,23 +41,14 @@ def import_(
     SOURCE is only read. What DATABASE has already is left as it is: an import that was interrupted
     may be done again.
     """
-    from dataclasses import asdict
-
     from millstream.journal.exchange import import_threads
 
-    with (
-        opened(database, schema, encrypted=encrypted, may_be_new=True) as journal,
-        progress() as bars,
-    ):
-        bar = bars.add_task("importing", total=None)
-        report = import_threads(
-            journal,
-            source,
-            thread or None,
-            told=lambda done, total: bars.update(bar, completed=done, total=total),
+    with opened(database, schema, encrypted=encrypted, may_be_new=True) as journal:
+        return _exchange(
+            "importing",
+            lambda told: import_threads(journal, source, thread or None, told=told),
+            as_json=json,
         )
-    say(asdict(report), as_json=json)
-    return DONE
 
 
 def export(
@@ -72,19 +67,32 @@ def export(
 
     What TARGET has already is left as it is: an export that was interrupted may be done again.
     """
+    from millstream.journal.exchange import export_threads
+
+    with opened(database, schema, encrypted=encrypted) as journal:
+        return _exchange(
+            "exporting",
+            lambda told: export_threads(journal, target, thread or None, told=told),
+            as_json=json,
+        )
+
+
+def _exchange(
+    what: str, move: Callable[[Callable[[int, int], object]], Report], *, as_json: bool
+) -> int:
+    """Move threads under a bar, and say how many, and which were left out."""
     from dataclasses import asdict
 
-    from millstream.journal.exchange import export_threads
-    from millstream.saving.places import shown
+    from millstream.journal.exchange import LeftOutError
 
-    with opened(database, schema, encrypted=encrypted) as journal, progress() as bars:
-        bar = bars.add_task("exporting", total=None)
-        with refusals(shown(target)):
-            report = export_threads(
-                journal,
-                target,
-                thread or None,
-                told=lambda done, total: bars.update(bar, completed=done, total=total),
-            )
-    say(asdict(report), as_json=json)
-    return DONE
+    reasons: list[str] = []
+    with progress() as bars:
+        bar = bars.add_task(what, total=None)
+        try:
+            report = move(lambda done, total: bars.update(bar, completed=done, total=total))
+        except LeftOutError as error:
+            report, reasons = error.report, list(error.reasons.values())
+    say(asdict(report), as_json=as_json)
+    for reason in reasons:
+        complain(f"left out: {reason}")
+    return FAILED if reasons else DONE

@@ -7,6 +7,6 @@ program is needed, and none runs.
 
 from millstream.journal.exchange.exporting import export_threads
 from millstream.journal.exchange.importing import import_threads
-from millstream.journal.exchange.records import ExchangeError, Report
+from millstream.journal.exchange.records import ExchangeError, LeftOutError, Report
 
-__all__ = ("ExchangeError", "Report", "export_threads", "import_threads")
+__all__ = ("ExchangeError", "LeftOutError", "Report", "export_threads", "import_threads")

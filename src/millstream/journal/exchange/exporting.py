@@ -10,12 +10,15 @@ from typing import Any, Final
 
 from millstream.journal.access import answer, ask
 from millstream.journal.catalog import lines_of
+from millstream.journal.damage import DamagedRow
 from millstream.journal.exchange.packing import entries
 from millstream.journal.exchange.places import tables_at
 from millstream.journal.exchange.records import (
     ExchangeError,
+    LeftOutError,
     Record,
     Report,
+    RowsError,
     Write,
     with_text_versions,
 )
@@ -53,23 +56,35 @@ def export_threads(
     of how much is done.
 
     Raises:
-        ExchangeError: There are no such threads, or something does not fit into those tables.
+        LeftOutError: Some threads do not fit into those tables, of which these have the newer
+            part at most; all others have been exported.
+        ExchangeError: There are no such threads, or the database cannot be written.
     """
     report = Report()
     lines = _lines(journal, thread_ids)
     report.threads = len({line.thread_id for line in lines})
     total = sum(line.counter for line in lines)
     done = 0
+    left_out: dict[str, str] = {}
     with closing(tables_at(target, journal, is_target=True)) as tables:
         for line in lines:
-            for records, left in _pages(journal, line):
-                ids = [record.id for record in records]
-                known = tables.found(line.thread_id, line.ns, ids)
-                report.writes += tables.write(records, known)
-                report.present += len(known)
-                report.checkpoints += len(ids) - len(known)
-                told(done + line.counter - left, total)
+            try:
+                for records, left in _pages(journal, line):
+                    ids = [record.id for record in records]
+                    known = tables.found(line.thread_id, line.ns, ids)
+                    report.writes += tables.write(records, known)
+                    report.present += len(known)
+                    report.checkpoints += len(ids) - len(known)
+                    told(done + line.counter - left, total)
+            except RowsError as error:
+                left_out.setdefault(line.thread_id, str(error))
+            except DamagedRow as error:
+                text = f"thread {line.thread_id!r} of the journal is damaged: {error}"
+                left_out.setdefault(line.thread_id, text)
             done += line.counter
+    if left_out:
+        report.threads -= len(left_out)
+        raise LeftOutError(report, left_out)
     return report
 
 
@@ -122,13 +137,13 @@ def _record(line: LineRow, state: State, sealing: Sealing) -> Requests[Record]:
     if state.extra is not None:
         kind, data = state.extra
         if kind != MSGPACK:
-            raise ExchangeError(f"{record.name} has entries as {kind!r}, which LangGraph has not")
+            raise RowsError(f"{record.name} has entries as {kind!r}, which LangGraph has not")
         record.extra = dict(entries(data))
     record.metadata = metadata_of(state, sealing)
     try:
         json.dumps(record.metadata)
     except (TypeError, ValueError) as error:
-        raise ExchangeError(
+        raise RowsError(
             f"The metadata of {record.name} does not fit into LangGraph's tables: {error}"
         ) from error
     record.size = sum(len(data) for _, data in record.values.values())

@@ -12,7 +12,14 @@ from millstream.journal.access import answer, ask, change
 from millstream.journal.drafts import Call, PutCall, Typed, WritesCall
 from millstream.journal.exchange.packing import packed_dict
 from millstream.journal.exchange.places import tables_at
-from millstream.journal.exchange.records import ExchangeError, Record, Report, Tables
+from millstream.journal.exchange.records import (
+    ExchangeError,
+    LeftOutError,
+    Record,
+    Report,
+    RowsError,
+    Tables,
+)
 from millstream.journal.reading import Requests, decode_writes, joined, read_parts
 from millstream.journal.rows import FindLines, FindNumber, ReadWrites
 from millstream.journal.saver import Journal
@@ -58,9 +65,11 @@ def import_threads(
     checkpoints of how many have been looked at.
 
     Raises:
-        ExchangeError: There are no such tables or threads, or something cannot be read.
+        LeftOutError: Some threads cannot be read; all others have been imported.
+        ExchangeError: There are no such tables or threads, or the database cannot be read.
     """
     report = Report()
+    left_out: dict[str, str] = {}
     with closing(tables_at(source, journal, is_target=False)) as tables:
         places = tables.places(None if thread_ids is None else list(dict.fromkeys(thread_ids)))
         missing = set(thread_ids or ()) - {thread_id for thread_id, _ in places}
@@ -71,15 +80,22 @@ def import_threads(
             namespaces = [ns for _, ns in group]
             before = report.checkpoints + report.present
             taken: Report | None = None
-            while taken is None:
-                taken = _take_thread(
-                    journal,
-                    tables,
-                    thread_id,
-                    namespaces,
-                    partial(lambda before, done: told(before + done, total), before),
-                )
-            report.add(taken)
+            try:
+                while taken is None:
+                    taken = _take_thread(
+                        journal,
+                        tables,
+                        thread_id,
+                        namespaces,
+                        partial(lambda before, done: told(before + done, total), before),
+                    )
+            except RowsError as error:
+                journal.delete_thread(f"{ARRIVING}{thread_id}")
+                left_out[thread_id] = str(error)
+            else:
+                report.add(taken)
+    if left_out:
+        raise LeftOutError(report, left_out)
     return report
 
 

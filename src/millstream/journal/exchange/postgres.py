@@ -6,6 +6,7 @@ own, by channel and version.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -21,9 +22,13 @@ from millstream.journal.exchange.records import (
     TASKS,
     ExchangeError,
     Record,
+    RowsError,
     Write,
+    check,
     opened,
+    reading,
     sealed,
+    using,
 )
 from millstream.journal.postgres_connections import import_psycopg
 
@@ -39,12 +44,15 @@ class PostgresTables:
     def __init__(self, address: str, cipher: CipherProtocol | None, *, is_target: bool) -> None:
         psycopg = import_psycopg()
         self._cipher = cipher
-        self._connection = psycopg.connect(address, autocommit=True, client_encoding="utf8")
+        self._error = psycopg.Error
+        with using("The database", self._error, "reached"):
+            self._connection = psycopg.connect(address, autocommit=True, client_encoding="utf8")
         self.path = f"database {self._connection.info.dbname!r}"
         self._json = psycopg.types.json.Jsonb
         try:
             if is_target:
-                _make_tables(address)
+                with using(self.path, self._error, "written"):
+                    _make_tables(address)
             query = (
                 "SELECT to_regclass('checkpoints') IS NOT NULL AND to_regclass('checkpoint_blobs') "
                 "IS NOT NULL AND to_regclass('checkpoint_writes') IS NOT NULL"
@@ -69,7 +77,8 @@ class PostgresTables:
 
     def _rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]]
-        rows = self._connection.execute(query, values or None, binary=True).fetchall()
+        with using(self.path, self._error, "read"):
+            rows = self._connection.execute(query, values or None, binary=True).fetchall()
         return rows
 
     # -- reading ---------------------------------------------------------------------------------
@@ -97,15 +106,17 @@ class PostgresTables:
             f'WHERE {_PLACE} ORDER BY checkpoint_id COLLATE "C"'
         )
         values: dict[tuple[str, str], Typed] = {}
-        with self._connection.transaction():
+        with using(self.path, self._error, "read"), self._connection.transaction():
             self._connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             with self._connection.cursor(name="records") as cursor:
                 cursor.itersize = _PAGE
                 cursor.execute(query, (thread_id, ns))
                 for id, parent, checkpoint, metadata in cursor:
                     record = Record(thread_id, ns, id, parent or None, {}, {}, {}, metadata)
-                    values = self._fill(record, checkpoint, values)
-                    record.writes = self._writes(record)
+                    with reading(record.name):
+                        values = self._fill(record, checkpoint, values)
+                        record.writes = self._writes(record)
+                        check(record)
                     record.size = sum(len(data) for _, data in record.values.values())
                     yield record
 
@@ -132,7 +143,7 @@ class PostgresTables:
             ):
                 name = f"Channel {channel!r} of {record.name}"
                 if kind != _WITHOUT_ROWS:
-                    rows[channel, version] = opened((kind, data or b""), self._cipher, name)
+                    rows[channel, version] = opened(kind, data, self._cipher, name)
         record.values = {name: ("msgpack", packb(value)) for name, value in inline.items()}
         record.values |= {channel: typed for (channel, _), typed in rows.items()}
         for name, value in checkpoint.items():
@@ -153,9 +164,9 @@ class PostgresTables:
         values = (record.thread_id, record.ns, record.parent, TASKS)
         sends: list[bytes] = []
         for kind, data in self._rows(query, values):
-            kind, data = opened((kind, data), self._cipher, f"What led to {record.name}")
+            kind, data = opened(kind, data, self._cipher, f"What led to {record.name}")
             if kind != "msgpack":
-                raise ExchangeError(
+                raise RowsError(
                     f"{record.name} was sent something as {kind!r}, which cannot be read without "
                     "running code"
                 )
@@ -172,7 +183,7 @@ class PostgresTables:
             query, (record.thread_id, record.ns, record.id)
         ):
             name = f"What task {task_id!r} wrote to {channel!r} at {record.name}"
-            typed = opened((kind, data), self._cipher, name)
+            typed = opened(kind, data, self._cipher, name)
             found.append(Write(task_id, path, index, channel, typed))
         return found
 
@@ -191,6 +202,7 @@ class PostgresTables:
             if record.id not in known:
                 checkpoint = self._checkpoint(record, blobs)
                 row = (record.thread_id, record.ns, record.id, record.parent)
+                _check_texts(record, checkpoint)
                 checkpoints.append((*row, self._json(checkpoint), self._json(record.metadata)))
         writes = [
             (record.thread_id, record.ns, record.id, each.task_id, each.path, each.index)
@@ -198,7 +210,11 @@ class PostgresTables:
             for record in records
             for each in record.writes
         ]
-        with self._connection.transaction(), self._connection.cursor() as cursor:
+        with (
+            using(self.path, self._error, "written"),
+            self._connection.transaction(),
+            self._connection.cursor() as cursor,
+        ):
             cursor.executemany(_PUT_BLOB, list(blobs.values()))
             cursor.executemany(_PUT, checkpoints)
             plain = [row for row in writes if row[5] >= 0]
@@ -222,7 +238,7 @@ class PostgresTables:
                 inline[name] = value
                 continue
             if name not in versions:
-                raise ExchangeError(
+                raise RowsError(
                     f"Channel {name!r} of {record.name} has a value and no version, which does not "
                     "fit into LangGraph's tables in PostgreSQL: those in SQLite can hold it"
                 )
@@ -248,6 +264,30 @@ class PostgresTables:
         if isinstance(value, str):
             is_scalar = "\0" not in value
         return is_scalar, value
+
+
+def _check_texts(record: Record, checkpoint: dict[str, Any]) -> None:
+    """Refuse what JSON of PostgreSQL cannot hold."""
+    said = (checkpoint, record.metadata)
+    try:
+        json.dumps(said, ensure_ascii=False).encode()
+    except (TypeError, ValueError) as error:
+        raise RowsError(
+            f"{record.name} does not fit into LangGraph's tables in PostgreSQL: {error}"
+        ) from error
+    if _has_nul(said):
+        raise RowsError(
+            f"{record.name} has the character NUL in a name or its metadata, which does not "
+            "fit into LangGraph's tables in PostgreSQL: those in SQLite can hold it"
+        )
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(_has_nul(name) or _has_nul(each) for name, each in value.items())
+    return isinstance(value, (list, tuple)) and any(map(_has_nul, value))
 
 
 _PUT_BLOB: Final = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from hashlib import blake2b
 from typing import Any, Final, Protocol
@@ -28,6 +29,24 @@ FIELDS: Final = (
 
 class ExchangeError(ValueError):
     """Something cannot be imported or exported; says what, and what to do."""
+
+
+class RowsError(ExchangeError):
+    """A thread cannot be moved because of one of its rows; others can."""
+
+
+class LeftOutError(ExchangeError):
+    """Threads could not be moved; all others were."""
+
+    def __init__(self, report: Report, reasons: Mapping[str, str]) -> None:
+        self.report = report
+        """What was moved."""
+        self.reasons = reasons
+        """By thread."""
+        first, *more = reasons.values()
+        also = f" (and {len(more)} more)" if more else ""
+        count = f"{len(reasons)} of {report.threads + len(reasons)} threads"
+        super().__init__(f"{count} were left out: {first}{also}")
 
 
 @dataclass(slots=True)
@@ -114,16 +133,62 @@ class Tables(Protocol):
         """Let go of the database."""
 
 
-def opened(typed: Typed, cipher: CipherProtocol | None, name: str) -> Typed:
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Name what cannot be read because it makes no sense."""
+    try:
+        yield
+    except ExchangeError:
+        raise
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
+        raise RowsError(f"{name} cannot be read: {error}") from error
+
+
+@contextmanager
+def using(path: str, errors: type[Exception], what: str) -> Iterator[None]:
+    """Name the database that has failed; `what` could not be done with it."""
+    try:
+        yield
+    except errors as error:
+        raise ExchangeError(f"{path} cannot be {what}: {' '.join(str(error).split())}") from error
+
+
+def check(record: Record) -> None:
+    """Refuse what is no checkpoint.
+
+    Raises:
+        ValueError: It says what is wrong.
+    """
+    own = record.fields
+    if own.get("id") != record.id:
+        raise ValueError(f"its row has the id {record.id!r}, and what is stored {own.get('id')!r}")
+    versions, seen = own.get("channel_versions", {}), own.get("versions_seen", {})
+    by_name = (versions, seen, record.metadata, *(seen.values() if isinstance(seen, dict) else ()))
+    for each in by_name:
+        if not isinstance(each, dict) or not all(isinstance(name, str) for name in each):
+            raise ValueError(f"versions and metadata are dicts by name, not {each!r}")
+
+
+def opened(kind: Any, data: Any, cipher: CipherProtocol | None, name: str) -> Typed:
     """Return a value that may be encrypted, as it was before."""
-    kind, _, how = typed[0].partition("+")
+    if data is None:
+        data = b""
+    if not isinstance(kind, str) or not isinstance(data, (bytes, memoryview)):
+        raise RowsError(f"{name} cannot be read: it has no format, or no bytes")
+    kind, _, how = kind.partition("+")
+    data = bytes(data)
     if not how:
-        return typed
+        return kind, data
     if cipher is None:
         raise ExchangeError(
             f"{name} cannot be read, it is encrypted: give the journal its serializer"
         )
-    return kind, cipher.decrypt(how, typed[1])
+    try:
+        return kind, cipher.decrypt(how, data)
+    except Exception as error:  # each cipher has its own
+        raise ExchangeError(
+            f"{name} cannot be decrypted; is it another key? {type(error).__name__}: {error}"
+        ) from error
 
 
 def sealed(typed: Typed, cipher: CipherProtocol | None) -> Typed:

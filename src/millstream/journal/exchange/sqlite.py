@@ -9,6 +9,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,9 +22,13 @@ from millstream.journal.exchange.records import (
     FIELDS,
     ExchangeError,
     Record,
+    RowsError,
     Write,
+    check,
     opened,
+    reading,
     sealed,
+    using,
 )
 
 _PAGE: Final = 32
@@ -41,32 +46,32 @@ class SqliteTables:
     """Threads in a file of `SqliteSaver` or `AsyncSqliteSaver`."""
 
     def __init__(self, path: str, cipher: CipherProtocol | None, *, is_target: bool) -> None:
-        self.path = path
+        self.path = repr(path)
         self._cipher = cipher
-        if is_target:
-            self._connection = sqlite3.connect(path, isolation_level=None)
-            try:
-                _make_tables(self._connection)
-            except BaseException:
-                self._connection.close()
-                raise
-        else:
-            if not os.path.exists(path):
-                raise ExchangeError(f"there is no file {path!r}")
-            address = f"{Path(path).absolute().as_uri()}?mode=ro"
+        if not is_target and not os.path.isfile(path):
+            raise ExchangeError(f"there is no file {path!r}")
+        address = f"{Path(path).absolute().as_uri()}?mode={'rwc' if is_target else 'ro'}"
+        with using(self.path, sqlite3.Error, "opened"):
             self._connection = sqlite3.connect(address, uri=True, isolation_level=None)
-        columns = self._rows("SELECT name FROM pragma_table_info('writes')")
-        self._has_paths = ("task_path",) in columns
-        if not columns or not self._rows("SELECT 1 FROM pragma_table_info('checkpoints')"):
+        try:
+            if is_target:
+                with using(self.path, sqlite3.Error, "written"):
+                    _make_tables(self._connection)
+            columns = self._rows("SELECT name FROM pragma_table_info('writes')")
+            self._has_paths = ("task_path",) in columns
+            if not columns or not self._rows("SELECT 1 FROM pragma_table_info('checkpoints')"):
+                raise ExchangeError(f"{path!r} has no tables of LangGraph (checkpoints and writes)")
+        except BaseException:
             self._connection.close()
-            raise ExchangeError(f"{path!r} has no tables of LangGraph (checkpoints and writes)")
+            raise
 
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
 
     def _rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        return self._connection.execute(query, values).fetchall()
+        with using(self.path, sqlite3.Error, "read"):
+            return self._connection.execute(query, values).fetchall()
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -108,15 +113,15 @@ class SqliteTables:
         )
         page: list[tuple[Any, ...]] = []
         size = 0
-        cursor = self._connection.execute(query, (thread_id, ns, after))
-        try:
+        with (
+            using(self.path, sqlite3.Error, "read"),
+            closing(self._connection.execute(query, (thread_id, ns, after))) as cursor,
+        ):
             for row in cursor:
                 page.append(row)
-                size += len(row[3] or b"")
+                size += len(row[3]) if isinstance(row[3], bytes) else 0
                 if size > _BYTES:
                     break
-        finally:
-            cursor.close()
         return page
 
     def _writes(self, thread_id: str, ns: str, first: str, last: str) -> dict[str, list[Write]]:
@@ -131,29 +136,27 @@ class SqliteTables:
             query, (thread_id, ns, first, last)
         ):
             name = f"What task {task_id!r} of thread {thread_id!r} wrote to {channel!r}"
-            typed = opened((kind, bytes(data or b"")), self._cipher, name)
+            typed = opened(kind, data, self._cipher, name)
             found.setdefault(id, []).append(Write(task_id, path, index, channel, typed))
         return found
 
     def _record(self, thread_id: str, ns: str, row: tuple[Any, ...]) -> Record:
         id, parent, kind, data, metadata = row
-        record = Record(thread_id, ns, id, parent or None, {}, {}, {}, {}, size=len(data))
-        try:
-            kind, data = opened((kind, bytes(data)), self._cipher, record.name)
+        record = Record(thread_id, ns, id, parent or None, {}, {}, {}, {})
+        with reading(record.name):
+            kind, data = opened(kind, data, self._cipher, record.name)
+            record.size = len(data)
             if kind == "msgpack":
                 _take_apart(record, data)
             elif kind == "json":
                 _take_json_apart(record, json.loads(data))
             else:
-                raise ExchangeError(
+                raise RowsError(
                     f"{record.name} is stored as {kind!r}, which cannot be read without running "
                     "code: store it again with a serializer that does not need that"
                 )
             record.metadata = {} if metadata is None else json.loads(metadata)
-        except ExchangeError:
-            raise
-        except (ValueError, TypeError) as error:
-            raise ExchangeError(f"{record.name} cannot be read: {error}") from error
+            check(record)
         return record
 
     # -- writing ---------------------------------------------------------------------------------
@@ -170,20 +173,26 @@ class SqliteTables:
         """Store checkpoints but for those that are known, and all writes, in one transaction."""
         checkpoints = [self._checkpoint_row(each) for each in records if each.id not in known]
         connection = self._connection
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with using(self.path, sqlite3.Error, "written"), self._transaction():
             connection.executemany(
                 "INSERT OR IGNORE INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, "
                 "parent_checkpoint_id, type, checkpoint, metadata) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 checkpoints,
             )
             count = sum(self._write(record, each) for record in records for each in record.writes)
+        return count
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-        return count
 
     def _write(self, record: Record, write: Write) -> int:
         """Store a write; return 1 if it was not there."""
@@ -263,7 +272,7 @@ def _as_msgpack(typed: Typed, channel: str, record: Record) -> bytes:
         return NIL
     if kind in ("bytes", "bytearray"):
         return packb(bytes(data))
-    raise ExchangeError(
+    raise RowsError(
         f"Channel {channel!r} of {record.name} is stored as {kind!r}, which does not fit into "
         "LangGraph's tables in SQLite: those in PostgreSQL can hold it"
     )
@@ -281,7 +290,7 @@ def _as_json(record: Record) -> dict[str, Any]:
     except ExchangeError:
         raise
     except ValueError as error:
-        raise ExchangeError(
+        raise RowsError(
             f"{record.name} has some values as JSON and others not ({error}): LangGraph's tables "
             "in SQLite take them only all in one way; those in PostgreSQL can hold both"
         ) from error
