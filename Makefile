@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-server test-all test-bounds test-ecosystem test-deep check check-quick bench bench-quick format
+.PHONY: help demo serve test test-server test-all test-bounds test-ecosystem test-deep check check-quick bench bench-quick bench-server format
 
 FILE ?= README.md
 export FILE PYTHON
@@ -17,6 +17,7 @@ help:
 	@echo "make check-quick what a commit needs of it, in less than a minute"
 	@echo "make bench       measure side by side with other engines; writes benchmarks/RESULTS.md"
 	@echo "make bench-quick the same in two minutes, for a look; writes nothing"
+	@echo "make bench-server  measure the server beside langgraph dev; writes benchmarks/SERVER.md"
 	@echo "make format      let ruff format and fix"
 
 demo:
@@ -64,6 +65,11 @@ bench-quick:
 	@scripts/setup-env .venv dev
 	@scripts/setup-bench
 	@scripts/services.sh run -- .venv/bin/python -m benchmarks --quick
+
+bench-server:
+	@scripts/setup-env .venv dev
+	@scripts/setup-bench-server
+	@.venv/bin/python -m benchmarks.servers
 
 format:
 	@scripts/setup-env .venv dev

@@ -1,0 +1,141 @@
+"""Start a server in a process of its own, in a folder of its own, and stop it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from benchmarks.child import ROOT
+
+SERVED: Final = Path(__file__).parent / "served"
+ENVIRONMENTS: Final = ROOT / "build" / "servers"
+"""Where `scripts/setup-bench-server` puts the environments of other servers."""
+SLOTS: Final = 200
+"""How many runs may go on at a time: as many as there are clients."""
+PATIENCE: Final = 90.0
+"""Seconds until a server has to answer."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """One of those that are compared; `command` is given the port."""
+
+    name: str
+    command: Callable[[int], list[str]]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether its program is there."""
+        return Path(self.command(0)[0]).exists()
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that answers."""
+
+    port: int
+    pid: int
+    start: float
+    """Seconds from the start of its process until it answered."""
+
+
+def _millstream(port: int) -> list[str]:
+    program = str(Path(sys.executable).with_name("millstream"))
+    return [program, "serve", "--port", str(port), "--workers-per-process", str(SLOTS)]
+
+
+def _reference(port: int) -> list[str]:
+    program = str(ENVIRONMENTS / "reference" / "bin" / "langgraph")
+    options = ["--no-browser", "--no-reload", "--n-jobs-per-worker", str(SLOTS)]
+    return [program, "dev", "--port", str(port), *options]
+
+
+MILLSTREAM: Final = Server("millstream", _millstream)
+REFERENCE: Final = Server(
+    "langgraph dev",
+    _reference,
+    # What it would tell its makers is nobody's business here, and takes time.
+    {"LANGSMITH_TRACING": "false", "LANGGRAPH_CLI_NO_ANALYTICS": "1", "LOG_LEVEL": "WARNING"},
+)
+SERVERS: Final = (MILLSTREAM, REFERENCE)
+
+
+@contextmanager
+def running(server: Server) -> Iterator[Running]:
+    """Lend a server that has just been started; what it says goes to a file of its folder.
+
+    Raises RuntimeError, with the end of what it said, if it does not come to answer.
+    """
+    with tempfile.TemporaryDirectory(prefix="servers-") as name:
+        folder = Path(name) / "served"
+        shutil.copytree(SERVED, folder, ignore=shutil.ignore_patterns("__pycache__"))
+        port = _free_port()
+        said = Path(name) / "log"
+        with said.open("wb") as log:
+            began = time.perf_counter()
+            process = subprocess.Popen(
+                server.command(port),
+                cwd=folder,
+                env={**os.environ, **server.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                if not _answers(process, port):
+                    end = said.read_text(errors="replace")[-2000:]
+                    raise RuntimeError(f"{server.name} does not answer:\n{end}")
+                yield Running(port, process.pid, time.perf_counter() - began)
+            finally:
+                _stop(process)
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
+    deadline = time.monotonic() + PATIENCE
+    while process.poll() is None and time.monotonic() < deadline:
+        if _is_up(port):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def _is_up(port: int) -> bool:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/ok", timeout=5):
+            return True
+    except (URLError, OSError):
+        return False
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    for number, patience in ((signal.SIGTERM, 15), (signal.SIGKILL, 5)):
+        if process.poll() is None:
+            # With whatever it has started.
+            os.killpg(process.pid, number)
+            try:
+                process.wait(patience)
+            except subprocess.TimeoutExpired:
+                continue
+    process.wait()
