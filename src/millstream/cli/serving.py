@@ -37,6 +37,10 @@ DatabasePath = Annotated[
 Workers = Annotated[
     int | None, typer.Option("--workers-per-process", help="Runs that go on at a time; 10.")
 ]
+KeyFile = Annotated[
+    str | None,
+    typer.Option("--api-key-file", help="Let in only who has a key of this file: `name: key`."),
+]
 
 
 def dev(
@@ -47,13 +51,14 @@ def dev(
     port: Port = None,
     database: DatabasePath = None,
     workers: Workers = None,
+    api_key_file: KeyFile = None,
     no_reload: Annotated[
         bool, typer.Option("--no-reload", help="Do not load graphs anew when files change.")
     ] = False,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a page.")] = False,
 ) -> int:
     """Serve graphs over HTTP while they are worked on: what changes is loaded anew."""
-    known = _configure(targets, config, host, port, database, workers)
+    known = _configure(targets, config, host, port, database, workers, api_key_file)
     return _serve(known, reload=not no_reload, browser=not no_browser and sys.stdout.isatty())
 
 
@@ -65,10 +70,13 @@ def serve(
     port: Port = None,
     database: DatabasePath = None,
     workers: Workers = None,
+    api_key_file: KeyFile = None,
 ) -> int:
     """Serve graphs over HTTP."""
     return _serve(
-        _configure(targets, config, host, port, database, workers), reload=False, browser=False
+        _configure(targets, config, host, port, database, workers, api_key_file),
+        reload=False,
+        browser=False,
     )
 
 
@@ -79,6 +87,7 @@ def _configure(
     port: int | None,
     database: str | None,
     workers: int | None,
+    api_key_file: str | None,
 ) -> ServerConfig:
     _check_installed()
     from millstream.server.config_files import load_config
@@ -95,6 +104,7 @@ def _configure(
             port=port,
             database=database,
             n_jobs_per_worker=workers,
+            api_key_file=None if api_key_file is None else str(Path(api_key_file).absolute()),
         )
     except ConfigError as error:
         raise UsageError(str(error)) from error

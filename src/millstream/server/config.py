@@ -101,6 +101,25 @@ class HttpConfig:
 
 
 @dataclass(frozen=True)
+class LimitsConfig:
+    """How much one client may have."""
+
+    max_header_bytes: int = 65536
+    requests_per_minute: int | None = None
+    burst: int | None = None
+    """How many of them at once; a tenth of them by default."""
+    max_streams_per_client: int | None = None
+    """Event streams and requests that wait for a run."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        for name in vars(self):
+            value = getattr(self, name)
+            if value is not None and (type(value) is not int or value < 1):
+                raise ConfigError(f"limits.{name} is a number from 1 on, not {value!r}")
+
+
+@dataclass(frozen=True)
 class ServerConfig:
     """Everything the server can be told."""
 
@@ -118,6 +137,9 @@ class ServerConfig:
     n_jobs_per_worker: int = 10
     """Runs that go on at a time."""
     max_request_bytes: int = 128 << 20
+    api_key_file: str | None = None
+    """Whoever has one of its keys may do everything; not beside `auth.path`."""
+    limits: LimitsConfig = LimitsConfig()
     store: StoreConfig = StoreConfig()
     checkpointer: CheckpointerConfig = CheckpointerConfig()
     auth: AuthConfig = AuthConfig()
@@ -146,6 +168,8 @@ class ServerConfig:
             # Whoever says so relies on it.
             if value:
                 raise ConfigError(f"{key} is {value!r}, which this version cannot do; take it out")
+        if self.auth.path and self.api_key_file:
+            raise ConfigError("auth.path and api_key_file both say who may call; take one out")
         prefix = self.http.mount_prefix
         if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
             raise ConfigError(f"http.mount_prefix is like '/api', not {prefix!r}")

@@ -31,6 +31,7 @@ _ENVIRONMENT: Final = {
     "MILLSTREAM_HOST": "host",
     "MILLSTREAM_PORT": "port",
     "MILLSTREAM_DATABASE": "database",
+    "MILLSTREAM_API_KEY_FILE": "api_key_file",
     "MILLSTREAM_WORKERS_PER_PROCESS": "n_jobs_per_worker",
     "MILLSTREAM_MAX_REQUEST_BYTES": "max_request_bytes",
     "N_JOBS_PER_WORKER": "n_jobs_per_worker",
@@ -215,7 +216,7 @@ def parse_env(text: str) -> dict[str, str]:
 
 
 def _number(key: str, text: str, variable: str) -> Any:
-    if key in ("host", "database"):
+    if key in ("host", "database", "api_key_file"):
         return text
     if not text.strip().isdecimal():
         raise ConfigError(f"{variable} in the environment is a number, not {text!r}")

@@ -20,6 +20,7 @@ from millstream.server.config import ServerConfig
 from millstream.server.crons import Crons
 from millstream.server.graph_files import import_target
 from millstream.server.graphs import GraphCatalog
+from millstream.server.limits import Limits
 from millstream.server.log.hub import Logs
 from millstream.server.runs.run_loop import RunLoop
 from millstream.server.runs.runner import Runner
@@ -47,6 +48,7 @@ class Service:
     scheduler: Scheduler
     guard: Guard
     crons: Crons
+    limits: Limits
 
     @classmethod
     @asynccontextmanager
@@ -85,7 +87,19 @@ class Service:
             crons = Crons(db, scheduler, clock)
             crons.start()
             stack.push_async_callback(crons.close)
-            yield cls(config, db, run_loop, journal, store, catalog, logs, scheduler, guard, crons)
+            yield cls(
+                config=config,
+                db=db,
+                run_loop=run_loop,
+                journal=journal,
+                store=store,
+                catalog=catalog,
+                logs=logs,
+                scheduler=scheduler,
+                guard=guard,
+                crons=crons,
+                limits=Limits(config.limits),
+            )
 
 
 async def _open_store(config: ServerConfig, stack: AsyncExitStack, run_loop: RunLoop) -> BaseStore:

@@ -40,6 +40,7 @@ HandlerT = TypeVar("HandlerT", bound=Handler)
 
 MAX_DEPTH: Final = 100
 """How deep JSON of a request may be: what is deeper is no state, and cannot be given back."""
+_LONG: Final = ("/stream", "/stream/events", "/wait", "/join")
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _BRACKETS: Final = re.compile(rb"[\[\]{}]")
 _BODY: Final = "millstream.body"
@@ -71,6 +72,11 @@ class Operation:
     query: type[Query] | None = None
     asked: Callable[[Any], Asked] | None = None
     """What makes of the body what an auth handler is asked."""
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it may be answered for as long as a run takes."""
+        return self.path.endswith(_LONG)
 
     @property
     def summary(self) -> str:
@@ -188,7 +194,10 @@ class _Endpoint:
             response = reply({"detail": "Method Not Allowed"}, 405, {"allow": allowed})
         else:
             response = await _answer(found, request)
-        await response(scope, receive, send)
+        try:
+            await response(scope, receive, send)
+        finally:
+            scope["app"].state.service.limits.end(scope)
 
 
 async def _answer(found: Operation, request: Request) -> Response:
@@ -196,7 +205,12 @@ async def _answer(found: Operation, request: Request) -> Response:
         call = Call(request, request.app.state.service, found, {})
         if found.auth is not None:
             # Before anything else is said, of what is asked for or how.
+            limits = call.service.limits
+            limits.check_headers(request.scope)
             call.user = await admit(call.service.guard, request, partial(_read_json, call))
+            limits.count(request, call.user)
+            if found.is_long:
+                limits.open_stream(request, call.user)
         call.ids = _ids(found, request.path_params)
         given: dict[str, Any] = {}
         if found.query is not None:

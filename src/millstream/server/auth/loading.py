@@ -5,6 +5,7 @@ from __future__ import annotations
 from langgraph_sdk import Auth
 
 from millstream._base.texts import safe_str
+from millstream.server.auth.api_keys import KeyGuard
 from millstream.server.auth.guard import Guard
 from millstream.server.auth.handlers import HandlerGuard
 from millstream.server.config import ServerConfig
@@ -15,6 +16,8 @@ from millstream.server.graph_files import import_target
 def load_guard(config: ServerConfig) -> Guard:
     """Return the guard that the configuration asks for; imports its handlers."""
     target = config.auth.path
+    if config.api_key_file is not None:
+        return KeyGuard(config.directory / config.api_key_file)
     if target is None:
         return Guard()
     try:
