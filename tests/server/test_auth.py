@@ -341,3 +341,15 @@ def test_commands_of_the_protocol_are_asked_about_as_what_they_do(owned: Running
         answer = command(method, BOB, **params)
         assert answer["type"] == "error" or "secret" not in str(answer), method
     assert len(owned.http.get(f"/threads/{thread_id}/runs", headers=ALICE).json()) == 1
+
+
+def test_what_a_change_does_not_mention_stays_as_it_was(owned: Running) -> None:
+    cron = {"assistant_id": "chat", "schedule": "0 0 1 1 *", "input": {"messages": ["hi"]}}
+    made = owned.http.post("/runs/crons", json=cron, headers=ALICE).json()
+    path = f"/runs/crons/{made['cron_id']}"
+
+    changed = owned.http.patch(path, json={"enabled": False}, headers=ALICE).json()
+
+    assert changed["payload"]["input"] == {"messages": ["hi"]}
+    assert (changed["schedule"], changed["enabled"]) == ("0 0 1 1 *", False)
+    assert owned.http.patch(path, json={"enabled": True}, headers=BOB).status_code == 404

@@ -24,7 +24,13 @@ class Asked(BaseModel):
         """Be what a handler has made of that; whose id it is about cannot change."""
         for name in type(self).model_fields:
             if name in value and not name.endswith(("_id", "ids")):
-                setattr(self, name, value[name])
+                self._put(name, value[name])
+
+    def _put(self, name: str, given: Any) -> None:
+        # What nobody has said stays unsaid: a change of something else must not change it too.
+        default = type(self).model_fields[name].get_default(call_default_factory=True)
+        if name in self.model_fields_set or given != default:
+            setattr(self, name, given)
 
 
 class Body(Asked):

@@ -95,10 +95,10 @@ class RunCreate(Body):
         """Be what a handler has made of that."""
         for name in _OF_A_RUN:
             if name in value and name != "assistant_id":
-                setattr(self, name, value[name])
+                self._put(name, value[name])
         for name in self._in_kwargs():
             if name in value.get("kwargs", ()):
-                setattr(self, name, value["kwargs"][name])
+                self._put(name, value["kwargs"][name])
 
     @classmethod
     def _in_kwargs(cls) -> list[str]:

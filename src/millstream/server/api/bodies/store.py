@@ -33,7 +33,7 @@ class InNamespace(Asked):
         """Be what a handler has made of that."""
         for name in type(self).model_fields:
             if name in value and name not in _NAMESPACES:
-                setattr(self, name, value[name])
+                self._put(name, value[name])
         if value.get("namespace") is not None:
             self._namespace = tuple(map(str, value["namespace"]))
 
