@@ -28,6 +28,7 @@ from millstream.server.api import (
     threads,
 )
 from millstream.server.api.routing import reply, routes
+from millstream.server.api.sockets import sockets
 from millstream.server.config import GraphSource, ServerConfig
 from millstream.server.service import Service
 
@@ -68,7 +69,7 @@ def app(graphs: ServerConfig | Mapping[str, Any], *, around: Around | None = Non
                 yield
 
     prefix = config.http.mount_prefix
-    known: list[BaseRoute] = [*routes(config.http.disabled)]
+    known: list[BaseRoute] = [*routes(config.http.disabled), *sockets(config.http.disabled)]
     return Starlette(
         routes=[Mount(prefix, routes=known)] if prefix else known,
         lifespan=lifespan,

@@ -272,8 +272,11 @@ def _explain(error: ValidationError) -> str:
 
 async def _read_json(call: Call) -> Any:
     text = await _read(call.request, call.service.config.max_request_bytes)
-    if not text.strip():
-        return {}
+    return parse_json(text) if text.strip() else {}
+
+
+def parse_json(text: bytes) -> Any:
+    """Return what a client has sent; `ApiError` if it is no JSON, or nested too deeply."""
     if text.count(b"[") + text.count(b"{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
         raise ApiError(422, f"JSON in the request body is nested deeper than {MAX_DEPTH}")
     try:

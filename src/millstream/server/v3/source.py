@@ -7,17 +7,20 @@ nothing, however slow it is, and loses nothing.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from millstream.server.errors import not_found
 from millstream.server.log.run_log import Entry, RunLog
 from millstream.server.log.signal import Signal
 from millstream.server.storage import events
+from millstream.server.storage.runs import has_thread
+from millstream.server.v3.protocol import EventFilter, Place, invalid
 
 if TYPE_CHECKING:
+    from millstream.server.api.routing import Call
     from millstream.server.log.event_ids import EventId
     from millstream.server.log.hub import Logs
     from millstream.server.storage.database import Database
-    from millstream.server.v3.protocol import EventFilter, Place
 
 PAGE: Final = 256
 """How many events are read together."""
@@ -45,7 +48,7 @@ class ProtocolSource:
         self.is_over = False
         self._db = db
         self._logs = logs
-        self._thread_id = thread_id
+        self.thread_id: Final = thread_id
         self._wanted = wanted
         self._place = place
         self._may_see = may_see
@@ -87,7 +90,7 @@ class ProtocolSource:
     def close(self) -> None:
         """Stop reading."""
         self.is_over = True
-        self._logs.unwatch(self._thread_id, self)
+        self._logs.unwatch(self.thread_id, self)
         for live in self._lives:
             live.log.unsubscribe(live)
 
@@ -109,7 +112,7 @@ class ProtocolSource:
         return ()
 
     async def _next_stored(self, after: EventId) -> Iterable[Entry]:
-        stored = await self._db.read(events.read_protocol, self._thread_id, after, PAGE)
+        stored = await self._db.read(events.read_protocol, self.thread_id, after, PAGE)
         attached = self._attached
         found = [entry for run_id, entry in stored if entry.seq <= attached.get(run_id, entry.seq)]
         if len(stored) == PAGE:
@@ -151,3 +154,36 @@ class _Live:
     def is_over(self) -> bool:
         """Whether there will be nothing more."""
         return self.log.is_closed and self.seq >= self.log.last
+
+
+async def open_source(
+    call: Call, thread_id: str, params: Any, last_event_id: str | None = None
+) -> ProtocolSource:
+    """Return the events of a thread that a client asks for.
+
+    `ProtocolError` for parameters that are none, `ApiError` for a thread of somebody else.
+    """
+    if not isinstance(params, dict):
+        raise invalid("The parameters must be an object with channels")
+    wanted, place = EventFilter(params), Place.of(params, last_event_id)
+    service = call.service
+    may_see = await admitted(call, thread_id)
+    return ProtocolSource(service.db, service.logs, thread_id, wanted, place, may_see)
+
+
+async def admitted(call: Call, thread_id: str) -> MaySee | None:
+    """Return what says whether a caller may see a thread, None for one who may see all.
+
+    `ApiError` for a thread of somebody else. One that does not exist yet is waited for: whose it
+    is is known when it does.
+    """
+    db, filters = call.service.db, call.filters
+    if filters is None:
+        return None
+
+    async def may_see() -> bool:
+        return bool(await db.read(has_thread, thread_id, filters))
+
+    if not await may_see() and await db.read(has_thread, thread_id, None):
+        raise not_found(f"Thread with ID {thread_id}")
+    return may_see

@@ -1,0 +1,166 @@
+"""langgraph-sdk's own client of the protocol, in both its kinds and over both transports."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from langgraph_sdk import get_client, get_sync_client
+
+from server.fixtures import Running
+from server.streams import SINK
+
+HI = {"messages": [{"role": "user", "content": "hi"}]}
+SUM = {"messages": [{"role": "user", "content": "1+2"}]}
+
+both = pytest.mark.parametrize("transport", ["sse", "websocket"])
+
+Scenario = Callable[[Any], Awaitable[Any]]
+
+
+def played(server: Running, graph: str, transport: Any, scenario: Scenario) -> Any:
+    """Return what a scenario finds in the stream of a thread of its own."""
+
+    async def play() -> Any:
+        async with (
+            get_client(url=server.url) as client,
+            client.threads.stream(assistant_id=graph, transport=transport) as thread,
+        ):
+            return await asyncio.wait_for(scenario(thread), 20)
+
+    return asyncio.run(play())
+
+
+@both
+def test_messages_are_streamed(server: Running, transport: Any) -> None:
+    async def scenario(thread: Any) -> Any:
+        await thread.run.start(input=HI)
+        # All of them first, and then what they say.
+        messages = [message async for message in thread.messages]
+        return [await message.text for message in messages], await thread.output
+
+    texts, output = played(server, "chat", transport, scenario)
+    assert texts == ["hello from the fake model"]
+    assert output["messages"][-1]["content"] == "hello from the fake model"
+
+
+@both
+def test_states_are_streamed(server: Running, transport: Any) -> None:
+    async def scenario(thread: Any) -> Any:
+        await thread.run.start(input=SINK)
+        return [values.get("log") async for values in thread.values]
+
+    logs = played(server, "sink", transport, scenario)
+    assert logs[-1] == ["first", "last"]
+
+
+@both
+def test_nested_graphs_have_handles_that_end(server: Running, transport: Any) -> None:
+    async def scenario(thread: Any) -> Any:
+        await thread.run.start(input=SINK)
+        handles = [handle async for handle in thread.subgraphs]
+        messages = [message async for message in handles[0].messages]
+        return handles, [await message.text for message in messages]
+
+    handles, texts = played(server, "sink", transport, scenario)
+    assert [(handle.graph_name, handle.status) for handle in handles] == [("inner", "completed")]
+    assert texts == ["sub graph says hi"]
+
+
+@both
+def test_calls_of_tools_have_handles(server: Running, transport: Any) -> None:
+    async def scenario(thread: Any) -> Any:
+        await thread.run.start(input=SUM)
+        calls = [call async for call in thread.tool_calls]
+        return [(call.name, call.input, await call.output) for call in calls]
+
+    [(name, given, output)] = played(server, "tools", transport, scenario)
+    assert (name, given, output["content"]) == ("add", {"a": 1, "b": 2}, "3")
+
+
+@both
+def test_channels_that_need_to_be_asked_for_are_interleaved(
+    server: Running, transport: Any
+) -> None:
+    async def scenario(thread: Any) -> Any:
+        await thread.run.start(input=SINK)
+        channels = ["updates", "checkpoints", "tasks", "values"]
+        return [item async for item in thread.interleave_projections(channels)]
+
+    items = played(server, "sink", transport, scenario)
+    assert {channel for channel, _ in items} == {"updates", "checkpoints", "tasks", "values"}
+    assert [item["node"] for channel, item in items if channel == "updates"] == [
+        "first",
+        "inner",
+        "last",
+    ]
+
+
+@both
+def test_a_question_is_answered(server: Running, transport: Any) -> None:
+    async def scenario(thread: Any) -> Any:
+        await thread.run.start(input=HI)
+        async for _ in thread.values:
+            pass
+        assert thread.interrupted
+        asked = list(thread.interrupts)
+        await thread.run.respond("yes")
+        return asked, await thread.output
+
+    [asked], output = played(server, "hitl", transport, scenario)
+    assert asked["value"] == {"question": "approve?", "n": 1}
+    assert output["answer"] == "yes"
+
+
+@both
+def test_a_failure_is_raised(server: Running, transport: Any) -> None:
+    async def scenario(thread: Any) -> Any:
+        await thread.run.start(input={"n": 1, "boom": True})
+        return await thread.output
+
+    with pytest.raises(RuntimeError, match="boom in tick"):
+        played(server, "slow", transport, scenario)
+
+
+@both
+def test_a_thread_is_streamed_again(server: Running, transport: Any) -> None:
+    thread_id = str(uuid.uuid4())
+
+    async def play() -> list[int]:
+        lengths = []
+        async with get_client(url=server.url) as client:
+            for is_new in (True, False):
+                async with client.threads.stream(
+                    thread_id, assistant_id="chat", transport=transport
+                ) as thread:
+                    if is_new:
+                        await thread.run.start(input=HI)
+                    output = await asyncio.wait_for(thread.output, 20)
+                    lengths.append(len(output["messages"]))
+        return lengths
+
+    assert asyncio.run(play()) == [2, 2]
+
+
+# Its reader of server-sent events notices with the next heartbeat that it was closed.
+@pytest.mark.parametrize("transport", [pytest.param("sse", marks=pytest.mark.long), "websocket"])
+def test_the_sync_client_streams_and_answers(server: Running, transport: Any) -> None:
+    with get_sync_client(url=server.url) as client:
+        with client.threads.stream(assistant_id="chat", transport=transport) as thread:
+            thread.run.start(input=HI)
+            texts = [str(message.text) for message in list(thread.messages)]
+            length = len(thread.output["messages"])
+        with client.threads.stream(assistant_id="hitl", transport=transport) as thread:
+            thread.run.start(input=HI)
+            list(thread.values)
+            [asked] = thread.interrupts
+            thread.run.respond("yes")
+            answer = thread.output["answer"]
+
+    assert texts == ["hello from the fake model"]
+    assert length == 2
+    assert asked["value"] == {"question": "approve?", "n": 1}
+    assert answer == "yes"
