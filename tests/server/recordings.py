@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from server.fixtures import Running
+from server.streams import live
 
 FOLDER: Final = Path(
     os.environ.get("MILLSTREAM_RECORDINGS")
@@ -127,6 +128,8 @@ class Replay:
         """
         self._make_thread(recording)
         sent = None if recording.sent is None else self._ours(recording.sent)
+        if recording.is_stream and recording.path.endswith("/stream/events"):
+            return self._play_protocol(recording, sent, optional)
         response = self.server.http.request(
             recording.method,
             self._ours(recording.path),
@@ -145,6 +148,33 @@ class Replay:
             if name not in optional and (expected or got):
                 found += self.compare(expected, got, f"header {name}", optional)
         return found + self._compare_bodies(recording, response.text, optional)
+
+    def _play_protocol(
+        self, recording: Recording, sent: str | None, optional: frozenset[str]
+    ) -> list[str]:
+        """Return how events of the protocol differ, of which each channel has an order."""
+        recorded = [payload for _, payload in events(recording.body)]
+        ends = sum(map(_is_root_end, recorded))
+        path, ours = self._ours(recording.path), []
+        with self.server.http.stream("POST", path, content=sent) as response:
+            found = [
+                difference
+                for name in COMPARED
+                if (expected := recording.headers.get(name))
+                for difference in self.compare(
+                    expected, response.headers.get(name), f"header {name}", optional
+                )
+            ]
+            reading = live(response)
+            while ends > sum(map(_is_root_end, ours)):
+                ours.append(next(reading).data)
+        for method in ("lifecycle", "values", "messages", "input.requested"):
+            of_both = [
+                [event["params"] for event in those if event["method"] == method]
+                for those in (recorded, ours)
+            ]
+            found += self.compare(*of_both, method, optional | {"timestamp"})
+        return found
 
     def compare(
         self, recorded: Any, ours: Any, where: str, optional: frozenset[str] = frozenset()
@@ -219,3 +249,9 @@ class Replay:
         if match and match[1] not in self.ids and recording.status not in (404, 422):
             made = self.server.http.post("/threads", json={"thread_id": str(uuid.uuid4())})
             self.ids[match[1]] = made.json()["thread_id"]
+
+
+def _is_root_end(event: Mapping[str, Any]) -> bool:
+    params = event["params"]
+    is_root = event["method"] == "lifecycle" and not params["namespace"]
+    return is_root and params["data"]["event"] != "running"

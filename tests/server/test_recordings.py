@@ -86,6 +86,15 @@ SCENES: Final = {
         error_stream error_thread_after error_state_after error_runs_after error_wait
         error_join error_stream_tasks_debug error_bad_input error_recursion
     """,
+    "event streams": """
+        v3_chat_run_start v3_chat_events v3_tools_run_start v3_tools_events
+        v3_sink_run_start v3_sink_events v3_sink_replay_ns_depth v3_sink_replay_since
+        v3_sink_replay_custom_only v3_slow_run_start v3_slow_events
+        v3_hitl_run_start v3_hitl_events v3_hitl_respond v3_hitl_respond_events
+        v3_hitl_respond_bad v3_bad_noid v3_events_badchan v3_events_nochan v3_get_tree
+        v3_unknown v3_subscribe_http v3_run_start_badassistant v3_run_start_badthread
+        v3_run_start_noassistant v3_state_get v3_state_fork v3_input_inject v3_list_checkpoints
+    """,
     "runs": """
         run_422 run_missing_assistant run_missing_thread run_missing_thread_create
         run_unknown_mode join_404 join_stream_404 run_minimal_headers
@@ -134,6 +143,22 @@ DIFFERENT: Final[dict[str, frozenset[str] | None]] = {
     # What was stored for a run is what was asked for.
     "interrupt_runs": frozenset({"__pregel_node_finished", "run_attempt"}),
     "error_runs_after": frozenset({"__pregel_node_finished", "run_attempt"}),
+    # Events of more channels are numbered and told; more commands are known.
+    "v3_sink_replay_since": None,
+    "v3_sink_replay_custom_only": None,
+    "v3_events_badchan": frozenset({"detail"}),
+    **dict.fromkeys(
+        ("v3_state_get", "v3_state_fork", "v3_input_inject", "v3_list_checkpoints"), None
+    ),
+    # What a model has said is text in the state too.
+    **dict.fromkeys(
+        ("v3_chat_events", "v3_tools_events", "v3_sink_events", "v3_sink_replay_ns_depth"),
+        frozenset({"content", "response_metadata"}),
+    ),
+    # Clients read the one or the other.
+    "v3_hitl_events": frozenset({"value"}),
+    "v3_hitl_respond_events": frozenset({"value"}),
+    "v3_hitl_respond": frozenset({"run_id"}),
     # An error says what is wrong.
     "command_and_input": frozenset({"error", "message"}),
 }
