@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langgraph.checkpoint.base import get_checkpoint_id, get_checkpoint_metadata
 
@@ -15,6 +15,8 @@ from millstream.journal.reading import Listing
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
+
+Dump: TypeAlias = "Callable[[Any], tuple[str, bytes]]"
 
 
 def since(age: timedelta) -> int:
@@ -62,8 +64,24 @@ def target_of(config: RunnableConfig) -> tuple[str, str, str | None]:
     )
 
 
+def once(dump: Dump) -> Dump:
+    """Return what serializes each object once, for arguments that are there all the time.
+
+    What a task has written is often the very object that its channel has then.
+    """
+    made: dict[int, tuple[str, bytes]] = {}
+
+    def dump_once(value: Any) -> tuple[str, bytes]:
+        typed = made.get(id(value))
+        if typed is None:
+            typed = made[id(value)] = dump(value)
+        return typed
+
+    return dump_once
+
+
 def put_call(
-    dump: Callable[[Any], tuple[str, bytes]],
+    dump: Dump,
     config: Any,
     checkpoint: Any,
     metadata: Any,
@@ -79,7 +97,7 @@ def put_call(
 
 
 def writes_call(
-    dump: Callable[[Any], tuple[str, bytes]],
+    dump: Dump,
     config: Any,
     writes: Any,
     task_id: str,

@@ -1,6 +1,8 @@
-"""Carrying out what steps ask of a storage: one loop, for whoever blocks and whoever awaits.
+"""Carrying out what steps ask of a storage, for whoever blocks and whoever awaits.
 
-The loop is a coroutine. With `Blocking` it never suspends, so `finish` carries it out in one go.
+What awaits is a coroutine. With `Blocking` it never suspends, so `finish` carries it out in one go.
+Storing has a loop of its own for whoever blocks: a coroutine for every request costs a superstep
+more than what it asks for.
 """
 
 from __future__ import annotations
@@ -53,6 +55,23 @@ async def carry_out(steps: Requests[ResultT], ask: Ask) -> ResultT:
         go_on = steps.send
         try:
             answer = await ask(request)
+        except Exception as error:
+            go_on, answer = steps.throw, error
+
+
+def carry_out_here(steps: Requests[ResultT], storage: Storage, *, may_wait: bool = True) -> ResultT:
+    """Do what `carry_out` does, in this thread."""
+    go_on: Callable[[Any], Request] = steps.send
+    answer: Any = None
+    while True:
+        try:
+            request = go_on(answer)
+        except StopIteration as end:
+            result: ResultT = end.value
+            return result
+        go_on = steps.send
+        try:
+            answer = storage.carry_out(request, may_wait=may_wait)
         except Exception as error:
             go_on, answer = steps.throw, error
 

@@ -34,7 +34,7 @@ from millstream.journal.states import (
 
 INLINE: Final = 128
 """Bytes up to which a value stands in the row that names it."""
-_OWN: Final = frozenset(
+OWN: Final = frozenset(
     (
         "v",
         "ts",
@@ -46,7 +46,7 @@ _OWN: Final = frozenset(
     )
 )
 """Entries of a checkpoint that a state has a place for."""
-_USUAL: Final = _OWN - {"updated_channels"}
+_USUAL: Final = OWN - {"updated_channels"}
 _MISSING: Final = object()
 
 Typed = tuple[str, bytes]
@@ -285,8 +285,8 @@ class Draft:
         state.metadata, odd = packed_metadata(call.metadata)
         if odd:
             state.odd = dump(odd)
-        if not checkpoint.keys() <= _OWN:
-            extra = {name: value for name, value in checkpoint.items() if name not in _OWN}
+        if not checkpoint.keys() <= OWN:
+            extra = {name: value for name, value in checkpoint.items() if name not in OWN}
             state.extra = dump(extra)
         if self.sealing.cipher is None:
             for label in labels_of(state.metadata, call.metadata, before):

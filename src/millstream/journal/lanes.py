@@ -16,7 +16,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any, Final, Generic, TypeVar
 
-from millstream.journal.carrying import Blocking, carry_out, finish
+from millstream.journal.carrying import carry_out, carry_out_here
 from millstream.journal.reading import Requests
 from millstream.journal.rows import Batch, Commit
 from millstream.journal.storage import Storage, WouldWait
@@ -207,7 +207,7 @@ class SharedLane(_Queue):
         """Carry out what steps ask for, alone or with others."""
         if not self._queue and self._lock.acquire(blocking=False):
             try:
-                return finish(carry_out, make(), Blocking(self._storage))
+                return carry_out_here(make(), self._storage)
             finally:
                 self._lock.release()
         job = _Job(make)
@@ -226,7 +226,7 @@ class SharedLane(_Queue):
         is_alone = not (is_long or self._always_waits or self._queue)
         if is_alone and self._lock.acquire(blocking=False):
             try:
-                return finish(carry_out, make(), Blocking(self._storage, may_wait=False))
+                return carry_out_here(make(), self._storage, may_wait=False)
             except WouldWait:
                 pass  # what was done of it does not count
             finally:
@@ -250,7 +250,7 @@ class SharedLane(_Queue):
             while not job.is_done:
                 jobs = self._take()
                 try:
-                    finish(carry_out, self._work(jobs), Blocking(self._storage))
+                    carry_out_here(self._work(jobs), self._storage)
                 except BaseException:
                     self._give_back(jobs, job)  # Ctrl-C in this thread
                     raise

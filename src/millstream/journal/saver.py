@@ -20,6 +20,7 @@ from millstream.journal.arguments import (
     config_of,
     keep_of,
     listing_of,
+    once,
     put_call,
     since,
     target_of,
@@ -349,6 +350,8 @@ class Journal(BaseCheckpointSaver[Any]):
         """Serialize what is to be stored, in the thread of whoever wants it."""
         sealing = self._sealing()
         dump = sealing.serde.dumps_typed
+        if len(calls) > 1:
+            dump = once(dump)
         made: list[Call] = []
         for name, arguments in calls:
             if name == "put":

@@ -15,10 +15,12 @@ from millstream._base.bounded import BoundedDict
 from millstream.core.checkpoints import BRANCH, UNKNOWN
 from millstream.errors import ThreadBusyError
 from millstream.journal.drafts import INLINE, Call, Draft, PutCall, WritesCall
+from millstream.journal.following import follow
 from millstream.journal.heads import Heads, Readers
 from millstream.journal.known import KnownLine, KnownLines, text_of
 from millstream.journal.reading import Requests, last_state, read_parts
 from millstream.journal.rows import (
+    Batch,
     CheckpointRow,
     Commit,
     FindCheckpoint,
@@ -110,26 +112,39 @@ class Handover:
 def store(memory: Memory, handover: Handover) -> Requests[None]:
     """Store calls in one transaction; yields a `Commit`, which may be sent with those of others."""
     for _ in range(_TRIES):
-        drafts: dict[tuple[str, str], Draft] = {}
-        try:
+        lines, batches = _follow(memory, handover)
+        if not batches:
+            drafts: dict[tuple[str, str], Draft] = {}
+            # Where this raises, numbers were given out for what will not be stored, and that is
+            # all.
             for calls in _by_target(handover.calls):
                 yield from _draft(memory, handover, calls, drafts)
-        except BaseException:
-            # Numbers were given out for what will not be stored, and that is all.
-            drafts.clear()
-            raise
-        batches = [draft.finish() for draft in drafts.values()]
+            batches = [draft.finish() for draft in drafts.values()]
+            lines = {key: draft.known for key, draft in drafts.items()}
         try:
             written = yield Commit(batches)
         except BaseException:
-            _forget(memory, drafts)
+            _forget(memory, lines)
             raise
         if all(written):
             _advance(memory, handover)
             return
-        _forget(memory, drafts)
+        _forget(memory, lines)
     call = handover.calls[0]
     raise ThreadBusyError(call.thread_id, call.ns, None, None)
+
+
+def _follow(
+    memory: Memory, handover: Handover
+) -> tuple[Mapping[tuple[str, str], KnownLine], list[Batch]]:
+    """Return a line and what is written to it, if that is the usual step."""
+    call = handover.calls[-1] if handover.calls else None
+    key = ("", "") if call is None else (call.thread_id, call.ns)
+    known = memory.lines.get(key)
+    if call is None or known is None or not handover.is_next(call.ns, known.newest):
+        return {}, []
+    batch = follow(known, handover.calls, handover.sealing, handover.at)
+    return ({}, []) if batch is None else ({key: known}, [batch])
 
 
 def _advance(memory: Memory, handover: Handover) -> None:
@@ -143,10 +158,10 @@ def _advance(memory: Memory, handover: Handover) -> None:
                 head.advance(call.id)
 
 
-def _forget(memory: Memory, drafts: Mapping[tuple[str, str], Draft]) -> None:
-    for key, draft in drafts.items():
+def _forget(memory: Memory, lines: Mapping[tuple[str, str], KnownLine]) -> None:
+    for key, known in lines.items():
         # Unless somebody who was refused too has read it again already.
-        if memory.lines.get(key) is draft.known:
+        if memory.lines.get(key) is known:
             del memory.lines[key]
 
 
