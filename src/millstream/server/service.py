@@ -27,6 +27,8 @@ from millstream.server.runs.runner import Runner
 from millstream.server.runs.scheduler import Scheduler
 from millstream.server.storage import assistants
 from millstream.server.storage.database import Database
+from millstream.server.webhooks.delivery import Webhooks
+from millstream.server.webhooks.policy import policy_of
 
 logger = logging.getLogger("millstream.server")
 
@@ -49,6 +51,7 @@ class Service:
     guard: Guard
     crons: Crons
     limits: Limits
+    webhooks: Webhooks
 
     @classmethod
     @asynccontextmanager
@@ -79,11 +82,21 @@ class Service:
             await db.write(assistants.ensure_own, catalog.ids())
             logs = Logs()
             runner = Runner(catalog, db, journal, timeout=RUN_TIMEOUT)
+            policy = policy_of(config.webhooks, is_disabled=config.http.disable_webhooks)
+            webhooks = Webhooks(db, policy, clock)
             scheduler = Scheduler(
-                db, run_loop, logs, runner, journal, slots=config.n_jobs_per_worker
+                db,
+                run_loop,
+                logs,
+                runner,
+                journal,
+                slots=config.n_jobs_per_worker,
+                tell=webhooks.wake,
             )
             await scheduler.open()
             stack.push_async_callback(scheduler.close)
+            webhooks.start()
+            stack.push_async_callback(webhooks.close)
             crons = Crons(db, scheduler, clock)
             crons.start()
             stack.push_async_callback(crons.close)
@@ -99,6 +112,7 @@ class Service:
                 guard=guard,
                 crons=crons,
                 limits=Limits(config.limits),
+                webhooks=webhooks,
             )
 
 

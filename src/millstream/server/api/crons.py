@@ -59,6 +59,7 @@ async def patch(call: Call, body: CronPatch) -> Response:
     """Change a cron."""
     changes = body.model_dump(include=body.model_fields_set)
     _check_times(body, changes)
+    call.service.webhooks.policy.check(body.webhook)
     now = call.service.crons.clock.now()
 
     def change(known: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,6 +92,7 @@ async def _create(call: Call, body: CronCreate, thread_id: str | None) -> Respon
     check_schedule(body.schedule)
     _check_times(body, given)
     check(body)
+    call.service.webhooks.policy.check(body.webhook)
     cron_id = str(uuid7())
     now = call.service.crons.clock.now()
     row = {key: getattr(body, key) for key in COLUMNS}

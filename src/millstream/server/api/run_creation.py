@@ -40,6 +40,7 @@ class Creation:
     ) -> None:
         """Ask for a run in a thread, or for a stateless one, which gets a thread of its own."""
         check(body)
+        call.service.webhooks.policy.check(body.webhook)
         self._tells_protocol = tells_protocol
         self._call = call
         self._body = body

@@ -142,7 +142,7 @@ class Runner:
             if outcome is not None and outcome.is_whole and not outcome.is_asking:
                 encoded = dumps(outcome.values)
                 return Carried(End("finished", values=orjson.Fragment(encoded)), encoded)
-            if job.is_temporary and outcome is not None:
+            if job.is_temporary and outcome is not None and not job.kwargs.get("webhook"):
                 return Carried(End("finished"), _result(outcome.values, outcome.interrupts))
             return _ended(await graph.aget_state(call.place), outcome)
 

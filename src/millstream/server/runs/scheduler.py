@@ -47,7 +47,9 @@ class Scheduler:
         *,
         slots: int,
         grace: float = 5.0,
+        tell: Callable[[], object] = lambda: None,
     ) -> None:
+        """Make one; `tell` is called when a webhook is to be told of the end of a run."""
         self._db = db
         self._run_loop = run_loop
         self._logs = logs
@@ -55,6 +57,7 @@ class Scheduler:
         self._saver = saver
         self._slots = slots
         self._grace = grace
+        self._tell = tell
         self._active: dict[str, ActiveRun] = {}
         self._reserved = 0
         """Slots of runs that are being stored."""
@@ -229,6 +232,8 @@ class Scheduler:
                 may_start=not self._is_closing,
             )
             next_job = finished.next_job
+            if job.kwargs.get("webhook"):
+                self._tell()
             if job.is_temporary and finished.status is not None:
                 await self._run_loop.call(self._saver.adelete_thread(job.thread_id))
         except Exception:

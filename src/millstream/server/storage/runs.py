@@ -19,7 +19,7 @@ from millstream.server.runs.lifecycle import (
     thread_status_after,
 )
 from millstream.server.runs.multitask import BUSY, Present, admit
-from millstream.server.storage import events
+from millstream.server.storage import deliveries, events
 from millstream.server.storage.containment import Filters, allows, exact, is_of_others
 from millstream.server.storage.run_records import Cancelled, Created, End, Finished, Job
 from millstream.server.storage.tables import assistants, now, runs, threads
@@ -205,6 +205,8 @@ def finish(
             .where(runs.c.run_id == run_id)
             .values(status=status, updated_at=time, ended_at=time, error=end.error)
         )
+        if found.kwargs.get("webhook"):
+            _tell(connection, run_id, found.kwargs["webhook"], end)
     # Whoever reads a stream that can be resumed may still come back for its end.
     is_kept = found.kwargs["resumable"] and status != "deleted"
     if found.kwargs["temporary"] and not is_kept:
@@ -223,6 +225,22 @@ def finish(
         values.update(interrupts=end.interrupts, values=end.values)
     connection.execute(update(threads).where(threads.c.thread_id == thread_id).values(values))
     return Finished(status, job)
+
+
+def _tell(connection: Connection, run_id: str, webhook: str, end: End) -> None:
+    """Store what a webhook is to be told of the end of a run."""
+    columns = (runs.c.started_at, runs.c.ended_at, threads.c["values"].label("known"))
+    row = connection.execute(_visible((*_SHOWN, *columns), run_id, None)).one()
+    body = {
+        **shown(row),
+        "run_started_at": row.started_at,
+        "run_ended_at": row.ended_at,
+        "webhook_sent_at": None,
+        "values": row.known if end.is_kept else end.values,
+    }
+    if end.error is not None:
+        body["error"] = end.error
+    deliveries.add(connection, run_id, webhook, body)
 
 
 def _due(time: str) -> Any:
