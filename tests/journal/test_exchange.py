@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import operator
 import pathlib
 import sqlite3
@@ -12,6 +13,7 @@ from typing import Annotated, Any, Final
 import langgraph.graph
 import langgraph.types
 import pytest
+from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
@@ -32,7 +34,7 @@ from millstream.journal.exchange import (
 )
 from millstream.journal.exchange.importing import ARRIVING
 from millstream.journal.exchange.packing import entries
-from savers.test_old_formats import RECORDINGS
+from savers.test_old_formats import ASKING, RECORDINGS, names_in
 
 ENGINES: Final = {
     "langgraph": (langgraph.graph, langgraph.types),
@@ -328,22 +330,62 @@ def test_old_rows_are_imported_as_langgraph_reads_them(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("recording", ["langgraph-0.2.76", "langgraph-0.3.5", "langgraph-0.3.34"])
+@pytest.mark.parametrize("recording", RECORDINGS)
 def test_old_threads_are_gone_on_with(
     journal: SqliteJournal, tmp_path: pathlib.Path, recording: str, engine: str
 ) -> None:
+    """Also after their questions are answered, and back in LangGraph's tables."""
     path = _recorded(tmp_path, recording)
     import_threads(journal, path)
-    connection = sqlite3.connect(path, check_same_thread=False)
+    back = Place("sqlite", str(tmp_path / "back.db"))
+    export_threads(journal, back.address)
+    old = Place("sqlite", path)
 
     results = []
-    for saver in (journal, SqliteSaver(connection)):
+    for saver in (journal, back.saver(), old.saver()):
         graphs = Programs(*ENGINES[engine]).all()
-        names = ("edge", "joined", "sends", "both", "fails")
-        results.append([graphs[n](saver).invoke(None, thread(n))["log"] for n in names])
+        found: dict[str, Any] = {}
+        for name in names_in(recording):
+            graph = graphs[name](saver)
+            found[name] = [graph.invoke(None, thread(name)).get("log")]
+            if name in ASKING:
+                questions = graph.get_state(thread(name)).interrupts
+                resume = {question.id: "yes" for question in questions}
+                answer = ENGINES[engine][1].Command(resume=resume)
+                found[name].append(graph.invoke(answer, thread(name)).get("log"))
+            found[name].append(graph.get_state(thread(name)).next)
+        results.append(found)
 
-    connection.close()
-    assert results[0] == results[1]
+    for place in (old, back):
+        place.close()
+    assert results[0] == results[1] == results[2]
+    assert len(results[0]) > 10
+
+
+def test_rows_of_json_are_imported_as_langgraph_reads_them(
+    journal: SqliteJournal, tmp_path: pathlib.Path
+) -> None:
+    """Such as the first versions stored, with messages as what makes them."""
+    source = Place("sqlite", str(tmp_path / "old.db"))
+    saver = source.saver()
+    message = HumanMessage("Hi é", id="m").to_json()
+    for number in range(3):
+        _, checkpoint, _, _ = _checkpoint(number, [message] * number)
+        checkpoint["channel_values"] |= {"text": "é", "none": None}
+        row = ("1", "", checkpoint["id"], None, "json", json.dumps(checkpoint).encode(), b"{}")
+        source.savers[0].execute("INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    source.savers[0].commit()
+
+    import_threads(journal, source.address)
+    back = Place("sqlite", str(tmp_path / "back.db"))
+    export_threads(journal, back.address)
+
+    expected = threads_in(saver)
+    assert expected[0][2]["channel_values"]["x"] == [HumanMessage("Hi é", id="m")] * 2
+    assert threads_in(journal) == expected
+    assert threads_in(back.saver(), is_exact=False) == threads_in(saver, is_exact=False)
+    for place in (source, back):
+        place.close()
 
 
 def _recorded(tmp_path: pathlib.Path, recording: str) -> str:
