@@ -18,6 +18,7 @@ from millstream.server.api import (
     assistants,
     crons,
     event_streaming,
+    mcp,
     openapi,
     runs,
     stateless_runs,
@@ -35,6 +36,7 @@ from millstream.server.service import Service
 RESOURCES: Final = (
     assistants,
     event_streaming,
+    mcp,
     crons,
     openapi,
     runs,

@@ -271,7 +271,7 @@ def _explain(error: ValidationError) -> str:
 
 
 async def _read_json(call: Call) -> Any:
-    text = await _read(call.request, call.service.config.max_request_bytes)
+    text = await read_body(call)
     return parse_json(text) if text.strip() else {}
 
 
@@ -283,6 +283,11 @@ def parse_json(text: bytes) -> Any:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
         raise ApiError(422, "Invalid JSON in request body") from None
+
+
+async def read_body(call: Call) -> bytes:
+    """Return the body of the request, as it came."""
+    return await _read(call.request, call.service.config.max_request_bytes)
 
 
 async def _read(request: Request, limit: int) -> bytes:

@@ -1,0 +1,87 @@
+"""Operations that other protocols' requests consist of, as if they had been asked for here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from millstream.server import schemas
+from millstream.server.api.asking import ask
+from millstream.server.api.bodies.runs import RunCreate
+from millstream.server.api.routing import OPERATIONS
+from millstream.server.api.run_creation import Creation
+
+if TYPE_CHECKING:
+    from millstream.server.api.routing import Call
+    from millstream.server.storage.run_records import Created
+
+
+async def as_operation(call: Call, method: str, path: str, body: Any = None, **ids: str) -> Call:
+    """Return the call of an operation by whoever calls; an auth handler is asked about it."""
+    found = next(known for known in OPERATIONS if (known.method, known.path) == (method, path))
+    other = replace(call, operation=found, ids=ids, filters=None, marks={}, parts=[])
+    if not call.service.guard.is_open:
+        await ask(other, None, body)
+    return other
+
+
+async def input_schema(call: Call, assistant: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON schema of what an assistant's graph is given."""
+    service = call.service
+
+    async def look() -> Any:
+        async with service.catalog.open(
+            assistant["graph_id"], assistant["config"], user=call.user
+        ) as graph:
+            return schemas.schemas_of(graph)["input_schema"]
+
+    found: dict[str, Any] = await service.run_loop.call(look()) or {}
+    return found
+
+
+class Delegated:
+    """A run that is asked for in another protocol."""
+
+    def __init__(self, call: Call, creation: Creation, body: RunCreate) -> None:
+        self.call = call
+        self.creation = creation
+        self.body = body
+
+    @classmethod
+    async def of(
+        cls, call: Call, body: RunCreate, thread_id: str | None = None, **options: Any
+    ) -> Delegated:
+        """Return the run; raises `ApiError` where it may not be asked for."""
+        if thread_id is None:
+            own = await as_operation(call, "POST", "/runs/wait", body)
+        else:
+            path = "/threads/{thread_id}/runs/wait"
+            own = await as_operation(call, "POST", path, body, thread_id=thread_id)
+        return cls(own, Creation(own, body, thread_id, **options), body)
+
+    async def result(self, told: Callable[[Created], object] = lambda _: None) -> Any:
+        """Have the run carried out, and return its result as JSON holds it.
+
+        Whoever does not wait any longer cancels it.
+        """
+        scheduler = self.call.service.scheduler
+        waiting = scheduler.expect(self.creation.run_id)
+        try:
+            told(await self.creation.submit())
+            return orjson.loads(await waiting)
+        except BaseException:
+            if not waiting.done():
+                waiting.cancel()
+                scheduler.cancel_soon(self.creation.run_id)
+            raise
+
+
+def error_in(result: Any) -> str | None:
+    """Return what failed in a run with this result, None if nothing did."""
+    error = result.get("__error__") if isinstance(result, dict) else None
+    if not isinstance(error, dict):
+        return None
+    return f"{error.get('error')}: {error.get('message')}"
