@@ -18,6 +18,8 @@ SRC: Final = Path(__file__).parent.parent / "src"
 # Which distribution an import is from: the longest name that fits counts.
 DISTRIBUTIONS: Final = {
     "alembic": "alembic",
+    "cronsim": "cronsim",
+    "httpx": "httpx",
     "langchain_core": "langchain-core",
     "langchain_protocol": "langchain-protocol",
     "langgraph.cache": "langgraph-checkpoint",
