@@ -28,3 +28,21 @@ def test_the_examples_of_a_page_print_what_stands_below_them(name: str) -> None:
             exec(compile(program, name, "exec"), names)
 
         assert printed.getvalue() == expected
+
+
+def test_the_examples_about_savers_run_in_an_empty_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a thread of theirs goes to LangGraph's tables and back."""
+    monkeypatch.chdir(tmp_path)
+    page = (DOCS / "persistence.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {"__name__": "page"}
+    printed = io.StringIO()
+
+    for program in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        with contextlib.redirect_stdout(printed):
+            exec(compile(program, "persistence.md", "exec"), names)
+
+    names["saver"].close()
+    assert printed.getvalue() == "0 0 3\n"
+    assert {path.name for path in tmp_path.glob("*.db")} == {"threads.db", "langgraph.db"}
