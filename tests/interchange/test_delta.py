@@ -34,7 +34,7 @@ def test_a_thread_with_delta_channels_can_change_hands(
     scenario: Scenario,
 ) -> None:
     address = str(tmp_path / "saver.sqlite")
-    if kind == "postgres":
+    if kind.endswith("postgres"):
         address = request.getfixturevalue("postgres")
     stage = Stage(driver, kind, address)
 

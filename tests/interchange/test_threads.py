@@ -20,7 +20,14 @@ each_direction = pytest.mark.parametrize(
 )
 # What each saver does under the other driver is tested in tests/savers. langgraph's async nodes
 # cannot ask on Python 3.10.
-STAGES = (("sqlite", "sync"), ("postgres", "async" if sys.version_info >= (3, 11) else "sync"))
+_ASYNC = "async" if sys.version_info >= (3, 11) else "sync"
+STAGES = (
+    ("sqlite", "sync"),
+    ("postgres", _ASYNC),
+    ("journal", _ASYNC),
+    ("journal-memory", "sync"),
+    ("journal-postgres", "sync"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +50,7 @@ def test_a_thread_can_change_hands(
     scenario: Scenario,
 ) -> None:
     address = str(tmp_path / "saver.sqlite")
-    if kind == "postgres":
+    if kind.endswith("postgres"):
         address = request.getfixturevalue("postgres")
     stage = Stage(driver, kind, address)
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.base import empty_checkpoint
 
 from journal.journals import FullCopies, SyncCalls, new_config
 from journal.states import States, Thread
+from millstream.journal import known
+from millstream.journal.rows import FindLines
 
 
 class Pair:
@@ -111,3 +114,35 @@ def test_a_journal_reads_what_full_copies_have(calls: SyncCalls, seed: int) -> N
         pair.act()
         if turn % 20 == 19:
             pair.compare()
+
+
+def test_what_is_kept_in_mind_of_large_values_has_a_limit(
+    calls: SyncCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In bytes, not only in threads; what was forgotten is read when it is gone on from."""
+    monkeypatch.setattr(known, "MOST_BYTES", 200_000)
+    journal = calls.open()
+    texts = [f"{number} {'x' * 300}" for number in range(100)]
+    threads: dict[str, Any] = {}
+
+    def put(name: str) -> None:
+        parent, items = threads.get(name, (None, texts))
+        checkpoint = empty_checkpoint()
+        checkpoint["channel_values"] = {"items": [*items, name]}
+        checkpoint["channel_versions"] = versions = {"items": len(items)}
+        config = new_config(name, parent)
+        calls.call(journal.put, config, checkpoint, {}, versions)
+        threads[name] = checkpoint["id"], checkpoint["channel_values"]["items"]
+
+    names = [f"thread{number}" for number in range(20)]
+    for name in names * 2:
+        put(name)
+        assert sum(line.size for line in journal._memory.lines.values()) < 350_000
+    assert journal._memory.lines[names[-1], ""].texts
+    parts = journal._storage.carry_out(FindLines(None))
+    for name in names:
+        saved = calls.call(journal.get_tuple, new_config(name))
+        assert saved.checkpoint["channel_values"]["items"] == threads[name][1]
+    assert sum(line.size for line in journal._memory.lines.values()) < 350_000
+    # Each piece was stored once: the counter of a line says how many there were.
+    assert max(line.counter for line in parts) < 120

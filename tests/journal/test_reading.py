@@ -75,6 +75,66 @@ def test_a_list_goes_on_where_it_was_when_rows_are_pruned_beside(calls: SyncCall
     assert len(answers) > 1
 
 
+def many_threads(calls: SyncCalls, threads: int, each: int) -> tuple[Any, list[str], list[Any]]:
+    """Return a journal with threads that were written to in turn, the ids, and what it is asked."""
+    journal = calls.open()
+    own = [Thread(States(number), f"thread{number}") for number in range(threads)]
+    puts = [thread.next() for _ in range(each) for thread in own]
+    journal.put_together([("put", put) for put in puts])
+    storage, asked = journal._storage, []
+
+    def carry_out(request: Any, **options: Any) -> Any:
+        answer = type(storage).carry_out(storage, request, **options)
+        asked.append((request, answer))
+        return answer
+
+    storage.carry_out = carry_out
+    return journal, sorted([put[1]["id"] for put in puts], reverse=True), asked
+
+
+@pytest.mark.parametrize("each", [1, 6, 20])
+def test_all_threads_are_listed_for_about_what_they_have(calls: SyncCalls, each: int) -> None:
+    """However many there are, none is read again for each page."""
+    journal, ids, asked = many_threads(calls, 30, each)
+    found = calls.list(journal, None)
+    assert [saved.checkpoint["id"] for saved in found] == ids
+    read = [answer for request, answer in asked if isinstance(request, PageRows)]
+    assert sum(map(len, read)) == len(ids)
+    assert len(read) <= 30 * (each // 16 + 4)
+
+
+def test_a_few_of_all_threads_are_read_where_a_few_are_asked_for(calls: SyncCalls) -> None:
+    """Of the others only which checkpoint is their newest."""
+    journal, ids, asked = many_threads(calls, 30, 6)
+    found = calls.list(journal, None, limit=10)
+    assert [saved.checkpoint["id"] for saved in found] == ids[:10]
+    read = [answer for request, answer in asked if isinstance(request, PageRows)]
+    assert sum(map(len, read)) <= 40
+    before = {"configurable": {"thread_id": "thread0", "checkpoint_id": ids[9]}}
+    found = calls.list(journal, None, limit=33, before=before)
+    assert [saved.checkpoint["id"] for saved in found] == ids[10:43]
+
+
+@pytest.mark.parametrize("limit", [1, 5, 32, 40])
+def test_of_one_thread_as_many_rows_are_read_as_are_asked_for(calls: SyncCalls, limit: int) -> None:
+    """Not the next page too."""
+    journal, ids, asked = many_threads(calls, 1, 80)
+    found = calls.list(journal, new_config("thread0"), limit=limit)
+    assert [saved.checkpoint["id"] for saved in found] == ids[:limit]
+    read = [answer for request, answer in asked if isinstance(request, PageRows)]
+    assert sum(map(len, read)) == limit
+
+
+def test_copies_are_listed_next_to_each_other(calls: SyncCalls) -> None:
+    """Their checkpoints have the same ids."""
+    journal = chain(calls, 70)
+    for name in ("copy", "other"):
+        calls.call(journal.copy_thread, "thread", name)
+    found = calls.list(journal, None)
+    assert values(found) == [number for number in range(70, 0, -1) for _ in range(3)]
+    assert values(calls.list(journal, None, limit=100)) == values(found[:100])
+
+
 def test_a_checkpoint_that_had_writes_first_is_listed_with_what_it_builds_on(
     calls: SyncCalls,
 ) -> None:

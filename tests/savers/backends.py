@@ -12,7 +12,7 @@ from typing import Any, Final
 from typing_extensions import Self
 
 from differential.engines import Engine
-from millstream.journal import PostgresJournal, SqliteJournal
+from millstream.journal import MemoryJournal, PostgresJournal, SqliteJournal
 
 _CLASSES: Final = {
     ("sqlite", "sync"): ("checkpoint.sqlite", "SqliteSaver"),
@@ -20,6 +20,8 @@ _CLASSES: Final = {
     ("postgres", "sync"): ("checkpoint.postgres", "PostgresSaver"),
     ("postgres", "async"): ("checkpoint.postgres.aio", "AsyncPostgresSaver"),
 }
+_IN_MEMORY: Final[dict[str, MemoryJournal]] = {}
+"""By address: whoever opens one again has what it had."""
 
 
 def new_thread(**configurable: Any) -> dict[str, Any]:
@@ -142,6 +144,8 @@ class SyncRuns:
             return SqliteJournal(self.address)
         if self.kind == "journal-postgres":
             return PostgresJournal(self.address)
+        if self.kind == "journal-memory":
+            return _IN_MEMORY.setdefault(self.address, MemoryJournal())
         module, name = _CLASSES[self.kind, self.driver]
         return getattr(self.engine.module(module), name).from_conn_string(self.address)
 

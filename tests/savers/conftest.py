@@ -11,7 +11,7 @@ import pytest
 from differential.engines import CANDIDATE_ROOT, engine
 from savers.backends import DRIVERS, SyncRuns
 
-KINDS = ("memory", "sqlite", "postgres", "journal", "journal-postgres")
+KINDS = ("memory", "sqlite", "postgres", "journal", "journal-memory", "journal-postgres")
 MATRIX = list(itertools.product(KINDS, DRIVERS))
 
 

@@ -11,12 +11,17 @@ from langgraph.checkpoint.base import get_checkpoint_id, get_checkpoint_metadata
 from millstream._base import clock
 from millstream.journal import upkeep
 from millstream.journal.drafts import PutCall, WritesCall, indexed
-from millstream.journal.reading import Listing
+from millstream.journal.listing import Listing
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
 Dump: TypeAlias = "Callable[[Any], tuple[str, bytes]]"
+
+
+def now() -> int:
+    """Return the second by the clock of whoever asks: who carries it out may have another."""
+    return int(clock.current().timestamp())
 
 
 def since(age: timedelta) -> int:

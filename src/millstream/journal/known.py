@@ -21,6 +21,10 @@ from millstream.journal.states import State, Stored
 _SECRET: Final = os.urandom(16)
 """So that nobody can make up two pieces that are taken for the same one."""
 _FEW_PIECES: Final = 8
+_PIECE: Final = 100
+"""Bytes that are needed to know one, about."""
+MOST_BYTES: Final = 64 << 20
+"""What is known of values of all lines, but for the one that was used last."""
 
 
 def digest(piece: bytes) -> bytes:
@@ -70,6 +74,19 @@ class KnownLine:
     """By channel, values of some size."""
     parts: _Parts = field(default_factory=_Parts)
     labels: set[tuple[str, str]] = field(default_factory=set)
+    used: int = 0
+    """When it was stored or read last, as its journal counts."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes what is known of values takes, about."""
+        texts = sum(len(text.data) + _PIECE * len(text.ends) for text in self.texts.values())
+        return texts + 2 * _PIECE * len(self.parts)
+
+    def forget_values(self) -> None:
+        """Know nothing of values any more: they are read where they are needed."""
+        self.texts.clear()
+        self.parts.clear()
 
     def digest_texts(self) -> None:
         """Know the parts of all texts by what they hold."""
@@ -127,3 +144,25 @@ class KnownLines(BoundedDict[tuple[str, str], KnownLine]):
     """By thread and namespace."""
 
     size = 256
+
+    def __init__(self) -> None:
+        self._uses = 0
+        self._added = 0
+        """Bytes, since somebody has looked how many there are."""
+
+    def note_use(self, known: KnownLine, added: int) -> None:
+        """Note that so much more is known of a line, and forget what was not used for longest."""
+        self._uses += 1
+        known.used = self._uses
+        self._added += added
+        if self._added <= MOST_BYTES // 4:
+            return
+        self._added = 0
+        lines = sorted(self.values(), key=lambda line: line.used)
+        sizes = [line.size for line in lines]
+        left = sum(sizes)
+        for line, size in zip(lines, sizes, strict=True):
+            if left <= MOST_BYTES * 3 // 4 or line is known:
+                return
+            line.forget_values()
+            left -= size

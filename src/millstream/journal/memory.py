@@ -22,6 +22,7 @@ from millstream.journal.rows import (
     DropParts,
     FindCheckpoint,
     FindLines,
+    FindNewest,
     FindNumber,
     FindPools,
     FindSharers,
@@ -142,6 +143,13 @@ class MemoryStorage:
         if line is None:
             return {}
         return {id: number for id, number in line.ids.items() if line.rows[number].body is None}
+
+    def _FindNewest(self, request: FindNewest) -> dict[int, str]:
+        newest: dict[int, str] = {}
+        for number in request.lines:
+            for row in self._PageRows(PageRows(number, request.before, 1)):
+                newest[number] = row.id or ""
+        return newest
 
     def _PageRows(self, request: PageRows) -> list[CheckpointRow]:
         line = self._lines.get(request.line)

@@ -23,6 +23,7 @@ from millstream.journal.rows import (
     DropParts,
     FindCheckpoint,
     FindLines,
+    FindNewest,
     FindNumber,
     FindPools,
     FindSharers,
@@ -125,18 +126,33 @@ def _find_stubs(request: FindStubs) -> Steps[dict[str, int]]:
     return dict(rows)
 
 
+def _find_newest(request: FindNewest) -> Steps[dict[int, str]]:
+    before, last = _less_than(request.before)
+    query = (
+        "SELECT wanted.line, newest.id FROM unnest(%s::bigint[]) AS wanted (line) "
+        "CROSS JOIN LATERAL (SELECT c.id FROM @checkpoints c WHERE c.line = wanted.line "
+        f"AND c.id IS NOT NULL AND c.body IS NOT NULL{before} ORDER BY c.id DESC LIMIT 1) newest"
+    )
+    [rows] = yield [Statement(query, (array(request.lines), *last))]
+    return dict(rows)
+
+
+def _less_than(before: str | None) -> tuple[str, list[str]]:
+    """Return a condition for ids, and its values."""
+    if before is None:
+        return "", []
+    # No text has this character here, so what is less than it and what follows is not greater.
+    greatest, nul, _ = before.partition("\0")
+    return f" AND id {'<=' if nul else '<'} %s::text", [greatest]
+
+
 def _page_rows(request: PageRows) -> Steps[list[CheckpointRow]]:
+    before, last = _less_than(request.before)
     query = (
         f"{_CHECKPOINT} WHERE line = %s::bigint AND id IS NOT NULL AND body IS NOT NULL"
-        "{} ORDER BY id DESC LIMIT %s::bigint"
+        f"{before} ORDER BY id DESC LIMIT %s::bigint"
     )
-    values, before = [str(request.line), str(request.limit)], ""
-    if request.before is not None:
-        # No text has this character here, so what is less than it and what follows is not greater.
-        greatest, nul, _ = request.before.partition("\0")
-        values.insert(1, greatest)
-        before = f" AND id {'<=' if nul else '<'} %s::text"
-    [rows] = yield [Statement(query.format(before), values)]
+    [rows] = yield [Statement(query, (str(request.line), *last, str(request.limit)))]
     return [CheckpointRow(*row) for row in rows]
 
 
@@ -376,6 +392,7 @@ STEPS: Final[dict[type[Request], Callable[[Any], Steps[Any]]]] = {
     FindCheckpoint: _find_checkpoint,
     FindNumber: _find_number,
     FindStubs: _find_stubs,
+    FindNewest: _find_newest,
     PageRows: _page_rows,
     ReadRows: _read_rows,
     ReadWrites: _read_writes,

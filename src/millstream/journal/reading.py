@@ -11,6 +11,7 @@ from ormsgpack import unpackb
 
 from millstream.journal.damage import DamagedRow
 from millstream.journal.known import KnownLine, Text, ranges_of, text_of
+from millstream.journal.listing import PAGE, Listing, next_rows
 from millstream.journal.manifests import PART_BITS
 from millstream.journal.metadata import label_of, matches
 from millstream.journal.rows import (
@@ -19,7 +20,6 @@ from millstream.journal.rows import (
     FindLines,
     Found,
     LineRow,
-    PageRows,
     ReadParts,
     ReadRows,
     ReadWrites,
@@ -33,8 +33,6 @@ ResultT = TypeVar("ResultT")
 Requests: TypeAlias = Generator[Request, Any, ResultT]
 """What yields requests, is sent the answers, and has a result."""
 
-_PAGE: Final = 32
-"""Checkpoints that are read at once where nobody says how many."""
 _GAP: Final = 6
 """Numbers that nobody asked for and that are read with others: less work than to ask twice."""
 
@@ -227,21 +225,6 @@ def _config(line: LineRow, id: str) -> Any:
     }
 
 
-@dataclass(slots=True)
-class Listing:
-    """Which checkpoints are asked for, and how far they have been read."""
-
-    thread_id: str | None
-    ns: str | None
-    id: str | None
-    before: str | None
-    filter: Mapping[str, Any]
-    left: int | None
-    """How many more, None: all."""
-    lines: list[LineRow] | None = None
-    ended: bool = False
-
-
 def read_page(listing: Listing, sealing: Sealing) -> Requests[list[CheckpointTuple]]:
     """Return the checkpoints that are next, the newest first; none is not the end."""
     if listing.lines is None:
@@ -251,28 +234,18 @@ def read_page(listing: Listing, sealing: Sealing) -> Requests[list[CheckpointTup
         if sealing.cipher is not None:
             labels = []
         listing.lines = yield FindLines(listing.thread_id, listing.ns, labels)
-    limit = _PAGE if listing.left is None else min(_PAGE, listing.left)
+    limit = PAGE if listing.left is None else min(PAGE, listing.left)
     if listing.filter:
-        limit = _PAGE
+        limit = PAGE
     # A page is read again where rows are thrown away meanwhile: nothing changes before it is there.
     if limit <= 0 or not listing.lines:
         listing.ended = True
         return []
     if listing.id is not None:
         return (yield from _read_named(listing, sealing))
-    found: list[tuple[str, LineRow, CheckpointRow]] = []
-    for line in listing.lines:
-        rows = yield PageRows(line.number, listing.before, limit)
-        found += [(row.id, line, row) for row in rows]
-    found.sort(key=lambda each: each[0], reverse=True)
-    ended = len(found) < limit
-    end = min(limit, len(found))
-    # Two lines may have checkpoints of the same id, as copies do: one page has all of them.
-    while 0 < end < len(found) and found[end][0] == found[end - 1][0]:
-        end += 1
-    del found[end:]
+    found, feeds = yield from next_rows(listing, listing.lines, limit)
     made = yield from _read_found(found, listing, sealing)
-    listing.ended = ended
+    listing.feeds, listing.ended = feeds, not feeds
     if found:
         listing.before = found[-1][0]
     if listing.left is not None:

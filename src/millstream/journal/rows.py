@@ -152,6 +152,17 @@ class FindStubs:
 
 
 @dataclass(slots=True, frozen=True)
+class FindNewest:
+    """Ask for the greatest ids of checkpoints of these lines that have a body.
+
+    Answered by line; lines that have none are missing. All ids are less than `before`.
+    """
+
+    lines: Sequence[int]
+    before: str | None
+
+
+@dataclass(slots=True, frozen=True)
 class PageRows:
     """Ask for at most `limit` checkpoints of a line that have a body, the greatest ids first.
 
@@ -297,6 +308,7 @@ Request: TypeAlias = (
     | FindCheckpoint
     | FindNumber
     | FindStubs
+    | FindNewest
     | PageRows
     | ReadRows
     | ReadWrites

@@ -20,6 +20,7 @@ from millstream.journal.arguments import (
     config_of,
     keep_of,
     listing_of,
+    now,
     once,
     put_call,
     since,
@@ -29,10 +30,11 @@ from millstream.journal.arguments import (
 from millstream.journal.carrying import Blocking, finish, read
 from millstream.journal.deltas import read_history
 from millstream.journal.drafts import Call
-from millstream.journal.reading import Listing, Requests, read_checkpoint, read_page, remember
+from millstream.journal.listing import Listing
+from millstream.journal.reading import Requests, read_checkpoint, read_page
 from millstream.journal.sealing import Sealing, sealing_of
 from millstream.journal.ttl import TTL, Expiry, Sweeper
-from millstream.journal.writing import Handover, Memory, note_line, store
+from millstream.journal.writing import Handover, Memory, note_read, store
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -269,16 +271,11 @@ class Journal(BaseCheckpointSaver[Any]):
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Give another thread all checkpoints of one; both share what they have in common."""
-        self._lane.run(
-            lambda: upkeep.copy_thread(self._memory, str(source_thread_id), str(target_thread_id))
-        )
+        self._lane.run(self._copying(source_thread_id, target_thread_id))
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Give another thread all checkpoints of one; both share what they have in common."""
-        await self._lane.arun(
-            lambda: upkeep.copy_thread(self._memory, str(source_thread_id), str(target_thread_id)),
-            is_long=True,
-        )
+        await self._lane.arun(self._copying(source_thread_id, target_thread_id), is_long=True)
 
     def prune(
         self,
@@ -360,10 +357,14 @@ class Journal(BaseCheckpointSaver[Any]):
                 made.append(writes_call(dump, *arguments))
             else:
                 raise ValueError(f"put_together takes calls of put and put_writes, not of {name!r}")
-        handover = Handover(made, sealing, expects, self._may_fork)
+        handover = Handover(made, sealing, now(), expects, self._may_fork)
         if expects is UNKNOWN:
             handover.heads = self._memory.readers.heads()
         return handover
+
+    def _copying(self, source: str, target: str) -> Callable[[], Requests[None]]:
+        at = now()
+        return lambda: upkeep.copy_thread(self._memory, str(source), str(target), at)
 
     def _prune(self, thread_ids: Sequence[str], keep: upkeep.Keep) -> Requests[None]:
         ids = [str(id) for id in thread_ids]
@@ -383,9 +384,8 @@ class Journal(BaseCheckpointSaver[Any]):
             if id is None:
                 self._memory.note_given(thread_id, ns, None, is_named=False)
             return None
-        found = read.found
         self._memory.note_given(thread_id, ns, read.state.id, is_named=id is not None)
-        self._lane.try_now(lambda: remember(note_line(self._memory, found), read))
+        self._lane.try_now(lambda: note_read(self._memory, read))
         return read.made
 
     def _read_page(self, listing: Listing) -> Sequence[CheckpointTuple]:

@@ -26,7 +26,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from millstream._base import clock
 from millstream.journal.lanes import SharedLane
-from millstream.journal.rows import Commit, FindLines, ReadParts, ReadRows, Request
+from millstream.journal.rows import Commit, FindLines, FindNewest, ReadParts, ReadRows, Request
 from millstream.journal.saver import Journal
 from millstream.journal.sqlite_commits import commit, is_one_statement
 from millstream.journal.sqlite_rows import FREEING, READING, WRITING
@@ -351,6 +351,8 @@ def _is_much(request: Request) -> bool:
         return sum(last - first + 1 for _, first, last in request.ranges) > _MANY
     if isinstance(request, ReadRows):
         return request.last - request.first > 8 * _MANY
+    if isinstance(request, FindNewest):
+        return len(request.lines) > _MANY
     return isinstance(request, FindLines) and request.thread_id is None
 
 

@@ -15,6 +15,7 @@ from millstream.journal.rows import (
     DropParts,
     FindCheckpoint,
     FindLines,
+    FindNewest,
     FindNumber,
     FindPools,
     FindSharers,
@@ -116,6 +117,19 @@ def _find_stubs(execute: Execute, request: FindStubs) -> dict[str, int]:
         "WHERE late = ? AND body IS NULL AND id IS NOT NULL"
     )
     return {id: key & MASK for id, key in execute(query, (request.line,))}
+
+
+def _find_newest(execute: Execute, request: FindNewest) -> dict[int, str]:
+    before = () if request.before is None else (request.before,)
+    query = (
+        "SELECT id FROM journal_checkpoints WHERE line = ? AND id IS NOT NULL AND body IS NOT NULL"
+        f"{' AND id < ?' if before else ''} ORDER BY id DESC LIMIT 1"
+    )
+    newest: dict[int, str] = {}
+    for line in request.lines:
+        for (id,) in execute(query, (line, *before)):
+            newest[line] = id
+    return newest
 
 
 def _page_rows(execute: Execute, request: PageRows) -> list[CheckpointRow]:
@@ -257,6 +271,7 @@ READING: Final[dict[type[Request], Callable[[Execute, Any], Any]]] = {
     FindCheckpoint: _find_checkpoint,
     FindNumber: _find_number,
     FindStubs: _find_stubs,
+    FindNewest: _find_newest,
     PageRows: _page_rows,
     ReadRows: _read_rows,
     ReadWrites: _read_writes,

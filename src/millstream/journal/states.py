@@ -140,6 +140,9 @@ def encode_state(
         }
         metadata = entries_new(state.metadata, base.metadata)
         lost_metadata = names_gone(state.metadata, base.metadata)
+        if metadata and list({**base.metadata, **metadata}) != list(state.metadata):
+            # As whoever has stored it reads it: in its order.
+            metadata, lost_metadata = state.metadata, list(base.metadata)
         if lost or difference.lost_values or difference.lost_versions or lost_metadata:
             gone = [difference.lost_versions, lost, difference.lost_values, lost_metadata]
     return packb(

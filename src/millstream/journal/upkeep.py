@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from millstream._base import clock
 from millstream.errors import ThreadBusyError
 from millstream.journal.known import ranges_of
 from millstream.journal.manifests import PART_BITS, changes
@@ -106,7 +105,7 @@ def _named_parts(line: int, sealing: Sealing) -> Requests[tuple[set[int], int]]:
     return named, last
 
 
-def copy_thread(memory: Memory, source: str, target: str) -> Requests[None]:
+def copy_thread(memory: Memory, source: str, target: str, at: int) -> Requests[None]:
     """Give another thread all that one has, or nothing of it."""
     for _ in range(_TRIES):
         lines: Sequence[LineRow] = yield FindLines(source)
@@ -121,7 +120,7 @@ def copy_thread(memory: Memory, source: str, target: str) -> Requests[None]:
             (line.number, LineRow(number, target, line.ns, line.counter))
             for number, line in enumerate(lines, first)
         ]
-        if (yield CopyLines(pairs, int(clock.current().timestamp()))):
+        if (yield CopyLines(pairs, at)):
             for line in lines:
                 memory.lines.pop((target, line.ns), None)
             return

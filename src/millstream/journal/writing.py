@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from millstream._base import clock
 from millstream._base.bounded import BoundedDict
 from millstream.core.checkpoints import BRANCH, UNKNOWN
 from millstream.errors import ThreadBusyError
@@ -18,7 +17,7 @@ from millstream.journal.drafts import INLINE, Call, Draft, PutCall, WritesCall
 from millstream.journal.following import follow
 from millstream.journal.heads import Heads, Readers
 from millstream.journal.known import KnownLine, KnownLines, text_of
-from millstream.journal.reading import Requests, last_state, read_parts
+from millstream.journal.reading import Read, Requests, last_state, read_parts, remember
 from millstream.journal.rows import (
     Batch,
     CheckpointRow,
@@ -92,13 +91,13 @@ class Handover:
 
     calls: Sequence[Call]
     sealing: Sealing
+    at: int
+    """Seconds since 1970, by the clock of whoever stores."""
     expects: Any = UNKNOWN
     """A namespace, and the id of the checkpoint that whoever stores takes for its newest."""
     may_fork: bool = False
     heads: Heads = field(default_factory=dict)
     """What whoever stores has read, where nobody says what is expected."""
-    at: int = field(default_factory=lambda: int(clock.current().timestamp()))
-    """When, by the clock of whoever stores: somebody else may carry it out."""
 
     def is_next(self, ns: str, newest: str | None) -> bool:
         """Say whether it goes on from the newest checkpoint, or has been stored before."""
@@ -121,6 +120,10 @@ def store(memory: Memory, handover: Handover) -> Requests[None]:
                 yield from _draft(memory, handover, calls, drafts)
             batches = [draft.finish() for draft in drafts.values()]
             lines = {key: draft.known for key, draft in drafts.items()}
+            for draft in drafts.values():
+                if draft.texts:
+                    added = sum([len(text.data) for text in draft.texts.values()])
+                    memory.lines.note_use(draft.known, added)
         try:
             written = yield Commit(batches)
         except BaseException:
@@ -306,6 +309,13 @@ def _load(memory: Memory, sealing: Sealing, thread_id: str, ns: str) -> Requests
     known = KnownLine(LineRow(number, thread_id, ns, 0), None, is_new=True)
     memory.lines[thread_id, ns] = known
     return known
+
+
+def note_read(memory: Memory, read: Read) -> None:
+    """Keep in mind what was read, so that what follows can be compared with it."""
+    known = note_line(memory, read.found)
+    remember(known, read)
+    memory.lines.note_use(known, sum([len(text.data) for text in read.texts.values()]))
 
 
 def note_line(memory: Memory, found: Found) -> KnownLine:
