@@ -120,15 +120,10 @@ def _find_stubs(execute: Execute, request: FindStubs) -> dict[str, int]:
 
 
 def _find_newest(execute: Execute, request: FindNewest) -> dict[int, str]:
-    before = () if request.before is None else (request.before,)
-    query = (
-        "SELECT id FROM journal_checkpoints WHERE line = ? AND id IS NOT NULL AND body IS NOT NULL"
-        f"{' AND id < ?' if before else ''} ORDER BY id DESC LIMIT 1"
-    )
     newest: dict[int, str] = {}
     for line in request.lines:
-        for (id,) in execute(query, (line, *before)):
-            newest[line] = id
+        for row in sqlite_ids.page(execute, line, request.before, 1):
+            newest[line] = row.id or ""
     return newest
 
 
