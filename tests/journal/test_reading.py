@@ -173,6 +173,22 @@ def test_writes_wait_for_their_checkpoint_whatever_is_stored_before_it(
     assert written == [[5], [], [3], [], []]
 
 
+@pytest.mark.parametrize("is_fresh", [False, True])
+def test_the_first_checkpoint_of_a_thread_may_be_stored_after_its_writes(
+    calls: SyncCalls, is_fresh: bool
+) -> None:
+    """LangGraph stores both at once, also on a thread that has nothing yet."""
+    journal = calls.open(on_conflict="fork")
+    calls.call(journal.put_writes, new_config("thread", "id-0001"), [("value", 1)], "task")
+    if is_fresh:
+        journal = calls.fresh(journal, on_conflict="fork")
+    put(calls, journal, 1)
+    put(calls, journal, 2, 1)
+    found = calls.list(journal, new_config("thread"))
+    assert values(found) == [2, 1]
+    assert [each.pending_writes for each in found] == [[], [("task", "value", 1)]]
+
+
 @pytest.mark.parametrize("is_together", [False, True])
 def test_a_checkpoint_that_is_stored_again_is_the_parent_that_it_was(
     calls: SyncCalls, is_together: bool

@@ -231,7 +231,7 @@ def _draft_checkpoint(
     if parent is not None and any(len(data) > INLINE for _, data in call.typed.values()):
         yield from _read_texts(draft, call, parent)
     former: CheckpointRow | None = None
-    if newest is not None and (call.id <= newest or draft.stubs):
+    if draft.stubs or (newest is not None and call.id <= newest):
         former = yield from _former(draft, call.id)
     draft.add_checkpoint(call, former)
     if former is not None and former.body is not None:
