@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from millstream.journal.access import answer, ask, change
+from millstream.journal.arguments import now
 from millstream.journal.drafts import Call, PutCall, Typed, WritesCall
 from millstream.journal.exchange.packing import packed_dict
 from millstream.journal.exchange.places import tables_at
@@ -164,7 +165,7 @@ class _Importer:
                 self._report.checkpoints += 1
             calls += self._writes_calls(record, writes)
         if calls:
-            handover = Handover(calls, self._sealing, may_fork=True)
+            handover = Handover(calls, self._sealing, now(), may_fork=True)
             change(self._journal, lambda memory, sealing: store(memory, handover))
 
     def _known(self, ids: Sequence[str]) -> dict[str, tuple[bool, dict[tuple[str, int], Typed]]]:
