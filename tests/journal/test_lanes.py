@@ -87,6 +87,27 @@ def test_an_error_of_one_is_not_that_of_those_who_wait_with_it(calls: SyncCalls)
     assert [jobs[at].outcome() for at in (0, 2)] == [None, None]
 
 
+@pytest.mark.parametrize("is_first", [False, True])
+def test_writes_of_several_tasks_wait_together_for_their_checkpoint(
+    calls: SyncCalls, is_first: bool
+) -> None:
+    """The second ones find the place that the first ones have made, before that is stored."""
+    journal = calls.open()
+    thread = Thread(States(1), "thread")
+    if not is_first:
+        calls.call(journal.put, *thread.next())
+    put = thread.next()
+    config = new_config("thread", put[1]["id"])
+    made = [("put_writes", (config, [("channel0", task)], task)) for task in ("a", "b", "c")]
+    handovers = [journal._handover([each], UNKNOWN) for each in (*made, ("put", put))]
+    jobs = [_Job(lambda each=each: store(journal._memory, each)) for each in handovers]  # type: ignore[misc]
+    carry_out(_work(jobs, journal._storage.is_general), journal._storage.carry_out)
+    assert [job.outcome() for job in jobs] == [None] * 4
+    found = calls.list(journal, new_config("thread"))
+    assert len(found) == (1 if is_first else 2)
+    assert found[0].pending_writes == [(task, "channel0", task) for task in ("a", "b", "c")]
+
+
 def carry_out(steps: Any, carried_out: Callable[[Any], Any]) -> None:
     """Carry out what steps ask for."""
     answer: Any = None

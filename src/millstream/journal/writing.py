@@ -284,6 +284,9 @@ def _read_texts(draft: Draft, call: PutCall, parent: State) -> Requests[None]:
 
 def _number_of(draft: Draft, id: str) -> Requests[int | None]:
     """Return the number of the row of a checkpoint whose state is not known, None if none."""
+    if id in draft.stubs:
+        # Perhaps it is not stored yet: the commit that does so may be the one of this draft too.
+        return draft.stubs[id]
     for row in draft.batch.checkpoints:
         if row.id == id:
             return row.number
