@@ -25,8 +25,8 @@ STAGES = (
     ("sqlite", "sync"),
     ("postgres", _ASYNC),
     ("journal", _ASYNC),
-    ("journal-memory", "sync"),
-    ("journal-postgres", "sync"),
+    pytest.param("journal-memory", "sync", marks=pytest.mark.long),
+    pytest.param("journal-postgres", "sync", marks=pytest.mark.long),
 )
 
 

@@ -12,10 +12,15 @@ from differential.engines import CANDIDATE_ROOT, engine
 from savers.backends import DRIVERS, SyncRuns
 
 KINDS = ("memory", "sqlite", "postgres", "journal", "journal-memory", "journal-postgres")
-MATRIX = list(itertools.product(KINDS, DRIVERS))
+_LONG = ("journal-memory",)
+"""Differs from one that is always run in nothing but where it keeps its rows."""
+MATRIX = [
+    pytest.param(pair, id="-".join(pair), marks=[pytest.mark.long] if pair[0] in _LONG else [])
+    for pair in itertools.product(KINDS, DRIVERS)
+]
 
 
-@pytest.fixture(params=MATRIX, ids=["-".join(pair) for pair in MATRIX])
+@pytest.fixture(params=MATRIX)
 def runs(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[SyncRuns]:
     """Give the test one kind of saver under one driver.
 
