@@ -17,6 +17,7 @@ SRC: Final = Path(__file__).parent.parent / "src"
 
 # Which distribution an import is from: the longest name that fits counts.
 DISTRIBUTIONS: Final = {
+    "a2a": "a2a-sdk",
     "alembic": "alembic",
     "cronsim": "cronsim",
     "httpx": "httpx",
@@ -31,8 +32,11 @@ DISTRIBUTIONS: Final = {
     "langgraph.store.sqlite": "langgraph-checkpoint-sqlite",
     "langgraph_sdk": "langgraph-sdk",
     "langsmith": "langsmith",
+    "mcp": "mcp",
+    "opentelemetry": "opentelemetry-api",
     "orjson": "orjson",
     "ormsgpack": "ormsgpack",
+    "prometheus_client": "prometheus-client",
     "psycopg": "psycopg",
     # An extra of it.
     "psycopg_pool": "psycopg",
