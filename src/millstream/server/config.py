@@ -30,6 +30,13 @@ class TtlConfig:
     sweep_interval_minutes: float = 5
     sweep_limit: int | None = None
 
+    @property
+    def of_threads(self) -> Mapping[str, Any] | None:
+        """Return what a thread gets that is made without a ttl of its own."""
+        if self.default_ttl is None:
+            return None
+        return {"ttl": self.default_ttl, "strategy": self.strategy}
+
 
 @dataclass(frozen=True)
 class StoreConfig:
@@ -170,9 +177,18 @@ class ServerConfig:
                 raise ConfigError(f"{key} is {value!r}, which this version cannot do; take it out")
         if self.auth.path and self.api_key_file:
             raise ConfigError("auth.path and api_key_file both say who may call; take one out")
+        for name, ttl in (("store", self.store.ttl), ("checkpointer", self.checkpointer.ttl)):
+            if ttl is not None:
+                _check_ttl(f"{name}.ttl", ttl)
         prefix = self.http.mount_prefix
         if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
             raise ConfigError(f"http.mount_prefix is like '/api', not {prefix!r}")
+
+    @property
+    def ttl_of_threads(self) -> Mapping[str, Any] | None:
+        """Return what a thread gets that is made without a ttl of its own."""
+        ttl = self.checkpointer.ttl
+        return None if ttl is None else ttl.of_threads
 
     @property
     def database_path(self) -> Path:
@@ -183,3 +199,12 @@ class ServerConfig:
         """Return the path of another file of the database: of its checkpoints or its store."""
         path = self.database_path
         return path.with_name(f"{path.stem}-{what}{path.suffix or '.db'}")
+
+
+def _check_ttl(key: str, ttl: TtlConfig) -> None:
+    if ttl.strategy not in ("delete", "keep_latest"):
+        raise ConfigError(f"{key}.strategy is 'delete' or 'keep_latest', not {ttl.strategy!r}")
+    for name in ("default_ttl", "sweep_interval_minutes", "sweep_limit"):
+        value = getattr(ttl, name)
+        if value is not None and not value > 0:
+            raise ConfigError(f"{key}.{name} is a number above 0, not {value!r}")

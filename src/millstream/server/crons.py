@@ -35,8 +35,16 @@ _TOGETHER: Final = 100
 class Crons(Chore):
     """Begins the runs of crons, and sleeps until the next is due."""
 
-    def __init__(self, db: Database, scheduler: Scheduler, clock: Clock) -> None:
+    def __init__(
+        self,
+        db: Database,
+        scheduler: Scheduler,
+        clock: Clock,
+        ttl: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Make them; `ttl` is how long threads live that are made for runs."""
         super().__init__("millstream-crons", clock)
+        self._ttl = ttl
         self._db = db
         self._scheduler = scheduler
 
@@ -58,7 +66,7 @@ class Crons(Chore):
                 return
             await self._scheduler.submit(
                 cron["assistant_id"],
-                _plan(cron),
+                _plan(cron, self._ttl),
                 cron["asker"]["filters"],
                 create=partial(rows.fire, known=cron, to=to),
             )
@@ -75,7 +83,7 @@ def _pass_over(connection: Any, cron: Mapping[str, Any], to: str | None) -> None
         rows.advance(connection, cron, to)
 
 
-def _plan(cron: Mapping[str, Any]) -> Any:
+def _plan(cron: Mapping[str, Any], ttl: Mapping[str, Any] | None) -> Any:
     """Return what plans the run of a cron."""
     payload = dict(cron["payload"])
     config = dict(payload.get("config") or {})
@@ -101,6 +109,7 @@ def _plan(cron: Mapping[str, Any]) -> Any:
             assistant=assistant,
             asker=asker,
             is_stateless=is_stateless,
+            ttl=ttl,
         )
 
     return plan

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from millstream.server.errors import ApiError
 from millstream.server.storage import threads
 from millstream.server.storage.containment import Filters
 
 if TYPE_CHECKING:
-    from millstream.server.service import Service
+    from millstream.journal import SqliteJournal
+    from millstream.server.runs.run_loop import RunLoop
+    from millstream.server.runs.scheduler import Scheduler
+    from millstream.server.storage.database import Database
+
+
+class Holder(Protocol):
+    """What threads are made of: of a server this is its service."""
+
+    db: Database
+    scheduler: Scheduler
+    run_loop: RunLoop
+    journal: SqliteJournal
 
 
 async def delete_thread(
-    service: Service, thread_id: str, filters: Filters | None = None, *, may_be_gone: bool = True
+    service: Holder, thread_id: str, filters: Filters | None = None, *, may_be_gone: bool = True
 ) -> bool:
     """Delete a thread; return whether it was there.
 

@@ -16,12 +16,13 @@ from millstream.journal import SqliteJournal
 from millstream.server.auth.guard import Guard
 from millstream.server.auth.loading import load_guard
 from millstream.server.clock import Clock
-from millstream.server.config import ServerConfig
+from millstream.server.config import ServerConfig, TtlConfig
 from millstream.server.crons import Crons
 from millstream.server.graph_files import import_target
 from millstream.server.graphs import GraphCatalog
 from millstream.server.limits import Limits
 from millstream.server.log.hub import Logs
+from millstream.server.retention import Retention
 from millstream.server.runs.run_loop import RunLoop
 from millstream.server.runs.runner import Runner
 from millstream.server.runs.scheduler import Scheduler
@@ -52,6 +53,7 @@ class Service:
     crons: Crons
     limits: Limits
     webhooks: Webhooks
+    retention: Retention
 
     @classmethod
     @asynccontextmanager
@@ -97,9 +99,13 @@ class Service:
             stack.push_async_callback(scheduler.close)
             webhooks.start()
             stack.push_async_callback(webhooks.close)
-            crons = Crons(db, scheduler, clock)
+            crons = Crons(db, scheduler, clock, config.ttl_of_threads)
             crons.start()
             stack.push_async_callback(crons.close)
+            ttl = config.checkpointer.ttl or TtlConfig()
+            retention = Retention(db, scheduler, run_loop, journal, clock, ttl)
+            retention.start()
+            stack.push_async_callback(retention.close)
             yield cls(
                 config=config,
                 db=db,
@@ -113,6 +119,7 @@ class Service:
                 crons=crons,
                 limits=Limits(config.limits),
                 webhooks=webhooks,
+                retention=retention,
             )
 
 

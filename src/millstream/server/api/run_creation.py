@@ -115,6 +115,7 @@ class Creation:
             # Others may have thought of the same one. There is no such line end in a header.
             key = f"{user.identity}\n{key}"
         asker = Asker(request_id=request_id, user=user, marks=self._call.marks)
+        ttl = self._call.service.config.ttl_of_threads
         run_id, thread_id = self.run_id, self.thread_id
         body, is_stateless = self._body, self._is_stateless
         tells_protocol = self._tells_protocol
@@ -128,6 +129,7 @@ class Creation:
                 asker=asker,
                 is_stateless=is_stateless,
                 idempotency_key=key,
+                ttl=ttl,
                 tells_protocol=tells_protocol,
             )
 

@@ -44,7 +44,7 @@ async def create(call: Call, body: ThreadCreate) -> Response:
         rows.create,
         thread_id,
         metadata=metadata,
-        ttl=_ttl(body.ttl),
+        ttl=_ttl(body.ttl) or call.service.config.ttl_of_threads,
         must_be_new=body.if_exists == "raise",
         filters=filters,
     )

@@ -52,6 +52,8 @@ class NewRun:
     is_stateless: bool
     """It has a thread of its own."""
     idempotency_key: str | None = None
+    ttl: Mapping[str, Any] | None = None
+    """How long a thread lives that is made for it."""
     marks: Mapping[str, Any] = field(default_factory=dict)
     """The metadata that a thread gets that is made for it."""
 
@@ -70,6 +72,7 @@ def plan_run(
     asker: Asker,
     is_stateless: bool,
     idempotency_key: str | None = None,
+    ttl: Mapping[str, Any] | None = None,
     tells_protocol: bool = False,
 ) -> NewRun:
     """Return what is stored of a run; `ApiError` where it contradicts itself."""
@@ -112,6 +115,7 @@ def plan_run(
         creates_thread=is_stateless or body.if_not_exists == "create",
         is_stateless=is_stateless,
         idempotency_key=idempotency_key,
+        ttl=ttl,
         marks=asker.marks,
     )
 

@@ -23,6 +23,7 @@ from millstream.server.storage import deliveries, events
 from millstream.server.storage.containment import Filters, allows, exact, is_of_others
 from millstream.server.storage.run_records import Cancelled, Created, End, Finished, Job
 from millstream.server.storage.tables import assistants, now, runs, threads
+from millstream.server.storage.threads import lifetime
 
 if TYPE_CHECKING:
     from sqlalchemy import Select
@@ -145,6 +146,7 @@ def _enter_thread(
             "is_temporary": bool(new.kwargs["temporary"]),
             "metadata": {**exact(filters), **new.marks, **named},
             "config": {},
+            **lifetime(time, None if new.kwargs["temporary"] else new.ttl),
         },
     )
     return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, false, select, true
 
@@ -64,7 +64,7 @@ def create(
         "config": {},
     }
     connection.execute(
-        threads.insert(), {**row, "is_temporary": is_temporary, **_lifetime(time, ttl)}
+        threads.insert(), {**row, "is_temporary": is_temporary, **lifetime(time, ttl)}
     )
     return {**row, "values": None}
 
@@ -124,7 +124,7 @@ def patch(
     changed = {"metadata": merged(known["metadata"], metadata), "updated_at": time}
     connection.execute(
         threads.update().where(threads.c.thread_id == thread_id),
-        {**changed, **(_lifetime(time, ttl) if ttl else {})},
+        {**changed, **(lifetime(time, ttl) if ttl else {})},
     )
     return {**known, **changed}
 
@@ -257,26 +257,84 @@ def _find(connection: Connection, thread_id: str) -> dict[str, Any] | None:
 
 
 def _ttl(connection: Connection, thread_id: str) -> dict[str, Any]:
-    strategy, minutes, expires_at = connection.execute(
-        select(threads.c.ttl_strategy, threads.c.ttl_minutes, threads.c.expires_at).where(
-            threads.c.thread_id == thread_id
-        )
+    strategy, minutes, expires_at, updated_at = connection.execute(
+        select(
+            threads.c.ttl_strategy,
+            threads.c.ttl_minutes,
+            threads.c.expires_at,
+            threads.c.updated_at,
+        ).where(threads.c.thread_id == thread_id)
     ).one()
     if minutes is None:
         return {}
+    expires_at = max(expires_at, _later(updated_at, minutes))
     return {"ttl": {"strategy": strategy, "ttl_minutes": minutes, "expires_at": expires_at}}
 
 
-def _lifetime(time: str, ttl: Mapping[str, Any] | None) -> dict[str, Any]:
+def lifetime(time: str, ttl: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return how long a thread lives that is made or touched at a time."""
     if not ttl or ttl.get("ttl") is None:
         return {}
-    begins = datetime.fromisoformat(time)
-    try:
-        ends = begins + timedelta(minutes=ttl["ttl"])
-    except OverflowError:
-        ends = datetime.max.replace(tzinfo=timezone.utc)
     return {
         "ttl_strategy": ttl["strategy"],
         "ttl_minutes": ttl["ttl"],
-        "expires_at": ends.isoformat(timespec="microseconds"),
+        "expires_at": _later(time, ttl["ttl"]),
     }
+
+
+def _later(time: str, minutes: float) -> str:
+    try:
+        ends = datetime.fromisoformat(time) + timedelta(minutes=minutes)
+    except OverflowError:
+        ends = datetime.max.replace(tzinfo=timezone.utc)
+    return ends.isoformat(timespec="microseconds")
+
+
+class Expired(NamedTuple):
+    """A thread that nobody has touched for as long as it lives."""
+
+    thread_id: str
+    strategy: str
+
+
+def expired(connection: Connection, time: str, limit: int | None) -> list[Expired]:
+    """Return the threads that are over, after those that were touched were given more time.
+
+    What happens on a thread does not put its end off: that is done here, when it is looked at.
+    """
+    query = (
+        select(
+            threads.c.thread_id,
+            threads.c.ttl_strategy,
+            threads.c.ttl_minutes,
+            threads.c.updated_at,
+            threads.c.status,
+        )
+        .where(threads.c.expires_at <= time)
+        .order_by(threads.c.expires_at)
+    )
+    over: list[Expired] = []
+    for row in connection.execute(query).all():
+        touched = time if row.status == "busy" else row.updated_at
+        ends = _later(touched, row.ttl_minutes)
+        if ends > time:
+            put_off(connection, row.thread_id, ends)
+        elif limit is None or len(over) < limit:
+            over.append(Expired(row.thread_id, row.ttl_strategy))
+    return over
+
+
+def put_off(connection: Connection, thread_id: str, until: str) -> None:
+    """Have a thread looked at again at a time."""
+    connection.execute(
+        threads.update().where(threads.c.thread_id == thread_id).values(expires_at=until)
+    )
+
+
+def live_on(connection: Connection, thread_id: str, time: str) -> None:
+    """Let a thread live on, that was made smaller at a time."""
+    minutes = connection.scalar(
+        select(threads.c.ttl_minutes).where(threads.c.thread_id == thread_id)
+    )
+    if minutes is not None:
+        put_off(connection, thread_id, _later(time, minutes))
