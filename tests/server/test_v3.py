@@ -21,7 +21,7 @@ from server.protocol import (
     text_of,
     until,
 )
-from server.streams import SINK, Event, start, stream, thread
+from server.streams import SINK, Event, names, start, stream, thread
 
 HI = {"messages": [{"role": "user", "content": "hi"}]}
 
@@ -399,3 +399,34 @@ def test_commands_name_the_answer_by_their_id(server: Running, at: str) -> None:
 
     assert answer["result"] == {"restored": False}
     assert answer["meta"] == {"applied_through_seq": 0}
+
+
+@pytest.mark.parametrize("modes", [["values"], ["updates", "custom", "tasks", "checkpoints"]])
+@pytest.mark.parametrize("graph", ["sink", "hitl"])
+def test_a_run_of_the_older_api_is_told_to_who_reads_its_thread(
+    server: Running, at: str, graph: str, modes: list[str]
+) -> None:
+    alone = stream(server, graph, SINK, stream_mode=modes, stream_subgraphs=True)
+    with listening(server, at) as live:
+        beside = stream(server, graph, SINK, at=at, stream_mode=modes, stream_subgraphs=True)
+        told = until(live, is_end)
+
+    assert names(beside) == names(alone)
+    assert [type(event.data) for event in beside] == [type(event.data) for event in alone]
+    assert data_of(told, "lifecycle")[0]["event"] == "running"
+    values = [event.data for event in beside if event.name == "values"]
+    if values:
+        said = {key: value for key, value in values[-1].items() if key != "__interrupt__"}
+        assert data_of(told, "values")[-1].keys() == said.keys()
+        assert ("__interrupt__" in values[-1]) == (graph == "hitl")
+    assert text_of(told) == ("final answer" if graph == "sink" else "")
+
+
+def test_a_run_that_was_queued_by_the_older_api_is_told_too(server: Running, at: str) -> None:
+    with listening(server, at, "lifecycle", "values") as live:
+        result(server, at, "run.start", assistant_id="slow", input={"n": 1})
+        start(server, at, "slow", {"n": 2}, multitask_strategy="enqueue")
+        until(live, is_end)
+        second = until(live, is_end)
+
+    assert data_of(second, "values")[-1]["seen"] == [1, -1, 2, -1]

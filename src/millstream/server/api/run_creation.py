@@ -14,7 +14,8 @@ from millstream.server.errors import ApiError
 from millstream.server.graphs import assistant_of
 from millstream.server.responses import AwaitedJson, EventStream
 from millstream.server.runs.reading import RunSource
-from millstream.server.runs.requests import Asker, NewRun, check, plan_run
+from millstream.server.runs.requests import Asker, NewRun, Protocol, check, plan_run
+from millstream.server.runs.wire import BESIDE_PROTOCOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,18 +37,21 @@ class Creation:
         body: RunCreate,
         thread_id: str | None = None,
         *,
-        tells_protocol: bool = False,
+        protocol: Protocol | None = None,
     ) -> None:
         """Ask for a run in a thread, or for a stateless one, which gets a thread of its own."""
         check(body)
         call.service.webhooks.policy.check(body.webhook)
-        self._tells_protocol = tells_protocol
         self._call = call
         self._body = body
         self._is_stateless = thread_id is None
         self.run_id = str(uuid7())
         self.thread_id = str(uuid7()) if thread_id is None else thread_id
         self._assistant_id = assistant_id_of(call, body.assistant_id)
+        if protocol is None and call.service.logs.is_watched(self.thread_id) and _can_tell(body):
+            # Who reads the thread is told of all of its runs.
+            protocol = "too"
+        self._protocol = protocol
 
     @property
     def path(self) -> str:
@@ -118,7 +122,7 @@ class Creation:
         ttl = self._call.service.config.ttl_of_threads
         run_id, thread_id = self.run_id, self.thread_id
         body, is_stateless = self._body, self._is_stateless
-        tells_protocol = self._tells_protocol
+        protocol = self._protocol
 
         def plan(assistant: Mapping[str, Any]) -> NewRun:
             return plan_run(
@@ -130,7 +134,7 @@ class Creation:
                 is_stateless=is_stateless,
                 idempotency_key=key,
                 ttl=ttl,
-                tells_protocol=tells_protocol,
+                protocol=protocol,
             )
 
         return plan
@@ -139,6 +143,11 @@ class Creation:
         if self._body.on_disconnect != "cancel":
             return None
         return partial(self._call.service.scheduler.cancel_soon, self.run_id)
+
+
+def _can_tell(body: RunCreate) -> bool:
+    """Say whether the stream modes of a run can be told beside protocol events."""
+    return not {*body.stream_mode} - BESIDE_PROTOCOL
 
 
 def run_path(call: Call, thread_id: str | None, run_id: str) -> str:

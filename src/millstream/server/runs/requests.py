@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from time import time_ns
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from millstream.server.errors import ApiError
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from millstream.server.api.bodies.runs import RunCreate
     from millstream.server.runs.multitask import Strategy
 
+Protocol = Literal["only", "too"]
+"""Whether a run tells protocol events alone, or beside those of its stream modes."""
 RESERVED: Final = ("run_id", "thread_id", "graph_id", "assistant_id", "user_id")
 """What a client cannot set in the configurable: whose state a run works on is in its address."""
 
@@ -73,7 +75,7 @@ def plan_run(
     is_stateless: bool,
     idempotency_key: str | None = None,
     ttl: Mapping[str, Any] | None = None,
-    tells_protocol: bool = False,
+    protocol: Protocol | None = None,
 ) -> NewRun:
     """Return what is stored of a run; `ApiError` where it contradicts itself."""
     check(body)
@@ -95,16 +97,16 @@ def plan_run(
                 "metadata": {**(body.config.get("metadata") or {}), **metadata},
             },
             "context": {**assistant["context"], **body.context},
-            "stream_mode": list(dict.fromkeys(body.stream_mode)),
+            "stream_mode": [] if protocol == "only" else list(dict.fromkeys(body.stream_mode)),
             # Only where it is so: clients see it.
-            **({"protocol": True} if tells_protocol else {}),
+            **({"protocol": protocol} if protocol else {}),
             "interrupt_before": body.interrupt_before,
             "interrupt_after": body.interrupt_after,
             "webhook": body.webhook,
             "feedback_keys": body.feedback_keys,
             "temporary": is_stateless and body.on_completion == "delete",
             "subgraphs": body.stream_subgraphs,
-            "resumable": body.stream_resumable or tells_protocol,
+            "resumable": body.stream_resumable or protocol is not None,
             "checkpoint_during": body.checkpoint_during is not False,
             "durability": _durability(body),
         },

@@ -27,7 +27,7 @@ from millstream.server.runs.active import REASONS, ActiveRun
 from millstream.server.runs.wire import EVENTS, Wire, engine_modes
 from millstream.server.storage import events
 from millstream.server.storage.run_records import End
-from millstream.server.v3.projection import TRANSFORMERS, Projection
+from millstream.server.v3.projection import TRANSFORMERS, Projection, part_of
 from millstream.server.v3.protocol import seq_of
 from millstream.types import Command, Send
 
@@ -81,7 +81,7 @@ class Runner:
             timer.cancel()
         end = carried.end
         fault = end.error if end.input in ("failed", "time_up") else None
-        if projection is not None:
+        if projection is not None and end.input != "lease_lost":  # then it goes on elsewhere
             # Who sees the end of a run goes on with what it has left.
             active.log.hold()
             projection.end(_phase_of(end), fault, end.interrupts)
@@ -92,10 +92,13 @@ class Runner:
 
     async def _number(self, active: ActiveRun) -> None:
         """Have the protocol events of a run numbered on from those of its thread."""
-        log = active.log
-        stored = await self._db.read(events.last_protocol_frame, active.job.thread_id)
+        log, job = active.log, active.job
+        stored = await self._db.read(events.last_protocol_frame, job.thread_id)
         if stored is not None:
             log.protocol_seq = max(log.protocol_seq, seq_of(stored))
+        elif not log.protocol_seq:
+            # What was said before is forgotten, and was not a thousand events in a second.
+            log.protocol_seq = await self._db.read(events.age_of_thread, job.thread_id, job.run_id)
 
     async def _run(self, active: ActiveRun, wire: Wire, projection: Projection | None) -> Carried:
         job = active.job
@@ -118,7 +121,7 @@ class Runner:
             outcome: _Outcome | None = None
             try:
                 if projection is not None:
-                    await _drive_protocol(graph, call, active, projection)
+                    await _drive_protocol(graph, call, wire, active, projection)
                 elif EVENTS in call.modes:
                     await _drive_events(graph, call, wire, active)
                 else:
@@ -293,11 +296,12 @@ async def _drive_events(graph: Any, call: _Call, wire: Wire, active: ActiveRun) 
 
 
 async def _drive_protocol(
-    graph: Any, call: _Call, active: ActiveRun, projection: Projection
+    graph: Any, call: _Call, wire: Wire, active: ActiveRun, projection: Projection
 ) -> None:
     """Carry out a run as a run stream, whose events are those of the protocol."""
     control = RunControl()
     options = {name: value for name, value in call.options.items() if name != "subgraphs"}
+    has_subgraphs = call.options["subgraphs"]
 
     async def read() -> None:
         stream = await graph.astream_events(
@@ -311,6 +315,10 @@ async def _drive_protocol(
         async with stream:
             async for event in stream:
                 projection.write(event)
+                # For those who read the run by its stream modes.
+                part = part_of(event) if call.modes else None
+                if part is not None and (has_subgraphs or not part[0]):
+                    wire.write(part)
 
     task = asyncio.ensure_future(read())
     active.on_stop(

@@ -41,6 +41,8 @@ EVENTS: Final = "events"
 LIFECYCLE: Final = "lifecycle"
 _PLAIN: Final = (VALUES, UPDATES, CUSTOM, TASKS, CHECKPOINTS, DEBUG, TOOLS)
 """The modes that have the same name and data in the engine and on the wire."""
+BESIDE_PROTOCOL: Final = frozenset((VALUES, UPDATES, CUSTOM, TASKS, CHECKPOINTS, TOOLS))
+"""The modes that a run can have which also tells protocol events: messages have one form."""
 TOKEN_NOISE: Final = frozenset(
     {
         "assistant_id",

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, not_, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    delete,
+    exists,
+    insert,
+    not_,
+    or_,
+    select,
+)
 
 from millstream.server.log.event_ids import EventId
 from millstream.server.log.run_log import PROTOCOL, Entry
-from millstream.server.storage.tables import run_events, runs
+from millstream.server.storage.tables import run_events, runs, threads
 
 RETENTION: Final = 120.0
 """Seconds after its end for which the events of a run can be read again."""
@@ -110,6 +122,17 @@ def last_protocol_frame(connection: Connection, thread_id: str) -> bytes | None:
     )
     frame = connection.scalar(query)
     return None if frame is None else bytes(frame)
+
+
+def age_of_thread(connection: Connection, thread_id: str, run_id: str) -> int:
+    """Return for how many milliseconds a thread has been there, 0 if this is its first run."""
+    others = exists().where(runs.c.thread_id == thread_id, runs.c.run_id != run_id)
+    query = select(threads.c.created_at).where(threads.c.thread_id == thread_id, others)
+    made = connection.scalar(query)
+    if made is None:
+        return 0
+    age = datetime.now(timezone.utc) - datetime.fromisoformat(made)
+    return max(0, int(age.total_seconds() * 1000))
 
 
 def place_of(connection: Connection, run_id: str, id: EventId) -> int:

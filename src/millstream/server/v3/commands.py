@@ -299,7 +299,7 @@ async def _run(call: Call, thread_id: str, body: dict[str, Any]) -> str:
         problem = error.errors(include_url=False, include_context=False)[0]
         place = ".".join(map(str, problem["loc"]))
         raise invalid(f"{place}: {problem['msg']}") from None
-    creation = Creation(call, wanted, thread_id, tells_protocol=True)
+    creation = Creation(call, wanted, thread_id, protocol="only")
     await creation.submit()
     return creation.run_id
 

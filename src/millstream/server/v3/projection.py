@@ -21,6 +21,7 @@ from millstream.stream.transformers import (
 )
 
 if TYPE_CHECKING:
+    from millstream.modes.parts import Part
     from millstream.modes.protocol_events import ProtocolEvent
     from millstream.server.log.event_ids import EventId
     from millstream.server.log.run_log import RunLog
@@ -172,6 +173,19 @@ class Projection:
             )
 
         log.append_frame(mode_of(channel, namespace), frame)
+
+
+def part_of(event: ProtocolEvent) -> Part | None:
+    """Return what the engine said, of which an event was made; None for what has no mode."""
+    method, params = event["method"], event["params"]
+    namespace, data = params["namespace"], params["data"]
+    if method == names.TASKS:
+        namespace, data = data["namespace"], data["data"]
+    elif method == "lifecycle" or method.startswith(NAMED):
+        return None
+    elif method == names.VALUES and (asked := params.get("interrupts")) and isinstance(data, dict):
+        data = {**data, INTERRUPT: asked}
+    return tuple(namespace), method, data, None
 
 
 def _now() -> int:
