@@ -31,6 +31,7 @@ from millstream.server.api import (
 from millstream.server.api.routing import reply, routes
 from millstream.server.api.sockets import sockets
 from millstream.server.config import GraphSource, ServerConfig
+from millstream.server.custom import load_custom, surround
 from millstream.server.service import Service
 
 RESOURCES: Final = (
@@ -62,22 +63,28 @@ def app(graphs: ServerConfig | Mapping[str, Any], *, around: Around | None = Non
     all is open, and left before it is closed.
     """
     config = graphs if isinstance(graphs, ServerConfig) else _config_of(graphs)
+    custom = load_custom(config)
 
     @asynccontextmanager
-    async def lifespan(application: Starlette) -> AsyncIterator[None]:
+    async def lifespan(application: Starlette) -> AsyncIterator[Any]:
         async with Service.open(config) as service:
             application.state.service = service
-            async with around(application) if around else nullcontext():
-                yield
+            theirs = nullcontext() if custom is None else custom.router.lifespan_context(custom)
+            async with theirs as state, around(application) if around else nullcontext():
+                yield state
 
     prefix = config.http.mount_prefix
     known: list[BaseRoute] = [*routes(config.http.disabled), *sockets(config.http.disabled)]
-    return Starlette(
+    application = Starlette(
         routes=[Mount(prefix, routes=known)] if prefix else known,
         lifespan=lifespan,
         middleware=[_cors(config.http.cors or {})],
         exception_handlers={HTTPException: _refuse},
     )
+    if custom is not None:
+        whole = surround(custom, known, application, config.http)
+        application.router.routes = [Mount(prefix, app=whole)]
+    return application
 
 
 def _cors(given: Mapping[str, Any]) -> Middleware:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from millstream.server.errors import ConfigError
+from millstream.server.headers import HeaderFilter
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,9 @@ class HttpConfig:
             "store": self.disable_store,
             "mcp": self.disable_mcp,
             "a2a": self.disable_a2a,
+            "event_streaming": self.disable_threads,
             "system": self.disable_meta,
+            "openapi": self.disable_meta,
         }
         return frozenset(name for name, is_disabled in flags.items() if is_disabled)
 
@@ -167,7 +170,6 @@ class ServerConfig:
             raise ConfigError(f"database is the path of a file, not {self.database!r}")
         for key, value in (
             ("encryption", self.encryption),
-            ("http.app", self.http.app),
             ("store.path", self.store.path),
             ("checkpointer.path", self.checkpointer.path),
             ("checkpointer.serde", self.checkpointer.serde),
@@ -180,6 +182,13 @@ class ServerConfig:
         for name, ttl in (("store", self.store.ttl), ("checkpointer", self.checkpointer.ttl)):
             if ttl is not None:
                 _check_ttl(f"{name}.ttl", ttl)
+        order = self.http.middleware_order
+        if order not in (None, "middleware_first", "auth_first"):
+            raise ConfigError(
+                f"http.middleware_order is middleware_first or auth_first, not {order!r}"
+            )
+        HeaderFilter("http.configurable_headers", self.http.configurable_headers)
+        HeaderFilter("http.logging_headers", self.http.logging_headers)
         prefix = self.http.mount_prefix
         if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
             raise ConfigError(f"http.mount_prefix is like '/api', not {prefix!r}")

@@ -16,6 +16,13 @@ import millstream
 _OWN: Final = Path(millstream.__file__).resolve().parent
 
 
+def make_importable(folders: Sequence[Path]) -> None:
+    """Have modules in these folders found, the first one's first."""
+    for folder in reversed(folders):
+        if folder.is_dir() and str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+
+
 def import_target(target: str, directory: Path) -> Any:
     """Return what `file.py:name` or `package.module:name` names."""
     source, colon, name = target.rpartition(":")

@@ -19,7 +19,7 @@ from uuid import UUID, uuid5
 from millstream._base.texts import safe_str
 from millstream.server.config import GraphSource
 from millstream.server.errors import ApiError
-from millstream.server.graph_files import forget_modules, import_target
+from millstream.server.graph_files import forget_modules, import_target, make_importable
 
 logger = logging.getLogger("millstream.server")
 
@@ -73,9 +73,7 @@ class GraphCatalog:
 
     def load(self) -> dict[str, str]:
         """Import all graphs; return what is wrong with those that cannot be."""
-        for folder in reversed(self.folders):
-            if folder.is_dir() and str(folder) not in sys.path:
-                sys.path.insert(0, str(folder))
+        make_importable(self.folders)
         self._loaded = {id: self._load(source) for id, source in self._sources.items()}
         return {id: graph.fault for id, graph in self._loaded.items() if graph.fault is not None}
 

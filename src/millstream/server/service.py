@@ -20,6 +20,7 @@ from millstream.server.config import ServerConfig, TtlConfig
 from millstream.server.crons import Crons
 from millstream.server.graph_files import import_target
 from millstream.server.graphs import GraphCatalog
+from millstream.server.headers import HeaderFilter
 from millstream.server.limits import Limits
 from millstream.server.log.hub import Logs
 from millstream.server.retention import Retention
@@ -54,6 +55,10 @@ class Service:
     limits: Limits
     webhooks: Webhooks
     retention: Retention
+    configurable_headers: HeaderFilter
+    """Those that graphs see."""
+    logging_headers: HeaderFilter
+    """Those that the log tells of a request that failed."""
 
     @classmethod
     @asynccontextmanager
@@ -120,6 +125,10 @@ class Service:
                 limits=Limits(config.limits),
                 webhooks=webhooks,
                 retention=retention,
+                configurable_headers=HeaderFilter(
+                    "http.configurable_headers", config.http.configurable_headers
+                ),
+                logging_headers=HeaderFilter("http.logging_headers", config.http.logging_headers),
             )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, get_type_hints
@@ -18,7 +18,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Match, Route
 
 from millstream.server.api.asking import ask
 from millstream.server.api.bodies.base import Asked, Query
@@ -170,12 +170,24 @@ def routes(disabled: frozenset[str] = frozenset()) -> list[Route]:
     """Return the routes of all operations, but for those of the resources that are disabled."""
     by_path: dict[str, dict[str, Operation]] = {}
     for known in OPERATIONS:
-        if known.tag in disabled:
+        # Whoever looks after the process goes by it.
+        if known.tag in disabled and known.path != "/ok":
             continue
         by_path.setdefault(known.path, {})[known.method] = known
     # Paths with fewer parameters first: `/threads/search` is no thread.
     paths = sorted(by_path, key=lambda path: (path.count("{"), path))
     return [Route(path, _Endpoint(by_path[path])) for path in paths]
+
+
+def needs_caller(routes: Sequence[BaseRoute], scope: Any) -> bool:
+    """Return whether it has to be known who calls what the scope of a request asks for."""
+    for route in routes:
+        found, inner = route.matches(scope)
+        if found is Match.FULL:
+            operations = getattr(inner.get("endpoint"), "operations", {})
+            known = operations.get(scope.get("method", "GET"))
+            return known is None or known.auth is not None
+    return False
 
 
 class _Endpoint:
@@ -226,7 +238,8 @@ async def _answer(found: Operation, request: Request) -> Response:
         # Nobody reads the answer.
         return refusal(499, "Client Closed Request")
     except Exception:
-        logger.exception("%s %s failed", request.method, request.url.path)
+        told = request.app.state.service.logging_headers.of(request.headers)
+        logger.exception("%s %s failed %s", request.method, request.url.path, told or "")
         return refusal(500, "Internal Server Error")
 
 

@@ -118,8 +118,13 @@ class Creation:
         if key is not None and user is not None:
             # Others may have thought of the same one. There is no such line end in a header.
             key = f"{user.identity}\n{key}"
-        asker = Asker(request_id=request_id, user=user, marks=self._call.marks)
         ttl = self._call.service.config.ttl_of_threads
+        asker = Asker(
+            request_id=request_id,
+            user=user,
+            headers=self._call.service.configurable_headers.of(headers),
+            marks=self._call.marks,
+        )
         run_id, thread_id = self.run_id, self.thread_id
         body, is_stateless = self._body, self._is_stateless
         protocol = self._protocol
