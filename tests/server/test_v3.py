@@ -333,6 +333,25 @@ def test_state_and_checkpoints_are_read_and_forked_by_commands(server: Running, 
     assert data_of(events, "values")[-1]["log"] == ["first", "last"]
 
 
+@pytest.mark.parametrize("where", ["forkFrom", "configurable"])
+def test_a_run_begins_at_a_checkpoint_that_its_command_names(
+    server: Running, at: str, where: str
+) -> None:
+    events = run(server, at, "slow", {"n": 1})
+    # After the first node, before the second one.
+    place = data_of(events, "checkpoints")[2]["id"]
+    params: dict[str, Any] = {
+        "forkFrom": {"forkFrom": place},
+        "configurable": {"config": {"configurable": {"thread_id": at, "checkpoint_id": place}}},
+    }[where]
+
+    with listening(server, at, "lifecycle", "values") as live:
+        until(live, is_end)
+        result(server, at, "run.start", assistant_id="slow", input={"n": 5}, **params)
+        told = until(live, is_end)
+    assert data_of(told, "values")[-1]["seen"] == [1, 5, -1]
+
+
 def test_a_message_is_injected_as_the_input_of_a_run(server: Running, at: str) -> None:
     message = {"role": "user", "content": "and now?"}
     assert refused(server, at, "input.inject", namespace=[], message=message) == "no_such_run"

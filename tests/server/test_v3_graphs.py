@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessage
+from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from millstream.graph import START, StateGraph
@@ -56,15 +58,31 @@ def ask(state: State) -> State:
     return {"answer": interrupt("really?")}
 
 
+class Inner(BaseModel):
+    messages: list[Any] = []
+
+
+class Model(BaseModel):
+    inner: Inner = Inner()
+    by_number: dict[int, Any] = {}
+
+
+def fill(state: Model) -> dict[str, Any]:
+    message = AIMessage("hello", id="1")
+    return {"inner": Inner(messages=[message]), "by_number": {1: message}}
+
+
 def make_more() -> dict[str, Any]:
     inner = StateGraph(State).add_sequence([ask]).add_edge(START, "ask").compile()
     asking = StateGraph(State).add_node("inner", inner).add_edge(START, "inner")
     counting = StateGraph(State).add_node(count).add_edge(START, "count")
+    modelled = StateGraph(Model).add_node(fill).add_edge(START, "fill")
     naming = StateGraph(State).add_node(name_it).add_edge(START, "name_it")
     return {
         "asking": asking.compile(),
         "counting": counting.compile(),
         "halving": counting.compile(transformers=[Halves]),
+        "modelled": modelled.compile(),
         "naming": naming.compile(),
     }
 
@@ -94,6 +112,15 @@ def test_channels_of_transformers_are_custom_events_with_their_name(
         assert len(data_of(until(live, is_end), "custom")) == 6
     with listening(server, at, "custom:other", "lifecycle") as live:
         assert data_of(until(live, is_end), "custom") == []
+
+
+def test_messages_are_short_wherever_they_are_in_a_state(server: Running, at: str) -> None:
+    events = run(server, at, "modelled", {})
+
+    message = {"type": "ai", "content": "hello", "id": "1"}
+    expected = {"inner": {"messages": [message]}, "by_number": {"1": message}}
+    assert data_of(events, "values")[-1] == expected
+    assert data_of(events, "updates") == [{"node": "fill", "values": expected}]
 
 
 def test_what_a_node_writes_with_a_name_belongs_to_the_channel_of_that(

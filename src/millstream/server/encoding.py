@@ -1,6 +1,6 @@
 """Values as JSON: the one place where what leaves the server is encoded.
 
-orjson does nearly all of it; `_known` says what becomes of classes that it does not know. What it
+orjson does nearly all of it; `known` says what becomes of classes that it does not know. What it
 refuses altogether (lone surrogates, integers beyond 64 bits, values inside themselves) goes through
 `_plain` once more, which is slow and takes everything: a value that a node made up is no reason for
 a stream to break.
@@ -20,12 +20,17 @@ from enum import Enum
 from typing import Any, Final
 
 import orjson
+from langchain_core.messages import BaseMessage
 from pydantic import BaseModel
 
 from millstream._base.texts import safe_str
 
 MAX_DEPTH: Final = 100
 """Deeper than this nothing is shown: readers of JSON do not go there."""
+_EMPTY: Final = ("additional_kwargs", "response_metadata", "tool_calls", "invalid_tool_calls")
+"""Fields of messages that say nothing where they are empty."""
+_ABSENT: Final = ("name", "usage_metadata")
+"""Fields of messages that say nothing where they are None."""
 _OPTIONS: Final = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 _SMALLEST: Final = -(2**63)
 _BEYOND: Final = 2**64
@@ -34,16 +39,25 @@ _BEYOND: Final = 2**64
 
 def dumps(value: Any) -> bytes:
     """Return `value` as JSON in one line of UTF-8; never raises for what a value is made of."""
+    return _dumps(value, known)
+
+
+def dumps_compact(value: Any) -> bytes:
+    """Return `value` as JSON, its messages without the fields that say nothing."""
+    return _dumps(value, _known_compact)
+
+
+def _dumps(value: Any, default: Callable[[Any], Any]) -> bytes:
     try:
-        return orjson.dumps(value, _known)
+        return orjson.dumps(value, default)
     except (TypeError, RecursionError):
         # Mostly for keys that are no text, which cost all other dicts time if they are allowed.
-        return _dumps_unusual(value)
+        return _dumps_unusual(value, default)
 
 
-def _dumps_unusual(value: Any) -> bytes:
+def _dumps_unusual(value: Any, default: Callable[[Any], Any]) -> bytes:
     try:
-        return orjson.dumps(value, _known, _OPTIONS)
+        return orjson.dumps(value, default, _OPTIONS)
     except (TypeError, RecursionError):
         return orjson.dumps(_plain(value, ()))
 
@@ -81,7 +95,26 @@ _CONVERSIONS: Final[tuple[tuple[type[Any] | tuple[type[Any], ...], Callable[[Any
 """Classes -> what their instances are encoded as; the first that fits."""
 
 
-def _known(value: Any) -> Any:
+def _known_compact(value: Any) -> Any:
+    if isinstance(value, BaseMessage):
+        fields = value.model_dump()
+        return {
+            "type": fields.pop("type"),
+            "content": fields.pop("content"),
+            "id": fields.pop("id"),
+            **{
+                key: field
+                for key, field in fields.items()
+                if not (key in _EMPTY and not field) and not (key in _ABSENT and field is None)
+            },
+        }
+    if isinstance(value, BaseModel):
+        # Not dumped as a whole: there may be messages in it.
+        return {**dict(value), **(value.model_extra or {})}
+    return known(value)
+
+
+def known(value: Any) -> Any:
     """Return what JSON has for `value`, whose class orjson does not know."""
     if isinstance(value, type):
         return f"{value.__module__}.{value.__qualname__}"
@@ -134,7 +167,7 @@ def _plain(value: Any, outer: tuple[int, ...]) -> Any:
     try:
         return orjson.loads(orjson.dumps(value))
     except (TypeError, RecursionError):
-        return _plain(_known(value), inner)
+        return _plain(known(value), inner)
 
 
 def _key(key: Any) -> str:

@@ -6,11 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from time import time_ns
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from langchain_core.messages import BaseMessage
-
 from millstream.modes import names
 from millstream.prebuilt import ToolCallTransformer
-from millstream.server.encoding import dumps
+from millstream.server.encoding import dumps, dumps_compact
 from millstream.server.v3.protocol import NAMED, mode_of
 from millstream.stream._transformers.base import StreamTransformer
 from millstream.stream.stream_channel import StreamChannel
@@ -27,10 +25,6 @@ if TYPE_CHECKING:
     from millstream.server.log.run_log import RunLog
 
 INTERRUPT: Final = "__interrupt__"
-_EMPTY: Final = ("additional_kwargs", "response_metadata", "tool_calls", "invalid_tool_calls")
-"""Fields of messages that are left out where they are empty."""
-_ABSENT: Final = ("name", "usage_metadata")
-"""Fields of messages that are left out where they are None."""
 
 
 class TasksOnTheWire(StreamTransformer):
@@ -71,6 +65,8 @@ class Projection:
         self._graph_name = graph_name
         self._names: dict[tuple[str, ...], str] = {(): graph_name}
         """What nested graphs are called, while they run."""
+        self._places: dict[tuple[str, ...], tuple[str, bytes, bytes]] = {}
+        """Channel, method and namespace -> what is the same in all such events."""
         self._askers: dict[str, list[str]] = {}
         """Which graph asks a question, by its id."""
 
@@ -85,7 +81,7 @@ class Projection:
         if method.startswith(NAMED):
             name = method[len(NAMED) :]
             told = {"name": name, "payload": data}
-            self._tell(method, "custom", namespace, timestamp, dumps(_compact(told)))
+            self._tell(method, "custom", namespace, timestamp, dumps_compact(told))
             return
         if method == names.TASKS:
             namespace, data = data["namespace"], data["data"]
@@ -109,7 +105,7 @@ class Projection:
                     "value": question.value,
                 }
                 namespace = self._askers.get(question.id, [])
-                self._tell("input", "input.requested", namespace, _now(), dumps(_compact(told)))
+                self._tell("input", "input.requested", namespace, _now(), dumps_compact(told))
         self._tell_lifecycle([], phase, None if error is None else error["message"])
 
     def _encoded(self, method: str, namespace: list[str], data: Any) -> Iterator[bytes]:
@@ -124,9 +120,9 @@ class Projection:
         elif method == names.CHECKPOINTS:
             yield dumps(_checkpoint(data))
         elif method == names.CUSTOM:
-            yield dumps(_compact(data if _is_named(data) else {"payload": data}))
+            yield dumps_compact(data if _is_named(data) else {"payload": data})
         elif method in (names.VALUES, names.TASKS, names.TOOLS):
-            yield dumps(_compact(data))
+            yield dumps_compact(data)
 
     def _updates(self, namespace: list[str], data: Mapping[str, Any]) -> Iterator[bytes]:
         for node, values in data.items():
@@ -136,7 +132,7 @@ class Projection:
                         self._askers[question.id] = namespace
                 continue
             for written in values if isinstance(values, list) else [values]:
-                yield dumps({"node": node, "values": _compact(written)})
+                yield dumps_compact({"node": node, "values": written})
 
     def _tell_nested(self, data: Mapping[str, Any]) -> None:
         namespace = list(data["namespace"])
@@ -161,18 +157,31 @@ class Projection:
     def _tell(
         self, channel: str, method: str, namespace: list[str], timestamp: int, data: bytes
     ) -> None:
+        key = (channel, method, *namespace)
+        known = self._places.get(key)
+        if known is None:
+            name = method.encode()
+            known = self._places[key] = (
+                mode_of(channel, namespace),
+                b'event: %b\r\ndata: {"type":"event","event_id":"' % name,
+                b'"method":"%b","params":{"namespace":%b,"timestamp":' % (name, dumps(namespace)),
+            )
+        mode, begin, middle = known
         log = self._log
         log.protocol_seq = seq = log.protocol_seq + 1
-        name = method.encode()
-        params = b'{"namespace":%b,"timestamp":%d,"data":%b}' % (dumps(namespace), timestamp, data)
 
         def frame(id: EventId) -> bytes:
-            return (
-                b'event: %b\r\ndata: {"type":"event","event_id":"%d-%d","seq":%d,"method":"%b",'
-                b'"params":%b}\r\nid: %d\r\n\r\n' % (name, *id, seq, name, params, seq)
+            return b'%b%d-%d","seq":%d,%b%d,"data":%b}}\r\nid: %d\r\n\r\n' % (
+                begin,
+                *id,
+                seq,
+                middle,
+                timestamp,
+                data,
+                seq,
             )
 
-        log.append_frame(mode_of(channel, namespace), frame)
+        log.append_frame(mode, frame)
 
 
 def part_of(event: ProtocolEvent) -> Part | None:
@@ -211,28 +220,3 @@ def _checkpoint(data: Mapping[str, Any]) -> dict[str, Any]:
     if parent is not None:
         told["parent_id"] = parent["configurable"]["checkpoint_id"]
     return told
-
-
-def _compact(value: Any) -> Any:
-    """Return a value with its messages as clients of the protocol expect them: short."""
-    if isinstance(value, BaseMessage):
-        return _compact_message(value)
-    if type(value) is dict:
-        return {key: _compact(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
-        return [_compact(item) for item in value]
-    return value
-
-
-def _compact_message(message: BaseMessage) -> dict[str, Any]:
-    fields = message.model_dump()
-    return {
-        "type": fields.pop("type"),
-        "content": fields.pop("content"),
-        "id": fields.pop("id"),
-        **{
-            key: value
-            for key, value in fields.items()
-            if not (key in _EMPTY and not value) and not (key in _ABSENT and value is None)
-        },
-    }
