@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typing_extensions import TypedDict
 
 from journal.journals import DRIVERS, SyncCalls, new_config
 from journal.states import States, Thread
+from millstream.graph import START, StateGraph
 from millstream.journal import SqliteJournal, sqlite
 from millstream.journal.damage import DamagedRow
 from millstream.journal.rows import FindCheckpoint
@@ -445,3 +447,41 @@ def test_a_thread_is_deleted_whoever_writes_in_between(tmp_path: Path) -> None:
         journal._storage._writer = writer  # type: ignore[attr-defined]
         assert other.execute("SELECT count(*) FROM journal_parts").fetchone() == (0,)
         other.close()
+
+
+class Count(TypedDict):
+    n: int
+
+
+class Counted(SqliteJournal):
+    """Counts what is stored together."""
+
+    handed: list[int]
+
+    async def aput_together(self, calls: Any, **options: Any) -> None:
+        self.handed.append(len(calls))
+        await super().aput_together(calls, **options)
+
+
+def test_supersteps_behind_an_async_run_share_transactions(tmp_path: Path) -> None:
+    """Four of them, with what their tasks wrote: as many as may be lost at once."""
+
+    async def step(state: dict[str, int]) -> dict[str, int]:
+        return {"n": state["n"] + 1}
+
+    async def run() -> tuple[list[int], int]:
+        builder: Any = StateGraph(Count)
+        builder.add_sequence([(f"step {n}", step) for n in range(40)]).add_edge(START, "step 0")
+        async with Counted(tmp_path / "threads.db") as journal:
+            journal.handed = []
+            graph = builder.compile(checkpointer=journal)
+            config = {"configurable": {"thread_id": "thread"}, "recursion_limit": 100}
+            await graph.ainvoke({"n": 0}, config, durability="async")
+            return journal.handed, len([found async for found in graph.aget_state_history(config)])
+
+    handed, stored = asyncio.run(run())
+
+    assert stored == 42  # with the input, and what it led to
+    assert sum(handed) == 83  # each but the first with the writes that led to it
+    assert max(handed) == 9
+    assert len(handed) < 15

@@ -173,11 +173,7 @@ class Draft:
             self._move_writes(number)
         home = self.batch.line.number
         body = self.sealing.seal_row(encode_state(state, home, base, difference))
-        if base is None:
-            state.whole = len(body)
-        else:
-            state.depth, state.whole = base.depth + 1, base.whole
-            state.chain = base.chain + len(body)
+        state.note_size(len(body), base)
         row = CheckpointRow(home, number, call.id, root, home, body)
         if is_filled:
             self.batch.filled.append(row)

@@ -90,6 +90,13 @@ class State:
             return True
         return self.depth >= _SHORTEST_CHAIN and self.chain >= 2 * self.whole
 
+    def note_size(self, size: int, base: State | None) -> None:
+        """Note the bytes of its row, which is a difference to that of `base` if there is one."""
+        if base is None:
+            self.whole = size
+        else:
+            self.depth, self.whole, self.chain = base.depth + 1, base.whole, base.chain + size
+
 
 @dataclass(slots=True)
 class Difference:
@@ -197,11 +204,9 @@ def _decoded(row: CheckpointRow, base: State | None, said: Sequence[Any], size: 
     state = State(row.number, row.id or "", parent, row.root, v=v, ts=_decoded_time(ts))
     state.was = was[0] if was else None
     state.updated, state.lacks = updated, lacks
-    if base is None:
-        state.whole = size
-    else:
+    state.note_size(size, base)
+    if base is not None:
         state.base = base.number
-        state.depth, state.whole, state.chain = base.depth + 1, base.whole, base.chain + size
         state.parent = (base.id or base.was) if parent == 0 else parent
         state.versions, state.seen = dict(base.versions), dict(base.seen)
         state.values, state.metadata = dict(base.values), dict(base.metadata)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from millstream._base.cancellation import wait_through_cancellation
 from millstream.saving.recorder import MAX_IN_FLIGHT
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 MAX_TRIES = 3
 """How often `close` starts again when what it waits for is cancelled from outside."""
+
+_TURNS: Final = 8
+"""Of the event loop: about four supersteps whose nodes wait for nothing, and no time for others."""
 
 
 class FlushTask:
@@ -67,11 +70,20 @@ class FlushTask:
 
     async def _work(self) -> None:
         while self._pending and self._error is None:
+            if self._carrier.is_together:
+                await self._wait_for_more()
             some = list(self._pending) if self._carrier.is_together else [self._pending[0]]
             await self._store(some)
             # Taken away when they are stored: a cancellation must not leave a gap.
             for _ in some:
                 self._pending.popleft()
+
+    async def _wait_for_more(self) -> None:
+        """Give the run some turns: what it adds meanwhile is stored in the same transaction."""
+        for _ in range(_TURNS):
+            if len(self._pending) > MAX_IN_FLIGHT:
+                return
+            await asyncio.sleep(0)
 
     async def _store(self, operations: list[Operation]) -> None:
         try:
