@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
 
 from millstream.server.api import (
+    a2a,
     assistants,
     crons,
     event_streaming,
@@ -35,6 +36,7 @@ from millstream.server.custom import load_custom, surround
 from millstream.server.service import Service
 
 RESOURCES: Final = (
+    a2a,
     assistants,
     event_streaming,
     mcp,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -13,10 +15,13 @@ from millstream.server.api.asking import ask
 from millstream.server.api.bodies.runs import RunCreate
 from millstream.server.api.routing import OPERATIONS
 from millstream.server.api.run_creation import Creation
+from millstream.server.runs.reading import RunSource
 
 if TYPE_CHECKING:
     from millstream.server.api.routing import Call
     from millstream.server.storage.run_records import Created
+
+_FRAME: Final = re.compile(rb"event: ([^\r\n]*)\r\ndata: ([^\r\n]*)")
 
 
 async def as_operation(call: Call, method: str, path: str, body: Any = None, **ids: str) -> Call:
@@ -77,6 +82,36 @@ class Delegated:
                 waiting.cancel()
                 scheduler.cancel_soon(self.creation.run_id)
             raise
+
+    @asynccontextmanager
+    async def events(self) -> AsyncIterator[AsyncIterator[tuple[str, Any]]]:
+        """Have the run carried out, and give the names and data of its events."""
+        service, creation = self.call.service, self.creation
+        log = service.logs.open(creation.run_id, creation.thread_id, is_resumable=False)
+        source = RunSource(service.db, log, 0)
+        try:
+            try:
+                await creation.submit()
+            except BaseException:
+                service.logs.close(creation.run_id, creation.thread_id)
+                raise
+            yield _events_of(source)
+        finally:
+            source.close()
+
+
+async def _events_of(source: RunSource) -> AsyncIterator[tuple[str, Any]]:
+    while True:
+        source.signal.clear()
+        is_over = source.is_over  # asked first: what came before the end is there then
+        frames = await source.take()
+        if frames:
+            for name, data in _FRAME.findall(frames):
+                yield name.decode(), orjson.loads(data)
+        elif is_over:
+            return
+        elif not source.is_over:
+            await source.signal.wait()
 
 
 def error_in(result: Any) -> str | None:
