@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Any, Final
@@ -24,6 +24,7 @@ from millstream.journal.exchange.records import (
 )
 from millstream.journal.reading import (
     Requests,
+    Writes,
     decode_writes,
     joined,
     metadata_of,
@@ -37,7 +38,7 @@ from millstream.journal.sealing import Sealing
 from millstream.journal.states import MSGPACK, State, names_of
 
 _PAGE: Final = 32
-"""Checkpoints that are read and written at once, unless they are large."""
+"""Checkpoints that are read and written at once, unless those before were large."""
 _BYTES: Final = 16 << 20
 
 
@@ -92,7 +93,7 @@ def _lines(journal: Journal, thread_ids: Sequence[str] | None) -> list[LineRow]:
     if thread_ids is None:
         return list(lines_of(journal))
     found: list[LineRow] = []
-    for thread_id in thread_ids:
+    for thread_id in dict.fromkeys(thread_ids):
         lines = list(lines_of(journal, thread_id))
         if not lines:
             raise ExchangeError(f"there is no thread {thread_id!r} in the journal")
@@ -106,28 +107,39 @@ def _pages(journal: Journal, line: LineRow) -> Iterator[tuple[list[Record], int]
     An export that breaks off has the newest ones, which a thread is gone on with.
     """
     before: str | None = None
+    count = 1
     while True:
         rows: list[CheckpointRow] = answer(journal, PageRows(line.number, before, _PAGE))
         if not rows:
             return
         before = rows[-1].id
         states = ask(journal, partial(read_states, line.number, rows))
-        records: list[Record] = []
-        for row in rows:
-            make = partial(_record, line, states[row.number])
-            records.append(ask(journal, make))
-            if sum(record.size for record in records) > _BYTES:
-                yield records, row.number
-                records = []
-        if records:
-            yield records, rows[-1].number
+        writes = ask(journal, partial(_read_writes, line.number, [row.number for row in rows]))
+        while rows:
+            some, rows = [states[row.number] for row in rows[:count]], rows[count:]
+            records = ask(journal, partial(_records, line, some, writes))
+            yield records, some[-1].number
+            size = sum(record.size for record in records)
+            count = max(1, min(_PAGE, _BYTES * len(some) // max(1, size)))
 
 
-def _record(line: LineRow, state: State, sealing: Sealing) -> Requests[Record]:
-    rows = yield ReadWrites(line.number, [state.number])
-    writes = decode_writes(rows, sealing).get(state.number, {})
-    stored = [*state.values.values(), *(written.stored for written in writes.values())]
+def _read_writes(line: int, of: Sequence[int], sealing: Sealing) -> Requests[dict[int, Writes]]:
+    rows = yield ReadWrites(line, of)
+    return decode_writes(rows, sealing)
+
+
+def _records(
+    line: LineRow, states: Sequence[State], writes: Mapping[int, Writes], sealing: Sealing
+) -> Requests[list[Record]]:
+    stored = [value for state in states for value in state.values.values()]
+    stored += [write.stored for state in states for write in writes.get(state.number, {}).values()]
     parts = yield from read_parts(names_of(stored), sealing)
+    return [_record(line, state, writes.get(state.number, {}), parts, sealing) for state in states]
+
+
+def _record(
+    line: LineRow, state: State, writes: Writes, parts: Mapping[int, bytes], sealing: Sealing
+) -> Record:
     record = Record(line.thread_id, line.ns, state.id, state.parent, _fields(state), {}, {}, {})
     for name, value in state.values.items():
         record.values[name] = (value.kind, joined(value, parts))

@@ -147,6 +147,8 @@ class _Importer:
         self._report = report
         self._before: Record | None = None
         """What was stored last: what it has too is the same thing."""
+        self._is_new = False
+        """Nothing of it was there."""
         sealing = journal._sealing()
         self._sealing = Sealing(_Verbatim(sealing.serde), sealing.cipher)
 
@@ -170,8 +172,10 @@ class _Importer:
 
     def _known(self, ids: Sequence[str]) -> dict[str, tuple[bool, dict[tuple[str, int], Typed]]]:
         """Return by id which checkpoints are there, and what is written next to them."""
-        lines = answer(self._journal, FindLines(*self._key))
+        lines = [] if self._is_new else answer(self._journal, FindLines(*self._key))
         if not lines:
+            # All that it will have comes from here, and each id once.
+            self._is_new = True
             return {}
         number = lines[0].number
         rows = [row for id in ids if (row := answer(self._journal, FindNumber(number, id)))]
