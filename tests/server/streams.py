@@ -24,7 +24,7 @@ class Event(NamedTuple):
 
 def parse(text: str) -> list[Event]:
     """Return the events of a stream."""
-    return [event for block in text.split("\r\n\r\n") if (event := _parse_block(block)) is not None]
+    return [event for block in text.split("\r\n\r\n") if (event := parse_block(block)) is not None]
 
 
 def live(response: httpx.Response) -> Iterator[Event]:
@@ -33,11 +33,12 @@ def live(response: httpx.Response) -> Iterator[Event]:
     for text in response.iter_text():
         *blocks, rest = (rest + text).split("\r\n\r\n")
         for block in blocks:
-            if (event := _parse_block(block)) is not None:
+            if (event := parse_block(block)) is not None:
                 yield event
 
 
-def _parse_block(block: str) -> Event | None:
+def parse_block(block: str) -> Event | None:
+    """Return the event that is in a block, None if it is a comment."""
     fields = dict(line.split(": ", 1) for line in block.split("\r\n") if line[:1] not in ("", ":"))
     if not fields:
         return None

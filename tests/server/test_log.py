@@ -60,6 +60,7 @@ def test_trap_06_ids_are_unique_and_ordered_within_a_millisecond() -> None:
         log = RunLog("r", is_resumable=True)
         reader = RunReader(log, 0)
         said(log, *map(str, range(500)))
+        log.reveal(log.last)
         return ids_of(reader.take())
 
     ids = asyncio.run(main())
@@ -250,3 +251,18 @@ def test_trap_27_a_thread_is_read_by_lifecycle_or_state_alone() -> None:
         ["state"],
         ["begun", "state"],
     ]
+
+
+def test_what_is_stored_of_a_resumable_run_is_read_and_no_more() -> None:
+    async def main() -> tuple[list[int], list[int]]:
+        logs = Logs()
+        log = logs.open("r", "t", is_resumable=True)
+        reader, thread = RunReader(log, 0), logs.read_thread("t")
+        said(log, "1", "2", "3")
+        log.reveal(2)
+        return (
+            [seq for _, seq in ids_of(reader.take())],
+            [seq for _, seq in ids_of(thread.take())],
+        )
+
+    assert asyncio.run(main()) == ([1, 2], [1, 2])

@@ -25,6 +25,12 @@ def with_id(event: bytes, id: str) -> bytes:
     return b"%bid: %b\r\n\r\n" % (event[:-2], _in_one_line(id))
 
 
+def without_id(event: bytes) -> bytes:
+    """Return a frame without its id."""
+    place = event.rfind(b"\n", 0, -len(END)) + 1
+    return event[:place] + b"\r\n" if event.startswith(b"id:", place) else event
+
+
 def event_name(mode: str, namespace: tuple[str, ...]) -> str:
     """Return the name of an event of a graph in a graph: `mode|node:task|node:task`."""
     return "|".join((mode, *namespace)) if namespace else mode

@@ -19,7 +19,7 @@ from millstream.server.api.routing import Call, empty, operation, reply
 from millstream.server.api.run_creation import Creation, run_path
 from millstream.server.encoding import dumps
 from millstream.server.errors import ApiError
-from millstream.server.log.event_ids import parse_id
+from millstream.server.log.event_ids import START, parse_id
 from millstream.server.log.run_log import ERROR
 from millstream.server.responses import AwaitedJson, EventStream
 from millstream.server.runs.lifecycle import UNDER_WAY, RunInput
@@ -183,7 +183,11 @@ async def _source(
     if row is None:
         return FixedSource(frame(ERROR, dumps(NOT_FOUND)))
     if row.status in UNDER_WAY:
-        log = service.logs.open(run_id, row.thread_id, is_resumable=row.is_resumable)
+        last = START
+        if row.is_resumable and service.logs.get(run_id) is None:
+            # It may wait to be gone on with, after attempts that have said something.
+            last = await service.db.read(events.last_of, run_id)
+        log = service.logs.open(run_id, row.thread_id, is_resumable=row.is_resumable, last=last)
         seq = log.last
         if after is not None:
             known = log.seq_of(after)

@@ -67,7 +67,6 @@ class Logs:
         log = self._runs.pop(run_id, None)
         if log is None:
             return
-        log.release()
         if log.protocol_seq:
             self._numbers[thread_id] = log.protocol_seq
         logs = self._by_thread.get(thread_id)
@@ -79,6 +78,8 @@ class Logs:
                 # It says everything later than this one did.
                 waiting.ms = max(waiting.ms, log.ms + 1)
                 waiting.protocol_seq = max(waiting.protocol_seq, log.protocol_seq)
+        if log.is_resumable:
+            log.reveal(log.last)
         self._ended_ms = max(self._ended_ms, log.ms)
         if log.follower is not None and log.last:
             done = dumps({"status": "run_done", "run_id": run_id})

@@ -42,6 +42,8 @@ class Entry(NamedTuple):
     ms: int
     mode: str
     frame: bytes
+    superstep: str | None = None
+    """The first task of the superstep in which it was said."""
 
     @property
     def id(self) -> EventId:
@@ -87,13 +89,13 @@ class RunLog:
         """The thread, where somebody reads that."""
         self.sink: Callable[[Entry], None] | None = None
         """What stores the events."""
+        self.superstep: str | None = None
+        """The first task of the superstep that the run has come to, where anybody says so."""
         self._window: tuple[int, list[Entry]] = (last[1], [])
         """The events that are here, and the `seq` before the first of them."""
         self._readers: tuple[Reader, ...] = ()
         self.protocol_seq = 0
         """The number of the last protocol event of the thread, as far as it is known here."""
-        self._held: list[Entry] | None = None
-        """What nobody reads before the end of the run is stored."""
         self._unseen_events = 0
         self._unseen_bytes = 0
 
@@ -110,50 +112,46 @@ class RunLog:
         id = self._next_id()
         return self._add(id, mode, make(id))
 
-    def hold(self) -> None:
-        """Show what comes from now on when the log is closed: when it is stored as well."""
-        self._held = self._held or []
-
-    def release(self) -> None:
-        """Show what was held back; when nothing is appended any more."""
-        held, self._held = self._held, None
-        for entry in held or ():
-            self._show(entry)
-
     def _next_id(self) -> EventId:
         ms = time_ns() // 1_000_000
         if ms < self.ms:  # the clock was set back
             ms = self.ms
         self.ms = ms
-        return ms, self.last + len(self._held or ()) + 1
+        return ms, self.last + 1
 
     def _add(self, id: EventId, mode: str, frame: bytes) -> Entry:
         ms, seq = id
-        entry = Entry(seq, ms, mode, frame)
-        if self.sink is not None:
-            self.sink(entry)
-        if self._held is None:
-            self._show(entry)
-        else:
-            self._held.append(entry)
-        return entry
-
-    def _show(self, entry: Entry) -> None:
-        seq, frame = entry.seq, entry.frame
+        entry = Entry(seq, ms, mode, frame, self.superstep)
         self._window[1].append(entry)
         self.last = seq
-        for reader in self._readers:
-            reader.signal.ring()
-        if self.follower is not None:
-            self.follower.follow(entry)
+        if not self.is_resumable:
+            for reader in self._readers:
+                reader.signal.ring()
+            if self.follower is not None:
+                self.follower.follow(entry)
+        elif self.sink is not None:
+            self.sink(entry)
         self._unseen_events += 1
         self._unseen_bytes += len(frame)
         if self._unseen_events >= KEPT_EVENTS or self._unseen_bytes >= KEPT_BYTES:
             self._let_go()
+        return entry
+
+    def reveal(self, seq: int) -> None:
+        """Have events read up to this one, which is stored; from one thread at a time.
+
+        What nobody has read can be said otherwise by another attempt at the run.
+        """
+        if self.follower is not None:
+            for entry in self.since(self.stored):
+                if entry.seq <= seq:
+                    self.follower.follow(entry)
+        self.stored = max(self.stored, seq)
+        for reader in self._readers:
+            reader.signal.ring()
 
     def close(self) -> None:
         """End the log: readers come to their end when they have read everything."""
-        self.release()
         self.is_closed = True
         for reader in self._readers:
             reader.signal.ring()
@@ -164,9 +162,14 @@ class RunLog:
         return entries[max(0, seq - base) :]
 
     def after(self, seq: int, limit: int) -> Sequence[Entry] | None:
-        """Return the first events after `seq`, None if some of them are no longer here."""
+        """Return the first events after `seq` to read, None if some are no longer here."""
         base, entries = self._window
-        return None if seq < base else entries[seq - base : seq - base + limit]
+        end = min(seq - base + limit, self._readable(base, entries))
+        return None if seq < base else entries[seq - base : max(end, seq - base)]
+
+    def _readable(self, base: int, entries: list[Entry]) -> int:
+        """Return how many of these events may be read: of those that are stored, no others."""
+        return min(len(entries), self.stored - base) if self.is_resumable else len(entries)
 
     def seq_of(self, id: EventId) -> int | None:
         """Return the `seq` of the last event up to this id; None if that is no longer here."""
@@ -245,7 +248,7 @@ class RunReader:
         frames: list[bytes] = []
         size = 0
         # The list may grow meanwhile: what comes now is for the next time.
-        for place in range(start, len(entries)):
+        for place in range(start, self._log._readable(base, entries)):
             entry = entries[place]
             self.seq = entry.seq
             if is_wanted(entry.mode, modes):

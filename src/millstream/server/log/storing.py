@@ -1,12 +1,13 @@
-"""Storing the events of a run while it goes on, several at a time."""
+"""Storing the events of a run while it goes on: one write at a time, of all that have come."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from millstream.server.storage import events
 
@@ -16,62 +17,73 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("millstream.server")
 
-TOGETHER: Final = 64
-"""How many events are stored together at most."""
-DELAY: Final = 0.008
-"""Seconds an event may wait for others."""
-
 
 class Storing:
-    """Stores the events of one resumable run, in the loop in which it goes on."""
+    """Stores the events of one resumable run, which are read when they are stored.
+
+    The first one is stored at once, those that come meanwhile together when that is done; a node
+    that blocks its event loop holds up none.
+    """
 
     def __init__(self, db: Database, log: RunLog) -> None:
         self._db = db
         self._log = log
-        self._loop = asyncio.get_running_loop()
+        self._lock = threading.RLock()  # what is stored at once is noted at once
         self._waiting: list[Entry] = []
-        self._timer: asyncio.TimerHandle | None = None
+        self._under_way: Future[None] | None = None
+        self._is_held = False
         log.sink = self.note
 
     def note(self, entry: Entry) -> None:
-        """Have an event stored, soon."""
-        self._waiting.append(entry)
-        if len(self._waiting) >= TOGETHER:
-            self._flush()
-        elif self._timer is None:
-            self._timer = self._loop.call_later(DELAY, self._flush)
+        """Have an event stored; from the thread that appends."""
+        with self._lock:
+            self._waiting.append(entry)
+            if self._under_way is None and not self._is_held:
+                self._write()
+
+    async def stored(self) -> None:
+        """Return when everything is stored that was said until now, or could not be."""
+        last = self._log.last
+        while self._log.stored < last:
+            with self._lock:
+                future = self._under_way
+            if future is None:
+                return
+            await asyncio.wait([asyncio.wrap_future(future)])
+
+    def hold(self) -> None:
+        """Store what comes from now on with the end of the run."""
+        self._is_held = True
 
     def rest(self) -> Sequence[Entry]:
         """Return what is not stored yet: it is stored with the end of the run."""
         self._log.sink = None
-        self._stop_timer()
-        rest, self._waiting = self._waiting, []
+        with self._lock:
+            rest, self._waiting = self._waiting, []
         return rest
 
-    def _flush(self) -> None:
-        self._stop_timer()
+    def _write(self) -> None:
         entries, self._waiting = self._waiting, []
-        if not entries:
+        try:
+            future = self._db.write_soon(events.append, self._log.run_id, entries)
+        except RuntimeError:  # the database is closed
+            self._under_way = None
             return
-        future = self._db.write_soon(events.append, self._log.run_id, entries)
-        last = entries[-1].seq
+        self._under_way = future
+        future.add_done_callback(lambda done: self._note_stored(done, entries[-1].seq))
 
-        def note(done: Future[None]) -> None:
-            error = done.exception()
-            if error is None:
-                self._log.stored = last
-            else:
-                # Those who read now have them; whoever comes back later does not.
-                logger.error(
-                    "events of run %s up to %d cannot be stored",
-                    self._log.run_id,
-                    last,
-                    exc_info=error,
-                )
-
-        future.add_done_callback(note)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _note_stored(self, done: Future[None], last: int) -> None:
+        error = done.exception()
+        if error is not None:
+            # Those who read now have them; whoever comes back later does not.
+            logger.error(
+                "events of run %s up to %d cannot be stored",
+                self._log.run_id,
+                last,
+                exc_info=error,
+            )
+        self._log.reveal(last)
+        with self._lock:
+            self._under_way = None
+            if self._waiting and not self._is_held:
+                self._write()

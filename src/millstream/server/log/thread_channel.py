@@ -112,6 +112,6 @@ class ThreadReader:
 
 def framed(entry: Entry) -> bytes:
     """Return an event as readers of threads get it: with its id, also that of a run without."""
-    if entry.frame.startswith(b"id:", entry.frame.rfind(b"\n", 0, -4) + 1):
+    if sse.without_id(entry.frame) is not entry.frame:
         return entry.frame
     return sse.with_id(entry.frame, format_id(entry.id))

@@ -15,28 +15,34 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from millstream.errors import GraphDrained, ParentCommand, RunCancelledError
+from millstream.journal import Journal
 from millstream.modes.event import Event, logged
-from millstream.modes.names import VALUES
+from millstream.modes.names import TASKS, VALUES
 from millstream.runs.bell import Bell
 from millstream.runs.log import EventReader
 from millstream.runtime import RunControl
 from millstream.server.auth.user import User
 from millstream.server.encoding import dumps, error_of
+from millstream.server.log.event_ids import START
+from millstream.server.log.repeats import STATE_MODES, Repeats
 from millstream.server.log.storing import Storing
 from millstream.server.runs.active import REASONS, ActiveRun
+from millstream.server.runs.storing_first import EventsFirst
 from millstream.server.runs.wire import EVENTS, Wire, engine_modes
-from millstream.server.storage import events
+from millstream.server.storage import events, runs
 from millstream.server.storage.run_records import End
 from millstream.server.v3.projection import TRANSFORMERS, Projection, part_of
 from millstream.server.v3.protocol import seq_of
 from millstream.types import Command, Send
 
 if TYPE_CHECKING:
-    from millstream.journal import Journal
     from millstream.modes.parts import Part
     from millstream.server.graphs import GraphCatalog
     from millstream.server.storage.database import Database
+    from millstream.server.storage.run_records import Job
 
+MAX_DEATHS: Final = 3
+"""How often the process may end in one superstep of a run before the run is given up."""
 NOTHING: Final = b"{}"
 """What those get who wait for a run that was cancelled."""
 
@@ -65,7 +71,8 @@ class Runner:
         """Carry out a run, and say how it has ended; never raises for what the run did."""
         job = active.job
         storing = Storing(self._db, active.log) if active.log.is_resumable else None
-        wire = Wire(active.log, job.kwargs["stream_mode"], job.graph_id)
+        repeats = await self._repeats(active) if job.last != START else None
+        wire = Wire(active.log, job.kwargs["stream_mode"], job.graph_id, repeats)
         projection = Projection(active.log, job.graph_id) if job.tells_protocol else None
         timer = asyncio.get_running_loop().call_later(self._timeout, active.stop, "time_up")
         try:
@@ -73,19 +80,21 @@ class Runner:
             if projection is not None:
                 await self._number(active)
                 projection.begin()
-            carried = await self._run(active, wire, projection)
+            carried = await self._run(active, wire, projection, storing)
         except Exception as error:
             # The graph cannot be opened, or its state not be read.
-            carried = _failed(error)
+            carried = failed(error)
         finally:
             timer.cancel()
         end = carried.end
-        fault = end.error if end.input in ("failed", "time_up") else None
-        if projection is not None and end.input != "lease_lost":  # then it goes on elsewhere
+        if storing is not None:
             # Who sees the end of a run goes on with what it has left.
-            active.log.hold()
-            projection.end(_phase_of(end), fault, end.interrupts)
-        wire.end(_phase_of(end), fault)
+            storing.hold()
+        if end.input != "lease_lost":
+            fault = end.error if end.input in ("failed", "time_up") else None
+            if projection is not None:
+                projection.end(_phase_of(end), fault, end.interrupts)
+            wire.end(_phase_of(end), fault)
         if storing is not None:
             end.unstored = storing.rest()
         return carried
@@ -100,7 +109,17 @@ class Runner:
             # What was said before is forgotten, and was not a thousand events in a second.
             log.protocol_seq = await self._db.read(events.age_of_thread, job.thread_id, job.run_id)
 
-    async def _run(self, active: ActiveRun, wire: Wire, projection: Projection | None) -> Carried:
+    async def _repeats(self, active: ActiveRun) -> Repeats:
+        said = await self._db.read(events.said, active.job.run_id, STATE_MODES)
+        return Repeats(active.log, said)
+
+    async def _run(
+        self,
+        active: ActiveRun,
+        wire: Wire,
+        projection: Projection | None,
+        storing: Storing | None,
+    ) -> Carried:
         job = active.job
         call = _Call.of(job.kwargs, run_id=job.run_id, attempt=job.attempt)
         opened = self._catalog.open(
@@ -111,13 +130,16 @@ class Runner:
             context=job.kwargs["context"],
         )
         async with opened as graph:
+            if storing is not None and isinstance(getattr(graph, "checkpointer", None), Journal):
+                graph = graph.copy(
+                    update={"checkpointer": EventsFirst(graph.checkpointer, storing.stored)}
+                )
+            if active.stopped_by is not None:
+                return await self._stopped(graph, call, active, RunCancelledError(job.graph_id))
             if job.attempt > 1:
-                state = await graph.aget_state(call.place)
-                if _is_of_run(state, job.run_id):
-                    if not state.next:
-                        # It was at its end, and only that was not stored.
-                        return _ended(state, None)
-                    call.go_on()
+                ended = await self._go_on(graph, call, wire, job)
+                if ended is not None:
+                    return ended
             outcome: _Outcome | None = None
             try:
                 if projection is not None:
@@ -135,7 +157,7 @@ class Runner:
             except Exception as error:
                 if active.stopped_by is not None:
                     return await self._stopped(graph, call, active, error)
-                carried = _failed(error)
+                carried = failed(error)
                 state = await graph.aget_state(call.place)
                 carried.end.values, carried.end.interrupts = (
                     _values_of(state),
@@ -149,6 +171,24 @@ class Runner:
                 return Carried(End("finished"), _result(outcome.values, outcome.interrupts))
             return _ended(await graph.aget_state(call.place), outcome)
 
+    async def _go_on(self, graph: Any, call: _Call, wire: Wire, job: Job) -> Carried | None:
+        """Have the graph go on from where the attempt before has come to, or return the end."""
+        state = await graph.aget_state(call.place)
+        is_begun = (state.metadata or {}).get("run_id") == job.run_id
+        place = state.config["configurable"]["checkpoint_id"] if is_begun else ""
+        deaths = await self._db.write(runs.go_on, job.run_id, place)
+        if deaths >= MAX_DEATHS:
+            return _lost(state, deaths)
+        if not is_begun:
+            return None
+        if state.next:
+            call.go_on()
+            return None
+        # It was at its end, and only that was not stored.
+        if VALUES in call.modes and _shows_all(graph):
+            wire.write(((), VALUES, state.values, None))
+        return _ended(state, None)
+
     async def _stopped(
         self, graph: Any, call: _Call, active: ActiveRun, error: BaseException
     ) -> Carried:
@@ -156,7 +196,10 @@ class Runner:
         by = active.stopped_by
         if by is None:
             # A node was cancelled, or cancels itself: for whoever waits that is a failure.
-            return _failed(error)
+            return failed(error)
+        if by == "lease_lost":
+            # Whoever goes on with it reads its state.
+            return Carried(End(by))
         if by == "rolled_back":
             await self._saver.adelete_for_runs([active.job.run_id])
         end = End(by, error=dict(REASONS[by]) if by in REASONS else None)
@@ -254,7 +297,7 @@ async def _drive(graph: Any, call: _Call, wire: Wire, active: ActiveRun) -> _Out
     handle = await graph.astart(
         call.input,
         call.config,
-        stream_mode=engine_modes(call.modes),
+        stream_mode=_modes(call, wire),
         log=WireLog(wire),
         **call.options,
     )
@@ -274,7 +317,7 @@ async def _drive(graph: Any, call: _Call, wire: Wire, active: ActiveRun) -> _Out
 
 async def _drive_events(graph: Any, call: _Call, wire: Wire, active: ActiveRun) -> None:
     """Carry out a run as the stream of LangChain's events, in which the other modes are."""
-    modes = engine_modes(call.modes) or [VALUES]
+    modes = _modes(call, wire) or [VALUES]
     has_subgraphs = call.options["subgraphs"]
 
     async def read() -> None:
@@ -328,6 +371,11 @@ async def _drive_protocol(
     await task
 
 
+def _modes(call: _Call, wire: Wire) -> list[str]:
+    modes = engine_modes(call.modes)
+    return [*modes, TASKS] if wire.follows and TASKS not in modes else modes
+
+
 class WireLog:
     """The engine's log of a run, which writes everything to the wire and keeps nothing."""
 
@@ -368,9 +416,19 @@ def _shows_all(graph: Any) -> bool:
     return isinstance(shown, list) and isinstance(all_of_it, list) and set(shown) == set(all_of_it)
 
 
-def _failed(error: BaseException) -> Carried:
+def failed(error: BaseException) -> Carried:
+    """Return the end of a run that an error has ended."""
     told = error_of(error)
     return Carried(End("failed", error=told), dumps({"__error__": told}))
+
+
+def _lost(state: Any, deaths: int) -> Carried:
+    told = {
+        "error": "RunLostError",
+        "message": f"The server ended {deaths} times in the same superstep of this run",
+    }
+    end = End("failed", error=told, values=_values_of(state), interrupts=_interrupts_of(state))
+    return Carried(end, dumps({"__error__": told}))
 
 
 def _ended(state: Any, outcome: _Outcome | None) -> Carried:
@@ -391,10 +449,6 @@ def _result(values: Any, interrupts: Sequence[Any]) -> bytes:
     if not isinstance(shown, dict):
         shown = {}
     return dumps({**shown, "__interrupt__": list(interrupts)})
-
-
-def _is_of_run(state: Any, run_id: str) -> bool:
-    return (state.metadata or {}).get("run_id") == run_id
 
 
 def _values_of(state: Any) -> Any:

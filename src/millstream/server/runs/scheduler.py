@@ -12,12 +12,15 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
+from sqlalchemy.exc import OperationalError
+
 from millstream.server.encoding import dumps
 from millstream.server.runs.active import ActiveRun
 from millstream.server.runs.lifecycle import UNDER_WAY, RunInput
-from millstream.server.runs.runner import NOTHING, Carried, Runner
+from millstream.server.runs.runner import NOTHING, Carried, Runner, failed
 from millstream.server.storage import events, runs
 from millstream.server.storage.events import RETENTION
+from millstream.server.storage.run_records import End
 
 if TYPE_CHECKING:
     from millstream.journal import Journal
@@ -26,10 +29,13 @@ if TYPE_CHECKING:
     from millstream.server.runs.run_loop import RunLoop
     from millstream.server.storage.containment import Filters
     from millstream.server.storage.database import Database
-    from millstream.server.storage.run_records import Cancelled, Created, Job
+    from millstream.server.storage.run_records import Cancelled, Created, Finished, Job
 
 logger = logging.getLogger("millstream.server")
 
+RETRY: Final = 0.5
+MAX_RETRY: Final = 30.0
+"""Seconds between two tries to store the end of a run, the first time and in the long run."""
 NOT_FOUND: Final = {"error": "HTTPException", "message": "404: Run not found"}
 """What those get who wait for a run that is not there; the answer has begun by then."""
 
@@ -200,54 +206,69 @@ class Scheduler:
         return not self._is_closing and len(self._active) + self._reserved < self._slots
 
     def _launch(self, job: Job) -> None:
-        log = self._logs.get(job.run_id)
-        if log is not None or not job.is_resumable or job.attempt == 1:
-            log = self._logs.open(job.run_id, job.thread_id, is_resumable=job.is_resumable)
-            self._carry_out_soon(ActiveRun(job, log))
-        else:
-            self._spawn(self._launch_again(job))
-
-    async def _launch_again(self, job: Job) -> None:
-        """Start a run again that has said something before which is stored."""
-        last = await self._db.read(events.last_of, job.run_id)
-        log = self._logs.open(job.run_id, job.thread_id, is_resumable=True, last=last)
-        self._carry_out_soon(ActiveRun(job, log))
-
-    def _carry_out_soon(self, active: ActiveRun) -> None:
-        self._active[active.job.run_id] = active
+        log = self._logs.open(
+            job.run_id, job.thread_id, is_resumable=job.is_resumable, last=job.last
+        )
+        active = ActiveRun(job, log)
+        if job.stop is not None:
+            active.stop(job.stop)
+        self._active[job.run_id] = active
         self._spawn(self._carry_out(active))
 
     async def _carry_out(self, active: ActiveRun) -> None:
         job = active.job
-        result = NOTHING
+        carried = Carried(End("lease_lost"))
         next_job = None
         try:
-            carried: Carried = await self._run_loop.call(self._runner.carry_out(active))
-            result = carried.result
-            finished = await self._db.write(
-                runs.finish,
-                job.run_id,
-                job.thread_id,
-                carried.end,
-                may_start=not self._is_closing,
-            )
+            try:
+                carried = await self._run_loop.call(self._runner.carry_out(active))
+            except Exception as error:
+                logger.exception("run %s cannot be carried out", job.run_id)
+                carried = failed(error)
+            finished = await self._finish(job, carried)
             next_job = finished.next_job
             if job.kwargs.get("webhook"):
                 self._tell()
-            if job.is_temporary and finished.status is not None:
+            if job.is_temporary and finished.status not in (None, "pending"):
                 await self._run_loop.call(self._saver.adelete_thread(job.thread_id))
         except Exception:
             logger.exception("the end of run %s cannot be stored", job.run_id)
         finally:
             del self._active[job.run_id]
             self._logs.close(job.run_id, job.thread_id)
-            self._resolve(job.run_id, result)
+            if carried.end.input != "lease_lost":  # else it ends in another process
+                self._resolve(job.run_id, carried.result)
             if next_job is not None:
                 self._launch(next_job)
             if job.is_resumable:
                 self._sweep_later()
         if self._are_some_waiting and self._has_slot:
             await self._fill()
+
+    async def _finish(self, job: Job, carried: Carried) -> Finished:
+        """Store how a run has ended, when the database can; if it never can, that it failed."""
+        pause = RETRY
+        while True:
+            try:
+                return await self._store_end(job, carried.end)
+            except Exception as error:  # noqa: PERF203
+                if self._is_closing or carried.end.is_kept:
+                    raise
+                logger.error("the end of run %s cannot be stored yet", job.run_id, exc_info=error)
+                if not isinstance(error, OperationalError):
+                    # Not the database, but what it was given.
+                    failure = failed(error)
+                    carried.end, carried.result = failure.end, failure.result
+                    carried.end.is_kept = True
+                    continue
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, MAX_RETRY)
+
+    async def _store_end(self, job: Job, end: End) -> Finished:
+        may_start = not self._is_closing
+        return await self._db.write(
+            runs.finish, job.run_id, job.thread_id, end, may_start=may_start
+        )
 
     def _note_cancelled(self, cancelled: Cancelled) -> None:
         if cancelled.is_running:

@@ -34,6 +34,7 @@ from millstream.types import Command, Send
 if TYPE_CHECKING:
     from millstream.modes.parts import Part
     from millstream.modes.subgraph_events import SubgraphEvent
+    from millstream.server.log.repeats import Repeats
     from millstream.server.log.run_log import RunLog
 
 MESSAGES_TUPLE: Final = "messages-tuple"
@@ -75,8 +76,18 @@ def engine_modes(modes: Sequence[str]) -> list[str]:
 class Wire:
     """Writes what one run says into its log."""
 
-    def __init__(self, log: RunLog, modes: Sequence[str], name: str) -> None:
-        self._append = log.append
+    def __init__(
+        self, log: RunLog, modes: Sequence[str], name: str, repeats: Repeats | None = None
+    ) -> None:
+        """Write to the log of a run, for which `repeats` stands where it is another attempt."""
+        self._log = log
+        self._repeats = repeats
+        self._append: Callable[[str, str, bytes], object] = (
+            log.append if repeats is None else repeats.append
+        )
+        self.follows = log.is_resumable
+        """Where supersteps begin is noted, for another attempt."""
+        self._has_results = True
         self._name = name
         self._has_lifecycle = LIFECYCLE in modes
         self._writers: dict[str, Callable[[Namespace, Any], None]] = {
@@ -104,9 +115,21 @@ class Wire:
 
     def write(self, part: Part) -> None:
         """Write down something that the engine said."""
+        if self.follows and not part[0]:
+            self._follow(part[1], part[2])
         writer = self._writers.get(part[1])
         if writer is not None:  # else it was asked for to know how the run ends
             writer(part[0], part[2])
+
+    def _follow(self, mode: str, payload: Any) -> None:
+        if mode != TASKS or "triggers" not in payload:
+            self._has_results |= mode in (TASKS, UPDATES, VALUES)
+        elif self._has_results:
+            # Of tasks that begin together, the first one.
+            self._has_results = False
+            self._log.superstep = payload["id"]
+            if self._repeats is not None:
+                self._repeats.enter(payload["id"])
 
     def write_event(self, event: Mapping[str, Any]) -> None:
         """Write down an event of LangChain."""
@@ -130,6 +153,8 @@ class Wire:
 
     def end(self, phase: str, error: Mapping[str, str] | None = None) -> None:
         """Say how the run has ended: completed, failed or interrupted."""
+        if self._repeats is not None:
+            self._repeats.release()
         if self._has_lifecycle:
             self._write_lifecycle(
                 (),

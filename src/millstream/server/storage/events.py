@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
@@ -26,6 +26,9 @@ from millstream.server.storage.tables import run_events, runs, threads
 RETENTION: Final = 120.0
 """Seconds after its end for which the events of a run can be read again."""
 
+MOST_SAID: Final = 1000
+"""How many events of the attempts before are looked at: those of the last few supersteps."""
+
 
 def append(connection: Connection, run_id: str, entries: Sequence[Entry]) -> None:
     """Store events of a run, in their order."""
@@ -38,6 +41,7 @@ def append(connection: Connection, run_id: str, entries: Sequence[Entry]) -> Non
                     "seq": entry.seq,
                     "ms": entry.ms,
                     "mode": entry.mode,
+                    "superstep": entry.superstep,
                     "frame": entry.frame,
                 }
                 for entry in entries
@@ -158,6 +162,17 @@ def last_of(connection: Connection, run_id: str) -> EventId:
     return (0, 0) if row is None else (row.ms, row.seq)
 
 
+def said(connection: Connection, run_id: str, modes: Sequence[str]) -> list[Entry]:
+    """Return the last events of some modes that are stored of a run."""
+    query = (
+        select(run_events)
+        .where(run_events.c.run_id == run_id, run_events.c.mode.in_(modes))
+        .order_by(run_events.c.seq.desc())
+        .limit(MOST_SAID)
+    )
+    return [_entry(row) for row in reversed(connection.execute(query).all())]
+
+
 def forget(connection: Connection, ended_before: str) -> int:
     """Delete the events of runs that had ended before a time; return how many."""
     old = select(runs.c.run_id).where(runs.c.ended_at < ended_before)
@@ -173,5 +188,5 @@ def _after(id: EventId) -> ColumnElement[bool]:
     return or_(run_events.c.ms > ms, and_(run_events.c.ms == ms, run_events.c.seq > seq))
 
 
-def _entry(row: Row[tuple[str, int, int, str, bytes]]) -> Entry:
-    return Entry(row.seq, row.ms, row.mode, bytes(row.frame))
+def _entry(row: Row[Any]) -> Entry:
+    return Entry(row.seq, row.ms, row.mode, bytes(row.frame), row.superstep)

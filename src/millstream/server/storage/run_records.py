@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from millstream.server.log.event_ids import START, EventId
 from millstream.server.runs.lifecycle import RunInput, RunStatus
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ class Job:
     kwargs: Mapping[str, Any]
     metadata: Mapping[str, Any]
     attempt: int
+    last: EventId = START
+    """The last event that is stored of the attempts before."""
+    stop: RunInput | None = None
+    """It was to stop before that attempt had ended."""
 
     @property
     def graph_id(self) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Connection, Row, and_, delete, exists, insert, or_, select, update
 
 from millstream.server.errors import ApiError
+from millstream.server.log.event_ids import START
 from millstream.server.runs.lifecycle import (
     UNDER_WAY,
     RunInput,
@@ -35,8 +36,6 @@ NO_MATCH: Final = (
     "haven't been deleted or completed."
 )
 NO_THREAD: Final = "Thread or assistant not found."
-MAX_ATTEMPTS: Final = 3
-"""How often a run is begun that the process does not survive."""
 _SHOWN: Final = (
     runs.c.run_id,
     runs.c.thread_id,
@@ -161,7 +160,14 @@ def _present(connection: Connection, thread_id: str) -> list[Present]:
 
 def _supersede(connection: Connection, run: Present, thread_id: str, by: RunInput) -> Cancelled:
     is_running = run.status == "running"
-    if not is_running:
+    if is_running:
+        # Also if whoever carries it out ends before it has stopped. What is undone stays so.
+        connection.execute(
+            update(runs)
+            .where(runs.c.run_id == run.run_id, runs.c.stop.is_distinct_from("rolled_back"))
+            .values(stop=by)
+        )
+    else:
         _end_pending(connection, run.run_id, by)
     return Cancelled(run.run_id, thread_id, by, is_running)
 
@@ -198,6 +204,8 @@ def finish(
     if found is None or status is None:
         return Finished(None)
     time = now()
+    if status == "pending":
+        return _hand_back(connection, run_id, end)
     if status == "deleted":
         connection.execute(delete(runs).where(runs.c.run_id == run_id))
     else:
@@ -245,6 +253,15 @@ def _tell(connection: Connection, run_id: str, webhook: str, end: End) -> None:
     deliveries.add(connection, run_id, webhook, body)
 
 
+def _hand_back(connection: Connection, run_id: str, end: End) -> Finished:
+    """Have a run wait for whoever goes on with it; that it was stopped is no death of it."""
+    events.append(connection, run_id, end.unstored)
+    connection.execute(
+        update(runs).where(runs.c.run_id == run_id).values(status="pending", place=None)
+    )
+    return Finished("pending")
+
+
 def _due(time: str) -> Any:
     return and_(runs.c.status == "pending", or_(runs.c.start_at.is_(None), runs.c.start_at <= time))
 
@@ -276,7 +293,17 @@ def _claim(connection: Connection, row: Row[Any], time: str) -> Job:
             attempt=attempt,
         )
     )
-    return Job(row.run_id, row.thread_id, row.assistant_id, row.kwargs, row.metadata, attempt)
+    last = events.last_of(connection, row.run_id) if row.attempt and row.is_resumable else START
+    return Job(
+        row.run_id,
+        row.thread_id,
+        row.assistant_id,
+        row.kwargs,
+        row.metadata,
+        attempt,
+        last,
+        row.stop,
+    )
 
 
 def claim_due(connection: Connection, limit: int) -> list[Job]:
@@ -306,20 +333,22 @@ def claim_due(connection: Connection, limit: int) -> list[Job]:
 
 
 def recover(connection: Connection) -> None:
-    """Take note that nobody carries out any run: those that ran wait to be gone on with.
-
-    Not those that whoever carried them out did not survive again and again.
-    """
-    lost = select(runs).where(runs.c.status == "running", runs.c.attempt >= MAX_ATTEMPTS)
-    for row in connection.execute(lost).all():
-        message = f"The server ended {row.attempt} times while it carried out this run"
-        end = End("failed", {"error": "RunLostError", "message": message}, is_kept=True)
-        finish(connection, row.run_id, row.thread_id, end, may_start=False)
+    """Take note that nobody carries out any run: those that ran wait to be gone on with."""
     connection.execute(
         update(runs)
         .where(runs.c.status == "running")
         .values(status=status_after("running", "lease_lost"))
     )
+
+
+def go_on(connection: Connection, run_id: str, place: str) -> int:
+    """Note that another attempt begins at a place; return how many have died there."""
+    known = _first(connection, select(runs.c.place, runs.c.deaths).where(runs.c.run_id == run_id))
+    deaths = known.deaths + 1 if known is not None and known.place == place else 1
+    connection.execute(
+        update(runs).where(runs.c.run_id == run_id).values(place=place, deaths=deaths)
+    )
+    return deaths
 
 
 def next_start(connection: Connection) -> str | None:

@@ -133,6 +133,11 @@ runs: Final = Table(
     Column("started_at", Text),
     Column("ended_at", Text),
     Column("attempt", Integer, nullable=False, server_default=text("0")),
+    # Why it is to stop that runs.
+    Column("stop", Text),
+    # The checkpoint that the last attempt went on from, and how many have died since it was made.
+    Column("place", Text),
+    Column("deaths", Integer, nullable=False, server_default=text("0")),
     Column("is_resumable", Boolean, nullable=False, server_default=text("false")),
     Column("idempotency_key", Text, unique=True),
     Column("metadata", Json, nullable=False),
@@ -163,6 +168,8 @@ run_events: Final = Table(
     # When it was said; with `seq` this is its id.
     Column("ms", BigInteger, nullable=False),
     Column("mode", Text, nullable=False),
+    # The first task of the superstep in which it was said.
+    Column("superstep", Text),
     # As it goes to whoever reads it.
     Column("frame", LargeBinary, nullable=False),
     sqlite_with_rowid=False,

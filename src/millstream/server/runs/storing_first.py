@@ -1,0 +1,29 @@
+"""The saver of a run whose events are stored: what it has said comes before its checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from millstream.core.checkpoints import UNKNOWN
+from millstream.journal import Journal
+
+
+class EventsFirst(Journal):
+    """The view that one run has of a journal.
+
+    Whoever goes on from a checkpoint finds everything stored that was said until then: a stream
+    that is resumed has no gap.
+    """
+
+    def __init__(self, journal: Journal, stored: Callable[[], Awaitable[None]]) -> None:
+        # All that there is of it is shared: rows, what is known of them, who writes.
+        vars(self).update(vars(journal))
+        self._stored = stored
+
+    async def aput_together(
+        self, calls: Sequence[tuple[str, tuple[Any, ...]]], *, expects: Any = UNKNOWN
+    ) -> None:
+        """Store what calls of `put` and `put_writes` would, after what was said."""
+        await self._stored()
+        await super().aput_together(calls, expects=expects)
