@@ -180,6 +180,11 @@ class RunLog:
         return base + place
 
     @property
+    def readable(self) -> int:
+        """The `seq` of the last event that may be read."""
+        return min(self.last, self.stored) if self.is_resumable else self.last
+
+    @property
     def base(self) -> int:
         """The `seq` before the first event that is here."""
         return self._window[0]

@@ -127,7 +127,7 @@ class ProtocolSource:
         for live in [live for live in self._lives if live.is_over]:
             live.log.unsubscribe(live)
             self._lives.remove(live)
-        unread = [live for live in self._lives if live.log.last > live.seq]
+        unread = [live for live in self._lives if live.log.readable > live.seq]
         return min(unread, key=lambda live: not live.log.is_closed, default=None)
 
     def _passing(self, entries: Iterable[Entry]) -> list[bytes]:
