@@ -238,10 +238,6 @@ def kill_at_random(here: Path, kills: int, seed: int) -> None:
         assert "Traceback" not in server.errors.read_text()
 
 
-def test_nothing_acknowledged_is_lost_when_a_server_is_killed(tmp_path: Path) -> None:
-    kill_at_random(tmp_path, 1, seed=2)
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(6))
 def test_nothing_is_lost_at_whatever_moment_a_server_is_killed(seed: int, tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from millstream.errors import GraphDrained, ParentCommand, RunCancelledError
-from millstream.journal import Journal
 from millstream.modes.event import Event, logged
 from millstream.modes.names import TASKS, VALUES
 from millstream.runs.bell import Bell
@@ -27,7 +26,7 @@ from millstream.server.log.event_ids import START
 from millstream.server.log.repeats import STATE_MODES, Repeats
 from millstream.server.log.storing import Storing
 from millstream.server.runs.active import REASONS, ActiveRun
-from millstream.server.runs.storing_first import EventsFirst
+from millstream.server.runs.events_first import events_first
 from millstream.server.runs.wire import EVENTS, Wire, engine_modes
 from millstream.server.storage import events, runs
 from millstream.server.storage.run_records import End
@@ -36,10 +35,10 @@ from millstream.server.v3.protocol import seq_of
 from millstream.types import Command, Send
 
 if TYPE_CHECKING:
+    from millstream.journal import Journal
     from millstream.modes.parts import Part
     from millstream.server.graphs import GraphCatalog
     from millstream.server.storage.database import Database
-    from millstream.server.storage.run_records import Job
 
 MAX_DEATHS: Final = 3
 """How often the process may end in one superstep of a run before the run is given up."""
@@ -130,14 +129,10 @@ class Runner:
             context=job.kwargs["context"],
         )
         async with opened as graph:
-            if storing is not None and isinstance(getattr(graph, "checkpointer", None), Journal):
-                graph = graph.copy(
-                    update={"checkpointer": EventsFirst(graph.checkpointer, storing.stored)}
-                )
-            if active.stopped_by is not None:
-                return await self._stopped(graph, call, active, RunCancelledError(job.graph_id))
+            if storing is not None:
+                graph = events_first(graph, storing.stored)
             if job.attempt > 1:
-                ended = await self._go_on(graph, call, wire, job)
+                ended = await self._go_on(graph, call, wire, active)
                 if ended is not None:
                     return ended
             outcome: _Outcome | None = None
@@ -171,8 +166,13 @@ class Runner:
                 return Carried(End("finished"), _result(outcome.values, outcome.interrupts))
             return _ended(await graph.aget_state(call.place), outcome)
 
-    async def _go_on(self, graph: Any, call: _Call, wire: Wire, job: Job) -> Carried | None:
+    async def _go_on(
+        self, graph: Any, call: _Call, wire: Wire, active: ActiveRun
+    ) -> Carried | None:
         """Have the graph go on from where the attempt before has come to, or return the end."""
+        job = active.job
+        if active.stopped_by is not None:
+            return await self._stopped(graph, call, active, RunCancelledError(job.graph_id))
         state = await graph.aget_state(call.place)
         is_begun = (state.metadata or {}).get("run_id") == job.run_id
         place = state.config["configurable"]["checkpoint_id"] if is_begun else ""

@@ -9,6 +9,14 @@ from millstream.core.checkpoints import UNKNOWN
 from millstream.journal import Journal
 
 
+def events_first(graph: Any, stored: Callable[[], Awaitable[None]]) -> Any:
+    """Return a graph that waits for `stored` before it stores a checkpoint."""
+    saver = getattr(graph, "checkpointer", None)
+    if not isinstance(saver, Journal):
+        return graph
+    return graph.copy(update={"checkpointer": EventsFirst(saver, stored)})
+
+
 class EventsFirst(Journal):
     """The view that one run has of a journal.
 

@@ -1,0 +1,162 @@
+"""Servers that go on with what another one has left: its files as they were at a moment."""
+
+from __future__ import annotations
+
+import operator
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from typing_extensions import TypedDict
+
+import waiting
+from millstream.graph import START, StateGraph
+from server.fixtures import Running, config_of, running
+from server.streams import Event, parse, start, thread
+
+COUNT = 6
+
+
+class Steps(TypedDict, total=False):
+    seen: Annotated[list[int], operator.add]
+
+
+class Gate:
+    """What a node waits for at one step, until it is opened."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.is_open = False
+        self.is_reached = False
+
+    async def step(self, state: Steps) -> dict[str, Any]:
+        done = len(state.get("seen", ()))
+        if done == self.at:
+            self.is_reached = True
+            await waiting.auntil(lambda: self.is_open)
+        return {"seen": [done]}
+
+    def graphs(self) -> dict[str, Any]:
+        """Return a graph that takes `COUNT` steps."""
+        builder = StateGraph(Steps).add_node("step", self.step).add_edge(START, "step")
+        builder.add_conditional_edges(
+            "step", lambda state: "step" if len(state["seen"]) < COUNT else "__end__"
+        )
+        return {"steps": builder.compile()}
+
+
+def left_by(here: Path, gate: Gate, act: Callable[[Running], None]) -> Path:
+    """Return a copy of the files of a server whose run waits at a gate."""
+    copy = here / "copy"
+    with running(config_of(gate.graphs(), here / "first")) as server:
+        act(server)
+        assert waiting.until(lambda: gate.is_reached)
+        (copy / ".millstream").mkdir(parents=True)
+        for file in (here / "first" / ".millstream").glob("*.db"):
+            with (
+                closing(sqlite3.connect(file)) as source,
+                closing(sqlite3.connect(copy / ".millstream" / file.name)) as target,
+            ):
+                source.backup(target)
+        gate.is_open = True
+    return copy
+
+
+def ended(server: Running, at: str, run_id: str) -> str:
+    """Return how a run has ended, when it has."""
+    path = f"/threads/{at}/runs/{run_id}"
+    server.http.get(f"{path}/join")
+    return str(server.http.get(path).json()["status"])
+
+
+def data(events: list[Event], name: str) -> list[Any]:
+    return [event.data for event in events if event.name == name]
+
+
+def test_runs_go_on_from_their_checkpoints_and_streams_with_them(tmp_path: Path) -> None:
+    gate = Gate(3)
+    known: dict[str, str] = {}
+
+    def act(server: Running) -> None:
+        at = known["thread"] = thread(server)
+        modes = ["values", "updates"]
+        run = start(server, at, "steps", {}, stream_mode=modes, stream_resumable=True)
+        known["run"] = run["run_id"]
+        known["next"] = start(server, at, "steps", {"seen": [-1]})["run_id"]
+
+    copy = left_by(tmp_path, gate, act)
+    with running(config_of(gate.graphs(), copy)) as server:
+        at, run_id = known["thread"], known["run"]
+        path = f"/threads/{at}/runs/{run_id}/stream"
+        events = parse(server.http.get(path, headers={"last-event-id": "-1"}).text)
+
+        assert [told["attempt"] for told in data(events, "metadata")] == [1, 2]
+        assert data(events, "updates") == [{"step": {"seen": [n]}} for n in range(COUNT)]
+        assert [told["seen"] for told in data(events, "values")] == [
+            list(range(n)) for n in range(1, COUNT + 1)
+        ]
+        ids = [tuple(map(int, str(event.id).split("-"))) for event in events]
+        assert [seq for _, seq in ids] == list(range(1, len(ids) + 1))
+        assert ids == sorted(ids)
+        assert ended(server, at, run_id) == "success"
+        assert ended(server, at, known["next"]) == "success"
+        assert server.http.get(f"/threads/{at}").json()["status"] == "idle"
+        seen = server.http.get(f"/threads/{at}/state").json()["values"]["seen"]
+        assert seen == [*range(COUNT), -1, COUNT + 1]
+
+
+@pytest.mark.parametrize(("action", "left"), [("interrupt", [0, 1]), ("rollback", None)])
+def test_a_run_that_was_cancelled_stays_so(action: str, left: Any, tmp_path: Path) -> None:
+    gate = Gate(2)
+    known: dict[str, str] = {}
+
+    def act(server: Running) -> None:
+        known["thread"] = thread(server)
+        known["run"] = start(server, known["thread"], "steps", {})["run_id"]
+        # What is asked of it is stored, and nobody is there to stop it.
+        server.service.scheduler._note_cancelled = lambda cancelled: None
+        assert waiting.until(lambda: gate.is_reached)
+        path = f"/threads/{known['thread']}/runs/{known['run']}/cancel"
+        assert server.http.post(path, params={"action": action}).status_code == 202
+
+    copy = left_by(tmp_path, gate, act)
+    with running(config_of(gate.graphs(), copy)) as server:
+        at = known["thread"]
+        path = f"/threads/{at}/runs/{known['run']}"
+        server.http.get(f"{path}/join")
+        found = server.http.get(path)
+        assert found.status_code == (200 if left else 404)
+        assert not left or found.json()["status"] == "interrupted"
+        assert server.http.get(f"/threads/{at}").json()["status"] != "busy"
+        values = server.http.get(f"/threads/{at}/state").json()["values"]
+        assert values.get("seen") == left
+
+
+def test_a_run_whose_server_ends_in_one_superstep_is_given_up(tmp_path: Path) -> None:
+    known: dict[str, str] = {}
+
+    def act(server: Running) -> None:
+        if not known:
+            known["thread"] = thread(server)
+            run = start(server, known["thread"], "steps", {}, stream_resumable=True)
+            known["run"] = run["run_id"]
+
+    here = tmp_path
+    for _ in range(3):
+        gate = Gate(2)
+        copy = left_by(here, gate, act)
+        here = here / "next"
+        here.mkdir()
+        copy.rename(here / "first")
+    with running(config_of(Gate(2).graphs(), here / "first")) as server:
+        at, run_id = known["thread"], known["run"]
+        assert ended(server, at, run_id) == "error"
+        found = server.http.get(f"/threads/{at}").json()
+        assert (found["status"], found["error"]["error"]) == ("error", "RunLostError")
+        assert found["values"] == {"seen": [0, 1]}
+        path = f"/threads/{at}/runs/{run_id}/stream"
+        last = parse(server.http.get(path, headers={"last-event-id": "-1"}).text)[-1]
+        assert (last.name, last.data["error"]) == ("error", "RunLostError")
