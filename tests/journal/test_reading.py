@@ -11,7 +11,7 @@ from langgraph.checkpoint.base import empty_checkpoint
 from journal.journals import SyncCalls, new_config
 from journal.states import States, Thread
 from millstream.journal.damage import DamagedRow
-from millstream.journal.rows import PageRows, ReadRows
+from millstream.journal.rows import PageRows, ReadParts, ReadRows
 
 
 def put(calls: SyncCalls, journal: Any, number: int, parent: int | None = None) -> None:
@@ -81,6 +81,12 @@ def many_threads(calls: SyncCalls, threads: int, each: int) -> tuple[Any, list[s
     own = [Thread(States(number), f"thread{number}") for number in range(threads)]
     puts = [thread.next() for _ in range(each) for thread in own]
     journal.put_together([("put", put) for put in puts])
+    ids = sorted([put[1]["id"] for put in puts], reverse=True)
+    return journal, ids, asked_of(journal)
+
+
+def asked_of(journal: Any) -> list[Any]:
+    """Return what a journal asks of its storage from now on, with the answers."""
     storage, asked = journal._storage, []
 
     def carry_out(request: Any, **options: Any) -> Any:
@@ -89,7 +95,7 @@ def many_threads(calls: SyncCalls, threads: int, each: int) -> tuple[Any, list[s
         return answer
 
     storage.carry_out = carry_out
-    return journal, sorted([put[1]["id"] for put in puts], reverse=True), asked
+    return asked
 
 
 @pytest.mark.parametrize("each", [1, 6, 20])
@@ -123,6 +129,31 @@ def test_of_one_thread_as_many_rows_are_read_as_are_asked_for(calls: SyncCalls, 
     assert [saved.checkpoint["id"] for saved in found] == ids[:limit]
     read = [answer for request, answer in asked if isinstance(request, PageRows)]
     assert sum(map(len, read)) == limit
+
+
+def test_what_checkpoints_have_in_common_is_read_as_objects_of_their_own(
+    calls: SyncCalls,
+) -> None:
+    """Whoever changes a value in one of them does not change it in the others."""
+    journal = calls.open()
+    texts = [f"{number} " * 300 for number in range(40)]
+    parent = None
+    for number in range(3):
+        checkpoint = empty_checkpoint()
+        checkpoint["id"] = f"id-{number:04}"
+        checkpoint["channel_values"] = {"texts": texts, "number": number}
+        versions: Any = {"texts": 1, "number": number + 1}
+        checkpoint["channel_versions"] = versions
+        changed = versions if parent is None else {"number": number + 1}
+        calls.call(journal.put, new_config("thread", parent), checkpoint, {}, changed)
+        parent = checkpoint["id"]
+    asked = asked_of(journal)
+    found = calls.list(journal, new_config("thread"))
+    read = [key for request, keys in asked if isinstance(request, ReadParts) for key, _ in keys]
+    assert len(read) == len(set(read)) >= 40
+    for saved in found:
+        assert saved.checkpoint["channel_values"]["texts"] == texts
+        saved.checkpoint["channel_values"]["texts"].clear()
 
 
 def test_copies_are_listed_next_to_each_other(calls: SyncCalls) -> None:

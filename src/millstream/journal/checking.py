@@ -249,8 +249,8 @@ def _opened(rows: Any, sealing: Sealing) -> Requests[tuple[set[int], dict[int, s
     yield from ()
     sound: set[int] = set()
     broken: dict[int, str] = {}
-    for of, number, body in rows:
-        key = of << PART_BITS | number
+    for key, body in rows:
+        number = key & _MASK
         try:
             sealing.open(body)
             sound.add(key)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from millstream.journal.lanes import SharedLane
+from millstream.journal.manifests import part_key
 from millstream.journal.rows import (
     Batch,
     CheckpointRow,
@@ -172,11 +173,12 @@ class MemoryStorage:
         found = [row for number in wanted for row in writes.get(number, ())]
         return sorted(found, key=lambda row: row.number)
 
-    def _ReadParts(self, request: ReadParts) -> list[PartRow]:
-        found = []
+    def _ReadParts(self, request: ReadParts) -> list[tuple[int, bytes]]:
+        found: list[tuple[int, bytes]] = []
         for line, first, last in request.ranges:
             parts = self._parts.get(line, {})
-            found += [parts[number] for number in range(first, last + 1) if number in parts]
+            numbers = [number for number in range(first, last + 1) if number in parts]
+            found += [(part_key(line, number), parts[number].body) for number in numbers]
         return found
 
     def _Commit(self, request: Commit) -> list[bool]:

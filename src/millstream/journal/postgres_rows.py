@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from millstream.journal import postgres_checks
+from millstream.journal.manifests import PART_BITS
 from millstream.journal.postgres_inserts import HIGHEST, array, insertion, texts
 from millstream.journal.postgres_schema import Statement, Steps
 from millstream.journal.rows import (
@@ -31,7 +32,6 @@ from millstream.journal.rows import (
     Found,
     LineRow,
     PageRows,
-    PartRow,
     ReadParts,
     ReadRows,
     ReadWrites,
@@ -179,15 +179,15 @@ def _read_writes(request: ReadWrites) -> Steps[list[WritesRow]]:
     return [WritesRow(*row) for row in rows]
 
 
-def _read_parts(request: ReadParts) -> Steps[list[PartRow]]:
+def _read_parts(request: ReadParts) -> Steps[list[tuple[int, bytes]]]:
     query = (
-        "SELECT p.line, p.number, p.body "
+        f"SELECT p.line << {PART_BITS} | p.number, p.body "
         "FROM unnest(%s::bigint[], %s::integer[], %s::integer[]) AS wanted (line, first, last) "
         "JOIN @parts p ON p.line = wanted.line AND p.number BETWEEN wanted.first AND wanted.last"
     )
     values = [array(numbers) for numbers in zip(*request.ranges, strict=True)]
     [rows] = yield [Statement(query, values or ("{}",) * 3)]
-    return [PartRow(*row) for row in rows]
+    return rows
 
 
 def _find_pools(request: FindPools) -> Steps[list[int]]:

@@ -26,7 +26,7 @@ from millstream.journal.rows import (
     Request,
     WritesRow,
 )
-from millstream.journal.sealing import Sealing
+from millstream.journal.sealing import PLAIN, Sealing
 from millstream.journal.states import MSGPACK, State, Stored, decode_state, decode_value, names_of
 
 ResultT = TypeVar("ResultT")
@@ -70,11 +70,11 @@ def read_parts(keys: Iterable[int], sealing: Sealing) -> Requests[dict[int, byte
     if not wanted:
         return {}
     rows = yield ReadParts(ranges_of(wanted, PART_BITS, _GAP))
-    parts: dict[int, bytes] = {}
-    for line, number, body in rows:
-        key = line << PART_BITS | number
-        if key in wanted:
-            parts[key] = sealing.open(body)
+    open = sealing.open
+    # A call for each of them would take as long as all else.
+    parts = {
+        key: body[1:] if body[:1] == PLAIN else open(body) for key, body in rows if key in wanted
+    }
     if len(parts) < len(wanted):
         number = min(wanted - parts.keys()) & ((1 << PART_BITS) - 1)
         raise DamagedRow(f"part {number} is not there")
@@ -118,7 +118,8 @@ def read_checkpoint(
         for name, value in state.values.items():
             if name not in texts and value.kind == MSGPACK and len(value.items) > 1:
                 texts[name] = text_of(value, parts)
-        made = _as_tuple(found.line, state, writes, parts, texts, sealing)
+        known_bytes = {name: text.data for name, text in texts.items()}
+        made = _as_tuple(found.line, state, writes, parts, known_bytes, sealing)
         return Read(found, state, made, texts)
     except DamagedRow as error:
         raise _named(error, found.line, found.rows[-1].id) from error
@@ -160,7 +161,7 @@ def _as_tuple(
     state: State,
     writes: Writes,
     parts: Mapping[int, bytes],
-    texts: Mapping[str, Text],
+    values: Mapping[str, bytes],
     sealing: Sealing,
 ) -> CheckpointTuple:
     load = sealing.serde.loads_typed
@@ -169,7 +170,7 @@ def _as_tuple(
         "ts": state.ts,
         "id": state.id,
         "channel_values": {
-            name: load((value.kind, texts[name].data if name in texts else joined(value, parts)))
+            name: load((value.kind, values[name] if name in values else joined(value, parts)))
             for name, value in state.values.items()
         },
         "channel_versions": dict(state.versions),
@@ -325,17 +326,26 @@ def _read_values(
             rows = yield ReadWrites(number, numbers)
             for each, written in decode_writes(rows, sealing).items():
                 writes[number, each] = written
-        stored = [value for _, state in kept for value in state.values.values()]
-        stored += [write.stored for each in writes.values() for write in each.values()]
-        parts = yield from read_parts(names_of(stored), sealing)
+        # Most values are those of the checkpoint before.
+        stored = {id(value): value for _, state in kept for value in state.values.values()}
+        named = names_of(stored.values())
+        for beside in writes.values():
+            named |= names_of(write.stored for write in beside.values())
+        parts = yield from read_parts(named, sealing)
     except DamagedRow as error:
         if len(of) != 1:
             raise
         raise _named(error, kept[0][0], kept[-1][1].id, kept[0][1].id) from error
-    return [
-        _as_tuple(line, state, writes.get((line.number, state.number), {}), parts, {}, sealing)
-        for line, state in kept
-    ]
+    made = []
+    last: dict[str, Stored] = {}
+    whole: dict[str, bytes] = {}
+    for line, state in kept:
+        for name, value in state.values.items():
+            if last.get(name) is not value:
+                last[name], whole[name] = value, joined(value, parts)
+        beside = writes.get((line.number, state.number), {})
+        made.append(_as_tuple(line, state, beside, parts, whole, sealing))
+    return made
 
 
 def remember(known: KnownLine, read: Read) -> None:

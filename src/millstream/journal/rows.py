@@ -193,7 +193,10 @@ class ReadWrites:
 
 @dataclass(slots=True, frozen=True)
 class ReadParts:
-    """Ask for parts: line, first and last number of each row of them; a list of `PartRow`."""
+    """Ask for parts: line, first and last number of each row of them.
+
+    Answered by pairs of what a manifest calls a part (`manifests.part_key`), and its body.
+    """
 
     ranges: Sequence[tuple[int, int, int]]
 

@@ -23,7 +23,6 @@ from millstream.journal.rows import (
     Found,
     LineRow,
     PageRows,
-    PartRow,
     ReadParts,
     ReadRows,
     ReadWrites,
@@ -164,13 +163,13 @@ def _read_writes(execute: Execute, request: ReadWrites) -> list[WritesRow]:
     return sorted(rows, key=_number)
 
 
-def _read_parts(execute: Execute, request: ReadParts) -> list[PartRow]:
+def _read_parts(execute: Execute, request: ReadParts) -> list[tuple[int, bytes]]:
     query = "SELECT key, body FROM journal_parts WHERE key BETWEEN ? AND ?"
-    rows: list[PartRow] = []
+    rows: list[tuple[int, bytes]] = []
     for line, first, last in request.ranges:
         base = line << BITS
-        found = execute(query, (base | first, base | last))
-        rows += [PartRow(key >> BITS, key & MASK, body) for key, body in found]
+        # There may be thousands, and their keys are what manifests call them.
+        rows += execute(query, (base | first, base | last)).fetchall()
     return rows
 
 

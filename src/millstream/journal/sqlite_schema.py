@@ -9,10 +9,11 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
+from millstream.journal.manifests import PART_BITS
 from millstream.journal.storage import NewerSchemaError
 
-BITS: Final = 30
-"""Bits of a number in a key; above them is that of the line."""
+BITS: Final = PART_BITS
+"""Bits of a number in a key; above them is that of the line, as in what manifests call a part."""
 MASK: Final = (1 << BITS) - 1
 
 _FIRST: Final = (
