@@ -449,3 +449,78 @@ def test_a_run_that_was_queued_by_the_older_api_is_told_too(server: Running, at:
         second = until(live, is_end)
 
     assert data_of(second, "values")[-1]["seen"] == [1, -1, 2, -1]
+
+
+METHODS = [
+    "run.start",
+    "input.respond",
+    "input.inject",
+    "state.get",
+    "state.listCheckpoints",
+    "state.fork",
+    "agent.getTree",
+    "subscription.subscribe",
+    "subscription.unsubscribe",
+    "subscription.reconnect",
+]
+NAMES = [
+    "assistant_id",
+    "before",
+    "channels",
+    "checkpoint_id",
+    "config",
+    "depth",
+    "forkFrom",
+    "goto",
+    "input",
+    "interrupt_id",
+    "keys",
+    "limit",
+    "message",
+    "metadata",
+    "multitaskStrategy",
+    "namespace",
+    "namespaces",
+    "response",
+    "responses",
+    "run_id",
+    "since",
+    "subscription_id",
+    "update",
+]
+ODD: list[Any] = [
+    None,
+    True,
+    -1,
+    10**30,
+    1.5,
+    "",
+    "chat",
+    "x" * 3000,
+    "\x00",
+    [],
+    [None],
+    ["values"],
+    [[]],
+    [{}],
+    {},
+    {"role": "user", "content": "x"},
+    {"configurable": 3},
+    {"configurable": {"checkpoint_id": "x", "thread_id": 3}},
+    {"interrupt_id": "x", "response": 1},
+]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_parameters_are_a_failure_of_the_server(
+    server: Running, at: str, method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    chance = random.Random(method)
+    run(server, at, "hitl", HI)
+    for _ in range(20):
+        params = {name: chance.choice(ODD) for name in chance.sample(NAMES, 8)}
+        sent = {"id": 1, "method": method, "params": params}
+        response = server.http.post(f"/threads/{at}/commands", json=sent)
+        assert response.status_code == 200, (params, response.text)
+        assert response.json()["type"] in ("success", "error")
+    assert [record.message for record in caplog.records if record.exc_info] == []

@@ -139,6 +139,10 @@ def test_a_question_of_a_nested_graph_says_where_it_is_asked(server: Running, at
     namespace = asked.data["params"]["namespace"]
     assert [segment.partition(":")[0] for segment in namespace] == ["inner"]
     question = asked.data["params"]["data"]["interrupt_id"]
+    there = result(server, at, "state.get", namespace=namespace)
+    listed = result(server, at, "state.listCheckpoints", namespace=namespace)["checkpoints"]
+    assert there["values"] == {"n": 1}
+    assert there["checkpoint"] == {"id": listed[0]["id"], "ns": namespace[0]}
 
     with listening(server, at, "lifecycle", namespaces=[[]], depth=0) as live:
         until(live, is_end)
