@@ -52,6 +52,7 @@ WIRE_MODULE: Final = "langgraph.types"
 _OURS: Final = {"msgpack": b"millstream.", "json": b'"millstream"', "pickle": b"millstream."}
 """By format, what bytes with one of our classes contain."""
 _THEIRS: Final = {"msgpack": b"langgraph.", "json": b'"langgraph"', "pickle": b"langgraph."}
+_NUMBERS: Final = frozenset((int, bool, float, type(None)))
 _HOMES: Final[Mapping[str, str]] = {
     "CacheKey": "millstream.types",
     "Command": "millstream.types",
@@ -222,6 +223,8 @@ class WireSerializer:
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
         """Return the format and the bytes of `obj`."""
+        if type(obj) in _NUMBERS:  # nothing of whose bytes is a name
+            return cast("tuple[str, bytes]", self._dumps(obj))
         if self.keeps_containers and _is_known(self.plain, "dumps_typed"):
             is_strict = self.plain._allowed_msgpack_modules is not True
             obj = packed(obj, is_strict=is_strict)
