@@ -168,12 +168,7 @@ class ServerConfig:
             raise ConfigError(f"port is a number from 0 to 65535, not {self.port!r}")
         if self.database and "://" in self.database:
             raise ConfigError(f"database is the path of a file, not {self.database!r}")
-        for key, value in (
-            ("encryption", self.encryption),
-            ("store.path", self.store.path),
-            ("checkpointer.path", self.checkpointer.path),
-            ("checkpointer.serde", self.checkpointer.serde),
-        ):
+        for key, value in (("encryption", self.encryption),):
             # Whoever says so relies on it.
             if value:
                 raise ConfigError(f"{key} is {value!r}, which this version cannot do; take it out")

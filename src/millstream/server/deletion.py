@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from millstream.server.errors import ApiError
 from millstream.server.storage import threads
 from millstream.server.storage.containment import Filters
 
 if TYPE_CHECKING:
-    from millstream.journal import SqliteJournal
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
     from millstream.server.runs.run_loop import RunLoop
     from millstream.server.runs.scheduler import Scheduler
     from millstream.server.storage.database import Database
@@ -21,7 +22,7 @@ class Holder(Protocol):
     db: Database
     scheduler: Scheduler
     run_loop: RunLoop
-    journal: SqliteJournal
+    journal: BaseCheckpointSaver[Any]
 
 
 async def delete_thread(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from millstream.server.clock import Chore, Clock, stamp
 from millstream.server.config import TtlConfig
@@ -12,7 +12,8 @@ from millstream.server.deletion import delete_thread
 from millstream.server.storage import threads
 
 if TYPE_CHECKING:
-    from millstream.journal import SqliteJournal
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
     from millstream.server.runs.run_loop import RunLoop
     from millstream.server.runs.scheduler import Scheduler
     from millstream.server.storage.database import Database
@@ -28,7 +29,7 @@ class Retention(Chore):
         db: Database,
         scheduler: Scheduler,
         run_loop: RunLoop,
-        journal: SqliteJournal,
+        journal: BaseCheckpointSaver[Any],
         clock: Clock,
         ttl: TtlConfig,
     ) -> None:

@@ -10,19 +10,19 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.store.base import BaseStore
 
-from millstream.journal import SqliteJournal
 from millstream.server.auth.guard import Guard
 from millstream.server.auth.loading import load_guard
 from millstream.server.clock import Clock
 from millstream.server.config import ServerConfig, TtlConfig
 from millstream.server.crons import Crons
-from millstream.server.graph_files import import_target
 from millstream.server.graphs import GraphCatalog
 from millstream.server.headers import HeaderFilter
 from millstream.server.limits import Limits
 from millstream.server.log.hub import Logs
+from millstream.server.persistence import open_saver, open_store
 from millstream.server.retention import Retention
 from millstream.server.runs.run_loop import RunLoop
 from millstream.server.runs.runner import Runner
@@ -45,7 +45,7 @@ class Service:
     config: ServerConfig
     db: Database
     run_loop: RunLoop
-    journal: SqliteJournal
+    journal: BaseCheckpointSaver[Any]
     store: BaseStore
     catalog: GraphCatalog
     logs: Logs
@@ -72,9 +72,11 @@ class Service:
             stack.push_async_callback(asyncio.to_thread, db.close)
             run_loop = RunLoop()
             stack.push_async_callback(asyncio.to_thread, run_loop.close)
-            journal = SqliteJournal(config.file_beside("threads"), on_conflict="fork")
-            stack.push_async_callback(journal.aclose)
-            store = await run_loop.call(_open_store(config, stack, run_loop))
+            # What graphs use is opened and closed where they run.
+            opened = AsyncExitStack()
+            stack.push_async_callback(lambda: run_loop.call(opened.aclose()))
+            journal = await run_loop.call(open_saver(config, opened))
+            store = await run_loop.call(open_store(config, opened))
             catalog = GraphCatalog(
                 config.graphs,
                 config.directory,
@@ -130,41 +132,3 @@ class Service:
                 ),
                 logging_headers=HeaderFilter("http.logging_headers", config.http.logging_headers),
             )
-
-
-async def _open_store(config: ServerConfig, stack: AsyncExitStack, run_loop: RunLoop) -> BaseStore:
-    # Its task belongs to the loop that it is made in.
-    from langgraph.store.sqlite import AsyncSqliteStore
-
-    given, ttl = config.store, config.store.ttl
-    options: dict[str, Any] = {}
-    if given.index is not None:
-        options["index"] = {**given.index, "embed": _embed(config, given.index.get("embed"))}
-    if ttl is not None:
-        options["ttl"] = {
-            "default_ttl": ttl.default_ttl,
-            "refresh_on_read": ttl.refresh_on_read,
-            "sweep_interval_minutes": max(1, round(ttl.sweep_interval_minutes)),
-        }
-    manager = AsyncSqliteStore.from_conn_string(str(config.file_beside("store")), **options)
-    store = await manager.__aenter__()
-
-    async def end() -> None:
-        if ttl is not None:
-            await store.stop_ttl_sweeper()
-        await manager.__aexit__(None, None, None)
-
-    async def close() -> None:
-        await run_loop.call(end())
-
-    stack.push_async_callback(close)
-    await store.setup()
-    if ttl is not None:
-        await store.start_ttl_sweeper()
-    return store
-
-
-def _embed(config: ServerConfig, named: Any) -> Any:
-    # `./embeddings.py:embed`; what is no file's is the name of a model.
-    is_file = isinstance(named, str) and ".py:" in named
-    return import_target(named, config.directory) if is_file else named

@@ -23,6 +23,7 @@ from millstream.server.api.routing import Call, empty, operation, reply, uuid_of
 from millstream.server.deletion import delete_thread
 from millstream.server.errors import ApiError
 from millstream.server.extraction import extract, parse
+from millstream.server.persistence import copy_thread
 from millstream.server.storage import threads as rows
 
 
@@ -90,7 +91,10 @@ async def prune(call: Call, body: ThreadPrune) -> Response:
         if body.strategy == "delete":
             pruned += await delete_thread(service, thread_id, call.filters)
         elif await service.db.read(rows.get, thread_id, filters=call.filters) is not None:
-            await service.run_loop.call(service.journal.aprune([thread_id]))
+            try:
+                await service.run_loop.call(service.journal.aprune([thread_id]))
+            except NotImplementedError:
+                raise ApiError(501, "The checkpointer of this server cannot prune") from None
             pruned += 1
     return reply({"pruned_count": pruned})
 
@@ -133,7 +137,7 @@ async def copy(call: Call) -> Response:
     metadata = await service.db.read(rows.metadata_of, call["thread_id"], call.filters)
     made: dict[str, Any] = {"thread_id": UUID(new_id), "metadata": dict(metadata)}
     await call.ask("threads", "create", made)
-    await service.run_loop.call(service.journal.acopy_thread(call["thread_id"], new_id))
+    await service.run_loop.call(copy_thread(service.journal, call["thread_id"], new_id))
     copied = await service.db.write(
         rows.copy, call["thread_id"], new_id, made["metadata"], call.filters
     )

@@ -7,6 +7,7 @@ for LangChain's events it is read as their stream, in which the other modes are.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -35,10 +36,13 @@ from millstream.server.v3.protocol import seq_of
 from millstream.types import Command, Send
 
 if TYPE_CHECKING:
-    from millstream.journal import Journal
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
     from millstream.modes.parts import Part
     from millstream.server.graphs import GraphCatalog
     from millstream.server.storage.database import Database
+
+logger = logging.getLogger("millstream.server")
 
 MAX_DEATHS: Final = 3
 """How often the process may end in one superstep of a run before the run is given up."""
@@ -59,7 +63,12 @@ class Runner:
     """Carries out runs of the graphs of a catalog."""
 
     def __init__(
-        self, catalog: GraphCatalog, db: Database, saver: Journal, *, timeout: float
+        self,
+        catalog: GraphCatalog,
+        db: Database,
+        saver: BaseCheckpointSaver[Any],
+        *,
+        timeout: float,
     ) -> None:
         self._catalog = catalog
         self._db = db
@@ -201,7 +210,10 @@ class Runner:
             # Whoever goes on with it reads its state.
             return Carried(End(by))
         if by == "rolled_back":
-            await self._saver.adelete_for_runs([active.job.run_id])
+            try:
+                await self._saver.adelete_for_runs([active.job.run_id])
+            except NotImplementedError:
+                logger.warning("the checkpointer cannot take back what a run has stored")
         end = End(by, error=dict(REASONS[by]) if by in REASONS else None)
         state = await graph.aget_state(call.place)
         end.values = _values_of(state)

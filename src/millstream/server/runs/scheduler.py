@@ -23,7 +23,8 @@ from millstream.server.storage.events import RETENTION
 from millstream.server.storage.run_records import End
 
 if TYPE_CHECKING:
-    from millstream.journal import Journal
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
     from millstream.server.log.hub import Logs
     from millstream.server.runs.requests import NewRun
     from millstream.server.runs.run_loop import RunLoop
@@ -49,7 +50,7 @@ class Scheduler:
         run_loop: RunLoop,
         logs: Logs,
         runner: Runner,
-        saver: Journal,
+        saver: BaseCheckpointSaver[Any],
         *,
         slots: int,
         grace: float = 5.0,

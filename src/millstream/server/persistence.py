@@ -1,0 +1,137 @@
+"""Where checkpoints and the store are: beside the database, or where code of the user says."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack
+from typing import Any, Final
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.store.base import BaseStore
+
+from millstream._base.texts import safe_str
+from millstream.journal import SqliteJournal
+from millstream.server.config import ServerConfig
+from millstream.server.errors import ConfigError
+from millstream.server.graph_files import import_target, make_importable
+
+_SERDE: Final = ("allowed_json_modules", "allowed_msgpack_modules", "pickle_fallback")
+
+
+async def open_saver(config: ServerConfig, stack: AsyncExitStack) -> Any:
+    """Open what keeps checkpoints; in the loop that graphs run in."""
+    given = config.checkpointer
+    if given.path is not None:
+        return await _open_theirs(
+            config, stack, "checkpointer.path", given.path, BaseCheckpointSaver
+        )
+    journal = SqliteJournal(
+        config.file_beside("threads"), serde=serializer_of(given.serde), on_conflict="fork"
+    )
+    stack.push_async_callback(journal.aclose)
+    return journal
+
+
+def serializer_of(given: Mapping[str, Any] | None) -> JsonPlusSerializer | None:
+    """Return the serializer that `checkpointer.serde` describes."""
+    if not given:
+        return None
+    options: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in _SERDE:
+            raise ConfigError(f"checkpointer.serde has no key {name!r}; it has {', '.join(_SERDE)}")
+        if isinstance(value, list):
+            # Modules and classes, each as a list of names.
+            value = [tuple(one) if isinstance(one, list) else one for one in value]
+        elif value is not None and not isinstance(value, bool):
+            raise ConfigError(f"checkpointer.serde.{name} is a list or true, not {value!r}")
+        options[name] = value
+    return JsonPlusSerializer(**options)
+
+
+async def open_store(config: ServerConfig, stack: AsyncExitStack) -> BaseStore:
+    """Open the store; its task belongs to the loop that it is made in: that of the graphs."""
+    from langgraph.store.sqlite import AsyncSqliteStore
+
+    given, ttl = config.store, config.store.ttl
+    if given.path is not None:
+        theirs: BaseStore = await _open_theirs(config, stack, "store.path", given.path, BaseStore)
+        return theirs
+    options: dict[str, Any] = {}
+    if given.index is not None:
+        options["index"] = {**given.index, "embed": _embed(config, given.index.get("embed"))}
+    if ttl is not None:
+        options["ttl"] = {
+            "default_ttl": ttl.default_ttl,
+            "refresh_on_read": ttl.refresh_on_read,
+            "sweep_interval_minutes": max(1, round(ttl.sweep_interval_minutes)),
+        }
+    path = str(config.file_beside("store"))
+    store = await stack.enter_async_context(AsyncSqliteStore.from_conn_string(path, **options))
+    await store.setup()
+    if ttl is not None:
+        stack.push_async_callback(store.stop_ttl_sweeper)
+        await store.start_ttl_sweeper()
+    return store
+
+
+def _embed(config: ServerConfig, named: Any) -> Any:
+    # `./embeddings.py:embed`; what is no file's is the name of a model.
+    is_file = isinstance(named, str) and ".py:" in named
+    return import_target(named, config.directory) if is_file else named
+
+
+async def _open_theirs(
+    config: ServerConfig, stack: AsyncExitStack, key: str, target: str, kind: type[Any]
+) -> Any:
+    make_importable([config.directory, *(config.directory / name for name in config.dependencies)])
+    try:
+        made = import_target(target, config.directory)
+        if not isinstance(made, kind):
+            made = await _made(made, stack)
+    except Exception as error:
+        raise ConfigError(
+            f"{key} is {target!r}, which cannot be opened: "
+            f"{type(error).__name__}: {safe_str(error)}"
+        ) from error
+    if not isinstance(made, kind):
+        raise ConfigError(f"{key} is {target!r}, which gives no {kind.__name__} but {made!r}")
+    return made
+
+
+async def _made(make: Callable[[], Any], stack: AsyncExitStack) -> Any:
+    """Return what a function makes, or enters, and have it left at the end."""
+    made = make()
+    if inspect.isawaitable(made):
+        made = await made
+    if isinstance(made, (BaseCheckpointSaver, BaseStore)):
+        return made
+    if isinstance(made, AbstractAsyncContextManager):
+        return await stack.enter_async_context(made)
+    if isinstance(made, AbstractContextManager):
+        return stack.enter_context(made)
+    return made
+
+
+async def copy_thread(saver: BaseCheckpointSaver[Any], source: str, target: str) -> None:
+    """Copy a thread's checkpoints, one by one where the saver knows nothing better."""
+    try:
+        await saver.acopy_thread(source, target)
+        return
+    except NotImplementedError:
+        found = [one async for one in saver.alist({"configurable": {"thread_id": source}})]
+    for one in reversed(found):
+        place = {**one.config["configurable"], "thread_id": target}
+        parent = (one.parent_config or {}).get("configurable", {}).get("checkpoint_id")
+        before = {"thread_id": target, "checkpoint_ns": place.get("checkpoint_ns", "")}
+        if parent is not None:
+            before["checkpoint_id"] = parent
+        versions = one.checkpoint["channel_versions"]
+        await saver.aput({"configurable": before}, one.checkpoint, one.metadata, versions)
+        by_task: dict[str, list[tuple[str, Any]]] = {}
+        for task_id, channel, value in one.pending_writes or ():
+            by_task.setdefault(task_id, []).append((channel, value))
+        for task_id, writes in by_task.items():
+            await saver.aput_writes({"configurable": place}, writes, task_id)
