@@ -6,6 +6,7 @@ import json
 import operator
 import pathlib
 import sqlite3
+import sys
 import tracemalloc
 from collections.abc import Iterator
 from typing import Annotated, Any, Final
@@ -640,6 +641,22 @@ def test_a_source_that_is_broken_is_named(journal: SqliteJournal, tmp_path: path
         *("waits", "branches", "ended"),
         *(f"{ARRIVING}{name}" for name in ("waits", "branches", "ended")),
     }
+
+
+def test_without_langgraphs_saver_the_error_says_what_to_install(
+    journal: SqliteJournal, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no file is made; reading its tables takes nothing of it."""
+    journal.put(*_checkpoint(1, 1))
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, f"langgraph.checkpoint.{place.kind}", None)
+        with pytest.raises(ImportError, match=rf"pip install 'millstream\[{place.kind}\]'"):
+            export_threads(journal, place.address)
+    assert not pathlib.Path(place.address).exists()
+    place.saver().put(*_checkpoint(1, 1, "other"))
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, f"langgraph.checkpoint.{place.kind}", None)
+        assert import_threads(journal, place.address).checkpoints == 1
 
 
 def test_what_does_not_fit_is_left_out_and_all_else_exported(

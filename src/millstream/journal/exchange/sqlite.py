@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from langgraph.checkpoint.serde.base import CipherProtocol
 from ormsgpack import packb, unpackb
@@ -30,6 +30,9 @@ from millstream.journal.exchange.records import (
     sealed,
     using,
 )
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.sqlite import SqliteSaver
 
 _PAGE: Final = 32
 """Checkpoints that are read at once, unless they are large."""
@@ -50,13 +53,14 @@ class SqliteTables:
         self._cipher = cipher
         if not is_target and not os.path.isfile(path):
             raise ExchangeError(f"there is no file {path!r}")
+        saver = _import_saver() if is_target else None
         address = f"{Path(path).absolute().as_uri()}?mode={'rwc' if is_target else 'ro'}"
         with using(self.path, sqlite3.Error, "opened"):
             self._connection = sqlite3.connect(address, uri=True, isolation_level=None)
         try:
-            if is_target:
+            if saver is not None:
                 with using(self.path, sqlite3.Error, "written"):
-                    _make_tables(self._connection)
+                    saver(self._connection).setup()
             columns = self._rows("SELECT name FROM pragma_table_info('writes')")
             self._has_paths = ("task_path",) in columns
             if not columns or not self._rows("SELECT 1 FROM pragma_table_info('checkpoints')"):
@@ -215,14 +219,15 @@ class SqliteTables:
         return record.thread_id, record.ns, record.id, record.parent, kind, data, metadata
 
 
-def _make_tables(connection: sqlite3.Connection) -> None:
+def _import_saver() -> type[SqliteSaver]:
+    """Return what makes the tables, before any file is made."""
     try:
         from langgraph.checkpoint.sqlite import SqliteSaver
     except ImportError as error:
         raise ImportError(
             "Tables of LangGraph in SQLite need its saver: pip install 'millstream[sqlite]'"
         ) from error
-    SqliteSaver(connection).setup()
+    return SqliteSaver
 
 
 def _take_apart(record: Record, data: bytes) -> None:
