@@ -197,6 +197,7 @@ class WireSerializer:
 
     __slots__ = (
         "_dumps",
+        "_is_dumping_known",
         "_is_loading_known",
         "_is_pickling",
         "_loads",
@@ -212,9 +213,10 @@ class WireSerializer:
         self._loads = plain.loads_typed
         # What somebody has changed, to refuse a format or a class perhaps, decides alone.
         self._is_loading_known = _is_known(plain, "loads_typed") and _is_known(plain, "_reviver")
+        self._is_dumping_known = _is_known(plain, "dumps_typed")
         self._is_pickling = (
             self._is_loading_known
-            and _is_known(plain, "dumps_typed")
+            and self._is_dumping_known
             and getattr(plain, "pickle_fallback", False) is True
         )
 
@@ -223,7 +225,7 @@ class WireSerializer:
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
         """Return the format and the bytes of `obj`."""
-        if type(obj) in _NUMBERS:  # nothing of whose bytes is a name
+        if self._is_dumping_known and type(obj) in _NUMBERS:  # no name is in their bytes
             return cast("tuple[str, bytes]", self._dumps(obj))
         if self.keeps_containers and _is_known(self.plain, "dumps_typed"):
             is_strict = self.plain._allowed_msgpack_modules is not True
