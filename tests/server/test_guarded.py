@@ -26,6 +26,7 @@ OPEN: Final = {
     ("GET", "/"),
     ("GET", "/ok"),
     ("GET", "/info"),
+    ("GET", "/metrics"),
     ("GET", "/docs"),
     ("GET", "/openapi.json"),
 }

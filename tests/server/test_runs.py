@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import waiting
-from server.fixtures import Running
+from server.fixtures import Running, config_of, running
+from server.graphs import make_graphs
 from server.streams import SINK, live, names, parse, start, stream, thread
 
 pytestmark = pytest.mark.real_time(reason="the nodes of `slow` take some time")
@@ -669,6 +671,35 @@ def test_an_idempotency_key_makes_one_run(server: Running) -> None:
     assert waited.json()["seen"] == [2, -1]
     assert streamed.status_code == 409
     assert len(server.http.get(f"/threads/{at}/runs").json()) == 1
+
+
+def test_an_idempotency_key_of_a_batch_is_one_for_each_of_its_runs(server: Running) -> None:
+    headers = {"idempotency-key": str(uuid.uuid4())}
+    kept = {"assistant_id": "slow", "input": QUICK, "on_completion": "keep"}
+    first, again = (
+        [
+            run["run_id"]
+            for run in server.http.post("/runs/batch", json=[kept] * 3, headers=headers).json()
+        ]
+        for _ in range(2)
+    )
+
+    assert len(set(first)) == 3
+    assert again == first
+
+
+def test_an_idempotency_key_holds_across_a_restart(tmp_path: Path) -> None:
+    headers = {"idempotency-key": "k"}
+    kept = {"assistant_id": "slow", "input": QUICK, "on_completion": "keep"}
+    made = []
+    for _ in range(2):
+        with running(config_of(make_graphs(), tmp_path)) as server:
+            made.append(server.http.post("/runs", json=kept, headers=headers).json()["run_id"])
+            for path in ("/runs/wait", "/runs/stream"):
+                server.http.post(path, json=kept, headers=headers)
+            assert server.http.post("/threads/count", json={}).json() == 1
+
+    assert made[0] == made[1]
 
 
 def test_trap_27_a_thread_is_read_as_long_as_one_likes(server: Running) -> None:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from server.fixtures import Running
+from millstream.server.errors import ConfigError
+from millstream.server.persistence import check_extensions, embedding_of
+from millstream.store.memory import InMemoryStore
+from server.fixtures import Running, config_of, running
+from server.graphs import make_graphs
 
 
-def put(server: Running, *namespace: str, key: str, value: dict[str, Any]) -> None:
+def put(
+    server: Running, *namespace: str, key: str, value: dict[str, Any], index: Any = False
+) -> None:
     """Keep a value."""
-    body = {"namespace": namespace, "key": key, "value": value, "index": False, "ttl": None}
+    body = {"namespace": namespace, "key": key, "value": value, "index": index, "ttl": None}
     response = server.http.put("/store/items", json=body)
     assert (response.status_code, response.content) == (204, b"")
 
@@ -73,3 +80,38 @@ def test_what_cannot_be_kept_is_refused(server: Running, body: dict[str, Any]) -
 
     assert response.status_code == 422
     assert isinstance(response.json()["detail"], str)
+
+
+def embed(texts: list[str]) -> list[list[float]]:
+    """Tell how much of a text is about cats and about dogs."""
+    return [[float(text.count("cat")), float(text.count("dog")), 0.1] for text in texts]
+
+
+def test_values_are_found_by_what_they_mean(tmp_path: Path) -> None:
+    with running(config_of(make_graphs(), tmp_path)) as server:
+        # That of the configuration needs an extension, which not every SQLite can load.
+        index: Any = {"dims": 3, "embed": embed, "fields": ["about"]}
+        server.service.store = InMemoryStore(index=index)
+        for key, about in (("c", "a cat, a cat"), ("d", "a dog")):
+            put(server, "pets", key=key, value={"about": about}, index=None)
+        put(server, "pets", key="n", value={"about": "a cat that nobody looks for"})
+        for query, key in (("cat", "c"), ("dog", "d")):
+            wish = {"namespace_prefix": ["pets"], "query": query, "limit": 1}
+            (item,) = server.http.post("/store/items/search", json=wish).json()["items"]
+            assert item["key"] == key
+            assert item["score"] > 0.9
+
+
+def test_an_index_that_cannot_be_is_refused_with_what_to_do() -> None:
+    with pytest.raises(ConfigError, match="--enable-loadable-sqlite-extensions"):
+        check_extensions(object)
+
+
+def test_what_embeds_is_named_by_its_file(tmp_path: Path) -> None:
+    (tmp_path / "meaning.py").write_text(
+        "def embed(texts):\n    return [[1.0] for _ in texts]\n", encoding="utf-8"
+    )
+    config = config_of({}, tmp_path)
+
+    assert embedding_of(config, "./meaning.py:embed")(["a"]) == [[1.0]]
+    assert embedding_of(config, "openai:small") == "openai:small"

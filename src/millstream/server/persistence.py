@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack
 from typing import Any, Final
@@ -61,7 +62,8 @@ async def open_store(config: ServerConfig, stack: AsyncExitStack) -> BaseStore:
         return theirs
     options: dict[str, Any] = {}
     if given.index is not None:
-        options["index"] = {**given.index, "embed": _embed(config, given.index.get("embed"))}
+        check_extensions(sqlite3.Connection)
+        options["index"] = {**given.index, "embed": embedding_of(config, given.index.get("embed"))}
     if ttl is not None:
         options["ttl"] = {
             "default_ttl": ttl.default_ttl,
@@ -77,7 +79,17 @@ async def open_store(config: ServerConfig, stack: AsyncExitStack) -> BaseStore:
     return store
 
 
-def _embed(config: ServerConfig, named: Any) -> Any:
+def check_extensions(connection: type) -> None:
+    """Refuse an index where SQLite cannot load what compares vectors."""
+    if not hasattr(connection, "enable_load_extension"):
+        raise ConfigError(
+            "store.index is set, and this Python's sqlite3 cannot load extensions, which searching "
+            "by meaning needs: use a Python that was built with --enable-loadable-sqlite-extensions"
+        )
+
+
+def embedding_of(config: ServerConfig, named: Any) -> Any:
+    """Return what embeds texts: what a file has, or the name of a model."""
     # `./embeddings.py:embed`; what is no file's is the name of a model.
     is_file = isinstance(named, str) and ".py:" in named
     return import_target(named, config.directory) if is_file else named

@@ -22,6 +22,7 @@ from millstream.server.graphs import GraphCatalog
 from millstream.server.headers import HeaderFilter
 from millstream.server.limits import Limits
 from millstream.server.log.hub import Logs
+from millstream.server.metrics import Metrics
 from millstream.server.persistence import open_saver, open_store
 from millstream.server.retention import Retention
 from millstream.server.runs.run_loop import RunLoop
@@ -59,6 +60,7 @@ class Service:
     """Those that graphs see."""
     logging_headers: HeaderFilter
     """Those that the log tells of a request that failed."""
+    metrics: Metrics
 
     @classmethod
     @asynccontextmanager
@@ -92,6 +94,7 @@ class Service:
             logs = Logs()
             runner = Runner(catalog, db, journal, timeout=RUN_TIMEOUT)
             policy = policy_of(config.webhooks, is_disabled=config.http.disable_webhooks)
+            metrics = Metrics(config.n_jobs_per_worker)
             webhooks = Webhooks(db, policy, clock)
             scheduler = Scheduler(
                 db,
@@ -101,6 +104,7 @@ class Service:
                 journal,
                 slots=config.n_jobs_per_worker,
                 tell=webhooks.wake,
+                metrics=metrics,
             )
             await scheduler.open()
             stack.push_async_callback(scheduler.close)
@@ -131,4 +135,5 @@ class Service:
                     "http.configurable_headers", config.http.configurable_headers
                 ),
                 logging_headers=HeaderFilter("http.logging_headers", config.http.logging_headers),
+                metrics=metrics,
             )

@@ -206,10 +206,16 @@ class _Endpoint:
             response = reply({"detail": "Method Not Allowed"}, 405, {"allow": allowed})
         else:
             response = await _answer(found, request)
+        service: Service = scope["app"].state.service
+        path = "" if found is None else found.path
+        service.metrics.requests[request.method, path, response.status_code] += 1
+        is_long = found is not None and found.is_long
+        service.metrics.streams += is_long
         try:
             await response(scope, receive, send)
         finally:
-            scope["app"].state.service.limits.end(scope)
+            service.metrics.streams -= is_long
+            service.limits.end(scope)
 
 
 async def _answer(found: Operation, request: Request) -> Response:

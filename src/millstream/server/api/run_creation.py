@@ -38,10 +38,12 @@ class Creation:
         thread_id: str | None = None,
         *,
         protocol: Protocol | None = None,
+        nth: int = 0,
     ) -> None:
         """Ask for a run in a thread, or for a stateless one, which gets a thread of its own."""
         check(body)
         call.service.webhooks.policy.check(body.webhook)
+        self._nth = nth
         self._call = call
         self._body = body
         self._is_stateless = thread_id is None
@@ -118,6 +120,9 @@ class Creation:
         if key is not None and user is not None:
             # Others may have thought of the same one. There is no such line end in a header.
             key = f"{user.identity}\n{key}"
+        if key is not None and self._nth:
+            # The runs of one request share its header.
+            key = f"{key}\n{self._nth}"
         ttl = self._call.service.config.ttl_of_threads
         asker = Asker(
             request_id=request_id,

@@ -50,7 +50,10 @@ async def create_batch(
 ) -> Response:
     """Create runs without threads, and answer at once."""
     calls = call.parts or [call] * len(body)
-    creations = [Creation(each, run) for each, run in zip(calls, body, strict=True)]
+    creations = [
+        Creation(each, run, nth=nth)
+        for nth, (each, run) in enumerate(zip(calls, body, strict=True))
+    ]
     return reply([(await creation.submit()).run for creation in creations])
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+from time import perf_counter
+from typing import Literal
+
+from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import Connection, text
 from starlette.responses import Response
 
 from millstream.compat.names import VERSION
 from millstream.server.api.bodies.base import Query
 from millstream.server.api.routing import Call, operation, reply
+from millstream.server.metrics import waiting
 from millstream.version import __version__
 
 
@@ -55,6 +61,31 @@ async def info(call: Call) -> Response:
             },
         }
     )
+
+
+class MetricsQuery(Query):
+    """What `/metrics` can be asked."""
+
+    format: Literal["prometheus", "json"] = "prometheus"
+
+
+@operation("GET", "/metrics", auth=None)
+async def metrics(call: Call, query: MetricsQuery) -> Response:
+    """Tell what the server has done and what waits, for Prometheus or as JSON."""
+    service = call.service
+    known = service.metrics
+    known.active = service.scheduler.active
+    known.waiting = await service.db.read(waiting, datetime.now(timezone.utc))
+    asked_at = perf_counter()
+    await service.run_loop.call(_come_round())
+    known.lag = perf_counter() - asked_at
+    if query.format == "json":
+        return reply(known.json())
+    return Response(known.text(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _come_round() -> None:
+    """Show that the event loop of the graphs gets round to something."""
 
 
 def _answers(connection: Connection) -> None:

@@ -83,6 +83,8 @@ class RunLog:
         """The `seq` of the last event."""
         self.ms = last[0]
         """The time of the last event."""
+        self.first_ms = 0
+        """The time of the first event behind the one that tells which run it is."""
         self.stored = last[1]
         """The `seq` of the last event that is stored; of a log that is not, it means nothing."""
         self.follower: Follower | None = None
@@ -123,6 +125,8 @@ class RunLog:
         ms, seq = id
         entry = Entry(seq, ms, mode, frame, self.superstep)
         self._window[1].append(entry)
+        if seq == 2:
+            self.first_ms = entry.ms
         self.last = seq
         if not self.is_resumable:
             for reader in self._readers:

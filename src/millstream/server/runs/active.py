@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from time import time
 from typing import TYPE_CHECKING, Final
 
 from millstream.server.runs.lifecycle import RunInput
@@ -26,11 +27,12 @@ REASONS: Final[Mapping[RunInput, Mapping[str, str]]] = {
 
 
 class ActiveRun:
-    """One run of this process. Everything but `job` and `log` belongs to the loop it runs in."""
+    """One run of this process. All that changes belongs to the loop it runs in."""
 
     def __init__(self, job: Job, log: RunLog) -> None:
         self.job: Final = job
         self.log: Final = log
+        self.began_at: Final = time()
         self.stopped_by: RunInput | None = None
         """Why it is to stop, None if it is not."""
         self._stop: Callable[[], object] | None = None

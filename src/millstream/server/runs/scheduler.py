@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
     from millstream.server.log.hub import Logs
+    from millstream.server.metrics import Metrics
     from millstream.server.runs.requests import NewRun
     from millstream.server.runs.run_loop import RunLoop
     from millstream.server.storage.containment import Filters
@@ -54,6 +55,7 @@ class Scheduler:
         *,
         slots: int,
         grace: float = 5.0,
+        metrics: Metrics,
         tell: Callable[[], object] = lambda: None,
     ) -> None:
         """Make one; `tell` is called when a webhook is to be told of the end of a run."""
@@ -64,6 +66,7 @@ class Scheduler:
         self._saver = saver
         self._slots = slots
         self._grace = grace
+        self._metrics = metrics
         self._tell = tell
         self._active: dict[str, ActiveRun] = {}
         self._reserved = 0
@@ -214,12 +217,14 @@ class Scheduler:
         if job.stop is not None:
             active.stop(job.stop)
         self._active[job.run_id] = active
+        self._metrics.began(job)
         self._spawn(self._carry_out(active))
 
     async def _carry_out(self, active: ActiveRun) -> None:
         job = active.job
         carried = Carried(End("lease_lost"))
         next_job = None
+        status: str | None = None
         try:
             try:
                 carried = await self._run_loop.call(self._runner.carry_out(active))
@@ -227,7 +232,7 @@ class Scheduler:
                 logger.exception("run %s cannot be carried out", job.run_id)
                 carried = failed(error)
             finished = await self._finish(job, carried)
-            next_job = finished.next_job
+            next_job, status = finished.next_job, finished.status
             if job.kwargs.get("webhook"):
                 self._tell()
             if job.is_temporary and finished.status not in (None, "pending"):
@@ -239,6 +244,7 @@ class Scheduler:
             self._logs.close(job.run_id, job.thread_id)
             if carried.end.input != "lease_lost":  # else it ends in another process
                 self._resolve(job.run_id, carried.result)
+            self._metrics.ended(active, status)
             if next_job is not None:
                 self._launch(next_job)
             if job.is_resumable:

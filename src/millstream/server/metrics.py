@@ -1,0 +1,186 @@
+"""What the server counts, in numbers that cost next to nothing until somebody asks for them.
+
+Names that begin with `lg_api_` are those of the reference server, whose dashboards know them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from statistics import median
+from time import time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+from sqlalchemy import Connection, exists, select
+
+from millstream.server.storage.tables import runs
+
+if TYPE_CHECKING:
+    from millstream.server.runs.active import ActiveRun
+    from millstream.server.storage.run_records import Job
+
+_SECONDS: Final = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800,
+)  # fmt: skip
+
+
+class Waiting(NamedTuple):
+    """The runs that are under way or wait, as rows tell."""
+
+    running: int
+    waits: list[float]
+    """How many seconds those wait already whose time has come."""
+    free_waits: list[float]
+    """The same of those that only want a slot: nothing else runs on their thread."""
+
+
+def waiting(connection: Connection, now: datetime) -> Waiting:
+    """Return how many runs are under way, and how long others wait."""
+    other = runs.alias()
+    is_blocked = exists().where(other.c.thread_id == runs.c.thread_id, other.c.status == "running")
+    query = select(
+        runs.c.status, runs.c.created_at, runs.c.start_at, is_blocked.label("is_blocked")
+    ).where(runs.c.status.in_(("pending", "running")))
+    running = 0
+    waits, free_waits = [], []
+    for row in connection.execute(query):
+        if row.status == "running":
+            running += 1
+            continue
+        wait = (now - datetime.fromisoformat(row.start_at or row.created_at)).total_seconds()
+        if wait >= 0:
+            waits.append(wait)
+            if not row.is_blocked:
+                free_waits.append(wait)
+    return Waiting(running, waits, free_waits)
+
+
+class Metrics:
+    """The numbers of one server."""
+
+    def __init__(self, slots: int) -> None:
+        self.requests: Counter[tuple[str, str, int]] = Counter()
+        """By method, path and status."""
+        self.runs: Counter[str] = Counter()
+        """Those that have ended, by their status."""
+        self.events = 0
+        """What ended runs have said."""
+        self.streams = 0
+        """Answers that are being streamed or waited for."""
+        self.slots: Final = slots
+        self.active = 0
+        self.waiting = Waiting(0, [], [])
+        self.lag = 0.0
+        """Seconds until the graphs' event loop got round to something."""
+        self.registry: Final = CollectorRegistry()
+        PlatformCollector(self.registry)
+        ProcessCollector(registry=self.registry)
+        self.registry.register(_Collector(self))
+        self._queue, self._first, self._whole = (
+            Histogram(name, text, buckets=_SECONDS, registry=self.registry)
+            for name, text in (
+                ("millstream_run_queue_seconds", "From when a run could begin until it began"),
+                (
+                    "millstream_first_event_seconds",
+                    "From when a run could begin to its first event",
+                ),
+                ("millstream_run_seconds", "From when a run began to its end"),
+            )
+        )
+
+    def began(self, job: Job) -> None:
+        """Note that a run begins."""
+        if job.attempt == 1:
+            self._queue.observe(max(0.0, time() - _could_begin(job)))
+
+    def ended(self, active: ActiveRun, status: str | None) -> None:
+        """Note that a run has ended."""
+        if status == "pending":  # it goes on in another process
+            return
+        self.runs[status or "lost"] += 1
+        self.events += active.log.last
+        self._whole.observe(time() - active.began_at)
+        if active.log.first_ms and active.job.attempt == 1:
+            self._first.observe(max(0.0, active.log.first_ms / 1000 - _could_begin(active.job)))
+
+    def text(self) -> bytes:
+        """Return everything as Prometheus reads it."""
+        return generate_latest(self.registry)
+
+    def json(self) -> dict[str, Any]:
+        """Return the numbers of the queue, the API and the slots."""
+        _, waits, free_waits = self.waiting
+        return {
+            "queue": {
+                "n_pending": len(waits),
+                "pending_runs_wait_time_max_secs": max(waits, default=None),
+                "pending_runs_wait_time_med_secs": median(waits) if waits else None,
+                "pending_unblocked_runs_wait_time_max_secs": max(free_waits, default=None),
+                "n_running": self.waiting.running,
+            },
+            "api": {
+                "http_requests_total": [
+                    {"method": method, "path": path, "status": status, "count": count}
+                    for (method, path, status), count in self.requests.items()
+                ]
+            },
+            "workers": {
+                "max": self.slots,
+                "active": self.active,
+                "available": max(0, self.slots - self.active),
+            },
+        }
+
+
+class _Collector(Collector):
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the numbers as they are now."""
+        metrics = self._metrics
+        requests = CounterMetricFamily(
+            "lg_api_http_requests",
+            "Requests that were answered",
+            labels=["method", "path", "status"],
+        )
+        for (method, path, status), count in list(metrics.requests.items()):
+            requests.add_metric([method, path, str(status)], count)
+        yield requests
+        ended = CounterMetricFamily("millstream_runs", "Runs that have ended", labels=["status"])
+        for status_, count in list(metrics.runs.items()):
+            ended.add_metric([status_], count)
+        yield ended
+        yield CounterMetricFamily(
+            "millstream_events", "Events of runs that have ended", value=metrics.events
+        )
+        waits, free_waits = metrics.waiting.waits, metrics.waiting.free_waits
+        for name, text, value in (
+            ("lg_api_workers_max", "Runs that may go on at a time", metrics.slots),
+            ("lg_api_workers_active", "Runs that go on", metrics.active),
+            ("lg_api_workers_available", "Runs that may begin", metrics.slots - metrics.active),
+            ("millstream_runs_pending", "Runs that wait", len(waits)),
+            ("millstream_runs_running", "Runs that are under way", metrics.waiting.running),
+            ("millstream_queue_lag_seconds", "The longest wait", max(waits, default=0)),
+            (
+                "millstream_queue_free_lag_seconds",
+                "The longest wait of a run that only wants a slot",
+                max(free_waits, default=0),
+            ),
+            ("millstream_streams_open", "Answers that are streamed or waited for", metrics.streams),
+            ("millstream_loop_lag_seconds", "The delay of the graphs' event loop", metrics.lag),
+        ):
+            yield GaugeMetricFamily(name, text, value=value)
+
+
+def _could_begin(job: Job) -> float:
+    """Return when a run could have begun, had there been a slot and nothing else on its thread."""
+    asked = job.kwargs["config"]["configurable"]
+    began: float = asked["__request_start_time_ms__"] / 1000 + asked["__after_seconds__"]
+    return began
