@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from langgraph_sdk import get_client, get_sync_client
 
+from server.cutting import cutting
 from server.fixtures import Running
 from server.streams import SINK
 
@@ -164,3 +166,26 @@ def test_the_sync_client_streams_and_answers(server: Running, transport: Any) ->
     assert length == 2
     assert asked["value"] == {"question": "approve?", "n": 1}
     assert answer == "yes"
+
+
+@both
+@pytest.mark.parametrize(
+    "seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 20))]
+)
+def test_what_a_client_reads_over_connections_that_break_is_the_same(
+    server: Running, transport: Any, seed: int
+) -> None:
+    chance = random.Random(seed)
+
+    async def scenario(thread: Any) -> Any:
+        await thread.run.start(input=SINK)
+        messages = [message async for message in thread.messages]
+        return [await message.text for message in messages], await thread.output
+
+    undisturbed = played(server, "sink", transport, scenario)
+    with cutting(server.url, [chance.randrange(300, 3000) for _ in range(4)]) as proxy:
+        texts, output = played(server._replace(url=proxy.url), "sink", transport, scenario)
+        assert len(proxy.left) < 3
+
+    assert texts == undisturbed[0] == ["final answer"]
+    assert output["log"] == undisturbed[1]["log"]
