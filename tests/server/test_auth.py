@@ -353,3 +353,16 @@ def test_what_a_change_does_not_mention_stays_as_it_was(owned: Running) -> None:
     assert changed["payload"]["input"] == {"messages": ["hi"]}
     assert (changed["schedule"], changed["enabled"]) == ("0 0 1 1 *", False)
     assert owned.http.patch(path, json={"enabled": True}, headers=BOB).status_code == 404
+
+
+def test_the_description_says_how_callers_say_who_they_are(tmp_path: Path) -> None:
+    given = {
+        "securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "x-key"}},
+        "security": [{"key": []}],
+    }
+    auth = AuthConfig(path="server.handlers:owners", openapi=given)
+    with running(config_of({"chat": make_chat()}, tmp_path, auth=auth)) as server:
+        described = server.http.get("/openapi.json").json()
+
+    assert described["components"]["securitySchemes"] == given["securitySchemes"]
+    assert described["security"] == given["security"]

@@ -15,7 +15,9 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, WebSocketRoute
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from millstream.server.api.routing import OPERATIONS
 from server.fixtures import Running
@@ -148,6 +150,38 @@ def answer(server: Running, request: dict[str, Any], headers: dict[str, str]) ->
             return response.status_code, text.decode()
     except httpx.ReadTimeout:
         return 599, f"nothing more came after {text!r}"
+
+
+def sockets(routes: Any, prefix: str = "") -> Iterator[str]:
+    """Yield the paths of all WebSockets."""
+    for route in routes:
+        if isinstance(route, Mount):
+            yield from sockets(route.routes, prefix + route.path)
+        elif isinstance(route, WebSocketRoute):
+            yield prefix + route.path
+
+
+def handshake(server: Running, path: str, headers: dict[str, str]) -> int:
+    """Return how a handshake is answered."""
+    try:
+        with connect(server.url.replace("http", "ws") + path, additional_headers=headers):
+            return 101
+    except InvalidStatus as error:
+        return error.response.status_code
+
+
+def test_websockets_are_guarded_like_everything_else(owned: Running, tmp_path: Path) -> None:
+    theirs = alices(owned)
+    paths = [theirs.request("GET", path)["url"] for path in sockets(owned.application.routes)]
+    assert paths
+
+    for path in paths:
+        assert handshake(owned, path, {}) == 401
+        assert handshake(owned, path, {"x-auth-scheme": "langsmith"}) == 401
+        assert handshake(owned, path, BOB) == 404
+        assert handshake(owned, path, ALICE) == 101
+    with guarded("denying", tmp_path, make_graphs()) as server:
+        assert [handshake(server, path, ALICE) for path in paths] == [403] * len(paths)
 
 
 @pytest.fixture(scope="module")

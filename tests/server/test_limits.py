@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from starlette.requests import HTTPConnection
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 import waiting
 from millstream.server.auth.api_keys import read_keys
@@ -129,3 +131,18 @@ def test_a_client_has_so_many_streams_at_a_time(tmp_path: Path) -> None:
 
         waiting.until(is_free)
         assert is_free()
+
+
+def test_a_websocket_is_a_stream_too(tmp_path: Path) -> None:
+    with serve(tmp_path, limits=LimitsConfig(max_streams_per_client=1)) as server:
+        thread_id = server.http.post("/threads", json={}).json()["thread_id"]
+        path = f"{server.url.replace('http', 'ws')}/threads/{thread_id}/stream/events"
+        with connect(path):
+            with pytest.raises(InvalidStatus) as caught:
+                connect(path)
+            assert caught.value.response.status_code == 429
+            refused = server.http.get(f"/threads/{thread_id}/stream")
+            assert refused.status_code == 429
+        waiting.until(lambda: not server.service.limits.open_streams)
+        with connect(path):
+            pass

@@ -127,6 +127,7 @@ def _check_installed() -> None:
 
 def _serve(config: ServerConfig, *, reload: bool, browser: bool) -> int:
     from millstream import install_as_langgraph
+    from millstream.server.errors import ConfigError
     from millstream.server.serving import run
 
     listening = _listen(config.host, config.port)
@@ -135,7 +136,10 @@ def _serve(config: ServerConfig, *, reload: bool, browser: bool) -> int:
     if reload:
         # Two changes within a second look the same to compiled files.
         sys.dont_write_bytecode = True
-    run(config, listening, reload=reload, browser=browser, patience=_PATIENCE, say=_say)
+    try:
+        run(config, listening, reload=reload, browser=browser, patience=_PATIENCE, say=_say)
+    except ConfigError as error:
+        raise UsageError(str(error)) from error
     return DONE
 
 

@@ -39,6 +39,11 @@ class Limits:
         self._buckets = _Buckets()
         self._streams: Counter[str] = Counter()
 
+    @property
+    def open_streams(self) -> int:
+        """Return how many streams there are, of all clients that are limited."""
+        return sum(self._streams.values())
+
     def check_headers(self, scope: Any) -> None:
         """Refuse a request whose headers are too large."""
         limit = self._config.max_header_bytes

@@ -28,7 +28,15 @@ _STYLE: Final = (
 @operation("GET", "/openapi.json", auth=None)
 async def openapi(call: Call) -> Response:
     """Describe the API, as OpenAPI."""
-    return reply(describe(served(call)))
+    described = describe(served(call))
+    # How callers say who they are is told by whoever configures it.
+    given = call.service.config.auth.openapi or {}
+    schemes = given.get("securitySchemes")
+    if schemes:
+        described["components"]["securitySchemes"] = schemes
+    if given.get("security"):
+        described["security"] = given["security"]
+    return reply(described)
 
 
 @operation("GET", "/docs", auth=None)

@@ -36,16 +36,24 @@ class EventSocket:
             denial = refusal(error.status, error.detail, error.headers)
             await websocket.send_denial_response(denial)
             return
-        await Connection(call, self.commands, websocket).serve()
+        limits = call.service.limits
+        try:
+            await Connection(call, self.commands, websocket).serve()
+        finally:
+            limits.end(request.scope)
 
     async def _call(self, request: Request, params: Mapping[str, str]) -> Call:
         check_origin(request)
         call = Call(request, request.app.state.service, self.events, {})
+        limits = call.service.limits
+        limits.check_headers(request.scope)
         call.user = await admit(call.service.guard, request)
+        limits.count(request, call.user)
         call.ids = {**params, "thread_id": uuid_of(params["thread_id"], "thread")}
         if not call.service.guard.is_open:
             await ask(call, None, None)
             await admitted(call, call["thread_id"])
+        limits.open_stream(request, call.user)
         return call
 
 
