@@ -34,10 +34,14 @@ async def delete_thread(
     """
     try:
         await service.db.read(threads.metadata_of, thread_id, filters)
-        cancelled = await service.scheduler.cancel("interrupted", thread_id=thread_id)
-        await service.scheduler.stopped([run.run_id for run in cancelled])
-        await service.run_loop.call(service.journal.adelete_thread(thread_id))
-        await service.db.write(threads.delete, thread_id, filters)
+        is_gone = False
+        while not is_gone:
+            newest = await service.db.read(threads.newest_run, thread_id)
+            cancelled = await service.scheduler.cancel("interrupted", thread_id=thread_id)
+            await service.scheduler.stopped([run.run_id for run in cancelled])
+            await service.run_loop.call(service.journal.adelete_thread(thread_id))
+            # Not if somebody has begun a run meanwhile: that one ends, too.
+            is_gone = await service.db.write(threads.delete, thread_id, filters, newest)
     except ApiError as error:
         if error.status == 404 and may_be_gone:
             return False

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, false, select, true
+from sqlalchemy import ColumnElement, Connection, and_, false, func, select, true
 
 from millstream.server.errors import ApiError, not_found
 from millstream.server.storage.containment import Filters, allowed, allows, contains
 from millstream.server.storage.queries import Page, count, merged, page
-from millstream.server.storage.tables import now, threads
+from millstream.server.storage.tables import now, runs, threads
 
 KEYS: Final = (
     "thread_id",
@@ -148,10 +148,23 @@ def set_state(
     connection.execute(threads.update().where(threads.c.thread_id == thread_id), changed)
 
 
-def delete(connection: Connection, thread_id: str, filters: Filters | None = None) -> None:
-    """Delete a thread with its runs and their events."""
+def newest_run(connection: Connection, thread_id: str) -> str | None:
+    """Return the id of the newest run of a thread, None if it has none."""
+    newest: str | None = connection.scalar(
+        select(func.max(runs.c.run_id)).where(runs.c.thread_id == thread_id)
+    )
+    return newest
+
+
+def delete(
+    connection: Connection, thread_id: str, filters: Filters | None, newest: str | None
+) -> bool:
+    """Delete a thread with its runs and their events, unless it has a newer run; say whether."""
     metadata_of(connection, thread_id, filters)
+    if newest_run(connection, thread_id) not in (newest, None):
+        return False
     connection.execute(threads.delete().where(threads.c.thread_id == thread_id))
+    return True
 
 
 def copy(
