@@ -366,3 +366,28 @@ def test_the_description_says_how_callers_say_who_they_are(tmp_path: Path) -> No
 
     assert described["components"]["securitySchemes"] == given["securitySchemes"]
     assert described["security"] == given["security"]
+
+
+def test_tools_and_agents_are_those_of_their_caller(owned: Running) -> None:
+    listing = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+    accept = {"accept": "application/json, text/event-stream"}
+    assert owned.http.post("/mcp", json=listing, headers=accept).status_code == 401
+    made = owned.http.post(
+        "/assistants", json={"graph_id": "chat", "name": "hers"}, headers=ALICE
+    ).json()
+
+    def tools(who: dict[str, str]) -> list[str]:
+        answer = owned.http.post("/mcp", json=listing, headers={**accept, **who}).json()
+        return [tool["name"] for tool in answer["result"]["tools"]]
+
+    assert ("hers" in tools(ALICE), "hers" in tools(BOB)) == (True, False)
+    path = f"/a2a/{made['assistant_id']}"
+    said = {"role": "user", "messageId": "m", "parts": [{"kind": "text", "text": "hi"}]}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "message/send", "params": {"message": said}}
+    assert owned.http.post(path, json=body, headers=BOB).status_code == 404
+    task = owned.http.post(path, json=body, headers=ALICE).json()["result"]
+    assert task["status"]["state"] == "completed"
+    asked = {**body, "method": "tasks/get", "params": {"id": task["id"]}}
+    assert owned.http.post(path, json=asked, headers=ALICE).json()["result"]["id"] == task["id"]
+    thread = owned.http.get(f"/threads/{task['contextId']}", headers=BOB)
+    assert thread.status_code == 404

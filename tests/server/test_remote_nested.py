@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import operator
+import threading
 from collections.abc import Iterator
 from typing import Annotated, Any, Final
 from uuid import uuid4
@@ -55,6 +56,15 @@ def fail_once(state: Log) -> Log:
     return {"log": ["done"]}
 
 
+GATE = threading.Event()
+
+
+def gated(state: Log) -> Log:
+    CALLS.append("gated")
+    assert GATE.wait(30)
+    return {"log": ["gated"]}
+
+
 def after(state: Log) -> Log:
     return {"log": ["after"]}
 
@@ -71,6 +81,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         "twice": make_graph(before, twice),
         "leave": make_graph(leave),
         "fails": make_graph(before, fail_once),
+        "gated": make_graph(before, gated),
     }
     with running(config_of(graphs, tmp_path_factory.mktemp("server"))) as server:
         yield server
@@ -120,6 +131,24 @@ def remotes(request: pytest.FixtureRequest, serving: Running) -> Iterator[Remote
     loop.close()
 
 
+def cut(stream: Any, is_async: bool) -> Any:
+    """Return a stream whose connection breaks when the node `before` is done."""
+
+    def broken(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        for part in stream(*args, **kwargs):
+            yield part
+            if part.event == "updates":
+                raise ConnectionError("the network is down")
+
+    async def abroken(*args: Any, **kwargs: Any) -> Any:
+        async for part in stream(*args, **kwargs):
+            yield part
+            if part.event == "updates":
+                raise ConnectionError("the network is down")
+
+    return abroken if is_async else broken
+
+
 def new_thread() -> dict[str, Any]:
     return {"configurable": {"thread_id": str(uuid4())}}
 
@@ -149,6 +178,22 @@ def test_after_a_failure_it_goes_on_where_it_failed(remotes: Remotes) -> None:
         remotes.invoke(outer, {"log": []}, thread)
     assert remotes.invoke(outer, None, thread)["log"] == ["before", "done"]
     assert CALLS == ["before", "fail", "fail"]
+
+
+def test_a_run_that_outlives_its_caller_is_waited_for_and_not_repeated(remotes: Remotes) -> None:
+    outer, thread = remotes.around("gated"), new_thread()
+    GATE.clear()
+
+    streams = [remotes.client.runs, remotes.sync_client.runs]
+    for runs in streams:
+        runs.stream = cut(runs.stream, remotes.loop is not None)  # type: ignore[method-assign]
+    with pytest.raises(ConnectionError):
+        remotes.invoke(outer, {"log": []}, thread)
+    for runs in streams:
+        del runs.stream
+    threading.Timer(1, GATE.set).start()
+    assert remotes.invoke(outer, None, thread)["log"] == ["before", "gated"]
+    assert CALLS == ["before", "gated"]
 
 
 def test_its_command_for_a_parent_reaches_the_graph_around_it(remotes: Remotes) -> None:

@@ -240,7 +240,8 @@ class RemoteGraph(PregelProtocol[Any, Any, Any, Any]):
         without `subgraphs` give the SDK's `StreamPart`. Other arguments (`durability`,
         `multitask_strategy`, `on_disconnect="cancel"`, `webhook`, ...) are those of the SDK's
         `runs.stream`. Whoever stops reading leaves the run on the server alone, unless
-        `on_disconnect` says otherwise.
+        `on_disconnect` says otherwise; a sync graph around it that is left waits for what the
+        server says next.
 
         Raises:
             RemoteException: The run failed; the argument is what the server says of it.
