@@ -240,3 +240,54 @@ def test_who_has_another_token_sees_and_changes_nothing_of_the_first(owned: Runn
     # And the walk was one: where it leads, alice does see her secret.
     own = answer(owned, theirs.request("GET", "/threads/{thread_id}/history"), ALICE)
     assert SECRET in own[1]
+
+
+def test_other_protocols_show_nobody_what_is_not_theirs(owned: Running) -> None:
+    """By the ids of threads and runs, which are contexts and tasks there, and by names."""
+    theirs = alices(owned)
+    before = state_of(owned, theirs)
+    ids = theirs.ids
+    message = {
+        "role": "user",
+        "parts": [{"kind": "text", "text": "what has been said?"}],
+        "messageId": "m1",
+    }
+    task = {"id": ids["run_id"], "contextId": ids["thread_id"]}
+    in_task = {**message, "taskId": ids["run_id"], "contextId": ids["thread_id"]}
+    asked = {
+        "/mcp": [
+            ("tools/list", {}),
+            ("tools/call", {"name": SECRET, "arguments": {"messages": []}}),
+            ("tools/call", {"name": ids["assistant_id"], "arguments": {"messages": []}}),
+        ],
+        "/a2a/chat": [
+            ("message/send", {"message": {**message, "contextId": ids["thread_id"]}}),
+            ("message/send", {"message": in_task}),
+            ("message/stream", {"message": in_task}),
+            ("tasks/get", task),
+            ("tasks/resubscribe", task),
+            ("tasks/cancel", task),
+        ],
+        f"/a2a/{ids['assistant_id']}": [
+            ("message/send", {"message": message}),
+            ("tasks/get", task),
+        ],
+    }
+    told = {}
+    for path, calls in asked.items():
+        for method, params in calls:
+            body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+            request = {"method": "POST", "url": path, "content": json.dumps(body)}
+            accept = {**BOB, "accept": "application/json, text/event-stream"}
+            status, text = answer(owned, request, accept)
+            # A name that was asked for may be said again.
+            shown = text.replace(f"'{SECRET}'", "")
+            if SECRET in shown or status >= 500 or "completed" in text:
+                told[f"{path} {method} {params}"] = (status, text[:500])
+
+    assert told == {}
+    assert state_of(owned, theirs) == before
+    # She herself is told.
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tasks/get", "params": task}
+    own = {"method": "POST", "url": f"/a2a/{ids['assistant_id']}", "content": json.dumps(body)}
+    assert "completed" in answer(owned, own, ALICE)[1]
