@@ -72,51 +72,30 @@ class Service:
         async with AsyncExitStack() as stack:
             db = await asyncio.to_thread(Database, config.database_path)
             stack.push_async_callback(asyncio.to_thread, db.close)
-            run_loop = RunLoop()
-            stack.push_async_callback(asyncio.to_thread, run_loop.close)
-            # What graphs use is opened and closed where they run.
-            opened = AsyncExitStack()
-            stack.push_async_callback(lambda: run_loop.call(opened.aclose()))
-            journal = await run_loop.call(open_saver(config, opened))
-            store = await run_loop.call(open_store(config, opened))
-            catalog = GraphCatalog(
-                config.graphs,
-                config.directory,
-                dependencies=config.dependencies,
-                saver=journal,
-                store=store,
-            )
-            faults = await asyncio.to_thread(catalog.load)
+            run_loop, journal, store, catalog = await _open_graphs(config, stack)
             guard = await asyncio.to_thread(load_guard, config)
-            for graph_id, fault in faults.items():
-                logger.error("graph %r cannot be loaded: %s", graph_id, fault)
             await db.write(assistants.ensure_own, catalog.ids())
-            logs = Logs()
-            runner = Runner(catalog, db, journal, timeout=RUN_TIMEOUT)
+            logs, metrics = Logs(), Metrics(config.n_jobs_per_worker)
             policy = policy_of(config.webhooks, is_disabled=config.http.disable_webhooks)
-            metrics = Metrics(config.n_jobs_per_worker)
             webhooks = Webhooks(db, policy, clock)
             scheduler = Scheduler(
                 db,
                 run_loop,
                 logs,
-                runner,
+                Runner(catalog, db, journal, timeout=RUN_TIMEOUT),
                 journal,
                 slots=config.n_jobs_per_worker,
                 tell=webhooks.wake,
                 metrics=metrics,
             )
-            await scheduler.open()
-            stack.push_async_callback(scheduler.close)
-            webhooks.start()
-            stack.push_async_callback(webhooks.close)
             crons = Crons(db, scheduler, clock, config.ttl_of_threads)
-            crons.start()
-            stack.push_async_callback(crons.close)
             ttl = config.checkpointer.ttl or TtlConfig()
             retention = Retention(db, scheduler, run_loop, journal, clock, ttl)
-            retention.start()
-            stack.push_async_callback(retention.close)
+            await scheduler.open()
+            stack.push_async_callback(scheduler.close)
+            for part in (webhooks, crons, retention):
+                part.start()
+                stack.push_async_callback(part.close)
             yield cls(
                 config=config,
                 db=db,
@@ -137,3 +116,25 @@ class Service:
                 logging_headers=HeaderFilter("http.logging_headers", config.http.logging_headers),
                 metrics=metrics,
             )
+
+
+async def _open_graphs(
+    config: ServerConfig, stack: AsyncExitStack
+) -> tuple[RunLoop, BaseCheckpointSaver[Any], BaseStore, GraphCatalog]:
+    """Load the graphs, and open what they use: in the loop in which they run."""
+    run_loop = RunLoop()
+    stack.push_async_callback(asyncio.to_thread, run_loop.close)
+    opened = AsyncExitStack()
+    stack.push_async_callback(lambda: run_loop.call(opened.aclose()))
+    journal = await run_loop.call(open_saver(config, opened))
+    store = await run_loop.call(open_store(config, opened))
+    catalog = GraphCatalog(
+        config.graphs,
+        config.directory,
+        dependencies=config.dependencies,
+        saver=journal,
+        store=store,
+    )
+    for graph_id, fault in (await asyncio.to_thread(catalog.load)).items():
+        logger.error("graph %r cannot be loaded: %s", graph_id, fault)
+    return run_loop, journal, store, catalog
