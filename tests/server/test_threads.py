@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
+from sqlalchemy import text as sql
 
 from server.fixtures import Running
 
@@ -385,3 +388,30 @@ def test_a_large_state_goes_in_and_out(server: Running) -> None:
     server.http.post(f"{path}/state", content=json.dumps({"values": said, "as_node": "__start__"}))
 
     assert contents(server.http.get(path).json()["values"]) == ["x" * 2_000_000]
+
+
+def test_values_that_are_only_passed_on_are_not_read(server: Running) -> None:
+    thread_id = server.http.post("/threads", json={}).json()["thread_id"]
+    path = f"/threads/{thread_id}"
+    # As nobody writes it who has read it.
+    text = '{"n":   1}'
+
+    def put(connection: Connection) -> None:
+        connection.execute(
+            sql('UPDATE threads SET "values" = :text WHERE thread_id = :id'),
+            {"text": text, "id": thread_id},
+        )
+
+    asyncio.run(server.service.db.write(put))
+    copied = server.http.post(f"{path}/copy").json()["thread_id"]
+    answers = [
+        server.http.get(path),
+        server.http.patch(path, json={"metadata": {"a": 1}}),
+        server.http.post("/threads/search", json={"ids": [thread_id]}),
+        server.http.get(f"/threads/{copied}"),
+    ]
+
+    assert [f'"values":{text}' in answer.text for answer in answers] == [True] * 4
+    wish = {"ids": [thread_id], "extract": {"n": "values.n"}}
+    (found,) = server.http.post("/threads/search", json=wish).json()
+    assert found["extracted"] == {"n": 1}

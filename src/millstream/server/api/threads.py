@@ -103,7 +103,11 @@ async def prune(call: Call, body: ThreadPrune) -> Response:
 async def get(call: Call, query: ThreadQuery) -> Response:
     """Return a thread."""
     found = await call.service.db.read(
-        rows.need, call["thread_id"], with_ttl="ttl" in query.include, filters=call.filters
+        rows.need,
+        call["thread_id"],
+        with_ttl="ttl" in query.include,
+        is_unread=True,
+        filters=call.filters,
     )
     return reply(found)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Table, func, select
+from sqlalchemy import Column, ColumnElement, Connection, Table, func, select, type_coerce
+
+from millstream.server.storage.tables import RawJson
 
 
 class Page(NamedTuple):
@@ -34,11 +36,15 @@ def page(
     sort: Sequence[tuple[str, str]],
     limit: int,
     offset: int,
+    raw: Collection[str] = (),
 ) -> Page:
-    """Return the rows that fit, sorted by columns and "asc" or "desc"."""
+    """Return the rows that fit, sorted by columns and "asc" or "desc".
+
+    What `raw` columns have is not looked at, and goes into the answer as it is.
+    """
     order = [getattr(table.c[name], direction)() for name, direction in sort]
     found = connection.execute(
-        select(*(table.c[name] for name in columns))
+        select(*(unread(table.c[name]) if name in raw else table.c[name] for name in columns))
         .where(condition)
         .order_by(*order)
         .limit(limit)
@@ -49,6 +55,11 @@ def page(
     if len(rows) == limit or (offset and not rows):
         total = count(connection, table, condition)
     return Page(rows, total, offset)
+
+
+def unread(column: Column[Any]) -> ColumnElement[Any]:
+    """Return a column of JSON whose values are only passed on."""
+    return type_coerce(column, RawJson).label(column.name)
 
 
 def count(connection: Connection, table: Table, condition: ColumnElement[bool]) -> int:

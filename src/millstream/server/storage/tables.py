@@ -52,6 +52,16 @@ class Json(TypeDecorator[Any]):
         return orjson.loads(value) if isinstance(value, str) else value
 
 
+class RawJson(Json):
+    """A value of JSON that is only passed on: it stays a text."""
+
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        """Return what goes into an answer, or into another row, as it is."""
+        return orjson.Fragment(value) if isinstance(value, str) else value
+
+
 def now() -> str:
     """Return the time, as rows and clients have it."""
     return datetime.now(timezone.utc).isoformat(timespec="microseconds")

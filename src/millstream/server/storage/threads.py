@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, and_, false, func, select, tru
 
 from millstream.server.errors import ApiError, not_found
 from millstream.server.storage.containment import Filters, allowed, allows, contains
-from millstream.server.storage.queries import Page, count, merged, page
+from millstream.server.storage.queries import Page, count, merged, page, unread
 from millstream.server.storage.tables import now, runs, threads
 
 KEYS: Final = (
@@ -74,10 +74,14 @@ def get(
     thread_id: str,
     *,
     with_ttl: bool = False,
+    is_unread: bool = False,
     filters: Filters | None = None,
 ) -> dict[str, Any] | None:
-    """Return a thread, None if there is none for this caller."""
-    found = _find(connection, thread_id)
+    """Return a thread, None if there is none for this caller.
+
+    Unread, its values are a text that only goes into an answer.
+    """
+    found = _find(connection, thread_id, is_unread=is_unread)
     if found is None or not allows(found["metadata"], filters):
         return None
     return {**shown(found), **(_ttl(connection, thread_id) if with_ttl else {})}
@@ -88,10 +92,11 @@ def need(
     thread_id: str,
     *,
     with_ttl: bool = False,
+    is_unread: bool = False,
     filters: Filters | None = None,
 ) -> dict[str, Any]:
     """Return a thread."""
-    found = get(connection, thread_id, with_ttl=with_ttl, filters=filters)
+    found = get(connection, thread_id, with_ttl=with_ttl, is_unread=is_unread, filters=filters)
     if found is None:
         raise missing(thread_id)
     return found
@@ -119,7 +124,7 @@ def patch(
     filters: Filters | None = None,
 ) -> dict[str, Any]:
     """Lay metadata over those of a thread, or give it another time to live."""
-    known = need(connection, thread_id, filters=filters)
+    known = need(connection, thread_id, is_unread=True, filters=filters)
     time = now()
     changed = {"metadata": merged(known["metadata"], metadata), "updated_at": time}
     connection.execute(
@@ -175,7 +180,7 @@ def copy(
     filters: Filters | None = None,
 ) -> dict[str, Any]:
     """Make a thread of what another one has, but for its runs."""
-    known = _find(connection, thread_id)
+    known = _find(connection, thread_id, is_unread=True)
     if known is None or not allows(known["metadata"], filters):
         raise missing(thread_id)
     time = now()
@@ -219,6 +224,7 @@ def search(
         sort=[(sort_by, sort_order), ("thread_id", sort_order)],
         limit=limit,
         offset=offset,
+        raw=() if needed else ("values",),
     )
     if select is None:
         return found._replace(rows=[shown(row) for row in found.rows])
@@ -261,10 +267,13 @@ def _condition(
     )
 
 
-def _find(connection: Connection, thread_id: str) -> dict[str, Any] | None:
-    found = connection.execute(
-        select(*(threads.c[key] for key in KEYS)).where(threads.c.thread_id == thread_id)
-    ).mappings()
+def _find(
+    connection: Connection, thread_id: str, *, is_unread: bool = False
+) -> dict[str, Any] | None:
+    columns: list[ColumnElement[Any]] = [
+        unread(threads.c[key]) if is_unread and key == "values" else threads.c[key] for key in KEYS
+    ]
+    found = connection.execute(select(*columns).where(threads.c.thread_id == thread_id)).mappings()
     row = found.one_or_none()
     return None if row is None else dict(row)
 
