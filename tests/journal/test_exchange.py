@@ -515,7 +515,9 @@ def test_there_and_back_the_bytes_are_the_same(
     journal: SqliteJournal, tmp_path: pathlib.Path
 ) -> None:
     """All but the order of the channels."""
-    play("langgraph", Place("sqlite", str(tmp_path / "a.db")).saver())
+    source = Place("sqlite", str(tmp_path / "a.db"))
+    play("langgraph", source.saver())
+    source.close()
     import_threads(journal, str(tmp_path / "a.db"))
     export_threads(journal, str(tmp_path / "b.db"))
 
