@@ -20,6 +20,7 @@ from a2a.types import (
     Role,
     SendMessageConfiguration,
     SendMessageRequest,
+    SubscribeToTaskRequest,
     TaskState,
 )
 
@@ -185,3 +186,33 @@ def test_the_card_says_where_the_agent_is_and_what_it_takes(server: Running) -> 
 def test_a2a_can_be_left_out(tmp_path: Path) -> None:
     with running(config_of({}, tmp_path, http=HttpConfig(disable_a2a=True))) as server:
         assert server.http.get("/.well-known/agent-card.json").status_code == 404
+
+
+def test_the_history_is_that_of_the_task_if_it_is_asked_for(server: Running) -> None:
+    def send(text: str, **fields: Any) -> Any:
+        parts = [{"kind": "text", "text": text}]
+        message = {"role": "user", "messageId": str(uuid4()), "parts": parts, **fields}
+        body = {"jsonrpc": "2.0", "id": 1, "method": "message/send", "params": {"message": message}}
+        head = {"LangGraph-A2A-History-Scope": "task"}
+        return server.http.post("/a2a/chat", json=body, headers=head).json()["result"]
+
+    first = send("one")
+    second = send("two", contextId=first["contextId"])
+    assert [message["parts"][0]["text"] for message in second["history"]] == ["two", SAID]
+
+
+def test_a_task_is_followed_to_its_end(server: Running) -> None:
+    parts = [{"kind": "data", "data": {"n": 1, "delay": 1}}]
+    message = {"role": "user", "messageId": "m", "parts": parts}
+    params = {"message": message, "configuration": {"blocking": False}}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "message/send", "params": params}
+    begun = server.http.post("/a2a/slow", json=body).json()["result"]
+    assert begun["status"]["state"] == "submitted"
+
+    async def follow(client: Any) -> Any:
+        subscription = client.subscribe(SubscribeToTaskRequest(id=begun["id"]))
+        return [event async for event in subscription]
+
+    events = use(server, "slow", follow, "1.0")
+    assert events[0].task.id == begun["id"]
+    assert events[-1].status_update.status.state == TaskState.TASK_STATE_COMPLETED
