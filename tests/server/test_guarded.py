@@ -252,15 +252,27 @@ def test_other_protocols_show_nobody_what_is_not_theirs(owned: Running) -> None:
         "parts": [{"kind": "text", "text": "what has been said?"}],
         "messageId": "m1",
     }
-    task = {"id": ids["run_id"], "contextId": ids["thread_id"]}
-    in_task = {**message, "taskId": ids["run_id"], "contextId": ids["thread_id"]}
+
+    def call(path: str, method: str, params: Any, who: dict[str, str]) -> tuple[int, str]:
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        request = {"method": "POST", "url": path, "content": json.dumps(body)}
+        return answer(owned, request, {**who, "accept": "application/json, text/event-stream"})
+
+    said = {**message, "parts": [{"kind": "text", "text": SECRET}]}
+    agent = f"/a2a/{ids['assistant_id']}"
+    bobs = owned.http.post("/assistants", json={"graph_id": "chat"}, headers=BOB).json()
+    sent = call(agent, "message/send", {"message": said}, ALICE)
+    assert "result" in sent[1], sent
+    made = json.loads(sent[1])["result"]
+    task = {"id": made["id"], "contextId": made["contextId"]}
+    in_task = {**message, "taskId": made["id"], "contextId": made["contextId"]}
     asked = {
         "/mcp": [
             ("tools/list", {}),
             ("tools/call", {"name": SECRET, "arguments": {"messages": []}}),
             ("tools/call", {"name": ids["assistant_id"], "arguments": {"messages": []}}),
         ],
-        "/a2a/chat": [
+        f"/a2a/{bobs['assistant_id']}": [
             ("message/send", {"message": {**message, "contextId": ids["thread_id"]}}),
             ("message/send", {"message": in_task}),
             ("message/stream", {"message": in_task}),
@@ -268,7 +280,7 @@ def test_other_protocols_show_nobody_what_is_not_theirs(owned: Running) -> None:
             ("tasks/resubscribe", task),
             ("tasks/cancel", task),
         ],
-        f"/a2a/{ids['assistant_id']}": [
+        agent: [
             ("message/send", {"message": message}),
             ("tasks/get", task),
         ],
@@ -276,10 +288,7 @@ def test_other_protocols_show_nobody_what_is_not_theirs(owned: Running) -> None:
     told = {}
     for path, calls in asked.items():
         for method, params in calls:
-            body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-            request = {"method": "POST", "url": path, "content": json.dumps(body)}
-            accept = {**BOB, "accept": "application/json, text/event-stream"}
-            status, text = answer(owned, request, accept)
+            status, text = call(path, method, params, BOB)
             # A name that was asked for may be said again.
             shown = text.replace(f"'{SECRET}'", "")
             if SECRET in shown or status >= 500 or "completed" in text:
@@ -288,6 +297,4 @@ def test_other_protocols_show_nobody_what_is_not_theirs(owned: Running) -> None:
     assert told == {}
     assert state_of(owned, theirs) == before
     # She herself is told.
-    body = {"jsonrpc": "2.0", "id": 1, "method": "tasks/get", "params": task}
-    own = {"method": "POST", "url": f"/a2a/{ids['assistant_id']}", "content": json.dumps(body)}
-    assert "completed" in answer(owned, own, ALICE)[1]
+    assert SECRET in call(agent, "tasks/get", task, ALICE)[1]
