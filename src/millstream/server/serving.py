@@ -60,8 +60,24 @@ def run(
         access_log=False,
         timeout_graceful_shutdown=patience,
     )
+    logging.getLogger("uvicorn.error").addFilter(_is_no_cut)
     with listening:
         uvicorn.Server(options).run(sockets=[listening])
+
+
+def _is_no_cut(record: logging.LogRecord) -> bool:
+    """Say whether something is no stream that was cut off at the end, as it has to be.
+
+    Its reader sees that it has not ended, and comes back for the rest of it.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    told = record.msg if isinstance(record.msg, str) else ""
+    return not (
+        isinstance(error, asyncio.CancelledError)
+        or told.startswith("Cancel %s running task")
+        # Told twice to end: what is open is not waited for.
+        or told.rstrip().endswith("asyncio.exceptions.CancelledError")
+    )
 
 
 def address(config: ServerConfig, listening: socket.socket) -> str:
