@@ -20,6 +20,7 @@ DISTRIBUTIONS: Final = {
     "a2a": "a2a-sdk",
     "alembic": "alembic",
     "cronsim": "cronsim",
+    "google.protobuf": "protobuf",
     "httpx": "httpx",
     "langchain_core": "langchain-core",
     "langchain_protocol": "langchain-protocol",
