@@ -16,6 +16,7 @@ from millstream.server.responses import AwaitedJson, EventStream
 from millstream.server.runs.reading import RunSource
 from millstream.server.runs.requests import Asker, NewRun, Protocol, check, plan_run
 from millstream.server.runs.wire import BESIDE_PROTOCOL
+from millstream.server.tracing import trace_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,6 +130,7 @@ class Creation:
             user=user,
             headers=self._call.service.configurable_headers.of(headers),
             marks=self._call.marks,
+            trace=trace_of(headers),
         )
         run_id, thread_id = self.run_id, self.thread_id
         body, is_stateless = self._body, self._is_stateless

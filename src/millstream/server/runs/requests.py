@@ -32,6 +32,8 @@ class Asker:
     user: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     """Those that the configuration lets into the configurable."""
+    trace: Mapping[str, str] = field(default_factory=dict)
+    """What tells the trace that the run belongs to."""
     marks: Mapping[str, Any] = field(default_factory=dict)
     """The metadata that tell whose a run is, and a thread that is made for it."""
 
@@ -109,6 +111,7 @@ def plan_run(
             "resumable": body.stream_resumable or protocol is not None,
             "checkpoint_during": body.checkpoint_during is not False,
             "durability": _durability(body),
+            **({"trace": dict(asker.trace)} if asker.trace else {}),
         },
         metadata=metadata,
         strategy=body.multitask_strategy,

@@ -31,6 +31,7 @@ from millstream.server.runs.events_first import events_first
 from millstream.server.runs.wire import EVENTS, Wire, engine_modes
 from millstream.server.storage import events, runs
 from millstream.server.storage.run_records import End
+from millstream.server.tracing import note_end, run_span
 from millstream.server.v3.projection import TRANSFORMERS, Projection, part_of
 from millstream.server.v3.protocol import seq_of
 from millstream.types import Command, Send
@@ -77,6 +78,12 @@ class Runner:
 
     async def carry_out(self, active: ActiveRun) -> Carried:
         """Carry out a run, and say how it has ended; never raises for what the run did."""
+        with run_span(active.job) as span:
+            carried = await self._carry_out(active)
+            note_end(span, carried.end)
+            return carried
+
+    async def _carry_out(self, active: ActiveRun) -> Carried:
         job = active.job
         storing = Storing(self._db, active.log) if active.log.is_resumable else None
         repeats = await self._repeats(active) if job.last != START else None
