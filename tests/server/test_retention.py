@@ -209,6 +209,8 @@ def test_a_thread_that_cannot_be_removed_keeps_no_other_alive(
     assert "cannot be removed" in caplog.text
 
 
+# The package's store gives sqlite3 a datetime as it is.
+@pytest.mark.filterwarnings("ignore:The default datetime adapter:DeprecationWarning")
 def test_what_is_in_the_store_is_forgotten_after_its_ttl_unless_it_is_read(tmp_path: Path) -> None:
     ttl = TtlConfig(default_ttl=60, sweep_interval_minutes=1)
 

@@ -197,7 +197,8 @@ class Runner:
             return _lost(state, deaths)
         if not is_begun:
             return None
-        if state.next:
+        # Not `next`, in which a task that has done its work is not: what it wrote is to be applied.
+        if state.tasks:
             call.go_on()
             return None
         # It was at its end, and only that was not stored.
