@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import selectors
 import sys
 import threading
 import time
@@ -20,7 +19,8 @@ import pytest
 from hypothesis import settings
 
 import waiting
-from millstream._base.clock import Clock, given
+from faketime import FakeClock, FakeTimeLoop
+from millstream._base.clock import given
 
 TESTS: Final = os.path.dirname(__file__)
 
@@ -63,69 +63,6 @@ class AsyncDriver:
             return [item async for item in graph.astream(input, config, **kwargs)]
 
         return asyncio.run(call())
-
-
-class FakeClock(Clock):
-    """Time that passes when somebody sleeps, and numbers that are drawn as a test has set them."""
-
-    def __init__(self) -> None:
-        self.seconds = 1_000_000.0
-        self.slept: list[float] = []
-        self.drawn = 0.5
-
-    def read(self) -> float:
-        """Return the time."""
-        return self.seconds
-
-    monotonic = timestamp = read
-
-    def draw(self) -> float:
-        """Return the number that is drawn next."""
-        return self.drawn
-
-    def sleep(self, seconds: float) -> None:
-        """Let the time pass at once."""
-        self.slept.append(seconds)
-        self.seconds += seconds
-
-    async def asleep(self, seconds: float) -> None:
-        """Let the time pass at once."""
-        self.sleep(seconds)
-        await asyncio.sleep(0)
-
-
-class FakeTimeLoop(asyncio.SelectorEventLoop):
-    """An event loop that never waits: when there is nothing to do, it is time for the next timer.
-
-    Timers do not wait for threads, so work of a thread is no match for a timeout here.
-    """
-
-    def __init__(self, clock: FakeClock) -> None:
-        super().__init__(FakeTimeSelector(clock))
-        self._fake = clock
-
-    def time(self) -> float:
-        """Return the time."""
-        return self._fake.read()
-
-    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
-        """Wait for its threads as long as it takes: no timer would."""
-        await super().shutdown_default_executor()
-
-
-class FakeTimeSelector(selectors.DefaultSelector):
-    """Waits for files only where no timer is set."""
-
-    def __init__(self, clock: FakeClock) -> None:
-        super().__init__()
-        self._clock = clock
-
-    def select(self, timeout: float | None = None) -> Any:
-        """Return what is ready; if nothing is, let the time pass."""
-        ready = super().select(timeout if timeout is None else 0)
-        if timeout and not ready:
-            self._clock.seconds += timeout
-        return ready
 
 
 REAL_SLEEP: Final = time.sleep

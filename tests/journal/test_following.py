@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import pytest
 from typing_extensions import TypedDict
 
-from conftest import FakeClock
+from faketime import FakeClock
 from journal.states import States
 from millstream._base.clock import given
 from millstream.graph import START, StateGraph
