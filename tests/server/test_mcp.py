@@ -68,7 +68,7 @@ def test_assistants_of_one_name_have_names_of_their_own_as_tools(server: Running
     assert "my_tool" in names
 
 
-def test_both_addresses_answer_and_no_other_method_is_taken(server: Running) -> None:
+def test_trap_31_both_addresses_answer_and_no_other_method_is_taken(server: Running) -> None:
     ping = {"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {}}
     head = {"accept": "application/json, text/event-stream"}
     for path in ("/mcp", "/mcp/"):
