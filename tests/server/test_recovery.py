@@ -14,6 +14,7 @@ from typing_extensions import TypedDict
 
 import waiting
 from millstream.graph import START, StateGraph
+from millstream.journal import SqliteJournal
 from server.fixtures import Running, config_of, running
 from server.streams import Event, parse, start, thread
 
@@ -106,6 +107,29 @@ def test_runs_go_on_from_their_checkpoints_and_streams_with_them(tmp_path: Path)
         assert server.http.get(f"/threads/{at}").json()["status"] == "idle"
         seen = server.http.get(f"/threads/{at}/state").json()["values"]["seen"]
         assert seen == [*range(COUNT), -1, COUNT + 1]
+
+
+def test_a_run_whose_task_has_stored_its_writes_goes_on(tmp_path: Path) -> None:
+    gate = Gate(3)
+    known: dict[str, str] = {}
+
+    def act(server: Running) -> None:
+        known["thread"] = thread(server)
+        known["run"] = start(server, known["thread"], "steps", {}, durability="sync")["run_id"]
+
+    copy = left_by(tmp_path, gate, act)
+    with SqliteJournal(config_of({}, copy).file_beside("threads")) as journal:
+        graph = gate.graphs()["steps"].copy(update={"checkpointer": journal})
+        place: Any = {"configurable": {"thread_id": known["thread"]}}
+        state = graph.get_state(place)
+        writes = [("seen", [3]), ("branch:to:step", None)]
+        journal.put_writes(state.config, writes, state.tasks[0].id)
+        # It is not to run again, and more is to run after it.
+        assert graph.get_state(place).next == ()
+    with running(config_of(gate.graphs(), copy)) as server:
+        assert ended(server, known["thread"], known["run"]) == "success"
+        values = server.http.get(f"/threads/{known['thread']}/state").json()["values"]
+        assert values == {"seen": list(range(COUNT))}
 
 
 @pytest.mark.parametrize(("action", "left"), [("interrupt", [0, 1]), ("rollback", None)])
