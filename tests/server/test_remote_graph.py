@@ -63,7 +63,7 @@ def loop(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoop |
         loop.close()
 
 
-@pytest.fixture(params=["millstream", "langgraph"])
+@pytest.fixture(params=["millstream", pytest.param("langgraph", marks=pytest.mark.long)])
 def remote(
     request: pytest.FixtureRequest, loop: asyncio.AbstractEventLoop | None, server: Running
 ) -> Iterator[Remote]:

@@ -57,7 +57,8 @@ class Plain:
             self._loop.run_until_complete(results.aclose())
 
 
-@pytest.fixture(params=["async", "sync"])
+# Both kinds of the client send the same requests.
+@pytest.fixture(params=["async", pytest.param("sync", marks=pytest.mark.long)])
 def sdk(request: pytest.FixtureRequest, server: Running) -> Iterator[Any]:
     """Give the client of langgraph-sdk."""
     if request.param == "sync":
