@@ -182,6 +182,18 @@ def test_odd_json_is_the_clients_mistake(body: bytes, status: int, server: Runni
     assert server.http.post("/threads/search", content=body).status_code == status
 
 
+@pytest.mark.parametrize("path", ["/threads/search", "/assistants/search", "/runs/crons/search"])
+def test_numbers_beyond_those_of_a_database_and_no_columns_at_all(
+    path: str, server: Running
+) -> None:
+    server.http.post("/threads", json={})
+    assert server.http.post(path, json={"offset": 2**63}).status_code == 422
+    assert server.http.post(path, json={"offset": 2**63 - 1}).json() == []
+    found = server.http.post(path, json={"select": []})
+    assert found.status_code == 200
+    assert all(row == {} for row in found.json())
+
+
 def test_a_large_value_comes_back(server: Running) -> None:
     large = "é" * (10 << 20)
     made = server.http.post("/threads", json={"metadata": {"large": large}})

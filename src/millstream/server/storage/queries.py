@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, Table, func, select, type_coerce
+from sqlalchemy import Column, ColumnElement, Connection, Table, func, literal, select, type_coerce
 
 from millstream.server.storage.tables import RawJson
 
@@ -43,14 +43,16 @@ def page(
     What `raw` columns have is not looked at, and goes into the answer as it is.
     """
     order = [getattr(table.c[name], direction)() for name, direction in sort]
+    chosen = [unread(table.c[name]) if name in raw else table.c[name] for name in columns]
     found = connection.execute(
-        select(*(unread(table.c[name]) if name in raw else table.c[name] for name in columns))
+        select(*chosen or [literal(1)])  # somebody may want nothing of them
+        .select_from(table)
         .where(condition)
         .order_by(*order)
         .limit(limit)
         .offset(offset)
     )
-    rows = [dict(row) for row in found.mappings()]
+    rows = [dict(row) if chosen else {} for row in found.mappings()]
     total = offset + len(rows)
     if len(rows) == limit or (offset and not rows):
         total = count(connection, table, condition)

@@ -7,7 +7,7 @@ from typing import Literal
 from langchain_core.utils.uuid import uuid7
 from pydantic import Field
 
-from millstream.server.api.bodies.base import Body, JsonObject, Limit, Offset, Query
+from millstream.server.api.bodies.base import MAX_INTEGER, Body, JsonObject, Limit, Offset, Query
 
 Key = Literal[
     "assistant_id",
@@ -77,7 +77,7 @@ class VersionSearch(Body):
 class VersionChange(Body):
     """The version that an assistant is to have."""
 
-    version: int
+    version: int = Field(ge=-MAX_INTEGER, le=MAX_INTEGER)
 
 
 class DeleteQuery(Query):
@@ -96,7 +96,7 @@ class DrawingQuery(Query):
         """Return `xray` as graphs understand it."""
         text = self.xray.lower()
         if text.isdecimal():
-            return int(text)
+            return int(text[:3])  # no graph is deeper
         return text in ("true", "yes", "on", "t", "y")
 
 

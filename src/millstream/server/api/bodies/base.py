@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Final, get_args, get_origin
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 JsonObject = dict[str, Any]
 Limit = Annotated[int, Field(ge=1, le=1000)]
-Offset = Annotated[int, Field(ge=0)]
+MAX_INTEGER: Final = 2**63 - 1
+"""The largest that a database takes."""
+Offset = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
 
 
 class Asked(BaseModel):

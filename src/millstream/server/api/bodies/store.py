@@ -7,7 +7,15 @@ from typing import Any, Final, Literal
 
 from pydantic import Field, PrivateAttr
 
-from millstream.server.api.bodies.base import Asked, Body, JsonObject, Limit, Offset, Query
+from millstream.server.api.bodies.base import (
+    MAX_INTEGER,
+    Asked,
+    Body,
+    JsonObject,
+    Limit,
+    Offset,
+    Query,
+)
 
 _NAMESPACES: Final = ("namespace", "namespace_prefix", "prefix")
 
@@ -91,7 +99,7 @@ class NamespaceSearch(InNamespace, Body):
 
     prefix: list[str] | None = None
     suffix: list[str] | None = None
-    max_depth: int | None = Field(None, ge=1)
+    max_depth: int | None = Field(None, ge=1, le=MAX_INTEGER)
     limit: Limit = 100
     offset: Offset = 0
 
