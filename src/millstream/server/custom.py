@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("millstream.server")
 
-ORDERS: Final = ("middleware_first", "auth_first")
 _OF_FASTAPI: Final = {"openapi", "swagger_ui_html", "swagger_ui_redirect", "redoc_html"}
 """Routes that FastAPI adds by itself: the server's own pages are about the whole."""
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from millstream.server.storage.run_records import End, Job
 
 TRACER: Tracer = get_tracer("millstream.server", __version__)
+_PROPAGATOR: Final = TraceContextTextMapPropagator()
 _HEADERS: Final = ("traceparent", "tracestate")
 
 
@@ -29,7 +30,8 @@ def trace_of(headers: Mapping[str, str]) -> dict[str, str]:
 @contextmanager
 def run_span(job: Job) -> Iterator[Span]:
     """Have what a run does belong to a span of its own."""
-    context = TraceContextTextMapPropagator().extract(job.kwargs.get("trace") or {})
+    trace = job.kwargs.get("trace")
+    context = _PROPAGATOR.extract(trace) if trace else None
     attributes: dict[str, str | int] = {
         "millstream.run_id": job.run_id,
         "millstream.thread_id": job.thread_id,

@@ -26,6 +26,7 @@ from millstream.journal.exchange.records import (
     Write,
     check,
     opened,
+    places_in,
     reading,
     sealed,
     using,
@@ -85,14 +86,7 @@ class PostgresTables:
 
     def places(self, thread_ids: Sequence[str] | None) -> Sequence[tuple[str, str]]:
         """Return threads and namespaces, of all threads if None."""
-        query = "SELECT DISTINCT thread_id, checkpoint_ns FROM checkpoints"
-        if thread_ids is None:
-            return [(thread, ns) for thread, ns in self._rows(f"{query} ORDER BY 1, 2")]
-        return [
-            (thread, ns)
-            for id in thread_ids
-            for thread, ns in self._rows(f"{query} WHERE thread_id = %s ORDER BY 2", (id,))
-        ]
+        return places_in(self._rows, "%s", thread_ids)
 
     def count(self, places: Sequence[tuple[str, str]]) -> int:
         """Return how many checkpoints are there."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from hashlib import blake2b
@@ -167,6 +167,20 @@ def check(record: Record) -> None:
     for each in by_name:
         if not isinstance(each, dict) or not all(isinstance(name, str) for name in each):
             raise ValueError(f"versions and metadata are dicts by name, not {each!r}")
+
+
+def places_in(
+    ask: Callable[..., list[tuple[Any, ...]]], mark: str, thread_ids: Sequence[str] | None
+) -> Sequence[tuple[str, str]]:
+    """Return threads and namespaces, of all threads if None; `mark` stands for a value."""
+    query = "SELECT DISTINCT thread_id, checkpoint_ns FROM checkpoints"
+    if thread_ids is None:
+        return [(thread, ns) for thread, ns in ask(f"{query} ORDER BY 1, 2")]
+    return [
+        (thread, ns)
+        for id in thread_ids
+        for thread, ns in ask(f"{query} WHERE thread_id = {mark} ORDER BY 2", (id,))
+    ]
 
 
 def opened(kind: Any, data: Any, cipher: CipherProtocol | None, name: str) -> Typed:

@@ -20,8 +20,8 @@ def events_first(graph: Any, stored: Callable[[], Awaitable[None]]) -> Any:
 class EventsFirst(Journal):
     """The view that one run has of a journal.
 
-    Whoever goes on from a checkpoint finds everything stored that was said until then: a stream
-    that is resumed has no gap.
+    Whoever goes on from a checkpoint finds everything stored that is in the log by then. What the
+    superstep said that is handed over at this moment may not be: the run has not told it yet.
     """
 
     def __init__(self, journal: Journal, stored: Callable[[], Awaitable[None]]) -> None:
