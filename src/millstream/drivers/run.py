@@ -195,7 +195,7 @@ class Run(RunScope):
     ) -> Observer:
         """Return the observer that shows the run to its consumer, and to those above."""
         subscription, parent = self.subscription, self.parent
-        own = self.outbox.emit
+        own, emit_from_task = self.outbox.emit, self.outbox.emit_from_task
         targets: dict[str, list[Emit]] = {}
         for emit, modes in [(own, subscription.modes), *above]:
             for mode in modes:
@@ -208,11 +208,11 @@ class Run(RunScope):
         # To the nearest consumer alone, who has said by `subgraphs` whether he wants those from
         # below. A writer has one place to write to.
         if CUSTOM in subscription.modes:
-            self.emit_custom = self.outbox.emit_from_task
+            self.emit_custom = emit_from_task
         elif above and parent is not None:
             self.emit_custom = parent.run.emit_custom
-        self.taps = taps_of(self, self.outbox.emit_from_task)
-        if tool_taps := tool_taps_of(self, self.outbox.emit_from_task):
+        self.taps = taps_of(self, emit_from_task)
+        if tool_taps := tool_taps_of(self, emit_from_task):
             self.tool_taps = tool_taps
         self.writer = self._make_writer()
         if VALUES in targets:
@@ -221,20 +221,20 @@ class Run(RunScope):
         if emits and parent is not None:
             self.emit_end = emit_started(self, parent, emits)
         return observe(
-            RunView(
-                run=self,
-                spec=self.spec,
-                lineage=lineage,
-                namespace=self.namespace,
-                targets=targets,
-                output_keys=subscription.output_keys,
-                watched=subscription.watched,
-                read_state=subscription.read,
-                shape=self.shape,
-                now=self.clock.now,
-                task_metadata=self.user_metadata,
-                checkpoint_config=self.checkpoint_config,
-                is_root=parent is None,
+            RunView(  # by position: see `enter`
+                self,
+                self.spec,
+                lineage,
+                self.namespace,
+                targets,
+                subscription.output_keys,
+                subscription.watched,
+                subscription.read,
+                self.shape,
+                self.clock.now,
+                self.user_metadata,
+                self.checkpoint_config,
+                parent is None,
             )
         )
 

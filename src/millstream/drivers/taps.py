@@ -6,15 +6,12 @@ Used only in runs that somebody listens to.
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from millstream.modes.names import MESSAGES, TOOLS
 from millstream.outbox.abandoned import RunAbandoned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from langchain_core.messages import BaseMessage
 
     from millstream.drivers.context import TaskContext
@@ -34,21 +31,18 @@ def taps_of(run: RunScope, emit: Emit) -> tuple[MessageTap, ...]:
     That one emits what code of tasks says.
     """
     above = run.parent.run.taps if run.parent is not None else ()
-    return _with_own(run, above, MESSAGES, partial(_message_tap, run, emit))
+    own = (_message_tap(run, emit),) if MESSAGES in run.subscription.modes else ()
+    return _with_own(run, above, own) if above else own
 
 
 def tool_taps_of(run: RunScope, emit: Emit) -> tuple[ToolTap, ...]:
     """Return the taps of everybody who wants to hear the run's tools."""
     above = run.parent.run.tool_taps if run.parent is not None else ()
-    return _with_own(run, above, TOOLS, partial(_tool_tap, run, emit))
+    own = (_tool_tap(run, emit),) if TOOLS in run.subscription.modes else ()
+    return _with_own(run, above, own) if above else own
 
 
-def _with_own(
-    run: RunScope, above: tuple[TapT, ...], mode: str, make: Callable[[], TapT]
-) -> tuple[TapT, ...]:
-    own = (make(),) if mode in run.subscription.modes else ()
-    if not above:
-        return own
+def _with_own(run: RunScope, above: tuple[TapT, ...], own: tuple[TapT, ...]) -> tuple[TapT, ...]:
     # Those above first: they were there before, and each is the ear of one consumer.
     inherited = (tap.below(run.namespace) for tap in above)
     return (*(tap for tap in inherited if tap is not None), *own)

@@ -69,7 +69,7 @@ class RunView:
 
     def emitter(self, mode: str) -> Callable[[Any], None] | None:
         """Return the function that sends a payload of this mode, None if nobody listens."""
-        emits = tuple(self.targets.get(mode, ()))
+        emits = self.targets.get(mode)
         if not emits:
             return None
         # Bound once, because this is called for every event of the run.
