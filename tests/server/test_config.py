@@ -115,7 +115,7 @@ def test_the_command_line_is_above_the_environment_and_that_above_the_file(here:
         ({**GRAPHS, "http": {"mount_prefix": "api"}}, "http.mount_prefix is like '/api'"),
         ({**GRAPHS, "checkpointer": {"ttl": {"default_ttl": "5"}}}, "checkpointer.ttl.default_ttl"),
         ({**GRAPHS, "env": "no.env"}, "env names 'no.env', which cannot be read"),
-        ({**GRAPHS, "encryption": {"path": "./a.py:e"}}, "which this version cannot do"),
+        ({**GRAPHS, "encryption": {}}, "encryption.path is missing"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_value(here: Path, content: Any, told: str) -> None:

@@ -69,6 +69,19 @@ class AuthConfig:
 
 
 @dataclass(frozen=True)
+class EncryptionConfig:
+    """What everything is sealed with that is stored."""
+
+    path: str = ""
+    """`path/to/file.py:name` of a `langgraph_sdk.Encryption`."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if not self.path:
+            raise ConfigError("encryption.path is missing: write './encryption.py:encryption'")
+
+
+@dataclass(frozen=True)
 class HttpConfig:
     """What is served over HTTP besides the API, and what of it is not."""
 
@@ -155,7 +168,7 @@ class ServerConfig:
     auth: AuthConfig = AuthConfig()
     http: HttpConfig = HttpConfig()
     webhooks: Mapping[str, Any] | None = None
-    encryption: Mapping[str, Any] | None = None
+    encryption: EncryptionConfig | None = None
     ui: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
@@ -168,10 +181,6 @@ class ServerConfig:
             raise ConfigError(f"port is a number from 0 to 65535, not {self.port!r}")
         if self.database and "://" in self.database:
             raise ConfigError(f"database is the path of a file, not {self.database!r}")
-        for key, value in (("encryption", self.encryption),):
-            # Whoever says so relies on it.
-            if value:
-                raise ConfigError(f"{key} is {value!r}, which this version cannot do; take it out")
         if self.auth.path and self.api_key_file:
             raise ConfigError("auth.path and api_key_file both say who may call; take one out")
         for name, ttl in (("store", self.store.ttl), ("checkpointer", self.checkpointer.ttl)):

@@ -18,6 +18,7 @@ from langchain_core.utils.uuid import uuid7
 
 from millstream.server.api.bodies.runs import RunCreate
 from millstream.server.clock import Chore, Clock, stamp
+from millstream.server.encryption.context import enter_context
 from millstream.server.runs.requests import Asker, NewRun, plan_run
 from millstream.server.schedules import next_after, time_of
 from millstream.server.storage import crons as rows
@@ -60,6 +61,7 @@ class Crons(Chore):
         schedule, zone, end_time = cron["schedule"], cron["timezone"], cron["end_time"]
         following = next_after(now, schedule, zone, end_time)
         to = None if following is None else following.isoformat()
+        enter_context(cron["asker"].get("sealing"))
         try:
             if end_time is not None and time_of(end_time) < now:
                 await self._db.write(rows.advance, cron, None)
@@ -97,7 +99,13 @@ def _plan(cron: Mapping[str, Any], ttl: Mapping[str, Any] | None) -> Any:
     body = RunCreate.model_validate(payload)
     is_stateless = cron["thread_id"] is None
     known = cron["asker"]
-    asker = Asker(str(uuid4()), known["user"], {"cron_id": cron["cron_id"]}, marks=known["marks"])
+    asker = Asker(
+        str(uuid4()),
+        known["user"],
+        {"cron_id": cron["cron_id"]},
+        marks=known["marks"],
+        sealing=known.get("sealing") or {},
+    )
     run_id = str(uuid7())
     thread_id = str(uuid7()) if is_stateless else cron["thread_id"]
 

@@ -15,22 +15,33 @@ from langgraph.store.base import BaseStore
 from millstream._base.texts import safe_str
 from millstream.journal import SqliteJournal
 from millstream.server.config import ServerConfig
+from millstream.server.encryption.journal import SealedJournal, aes_serializer
+from millstream.server.encryption.sealer import Sealer
+from millstream.server.encryption.store import SealedStore
 from millstream.server.errors import ConfigError
 from millstream.server.graph_files import import_target, make_importable
 
 _SERDE: Final = ("allowed_json_modules", "allowed_msgpack_modules", "pickle_fallback")
 
 
-async def open_saver(config: ServerConfig, stack: AsyncExitStack) -> Any:
+async def open_saver(
+    config: ServerConfig, stack: AsyncExitStack, sealer: Sealer | None = None
+) -> Any:
     """Open what keeps checkpoints; in the loop that graphs run in."""
     given = config.checkpointer
     if given.path is not None:
         return await _open_theirs(
             config, stack, "checkpointer.path", given.path, BaseCheckpointSaver
         )
-    journal = SqliteJournal(
-        config.file_beside("threads"), serde=serializer_of(given.serde), on_conflict="fork"
-    )
+    options: dict[str, Any] = {
+        "serde": aes_serializer(serializer_of(given.serde)),
+        "on_conflict": "fork",
+    }
+    path = config.file_beside("threads")
+    if sealer is not None and sealer.seals_blobs:
+        journal: SqliteJournal = SealedJournal(path, sealer, **options)
+    else:
+        journal = SqliteJournal(path, **options)
     stack.push_async_callback(journal.aclose)
     return journal
 
@@ -52,8 +63,15 @@ def serializer_of(given: Mapping[str, Any] | None) -> JsonPlusSerializer | None:
     return JsonPlusSerializer(**options)
 
 
-async def open_store(config: ServerConfig, stack: AsyncExitStack) -> BaseStore:
+async def open_store(
+    config: ServerConfig, stack: AsyncExitStack, sealer: Sealer | None = None
+) -> BaseStore:
     """Open the store; its task belongs to the loop that it is made in: that of the graphs."""
+    store = await _open_store(config, stack)
+    return SealedStore(store, sealer) if sealer is not None and sealer.seals_json else store
+
+
+async def _open_store(config: ServerConfig, stack: AsyncExitStack) -> BaseStore:
     from langgraph.store.sqlite import AsyncSqliteStore
 
     given, ttl = config.store, config.store.ttl

@@ -18,6 +18,8 @@ from millstream.server.auth.loading import load_guard
 from millstream.server.clock import Clock
 from millstream.server.config import ServerConfig, TtlConfig
 from millstream.server.crons import Crons
+from millstream.server.encryption.loading import load_sealer
+from millstream.server.encryption.sealer import Sealer
 from millstream.server.graphs import GraphCatalog
 from millstream.server.headers import HeaderFilter
 from millstream.server.limits import Limits
@@ -44,6 +46,8 @@ class Service:
     """Complete when it is made; what it holds ends with `open`."""
 
     config: ServerConfig
+    sealer: Sealer | None
+    """What everything is sealed with that is stored."""
     db: Database
     run_loop: RunLoop
     journal: BaseCheckpointSaver[Any]
@@ -70,9 +74,10 @@ class Service:
         for name, value in config.env.items():
             os.environ.setdefault(name, value)
         async with AsyncExitStack() as stack:
-            db = await asyncio.to_thread(Database, config.database_path)
+            sealer = await _open_sealer(config, stack)
+            db = await asyncio.to_thread(Database, config.database_path, sealer)
             stack.push_async_callback(asyncio.to_thread, db.close)
-            run_loop, journal, store, catalog = await _open_graphs(config, stack)
+            run_loop, journal, store, catalog = await _open_graphs(config, stack, sealer)
             guard = await asyncio.to_thread(load_guard, config)
             await db.write(assistants.ensure_own, catalog.ids())
             logs, metrics = Logs(), Metrics(config.n_jobs_per_worker)
@@ -98,6 +103,7 @@ class Service:
                 stack.push_async_callback(part.close)
             yield cls(
                 config=config,
+                sealer=sealer,
                 db=db,
                 run_loop=run_loop,
                 journal=journal,
@@ -118,16 +124,23 @@ class Service:
             )
 
 
+async def _open_sealer(config: ServerConfig, stack: AsyncExitStack) -> Sealer | None:
+    sealer = await asyncio.to_thread(load_sealer, config)
+    if sealer is not None:
+        stack.push_async_callback(asyncio.to_thread, sealer.close)
+    return sealer
+
+
 async def _open_graphs(
-    config: ServerConfig, stack: AsyncExitStack
+    config: ServerConfig, stack: AsyncExitStack, sealer: Sealer | None
 ) -> tuple[RunLoop, BaseCheckpointSaver[Any], BaseStore, GraphCatalog]:
     """Load the graphs, and open what they use: in the loop in which they run."""
     run_loop = RunLoop()
     stack.push_async_callback(asyncio.to_thread, run_loop.close)
     opened = AsyncExitStack()
     stack.push_async_callback(lambda: run_loop.call(opened.aclose()))
-    journal = await run_loop.call(open_saver(config, opened))
-    store = await run_loop.call(open_store(config, opened))
+    journal = await run_loop.call(open_saver(config, opened, sealer))
+    store = await run_loop.call(open_store(config, opened, sealer))
     catalog = GraphCatalog(
         config.graphs,
         config.directory,

@@ -12,6 +12,7 @@ from millstream.server.api.bodies.crons import CronCount, CronCreate, CronPatch,
 from millstream.server.api.routing import Call, empty, operation, reply, uuid_of
 from millstream.server.api.run_creation import assistant_id_of
 from millstream.server.clock import stamp
+from millstream.server.encryption.context import sealing_context
 from millstream.server.errors import ApiError
 from millstream.server.runs.requests import check
 from millstream.server.schedules import check_schedule, next_after, time_of, zone_of
@@ -109,7 +110,12 @@ async def _create(call: Call, body: CronCreate, thread_id: str | None) -> Respon
         "next_run_date": _next(now, row),
         "created_at": stamp(now),
         "updated_at": stamp(now),
-        "asker": {"user": call.user, "filters": call.filters, "marks": call.marks},
+        "asker": {
+            "user": call.user,
+            "filters": call.filters,
+            "marks": call.marks,
+            "sealing": sealing_context(),
+        },
     }
     made = await call.service.db.write(rows.create, row, call.filters)
     call.service.crons.wake()

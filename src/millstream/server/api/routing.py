@@ -25,6 +25,7 @@ from millstream.server.api.bodies.base import Asked, Query
 from millstream.server.auth.guard import admit
 from millstream.server.auth.user import User
 from millstream.server.encoding import dumps
+from millstream.server.encryption.context import enter_context
 from millstream.server.errors import ApiError
 from millstream.server.storage.containment import Filters
 
@@ -229,6 +230,7 @@ async def _answer(found: Operation, request: Request) -> Response:
             limits.count(request, call.user)
             if found.is_long:
                 limits.open_stream(request, call.user)
+            await enter_sealing(call)
         call.ids = _ids(found, request.path_params)
         given: dict[str, Any] = {}
         if found.query is not None:
@@ -247,6 +249,13 @@ async def _answer(found: Operation, request: Request) -> Response:
         told = request.app.state.service.logging_headers.of(request.headers)
         logger.exception("%s %s failed %s", request.method, request.url.path, told or "")
         return refusal(500, "Internal Server Error")
+
+
+async def enter_sealing(call: Call) -> None:
+    """Have what a request leads to sealed in its context, where anything is sealed."""
+    sealer = call.service.sealer
+    if sealer is not None:
+        enter_context(await sealer.context_of(call.request, call.user))
 
 
 def _ids(found: Operation, given: Mapping[str, str]) -> dict[str, str]:

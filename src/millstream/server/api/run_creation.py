@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 from langchain_core.utils.uuid import uuid7
 from starlette.responses import Response
 
+from millstream.server.encryption.context import sealing_context
 from millstream.server.errors import ApiError
 from millstream.server.graphs import assistant_of
 from millstream.server.responses import AwaitedJson, EventStream
@@ -131,6 +132,7 @@ class Creation:
             headers=self._call.service.configurable_headers.of(headers),
             marks=self._call.marks,
             trace=trace_of(headers),
+            sealing=sealing_context(),
         )
         run_id, thread_id = self.run_id, self.thread_id
         body, is_stateless = self._body, self._is_stateless

@@ -12,7 +12,14 @@ from starlette.websockets import WebSocket
 
 from millstream.server.api.asking import ask
 from millstream.server.api.event_streaming import send_command, stream_events
-from millstream.server.api.routing import OPERATIONS, Call, Operation, refusal, uuid_of
+from millstream.server.api.routing import (
+    OPERATIONS,
+    Call,
+    Operation,
+    enter_sealing,
+    refusal,
+    uuid_of,
+)
 from millstream.server.auth.guard import admit
 from millstream.server.errors import ApiError
 from millstream.server.v3.source import admitted
@@ -54,6 +61,7 @@ class EventSocket:
             await ask(call, None, None)
             await admitted(call, call["thread_id"])
         limits.open_stream(request, call.user)
+        await enter_sealing(call)
         return call
 
 

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from millstream.server.storage import events
@@ -32,6 +33,8 @@ class Storing:
         self._waiting: list[Entry] = []
         self._under_way: Future[None] | None = None
         self._is_held = False
+        # It goes on writing from a thread of the database, which writes for others too.
+        self._context = copy_context()
         log.sink = self.note
 
     def note(self, entry: Entry) -> None:
@@ -65,7 +68,9 @@ class Storing:
     def _write(self) -> None:
         entries, self._waiting = self._waiting, []
         try:
-            future = self._db.write_soon(events.append, self._log.run_id, entries)
+            future = self._context.run(
+                self._db.write_soon, events.append, self._log.run_id, entries
+            )
         except RuntimeError:  # the database is closed
             self._under_way = None
             return

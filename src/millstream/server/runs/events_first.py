@@ -7,6 +7,7 @@ from typing import Any
 
 from millstream.core.checkpoints import UNKNOWN
 from millstream.journal import Journal
+from millstream.journal.sealing import Sealing
 
 
 def events_first(graph: Any, stored: Callable[[], Awaitable[None]]) -> Any:
@@ -28,6 +29,11 @@ class EventsFirst(Journal):
         # All that there is of it is shared: rows, what is known of them, who writes.
         vars(self).update(vars(journal))
         self._stored = stored
+        self._whole = journal
+
+    def _sealing(self) -> Sealing:
+        # That of a journal may depend on who asks.
+        return self._whole._sealing()
 
     async def aput_together(
         self, calls: Sequence[tuple[str, tuple[Any, ...]]], *, expects: Any = UNKNOWN

@@ -36,6 +36,8 @@ class Asker:
     """What tells the trace that the run belongs to."""
     marks: Mapping[str, Any] = field(default_factory=dict)
     """The metadata that tell whose a run is, and a thread that is made for it."""
+    sealing: Mapping[str, Any] = field(default_factory=dict)
+    """The context in which what the run leaves is sealed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ def plan_run(
             "checkpoint_during": body.checkpoint_during is not False,
             "durability": _durability(body),
             **({"trace": dict(asker.trace)} if asker.trace else {}),
+            **({"sealing": dict(asker.sealing)} if asker.sealing else {}),
         },
         metadata=metadata,
         strategy=body.multitask_strategy,

@@ -15,9 +15,9 @@ T = TypeVar("T")
 class RunLoop:
     """A thread with an event loop, for all that calls code of graphs."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "millstream-runs") -> None:
         self.loop = _new_loop()
-        self._thread = threading.Thread(target=self._run, name="millstream-runs", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     async def call(self, coroutine: Coroutine[Any, Any, T]) -> T:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy.exc import OperationalError
 
 from millstream.server.encoding import dumps
+from millstream.server.encryption.context import enter_context
 from millstream.server.runs.active import ActiveRun
 from millstream.server.runs.lifecycle import UNDER_WAY, RunInput
 from millstream.server.runs.runner import NOTHING, Carried, Runner, failed
@@ -222,6 +223,7 @@ class Scheduler:
 
     async def _carry_out(self, active: ActiveRun) -> None:
         job = active.job
+        enter_context(job.kwargs.get("sealing"))
         carried = Carried(End("lease_lost"))
         next_job = None
         status: str | None = None

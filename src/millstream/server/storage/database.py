@@ -15,12 +15,18 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
+from millstream.server.encryption.context import bound
+from millstream.server.errors import ConfigError
 from millstream.server.storage.containment import holds
 from millstream.server.storage.migrations import migrate
+from millstream.server.storage.tables import seal_with
+
+if TYPE_CHECKING:
+    from millstream.server.encryption.sealer import Sealer
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,6 +35,8 @@ _READERS: Final = 4
 _MOST_TOGETHER: Final = 256
 """Functions that share a transaction at most: those behind them wait for its commit."""
 _WRITES: Final = "millstream_writes"
+_SEALED: Final = 1
+"""The `user_version` of a file whose values are sealed."""
 
 
 class DatabaseClosedError(RuntimeError):
@@ -44,16 +52,19 @@ class _Job(NamedTuple):
 class Database:
     """A SQLite file: one thread writes, several read, and nobody waits for a reader."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], sealer: Sealer | None = None) -> None:
         self.path = Path(path).absolute()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.engine = _sqlite_engine(self.path)
+        self._is_sealing = sealer is not None
+        seal_with(self.engine, sealer)
         self._lock = threading.Lock()
         self._is_closed = False
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         try:
             with self._writing() as connection:
                 migrate(connection)
+                self._note_sealing(connection)
         except BaseException:
             self.engine.dispose()
             raise
@@ -88,6 +99,8 @@ class Database:
         """Have `function` write, behind all that were given before; the answer may be ignored."""
         future: Future[T] = Future()
         call = (lambda connection: function(connection, *args, **named)) if named else function
+        if self._is_sealing:
+            call = bound(call)
         with self._lock:
             if self._is_closed:
                 raise DatabaseClosedError(f"The database {self.path} is closed")
@@ -111,6 +124,18 @@ class Database:
 
     def _writing(self) -> Connection:
         return self.engine.connect().execution_options(**{_WRITES: True})
+
+    def _note_sealing(self, connection: Connection) -> None:
+        """Note that values are sealed; refuse to take what is sealed for values."""
+        with connection.begin():
+            was_sealing = connection.exec_driver_sql("PRAGMA user_version").scalar() == _SEALED
+            if self._is_sealing and not was_sealing:
+                connection.exec_driver_sql(f"PRAGMA user_version = {_SEALED}")
+        if was_sealing and not self._is_sealing:
+            raise ConfigError(
+                f"the database {self.path} was sealed by handlers: name them with encryption.path, "
+                "or name another database"
+            )
 
     def _write_all(self) -> None:
         with self._writing() as connection:
@@ -152,7 +177,11 @@ def _outcome(connection: Connection, job: _Job) -> tuple[Any, BaseException | No
 
 def _sqlite_engine(path: Path) -> Engine:
     engine = create_engine(
-        URL.create("sqlite", database=str(path)), pool_size=_READERS + 1, max_overflow=0
+        URL.create("sqlite", database=str(path)),
+        pool_size=_READERS + 1,
+        max_overflow=0,
+        # What clients have sent is not for the log, which has what went wrong.
+        hide_parameters=True,
     )
 
     @event.listens_for(engine, "connect")

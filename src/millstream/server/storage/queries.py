@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Column, ColumnElement, Connection, Table, func, literal, select, type_coerce
 
-from millstream.server.storage.tables import RawJson
+from millstream.server.storage.tables import Json, RawJson
 
 
 class Page(NamedTuple):
@@ -61,7 +61,9 @@ def page(
 
 def unread(column: Column[Any]) -> ColumnElement[Any]:
     """Return a column of JSON whose values are only passed on."""
-    return type_coerce(column, RawJson).label(column.name)
+    kind = column.type
+    assert isinstance(kind, Json)
+    return type_coerce(column, RawJson(kind.model, kind.field)).label(column.name)
 
 
 def count(connection: Connection, table: Table, condition: ColumnElement[bool]) -> int:

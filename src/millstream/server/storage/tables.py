@@ -7,7 +7,7 @@ the last column, so that looking through the others does not read it.
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from sqlalchemy import (
@@ -15,6 +15,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Dialect,
+    Engine,
     Float,
     ForeignKey,
     Index,
@@ -30,12 +31,28 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from millstream.server.encoding import dumps
 
+if TYPE_CHECKING:
+    from millstream.server.encryption.sealer import Sealer
+
+_SEALER: Final = "millstream_sealer"
+"""Where the dialect of an engine, which all types are given, has what seals its values."""
+
+
+def seal_with(engine: Engine, sealer: Sealer | None) -> None:
+    """Have values sealed on their way to a database, and opened on their way back."""
+    setattr(engine.dialect, _SEALER, sealer)
+
 
 class Json(TypeDecorator[Any]):
-    """A value of JSON; None is no value."""
+    """A value of JSON; None is no value. `model` and `field` are what handlers know it by."""
 
     impl = Text
     cache_ok = True
+
+    def __init__(self, model: str = "", field: str = "") -> None:
+        super().__init__()
+        self.model = model
+        self.field = field
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Return the column's type in a database."""
@@ -45,11 +62,16 @@ class Json(TypeDecorator[Any]):
         """Return what the database is given."""
         if value is None:
             return None
+        sealer = _sealer_of(dialect)
+        if sealer is not None:
+            value = sealer.seal_json(self.model, self.field, value)
         return value if dialect.name == "postgresql" else dumps(value).decode()
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         """Return what the database has."""
-        return orjson.loads(value) if isinstance(value, str) else value
+        found = orjson.loads(value) if isinstance(value, str) else value
+        sealer = _sealer_of(dialect)
+        return found if sealer is None else sealer.open_json(self.model, self.field, found)
 
 
 class RawJson(Json):
@@ -59,7 +81,40 @@ class RawJson(Json):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         """Return what goes into an answer, or into another row, as it is."""
-        return orjson.Fragment(value) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        if _sealer_of(dialect) is not None:
+            return orjson.Fragment(dumps(super().process_result_value(value, dialect)))
+        return orjson.Fragment(value)
+
+
+class SealedBytes(TypeDecorator[bytes]):
+    """Bytes; `model` and `field` are what handlers know them by."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def __init__(self, model: str, field: str) -> None:
+        super().__init__()
+        self.model = model
+        self.field = field
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        """Return what the database is given."""
+        sealer = _sealer_of(dialect)
+        return value if sealer is None else sealer.seal_bytes(self.model, self.field, value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        """Return what the database has."""
+        sealer = _sealer_of(dialect)
+        if sealer is None or value is None:
+            return value
+        return sealer.open_bytes(self.model, self.field, bytes(value))
+
+
+def _sealer_of(dialect: Dialect) -> Sealer | None:
+    sealer: Sealer | None = getattr(dialect, _SEALER, None)
+    return sealer
 
 
 def now() -> str:
@@ -85,9 +140,9 @@ assistants: Final = Table(
     Column("version", Integer, nullable=False),
     Column("created_at", Text, nullable=False),
     Column("updated_at", Text, nullable=False),
-    Column("metadata", Json, nullable=False),
-    Column("config", Json, nullable=False),
-    Column("context", Json, nullable=False),
+    Column("metadata", Json("assistant", "metadata"), nullable=False),
+    Column("config", Json("assistant", "config"), nullable=False),
+    Column("context", Json("assistant", "context"), nullable=False),
 )
 
 assistant_versions: Final = Table(
@@ -103,9 +158,9 @@ assistant_versions: Final = Table(
     Column("name", Text),
     Column("description", Text),
     Column("created_at", Text, nullable=False),
-    Column("metadata", Json, nullable=False),
-    Column("config", Json, nullable=False),
-    Column("context", Json, nullable=False),
+    Column("metadata", Json("assistant", "metadata"), nullable=False),
+    Column("config", Json("assistant", "config"), nullable=False),
+    Column("context", Json("assistant", "context"), nullable=False),
 )
 
 threads: Final = Table(
@@ -121,11 +176,11 @@ threads: Final = Table(
     Column("expires_at", Text, index=True),
     # The thread of a stateless run, which ends with it.
     Column("is_temporary", Boolean, nullable=False, server_default=text("false")),
-    Column("metadata", Json, nullable=False),
-    Column("config", Json, nullable=False),
-    Column("error", Json),
-    Column("interrupts", Json),
-    Column("values", Json),
+    Column("metadata", Json("thread", "metadata"), nullable=False),
+    Column("config", Json("thread", "config"), nullable=False),
+    Column("error", Json("thread", "error")),
+    Column("interrupts", Json("thread", "interrupts")),
+    Column("values", Json("thread", "values")),
 )
 
 runs: Final = Table(
@@ -150,9 +205,9 @@ runs: Final = Table(
     Column("deaths", Integer, nullable=False, server_default=text("0")),
     Column("is_resumable", Boolean, nullable=False, server_default=text("false")),
     Column("idempotency_key", Text, unique=True),
-    Column("metadata", Json, nullable=False),
-    Column("error", Json),
-    Column("kwargs", Json, nullable=False),
+    Column("metadata", Json("run", "metadata"), nullable=False),
+    Column("error", Json("run", "error")),
+    Column("kwargs", Json("run", "kwargs"), nullable=False),
     Index("ix_runs_thread_id_created_at", "thread_id", "created_at"),
     Index(
         "ix_runs_unfinished",
@@ -181,7 +236,7 @@ run_events: Final = Table(
     # The first task of the superstep in which it was said.
     Column("superstep", Text),
     # As it goes to whoever reads it.
-    Column("frame", LargeBinary, nullable=False),
+    Column("frame", SealedBytes("run", "events"), nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -200,10 +255,10 @@ crons: Final = Table(
     Column("updated_at", Text, nullable=False),
     Column("end_time", Text),
     Column("next_run_date", Text, index=True),
-    Column("metadata", Json, nullable=False),
-    Column("payload", Json, nullable=False),
+    Column("metadata", Json("cron", "metadata"), nullable=False),
+    Column("payload", Json("cron", "payload"), nullable=False),
     # Who has made it, and what they may see: its runs are theirs.
-    Column("asker", Json, nullable=False, server_default="{}"),
+    Column("asker", Json("cron", "asker"), nullable=False, server_default="{}"),
 )
 
 deliveries: Final = Table(
@@ -215,5 +270,5 @@ deliveries: Final = Table(
     Column("url", Text, nullable=False),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("next_attempt_at", Text, nullable=False, index=True),
-    Column("body", Json, nullable=False),
+    Column("body", Json("run", "webhook"), nullable=False),
 )

@@ -1,0 +1,58 @@
+"""From the configuration to the handlers."""
+
+from __future__ import annotations
+
+from langgraph_sdk import Encryption
+
+from millstream._base.texts import safe_str
+from millstream.server.config import ServerConfig
+from millstream.server.encryption.sealer import Sealer
+from millstream.server.errors import ConfigError
+from millstream.server.graph_files import import_target, make_importable
+
+
+def load_sealer(config: ServerConfig) -> Sealer | None:
+    """Return what the configuration says that things are sealed with; imports its handlers."""
+    if config.encryption is None:
+        return None
+    target = config.encryption.path
+    make_importable([config.directory, *(config.directory / name for name in config.dependencies)])
+    try:
+        found = import_target(target, config.directory)
+    except Exception as error:
+        raise ConfigError(
+            f"encryption.path is {target!r}, which cannot be imported: "
+            f"{type(error).__name__}: {safe_str(error)}"
+        ) from error
+    if not isinstance(found, Encryption):
+        raise ConfigError(
+            f"encryption.path is {target!r}, which is no langgraph_sdk.Encryption but {found!r}"
+        )
+    _check(config, target, found)
+    return Sealer(found)
+
+
+def _check(config: ServerConfig, target: str, found: Encryption) -> None:
+    pairs = {
+        "json": (found._json_encryptor, found._json_decryptor),
+        "blob": (found._blob_encryptor, found._blob_decryptor),
+    }
+    for kind, (seals, opens) in pairs.items():
+        if (seals is None) != (opens is None):
+            missing = "encrypt" if seals is None else "decrypt"
+            raise ConfigError(
+                f"encryption.path is {target!r}, which has one of two handlers: give it "
+                f"@{missing}.{kind} too"
+            )
+    if all(seals is None for seals, _ in pairs.values()):
+        raise ConfigError(f"encryption.path is {target!r}, which has no handlers")
+    if found._blob_encryptor is not None and config.checkpointer.path is not None:
+        raise ConfigError(
+            "encryption.path has handlers for blobs, which seal the checkpoints of the server's "
+            "own saver, and checkpointer.path names another one; take one of them out"
+        )
+    if found._json_encryptor is not None and config.store.index is not None:
+        raise ConfigError(
+            "encryption.path has handlers for JSON, and store.index keeps vectors of texts in the "
+            "clear, which tell what they are of; take one of them out"
+        )
