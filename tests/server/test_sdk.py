@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import inspect
 import uuid
 from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -39,9 +42,9 @@ class Plain:
             result = method(*args, **kwargs)
             if self._loop is None:
                 return result
-            if hasattr(result, "__aiter__"):
-                return self._iterate(result)
-            return self._loop.run_until_complete(result)
+            if not hasattr(result, "__aiter__"):
+                result = self._loop.run_until_complete(result)
+            return self._iterate(result) if hasattr(result, "__aiter__") else result
 
         return call
 
@@ -159,6 +162,55 @@ def test_the_store_of_the_client(sdk: Any) -> None:
     assert sdk.store.list_namespaces(prefix=space[:1]) == {"namespaces": [space]}
     sdk.store.delete_item(space, key="k")
     assert sdk.store.get_item(space, key="k") is None
+
+
+def test_the_crons_of_the_client(sdk: Any) -> None:
+    tag, at = str(uuid.uuid4()), new_thread(sdk)
+    made = sdk.crons.create("slow", schedule="0 12 1 1 *", input=QUICK, metadata={"tag": tag})
+    bound = sdk.crons.create_for_thread(at, "slow", schedule="0 12 1 1 *", input=QUICK)
+    assert (made["thread_id"], bound["thread_id"]) == (None, at)
+    assert sdk.crons.count() >= 2
+    assert [cron["cron_id"] for cron in sdk.crons.search(thread_id=at)] == [bound["cron_id"]]
+    changed = sdk.crons.update(made["cron_id"], schedule="30 1 * * *", enabled=False)
+    assert (changed["schedule"], changed["enabled"]) == ("30 1 * * *", False)
+    for cron in (made, bound):
+        sdk.crons.delete(cron["cron_id"])
+    assert sdk.crons.search(thread_id=at) == []
+    with pytest.raises(NotFoundError):
+        sdk.crons.update(made["cron_id"], enabled=True)
+
+
+def test_the_client_follows_a_thread_from_its_beginning(sdk: Any) -> None:
+    at = new_thread(sdk)
+    runs = [
+        sdk.runs.create(at, "slow", input=QUICK, stream_mode="custom", stream_resumable=True)
+        for _ in range(2)
+    ]
+    sdk.runs.join(at, runs[-1]["run_id"])
+    parts = sdk.threads.join_stream(at, last_event_id="-1", stream_mode=["run_modes", "lifecycle"])
+    told = list(islice(parts, 6))
+    parts.close()
+    assert [part.data["i"] for part in told if part.event == "custom"] == [0, 1, 0, 1]
+    assert list(dict.fromkeys(p.data["run_id"] for p in told if p.event == "metadata")) == [
+        run["run_id"] for run in runs
+    ]
+
+
+@pytest.mark.parametrize("make", [get_client, get_sync_client])
+def test_every_method_of_the_client_is_called_here(make: Any) -> None:
+    client = make(url="http://127.0.0.1:1")
+    resources = {name: value for name, value in vars(client).items() if hasattr(value, "http")}
+    methods = {
+        f"sdk.{name}.{method}"
+        for name, resource in resources.items()
+        for method, _ in inspect.getmembers(resource, inspect.ismethod)
+        if not method.startswith("_")
+    }
+    nodes = ast.walk(ast.parse(Path(__file__).read_text(encoding="utf-8")))
+    called = {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
+    # The protocol's stream has tests of its own: test_v3_sdk.py.
+    assert methods - called == {"sdk.threads.stream"}
+    assert len(methods) == 46
 
 
 @pytest.mark.parametrize(
