@@ -223,6 +223,13 @@ class WireSerializer:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.plain, name)
 
+    @property
+    def is_usual(self) -> bool:
+        """Whether the package's own serializer reads, as it comes."""
+        from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+        return self._is_loading_known and type(self.plain) is JsonPlusSerializer
+
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
         """Return the format and the bytes of `obj`."""
         if self._is_dumping_known and type(obj) in _NUMBERS:  # no name is in their bytes

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from typing import Final
 
 from millstream._base.bounded import BoundedDict
+from millstream.journal.again import Again
 from millstream.journal.manifests import Manifest
 from millstream.journal.rows import LineRow
 from millstream.journal.states import State, Stored
@@ -21,6 +22,8 @@ from millstream.journal.states import State, Stored
 _SECRET: Final = os.urandom(16)
 """So that nobody can make up two pieces that are taken for the same one."""
 _FEW_PIECES: Final = 8
+_ELEMENT: Final = 2000
+"""Bytes that a message takes as an object, about, without its text."""
 _PIECE: Final = 100
 """Bytes that are needed to know one, about."""
 MOST_BYTES: Final = 64 << 20
@@ -72,6 +75,8 @@ class KnownLine:
     states: _States = field(default_factory=_States)
     texts: dict[str, Text] = field(default_factory=dict)
     """By channel, values of some size."""
+    again: dict[str, Again | None] = field(default_factory=dict)
+    """By channel, how a value is made; None for one that was read once."""
     parts: _Parts = field(default_factory=_Parts)
     labels: set[tuple[str, str]] = field(default_factory=set)
     used: int = 0
@@ -81,11 +86,15 @@ class KnownLine:
     def size(self) -> int:
         """How many bytes what is known of values takes, about."""
         texts = sum(len(text.data) + _PIECE * len(text.ends) for text in self.texts.values())
-        return texts + 2 * _PIECE * len(self.parts)
+        made = sum(
+            len(each.data) + _ELEMENT * len(each.ends) for each in self.again.values() if each
+        )
+        return texts + made + 2 * _PIECE * len(self.parts)
 
     def forget_values(self) -> None:
         """Know nothing of values any more: they are read where they are needed."""
         self.texts.clear()
+        self.again.clear()
         self.parts.clear()
 
     def digest_texts(self) -> None:

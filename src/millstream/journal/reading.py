@@ -9,6 +9,8 @@ from typing import Any, Final, TypeAlias, TypeVar
 from langgraph.checkpoint.base import CheckpointTuple
 from ormsgpack import unpackb
 
+from millstream._base.collecting import no_collecting
+from millstream.journal.again import LEAST, Again, again
 from millstream.journal.damage import DamagedRow
 from millstream.journal.known import KnownLine, Text, ranges_of, text_of
 from millstream.journal.listing import PAGE, Listing, next_rows
@@ -33,6 +35,8 @@ ResultT = TypeVar("ResultT")
 Requests: TypeAlias = Generator[Request, Any, ResultT]
 """What yields requests, is sent the answers, and has a result."""
 
+_OFTEN: Final = 3
+"""So many checkpoints that are read at once have much in common."""
 _GAP: Final = 6
 """Numbers that nobody asked for and that are read with others: less work than to ask twice."""
 
@@ -90,6 +94,8 @@ class Read:
     made: CheckpointTuple
     texts: dict[str, Text]
     """By channel, values of some size."""
+    again: dict[str, Again | None]
+    """By channel, how those are made."""
 
 
 def read_checkpoint(
@@ -99,6 +105,7 @@ def read_checkpoint(
     found: Found | None = yield FindCheckpoint(thread_id, ns, id)
     if found is None or not found.rows:
         return None
+    before = {} if known is None else known.again
     if known is not None and known.row != found.line:
         known = None
     try:
@@ -119,10 +126,25 @@ def read_checkpoint(
             if name not in texts and value.kind == MSGPACK and len(value.items) > 1:
                 texts[name] = text_of(value, parts)
         known_bytes = {name: text.data for name, text in texts.items()}
-        made = _as_tuple(found.line, state, writes, parts, known_bytes, sealing)
-        return Read(found, state, made, texts)
+        made_again = _made_again(known_bytes, before, sealing)
+        made = _as_tuple(found.line, state, writes, parts, known_bytes, made_again, sealing)
+        return Read(found, state, made, texts, made_again)
     except DamagedRow as error:
         raise _named(error, found.line, found.rows[-1].id) from error
+
+
+def _made_again(
+    values: Mapping[str, bytes], before: Mapping[str, Again | None], sealing: Sealing
+) -> dict[str, Again | None]:
+    """Return how values are made that were read before, None for those that were not."""
+    if not sealing.is_usual:
+        return {}
+    load = sealing.serde.loads_typed
+    return {
+        name: again(load, data, before[name]) if name in before else None
+        for name, data in values.items()
+        if len(data) >= LEAST
+    }
 
 
 def _named(error: DamagedRow, line: LineRow, id: str | None, last: str | None = None) -> DamagedRow:
@@ -162,17 +184,23 @@ def _as_tuple(
     writes: Writes,
     parts: Mapping[int, bytes],
     values: Mapping[str, bytes],
+    made_again: Mapping[str, Again | None],
     sealing: Sealing,
 ) -> CheckpointTuple:
     load = sealing.serde.loads_typed
+    channel_values = {}
+    for name, value in state.values.items():
+        data = values[name] if name in values else joined(value, parts)
+        made = made_again.get(name)
+        if made is not None and made.data is data:
+            channel_values[name] = made.value()
+        else:
+            channel_values[name] = load((value.kind, data))
     checkpoint: Any = {
         "v": state.v,
         "ts": state.ts,
         "id": state.id,
-        "channel_values": {
-            name: load((value.kind, values[name] if name in values else joined(value, parts)))
-            for name, value in state.values.items()
-        },
+        "channel_values": channel_values,
         "channel_versions": dict(state.versions),
         "versions_seen": {node: dict(seen) for node, seen in state.seen.items()},
     }
@@ -336,20 +364,41 @@ def _read_values(
         if len(of) != 1:
             raise
         raise _named(error, kept[0][0], kept[-1][1].id, kept[0][1].id) from error
+    if len(kept) < _OFTEN:
+        return _as_tuples(kept, writes, parts, sealing)
+    with no_collecting():
+        return _as_tuples(kept, writes, parts, sealing)
+
+
+def _as_tuples(
+    kept: Sequence[tuple[LineRow, State]],
+    writes: Mapping[tuple[int, int], Writes],
+    parts: Mapping[int, bytes],
+    sealing: Sealing,
+) -> list[CheckpointTuple]:
     made = []
     last: dict[str, Stored] = {}
     whole: dict[str, bytes] = {}
+    made_again: dict[str, Again | None] = {}
+    is_often = len(kept) >= _OFTEN
     for line, state in kept:
+        new: dict[str, bytes] = {}
         for name, value in state.values.items():
             if last.get(name) is not value:
                 last[name], whole[name] = value, joined(value, parts)
+                if value.kind == MSGPACK and is_often:
+                    new[name] = whole[name]
+        if new:
+            before = {name: made_again.get(name) for name in new}
+            made_again |= _made_again(new, before, sealing)
         beside = writes.get((line.number, state.number), {})
-        made.append(_as_tuple(line, state, beside, parts, whole, sealing))
+        made.append(_as_tuple(line, state, beside, parts, whole, made_again, sealing))
     return made
 
 
 def remember(known: KnownLine, read: Read) -> None:
     """Keep what was read, so that what follows can be compared with it."""
+    known.again |= read.again
     if known.row.counter != read.found.line.counter or read.state.id in known.states:
         return
     known.states[read.state.id] = read.state

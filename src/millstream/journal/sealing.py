@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from langgraph.checkpoint.serde.base import CipherProtocol
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from millstream.journal.damage import DamagedRow
 
@@ -34,6 +35,8 @@ class Sealing:
     serde: Any
     """Writes and reads values; it encrypts nothing itself, unless nobody knows how it does so."""
     cipher: CipherProtocol | None = None
+    is_usual: bool = False
+    """Whether it is LangGraph's own serializer, as it comes: what that reads is known."""
 
     def seal(self, data: bytes) -> bytes:
         """Return what is stored of bytes."""
@@ -85,5 +88,12 @@ def sealing_of(serde: Any) -> Sealing:
             kind.dumps_typed is EncryptedSerializer.dumps_typed
             and kind.loads_typed is EncryptedSerializer.loads_typed
         ):
-            return Sealing(serde.serde, serde.cipher)
-    return Sealing(serde)
+            return Sealing(serde.serde, serde.cipher, _is_usual(serde.serde))
+    return Sealing(serde, None, _is_usual(serde))
+
+
+def _is_usual(serde: Any) -> bool:
+    # Of its class: what a program puts around a serializer passes on what it is asked for.
+    if hasattr(type(serde), "is_usual"):
+        return bool(serde.is_usual)
+    return type(serde) is JsonPlusSerializer and "loads_typed" not in vars(serde)

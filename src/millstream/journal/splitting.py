@@ -64,7 +64,7 @@ def compare(data: bytes, old: bytes, old_ends: list[int]) -> list[Segment]:
     start = here = there = 0
     """A new piece has begun at `start`; from `here` on, all is to be compared with `there`."""
     for _ in range(_MOST_COUNTS):
-        same = _common(data, here, old, there)
+        same = common(data, here, old, there)
         first = 0 if there == 0 else bisect_left(old_ends, there) + 1
         last = bisect_right(old_ends, there + same)
         if last > first:
@@ -93,7 +93,7 @@ def compare(data: bytes, old: bytes, old_ends: list[int]) -> list[Segment]:
     return found
 
 
-def _common(data: bytes, here: int, old: bytes, there: int) -> int:
+def common(data: bytes, here: int, old: bytes, there: int) -> int:
     """Return how many bytes are the same from two places on."""
     most = min(len(data) - here, len(old) - there)
     same, step = 0, 256

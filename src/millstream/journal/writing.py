@@ -326,6 +326,7 @@ def note_line(memory: Memory, found: Found) -> KnownLine:
     line = found.line
     known = memory.lines.get((line.thread_id, line.ns))
     if known is None or known.row.number != line.number or known.row.counter < line.counter:
-        known = KnownLine(line, found.newest, last=found.last)
+        made_again = {} if known is None else known.again
+        known = KnownLine(line, found.newest, last=found.last, again=made_again)
         memory.lines[line.thread_id, line.ns] = known
     return known
