@@ -223,7 +223,6 @@ class Run(RunScope):
         return observe(
             RunView(  # by position: see `enter`
                 self,
-                self.spec,
                 lineage,
                 self.namespace,
                 targets,
@@ -231,9 +230,6 @@ class Run(RunScope):
                 subscription.watched,
                 subscription.read,
                 self.shape,
-                self.clock.now,
-                self.user_metadata,
-                self.checkpoint_config,
                 parent is None,
             )
         )

@@ -19,6 +19,7 @@ from millstream.core.pending_writes import as_tuple, plain_writes
 from millstream.modes import names
 
 if TYPE_CHECKING:
+    from millstream._base.clock import Clock
     from millstream.core.cells import Cells
     from millstream.core.checkpoints import Lineage
     from millstream.core.machine import RunMachine
@@ -33,7 +34,15 @@ ReadState: TypeAlias = "Callable[[Cells], Any]"
 class Watched(Protocol):
     """A run that somebody looks at."""
 
+    spec: GraphSpec
     machine: RunMachine
+    clock: Clock
+
+    def user_metadata(self, task: Task) -> dict[str, Any]:
+        """Return what the user said about a task; empty when there is nothing."""
+
+    def checkpoint_config(self, checkpoint_id: str | None) -> dict[str, Any] | None:
+        """Return the config that names a checkpoint."""
 
 
 @dataclass(slots=True)
@@ -41,8 +50,7 @@ class RunView:
     """What the projectors need to know of a run."""
 
     run: Watched
-    """What has the machine, once there is one."""
-    spec: GraphSpec
+    """It has no machine yet."""
     lineage: Lineage | None
     """The chain of checkpoints of a run that saves."""
     namespace: Namespace
@@ -55,12 +63,6 @@ class RunView:
     read_state: ReadState
     """Reads what `values` shows."""
     shape: Shape | None
-    now: Callable[[], str]
-    """The time of an event, ISO 8601."""
-    task_metadata: Callable[[Task], dict[str, Any]]
-    """User metadata of a task; empty when there is none."""
-    checkpoint_config: Callable[[str | None], dict[str, Any] | None]
-    """Checkpoint id -> the config that names it."""
     is_root: bool = True
 
     def read(self) -> Any:
@@ -239,13 +241,13 @@ def _task_events(view: RunView) -> tuple[Callable[[Any], None] | None, OnTask | 
     tasks, debug = view.emitter(names.TASKS), view.emitter(names.DEBUG)
     if tasks is None and debug is None:
         return None, None
-    emit_event, keys = _twin(view, tasks, debug), view.spec.stream_keys
+    emit_event, keys = _twin(view, tasks, debug), view.run.spec.stream_keys
     shows_all = _asks_if_among(keys)
 
     def started(planned: Sequence[Task]) -> None:
         for task in planned:
             if not task.node.is_hidden:
-                emit_event("task", _task_start(task, view.task_metadata(task)), task.step)
+                emit_event("task", _task_start(task, view.run.user_metadata(task)), task.step)
 
     def ended(task: Task) -> None:
         if not task.node.is_hidden:
@@ -270,7 +272,9 @@ def _twin(
         if plain is not None:
             plain(payload)
         if debug is not None:
-            debug({"step": step, "timestamp": view.now(), "type": kind, "payload": payload})
+            debug(
+                {"step": step, "timestamp": view.run.clock.now(), "type": kind, "payload": payload}
+            )
 
     return emit_event
 
@@ -348,12 +352,12 @@ def _checkpoints(view: RunView) -> Callable[[Sequence[Task]], None] | None:
     if lineage is None or (checkpoints is None and debug is None):
         return None
     emit_event = _twin(view, checkpoints, debug)
-    read = state_reader(view.spec, view.spec.stream_keys)
+    read = state_reader(view.run.spec, view.run.spec.stream_keys)
 
     def reached(tasks: Sequence[Task]) -> None:
         payload = {
-            "config": view.checkpoint_config(lineage.id),
-            "parent_config": view.checkpoint_config(lineage.parent_id),
+            "config": view.run.checkpoint_config(lineage.id),
+            "parent_config": view.run.checkpoint_config(lineage.parent_id),
             "values": read(view.run.machine.cells),
             "metadata": lineage.metadata,
             "next": [task.node.name for task in tasks],
@@ -374,7 +378,7 @@ def _pending_task(view: RunView, task: Task) -> dict[str, Any]:
     else:
         asked = [i for name, value in pending if name == INTERRUPT for i in as_tuple(value)]
         if plain_writes(pending):
-            keys = view.spec.stream_keys
+            keys = view.run.spec.stream_keys
             if isinstance(keys, str):
                 shown["result"] = task_update(pending, keys)
             else:
@@ -386,6 +390,6 @@ def _pending_task(view: RunView, task: Task) -> dict[str, Any]:
 
 
 def _nested_config(view: RunView, task: Task) -> dict[str, Any]:
-    config = view.checkpoint_config(view.run.machine.checkpoint_id) or {"configurable": {}}
+    config = view.run.checkpoint_config(view.run.machine.checkpoint_id) or {"configurable": {}}
     thread = config["configurable"].get("thread_id")
     return {"configurable": {"thread_id": thread, "checkpoint_ns": task.ns}}

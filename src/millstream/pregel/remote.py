@@ -410,8 +410,10 @@ class RemoteGraph(PregelProtocol[Any, Any, Any, Any]):
         error: BaseException | None = None
         client = self._sync()
         try:
-            past = call.past
-            if past is None or call.go_on(cast("Any", client.threads.get_history(**past))):
+            if (left := call.left) is not None:
+                for run_id in call.unfinished(client.runs.list(**left)):
+                    client.runs.join(run_id=run_id, **left)
+            if left is None or call.go_on(client.threads.get_history(**left, **call.newest_own)):
                 with closing(cast("Any", client.runs.stream(**call.arguments))) as parts:
                     for part in parts:
                         yield from call.take(part)
@@ -426,8 +428,12 @@ class RemoteGraph(PregelProtocol[Any, Any, Any, Any]):
         error: BaseException | None = None
         client = self._async()
         try:
-            past = call.past
-            if past is None or call.go_on(cast("Any", await client.threads.get_history(**past))):
+            if (left := call.left) is not None:
+                for run_id in call.unfinished(await client.runs.list(**left)):
+                    await client.runs.join(run_id=run_id, **left)
+            if left is None or call.go_on(
+                await client.threads.get_history(**left, **call.newest_own)
+            ):
                 async with aclosing(cast("Any", client.runs.stream(**call.arguments))) as parts:
                     async for part in parts:
                         for item in call.take(part):

@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 EVENTS: Final = "events"
 COMMAND: Final = "command"
+UNFINISHED: Final = ("pending", "running")
 ON_WIRE: Final = {MESSAGES: "messages-tuple"}
 """Modes that servers know by another name."""
 
@@ -117,16 +118,25 @@ class RemoteCall:
         return [ON_WIRE.get(mode, mode) for mode in wanted]
 
     @property
-    def past(self) -> dict[str, Any] | None:
+    def left(self) -> dict[str, Any] | None:
         """The arguments that ask what an interrupted call has left; None if there was none."""
         if self._task is None or not self._task.is_resumed or self.thread_id is None:
             return None
-        return {
-            "thread_id": self.thread_id,
-            "limit": 1,
-            "metadata": {CALLER: self._task.ns},
-            "headers": self.arguments["headers"],
-        }
+        return {"thread_id": self.thread_id, "headers": self.arguments["headers"]}
+
+    @property
+    def newest_own(self) -> dict[str, Any]:
+        """The arguments that ask for the newest checkpoint of a call in a task."""
+        assert self._task is not None
+        return {"limit": 1, "metadata": {CALLER: self._task.ns}}
+
+    def unfinished(self, runs: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Return the ids of those runs of its thread that go on, as the server lists them.
+
+        What an interrupted call has left is known when they have ended: until then checkpoints may
+        be on their way.
+        """
+        return [run["run_id"] for run in runs if run["status"] in UNFINISHED]
 
     def go_on(self, past: Sequence[Mapping[str, Any]]) -> bool:
         """Go on from what the call has left before; say whether there is anything to run.
