@@ -31,9 +31,9 @@ class Watched(MemoryJournal):
         super().__init__()
         self.handed: list[tuple[Any, Any]] = []
 
-    def put_together(self, calls: Any, *, expects: Any = None) -> None:
-        self.handed.append(copy.deepcopy((calls, expects)))
-        super().put_together(calls, expects=expects)
+    def put_together(self, calls: Any, *, expects: Any = None, by: Any = None) -> None:
+        self.handed.append((*copy.deepcopy((calls, expects)), copy.copy(by)))
+        super().put_together(calls, expects=expects, by=by)
 
 
 def built(seed: int, journal: Any) -> Any:
@@ -99,8 +99,9 @@ def test_both_ways_make_the_same_rows(seed: int, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(writing, "follow", way)
         with given(FakeClock()):
             journal = MemoryJournal()
-            for calls, expects in made.handed:
-                journal.put_together(calls, expects=expects)
+            for calls, expects, by in made.handed:
+                is_direct = way is counted
+                journal.put_together(calls, expects=expects, by=by if is_direct else None)
         ways.append(rows(journal))
 
     assert ways[0] == ways[1]

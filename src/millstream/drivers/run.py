@@ -94,7 +94,7 @@ class Run(RunScope):
             parent.run.machine.answers if parent is not None else None,
         )
         if self.recorder is not None:
-            self.recorder.untracked = self.untracked()
+            self.recorder.leave_out(self.untracked())
             nesting = request.nesting
             if parent is not None and nesting.new_number is not None:
                 config = parent.run.checkpoint_config(parent.task.checkpoint_id)

@@ -72,6 +72,8 @@ class PutCall:
     If somebody does, then nothing but their entries, what is in `new_versions`, and metadata is
     another than in the parent, and nobody changes the dicts of the checkpoint any more.
     """
+    packed: dict[str, bytes] | None = None
+    """The metadata as it is stored, if whoever stores has made it and all of it is plain."""
 
     @property
     def id(self) -> str:

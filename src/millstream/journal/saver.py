@@ -16,20 +16,12 @@ from typing_extensions import Self
 from millstream._base.bounded import BoundedDict
 from millstream.core.checkpoints import UNKNOWN
 from millstream.journal import upkeep
-from millstream.journal.arguments import (
-    config_of,
-    keep_of,
-    listing_of,
-    now,
-    once,
-    put_call,
-    since,
-    target_of,
-    writes_call,
-)
+from millstream.journal.arguments import config_of, keep_of, listing_of, now, since
+from millstream.journal.calls import once, put_call, target_of, writes_call
 from millstream.journal.carrying import Blocking, finish, read
 from millstream.journal.deltas import read_history
 from millstream.journal.drafts import Call
+from millstream.journal.following import Follower
 from millstream.journal.listing import Listing
 from millstream.journal.reading import Requests, read_checkpoint, read_page
 from millstream.journal.sealing import Sealing, sealing_of
@@ -179,24 +171,36 @@ class Journal(BaseCheckpointSaver[Any]):
         await self.aput_together([("put_writes", (config, writes, task_id, task_path))])
 
     def put_together(
-        self, calls: Sequence[tuple[str, tuple[Any, ...]]], *, expects: Any = UNKNOWN
+        self,
+        calls: Sequence[tuple[str, tuple[Any, ...]]],
+        *,
+        expects: Any = UNKNOWN,
+        by: Follower | None = None,
     ) -> None:
         """Store what calls of `put` and `put_writes` would, in one transaction.
 
         Each call is the name of the method and its arguments; `put` may have one more, see
         `PutCall.seers`. `expects` is a namespace and the id
         of what whoever stores takes for its newest checkpoint, None if for none: if it is another,
-        nothing is stored.
+        nothing is stored. `by` is the run that stores.
         """
-        handover = self._handover(calls, expects)
+        handover = self._handover(calls, expects, by)
         self._lane.run(lambda: store(self._memory, handover))
 
     async def aput_together(
-        self, calls: Sequence[tuple[str, tuple[Any, ...]]], *, expects: Any = UNKNOWN
+        self,
+        calls: Sequence[tuple[str, tuple[Any, ...]]],
+        *,
+        expects: Any = UNKNOWN,
+        by: Follower | None = None,
     ) -> None:
         """Store what calls of `put` and `put_writes` would, in one transaction."""
-        handover = self._handover(calls, expects)
+        handover = self._handover(calls, expects, by)
         await self._lane.arun(lambda: store(self._memory, handover))
+
+    def follower(self, config: RunnableConfig) -> Follower:
+        """Return what stands for a run that stores with a config, but for checkpoints' ids."""
+        return Follower(config)
 
     def get_next_version(self, current: Any, channel: None = None) -> Any:
         """Return the version after another one: numbers, or LangGraph's texts where those are."""
@@ -343,10 +347,17 @@ class Journal(BaseCheckpointSaver[Any]):
 
     # -- in common -------------------------------------------------------------------------------
 
-    def _handover(self, calls: Sequence[tuple[str, tuple[Any, ...]]], expects: Any) -> Handover:
+    def _handover(
+        self,
+        calls: Sequence[tuple[str, tuple[Any, ...]]],
+        expects: Any,
+        by: Follower | None = None,
+    ) -> Handover:
         """Serialize what is to be stored, in the thread of whoever wants it."""
         sealing = self._sealing()
         dump = sealing.serde.dumps_typed
+        if by is not None and expects is not UNKNOWN:
+            return Handover(by.calls(calls, dump), sealing, now(), expects, self._may_fork)
         if len(calls) > 1:
             dump = once(dump)
         made: list[Call] = []

@@ -28,7 +28,7 @@ from millstream._base import clock
 from millstream.journal.lanes import SharedLane
 from millstream.journal.rows import Commit, FindLines, FindNewest, ReadParts, ReadRows, Request
 from millstream.journal.saver import Journal
-from millstream.journal.sqlite_commits import commit, is_one_statement
+from millstream.journal.sqlite_commits import APPEND, appended
 from millstream.journal.sqlite_rows import FREEING, READING, WRITING
 from millstream.journal.sqlite_schema import is_prepared, prepare
 from millstream.journal.storage import JournalClosedError, Lane, WouldWait
@@ -146,12 +146,11 @@ class SqliteStorage:
         try:
             if connection.in_transaction:  # Ctrl-C, where nobody could end it
                 connection.execute("ROLLBACK")
-            if isinstance(request, Commit) and is_one_statement(request):
-                answer = self._patiently(lambda: commit(connection.execute, request), may_wait)
-            else:
-                self._lock_file(connection, may_wait=may_wait)
-                answer = WRITING[type(request)](connection.execute, request)
-                connection.execute("COMMIT")
+            if type(request) is Commit and (row := appended(request)) is not None:
+                return self._append(connection, row, may_wait)
+            self._lock_file(connection, may_wait=may_wait)
+            answer = WRITING[type(request)](connection.execute, request)
+            connection.execute("COMMIT")
         except BaseException:
             _roll_back(connection)
             raise
@@ -162,6 +161,19 @@ class SqliteStorage:
         if type(request) in FREEING:
             _shrink(connection)
         return answer
+
+    def _append(
+        self, connection: sqlite3.Connection, row: tuple[Any, ...], may_wait: bool
+    ) -> list[bool]:
+        """Add one row to a line, and say whether the line was as the writer knows it."""
+        self._written += _PAGE
+        try:
+            done = connection.execute(APPEND, row)
+        except sqlite3.OperationalError as error:
+            if not _is_locked(error):
+                raise
+            done = self._patiently(lambda: connection.execute(APPEND, row), may_wait)
+        return [done.rowcount == 1]
 
     def _lock_file(self, connection: sqlite3.Connection, *, may_wait: bool) -> None:
         """Begin a transaction, when whoever has begun one has ended it."""

@@ -15,7 +15,7 @@ from millstream.journal.sqlite_ids import Execute
 from millstream.journal.sqlite_schema import BITS, MASK
 
 _INSERT: Final = "INSERT INTO journal_checkpoints VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_APPEND: Final = """
+APPEND: Final = """
 INSERT INTO journal_checkpoints SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?
 WHERE (SELECT counter FROM journal_lines WHERE number = ?) <= ?
 AND NOT EXISTS (SELECT 1 FROM journal_checkpoints WHERE key > ? AND key < ?)
@@ -29,17 +29,24 @@ AND NOT EXISTS (SELECT 1 FROM journal_checkpoints WHERE key > ? AND key < ?)
 """
 
 
-def is_one_statement(request: Commit) -> bool:
-    """Say whether it is one row, so that it takes no transaction of its own."""
+def appended(request: Commit) -> tuple[Any, ...] | None:
+    """Return the values for `APPEND`, if that is all there is to do: it needs no transaction."""
     if len(request.batches) != 1:
-        return False
+        return None
     [batch] = request.batches
-    return (
-        len(batch.checkpoints) == 1
-        and not (batch.parts or batch.labels)
-        and _is_appended(batch)
-        and (not batch.writes or _fits(batch.writes, batch.last, batch.checkpoints[0]))
-    )
+    if len(batch.checkpoints) != 1 or batch.parts or batch.labels or not _is_appended(batch):
+        return None
+    [row], line, of, written = batch.checkpoints, batch.line, None, None
+    # Its id is as a rule the greatest; if it is not, or that is not known, there is more to say.
+    if row.id is None or row.body is None or batch.newest is None or row.id <= batch.newest:
+        return None
+    if batch.writes:
+        if not _fits(batch.writes, batch.last, row):
+            return None
+        of, written = batch.writes[0].of, batch.writes[0].body
+    base = line.number << BITS
+    own = (base | row.number, row.id, None, row.root, row.home, batch.at, row.body, of, written)
+    return (*own, line.number, line.counter, base | line.counter, base + MASK + 1)
 
 
 def commit(execute: Execute, request: Commit) -> list[bool]:
@@ -54,6 +61,7 @@ def _is_appended(batch: Batch) -> bool:
         and bool(batch.checkpoints)
         and batch.checkpoints[-1].number == batch.counter
         and batch.at is not None
+        and batch.counter <= MASK
     )
 
 
@@ -73,7 +81,7 @@ def _write(execute: Execute, batch: Batch) -> bool:
     fence = (number, line.counter, base | line.counter, end)
     rows, writes = _rows_of(batch)
     if _is_appended(batch):
-        done = execute(_APPEND, (*rows.pop(0), *fence))
+        done = execute(APPEND, (*rows.pop(0), *fence))
     elif batch.is_new:
         done = execute(
             "INSERT INTO journal_lines VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",

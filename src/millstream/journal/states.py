@@ -145,11 +145,7 @@ def encode_state(
             name: _encoded(state.values[name], changes.get(name), home)
             for name in difference.values
         }
-        metadata = entries_new(state.metadata, base.metadata)
-        lost_metadata = names_gone(state.metadata, base.metadata)
-        if metadata and list({**base.metadata, **metadata}) != list(state.metadata):
-            # As whoever has stored it reads it: in its order.
-            metadata, lost_metadata = state.metadata, list(base.metadata)
+        metadata, lost_metadata = _changed_metadata(state.metadata, base.metadata)
         if lost or difference.lost_values or difference.lost_versions or lost_metadata:
             gone = [difference.lost_versions, lost, difference.lost_values, lost_metadata]
     return packb(
@@ -167,6 +163,42 @@ def encode_state(
             state.odd,
             state.extra,
             state.lacks,
+        )
+    )
+
+
+def encode_step(
+    state: State,
+    base: State,
+    versions: Mapping[str, Any],
+    seers: Collection[str],
+    values: Mapping[str, Any],
+    lost: list[str],
+) -> bytes:
+    """Return what a row says of a state, given all that is another than in its parent.
+
+    `values` are what the row says of those that are new, `lost` the channels that have none now.
+    """
+    seen, unseen = _changed_seen(state.seen, base.seen, seers)
+    metadata, lost_metadata = _changed_metadata(state.metadata, base.metadata)
+    gone = [[], unseen, lost, lost_metadata] if lost or unseen or lost_metadata else None
+    ts = _encoded_time(state.ts)
+    updated = state.updated
+    return packb(
+        (
+            base.number,
+            state.v,
+            ts,
+            0,
+            updated,
+            versions,
+            seen,
+            values,
+            metadata,
+            gone,
+            None,
+            None,
+            None,
         )
     )
 
@@ -273,6 +305,20 @@ def _typed(said: Sequence[Any]) -> tuple[str, bytes]:
 def entries_new(new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entries that are others than before."""
     return {name: each for name, each in new.items() if name not in old or old[name] != each}
+
+
+def _changed_metadata(
+    new: dict[str, bytes], old: dict[str, bytes]
+) -> tuple[dict[str, bytes], list[str]]:
+    """Return the entries that are others than before, and those that are gone before that."""
+    changed = {name: data for name, data in new.items() if old.get(name) != data}
+    names, before = list(new), list(old)
+    if names == before:
+        return changed, []
+    if changed and list({**old, **changed}) != names:
+        # As whoever has stored it reads it: in its order.
+        return new, before
+    return changed, names_gone(new, old)
 
 
 def _changed_seen(

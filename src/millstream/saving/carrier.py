@@ -24,14 +24,21 @@ Operation: TypeAlias = PutCheckpoint | PutWrites
 class Carrier:
     """Gives a saver the operations of one run."""
 
-    __slots__ = ("_head", "is_together", "saver")
+    __slots__ = ("_follower", "_head", "is_together", "saver")
 
-    def __init__(self, saver: BaseCheckpointSaver[Any], head: Any = UNKNOWN) -> None:
-        self.saver = saver
+    def __init__(
+        self, saver: BaseCheckpointSaver[Any], head: Any = UNKNOWN, config: Any = None
+    ) -> None:
+        self.saver: Any = saver
         self.is_together = stores_together(saver)
         """The saver takes several operations at once."""
         self._head = head
         """The run's namespace, and which checkpoint it takes for the newest, None if for none."""
+        self._follower = None
+        """What stands for the run, if it says with which config it stores all it does."""
+        together: Any = saver
+        if self.is_together and config is not None:
+            self._follower = together.follower(config)
 
     def carry_out(self, operations: Sequence[Operation]) -> None:
         """Store operations in this thread, in their order; all or nothing if they go together."""
@@ -40,9 +47,8 @@ class Carrier:
                 operation.store(self.saver)
             return
         calls = [operation.as_call() for operation in operations]
-        saver: Any = self.saver
         try:
-            saver.put_together(calls, expects=self._head)
+            self.saver.put_together(calls, expects=self._head, by=self._follower)
         except Exception as error:
             self._explain(error, operations)
             raise
@@ -55,13 +61,16 @@ class Carrier:
                 await operation.astore(self.saver)
             return
         calls = [operation.as_call() for operation in operations]
-        saver: Any = self.saver
         try:
-            await saver.aput_together(calls, expects=self._head)
+            await self.saver.aput_together(calls, expects=self._head, by=self._follower)
         except Exception as error:
             self._explain(error, operations)
             raise
         self._advance(operations)
+
+    def forget_config(self) -> None:
+        """Look at the config of each operation: something is left out of some."""
+        self._follower = None
 
     def _explain(self, error: Exception, operations: Sequence[Operation]) -> None:
         """Raise an error that names the value that the serializer has refused, if it has."""

@@ -90,7 +90,7 @@ class Recorder:
         head: Any = UNKNOWN,
     ) -> None:
         self.saver = saver
-        self.carrier = Carrier(saver, head)
+        self.carrier = Carrier(saver, head, config)
         """What gives the saver the operations."""
         self.durability = durability
         self.pending: deque[Operation] = deque()
@@ -115,6 +115,12 @@ class Recorder:
         self._has_given_up = False
         self.untracked: Untracked | None = None
         """What must not be stored, if there is anything."""
+
+    def leave_out(self, untracked: Untracked | None) -> None:
+        """Store nothing of what must not be stored."""
+        self.untracked = untracked
+        if untracked is not None:
+            self.carrier.forget_config()
 
     def add_checkpoint(self, save: SaveCheckpoint) -> None:
         """Add a checkpoint; with durability `exit` only the last one counts."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from millstream.core.checkpoints import UNKNOWN
 from millstream.journal import Journal
 from millstream.journal.sealing import Sealing
 
@@ -36,8 +35,8 @@ class EventsFirst(Journal):
         return self._whole._sealing()
 
     async def aput_together(
-        self, calls: Sequence[tuple[str, tuple[Any, ...]]], *, expects: Any = UNKNOWN
+        self, calls: Sequence[tuple[str, tuple[Any, ...]]], **options: Any
     ) -> None:
         """Store what calls of `put` and `put_writes` would, after what was said."""
         await self._stored()
-        await super().aput_together(calls, expects=expects)
+        await super().aput_together(calls, **options)
