@@ -141,3 +141,28 @@ def test_times_sort_as_texts() -> None:
 
     assert first <= second
     assert len(first) == len("2026-11-20T23:25:54.046501+00:00")
+
+
+def test_what_fails_among_others_for_a_lost_transaction_is_told_to_all(db: Database) -> None:
+    held, go = threading.Event(), threading.Event()
+
+    def hold(_: Connection) -> None:
+        held.set()
+        go.wait()
+
+    def lose(connection: Connection) -> None:
+        connection.exec_driver_sql("ROLLBACK")  # as the database does when the disk is full
+        raise OSError("no space")
+
+    async def write() -> list[Any]:
+        db.write_soon(hold)
+        await asyncio.to_thread(held.wait)
+        calls = (db.write(insert, "a"), db.write(lose), db.write(insert, "b"))
+        waiting = [asyncio.ensure_future(call) for call in calls]
+        await asyncio.sleep(0)
+        go.set()
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert [str(error) for error in asyncio.run(write())] == ["no space"] * 3
+    assert asyncio.run(db.read(ids)) == []
+    assert asyncio.run(db.write(insert, "c")) == "c"

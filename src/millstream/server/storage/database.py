@@ -157,7 +157,12 @@ def _commit(connection: Connection, jobs: list[_Job]) -> None:
     outcomes: list[tuple[Any, BaseException | None]]
     try:
         with connection.begin():
-            outcomes = [_outcome(connection, job) for job in jobs]
+            # Who is alone needs no savepoint: what it raises undoes everything.
+            outcomes = (
+                [(jobs[0].function(connection, *jobs[0].args), None)]
+                if len(jobs) == 1
+                else [_outcome(connection, job) for job in jobs]
+            )
     except BaseException as error:
         outcomes = [(None, error)] * len(jobs)
     for job, (result, failure) in zip(jobs, outcomes, strict=True):
@@ -168,11 +173,21 @@ def _commit(connection: Connection, jobs: list[_Job]) -> None:
 
 
 def _outcome(connection: Connection, job: _Job) -> tuple[Any, BaseException | None]:
+    # Said to the driver itself: SQLAlchemy's would take longer than what most of them do.
+    execute = connection.connection.cursor().execute
+    execute("SAVEPOINT job")
     try:
-        with connection.begin_nested():
-            return job.function(connection, *job.args), None
+        result = job.function(connection, *job.args)
     except BaseException as error:
+        try:
+            execute("ROLLBACK TO SAVEPOINT job")
+            execute("RELEASE SAVEPOINT job")
+        except Exception:
+            # The database has undone the whole transaction, for a full disk say.
+            raise error from None
         return None, error
+    execute("RELEASE SAVEPOINT job")
+    return result, None
 
 
 def _sqlite_engine(path: Path) -> Engine:

@@ -13,7 +13,6 @@ from sqlalchemy import (
     and_,
     delete,
     exists,
-    insert,
     not_,
     or_,
     select,
@@ -21,6 +20,7 @@ from sqlalchemy import (
 
 from millstream.server.log.event_ids import EventId
 from millstream.server.log.run_log import PROTOCOL, Entry
+from millstream.server.storage.run_statements import ADD_EVENT
 from millstream.server.storage.tables import run_events, runs, threads
 
 RETENTION: Final = 120.0
@@ -33,8 +33,8 @@ MOST_SAID: Final = 1000
 def append(connection: Connection, run_id: str, entries: Sequence[Entry]) -> None:
     """Store events of a run, in their order."""
     if entries:
-        connection.execute(
-            insert(run_events),
+        ADD_EVENT.run_each(
+            connection,
             [
                 {
                     "run_id": run_id,

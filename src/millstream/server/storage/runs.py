@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Connection, Row, and_, delete, exists, insert, or_, select, update
+from sqlalchemy import Connection, Row, delete, exists, select, update
 
 from millstream.server.errors import ApiError
 from millstream.server.log.event_ids import START
@@ -21,10 +21,11 @@ from millstream.server.runs.lifecycle import (
 )
 from millstream.server.runs.multitask import BUSY, Present, admit
 from millstream.server.storage import deliveries, events
+from millstream.server.storage import run_statements as statements
 from millstream.server.storage.containment import Filters, allows, exact, is_of_others
 from millstream.server.storage.run_records import Cancelled, Created, End, Finished, Job
-from millstream.server.storage.tables import assistants, now, runs, threads
-from millstream.server.storage.threads import lifetime
+from millstream.server.storage.tables import now, runs, threads
+from millstream.server.storage.threads import FOREVER, lifetime
 
 if TYPE_CHECKING:
     from sqlalchemy import Select
@@ -59,7 +60,7 @@ def create(
     may_start: bool,
 ) -> Created:
     """Store the run that is planned for an assistant; start it if it can, and `may_start`."""
-    assistant = _first(connection, _assistant(assistant_id))
+    assistant = statements.ASSISTANT.first(connection, id=assistant_id)
     if assistant is None or is_of_others(assistant.metadata, filters):
         raise ApiError(404, NO_THREAD)
     new = plan(assistant._asdict())
@@ -69,7 +70,7 @@ def create(
         if known is not None:
             return Created(shown(known), is_new=False)
     metadata = _enter_thread(connection, new, filters)
-    present = () if new.is_stateless else _present(connection, new.thread_id)
+    present = () if metadata is None else _present(connection, new.thread_id)
     admission = admit(new.strategy, present)
     if admission.is_rejected:
         raise ApiError(409, BUSY)
@@ -99,8 +100,8 @@ def create(
         "metadata": new.metadata,
         "kwargs": new.kwargs,
     }
-    connection.execute(insert(runs), row)
-    if not new.is_stateless:
+    statements.ADD_RUN.run(connection, **row)
+    if metadata is not None:
         _note_run(connection, new, metadata)
     job = None
     if starts:
@@ -111,51 +112,36 @@ def create(
     return Created(shown_run, job, superseded, new.start_at)
 
 
-def _assistant(assistant_id: str) -> Select[Any]:
-    return select(
-        assistants.c.assistant_id,
-        assistants.c.graph_id,
-        assistants.c.metadata,
-        assistants.c.config,
-        assistants.c.context,
-    ).where(assistants.c.assistant_id == assistant_id)
-
-
 def _enter_thread(
     connection: Connection, new: NewRun, filters: Filters | None
 ) -> dict[str, Any] | None:
     """Return the metadata of the thread of a new run, None if the thread was made for it."""
     if not new.is_stateless:
-        query = select(threads.c.metadata).where(threads.c.thread_id == new.thread_id)
-        found = _first(connection, query)
+        found = statements.THREAD.first(connection, id=new.thread_id)
         if found is not None and allows(found.metadata, filters):
             return dict(found.metadata)
         if found is not None or not new.creates_thread:
             raise ApiError(404, NO_THREAD)
     time = new.created_at
     named = {"graph_id": new.graph_id, "assistant_id": new.assistant_id}
-    connection.execute(
-        insert(threads),
-        {
-            "thread_id": new.thread_id,
-            "status": "busy",
-            "created_at": time,
-            "updated_at": time,
-            "state_updated_at": time,
-            "is_temporary": bool(new.kwargs["temporary"]),
-            "metadata": {**exact(filters), **new.marks, **named},
-            "config": {},
-            **lifetime(time, None if new.kwargs["temporary"] else new.ttl),
-        },
+    statements.ADD_THREAD.run(
+        connection,
+        thread_id=new.thread_id,
+        status="busy",
+        created_at=time,
+        updated_at=time,
+        state_updated_at=time,
+        is_temporary=bool(new.kwargs["temporary"]),
+        metadata={**exact(filters), **new.marks, **named},
+        config={},
+        **{**FOREVER, **lifetime(time, None if new.kwargs["temporary"] else new.ttl)},
     )
     return None
 
 
 def _present(connection: Connection, thread_id: str) -> list[Present]:
-    query = select(runs.c.run_id, runs.c.status).where(
-        runs.c.thread_id == thread_id, runs.c.status.in_(UNDER_WAY)
-    )
-    return [Present(row.run_id, row.status) for row in connection.execute(query)]
+    found = statements.PRESENT.all(connection, thread_id=thread_id)
+    return [Present(row.run_id, row.status) for row in found]
 
 
 def _supersede(connection: Connection, run: Present, thread_id: str, by: RunInput) -> Cancelled:
@@ -185,56 +171,63 @@ def _end_pending(connection: Connection, run_id: str, by: RunInput) -> None:
         )
 
 
-def _note_run(connection: Connection, new: NewRun, metadata: dict[str, Any] | None) -> None:
-    """Note in the thread that it is busy, and with what."""
-    values: dict[str, Any] = {"status": "busy", "updated_at": new.created_at}
+def _note_run(connection: Connection, new: NewRun, metadata: dict[str, Any]) -> None:
+    """Note in a thread that was there that it is busy, and with what."""
     named = {"graph_id": new.graph_id, "assistant_id": new.assistant_id}
-    if metadata is not None and not metadata.items() >= named.items():
-        values["metadata"] = {**metadata, **named}
-        values["config"] = {"configurable": {}}
-    connection.execute(update(threads).where(threads.c.thread_id == new.thread_id).values(values))
+    if not metadata.items() >= named.items():
+        connection.execute(
+            update(threads)
+            .where(threads.c.thread_id == new.thread_id)
+            .values(metadata={**metadata, **named}, config={"configurable": {}})
+        )
+    statements.BUSY_THREAD.run(
+        connection, id=new.thread_id, status="busy", updated_at=new.created_at
+    )
 
 
 def finish(
     connection: Connection, run_id: str, thread_id: str, end: End, *, may_start: bool
 ) -> Finished:
     """Store the end of a run with what its thread has become, and start the thread's next run."""
-    found = _first(connection, select(runs.c.status, runs.c.kwargs).where(runs.c.run_id == run_id))
+    found = statements.RUN.first(connection, id=run_id)
     status = None if found is None else status_after(found.status, end.input)
     if found is None or status is None:
         return Finished(None)
     time = now()
     if status == "pending":
         return _hand_back(connection, run_id, end)
-    if status == "deleted":
-        connection.execute(delete(runs).where(runs.c.run_id == run_id))
-    else:
-        events.append(connection, run_id, end.unstored)
-        connection.execute(
-            update(runs)
-            .where(runs.c.run_id == run_id)
-            .values(status=status, updated_at=time, ended_at=time, error=end.error)
-        )
-        if found.kwargs.get("webhook"):
-            _tell(connection, run_id, found.kwargs["webhook"], end)
     # Whoever reads a stream that can be resumed may still come back for its end.
     is_kept = found.kwargs["resumable"] and status != "deleted"
+    webhook = found.kwargs.get("webhook")
+    if status == "deleted":
+        statements.DELETE_RUN.run(connection, id=run_id)
+    elif is_kept or webhook or not found.kwargs["temporary"]:
+        events.append(connection, run_id, end.unstored)
+        statements.END_RUN.run(
+            connection, id=run_id, status=status, updated_at=time, ended_at=time, error=end.error
+        )
+        if webhook:
+            _tell(connection, run_id, webhook, end)
     if found.kwargs["temporary"] and not is_kept:
-        connection.execute(delete(threads).where(threads.c.thread_id == thread_id))
+        statements.DELETE_THREAD.run(connection, id=thread_id)
         return Finished(status)
-    job = _claim_next(connection, thread_id, time) if may_start else None
-    is_busy = job is not None or _has_due(connection, thread_id, time)
+    waiting = statements.NEXT.first(connection, thread_id=thread_id, time=time)
     thread_status = thread_status_after(status, is_asking=end.is_asking)
     values: dict[str, Any] = {
-        "status": "busy" if is_busy else thread_status,
+        "status": thread_status if waiting is None else "busy",
         "updated_at": time,
         "state_updated_at": time,
         "error": end.error,
     }
-    if not end.is_kept:
+    if end.is_kept:
+        statements.FREE_THREAD.run(connection, id=thread_id, **values)
+    else:
         values.update(interrupts=end.interrupts, values=end.values)
-    connection.execute(update(threads).where(threads.c.thread_id == thread_id).values(values))
-    return Finished(status, job)
+        statements.END_THREAD.run(connection, id=thread_id, **values)
+    if waiting is None or not may_start:
+        return Finished(status)
+    row = connection.execute(select(runs).where(runs.c.run_id == waiting.run_id)).one()
+    return Finished(status, _claim(connection, row, time))
 
 
 def _tell(connection: Connection, run_id: str, webhook: str, end: End) -> None:
@@ -260,26 +253,6 @@ def _hand_back(connection: Connection, run_id: str, end: End) -> Finished:
         update(runs).where(runs.c.run_id == run_id).values(status="pending", place=None)
     )
     return Finished("pending")
-
-
-def _due(time: str) -> Any:
-    return and_(runs.c.status == "pending", or_(runs.c.start_at.is_(None), runs.c.start_at <= time))
-
-
-def _has_due(connection: Connection, thread_id: str, time: str) -> bool:
-    query = select(runs.c.run_id).where(runs.c.thread_id == thread_id, _due(time)).limit(1)
-    return _first(connection, query) is not None
-
-
-def _claim_next(connection: Connection, thread_id: str, time: str) -> Job | None:
-    query = (
-        select(runs)
-        .where(runs.c.thread_id == thread_id, _due(time))
-        .order_by(runs.c.created_at, runs.c.run_id)
-        .limit(1)
-    )
-    row = _first(connection, query)
-    return None if row is None else _claim(connection, row, time)
 
 
 def _claim(connection: Connection, row: Row[Any], time: str) -> Job:
@@ -313,7 +286,7 @@ def claim_due(connection: Connection, limit: int) -> list[Job]:
     is_busy = exists().where(running.c.thread_id == runs.c.thread_id, running.c.status == "running")
     query = (
         select(runs)
-        .where(_due(time), ~is_busy)
+        .where(statements.due(time), ~is_busy)
         .order_by(runs.c.created_at, runs.c.run_id)
         .limit(4 * limit)
     )

@@ -183,6 +183,9 @@ threads: Final = Table(
     Column("values", Json("thread", "values")),
 )
 
+UNFINISHED: Final = text("status IN ('pending', 'running')")
+"""The condition that a run is under way, in the words of the index."""
+
 runs: Final = Table(
     "runs",
     metadata,
@@ -213,8 +216,8 @@ runs: Final = Table(
         "ix_runs_unfinished",
         "status",
         "created_at",
-        sqlite_where=text("status IN ('pending', 'running')"),
-        postgresql_where=text("status IN ('pending', 'running')"),
+        sqlite_where=UNFINISHED,
+        postgresql_where=UNFINISHED,
     ),
     Index(
         "ix_runs_one_running",

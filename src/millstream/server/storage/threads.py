@@ -293,6 +293,10 @@ def _ttl(connection: Connection, thread_id: str) -> dict[str, Any]:
     return {"ttl": {"strategy": strategy, "ttl_minutes": minutes, "expires_at": expires_at}}
 
 
+FOREVER: Final = {"ttl_strategy": None, "ttl_minutes": None, "expires_at": None}
+"""How long a thread lives where nobody says so."""
+
+
 def lifetime(time: str, ttl: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return how long a thread lives that is made or touched at a time."""
     if not ttl or ttl.get("ttl") is None:
