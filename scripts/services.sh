@@ -17,23 +17,6 @@ find_binaries() { # print the folder of the newest PostgreSQL here
     [ -x "$folder/initdb" ] && [ -x "$folder/pg_ctl" ] && echo "$folder"
 }
 
-install_postgres() {
-    if ! command -v apt-get >/dev/null; then
-        log "PostgreSQL is missing, and there is no apt-get to install it with"
-    elif [ "$(id -u)" -ne 0 ]; then
-        log "PostgreSQL is missing; install it with: sudo apt-get install postgresql"
-    else
-        log "installing Debian's postgresql"
-        {
-            apt-get update
-            DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql
-        } </dev/null >"$folder/apt.log" 2>&1 && return
-        tail -n 20 "$folder/apt.log" >&2
-        log "apt-get could not install postgresql"
-    fi
-    return 1
-}
-
 as_owner() { # run a command as the user who may own a server: never root
     if [ "$(id -u)" -eq 0 ]; then
         (cd / && runuser -u "$owner" -- "$@")
@@ -44,7 +27,8 @@ as_owner() { # run a command as the user who may own a server: never root
 
 start_postgres() { # set MILLSTREAM_TEST_POSTGRES
     local binaries password port try
-    binaries=$(find_binaries) || { install_postgres && binaries=$(find_binaries); } || return 1
+    binaries=$(find_binaries) ||
+        { "$scripts/install-debian" postgresql && binaries=$(find_binaries); } || return 1
     owner=$(id -un postgres 2>/dev/null || echo nobody)
     [ "$(id -u)" -ne 0 ] || chown "$owner" "$folder"
     password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
@@ -95,6 +79,7 @@ forward() {
 shift 2
 [ -z "${MILLSTREAM_TEST_POSTGRES:-}" ] || exec "$@"
 
+scripts=$(dirname "$0")
 folder=$(mktemp -d)
 trap stop EXIT
 for signal in INT TERM HUP; do

@@ -11,8 +11,9 @@ from contextlib import contextmanager, suppress
 class Cutting:
     """Passes bytes on, and cuts the first streams of events after some of theirs."""
 
-    def __init__(self, target: tuple[str, int], after: list[int]) -> None:
+    def __init__(self, target: tuple[str, int], after: list[int], mark: bytes) -> None:
         self._target = target
+        self._mark = mark
         self.left = list(after)
         """After how many bytes each of the next streams is cut."""
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -45,9 +46,10 @@ class Cutting:
     def _serve(self, client: socket.socket, server: socket.socket) -> None:
         """Carry one connection, in both directions."""
         limit: list[int] = []
+        passed = 0
 
         def back() -> None:
-            passed = 0
+            nonlocal passed
             with suppress(OSError):
                 while data := server.recv(65536):
                     passed += len(data)
@@ -62,8 +64,8 @@ class Cutting:
         thread.start()
         with suppress(OSError):
             while data := client.recv(65536):
-                if b"/stream/events" in data and self.left:
-                    limit.append(self.left.pop(0))
+                if self._mark in data and not data.startswith(b"OPTIONS ") and self.left:
+                    limit[:] = [passed + self.left.pop(0)]
                 server.sendall(data)
         _cut(client)
         _cut(server)
@@ -77,10 +79,13 @@ def _cut(each: socket.socket) -> None:
 
 
 @contextmanager
-def cutting(url: str, after: list[int]) -> Iterator[Cutting]:
-    """Give a proxy in front of a server, which cuts streams after so many bytes."""
+def cutting(url: str, after: list[int], mark: bytes = b"/stream/events") -> Iterator[Cutting]:
+    """Give a proxy in front of a server, which cuts streams after so many bytes.
+
+    A stream is what is asked for by a request with a mark in it.
+    """
     host, _, port = url.removeprefix("http://").partition(":")
-    proxy = Cutting((host, int(port)), after)
+    proxy = Cutting((host, int(port)), after, mark)
     try:
         yield proxy
     finally:

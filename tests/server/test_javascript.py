@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -12,6 +11,7 @@ from typing import Final
 
 import pytest
 
+from server import npm
 from server.fixtures import Running
 
 # It takes npm and a registry, which a quick look at the product should not need.
@@ -20,27 +20,13 @@ pytestmark = [
     pytest.mark.real_time(reason="another process takes its time"),
     pytest.mark.skipif(shutil.which("npm") is None, reason="there is no npm"),
 ]
-HERE: Final = Path(__file__).parent / "javascript"
-INSTALLED: Final = Path(__file__).parents[2] / "build" / "javascript"
 VERSIONS: Final = ("1.11.0", "1.12.4", "1.15.0", "2.0.0")
 
 
 @pytest.fixture(scope="module")
 def folder() -> Path:
-    """Install the clients that the lock file names, if those are not there yet."""
-    INSTALLED.mkdir(parents=True, exist_ok=True)
-    with (INSTALLED / "turn").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)  # tests run in several processes
-        lock = (HERE / "package-lock.json").read_text()
-        stamp = INSTALLED / "installed"
-        if not stamp.exists() or stamp.read_text() != lock:
-            for name in ("package.json", "package-lock.json"):
-                shutil.copy(HERE / name, INSTALLED)
-            command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-            subprocess.run(command, cwd=INSTALLED, check=True, timeout=300)
-            stamp.write_text(lock)
-        shutil.copy(HERE / "calls.mjs", INSTALLED)
-    return INSTALLED
+    """Return the folder of the clients that the lock file names."""
+    return npm.installed(Path(__file__).parent / "javascript")
 
 
 @pytest.mark.timeout(400)
