@@ -1,11 +1,20 @@
-"""Texts of values whose class may fail to say what they are."""
+"""Texts of values whose class may fail to say what they are, and texts that a terminal obeys."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-__all__ = ("ErrorText", "safe_str", "safe_repr")
+__all__ = ("BIDIRECTIONAL", "ErrorText", "safe_str", "safe_repr", "visible")
+
+BIDIRECTIONAL: Final = (0x200E, 0x200F, 0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+"""Characters that have text read in another order than it is stored."""
+_PICTURES: Final[dict[int, int]] = {
+    **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"},
+    0x7F: 0x2421,
+    **dict.fromkeys(range(0x80, 0xA0), 0xFFFD),
+    **dict.fromkeys(BIDIRECTIONAL, 0xFFFD),
+}
 
 
 class ErrorText(Exception):
@@ -30,3 +39,8 @@ def _text(make: Callable[[Any], str], value: Any) -> str:
         return make(value)
     except Exception as error:  # whatever the class raises
         return f"<{type(value).__name__} whose {make.__name__} failed with {type(error).__name__}>"
+
+
+def visible(text: str) -> str:
+    """Return text with a picture in the place of each control character; as long as it was."""
+    return text.translate(_PICTURES)

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from millstream._base.texts import visible
 from millstream.cli.failures import DONE, UsageError, reason
-from millstream.cli.output import Output, visible
+from millstream.cli.output import Output
 from millstream.cli.target import FORMS, load_graph
 
 

@@ -12,15 +12,9 @@ import os
 import sys
 from typing import Any, Final, NoReturn, TextIO
 
-_BIDIRECTIONAL: Final = (0x200E, 0x200F, 0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-"""Characters that have text read in another order than it is stored."""
-_PICTURES: Final[dict[int, int]] = {
-    **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"},
-    0x7F: 0x2421,
-    **dict.fromkeys(range(0x80, 0xA0), 0xFFFD),
-    **dict.fromkeys(_BIDIRECTIONAL, 0xFFFD),
-}
-_ESCAPES: Final = {code: f"\\u{code:04x}" for code in (0x7F, *range(0x80, 0xA0), *_BIDIRECTIONAL)}
+from millstream._base.texts import BIDIRECTIONAL, visible
+
+_ESCAPES: Final = {code: f"\\u{code:04x}" for code in (0x7F, *range(0x80, 0xA0), *BIDIRECTIONAL)}
 
 
 class ReaderGoneError(Exception):
@@ -29,11 +23,6 @@ class ReaderGoneError(Exception):
 
 class OutputError(Exception):
     """What was to be shown cannot be written; the message says why."""
-
-
-def visible(text: str) -> str:
-    """Return text with a picture in the place of each control character; as long as it was."""
-    return text.translate(_PICTURES)
 
 
 def to_json(value: Any, encoding: str | None) -> str:

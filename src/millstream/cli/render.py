@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.pretty import pretty_repr
 from rich.text import Text
 
-from millstream.cli.output import Output, to_json, visible
+from millstream._base.texts import visible
+from millstream.cli.output import Output, to_json
 from millstream.cli.speech import Floor, Speech
 from millstream.modes import names
 from millstream.modes.encoders import encode_json

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -41,6 +41,13 @@ KeyFile = Annotated[
     str | None,
     typer.Option("--api-key-file", help="Let in only who has a key of this file: `name: key`."),
 ]
+LogFormat = Annotated[
+    str | None, typer.Option("--log-format", help="text or json: how the log is written to stderr.")
+]
+LogLevel = Annotated[
+    str | None,
+    typer.Option("--log-level", help="debug, info, warning or error; info has all requests."),
+]
 
 
 def dev(
@@ -52,13 +59,25 @@ def dev(
     database: DatabasePath = None,
     workers: Workers = None,
     api_key_file: KeyFile = None,
+    log_format: LogFormat = None,
+    log_level: LogLevel = None,
     no_reload: Annotated[
         bool, typer.Option("--no-reload", help="Do not load graphs anew when files change.")
     ] = False,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a page.")] = False,
 ) -> int:
     """Serve graphs over HTTP while they are worked on: what changes is loaded anew."""
-    known = _configure(targets, config, host, port, database, workers, api_key_file)
+    known = _configure(
+        targets,
+        config,
+        database,
+        api_key_file,
+        host=host,
+        port=port,
+        n_jobs_per_worker=workers,
+        log_format=log_format,
+        log_level=log_level,
+    )
     return _serve(known, reload=not no_reload, browser=not no_browser and sys.stdout.isatty())
 
 
@@ -71,23 +90,30 @@ def serve(
     database: DatabasePath = None,
     workers: Workers = None,
     api_key_file: KeyFile = None,
+    log_format: LogFormat = None,
+    log_level: LogLevel = None,
 ) -> int:
     """Serve graphs over HTTP."""
-    return _serve(
-        _configure(targets, config, host, port, database, workers, api_key_file),
-        reload=False,
-        browser=False,
+    known = _configure(
+        targets,
+        config,
+        database,
+        api_key_file,
+        host=host,
+        port=port,
+        n_jobs_per_worker=workers,
+        log_format=log_format,
+        log_level=log_level,
     )
+    return _serve(known, reload=False, browser=False)
 
 
 def _configure(
     targets: list[str] | None,
     config: Path | None,
-    host: str | None,
-    port: int | None,
     database: str | None,
-    workers: int | None,
     api_key_file: str | None,
+    **others: Any,
 ) -> ServerConfig:
     _check_installed()
     from millstream.server.config_files import load_config
@@ -100,10 +126,8 @@ def _configure(
         return load_config(
             config,
             *(targets or ()),
-            host=host,
-            port=port,
             database=database,
-            n_jobs_per_worker=workers,
+            **others,
             api_key_file=None if api_key_file is None else str(Path(api_key_file).absolute()),
         )
     except ConfigError as error:

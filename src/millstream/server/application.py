@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from time import time
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -33,6 +34,7 @@ from millstream.server.api.routing import reply, routes
 from millstream.server.api.sockets import sockets
 from millstream.server.config import GraphSource, ServerConfig
 from millstream.server.custom import load_custom, surround
+from millstream.server.log_lines import log_request
 from millstream.server.service import Service
 
 RESOURCES: Final = (
@@ -116,4 +118,6 @@ def _config_of(graphs: Mapping[str, Any]) -> ServerConfig:
 
 async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    service: Service = request.app.state.service
+    log_request(request, error.status_code, time(), service.logging_headers)
     return reply({"detail": error.detail}, error.status_code, error.headers)

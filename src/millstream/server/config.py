@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from millstream.server.errors import ConfigError
 from millstream.server.headers import HeaderFilter
+
+FORMATS: Final = ("text", "json")
+LEVELS: Final = ("debug", "info", "warning", "error")
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,9 @@ class ServerConfig:
     max_request_bytes: int = 128 << 20
     api_key_file: str | None = None
     """Whoever has one of its keys may do everything; not beside `auth.path`."""
+    log_format: str = "text"
+    log_level: str = "info"
+    """From which on it is told; requests and runs are told of at `info`."""
     limits: LimitsConfig = LimitsConfig()
     store: StoreConfig = StoreConfig()
     checkpointer: CheckpointerConfig = CheckpointerConfig()
@@ -177,6 +183,9 @@ class ServerConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ConfigError(f"{name} is a number from 1 on, not {value!r}")
+        for name, options in (("log_format", FORMATS), ("log_level", LEVELS)):
+            if getattr(self, name) not in options:
+                raise ConfigError(f"{name} is {' or '.join(options)}, not {getattr(self, name)!r}")
         if not 0 <= self.port < 65536:
             raise ConfigError(f"port is a number from 0 to 65535, not {self.port!r}")
         if self.database and "://" in self.database:

@@ -33,6 +33,8 @@ _ENVIRONMENT: Final = {
     "MILLSTREAM_DATABASE": "database",
     "MILLSTREAM_API_KEY_FILE": "api_key_file",
     "MILLSTREAM_WORKERS_PER_PROCESS": "n_jobs_per_worker",
+    "MILLSTREAM_LOG_FORMAT": "log_format",
+    "MILLSTREAM_LOG_LEVEL": "log_level",
     "MILLSTREAM_MAX_REQUEST_BYTES": "max_request_bytes",
     "N_JOBS_PER_WORKER": "n_jobs_per_worker",
 }
@@ -216,7 +218,7 @@ def parse_env(text: str) -> dict[str, str]:
 
 
 def _number(key: str, text: str, variable: str) -> Any:
-    if key in ("host", "database", "api_key_file"):
+    if key in ("host", "database", "api_key_file", "log_format", "log_level"):
         return text
     if not text.strip().isdecimal():
         raise ConfigError(f"{variable} in the environment is a number, not {text!r}")

@@ -1,12 +1,21 @@
-"""Headers of requests that are let in, into configurables or into the log."""
+"""Headers of requests: those that are let in, into configurables or into the log, and the id."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 from millstream.server.errors import ConfigError
+
+if TYPE_CHECKING:
+    from starlette.requests import HTTPConnection
+
+_ID: Final = "millstream.request_id"
+"""Where the scope of a request has its id, once it has one."""
+_LONGEST: Final = 200
+"""Characters of an id that a client gives its request."""
 
 
 class HeaderFilter:
@@ -44,3 +53,12 @@ def _patterns(key: str, given: Mapping[str, Any], *names: str) -> Sequence[str]:
 
 def _fits(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def request_id_of(connection: HTTPConnection) -> str:
+    """Return what a request is called: as its client says, else as nothing else is."""
+    scope = connection.scope
+    if _ID not in scope:
+        scope[_ID] = connection.headers.get("x-request-id", "")[:_LONGEST] or str(uuid4())
+    id: str = scope[_ID]
+    return id

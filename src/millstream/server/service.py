@@ -63,7 +63,7 @@ class Service:
     configurable_headers: HeaderFilter
     """Those that graphs see."""
     logging_headers: HeaderFilter
-    """Those that the log tells of a request that failed."""
+    """Those that the log tells of a request."""
     metrics: Metrics
 
     @classmethod

@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 
 from millstream.server.application import app
 from millstream.server.config import ServerConfig
+from millstream.server.log_lines import writing
 from millstream.server.reloading import reload_on_change
 from millstream.version import __version__
 
@@ -29,7 +30,6 @@ def run(
     say: Callable[[str], None],
 ) -> None:
     """Serve on a socket until the process is told to end; `say` is given the line of the start."""
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     url = address(config, listening)
 
     @asynccontextmanager
@@ -56,12 +56,13 @@ def run(
         http="httptools",
         ws="websockets-sansio",
         lifespan="on",
+        log_config=None,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=patience,
     )
     logging.getLogger("uvicorn.error").addFilter(_is_no_cut)
-    with listening:
+    with listening, writing(config.log_format, config.log_level):
         uvicorn.Server(options).run(sockets=[listening])
 
 

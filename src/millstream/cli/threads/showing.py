@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
-from millstream.cli.output import Output, to_json, visible
+from millstream._base.texts import visible
+from millstream.cli.output import Output, to_json
 
 if TYPE_CHECKING:
     from rich.progress import Progress

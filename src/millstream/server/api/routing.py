@@ -11,6 +11,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from time import time
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, get_type_hints
 from uuid import UUID
 
@@ -27,6 +28,8 @@ from millstream.server.auth.user import User
 from millstream.server.encoding import dumps
 from millstream.server.encryption.context import enter_context
 from millstream.server.errors import ApiError
+from millstream.server.headers import request_id_of
+from millstream.server.log_lines import log_request
 from millstream.server.storage.containment import Filters
 
 if TYPE_CHECKING:
@@ -200,6 +203,7 @@ class _Endpoint:
             self.operations.setdefault("HEAD", operations["GET"])
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        began = time()
         request = Request(scope, receive, send)
         found = self.operations.get(request.method)
         if found is None:
@@ -217,6 +221,7 @@ class _Endpoint:
         finally:
             service.metrics.streams -= is_long
             service.limits.end(scope)
+            log_request(request, response.status_code, began, service.logging_headers)
 
 
 async def _answer(found: Operation, request: Request) -> Response:
@@ -247,7 +252,8 @@ async def _answer(found: Operation, request: Request) -> Response:
         return refusal(499, "Client Closed Request")
     except Exception:
         told = request.app.state.service.logging_headers.of(request.headers)
-        logger.exception("%s %s failed %s", request.method, request.url.path, told or "")
+        fields = {"request_id": request_id_of(request), **told}
+        logger.exception("%s %s failed", request.method, request.url.path, extra={"fields": fields})
         return refusal(500, "Internal Server Error")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from langchain_core.utils.uuid import uuid7
 from starlette.responses import Response
@@ -13,6 +13,7 @@ from starlette.responses import Response
 from millstream.server.encryption.context import sealing_context
 from millstream.server.errors import ApiError
 from millstream.server.graphs import assistant_of
+from millstream.server.headers import request_id_of
 from millstream.server.responses import AwaitedJson, EventStream
 from millstream.server.runs.reading import RunSource
 from millstream.server.runs.requests import Asker, NewRun, Protocol, check, plan_run
@@ -117,7 +118,6 @@ class Creation:
         key = headers.get("idempotency-key")
         if key is not None and not 0 < len(key) <= MAX_KEY:
             raise ApiError(422, f"An idempotency key has 1 to {MAX_KEY} characters")
-        request_id = headers.get("x-request-id") or str(uuid4())
         user = self._call.user
         if key is not None and user is not None:
             # Others may have thought of the same one. There is no such line end in a header.
@@ -127,7 +127,7 @@ class Creation:
             key = f"{key}\n{self._nth}"
         ttl = self._call.service.config.ttl_of_threads
         asker = Asker(
-            request_id=request_id,
+            request_id=request_id_of(self._call.request),
             user=user,
             headers=self._call.service.configurable_headers.of(headers),
             marks=self._call.marks,

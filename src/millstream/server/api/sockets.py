@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from time import time
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -22,6 +23,7 @@ from millstream.server.api.routing import (
 )
 from millstream.server.auth.guard import admit
 from millstream.server.errors import ApiError
+from millstream.server.log_lines import log_request
 from millstream.server.v3.source import admitted
 from millstream.server.v3.websocket import Connection
 
@@ -37,17 +39,20 @@ class EventSocket:
         websocket = WebSocket(scope, receive, send)
         # A handshake is a request: whoever looks at one is given it as such.
         request = Request({**scope, "type": "http", "method": "GET"})
+        began, status = time(), 101
         try:
             call = await self._call(request, scope["path_params"])
         except ApiError as error:
+            status = error.status
             denial = refusal(error.status, error.detail, error.headers)
             await websocket.send_denial_response(denial)
             return
-        limits = call.service.limits
-        try:
+        else:
             await Connection(call, self.commands, websocket).serve()
         finally:
-            limits.end(request.scope)
+            service = request.app.state.service
+            service.limits.end(request.scope)
+            log_request(request, status, began, service.logging_headers)
 
     async def _call(self, request: Request, params: Mapping[str, str]) -> Call:
         check_origin(request)

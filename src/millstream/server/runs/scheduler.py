@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from millstream.server.encoding import dumps
 from millstream.server.encryption.context import enter_context
+from millstream.server.log_lines import enter_run, log_run
 from millstream.server.runs.active import ActiveRun
 from millstream.server.runs.lifecycle import UNDER_WAY, RunInput
 from millstream.server.runs.runner import NOTHING, Carried, Runner, failed
@@ -224,6 +225,7 @@ class Scheduler:
     async def _carry_out(self, active: ActiveRun) -> None:
         job = active.job
         enter_context(job.kwargs.get("sealing"))
+        enter_run(job)
         carried = Carried(End("lease_lost"))
         next_job = None
         status: str | None = None
@@ -247,6 +249,7 @@ class Scheduler:
             if carried.end.input != "lease_lost":  # else it ends in another process
                 self._resolve(job.run_id, carried.result)
             self._metrics.ended(active, status)
+            log_run(active, carried.end, status)
             if next_job is not None:
                 self._launch(next_job)
             if job.is_resumable:
