@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from rich.console import Console
@@ -64,10 +65,15 @@ def main() -> int:
     parser.add_argument("scenes", nargs="*", metavar="SCENE", help=f"some of {', '.join(SCENES)}")
     parser.add_argument("--quick", action="store_true", help="a tenth of everything")
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a goal is missed")
+    parser.add_argument(
+        "--thread-bytes", type=int, help="how large threads are that are looked for"
+    )
     given = parser.parse_args()
     if unknown := set(given.scenes) - set(SCENES):
         parser.error(f"no scene is called {', '.join(sorted(unknown))}")
     names, size = given.scenes or list(SCENES), QUICK if given.quick else FULL
+    if given.thread_bytes:
+        size = replace(size, thread_bytes=given.thread_bytes)
     facts = machine.facts()
     measured: dict[str, Numbers] = {}
     for server in SERVERS:

@@ -29,6 +29,7 @@ class Size:
     clients: int = 200
     runs: int = 10_000
     threads: int = 10_000
+    thread_bytes: int = 10_000
     listeners: int = 100
     idle: float = 10.0
     """Seconds of doing nothing."""
@@ -158,10 +159,10 @@ async def _each(count: int, call: Callable[[int], Awaitable[Any]], at_once: int 
 
 
 async def threads(server: Running, size: Size) -> Numbers:
-    """Find and copy among many threads of 10 kB each."""
+    """Find and copy among many threads of some size each."""
     post = partial(ask_well, server.port, "POST")
     ids = [str(uuid4()) for _ in range(size.threads)]
-    values = {"values": {"text": "x" * 10_000}}
+    values = {"values": {"text": "x" * size.thread_bytes}}
 
     async def make(number: int) -> None:
         metadata = {"number": number, "graph_id": "ticks"}
@@ -172,8 +173,18 @@ async def threads(server: Running, size: Size) -> Numbers:
     wanted = {"metadata": {"number": size.threads // 2}, "limit": 10}
     found = await _timed(20, lambda: post("/threads/search", wanted))
     listed = await _timed(20, lambda: post("/threads/search", {"limit": 100}))
+    idle = {"status": "idle", "select": ["thread_id"], "limit": 10}
+    by_status = await _timed(20, lambda: post("/threads/search", idle))
+    told = f"/threads/{ids[0]}/storage"
+    stored = await _timed(20, lambda: ask_well(server.port, "GET", told))
     copied = await _timed(20, lambda: post(f"/threads/{ids[0]}/copy", {}))
-    return {"search": found, "list": listed, "copy": copied}
+    return {
+        "search": found,
+        "list": listed,
+        "by status": by_status,
+        "storage": stored,
+        "copy": copied,
+    }
 
 
 async def _timed(times: int, call: Callable[[], Awaitable[Any]]) -> float:

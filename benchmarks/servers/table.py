@@ -29,7 +29,7 @@ class Row:
 def rows(size: Size) -> tuple[Row, ...]:
     """Return the rows, for so much of everything."""
     each = f"{size.clients} clients x 100 events"
-    found = f"{size.threads:,} threads of 10 kB"
+    found = f"{size.threads:,} threads of {size.thread_bytes // 1000:,} kB"
     return (
         Row("start", "from the start of the process to its first answer", "s"),
         Row("first event", "first event of a run, one at a time", "ms", 5),
@@ -54,6 +54,8 @@ def rows(size: Size) -> tuple[Row, ...]:
         Row("metadata of a token", "its metadata alone", "bytes", 300),
         Row("search", f"find one of {found} by metadata", "ms", 50),
         Row("list", f"a hundred of {found}", "ms"),
+        Row("by status", f"ten of {found} by their status", "ms", 50),
+        Row("storage", f"how much one of {found} takes", "ms", 50),
         Row("copy", f"copy one of {found}", "ms", 1000),
         Row("runs", "runs waited for, 16 at a time", "runs/s", None, True),
         Row("memory at start", "memory before the first request", "MB"),

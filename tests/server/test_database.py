@@ -16,7 +16,7 @@ from sqlalchemy import Connection, event, select, text
 from millstream.server.storage.database import Database, DatabaseClosedError
 from millstream.server.storage.migrations import HEAD, NewerDatabaseError
 from millstream.server.storage.tables import metadata, now, threads
-from millstream.server.storage.threads import create
+from millstream.server.storage.threads import create, search
 
 
 @pytest.fixture
@@ -166,3 +166,46 @@ def test_what_fails_among_others_for_a_lost_transaction_is_told_to_all(db: Datab
     assert [str(error) for error in asyncio.run(write())] == ["no space"] * 3
     assert asyncio.run(db.read(ids)) == []
     assert asyncio.run(db.write(insert, "c")) == "c"
+
+
+@pytest.mark.parametrize(
+    ("asked", "index"),
+    [
+        ({}, "ix_threads_listed_created_at"),
+        ({"sort_by": "updated_at", "offset": 3}, "ix_threads_listed_updated_at"),
+        ({"status": "idle"}, "ix_threads_listed_status"),
+    ],
+)
+def test_threads_are_found_and_counted_without_reading_their_values(
+    db: Database, asked: dict[str, Any], index: str
+) -> None:
+    plans: list[list[str]] = []
+
+    def explain(_: Any, cursor: Any, statement: str, values: Any, *__: Any) -> None:
+        if statement.startswith("SELECT"):
+            steps = cursor.execute(f"EXPLAIN QUERY PLAN {statement}", values)
+            plans.append([step[3] for step in steps])
+
+    given: dict[str, Any] = {
+        "ids": None, "metadata": {}, "values": {}, "status": None, "select": None,
+        "sort_by": "created_at", "sort_order": "desc", "limit": 2, "offset": 0,
+    }  # fmt: skip
+
+    async def main() -> Any:
+        for number in range(9):
+            await db.write(insert, str(number))
+        event.listen(db.engine, "before_cursor_execute", explain)
+        return await db.read(search, **{**given, **asked})
+
+    found = asyncio.run(main())
+
+    assert found.total == 9
+    [looked_for, counted] = plans
+    # Rows are read by their keys, when it is known which ones; nothing is sorted before that.
+    assert looked_for[0] == "MATERIALIZE anon_1"
+    assert f"INDEX {index}" in looked_for[1]
+    assert looked_for[2:4] == [
+        "SCAN anon_1",
+        "SEARCH threads USING INDEX sqlite_autoindex_threads_1 (thread_id=?)",
+    ]
+    assert "INDEX ix_threads_listed_" in " ".join(counted)

@@ -6,12 +6,13 @@ list what any of its elements contain, anything else its equal. `true` is not 1.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import orjson
-from sqlalchemy import Boolean, ColumnElement, and_, literal, true
+from sqlalchemy import Boolean, ColumnElement, and_, func, literal, true
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -23,13 +24,55 @@ Filters: TypeAlias = Mapping[str, Any]
 `{"readers": {"$contains": "ada"}}` or a list of what has to be in it."""
 
 _OPERATORS: Final = ("$eq", "$contains")
+_EXACT: Final = 1 << 53
+"""From here on a number may be another one for SQLite."""
+_IS_PLAIN: Final = re.compile(r'[^"\\\x00-\x1f\ud800-\udfff]*').fullmatch
+"""Whether a key is in JSON as it is."""
 
 
 def contains(column: ColumnElement[Any], wanted: Mapping[str, Any]) -> ColumnElement[bool]:
     """Return the condition that a column of JSON contains `wanted`, in either database."""
     if not wanted:
         return true()
-    return _Holds(column, literal(dumps(wanted).decode()))
+    tests: list[ColumnElement[bool]] = []
+    rest: dict[str, Any] = {}
+    for key, value in wanted.items():
+        found = _tests(column, "$", key, value)
+        if found is None:
+            rest[key] = value
+        else:
+            tests += found
+    if rest:
+        tests.append(_Holds(column, literal(dumps(rest).decode())))
+    return _Contains(column, literal(dumps(wanted).decode()), and_(*tests))
+
+
+def _tests(
+    column: ColumnElement[Any], path: str, key: Any, value: Any
+) -> list[ColumnElement[bool]] | None:
+    """Return how SQLite finds out by itself that an object has an entry; None if it cannot."""
+    if not isinstance(key, str) or not _IS_PLAIN(key):
+        return None
+    path = f'{path}."{key}"'
+    kind = func.json_type(column, path)
+    if value is None or isinstance(value, bool):
+        return [kind == literal(orjson.dumps(value).decode())]
+    if type(value) is str and "\0" not in value:
+        return [kind == literal("text"), func.json_extract(column, path) == literal(value)]
+    if type(value) is int and abs(value) < _EXACT:
+        return [
+            kind.in_(("integer", "real")),
+            func.json_extract(column, path) == literal(value),
+        ]
+    if not isinstance(value, Mapping):
+        return None
+    found: list[ColumnElement[bool]] = [kind == literal("object")]
+    for inner in value:
+        tests = _tests(column, path, inner, value[inner])
+        if tests is None:
+            return None
+        found += tests
+    return found
 
 
 def allowed(column: ColumnElement[Any], filters: Filters | None) -> ColumnElement[bool]:
@@ -103,21 +146,34 @@ def _as_containment(filters: Filters) -> list[dict[str, Any]]:
 
 
 class _Holds(FunctionElement[bool]):
-    """Containment as the database says it; SQLite is given `holds` for that."""
+    """Containment, for which SQLite is given `holds`."""
 
     inherit_cache = True
     type = Boolean()
 
 
 @compiles(_Holds)
-def _in_sqlite(element: _Holds, compiler: SQLCompiler, **options: Any) -> str:
+def _by_function(element: _Holds, compiler: SQLCompiler, **options: Any) -> str:
     return f"json_holds({compiler.process(element.clauses, **options)})"
 
 
-@compiles(_Holds, "postgresql")
-def _in_postgresql(element: _Holds, compiler: SQLCompiler, **options: Any) -> str:
-    column, wanted = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"{column} @> CAST({wanted} AS JSONB)"
+class _Contains(FunctionElement[bool]):
+    """Containment as the database says it: a column, what is wanted, and how SQLite tests that."""
+
+    inherit_cache = True
+    type = Boolean()
+
+
+@compiles(_Contains)
+def _in_sqlite(element: _Contains, compiler: SQLCompiler, **options: Any) -> str:
+    _, _, tests = element.clauses
+    return f"({compiler.process(tests, **options)})"
+
+
+@compiles(_Contains, "postgresql")
+def _in_postgresql(element: _Contains, compiler: SQLCompiler, **options: Any) -> str:
+    column, whole = (compiler.process(clause, **options) for clause in [*element.clauses][:2])
+    return f"{column} @> CAST({whole} AS JSONB)"
 
 
 @lru_cache(maxsize=64)

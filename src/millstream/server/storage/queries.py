@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, Table, func, literal, select, type_coerce
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Table,
+    and_,
+    func,
+    literal,
+    select,
+    type_coerce,
+)
 
 from millstream.server.storage.tables import Json, RawJson
 
@@ -44,13 +54,14 @@ def page(
     """
     order = [getattr(table.c[name], direction)() for name, direction in sort]
     chosen = [unread(table.c[name]) if name in raw else table.c[name] for name in columns]
+    keys = [*table.primary_key]
+    # Looked for by their keys: rows that are sorted, or passed over, are not read as a whole.
+    wanted = select(*keys).where(condition).order_by(*order).limit(limit).offset(offset).subquery()
     found = connection.execute(
         select(*chosen or [literal(1)])  # somebody may want nothing of them
         .select_from(table)
-        .where(condition)
+        .join(wanted, and_(*(key == wanted.c[key.name] for key in keys)))
         .order_by(*order)
-        .limit(limit)
-        .offset(offset)
     )
     rows = [dict(row) if chosen else {} for row in found.mappings()]
     total = offset + len(rows)

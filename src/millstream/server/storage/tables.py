@@ -163,13 +163,24 @@ assistant_versions: Final = Table(
     Column("context", Json("assistant", "context"), nullable=False),
 )
 
+
+def _of_listed(name: str, *columns: str) -> Index:
+    """Return an index of the threads that clients see when they look for some."""
+    return Index(
+        name,
+        *columns,
+        sqlite_where=text("is_temporary = 0"),
+        postgresql_where=text("is_temporary = false"),
+    )
+
+
 threads: Final = Table(
     "threads",
     metadata,
     Column("thread_id", Text, primary_key=True),
-    Column("status", Text, nullable=False, index=True),
-    Column("created_at", Text, nullable=False, index=True),
-    Column("updated_at", Text, nullable=False, index=True),
+    Column("status", Text, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("updated_at", Text, nullable=False),
     Column("state_updated_at", Text, nullable=False),
     Column("ttl_strategy", Text),
     Column("ttl_minutes", Float),
@@ -181,6 +192,10 @@ threads: Final = Table(
     Column("error", Json("thread", "error")),
     Column("interrupts", Json("thread", "interrupts")),
     Column("values", Json("thread", "values")),
+    # With all that is needed to sort what is found, and to count it.
+    _of_listed("ix_threads_listed_created_at", "created_at", "thread_id"),
+    _of_listed("ix_threads_listed_updated_at", "updated_at", "thread_id"),
+    _of_listed("ix_threads_listed_status", "status", "created_at", "thread_id"),
 )
 
 UNFINISHED: Final = text("status IN ('pending', 'running')")
