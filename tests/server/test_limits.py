@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from starlette.requests import HTTPConnection
@@ -12,6 +13,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 import waiting
+from millstream.config import get_stream_writer
+from millstream.graph import START, StateGraph
 from millstream.server.auth.api_keys import read_keys
 from millstream.server.auth.user import as_user
 from millstream.server.config import LimitsConfig
@@ -146,3 +149,59 @@ def test_a_websocket_is_a_stream_too(tmp_path: Path) -> None:
         waiting.until(lambda: not server.service.limits.open_streams)
         with connect(path):
             pass
+
+
+def shout(state: dict[str, Any]) -> dict[str, Any]:
+    get_stream_writer()("x" * state["says"])
+    return {"has": "y" * state["keeps"]}
+
+
+@pytest.mark.parametrize("is_resumable", [True, False])
+@pytest.mark.parametrize(
+    ("says", "keeps", "mode"), [(5000, 1, "custom"), (1, 5000, "values"), (1, 1, None)]
+)
+def test_a_run_that_says_too_much_at_once_fails_and_its_thread_goes_on(
+    tmp_path: Path, says: int, keeps: int, mode: str | None, is_resumable: bool
+) -> None:
+    builder = StateGraph(dict).add_node("shout", shout).add_edge(START, "shout")
+    limits = LimitsConfig(max_event_bytes=4000)
+    with running(config_of({"loud": builder.compile()}, tmp_path, limits=limits)) as server:
+        thread = f"/threads/{server.http.post('/threads', json={}).json()['thread_id']}"
+
+        def run(says: int, keeps: int) -> str:
+            body = {
+                "assistant_id": "loud",
+                "input": {"says": says, "keeps": keeps},
+                "stream_mode": ["values", "custom"],
+                "stream_resumable": is_resumable,
+            }
+            return server.http.post(f"{thread}/runs/stream", json=body).text
+
+        told = run(says, keeps)
+        after = server.http.get(thread).json()
+        again = run(1, 1)
+
+    assert ("event: error" in told) == (mode is not None)
+    if mode is not None:
+        assert f"an event of mode {mode} has" in told
+        assert "limits.max_event_bytes allows 4000" in told
+    assert after["status"] == ("idle" if mode is None else "error")
+    assert "event: error" not in again
+
+
+def test_a_run_of_a_command_that_says_too_much_at_once_fails_too(tmp_path: Path) -> None:
+    limits = LimitsConfig(max_event_bytes=2000)
+    builder = StateGraph(dict).add_node("shout", shout).add_edge(START, "shout")
+    with running(config_of({"loud": builder.compile()}, tmp_path, limits=limits)) as server:
+        thread = f"/threads/{uuid4()}"
+        params = {"assistant_id": "loud", "input": {"says": 5000, "keeps": 1}}
+        command = {"id": 1, "method": "run.start", "params": params}
+        started = server.http.post(f"{thread}/commands", json=command).json()
+        run_id = started["result"]["run_id"]
+        server.http.get(f"{thread}/runs/{run_id}/join")
+        ended = server.http.get(f"{thread}/runs/{run_id}").json()
+        error = server.http.get(thread).json()["error"]
+
+    assert ended["status"] == "error"
+    assert error["error"] == "EventTooLargeError"
+    assert "limits.max_event_bytes allows 2000" in error["message"]

@@ -31,6 +31,7 @@ from millstream.journal.rows import (
     FindStubs,
     Found,
     LineRow,
+    MeasureParts,
     PageRows,
     PartRow,
     ReadParts,
@@ -180,6 +181,9 @@ class MemoryStorage:
             numbers = [number for number in range(first, last + 1) if number in parts]
             found += [(part_key(line, number), parts[number].body) for number in numbers]
         return found
+
+    def _MeasureParts(self, request: MeasureParts) -> list[tuple[int, int]]:
+        return [(key, len(body)) for key, body in self._ReadParts(ReadParts(request.ranges))]
 
     def _Commit(self, request: Commit) -> list[bool]:
         return [self._write(batch) for batch in request.batches]

@@ -31,6 +31,7 @@ from millstream.journal.rows import (
     FindStubs,
     Found,
     LineRow,
+    MeasureParts,
     PageRows,
     ReadParts,
     ReadRows,
@@ -180,8 +181,16 @@ def _read_writes(request: ReadWrites) -> Steps[list[WritesRow]]:
 
 
 def _read_parts(request: ReadParts) -> Steps[list[tuple[int, bytes]]]:
+    return _of_parts("p.body", request)
+
+
+def _measure_parts(request: MeasureParts) -> Steps[list[tuple[int, int]]]:
+    return _of_parts("octet_length(p.body)", request)
+
+
+def _of_parts(what: str, request: ReadParts | MeasureParts) -> Steps[list[Any]]:
     query = (
-        f"SELECT p.line << {PART_BITS} | p.number, p.body "
+        f"SELECT p.line << {PART_BITS} | p.number, {what} "
         "FROM unnest(%s::bigint[], %s::integer[], %s::integer[]) AS wanted (line, first, last) "
         "JOIN @parts p ON p.line = wanted.line AND p.number BETWEEN wanted.first AND wanted.last"
     )
@@ -397,6 +406,7 @@ STEPS: Final[dict[type[Request], Callable[[Any], Steps[Any]]]] = {
     ReadRows: _read_rows,
     ReadWrites: _read_writes,
     ReadParts: _read_parts,
+    MeasureParts: _measure_parts,
     Commit: _commit,
     CopyLines: _copy_lines,
     RenameLines: _rename_lines,

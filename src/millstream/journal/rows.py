@@ -201,6 +201,13 @@ class ReadParts:
     ranges: Sequence[tuple[int, int, int]]
 
 
+@dataclass(slots=True, frozen=True)
+class MeasureParts:
+    """Ask for the bytes that parts take, as `ReadParts` asks for them; pairs of key and bytes."""
+
+    ranges: Sequence[tuple[int, int, int]]
+
+
 @dataclass(slots=True)
 class Commit:
     """Ask for all batches to be written in one transaction.
@@ -316,6 +323,7 @@ Request: TypeAlias = (
     | ReadRows
     | ReadWrites
     | ReadParts
+    | MeasureParts
     | Commit
     | CopyLines
     | RenameLines

@@ -22,6 +22,7 @@ from millstream.journal.rows import (
     FindStubs,
     Found,
     LineRow,
+    MeasureParts,
     PageRows,
     ReadParts,
     ReadRows,
@@ -164,8 +165,17 @@ def _read_writes(execute: Execute, request: ReadWrites) -> list[WritesRow]:
 
 
 def _read_parts(execute: Execute, request: ReadParts) -> list[tuple[int, bytes]]:
-    query = "SELECT key, body FROM journal_parts WHERE key BETWEEN ? AND ?"
-    rows: list[tuple[int, bytes]] = []
+    return _of_parts(execute, "body", request)
+
+
+def _measure_parts(execute: Execute, request: MeasureParts) -> list[tuple[int, int]]:
+    # It is in front of each row: what is behind it is not read.
+    return _of_parts(execute, "length(body)", request)
+
+
+def _of_parts(execute: Execute, what: str, request: ReadParts | MeasureParts) -> list[Any]:
+    query = f"SELECT key, {what} FROM journal_parts WHERE key BETWEEN ? AND ?"
+    rows: list[Any] = []
     for line, first, last in request.ranges:
         base = line << BITS
         # There may be thousands, and their keys are what manifests call them.
@@ -270,6 +280,7 @@ READING: Final[dict[type[Request], Callable[[Execute, Any], Any]]] = {
     ReadRows: _read_rows,
     ReadWrites: _read_writes,
     ReadParts: _read_parts,
+    MeasureParts: _measure_parts,
     FindPools: _find_pools,
     FindSharers: _find_sharers,
     **sqlite_checks.READING,

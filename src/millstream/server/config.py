@@ -131,6 +131,8 @@ class LimitsConfig:
     """How much one client may have."""
 
     max_header_bytes: int = 65536
+    max_event_bytes: int | None = None
+    """A run that says more at once fails."""
     requests_per_minute: int | None = None
     burst: int | None = None
     """How many of them at once; a tenth of them by default."""

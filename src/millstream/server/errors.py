@@ -20,5 +20,21 @@ def not_found(what: str) -> ApiError:
     return ApiError(404, f"{what} not found")
 
 
+class EventTooLargeError(ValueError):
+    """A run says more at once than the configuration allows; it fails with this."""
+
+    def __init__(self, mode: str, size: int, most: int) -> None:
+        super().__init__(mode, size, most)
+        self.mode = mode
+        self.size = size
+        self.most = most
+
+    def __str__(self) -> str:
+        return (
+            f"an event of mode {self.mode} has {self.size} bytes, and limits.max_event_bytes "
+            f"allows {self.most}: say less at once, or keep what is large outside of the state"
+        )
+
+
 class ConfigError(ValueError):
     """The configuration asks for something that cannot be; the text names file, key and value."""

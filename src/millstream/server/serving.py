@@ -55,6 +55,7 @@ def run(
         loop="asyncio" if sys.platform == "win32" else "uvloop",
         http="httptools",
         ws="websockets-sansio",
+        ws_max_size=config.max_request_bytes,
         lifespan="on",
         log_config=None,
         log_level="warning",

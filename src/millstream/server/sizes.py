@@ -1,7 +1,7 @@
 """How much a thread takes: its checkpoints, the values of its channels, what tasks wrote.
 
-Sizes are those of the values as they are serialized, each version of a channel once; the journal
-keeps what versions have in common only once, and takes less.
+A journal says what it stores, each thing once, and reads no values for it. Of other savers' threads
+these are the sizes of the values as they are serialized, each version of a channel once.
 """
 
 from __future__ import annotations
@@ -10,42 +10,50 @@ from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
+from millstream.journal import Journal
+from millstream.journal.usage import ChannelUsage, Usage, usage
+
 
 def report(saver: BaseCheckpointSaver[Any], thread_id: str) -> dict[str, Any]:
     """Return the sizes of a thread."""
+    found = usage(saver, thread_id) if isinstance(saver, Journal) else _measured(saver, thread_id)
+    in_channels = sum(channel.bytes for channel in found.channels.values())
+    return {
+        "thread_id": thread_id,
+        "total_bytes": found.checkpoint_bytes + in_channels + found.write_bytes,
+        "checkpoints": {"count": found.checkpoints, "bytes": found.checkpoint_bytes},
+        "channel_values": {
+            "count": sum(channel.versions for channel in found.channels.values()),
+            "bytes": in_channels,
+            "by_channel": {
+                name: {"versions": channel.versions, "bytes": channel.bytes}
+                for name, channel in found.channels.items()
+            },
+        },
+        "pending_writes": {"count": found.writes, "bytes": found.write_bytes},
+    }
 
+
+def _measured(saver: BaseCheckpointSaver[Any], thread_id: str) -> Usage:
     def size(value: Any) -> int:
         return len(saver.serde.dumps_typed(value)[1])
 
-    checkpoints = {"count": 0, "bytes": 0}
-    writes = {"count": 0, "bytes": 0}
-    channels: dict[str, dict[str, int]] = {}
+    sizes = Usage()
     seen: set[tuple[str, str, Any]] = set()
     for found in saver.list({"configurable": {"thread_id": thread_id}}):
         namespace = found.config["configurable"].get("checkpoint_ns", "")
         values = found.checkpoint["channel_values"]
-        checkpoints["count"] += 1
-        checkpoints["bytes"] += size({**found.checkpoint, "channel_values": {}})
-        checkpoints["bytes"] += size(found.metadata)
+        sizes.checkpoints += 1
+        sizes.checkpoint_bytes += size({**found.checkpoint, "channel_values": {}})
+        sizes.checkpoint_bytes += size(found.metadata)
         for _, _, value in found.pending_writes or ():
-            writes["count"] += 1
-            writes["bytes"] += size(value)
+            sizes.writes += 1
+            sizes.write_bytes += size(value)
         for channel, version in found.checkpoint["channel_versions"].items():
             if (namespace, channel, version) in seen:
                 continue
             seen.add((namespace, channel, version))
-            of_channel = channels.setdefault(channel, {"versions": 0, "bytes": 0})
-            of_channel["versions"] += 1
-            of_channel["bytes"] += size(values[channel]) if channel in values else 0
-    in_channels = sum(channel["bytes"] for channel in channels.values())
-    return {
-        "thread_id": thread_id,
-        "total_bytes": checkpoints["bytes"] + in_channels + writes["bytes"],
-        "checkpoints": checkpoints,
-        "channel_values": {
-            "count": sum(channel["versions"] for channel in channels.values()),
-            "bytes": in_channels,
-            "by_channel": channels,
-        },
-        "pending_writes": writes,
-    }
+            of_channel = sizes.channels.setdefault(channel, ChannelUsage())
+            of_channel.versions += 1
+            of_channel.bytes += size(values[channel]) if channel in values else 0
+    return sizes

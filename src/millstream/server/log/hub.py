@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection
 from time import time_ns
 from typing import Protocol
@@ -31,7 +32,9 @@ class _Numbers(BoundedDict[str, int]):
 class Logs:
     """The logs of this process. Used in the event loop that serves, but for appending."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: int | None = None) -> None:
+        """Make them; `most_bytes` is what an event may have."""
+        self._most_bytes = sys.maxsize if most_bytes is None else most_bytes
         self._runs: dict[str, RunLog] = {}
         self._channels: dict[str, ThreadChannel] = {}
         self._by_thread: dict[str, set[RunLog]] = {}
@@ -48,6 +51,7 @@ class Logs:
         log = self._runs.get(run_id)
         if log is None:
             log = self._runs[run_id] = RunLog(run_id, is_resumable=is_resumable, last=last)
+            log.most_bytes = self._most_bytes
             # Later than the run before: what is said in a thread is ordered by its ids.
             log.ms = max(log.ms, self._ended_ms + 1)
             log.follower = self._channels.get(thread_id)

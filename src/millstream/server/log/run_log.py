@@ -10,12 +10,14 @@ one: it makes a new one, and readers take whichever they find.
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Sequence
 from time import time_ns
 from typing import Final, NamedTuple, Protocol
 
 from millstream.server import sse
+from millstream.server.errors import EventTooLargeError
 from millstream.server.log.event_ids import EventId, format_id
 from millstream.server.log.signal import Signal
 
@@ -98,6 +100,8 @@ class RunLog:
         self._readers: tuple[Reader, ...] = ()
         self.protocol_seq = 0
         """The number of the last protocol event of the thread, as far as it is known here."""
+        self.most_bytes = sys.maxsize
+        """Bytes that an event may have, but for the one that says why a run failed."""
         self._unseen_events = 0
         self._unseen_bytes = 0
 
@@ -123,6 +127,8 @@ class RunLog:
 
     def _add(self, id: EventId, mode: str, frame: bytes) -> Entry:
         ms, seq = id
+        if len(frame) > self.most_bytes and mode != ERROR:
+            raise EventTooLargeError(mode, len(frame), self.most_bytes)
         entry = Entry(seq, ms, mode, frame, self.superstep)
         self._window[1].append(entry)
         if seq == 2:
