@@ -147,6 +147,10 @@ class Logs:
             for log in self._by_thread.get(thread_id, ()):
                 log.follower = None
 
+    def is_read(self, thread_id: str) -> bool:
+        """Whether anybody reads what is said in a thread; from any thread."""
+        return thread_id in self._channels
+
     def tell_thread(self, thread_id: str, mode: str, data: bytes) -> None:
         """Say something about a thread to whoever reads it."""
         channel = self._channels.get(thread_id)
