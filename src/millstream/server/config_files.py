@@ -23,7 +23,7 @@ from millstream.server.errors import ConfigError
 
 _BUILDING: Final = {
     "$schema", "python_version", "node_version", "base_image", "image_distro", "dockerfile_lines",
-    "docker_compose", "pip_config_file", "pip_installer", "api_version", "keep_pkg_tools",
+    "docker_compose", "source", "pip_config_file", "pip_installer", "api_version", "keep_pkg_tools",
     "ui_config", "prebuilds", "_INTERNAL_docker_tag", "disable_persistence",
 }  # fmt: skip
 """Keys of langgraph.json that are about building images: there is nothing to build here."""
