@@ -2,77 +2,120 @@
 
 from __future__ import annotations
 
-from millstream.server.log.repeats import Repeats
+import json
+from typing import Any
+
+from millstream.modes.names import CHECKPOINTS, DEBUG, TASKS, UPDATES, VALUES
+from millstream.server.log.repeats import LIFECYCLE, Repeats
 from millstream.server.log.run_log import RunLog
+from millstream.server.sse import event_name
+
+ROOT = ()
+QUESTION = {"id": "q", "value": "what?"}
+CACHED = {"__metadata__": {"cached": True}}
 
 
-def told_again(said_before: list[tuple[str | None, str, str]]) -> tuple[RunLog, Repeats]:
-    """Return the log of another attempt at a run that has said this: superstep, mode and data."""
-    before = RunLog("r", is_resumable=True)
-    entries = []
-    for superstep, mode, data in said_before:
-        before.superstep = superstep
-        entries.append(before.append(mode, mode, data.encode()))
-    log = RunLog("r", is_resumable=True, last=(before.ms, before.last))
-    return log, Repeats(log, entries)
+def after(*said: tuple[str, tuple[str, ...], Any]) -> Repeats:
+    """Return what another attempt knows at a run that has said this."""
+    log = RunLog("r", is_resumable=True)
+    for mode, namespace, data in said:
+        log.append(mode, event_name(mode, namespace), json.dumps(data).encode())
+    return Repeats(log.since(0))
 
 
-def data_of(log: RunLog) -> list[str]:
-    """Return the data of what is in a log."""
-    return [e.frame.decode().split("data: ")[1].split("\r")[0] for e in log.since(log.base)]
-
-
-def test_another_attempt_says_only_what_was_not_said() -> None:
-    log, repeats = told_again(
-        [
-            (None, "values", "0"),
-            ("a", "updates", "1"),
-            ("a", "custom", "c"),
-            ("a", "values", "1"),
-            ("b", "updates", "1"),  # of a superstep whose checkpoint was lost
-            ("b", "values", "2"),
-            ("c", "updates", "1"),
-        ]
+def test_tasks_and_checkpoints_are_told_once() -> None:
+    started, checkpoint = {"id": "1", "triggers": []}, {"checkpoint_id": "c"}
+    told = {"config": {"configurable": checkpoint}}
+    repeats = after(
+        (TASKS, ROOT, started),
+        (CHECKPOINTS, ("a:1",), told),
+        (DEBUG, ROOT, {"type": "task", "timestamp": "now", "payload": started}),
     )
 
-    repeats.append("values", "values", b"1")  # the state that it begins with
-    repeats.enter("b")
-    repeats.append("custom", "custom", b"c")
-    repeats.append("updates", "updates", b"1")
-    repeats.append("values", "values", b"2")
-    repeats.enter("other than c")
-    repeats.append("updates", "updates", b"1")
-    repeats.append("values", "values", b"3")
-    repeats.enter("d")
-    repeats.append("updates", "updates", b"1")
-
-    assert data_of(log) == ["c", "3", "1"]
+    assert repeats.covers(TASKS, ROOT, {**started, "metadata": {"run_attempt": 2}})
+    assert repeats.covers(CHECKPOINTS, ("a:1",), told)
+    assert repeats.covers(DEBUG, ROOT, {"type": "task", "timestamp": "then", "payload": started})
+    assert not repeats.covers(TASKS, ROOT, {"id": "2", "triggers": []})
+    assert not repeats.covers(CHECKPOINTS, ROOT, told)
+    assert not repeats.covers(DEBUG, ROOT, {"type": "checkpoint", "payload": told})
 
 
-def test_another_attempt_tells_what_is_stored_and_was_not_said() -> None:
-    log, repeats = told_again([(None, "values", "0"), ("a", "updates", '{"n":1}')])
+def test_what_a_task_has_come_to_is_told_each_time() -> None:
+    failed = {"id": "1", "error": "oh", "result": {}, "interrupts": []}
 
-    repeats.append("values", "values", b"1")
-    repeats.enter("b")
-    repeats.append("updates", "updates", b'{"m":1,"__metadata__":{"cached":true}}')
+    assert not after((TASKS, ROOT, failed)).covers(TASKS, ROOT, failed)
 
-    assert data_of(log) == ["1", '{"m":1,"__metadata__":{"cached":true}}']
+
+def test_questions_are_told_once() -> None:
+    paused = {"id": "1", "error": None, "result": {}, "interrupts": [QUESTION]}
+    repeats = after((UPDATES, ROOT, {"__interrupt__": [QUESTION]}), (TASKS, ROOT, paused))
+
+    assert repeats.covers(UPDATES, ROOT, {"__interrupt__": [QUESTION]})
+    assert repeats.covers(TASKS, ROOT, paused)
+    assert not repeats.covers(UPDATES, ROOT, {"__interrupt__": [{**QUESTION, "id": "other"}]})
 
 
 def test_results_of_tasks_that_had_ended_are_told_once() -> None:
-    log, repeats = told_again([("a", "updates", '{"n":1}')])
+    repeats = after((UPDATES, ROOT, {"a": {"n": 1}}), (UPDATES, ("b:1",), {"a": {"n": 1}}))
 
-    repeats.enter("a")
-    repeats.append("updates", "updates", b'{"n":1,"__metadata__":{"cached":true}}')
-    repeats.append("updates", "updates", b'{"m":1}')
-
-    assert data_of(log) == ['{"m":1}']
+    assert repeats.covers(UPDATES, ROOT, {"a": {"n": 1}, **CACHED})
+    assert not repeats.covers(UPDATES, ROOT, {"a": {"n": 1}, **CACHED})
 
 
-def test_a_run_that_repeats_nothing_says_what_was_held_back() -> None:
-    log, repeats = told_again([("a", "values", "1")])
+def test_a_result_like_an_earlier_one_is_told() -> None:
+    repeats = after((UPDATES, ROOT, {"a": {"n": 1}}))
 
-    repeats.append("values", "values", b"2")
-    repeats.release()
+    assert not repeats.covers(UPDATES, ROOT, {"a": {"n": 1}})
+    # From now on the graph is where it has not been, and a cache may know results as well.
+    assert not repeats.covers(UPDATES, ROOT, {"a": {"n": 1}, **CACHED})
 
-    assert data_of(log) == ["2"]
+
+def test_the_state_that_an_attempt_begins_with_is_not_told() -> None:
+    repeats = after((VALUES, ROOT, {"n": 1}))
+
+    assert repeats.covers(VALUES, ROOT, {"n": 1})
+    assert not repeats.covers(VALUES, ROOT, {"n": 2})
+    assert not repeats.covers(VALUES, ROOT, {"n": 1})
+
+    resumed = after()
+    resumed.go_on(ROOT)  # it may have had nothing to show
+
+    assert resumed.covers(VALUES, ROOT, {"n": 1})
+    assert not resumed.covers(VALUES, ROOT, {"n": 1})
+
+
+def test_graphs_begin_and_end_once() -> None:
+    inner, failing, other = ("a:1",), ("b:1",), ("c:1",)
+    repeats = after(
+        (LIFECYCLE, inner, {"event": "started"}),
+        (LIFECYCLE, inner, {"event": "completed"}),
+        (LIFECYCLE, failing, {"event": "failed"}),
+        (LIFECYCLE, other, {"event": "started"}),
+    )
+
+    assert repeats.covers_life(inner, "started")
+    assert repeats.covers_life(inner, "completed")
+    assert not repeats.covers_life(failing, "started")
+    assert repeats.covers_life(other, "started")
+    assert not repeats.covers_life(other, "completed")
+    assert not repeats.covers_life(ROOT, "running")
+
+
+def test_protocol_events_are_known_by_the_same_facts() -> None:
+    log = RunLog("r", is_resumable=True)
+    told = {
+        "values": {"n": 1},
+        "checkpoints": {"id": "c", "step": 0},
+        "updates": {"node": "a", "values": {"n": 1}},
+    }
+    for method, data in told.items():
+        event = {"method": method, "params": {"namespace": ["b:1"], "data": data}}
+        frame = f"event: {method}\r\ndata: {json.dumps(event)}\r\nid: 1\r\n\r\n".encode()
+        log.append_frame(f"v3:{method}\nb:1", lambda _, frame=frame: frame)
+    repeats, at = Repeats(log.since(0), is_protocol=True), ("b:1",)
+
+    asking = {"n": 1, "__interrupt__": [QUESTION]}
+    assert repeats.covers(VALUES, at, asking)  # questions have events of their own
+    assert repeats.covers(CHECKPOINTS, at, {"config": {"configurable": {"checkpoint_id": "c"}}})
+    assert repeats.covers(UPDATES, at, {"a": {"n": 1}, **CACHED})
+    assert not Repeats(log.since(0)).covers(VALUES, at, {"n": 1})

@@ -25,7 +25,7 @@ from millstream.drivers.inbox import Inbox
 from millstream.drivers.loading import UNSAVED, load
 from millstream.drivers.node_context import NodeContext
 from millstream.drivers.planning import must_wait, plan, plan_at_once
-from millstream.drivers.run import Run
+from millstream.drivers.run import Run, outlet_of
 from millstream.drivers.spawning import spawn_in, spawner
 from millstream.drivers.task_calls import (
     AnyFuture,
@@ -144,6 +144,7 @@ class AsyncDriver:
             inbox,
             request.max_buffered,
             inbox.soon,
+            outlet_of(request),
         )
         if request.listener is not None:
             outbox.listen_to(request.listener)

@@ -147,7 +147,7 @@ def open_recorder(run: RunScope, loaded: LoadedCheckpoint) -> SavedRun:
     config = {"metadata": run.metadata, "configurable": run.saved_configurable()}
     ns = config["configurable"].get("checkpoint_ns", "")
     head = BRANCH if loaded.is_branch else (ns, checkpoint_id(saved) or None)
-    recorder = Recorder(saver, config, run.request.durability, history, head)
+    recorder = Recorder(saver, config, run.request.durability, history, head, run.request.ahead)
     lineage = Lineage(
         stamp=stamps.stamp,
         next_version=next_version(saver),

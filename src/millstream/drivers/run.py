@@ -48,7 +48,16 @@ if TYPE_CHECKING:
     from millstream.modes.event_listener import EventListener
     from millstream.modes.parts import Emit
     from millstream.outbox.outbox import Outbox
+    from millstream.outbox.write_ahead import Promise
     from millstream.types import StreamWriter
+
+
+def outlet_of(request: RunRequest) -> Callable[[Any], object] | None:
+    """Return what gets all that a run tells at once, None where its reader does."""
+    # Nested runs tell theirs to whoever looks at them, and by those to the root.
+    if request.ahead is None or request.nesting.parent is not None:
+        return None
+    return request.ahead.append
 
 
 class Run(RunScope):
@@ -114,6 +123,10 @@ class Run(RunScope):
     def _open_recorder(self, loaded: LoadedCheckpoint) -> Lineage:
         opened = open_recorder(self, loaded)
         self.recorder, self.stamps = opened.recorder, opened.stamps
+        # With durability `exit` nothing is stored before the end, and what is said is not held back
+        # for it.
+        if self.request.durability != "exit":
+            self.ahead = self.request.ahead
         self.origin_id, self.saved_parent = opened.origin_id, opened.parent_config
         self.named_checkpoints = loaded.named_checkpoints
         return opened.lineage
@@ -160,6 +173,8 @@ class Run(RunScope):
         assert saved is not None
         assert machine.lineage is not None
         checkpoint_id = machine.lineage.id
+        if self.ahead is not None:
+            self.ahead.go_on(self.namespace, saved.metadata or {})
         machine.resume(
             start.writes,
             answers=start.answers,
@@ -254,6 +269,7 @@ class Run(RunScope):
     def report(self, context: TaskContext, error: BaseException | None) -> Task | None:
         """Tell the machine how a task ended; return the task that handles a failure, if any."""
         machine, task = self.machine, context.task
+        promise = None if self.ahead is None else self.ahead.promise()
         # First: what late code of the task does from now on is not part of it.
         context.is_over = True
         if self.heartbeats is not None:
@@ -274,7 +290,7 @@ class Run(RunScope):
             handler = machine.fail(task, error)
         if self.recorder is not None:
             record_progress(context)
-            self.record_task(task)
+            self.record_task(task, promise)
         return handler
 
     def commit(self, save: Callable[[], None] | None = None) -> None:
@@ -282,15 +298,24 @@ class Run(RunScope):
 
         What it wrote is shown after this, so it is time to `save`.
         """
-        self.machine.commit()
-        self.record_checkpoint()
+        promise = None if self.ahead is None else self.ahead.promise()
+        try:
+            self.machine.commit()
+        finally:
+            self.record_checkpoint(promise)
         if save is not None:
             save()
 
-    def record_checkpoint(self) -> None:
+    def record_checkpoint(self, promise: Promise | None = None) -> None:
         """Take the machine's new checkpoint, if any, to be stored."""
-        if self.recorder is not None and (save := self.machine.take_save()) is not None:
-            self.recorder.add_checkpoint(save)
+        if self.recorder is None:
+            return
+        if (save := self.machine.take_save()) is not None:
+            if promise is None and self.ahead is not None:
+                promise = self.ahead.promise()
+            self.recorder.add_checkpoint(save, promise)
+        elif promise is not None:
+            promise.keep()
 
     def close_recorder(self) -> None:
         """Have stored what was held back until the end of the run.

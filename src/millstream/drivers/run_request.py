@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from millstream.modes.parts import Namespace, Shape
     from millstream.modes.subscription import Subscription
     from millstream.outbox.backpressure import BufferLimit
+    from millstream.outbox.write_ahead import WriteAheadLog
     from millstream.runtime import RunControl, ServerInfo
     from millstream.types import CachePolicy, RetryPolicy
 
@@ -139,3 +140,5 @@ class RunRequest(NamedTuple):
     """Who among the callbacks makes events for the consumer."""
     clock: Clock = SYSTEM
     """Where the run has the time from, and what it draws at random."""
+    ahead: WriteAheadLog | None = None
+    """What gets all that the root run tells, and is told what it and nested ones store."""

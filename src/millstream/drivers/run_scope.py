@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from millstream.modes.subscription import Subscription
     from millstream.modes.tool_tap import ToolTap
     from millstream.outbox.backpressure import BufferLimit
+    from millstream.outbox.write_ahead import Promise, WriteAheadLog
     from millstream.runtime import RunControl
     from millstream.saving.recorder import Recorder
     from millstream.types import StreamWriter
@@ -92,6 +93,8 @@ class RunScope:
     resumed_step: int | None
     """The superstep that continues a saved run, None for a run that started anew."""
     recorder: Recorder | None
+    ahead: WriteAheadLog | None
+    """What is told before the run tells of something that it is going to store."""
     stamps: Stamps | None
     """Makes the ids of checkpoints, for nested runs too; None without a saver."""
     origin_id: str
@@ -135,7 +138,7 @@ class RunScope:
         self.writer = _no_op_stream_writer
         self.taps = self.tool_taps = self.forwards = ()
         self.listener = self.callbacks = self.emit_custom = self.buffer_limit = None
-        self.recorder = self.stamps = self.saved_parent = self.resumed_step = None
+        self.recorder = self.ahead = self.stamps = self.saved_parent = self.resumed_step = None
         self._user_metadata = self._enclosing = self._public = None
         self.origin_id = ""
         self.is_left = False
@@ -214,10 +217,11 @@ class RunScope:
         thread = self.configurable.get("thread_id")
         return None if thread is None else as_text(thread)
 
-    def record_task(self, task: Task) -> None:
+    def record_task(self, task: Task, promise: Promise | None = None) -> None:
         """Take note of what a task left behind, to be stored."""
         if self.recorder is not None:
-            self.recorder.add_task(task, self.checkpoint_config(self.machine.checkpoint_id))
+            config = self.checkpoint_config(self.machine.checkpoint_id)
+            self.recorder.add_task(task, config, promise)
 
     def untracked(self) -> Untracked | None:
         """Return what must not be stored of the run, None if there is nothing."""

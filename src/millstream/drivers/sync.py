@@ -28,7 +28,7 @@ from millstream.drivers.context import TaskContext
 from millstream.drivers.loading import UNSAVED, load
 from millstream.drivers.node_context import NodeContext
 from millstream.drivers.planning import must_wait, plan, plan_at_once
-from millstream.drivers.run import Run
+from millstream.drivers.run import Run, outlet_of
 from millstream.drivers.switch import RunSwitch
 from millstream.drivers.task_calls import (
     CallContext,
@@ -100,6 +100,7 @@ class SyncDriver:
             deque(),
             self if request.is_live else NO_READER,
             request.max_buffered,
+            outlet=outlet_of(request),
         )
         run = self.run = Run(request, outbox, BLOCKING, self._call)
         if type(request.control) is RunSwitch and run.parent is None:

@@ -64,9 +64,11 @@ class Outbox:
         "_keep",
         "_listening",
         "_name",
+        "_outlet",
         "_reader",
         "_spared",
         "_subscription",
+        "_tell",
         "limit",
         "parts",
     )
@@ -79,13 +81,17 @@ class Outbox:
         reader: Reader = NO_READER,
         max_buffered: int | None = None,
         soon: Callable[[Callable[[], None]], bool] | None = None,
+        outlet: Callable[[Any], object] | None = None,
     ) -> None:
+        """Make one for a reader, or for an `outlet`, which gets each item as soon as it is told."""
         self.parts = parts
         self.limit = None if max_buffered is None else BufferLimit(max_buffered, parts, soon)
         self._name = name
         self._subscription = subscription
-        self._reader = reader
-        self._deliver: Emit = parts.append
+        self._reader = reader if outlet is None else NO_READER
+        self._outlet = outlet
+        self._tell: Emit = parts.append if outlet is None else self._give
+        self._deliver: Emit = self._tell
         """Take what code of a task emits: another function when the consumer has gone, so that a
         token costs no question."""
         self._keep = self._deliver
@@ -96,7 +102,7 @@ class Outbox:
     @property
     def emit(self) -> Emit:
         """Where the engine tells."""
-        return self.parts.append if self._reader is NO_READER else self._put
+        return self._tell if self._reader is NO_READER else self._put
 
     @property
     def emit_from_task(self) -> Emit:
@@ -123,6 +129,12 @@ class Outbox:
         """Return what turns a part into the consumer's item, or into `NO_ITEM`."""
         return self._print if self._subscription.printed else self._subscription.encode
 
+    def _give(self, part: Part) -> None:
+        item = self.encoder()(part)
+        if item is not NO_ITEM:
+            assert self._outlet is not None
+            self._outlet(item)
+
     def _print(self, part: Part) -> Any:
         subscription = self._subscription
         if part[1] in subscription.printed:
@@ -139,10 +151,8 @@ class Outbox:
 
     def listen_to(self, listener: EventListener) -> None:
         """Take the events of a listener, whatever becomes of the run, until `ignore`."""
-        events, chunks = self._listening = (
-            Outbox(self._name, self._subscription, self.parts, self._reader),
-            Outbox(self._name, self._subscription, self.parts, self._reader),
-        )
+        rest = self._name, self._subscription, self.parts, self._reader, None, None, self._outlet
+        events, chunks = self._listening = Outbox(*rest), Outbox(*rest)
         listener.connect(events.emit_from_task, chunks.emit_from_task)
 
     def ignore(self, *, is_stopping: bool) -> None:

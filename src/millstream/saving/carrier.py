@@ -18,18 +18,26 @@ from millstream.saving.operations import PutCheckpoint, PutWrites
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
+    from millstream.outbox.write_ahead import WriteAheadLog
+
 Operation: TypeAlias = PutCheckpoint | PutWrites
 
 
 class Carrier:
     """Gives a saver the operations of one run."""
 
-    __slots__ = ("_follower", "_head", "is_together", "saver")
+    __slots__ = ("_follower", "_head", "ahead", "is_together", "saver")
 
     def __init__(
-        self, saver: BaseCheckpointSaver[Any], head: Any = UNKNOWN, config: Any = None
+        self,
+        saver: BaseCheckpointSaver[Any],
+        head: Any = UNKNOWN,
+        config: Any = None,
+        ahead: WriteAheadLog | None = None,
     ) -> None:
         self.saver: Any = saver
+        self.ahead = ahead
+        """What has to be safe before anything is stored."""
         self.is_together = stores_together(saver)
         """The saver takes several operations at once."""
         self._head = head
@@ -42,9 +50,12 @@ class Carrier:
 
     def carry_out(self, operations: Sequence[Operation]) -> None:
         """Store operations in this thread, in their order; all or nothing if they go together."""
+        if self.ahead is not None:
+            self.ahead.flush()
         if not self.is_together:
             for operation in operations:
                 operation.store(self.saver)
+                _keep(operation)
             return
         calls = [operation.as_call() for operation in operations]
         try:
@@ -56,9 +67,12 @@ class Carrier:
 
     async def acarry_out(self, operations: Sequence[Operation]) -> None:
         """Store operations in their order; all or nothing if they go together."""
+        if self.ahead is not None:
+            await self.ahead.aflush()
         if not self.is_together:
             for operation in operations:
                 await operation.astore(self.saver)
+                _keep(operation)
             return
         calls = [operation.as_call() for operation in operations]
         try:
@@ -82,3 +96,9 @@ class Carrier:
             if isinstance(operation, PutCheckpoint):
                 ns = operation.config["configurable"].get("checkpoint_ns", "")
                 self._head = (ns, operation.checkpoint["id"])
+            _keep(operation)
+
+
+def _keep(operation: Operation) -> None:
+    if operation.promise is not None:
+        operation.promise.keep()

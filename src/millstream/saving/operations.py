@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from millstream.outbox.write_ahead import Place
 from millstream.saving.capabilities import path_argument
 from millstream.saving.unstorable import refuse_unstorable
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
     from millstream.core.protocol import Write
+    from millstream.outbox.write_ahead import Promise
 
 
 @dataclass(slots=True)
@@ -27,6 +29,13 @@ class PutCheckpoint:
     """By channel, the node that wrote it last, if that is known."""
     seers: Collection[str] | None = None
     """Nodes that have seen something since the parent, see `SaveCheckpoint`."""
+    promise: Promise | None = None
+    """What is kept when it is stored."""
+
+    @property
+    def place(self) -> Place:
+        """What is stored."""
+        return Place(self.config["configurable"].get("checkpoint_ns", ""), self.checkpoint["id"])
 
     def store(self, saver: BaseCheckpointSaver[Any]) -> Mapping[str, Any]:
         """Carry it out in this thread and return the config of the checkpoint."""
@@ -65,6 +74,14 @@ class PutWrites:
     path: str
     node: str = ""
     """Who wrote it, if it was a node."""
+    promise: Promise | None = None
+    """What is kept when it is stored."""
+
+    @property
+    def place(self) -> Place:
+        """What is stored."""
+        named = self.config["configurable"]
+        return Place(named.get("checkpoint_ns", ""), named["checkpoint_id"], self.task_id)
 
     def store(self, saver: BaseCheckpointSaver[Any]) -> None:
         """Carry it out in this thread."""

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from millstream.core.checkpoints import SaveCheckpoint
     from millstream.core.protocol import Write
     from millstream.core.tasks import Task
+    from millstream.outbox.write_ahead import Promise, WriteAheadLog
     from millstream.saving.carrier import Operation
     from millstream.saving.delta_history import DeltaHistory
     from millstream.saving.untracked import Untracked
@@ -88,9 +89,10 @@ class Recorder:
         durability: str,
         deltas: DeltaHistory | None = None,
         head: Any = UNKNOWN,
+        ahead: WriteAheadLog | None = None,
     ) -> None:
         self.saver = saver
-        self.carrier = Carrier(saver, head, config)
+        self.carrier = Carrier(saver, head, config, ahead)
         """What gives the saver the operations."""
         self.durability = durability
         self.pending: deque[Operation] = deque()
@@ -122,9 +124,10 @@ class Recorder:
         if untracked is not None:
             self.carrier.forget_config()
 
-    def add_checkpoint(self, save: SaveCheckpoint) -> None:
+    def add_checkpoint(self, save: SaveCheckpoint, promise: Promise | None = None) -> None:
         """Add a checkpoint; with durability `exit` only the last one counts."""
         if self._has_given_up:
+            _bind(promise, None)
             return
         checkpoint = save.checkpoint
         # The state that was loaded, or the input: what comes later is looked at as it is written.
@@ -146,6 +149,7 @@ class Recorder:
             save.seers,
         )
         if self.durability != "exit":
+            _bind(promise, put)
             self.pending.append(put)
             return
         if self._last is not None:
@@ -160,9 +164,12 @@ class Recorder:
         self._last = put
         self._writes.clear()
 
-    def add_task(self, task: Task, config: dict[str, Any] | None) -> None:
+    def add_task(
+        self, task: Task, config: dict[str, Any] | None, promise: Promise | None = None
+    ) -> None:
         """Add what a task left behind: its writes, its questions or its error."""
         if config is None:
+            _bind(promise, None)
             return
         writes = stored_writes(task)
         if not self._has_containers:
@@ -185,7 +192,11 @@ class Recorder:
                 record = together_record(ids)
                 self._add_writes(PutWrites(config, record, record_id(task.id, TOGETHER), ""))
             path = task_path_text(task.path)
-            self._add_writes(PutWrites(config, writes, task.id, path, task.name))
+            put = PutWrites(config, writes, task.id, path, task.name)
+            _bind(promise, None if self._has_given_up else put)
+            self._add_writes(put)
+        else:
+            _bind(promise, None)
 
     def add_commands(self, writes: Sequence[Write], config: dict[str, Any] | None) -> None:
         """Add what commands wrote to a checkpoint, which counts when a run goes on from it."""
@@ -317,6 +328,17 @@ class Recorder:
         except Exception:  # whatever the class of the error raises
             is_as_told = False
         return write if is_as_told else (name, ErrorText(text))
+
+
+def _bind(promise: Promise | None, operation: Operation | None) -> None:
+    """Say what it is that was promised: nothing that is stored, or this operation."""
+    if promise is None:
+        return
+    if operation is None:
+        promise.keep()
+    else:
+        operation.promise = promise
+        promise.bind(operation.place)
 
 
 def _has_company(task: Task) -> bool:

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from millstream.core.spec import GraphSpec
     from millstream.drivers.context import TaskContext
     from millstream.modes.parts import Part
+    from millstream.outbox.write_ahead import WriteAheadLog
     from millstream.pregel._structure.definition import GraphDefinition
 
 DURABILITIES: Final = ("sync", "async", "exit")
@@ -122,9 +123,8 @@ def open_run(
     """Check a call and return the run it asks for; nothing of it has happened yet."""
     if options.max_buffered is not None:
         check_limit(options.max_buffered)
-    durability = None
-    if options.durability is not None or options.unknown:
-        durability = _durability(options)
+    is_told = options.durability is not None or options.unknown
+    durability = _durability(options) if is_told else None
     caller = identify_caller(config, graph.config)
     limit = recursion_limit_of(caller.config)
     saver = _saver(graph, caller)
@@ -178,6 +178,7 @@ def open_run(
         callbacks,
         None,
         current() if parent is None else parent.run.clock,
+        None if parent is None else parent.run.request.ahead,
     )
 
 
@@ -283,8 +284,12 @@ def open_logged(
     input: Any,
     config: ConfigLike | None,
     options: CallOptions,
+    ahead: WriteAheadLog | None = None,
 ) -> RunRequest:
-    """Open a run whose consumer receives the parts as they are, and wants the final state too."""
+    """Open a run whose consumer receives the parts as they are, and wants the final state too.
+
+    With a log `ahead` it is that which receives them, as the run tells them.
+    """
     request = open_run(graph, input, config, options)
     wants_result = dataclasses.replace(
         options, stream_mode=RESULT, print_mode=(), debug=False, is_result_wanted=True
@@ -292,6 +297,7 @@ def open_logged(
     return request._replace(
         subscription=dataclasses.replace(request.subscription, encode=_as_it_is),
         result=_subscription(graph, request.spec, wants_result, is_explicit=False),
+        ahead=ahead if request.nesting.parent is None else request.ahead,
     )
 
 

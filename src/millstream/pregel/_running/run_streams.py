@@ -72,6 +72,25 @@ def open_astream(
     return AsyncGraphRunStream(aio.drive(prepare), mux)
 
 
+def open_told(
+    graph: GraphDefinition[Any, Any, Any, Any],
+    input: Any,
+    config: ConfigLike | None,
+    transformers: Sequence[Callable[[tuple[str, ...]], Any]],
+    arguments: Mapping[str, Any],
+) -> tuple[RunRequest, StreamMux] | None:
+    """Return a run and the mux for its events, which may be pushed in any thread, one at a time.
+
+    None where they have to be read: transformers of the graph's own may rely on the event loop, and
+    so may whoever has replaced `astream`.
+    """
+    factories = _checked(graph, transformers, arguments)
+    if graph.stream_transformers or is_overridden(graph, "astream"):
+        return None
+    prepare, mux = _open(graph, input, config, factories, arguments, is_async=False)
+    return prepare(), mux
+
+
 def _checked(
     graph: GraphDefinition[Any, Any, Any, Any],
     transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from millstream.drivers.run import Run
     from millstream.drivers.run_request import RunRequest
     from millstream.modes.parts import Part
+    from millstream.outbox.write_ahead import WriteAheadLog
     from millstream.pregel._structure.definition import GraphDefinition
     from millstream.runs.life import Source
 
@@ -34,11 +35,15 @@ def open_source(
     config: ConfigLike | None,
     options: CallOptions,
     method: str,
+    ahead: WriteAheadLog | None = None,
 ) -> Source:
-    """Open a run that is going to be read by itself, through `stream` or `astream` if replaced."""
+    """Open a run that is going to be read by itself, through `stream` or `astream` if replaced.
+
+    Of a run of the engine a log `ahead` gets everything, and there is nothing to read.
+    """
     if is_overridden(graph, method):
         return OverriddenSource(graph, input, config, options)
-    return OwnSource(open_logged(graph, input, config, options))
+    return OwnSource(open_logged(graph, input, config, options, ahead))
 
 
 class OwnSource:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from millstream.drivers.switch import RunSwitch
 from millstream.modes.names import CUSTOM, MESSAGES, UPDATES
 from millstream.modes.parts import VERSION_OF_EVENTS, check_modes
+from millstream.outbox.write_ahead import WriteAheadLog
 from millstream.pregel._running.invoking import InvokableGraph
 from millstream.pregel._running.opening import CallOptions
 from millstream.typing import ConfigLike, ContextT, InputT, OutputT, StateT
@@ -76,7 +77,7 @@ class StartableGraph(InvokableGraph[StateT, ContextT, InputT, OutputT]):
         from millstream.runs.life import ThreadLife
 
         source, switch, streams = self._open(
-            "stream", input, config, stream_mode, version, dict(options)
+            "stream", input, config, stream_mode, version, log, dict(options)
         )
         return _begun(ThreadLife(source, switch, log), streams)
 
@@ -98,7 +99,7 @@ class StartableGraph(InvokableGraph[StateT, ContextT, InputT, OutputT]):
         from millstream.runs.life import TaskLife
 
         source, switch, streams = self._open(
-            "astream", input, config, stream_mode, version, dict(options)
+            "astream", input, config, stream_mode, version, log, dict(options)
         )
         return _begun(TaskLife(source, switch, log), streams)
 
@@ -109,6 +110,7 @@ class StartableGraph(InvokableGraph[StateT, ContextT, InputT, OutputT]):
         config: ConfigLike | None,
         stream_mode: Any,
         version: str | None,
+        log: EventLog | None,
         options: dict[str, Any],
     ) -> tuple[Source, RunSwitch, LogStreams | None]:
         """Open the run, which has not begun, and say how its owner reaches it."""
@@ -132,7 +134,8 @@ class StartableGraph(InvokableGraph[StateT, ContextT, InputT, OutputT]):
             modes, options["subgraphs"] = tuple(streams.modes), True
         switch = RunSwitch(options.get("control"))
         call = CallOptions.of({**options, "stream_mode": modes, "control": switch})
-        source = open_source(self, input, config, call, method)
+        ahead = log if isinstance(log, WriteAheadLog) else None
+        source = open_source(self, input, config, call, method, ahead)
         if streams is not None:
             streams.scope = source.scope
         return source, switch, streams

@@ -32,13 +32,9 @@ class _Numbers(BoundedDict[str, int]):
 class Logs:
     """The logs of this process. Used in the event loop that serves, but for appending."""
 
-    def __init__(self, most_bytes: int | None = None, *, uses_files: bool = True) -> None:
-        """Make them; `most_bytes` is what an event may have.
-
-        What slow readers have not come to is kept in files, or else in memory.
-        """
+    def __init__(self, most_bytes: int | None = None) -> None:
+        """Make them; `most_bytes` is what an event may have."""
         self._most_bytes = sys.maxsize if most_bytes is None else most_bytes
-        self._uses_files = uses_files
         self._runs: dict[str, RunLog] = {}
         self._channels: dict[str, ThreadChannel] = {}
         self._by_thread: dict[str, set[RunLog]] = {}
@@ -56,7 +52,6 @@ class Logs:
         if log is None:
             log = self._runs[run_id] = RunLog(run_id, is_resumable=is_resumable, last=last)
             log.most_bytes = self._most_bytes
-            log.uses_files = self._uses_files
             # Later than the run before: what is said in a thread is ordered by its ids.
             log.ms = max(log.ms, self._ended_ms + 1)
             log.follower = self._channels.get(thread_id)
@@ -70,6 +65,11 @@ class Logs:
     def get(self, run_id: str) -> RunLog | None:
         """Return the log of a run that has not ended."""
         return self._runs.get(run_id)
+
+    def is_shown(self, run_id: str, seq: int) -> bool:
+        """Say whether an event that is stored may be read."""
+        log = self._runs.get(run_id)
+        return log is None or seq <= log.shown
 
     def close(self, run_id: str, thread_id: str) -> None:
         """End the log of a run, after everything about its end is stored."""
@@ -88,6 +88,7 @@ class Logs:
                 waiting.ms = max(waiting.ms, log.ms + 1)
                 waiting.protocol_seq = max(waiting.protocol_seq, log.protocol_seq)
         if log.is_resumable:
+            log.holds.settle()
             log.reveal(log.last)
         self._ended_ms = max(self._ended_ms, log.ms)
         if log.follower is not None and log.last:
@@ -151,10 +152,6 @@ class Logs:
             del self._channels[thread_id]
             for log in self._by_thread.get(thread_id, ()):
                 log.follower = None
-
-    def is_read(self, thread_id: str) -> bool:
-        """Whether anybody reads what is said in a thread; from any thread."""
-        return thread_id in self._channels
 
     def tell_thread(self, thread_id: str, mode: str, data: bytes) -> None:
         """Say something about a thread to whoever reads it."""

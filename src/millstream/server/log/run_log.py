@@ -1,18 +1,19 @@
 """`RunLog`: what one run says, each event encoded once, for any number of readers.
 
-One thread appends, readers are in others. A reader is the place it has come to; what all readers
-have passed is let go, and where a log is stored, what is stored as well: a reader that needs it
-gets it from there. What is not stored and a reader is far from goes to a file until it has been
-read. So memory does not grow with the length of a run.
+Any thread appends, one at a time; readers are in others. A reader is the place it has come to; what
+all readers have passed is let go, and where a log is stored, what is stored as well: a reader that
+needs it gets it from there. So memory does not grow with the length of a run.
 
-Nothing is locked. Only the thread that appends changes the list of events, and it never shortens
-one: it makes a new one, and readers take whichever they find.
+Readers lock nothing. Only who appends changes the list of events, and never shortens one: it makes
+a new one, and readers take whichever they find.
+
+A log that is stored shows what is stored, and true: see `holds`.
 """
 
 from __future__ import annotations
 
-import logging
 import sys
+import threading
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Sequence
 from time import time_ns
@@ -21,10 +22,8 @@ from typing import Final, NamedTuple, Protocol
 from millstream.server import sse
 from millstream.server.errors import EventTooLargeError
 from millstream.server.log.event_ids import EventId, format_id
-from millstream.server.log.overflow import Overflow
+from millstream.server.log.holds import Hold, Holds
 from millstream.server.log.signal import Signal
-
-logger = logging.getLogger("millstream.server")
 
 METADATA: Final = "metadata"
 """The mode of events about the run itself."""
@@ -40,9 +39,6 @@ BATCH_BYTES: Final = 256 * 1024
 KEPT_EVENTS: Final = 1024
 KEPT_BYTES: Final = 4 * 1024 * 1024
 """How much comes in before the log looks what it can let go."""
-HELD_EVENTS: Final = 32 * 1024
-HELD_BYTES: Final = 16 * 1024 * 1024
-"""How much may wait in memory for the slowest reader."""
 
 
 class Entry(NamedTuple):
@@ -52,8 +48,8 @@ class Entry(NamedTuple):
     ms: int
     mode: str
     frame: bytes
-    superstep: str | None = None
-    """The first task of the superstep in which it was said."""
+    needs: str | None = None
+    """What has to be stored of the run for it to count, see `holds`; only where it is stored."""
 
     @property
     def id(self) -> EventId:
@@ -97,12 +93,17 @@ class RunLog:
         """The time of the first event behind the one that tells which run it is."""
         self.stored = last[1]
         """The `seq` of the last event that is stored; of a log that is not, it means nothing."""
+        self.shown = last[1]
+        """The `seq` of the last event that may be read, where a log is stored."""
         self.follower: Follower | None = None
         """The thread, where somebody reads that."""
         self.sink: Callable[[Entry], None] | None = None
         """What stores the events."""
-        self.superstep: str | None = None
-        """The first task of the superstep that the run has come to, where anybody says so."""
+        self.lock: Final = threading.RLock()
+        """Held by whoever changes something."""
+        self.holds: Final = Holds(self.lock, self._show, self._hand_over)
+        self._untold: list[Entry] = []
+        """What waits to be stored until it is known what it needs."""
         self._window: tuple[int, list[Entry]] = (last[1], [])
         """The events that are here, and the `seq` before the first of them."""
         self._readers: tuple[Reader, ...] = ()
@@ -110,26 +111,28 @@ class RunLog:
         """The number of the last protocol event of the thread, as far as it is known here."""
         self.most_bytes = sys.maxsize
         """Bytes that an event may have, but for the one that says why a run failed."""
-        self.uses_files = True
-        """What slow readers have not come to goes to a file, where it is not stored."""
         self._unseen_events = 0
         self._unseen_bytes = 0
-        self._held_bytes = 0
-        """How much is in the window, as of the last time that the log looked."""
-        self._overflow: Overflow | None = None
 
     def append(self, mode: str, name: str, data: bytes) -> Entry:
-        """Add an event of a mode, with its name and data on the wire; in one thread only."""
-        id = self._next_id()
+        """Add an event of a mode, with its name and data on the wire."""
         frame = sse.frame(name, data)
-        if self.is_resumable:
-            frame = sse.with_id(frame, format_id(id))
-        return self._add(id, mode, frame)
+        with self.lock:
+            id = self._next_id()
+            if self.is_resumable:
+                frame = sse.with_id(frame, format_id(id))
+            return self._add(id, mode, frame)
 
     def append_frame(self, mode: str, make: Callable[[EventId], bytes]) -> Entry:
-        """Add an event whose frame is made when its id is known; in the same thread."""
-        id = self._next_id()
-        return self._add(id, mode, make(id))
+        """Add an event whose frame is made when its id is known."""
+        with self.lock:
+            id = self._next_id()
+            return self._add(id, mode, make(id))
+
+    def hold(self) -> Hold:
+        """Hold back what is said from now on, until it is let go."""
+        with self.lock:
+            return self.holds.add(self.last)
 
     def _next_id(self) -> EventId:
         ms = time_ns() // 1_000_000
@@ -142,7 +145,7 @@ class RunLog:
         ms, seq = id
         if len(frame) > self.most_bytes and mode != ERROR:
             raise EventTooLargeError(mode, len(frame), self.most_bytes)
-        entry = Entry(seq, ms, mode, frame, self.superstep)
+        entry = Entry(seq, ms, mode, frame)
         self._window[1].append(entry)
         if seq == 2:
             self.first_ms = entry.ms
@@ -153,23 +156,42 @@ class RunLog:
             if self.follower is not None:
                 self.follower.follow(entry)
         elif self.sink is not None:
-            self.sink(entry)
+            self._untold.append(entry)
+            if not self.holds.open:
+                self._hand_over()
         self._unseen_events += 1
         self._unseen_bytes += len(frame)
         if self._unseen_events >= KEPT_EVENTS or self._unseen_bytes >= KEPT_BYTES:
             self._let_go()
         return entry
 
+    def _hand_over(self) -> None:
+        """Have events stored, each with what it needs."""
+        entries, self._untold = self._untold, []
+        if self.sink is not None:
+            for entry in entries:
+                needs = self.holds.needs_of(entry.seq)
+                self.sink(entry if needs is None else entry._replace(needs=needs))
+
     def reveal(self, seq: int) -> None:
-        """Have events read up to this one, which is stored; from one thread at a time.
+        """Have events read up to this one, which is stored, as far as they are not held back.
 
         What nobody has read can be said otherwise by another attempt at the run.
         """
+        with self.lock:
+            self.stored = max(self.stored, seq)
+            self._show()
+
+    def _show(self) -> None:
+        limit = self.holds.limit
+        end = self.stored if limit is None else min(self.stored, limit)
+        if end <= self.shown:
+            return
         if self.follower is not None:
-            for entry in self.since(self.stored):
-                if entry.seq <= seq:
+            for entry in self.since(self.shown):
+                if entry.seq <= end:
                     self.follower.follow(entry)
-        self.stored = max(self.stored, seq)
+        self.shown = end
         for reader in self._readers:
             reader.signal.ring()
 
@@ -178,7 +200,6 @@ class RunLog:
         self.is_closed = True
         for reader in self._readers:
             reader.signal.ring()
-        self._close_overflow()
 
     def since(self, seq: int) -> Sequence[Entry]:
         """Return the events after `seq` that are here."""
@@ -192,8 +213,8 @@ class RunLog:
         return None if seq < base else entries[seq - base : max(end, seq - base)]
 
     def _readable(self, base: int, entries: list[Entry]) -> int:
-        """Return how many of these events may be read: of those that are stored, no others."""
-        return min(len(entries), self.stored - base) if self.is_resumable else len(entries)
+        """Return how many of these events may be read."""
+        return min(len(entries), self.shown - base) if self.is_resumable else len(entries)
 
     def seq_of(self, id: EventId) -> int | None:
         """Return the `seq` of the last event up to this id; None if that is no longer here."""
@@ -206,7 +227,7 @@ class RunLog:
     @property
     def readable(self) -> int:
         """The `seq` of the last event that may be read."""
-        return min(self.last, self.stored) if self.is_resumable else self.last
+        return min(self.last, self.shown) if self.is_resumable else self.last
 
     @property
     def base(self) -> int:
@@ -225,48 +246,16 @@ class RunLog:
     def unsubscribe(self, reader: Reader) -> None:
         """Let a reader go."""
         self._readers = tuple(each for each in self._readers if each is not reader)
-        self._close_overflow()
-
-    def overflowed(self, seq: int) -> list[Entry]:
-        """Return the first events after `seq` that are in a file, some of them; it is read."""
-        overflow = self._overflow
-        return [] if overflow is None else [Entry(*each) for each in overflow.after(seq)]
 
     def _let_go(self) -> None:
-        self._held_bytes += self._unseen_bytes
         self._unseen_events = self._unseen_bytes = 0
         seen = min((reader.seq for reader in self._readers), default=self.last)
         if self.is_resumable:
             # Nobody has to read it from here, but what is not stored is nowhere else.
-            seen = min(max(seen, self.last - KEPT_EVENTS), self.stored)
+            seen = min(max(seen, self.last - KEPT_EVENTS), self.shown)
         base, entries = self._window
         if seen > base:
-            self._held_bytes -= sum(len(entry.frame) for entry in entries[: seen - base])
-            entries = entries[seen - base :]
-            self._window = (seen, entries)
-        is_much = len(entries) > HELD_EVENTS or self._held_bytes > HELD_BYTES
-        if is_much and self.uses_files and not self.is_resumable:
-            self._spill(entries)
-
-    def _spill(self, entries: list[Entry]) -> None:
-        overflow = self._overflow = self._overflow or Overflow()
-        try:
-            overflow.add([entry[:4] for entry in entries], BATCH_BYTES)
-        except OSError as error:
-            # There is memory, as long as there is.
-            self.uses_files = False
-            logger.error(
-                "run %s has slow readers, and what it says cannot be kept in a file",
-                self.run_id,
-                exc_info=error,
-            )
-        else:
-            self._window = (entries[-1].seq, [])
-            self._held_bytes = 0
-
-    def _close_overflow(self) -> None:
-        if self._overflow is not None and self.is_closed and not self._readers:
-            self._overflow.close()
+            self._window = (seen, entries[seen - base :])
 
 
 def _id_of(entry: Entry) -> EventId:

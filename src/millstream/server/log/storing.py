@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextvars import copy_context
 from typing import TYPE_CHECKING
 
@@ -29,7 +28,7 @@ class Storing:
     def __init__(self, db: Database, log: RunLog) -> None:
         self._db = db
         self._log = log
-        self._lock = threading.RLock()  # what is stored at once is noted at once
+        self._lock = log.lock
         self._waiting: list[Entry] = []
         self._under_way: Future[None] | None = None
         self._is_held = False
@@ -47,12 +46,21 @@ class Storing:
     async def stored(self) -> None:
         """Return when everything is stored that was said until now, or could not be."""
         last = self._log.last
-        while self._log.stored < last:
-            with self._lock:
-                future = self._under_way
-            if future is None:
-                return
+        while (future := self._next(last)) is not None:
             await asyncio.wait([asyncio.wrap_future(future)])
+
+    def wait(self) -> None:
+        """Do what `stored` does in this thread."""
+        last = self._log.last
+        while (future := self._next(last)) is not None:
+            wait([future])
+
+    def _next(self, last: int) -> Future[None] | None:
+        """Return what has to be waited for next, None if an event is stored or never will be."""
+        with self._lock:
+            if self._log.stored >= last or self._is_held:
+                return None
+            return self._under_way or self._log.holds.unsettled()
 
     def hold(self) -> None:
         """Store what comes from now on with the end of the run."""
@@ -60,8 +68,9 @@ class Storing:
 
     def rest(self) -> Sequence[Entry]:
         """Return what is not stored yet: it is stored with the end of the run."""
-        self._log.sink = None
         with self._lock:
+            self._log.holds.settle()
+            self._log.sink = None
             rest, self._waiting = self._waiting, []
         return rest
 
@@ -74,10 +83,10 @@ class Storing:
         except RuntimeError:  # the database is closed
             self._under_way = None
             return
-        self._under_way = future
-        future.add_done_callback(lambda done: self._note_stored(done, entries[-1].seq))
+        noted = self._under_way = Future()
+        future.add_done_callback(lambda done: self._note_stored(done, noted, entries[-1].seq))
 
-    def _note_stored(self, done: Future[None], last: int) -> None:
+    def _note_stored(self, done: Future[None], noted: Future[None], last: int) -> None:
         error = done.exception()
         if error is not None:
             # Those who read now have them; whoever comes back later does not.
@@ -92,3 +101,4 @@ class Storing:
             self._under_way = None
             if self._waiting and not self._is_held:
                 self._write()
+        noted.set_result(None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -45,12 +44,12 @@ class RunSource:
                 # It may have fallen behind in this moment.
                 if frames or not reader.is_behind:
                     return frames
-            base = self._log.base
-            if self._log.is_resumable:
-                stored = await self._db.read(events.read_from, self._log.run_id, reader.seq, PAGE)
-            else:
-                stored = await asyncio.to_thread(self._log.overflowed, reader.seq)
-            reader.skip(stored[-1].seq if stored else base)
+            if not self._log.is_resumable:
+                reader.skip(self._log.base)
+                continue
+            stored = await self._db.read(events.read_from, self._log.run_id, reader.seq, PAGE)
+            stored = [entry for entry in stored if entry.seq <= self._log.readable]
+            reader.skip(stored[-1].seq if stored else self._log.base)
             if frames := _frames(stored, self._modes):
                 return frames
 
@@ -137,10 +136,12 @@ class ThreadSource:
         while self._replayed is not None:
             after = self._replayed
             stored = await self._db.read(events.read_thread, self._thread_id, after, PAGE)
-            self._replayed = stored[-1].id if len(stored) == PAGE else None
-            if stored:
-                self._reader.skip(stored[-1].id)
-            wanted = [entry for entry in stored if self._reader.wants(entry.mode)]
+            self._replayed = stored[-1][1].id if len(stored) == PAGE else None
+            # What is held back comes to the reader later.
+            shown = [entry for run_id, entry in stored if self._logs.is_shown(run_id, entry.seq)]
+            if shown:
+                self._reader.skip(shown[-1].id)
+            wanted = [entry for entry in shown if self._reader.wants(entry.mode)]
             if wanted:
                 return b"".join(map(framed, wanted))
         return self._reader.take()

@@ -19,6 +19,7 @@ from millstream.server.encryption.context import enter_context
 from millstream.server.log_lines import enter_run, log_run
 from millstream.server.runs.active import ActiveRun
 from millstream.server.runs.lifecycle import UNDER_WAY, RunInput
+from millstream.server.runs.recovery import forget_unstored
 from millstream.server.runs.runner import NOTHING, Carried, Runner, failed
 from millstream.server.storage import events, runs
 from millstream.server.storage.events import RETENTION
@@ -84,6 +85,7 @@ class Scheduler:
 
     async def open(self) -> None:
         """Go on with what is stored: what was running, what waits, what was put off."""
+        await self._run_loop.call(forget_unstored(self._db, self._saver))
         await self._db.write(runs.recover)
         await self._fill()
         self._sweep_later()

@@ -27,6 +27,7 @@ from millstream.modes.names import (
 )
 from millstream.modes.parts import Namespace, RunStreamMode
 from millstream.server.encoding import dumps, error_of
+from millstream.server.log.repeats import LIFECYCLE, STATE_MODES
 from millstream.server.log.run_log import COMMAND, ERROR, METADATA
 from millstream.server.sse import event_name
 from millstream.types import Command, Send
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 
 MESSAGES_TUPLE: Final = "messages-tuple"
 EVENTS: Final = "events"
-LIFECYCLE: Final = "lifecycle"
 _PLAIN: Final = (VALUES, UPDATES, CUSTOM, TASKS, CHECKPOINTS, DEBUG, TOOLS)
 """The modes that have the same name and data in the engine and on the wire."""
 BESIDE_PROTOCOL: Final = frozenset((VALUES, UPDATES, CUSTOM, TASKS, CHECKPOINTS, TOOLS))
@@ -51,13 +51,11 @@ TOKEN_NOISE: Final = frozenset(
         "created_by",
         "graph_id",
         "langgraph_auth_user_id",
-        "langgraph_path",
         "langgraph_request_id",
         "lc_versions",
         "ls_integration",
         "ls_model_type",
         "run_attempt",
-        "thread_id",
         "user_id",
     }
 )
@@ -81,15 +79,9 @@ class Wire:
     def __init__(
         self, log: RunLog, modes: Sequence[str], name: str, repeats: Repeats | None = None
     ) -> None:
-        """Write to the log of a run, for which `repeats` stands where it is another attempt."""
-        self._log = log
+        """Write to the log of a run; `repeats` know what attempts before this one have said."""
+        self._append = log.append
         self._repeats = repeats
-        self._append: Callable[[str, str, bytes], object] = (
-            log.append if repeats is None else repeats.append
-        )
-        self.follows = log.is_resumable
-        """Where supersteps begin is noted, for another attempt."""
-        self._has_results = True
         self._name = name
         self._has_lifecycle = LIFECYCLE in modes
         self._writers: dict[str, Callable[[Namespace, Any], None]] = {
@@ -112,26 +104,25 @@ class Wire:
     def begin(self, run_id: str, attempt: int) -> None:
         """Say that the run begins, before anything else."""
         self._append(METADATA, METADATA, dumps({"run_id": run_id, "attempt": attempt}))
-        if self._has_lifecycle:
+        if self._has_lifecycle and not (
+            self._repeats is not None and self._repeats.covers_life((), "running")
+        ):
             self._write_lifecycle((), {"event": "running", "graph_name": self._name})
 
     def write(self, part: Part) -> None:
         """Write down something that the engine said."""
-        if self.follows and not part[0]:
-            self._follow(part[1], part[2])
         writer = self._writers.get(part[1])
-        if writer is not None:  # else it was asked for to know how the run ends
+        # Else it was asked for to know how the run ends.
+        if writer is not None and not self._is_said(part[0], part[1], part[2]):
             writer(part[0], part[2])
 
-    def _follow(self, mode: str, payload: Any) -> None:
-        if mode != TASKS or "triggers" not in payload:
-            self._has_results |= mode in (TASKS, UPDATES, VALUES)
-        elif self._has_results:
-            # Of tasks that begin together, the first one.
-            self._has_results = False
-            self._log.superstep = payload["id"]
-            if self._repeats is not None:
-                self._repeats.enter(payload["id"])
+    def _is_said(self, namespace: Namespace, mode: str, payload: Any) -> bool:
+        repeats = self._repeats
+        if repeats is None:
+            return False
+        if mode == GRAPHS:
+            return repeats.covers_life(namespace, _phase(payload))
+        return mode in STATE_MODES and repeats.covers(mode, namespace, payload)
 
     def write_event(self, event: Mapping[str, Any]) -> None:
         """Write down an event of LangChain."""
@@ -155,8 +146,6 @@ class Wire:
 
     def end(self, phase: str, error: Mapping[str, str] | None = None) -> None:
         """Say how the run has ended: completed, failed or interrupted."""
-        if self._repeats is not None:
-            self._repeats.release()
         if self._has_lifecycle:
             self._write_lifecycle(
                 (),
@@ -214,7 +203,7 @@ class Wire:
     def _write_subgraph(self, namespace: Namespace, event: SubgraphEvent) -> None:
         """Write that a nested graph has begun or ended."""
         told: dict[str, Any] = {
-            "event": "interrupted" if event.status == "drained" else event.status,
+            "event": _phase(event),
             "graph_name": event.name,
             "namespace": list(event.namespace),
         }
@@ -226,6 +215,10 @@ class Wire:
 
     def _write_lifecycle(self, namespace: Namespace, told: Mapping[str, Any]) -> None:
         self._append(LIFECYCLE, event_name(LIFECYCLE, namespace), dumps(told))
+
+
+def _phase(event: SubgraphEvent) -> str:
+    return "interrupted" if event.status == "drained" else event.status
 
 
 def _of_token(metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,9 +13,11 @@ from sqlalchemy import (
     and_,
     delete,
     exists,
+    func,
     not_,
     or_,
     select,
+    update,
 )
 
 from millstream.server.log.event_ids import EventId
@@ -41,7 +43,7 @@ def append(connection: Connection, run_id: str, entries: Sequence[Entry]) -> Non
                     "seq": entry.seq,
                     "ms": entry.ms,
                     "mode": entry.mode,
-                    "superstep": entry.superstep,
+                    "needs": entry.needs,
                     "frame": entry.frame,
                 }
                 for entry in entries
@@ -89,8 +91,10 @@ def read_of_thread(
     return [_entry(row) for row in connection.execute(query)]
 
 
-def read_thread(connection: Connection, thread_id: str, after: EventId, limit: int) -> list[Entry]:
-    """Return the first stored events of all runs of a thread that come after an id."""
+def read_thread(
+    connection: Connection, thread_id: str, after: EventId, limit: int
+) -> list[tuple[str, Entry]]:
+    """Return the first stored events of all runs of a thread after an id, each with its run."""
     query = (
         select(run_events)
         .join(runs, runs.c.run_id == run_events.c.run_id)
@@ -98,7 +102,7 @@ def read_thread(connection: Connection, thread_id: str, after: EventId, limit: i
         .order_by(run_events.c.ms, run_events.c.seq)
         .limit(limit)
     )
-    return [_entry(row) for row in connection.execute(query)]
+    return [(row.run_id, _entry(row)) for row in connection.execute(query)]
 
 
 def read_protocol(
@@ -163,14 +167,52 @@ def last_of(connection: Connection, run_id: str) -> EventId:
 
 
 def said(connection: Connection, run_id: str, modes: Sequence[str]) -> list[Entry]:
-    """Return the last events of some modes that are stored of a run."""
+    """Return the last events of some modes that are stored of a run, in either form."""
+    channels = [run_events.c.mode.startswith(f"{PROTOCOL}{mode}\n") for mode in modes]
     query = (
         select(run_events)
-        .where(run_events.c.run_id == run_id, run_events.c.mode.in_(modes))
+        .where(run_events.c.run_id == run_id, or_(run_events.c.mode.in_(modes), *channels))
         .order_by(run_events.c.seq.desc())
         .limit(MOST_SAID)
     )
     return [_entry(row) for row in reversed(connection.execute(query).all())]
+
+
+def running(connection: Connection) -> list[tuple[str, str]]:
+    """Return the runs under way whose events are stored, each with its thread."""
+    query = select(runs.c.run_id, runs.c.thread_id).where(
+        runs.c.status == "running", runs.c.is_resumable
+    )
+    return [(run_id, thread_id) for run_id, thread_id in connection.execute(query)]
+
+
+def needs(connection: Connection, run_id: str) -> list[tuple[str, int]]:
+    """Return what events of a run need to be stored, and the last that does; the last first."""
+    last = func.max(run_events.c.seq)
+    query = (
+        select(run_events.c.needs, last)
+        .where(run_events.c.run_id == run_id, run_events.c.needs.is_not(None))
+        .group_by(run_events.c.needs)
+        .order_by(last.desc())
+    )
+    return [(text, seq) for text, seq in connection.execute(query)]
+
+
+def forget_needing(connection: Connection, run_id: str, after: int) -> None:
+    """Delete the events of a run after a place from the first one on that needs anything."""
+    first = select(func.min(run_events.c.seq)).where(
+        run_events.c.run_id == run_id, run_events.c.seq > after, run_events.c.needs.is_not(None)
+    )
+    connection.execute(
+        delete(run_events).where(
+            run_events.c.run_id == run_id, run_events.c.seq >= first.scalar_subquery()
+        )
+    )
+
+
+def keep(connection: Connection, run_id: str) -> None:
+    """Note that all events of a run count that are stored: they were shown."""
+    connection.execute(update(run_events).where(run_events.c.run_id == run_id).values(needs=None))
 
 
 def forget(connection: Connection, ended_before: str) -> int:
@@ -189,4 +231,4 @@ def _after(id: EventId) -> ColumnElement[bool]:
 
 
 def _entry(row: Row[Any]) -> Entry:
-    return Entry(row.seq, row.ms, row.mode, bytes(row.frame), row.superstep)
+    return Entry(row.seq, row.ms, row.mode, bytes(row.frame), row.needs)

@@ -85,7 +85,7 @@ END_THREAD: Final = Prepared(
     "interrupts",
     "values",
 )
-ADD_EVENT: Final = Prepared(insert(run_events), "run_id", "seq", "ms", "mode", "superstep", "frame")
+ADD_EVENT: Final = Prepared(insert(run_events), "run_id", "seq", "ms", "mode", "needs", "frame")
 
 
 def due(time: Any) -> Any:

@@ -249,6 +249,7 @@ def _tell(connection: Connection, run_id: str, webhook: str, end: End) -> None:
 def _hand_back(connection: Connection, run_id: str, end: End) -> Finished:
     """Have a run wait for whoever goes on with it; that it was stopped is no death of it."""
     events.append(connection, run_id, end.unstored)
+    events.keep(connection, run_id)
     connection.execute(
         update(runs).where(runs.c.run_id == run_id).values(status="pending", place=None)
     )

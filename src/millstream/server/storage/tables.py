@@ -251,8 +251,8 @@ run_events: Final = Table(
     # When it was said; with `seq` this is its id.
     Column("ms", BigInteger, nullable=False),
     Column("mode", Text, nullable=False),
-    # The first task of the superstep in which it was said.
-    Column("superstep", Text),
+    # What has to be stored of the run for it to count.
+    Column("needs", Text),
     # As it goes to whoever reads it.
     Column("frame", SealedBytes("run", "events"), nullable=False),
     sqlite_with_rowid=False,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from millstream.modes import names
 from millstream.prebuilt import ToolCallTransformer
 from millstream.server.encoding import dumps, dumps_compact
+from millstream.server.log.repeats import STATE_MODES
 from millstream.server.v3.protocol import NAMED, mode_of
 from millstream.stream._transformers.base import StreamTransformer
 from millstream.stream.stream_channel import StreamChannel
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from millstream.modes.parts import Part
     from millstream.modes.protocol_events import ProtocolEvent
     from millstream.server.log.event_ids import EventId
+    from millstream.server.log.repeats import Repeats
     from millstream.server.log.run_log import RunLog
 
 INTERRUPT: Final = "__interrupt__"
@@ -60,8 +62,10 @@ TRANSFORMERS: Final = (
 class Projection:
     """Writes what one run says into its log, as clients of the protocol see it."""
 
-    def __init__(self, log: RunLog, graph_name: str) -> None:
+    def __init__(self, log: RunLog, graph_name: str, repeats: Repeats | None = None) -> None:
+        """Write to the log of a run; `repeats` know what attempts before this one have said."""
         self._log = log
+        self._repeats = repeats
         self._graph_name = graph_name
         self._names: dict[tuple[str, ...], str] = {(): graph_name}
         """What nested graphs are called, while they run."""
@@ -71,8 +75,9 @@ class Projection:
         """Which graph asks a question, by its id."""
 
     def begin(self) -> None:
-        """Say that the run begins."""
-        self._tell_lifecycle([], "running")
+        """Say that the run begins, unless it was said."""
+        if self._repeats is None or not self._repeats.covers_life((), "running"):
+            self._tell_lifecycle([], "running")
 
     def write(self, event: ProtocolEvent) -> None:
         """Write down an event of the run stream."""
@@ -87,6 +92,9 @@ class Projection:
             namespace, data = data["namespace"], data["data"]
         elif method == "lifecycle":
             self._tell_nested(data)
+            return
+        if self._is_said(event):
+            self._note_askers(method, namespace, data)
             return
         for encoded in self._encoded(method, namespace, data):
             channel = _custom_channel(data) if method == names.CUSTOM else method
@@ -124,12 +132,22 @@ class Projection:
         elif method in (names.VALUES, names.TASKS, names.TOOLS):
             yield dumps_compact(data)
 
+    def _is_said(self, event: ProtocolEvent) -> bool:
+        part = None if self._repeats is None else part_of(event)
+        if self._repeats is None or part is None or part[1] not in STATE_MODES:
+            return False
+        return self._repeats.covers(part[1], part[0], part[2])
+
+    def _note_askers(self, method: str, namespace: list[str], data: Any) -> None:
+        if method == names.UPDATES:
+            for question in data.get(INTERRUPT, ()):
+                if len(namespace) >= len(self._askers.get(question.id, ())):
+                    self._askers[question.id] = namespace
+
     def _updates(self, namespace: list[str], data: Mapping[str, Any]) -> Iterator[bytes]:
+        self._note_askers(names.UPDATES, namespace, data)
         for node, values in data.items():
             if node == INTERRUPT:
-                for question in values:
-                    if len(namespace) >= len(self._askers.get(question.id, ())):
-                        self._askers[question.id] = namespace
                 continue
             for written in values if isinstance(values, list) else [values]:
                 yield dumps_compact({"node": node, "values": written})
@@ -146,6 +164,8 @@ class Projection:
             told = {"event": phase, "graph_name": self._names.pop(path, "")}
             if "error" in data:
                 told["error"] = data["error"]
+        if self._repeats is not None and self._repeats.covers_life(path, phase):
+            return
         self._tell("lifecycle", "lifecycle", namespace, _now(), dumps(told))
 
     def _tell_lifecycle(self, namespace: list[str], phase: str, error: str | None = None) -> None:

@@ -103,7 +103,8 @@ class ProtocolSource:
             return None
         entries = live.log.after(live.seq, PAGE)
         if entries is None and live.log.is_resumable:
-            entries = await self._db.read(events.read_from, live.log.run_id, live.seq, PAGE)
+            stored = await self._db.read(events.read_from, live.log.run_id, live.seq, PAGE)
+            entries = [entry for entry in stored if entry.seq <= live.log.readable]
         if entries:
             live.seq = entries[-1].seq
             return entries

@@ -1,0 +1,130 @@
+"""What a run has said and nobody may read yet: it tells of something that is not stored.
+
+A hold is a place in the log of a run, behind which things are told that the run is going to store.
+When these are stored, or it turns out that there is nothing to store, what follows may be read. So
+what is read of a run is always true of its state, and what is not read yet can be said otherwise by
+another attempt, if the process ends before it is stored.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Final
+
+from millstream.outbox.write_ahead import Place
+
+
+def written(place: Place) -> str:
+    """Return what stands for something that is stored, in the rows of events."""
+    return "\n".join(place)
+
+
+def read(text: str) -> Place:
+    """Return what was `written`."""
+    return Place(*text.split("\n"))
+
+
+class Hold:
+    """That a run tells of something which it is going to store."""
+
+    __slots__ = ("_holds", "after", "is_bound", "is_over", "needs")
+
+    def __init__(self, holds: Holds, after: int) -> None:
+        self._holds = holds
+        self.after = after
+        """What was said before it is not concerned."""
+        self.needs: str | None = None
+        """What has to be stored for all that follows to count."""
+        self.is_bound = self.is_over = False
+
+    def bind(self, place: Place) -> None:
+        """Take note what it is that is going to be stored."""
+        self._holds.bind(self, written(place))
+
+    def keep(self) -> None:
+        """Take note that it is stored, or that there is nothing to store after all."""
+        self._holds.keep(self)
+
+
+class Holds:
+    """The holds of one log, in their order."""
+
+    def __init__(self, lock: Any, show: Callable[[], None], resolved: Callable[[], None]) -> None:
+        """Begin with none.
+
+        `show` is called when more may be read, and `resolved` when it is known of all what they are
+        for.
+        """
+        self._lock = lock
+        self._show = show
+        self._resolved = resolved
+        self._holds: deque[Hold] = deque()
+        self._bound: list[Hold] = []
+        """Those that were bound while others were open."""
+        self._needs: str | None = None
+        self.open: Final[set[Hold]] = set()
+        """Those of which it is not known what they are for."""
+        self._settled: Future[None] | None = None
+
+    def add(self, after: int) -> Hold:
+        """Return a hold on what is said after a place."""
+        hold = Hold(self, after)
+        self._holds.append(hold)
+        self.open.add(hold)
+        return hold
+
+    @property
+    def limit(self) -> int | None:
+        """The place up to which the log may be read, None if there is no such limit."""
+        return self._holds[0].after if self._holds else None
+
+    def needs_of(self, seq: int) -> str | None:
+        """Return what has to be stored for an event to count."""
+        before = [hold for hold in self._bound if hold.after < seq]
+        return max(before, key=lambda hold: hold.after).needs if before else self._needs
+
+    def bind(self, hold: Hold, needs: str) -> None:
+        """Take note what a hold is for."""
+        with self._lock:
+            hold.needs = needs
+            self._bound.append(hold)
+            self._resolve(hold)
+
+    def keep(self, hold: Hold) -> None:
+        """Let go of a hold."""
+        with self._lock:
+            hold.is_over = True
+            self._resolve(hold)
+            while self._holds and self._holds[0].is_over:
+                self._holds.popleft()
+            self._show()
+
+    def settle(self) -> None:
+        """Let go of all: the run is over."""
+        with self._lock:
+            for hold in tuple(self._holds):
+                self.keep(hold)
+
+    def unsettled(self) -> Future[None] | None:
+        """Return what is resolved when it is known of all what they are for; None if it is."""
+        with self._lock:
+            if self.open and self._settled is None:
+                self._settled = Future()
+            return self._settled
+
+    def _resolve(self, hold: Hold) -> None:
+        if hold.is_bound:
+            return
+        hold.is_bound = True
+        self.open.discard(hold)
+        if self.open:
+            return
+        self._resolved()
+        if self._bound:
+            self._needs = max(self._bound, key=lambda hold: hold.after).needs
+            self._bound.clear()
+        settled, self._settled = self._settled, None
+        if settled is not None:
+            settled.set_result(None)

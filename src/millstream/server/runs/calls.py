@@ -1,0 +1,77 @@
+"""What a graph is called with, for what is stored of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from millstream.server.auth.user import User
+from millstream.types import Command, Send
+
+
+class GraphCall:
+    """What a graph is called with."""
+
+    def __init__(self, kwargs: Mapping[str, Any], config: dict[str, Any]) -> None:
+        self.modes: Sequence[str] = kwargs["stream_mode"]
+        self.input: Any = _input_of(kwargs)
+        self.config = config
+        self.options: dict[str, Any] = {
+            "context": kwargs["context"] or None,
+            "interrupt_before": kwargs["interrupt_before"],
+            "interrupt_after": kwargs["interrupt_after"],
+            "durability": kwargs["durability"],
+            "subgraphs": kwargs["subgraphs"],
+        }
+
+    @classmethod
+    def of(cls, kwargs: Mapping[str, Any], *, run_id: str, attempt: int) -> GraphCall:
+        """Return the call for what is stored of a run."""
+        stored = kwargs["config"]
+        configurable = stored["configurable"]
+        user = configurable.get("langgraph_auth_user")
+        config = {
+            **stored,
+            "configurable": {
+                **configurable,
+                "langgraph_auth_user": None if user is None else User(user),
+            },
+            "metadata": {
+                **stored["metadata"],
+                "run_attempt": attempt,
+                "run_id": run_id,
+                "thread_id": configurable["thread_id"],
+            },
+            "run_id": run_id,
+            "run_name": configurable["graph_id"],
+        }
+        return cls(kwargs, config)
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """Return the config that points to the thread as it is now."""
+        return {"configurable": {"thread_id": self.config["configurable"]["thread_id"]}}
+
+    def go_on(self) -> None:
+        """Go on from the last checkpoint, which the same run has made."""
+        self.input = None
+        for name in ("checkpoint_id", "checkpoint_ns", "checkpoint_map"):
+            self.config["configurable"].pop(name, None)
+
+
+def _input_of(kwargs: Mapping[str, Any]) -> Any:
+    given = kwargs["command"]
+    if given is None:
+        return kwargs["input"]
+    goto = given.get("goto")
+    return Command(
+        update=given.get("update"),
+        resume=given.get("resume"),
+        goto=[_goto(one) for one in goto] if isinstance(goto, list) else _goto(goto),
+    )
+
+
+def _goto(given: Any) -> Any:
+    if isinstance(given, Mapping):
+        return Send(given["node"], given.get("input"))
+    return () if given is None else given
