@@ -11,13 +11,17 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
+import httpx
+
+import waiting
 from server.fixtures import Running
-from server.streams import live
+from server.streams import Event, live, parse
 
 FOLDER: Final = Path(
     os.environ.get("MILLSTREAM_RECORDINGS")
@@ -28,6 +32,10 @@ TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{6})?\+00:00")
 THREAD: Final = re.compile(r"/threads/([0-9a-f-]{36})")
 WHOLE: Final = re.compile(r"(lc_run--[0-9a-f-]{36})-0$")
 """The id of a message that came in one piece, which the recorded server sometimes shortened."""
+EVENT_ID: Final = re.compile(r"\d{13}-\d+")
+RUN: Final = re.compile(r"/runs/([0-9a-f-]{36})")
+Part: TypeAlias = Literal["all", "start", "end"]
+"""Which part of a stream has to be the same, where somebody came late or left early."""
 CHUNK: Final = re.compile(r"^\[\+[\d.]+ms \d+B\] ", re.MULTILINE)
 COMPARED: Final = (
     "content-type",
@@ -119,52 +127,79 @@ class Replay:
     server: Running
     ids: dict[str, str] = field(default_factory=dict)
     """Recorded id -> ours."""
-    optional: Mapping[str, str] = field(default_factory=dict)
+    event_ids: dict[str, str] = field(default_factory=dict)
+    """The same for those of events of streams."""
 
     def play(self, recording: Recording, *, optional: frozenset[str] = frozenset()) -> list[str]:
         """Send what was sent, and return how the answer differs from the recorded one.
 
         Keys and headers that are `optional` may differ.
         """
-        self._make_thread(recording)
-        sent = None if recording.sent is None else self._ours(recording.sent)
         if recording.is_stream and recording.path.endswith("/stream/events"):
-            return self._play_protocol(recording, sent, optional)
-        response = self.server.http.request(
-            recording.method,
-            self._ours(recording.path),
-            content=sent,
-            headers={
-                **({"content-type": "application/json"} if sent else {}),
-                **recording.sent_headers,
-            },
-        )
-        found = []
+            return self._play_protocol(recording, optional)
+        with self.sending(recording) as response:
+            response.read()
+        found = self.compare_heads(recording, response, optional)
         if response.status_code != recording.status:
-            found.append(f"status {response.status_code}, not {recording.status}: {response.text}")
             return found
+        return found + self._compare_bodies(recording, response.text, optional)
+
+    @contextmanager
+    def sending(self, recording: Recording) -> Iterator[httpx.Response]:
+        """Send what was sent; the body of the answer is not read yet."""
+        self._make_thread(recording)
+        sent = None if recording.sent is None else self.ours(recording.sent)
+        headers = {name: self.ours(text) for name, text in recording.sent_headers.items()}
+        if sent:
+            headers = {"content-type": "application/json", **headers}
+        path = self.ours(recording.path)
+        with self.server.http.stream(
+            recording.method, path, content=sent, headers=headers
+        ) as response:
+            yield response
+
+    def compare_heads(
+        self, recording: Recording, response: httpx.Response, optional: frozenset[str]
+    ) -> list[str]:
+        """Return how status and headers differ."""
+        if response.status_code != recording.status:
+            return [f"status {response.status_code}, not {recording.status}: {response.read()!r}"]
+        found = []
         for name in COMPARED:
             expected, got = recording.headers.get(name), response.headers.get(name)
             if name not in optional and (expected or got):
                 found += self.compare(expected, got, f"header {name}", optional)
-        return found + self._compare_bodies(recording, response.text, optional)
+        return found
 
-    def _play_protocol(
-        self, recording: Recording, sent: str | None, optional: frozenset[str]
-    ) -> list[str]:
+    def start(self, recording: Recording, body: Mapping[str, Any]) -> None:
+        """Create the run that a recording is about and that was not recorded."""
+        self._make_thread(recording)
+        thread_id, run_id = THREAD.match(recording.path), RUN.search(recording.path)
+        assert thread_id
+        made = self.server.http.post(f"/threads/{self.ids[thread_id[1]]}/runs", json=body)
+        assert made.status_code == 200, made.text
+        if run_id:
+            self.ids[run_id[1]] = made.json()["run_id"]
+
+    def until_over(self, recording: Recording) -> None:
+        """Wait for the end of the runs of the thread that a recording is about."""
+        thread_id = THREAD.match(recording.path)
+        assert thread_id
+        path = f"/threads/{self.ids[thread_id[1]]}/runs"
+        waiting.until(
+            lambda: (
+                not {"pending", "running"}
+                & {r["status"] for r in self.server.http.get(path).json()}
+            )
+        )
+
+    def _play_protocol(self, recording: Recording, optional: frozenset[str]) -> list[str]:
         """Return how events of the protocol differ, of which each channel has an order."""
         recorded = [payload for _, payload in events(recording.body)]
         ends = sum(map(_is_root_end, recorded))
-        path, ours = self._ours(recording.path), []
-        with self.server.http.stream("POST", path, content=sent) as response:
-            found = [
-                difference
-                for name in COMPARED
-                if (expected := recording.headers.get(name))
-                for difference in self.compare(
-                    expected, response.headers.get(name), f"header {name}", optional
-                )
-            ]
+        ours: list[Any] = []
+        with self.sending(recording) as response:
+            found = self.compare_heads(recording, response, optional)
             reading = live(response)
             while ends > sum(map(_is_root_end, ours)):
                 ours.append(next(reading).data)
@@ -198,6 +233,8 @@ class Replay:
         if isinstance(recorded, list) and isinstance(ours, list):
             if len(recorded) != len(ours):
                 return [f"{where} has {len(ours)} items, not {len(recorded)}: {ours}"]
+            if where.endswith(".tools"):
+                recorded, ours = (sorted(those, key=_name) for those in (recorded, ours))
             pairs = zip(recorded, ours, strict=True)
             return [
                 difference
@@ -207,7 +244,7 @@ class Replay:
         if isinstance(recorded, str) and isinstance(ours, str):
             recorded, ours = WHOLE.sub(r"\1", recorded), WHOLE.sub(r"\1", ours)
             self._learn(recorded, ours)
-            recorded, ours = TIME.sub("TIME", self._ours(recorded)), TIME.sub("TIME", ours)
+            recorded, ours = TIME.sub("TIME", self.ours(recorded)), TIME.sub("TIME", ours)
         if recorded != ours or type(recorded) is not type(ours):
             return [f"{where} is {ours!r}, not {recorded!r}"]
         return []
@@ -216,23 +253,41 @@ class Replay:
         self, recording: Recording, ours: str, optional: frozenset[str]
     ) -> list[str]:
         if recording.is_stream:
-            recorded, got = [*events(recording.body)], [*events(ours)]
-            names = [name for name, _ in recorded]
-            our_names = [name for name, _ in got]
-            found = self.compare(names, our_names, "events", optional)
-            if found:
-                return [*found, f"recorded: {names}", f"ours: {our_names}"]
-            for n, ((name, one), (_, other)) in enumerate(zip(recorded, got, strict=True)):
-                found += self.compare(one, other, f"{n} {name}", optional)
-            return found
+            return self.compare_events(recording, parse(ours), optional)
         try:
             recorded_json, our_json = json.loads(recording.body), json.loads(ours)
         except ValueError:
             return self.compare(recording.body, ours, "body", optional)
         return self.compare(recorded_json, our_json, "body", optional)
 
+    def compare_events(
+        self,
+        recording: Recording,
+        ours: Sequence[Event],
+        optional: frozenset[str],
+        part: Part = "all",
+    ) -> list[str]:
+        """Return how the events of streams differ."""
+        recorded = [*events(recording.body)]
+        ids = EVENT_ID.findall("".join(re.findall(r"^id: .*$", recording.body, re.MULTILINE)))
+        if part != "all":
+            common = min(len(recorded), len(ours))
+            one = slice(common) if part == "start" else slice(len(recorded) - common, None)
+            other = slice(common) if part == "start" else slice(len(ours) - common, None)
+            recorded, ours = recorded[one], ours[other]
+        names, our_names = [name for name, _ in recorded], [event.name for event in ours]
+        found = self.compare(names, our_names, "events", optional)
+        if found:
+            return [*found, f"recorded: {names}", f"ours: {our_names}"]
+        for n, ((name, payload), event) in enumerate(zip(recorded, ours, strict=True)):
+            found += self.compare(payload, event.data, f"{n} {name}", optional)
+        if len(ids) == len(ours):
+            # Where several shared an id, who came back with it had seen them all.
+            self.event_ids.update(zip(ids, (event.id or "" for event in ours), strict=True))
+        return found
+
     def _with_our_ids(self, recorded: Mapping[str, Any]) -> dict[str, Any]:
-        return {WHOLE.sub(r"\1", self._ours(key)): value for key, value in recorded.items()}
+        return {WHOLE.sub(r"\1", self.ours(key)): value for key, value in recorded.items()}
 
     def _learn(self, recorded: str, ours: str) -> None:
         expected, got = ID.findall(recorded), ID.findall(ours)
@@ -240,15 +295,21 @@ class Replay:
             for one, other in zip(expected, got, strict=True):
                 self.ids.setdefault(one, other)
 
-    def _ours(self, text: str) -> str:
+    def ours(self, text: str) -> str:
+        """Return a text with our ids for recorded ones."""
+        text = EVENT_ID.sub(lambda match: self.event_ids.get(match[0], match[0]), text)
         return ID.sub(lambda match: self.ids.get(match[0], match[0]), text)
 
     def _make_thread(self, recording: Recording) -> None:
         # Most threads were made by exchanges that are not among the recordings.
         match = THREAD.match(recording.path)
-        if match and match[1] not in self.ids and recording.status not in (404, 422):
+        if match and match[1] not in self.ids and recording.status != 404:
             made = self.server.http.post("/threads", json={"thread_id": str(uuid.uuid4())})
             self.ids[match[1]] = made.json()["thread_id"]
+
+
+def _name(tool: Mapping[str, Any]) -> str:
+    return str(tool["name"])
 
 
 def _is_root_end(event: Mapping[str, Any]) -> bool:

@@ -42,7 +42,7 @@ def parse_block(block: str) -> Event | None:
     fields = dict(line.split(": ", 1) for line in block.split("\r\n") if line[:1] not in ("", ":"))
     if not fields:
         return None
-    return Event(fields["event"], json.loads(fields["data"]), fields.get("id"))
+    return Event(fields.get("event", "message"), json.loads(fields["data"]), fields.get("id"))
 
 
 def thread(server: Running, **given: Any) -> str:

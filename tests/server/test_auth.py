@@ -23,7 +23,6 @@ from millstream.server.reloading import reload
 from server.fixtures import Running, config_of, running
 from server.graphs import make_chat, make_graphs
 from server.handlers import asked
-from server.recordings import FOLDER, Replay, load
 
 ALICE = {"authorization": "Bearer alice"}
 BOB = {"authorization": "Bearer bob"}
@@ -51,20 +50,6 @@ def make_thread(server: Running, headers: dict[str, str], **body: Any) -> str:
     assert made.status_code == 200, made.text
     thread_id: str = made.json()["thread_id"]
     return thread_id
-
-
-@pytest.mark.skipif(not FOLDER.is_dir(), reason="the recordings are not part of the repository")
-def test_recorded_exchanges_come_out_the_same(tmp_path: Path) -> None:
-    names = (
-        "auth_none_ok auth_none_info auth_none auth_create auth_other_get auth_other_search "
-        "auth_other_run auth_delete_denied auth_assistants_search"
-    )
-    with guarded("recorded", tmp_path, make_graphs()) as server:
-        replay = Replay(server)
-        # Whose thread it is is said by the first exchange that makes one.
-        wrong = {name: found for name in names.split() if (found := replay.play(load(name)))}
-
-    assert wrong == {}
 
 
 def test_trap_35_no_header_is_a_way_round_the_handlers(owned: Running) -> None:

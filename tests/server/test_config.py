@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
+import millstream
+from millstream.cli.serving import serve
 from millstream.server.config import ServerConfig
-from millstream.server.config_files import load_config, parse_env
+from millstream.server.config_files import ENVIRONMENT, load_config, parse_env
 from millstream.server.errors import ConfigError
 
 GRAPHS = {"graphs": {"chat": "./app.py:graph"}}
+DOCS = Path(millstream.__file__).parents[2] / "docs"
 
 
 @pytest.fixture(autouse=True)
@@ -144,3 +151,94 @@ def test_env_files_are_read_as_shells_do(here: Path) -> None:
 
     assert load().env == {"A": "1", "B": "x # y", "C": "a\nb", "D": "x y"}
     assert parse_env("") == {}
+
+
+def keys(part: Any = ServerConfig, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every key of a configuration with what it has to be; parts by their keys."""
+    hints = get_type_hints(part)
+    for known in dataclasses.fields(part):
+        hint = hints[known.name]
+        [inner] = [one for one in (hint, *get_args(hint)) if dataclasses.is_dataclass(one)] or [
+            None
+        ]
+        if inner is not None and known.name != "graphs":
+            yield from keys(inner, f"{before}{known.name}.")
+        elif known.name != "directory":
+            yield f"{before}{known.name}", hint
+
+
+KEYS = dict(keys())
+OWN = (
+    "host", "port", "database", "n_jobs_per_worker", "max_request_bytes", "api_key_file",
+    "log_format", "log_level",
+)  # fmt: skip
+"""What is written without anything before it, and may come from the environment."""
+
+
+def content_of(key: str, value: Any) -> dict[str, Any]:
+    found: Any = value
+    for name in reversed(key.split(".")):
+        found = {name: found}
+    return {**found, **GRAPHS} if not key.startswith("graphs") else found
+
+
+@pytest.mark.parametrize("key", sorted(KEYS))
+def test_every_key_is_read_described_and_refused_where_it_cannot_be(here: Path, key: str) -> None:
+    pages = "".join(path.read_text() for path in sorted(DOCS.glob("server-*.md")))
+    first, _, rest = key.rpartition(".")
+    assert f"`{key}`" in pages or (first and f"`{rest}`" in pages), f"no page has `{key}`"
+
+    # Nothing is a number and a list of them and a text.
+    write(here, content_of(key, [object.__name__, 1, None]))
+    with pytest.raises(ConfigError, match=re.escape(key.rpartition(".")[2])):
+        load()
+
+    good = GOOD.get(key, GOOD.get(str(KEYS[key])))
+    assert good is not None, f"no example for {key}, which is {KEYS[key]}"
+    write(here, content_of(key, good))
+    found: Any = load()
+    for name in key.split("."):
+        found = getattr(found, name)
+    if key not in ("graphs", "env"):
+        assert found == (tuple(good) if isinstance(good, list) else good)
+
+
+GOOD: dict[str, Any] = {
+    "graphs": GRAPHS["graphs"],
+    "env": {"A": "b"},
+    "host": "0.0.0.0",
+    "log_format": "json",
+    "log_level": "debug",
+    "checkpointer.serde": {"pickle_fallback": True},
+    "checkpointer.ttl.strategy": "keep_latest",
+    "store.ttl.strategy": "keep_latest",
+    "http.middleware_order": "auth_first",
+    "http.mount_prefix": "/api",
+    "http.configurable_headers": {"includes": ["x-*"]},
+    "http.logging_headers": {"excludes": ["x-*"]},
+    "str": "a",
+    "str | None": "./a.py:b",
+    "int": 7,
+    "int | None": 7,
+    "float": 2.5,
+    "float | None": 2.5,
+    "bool": True,
+    "<class 'str'>": "./a.py:b",
+    "<class 'int'>": 7,
+    "<class 'float'>": 2.5,
+    "<class 'bool'>": True,
+    "tuple[str, ...]": ["a", "b"],
+    "collections.abc.Mapping[str, typing.Any] | None": {"a": 1},
+    "collections.abc.Mapping[str, str] | None": {"a": "b"},
+}
+"""Values by key, or by what it has to be."""
+
+
+def test_the_environment_and_the_command_line_have_what_is_millstreams_own() -> None:
+    page = (DOCS / "server-configuration.md").read_text()
+    assert set(ENVIRONMENT.values()) == set(OWN)
+    for name in ENVIRONMENT:
+        assert f"`{name}`" in page
+    for name in inspect.signature(serve).parameters:
+        flag = "workers-per-process" if name == "workers" else name.replace("_", "-")
+        assert name == "targets" or f"`--{flag}`" in page, name

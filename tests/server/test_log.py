@@ -10,8 +10,16 @@ import pytest
 from millstream.outbox.write_ahead import Place
 from millstream.server.log.event_ids import format_id, parse_id
 from millstream.server.log.hub import Logs
-from millstream.server.log.run_log import KEPT_EVENTS, RunLog, RunReader
+from millstream.server.log.run_log import (
+    HELD_BYTES,
+    HELD_EVENTS,
+    KEPT_BYTES,
+    KEPT_EVENTS,
+    RunLog,
+    RunReader,
+)
 from millstream.server.log.thread_channel import ThreadReader
+from millstream.server.runs.reading import RunSource
 
 
 def said(log: RunLog, *texts: str, mode: str = "custom") -> None:
@@ -153,6 +161,72 @@ def test_what_everybody_has_read_is_let_go() -> None:
         assert log.base >= 5 * KEPT_EVENTS
 
     asyncio.run(main())
+
+
+async def read_all(log: RunLog, reader: RunSource) -> list[str]:
+    found = []
+    while not reader.is_over:
+        found += data_of(await reader.take())
+    reader.close()
+    return found
+
+
+@pytest.mark.parametrize("size", [1, 10_000])
+def test_what_a_slow_reader_has_not_come_to_is_not_in_memory_and_not_lost(size: int) -> None:
+    """Where nothing is stored: it is in a file until it was read, and the file goes with it."""
+    texts = [str(n).ljust(size, ".") for n in range(4 * HELD_EVENTS if size == 1 else 5_000)]
+
+    async def main() -> None:
+        log = RunLog("r")
+        slow, slower = (RunSource(None, log, 0) for _ in range(2))  # type: ignore[arg-type]
+        quick = RunReader(log, 0)
+        most = 0
+        seen: list[str] = []
+        for start in range(0, len(texts), KEPT_EVENTS):
+            said(log, *texts[start : start + KEPT_EVENTS])
+            seen += data_of(quick.take())
+            most = max(most, sum(len(entry.frame) for entry in log.since(0)))
+            assert len(log.since(0)) <= HELD_EVENTS + KEPT_EVENTS
+        assert most <= HELD_BYTES + KEPT_BYTES
+        assert log.base > 0
+        log.close()
+        assert await read_all(log, slow) == texts
+        assert await read_all(log, slower) == texts
+        while texts[len(seen) :]:
+            if quick.is_behind:
+                entries = log.overflowed(quick.seq)
+                quick.skip(entries[-1].seq)
+                seen += data_of(b"".join(entry.frame for entry in entries))
+            seen += data_of(quick.take())
+        assert seen == texts
+        assert log.overflowed(0)
+        quick.close()
+        assert not log.overflowed(0)  # nobody is left: the file is closed
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("uses_files", [True, False])
+def test_where_no_file_can_be_written_memory_has_what_a_slow_reader_wants(
+    uses_files: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*args: object, **named: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    texts = [str(n) for n in range(3 * HELD_EVENTS)]
+
+    async def main() -> list[str]:
+        log = RunLog("r")
+        log.uses_files = uses_files
+        source = RunSource(None, log, 0)  # type: ignore[arg-type]
+        said(log, *texts)
+        log.close()
+        return await read_all(log, source)
+
+    assert asyncio.run(main()) == texts
+    told = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert len(told) == uses_files
 
 
 def test_what_nobody_reads_is_not_kept() -> None:

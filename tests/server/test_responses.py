@@ -39,3 +39,15 @@ def test_a_stream_ends_when_its_source_finds_out_that_there_is_nothing_more() ->
     asyncio.run(main())
 
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+
+
+def test_signs_of_life_for_many_come_in_the_same_moments_and_in_time() -> None:
+    async def main() -> None:
+        stream = EventStream(LearnsOfItsEnd(), beat=5.0)
+        # Those who come within a fifth of the time between two.
+        assert len({stream._next_beat(1000 + n / 20) for n in range(20)}) == 1
+        for n in range(1000):
+            now = 1000 + n * 0.0317
+            assert 4.0 < stream._next_beat(now) - now <= 5.0
+
+    asyncio.run(main())

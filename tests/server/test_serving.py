@@ -89,8 +89,8 @@ def test_dev_serves_what_changes_and_threads_survive(tmp_path: Path) -> None:
         assert waiting.until(lambda: server.nodes() == ["two"], 30)
 
         write(tmp_path, "three", f"{APP}\nbroken = (")
-        assert waiting.until(lambda: "was never closed" in server.errors.read_text(), 30)
-        assert "The one of before goes on" in server.errors.read_text()
+        assert waiting.until(lambda: "The one of before goes on" in server.errors.read_text(), 30)
+        assert "was never closed" in server.errors.read_text()
         assert server.nodes() == ["two"]
 
         assert server.end() == 130

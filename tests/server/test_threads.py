@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy import text as sql
 
 from server.fixtures import Running
+from server.streams import live
 
 HI = {"messages": [{"role": "user", "content": "hi", "id": "m1"}]}
 YO = {"messages": [{"role": "ai", "content": "yo", "id": "m2"}]}
@@ -336,6 +337,20 @@ def test_a_copy_goes_its_own_way(server: Running) -> None:
     assert {state["checkpoint"]["thread_id"] for state in history} == {copied["thread_id"]}
     assert len(history) == 3
     assert len(server.http.post(f"{path}/history", json={"limit": 10}).json()) == 2
+
+
+def test_who_reads_a_thread_is_told_of_its_state_when_somebody_changes_it(server: Running) -> None:
+    at = make_chat(server)["thread_id"]
+    path = f"/threads/{at}"
+    with server.http.stream("GET", f"{path}/stream?stream_modes=state_update") as response:
+        change = {"values": {"messages": [{"role": "user", "content": "and?"}]}}
+        changed = server.http.post(f"{path}/state", json=change).json()
+        told = next(live(response))
+
+    assert told.name == "state_update"
+    assert told.data == {"state": server.http.get(f"{path}/state").json(), "thread_id": at}
+    assert told.data["state"]["checkpoint_id"] == changed["checkpoint_id"]
+    assert contents(told.data["state"]["values"]) == ["hi", "yo", "and?"]
 
 
 def test_a_deleted_thread_leaves_nothing_to_one_with_its_id(server: Running) -> None:

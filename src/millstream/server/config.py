@@ -62,13 +62,31 @@ class CheckpointerConfig:
 
 
 @dataclass(frozen=True)
+class AuthCacheConfig:
+    """For how long it need not be asked again who calls."""
+
+    cache_keys: tuple[str, ...] = ()
+    """Headers that tell callers apart, besides those that have credentials."""
+    ttl_seconds: float = 60
+    max_size: int = 1000
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        for name in ("ttl_seconds", "max_size"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(
+                    f"auth.cache.{name} is a number above 0, not {getattr(self, name)!r}"
+                )
+
+
+@dataclass(frozen=True)
 class AuthConfig:
     """Who may do what."""
 
     path: str | None = None
     disable_studio_auth: bool = True
     openapi: Mapping[str, Any] | None = None
-    cache: Mapping[str, Any] | None = None
+    cache: AuthCacheConfig | None = None
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,11 @@ from millstream.server.errors import ConfigError
 
 _BUILDING: Final = {
     "$schema", "python_version", "node_version", "base_image", "image_distro", "dockerfile_lines",
-    "docker_compose", "pip_config_file", "pip_installer", "api_version", "keep_pkg_tools",
+    "docker_compose", "source", "pip_config_file", "pip_installer", "api_version", "keep_pkg_tools",
     "ui_config", "prebuilds", "_INTERNAL_docker_tag", "disable_persistence",
 }  # fmt: skip
 """Keys of langgraph.json that are about building images: there is nothing to build here."""
-_ENVIRONMENT: Final = {
+ENVIRONMENT: Final = {
     "MILLSTREAM_HOST": "host",
     "MILLSTREAM_PORT": "port",
     "MILLSTREAM_DATABASE": "database",
@@ -64,7 +64,7 @@ def load_config(
     if not values.get("graphs"):
         raise ConfigError(f"{found}: graphs names no graph; write {{'chat': './app.py:graph'}}")
     given = os.environ if environment is None else environment
-    for name, key in _ENVIRONMENT.items():
+    for name, key in ENVIRONMENT.items():
         if given.get(name):
             values[key] = _number(key, given[name], name)
     values.update({key: value for key, value in overrides.items() if value is not None})

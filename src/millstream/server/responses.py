@@ -69,7 +69,7 @@ class LongResponse(Response):
             nonlocal timer
             self._is_due = True
             signal.ring()
-            timer = loop.call_later(self._beat, beat)
+            timer = loop.call_at(self._next_beat(loop.time()), beat)
 
         async def watch() -> None:
             while (await receive())["type"] != "http.disconnect":
@@ -78,7 +78,7 @@ class LongResponse(Response):
             signal.ring()
 
         watcher = loop.create_task(watch())
-        timer = loop.call_later(self._beat, beat)
+        timer = loop.call_at(self._next_beat(loop.time()), beat)
         try:
             head = {"status": self.status_code, "headers": self.raw_headers}
             await send({"type": "http.response.start", **head})
@@ -97,6 +97,11 @@ class LongResponse(Response):
             is_unfinished = self._close()
             if self._is_gone and is_unfinished and self._on_disconnect is not None:
                 self._on_disconnect()
+
+    def _next_beat(self, now: float) -> float:
+        """Return when to show a sign of life: many who wait do so in the same moments."""
+        grain = self._beat / 5
+        return (now + self._beat) // grain * grain
 
     def _signal(self) -> Signal:
         raise NotImplementedError

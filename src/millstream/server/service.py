@@ -80,7 +80,8 @@ class Service:
             run_loop, journal, store, catalog = await _open_graphs(config, stack, sealer)
             guard = await asyncio.to_thread(load_guard, config)
             await db.write(assistants.ensure_own, catalog.ids())
-            logs = Logs(config.limits.max_event_bytes)
+            # Files have no seal: what is sealed elsewhere stays in memory.
+            logs = Logs(config.limits.max_event_bytes, uses_files=sealer is None)
             metrics = Metrics(config.n_jobs_per_worker)
             policy = policy_of(config.webhooks, is_disabled=config.http.disable_webhooks)
             webhooks = Webhooks(db, policy, clock)

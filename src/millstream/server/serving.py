@@ -17,6 +17,7 @@ from millstream.server.application import app
 from millstream.server.config import ServerConfig
 from millstream.server.log_lines import writing
 from millstream.server.reloading import reload_on_change
+from millstream.server.sleeping import SleepingServer
 from millstream.version import __version__
 
 
@@ -64,7 +65,7 @@ def run(
     )
     logging.getLogger("uvicorn.error").addFilter(_is_no_cut)
     with listening, writing(config.log_format, config.log_level):
-        uvicorn.Server(options).run(sockets=[listening])
+        SleepingServer(options).run(sockets=[listening])
 
 
 def _is_no_cut(record: logging.LogRecord) -> bool:

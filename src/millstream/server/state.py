@@ -115,6 +115,8 @@ class Updated(NamedTuple):
     config: Mapping[str, Any]
     values: Any
     interrupts: dict[str, list[Any]]
+    told: bytes | None
+    """The state as those who read the thread are told of it; None if nobody does."""
 
 
 async def update(
@@ -215,8 +217,11 @@ async def _left(graph: Any, thread: Thread, config: Mapping[str, Any]) -> Update
         for task in newest.tasks
         if task.interrupts
     }
-    # As text: it is made where the values are, and the database is only given it.
-    return Updated(config, orjson.Fragment(dumps(newest.values)), interrupts)
+    # As text: it is made where the values are, and others are only given it.
+    told = None
+    if thread.service.logs.is_read(thread.thread_id):
+        told = dumps({"state": shown(newest), "thread_id": thread.thread_id})
+    return Updated(config, orjson.Fragment(dumps(newest.values)), interrupts, told)
 
 
 async def _tried(update: Any) -> Mapping[str, Any]:

@@ -170,7 +170,7 @@ async def _fill(thread: state.Thread, body: ThreadCreate) -> dict[str, Any]:
 
 
 async def keep(thread: state.Thread, left: state.Updated) -> None:
-    """Keep what an update has left with the thread's row."""
+    """Keep what an update has left with the thread's row, and tell who reads the thread."""
     await thread.service.db.write(
         rows.set_state,
         thread.thread_id,
@@ -178,6 +178,8 @@ async def keep(thread: state.Thread, left: state.Updated) -> None:
         interrupts=left.interrupts,
         is_asking=bool(left.interrupts),
     )
+    if left.told is not None:
+        thread.service.logs.tell_state(thread.thread_id, left.told)
 
 
 def _ttl(given: Ttl | None) -> dict[str, Any] | None:

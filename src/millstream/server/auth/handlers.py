@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from langgraph_sdk import Auth
 from starlette.exceptions import HTTPException
 
+from millstream.server.auth.cache import UserCache
 from millstream.server.auth.guard import Guard
 from millstream.server.auth.user import User, as_user
 from millstream.server.errors import ApiError, ConfigError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
     from millstream.server.auth.guard import ReadBody
+    from millstream.server.config import AuthCacheConfig
     from millstream.server.storage.containment import Filters
 
 logger = logging.getLogger("millstream.server")
@@ -43,12 +45,21 @@ class HandlerGuard(Guard):
 
     is_open = False
 
-    def __init__(self, auth: Auth) -> None:
+    def __init__(self, auth: Auth, cached: AuthCacheConfig | None = None) -> None:
         """Take handlers as they are now; `ConfigError` if one wants what there is not."""
         self._authenticate = auth._authenticate_handler
         self._handlers = dict(auth._handlers)
         self._global = list(auth._global_handlers)
         self._wanted = _parameters(self._authenticate)
+        self._cache = None if cached is None else UserCache(cached, self._wanted)
+        if cached is not None and (unseen := {"request", "body"} & {*self._wanted}):
+            self._cache = None
+            logger.warning(
+                "auth.cache is set, and nobody is kept: the authenticate handler %s has %s, which "
+                "may tell it anything; let it have headers instead",
+                _name(self._authenticate),
+                " and ".join(sorted(unseen)),
+            )
 
     async def authenticate(
         self, connection: HTTPConnection, read_body: ReadBody | None = None
@@ -57,6 +68,10 @@ class HandlerGuard(Guard):
         handler: Any = self._authenticate
         if handler is None:
             return NOBODY
+        key = None if self._cache is None else self._cache.key_of(connection)
+        known = None if self._cache is None else self._cache.get(key)
+        if known is not None:
+            return known
         given = {name: _given(name, connection) for name in self._wanted if name != "body"}
         if "body" in self._wanted:
             given["body"] = None if read_body is None else await read_body()
@@ -72,7 +87,10 @@ class HandlerGuard(Guard):
             raise _refusal(error, 401, "Unauthorized", handler) from error
         if found is None:
             raise ApiError(401, "Unauthorized")
-        return as_user(found)
+        user = as_user(found)
+        if self._cache is not None:
+            self._cache.put(key, user)
+        return user
 
     async def authorize(
         self, user: User | None, resource: str, action: str, value: dict[str, Any]

@@ -29,4 +29,4 @@ def load_guard(config: ServerConfig) -> Guard:
         ) from error
     if not isinstance(auth, Auth):
         raise ConfigError(f"auth.path is {target!r}, which is no langgraph_sdk.Auth but {auth!r}")
-    return HandlerGuard(auth)
+    return HandlerGuard(auth, config.auth.cache)

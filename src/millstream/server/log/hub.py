@@ -32,9 +32,13 @@ class _Numbers(BoundedDict[str, int]):
 class Logs:
     """The logs of this process. Used in the event loop that serves, but for appending."""
 
-    def __init__(self, most_bytes: int | None = None) -> None:
-        """Make them; `most_bytes` is what an event may have."""
+    def __init__(self, most_bytes: int | None = None, *, uses_files: bool = True) -> None:
+        """Make them; `most_bytes` is what an event may have.
+
+        What slow readers have not come to is kept in files, or else in memory.
+        """
         self._most_bytes = sys.maxsize if most_bytes is None else most_bytes
+        self._uses_files = uses_files
         self._runs: dict[str, RunLog] = {}
         self._channels: dict[str, ThreadChannel] = {}
         self._by_thread: dict[str, set[RunLog]] = {}
@@ -52,6 +56,7 @@ class Logs:
         if log is None:
             log = self._runs[run_id] = RunLog(run_id, is_resumable=is_resumable, last=last)
             log.most_bytes = self._most_bytes
+            log.uses_files = self._uses_files
             # Later than the run before: what is said in a thread is ordered by its ids.
             log.ms = max(log.ms, self._ended_ms + 1)
             log.follower = self._channels.get(thread_id)
@@ -152,6 +157,10 @@ class Logs:
             del self._channels[thread_id]
             for log in self._by_thread.get(thread_id, ()):
                 log.follower = None
+
+    def is_read(self, thread_id: str) -> bool:
+        """Whether anybody reads what is said in a thread; from any thread."""
+        return thread_id in self._channels
 
     def tell_thread(self, thread_id: str, mode: str, data: bytes) -> None:
         """Say something about a thread to whoever reads it."""

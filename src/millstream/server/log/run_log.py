@@ -2,7 +2,8 @@
 
 Any thread appends, one at a time; readers are in others. A reader is the place it has come to; what
 all readers have passed is let go, and where a log is stored, what is stored as well: a reader that
-needs it gets it from there. So memory does not grow with the length of a run.
+needs it gets it from there. What is not stored and a reader is far from goes to a file until it has
+been read. So memory does not grow with the length of a run.
 
 Readers lock nothing. Only who appends changes the list of events, and never shortens one: it makes
 a new one, and readers take whichever they find.
@@ -12,6 +13,7 @@ A log that is stored shows what is stored, and true: see `holds`.
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from bisect import bisect_right
@@ -23,7 +25,10 @@ from millstream.server import sse
 from millstream.server.errors import EventTooLargeError
 from millstream.server.log.event_ids import EventId, format_id
 from millstream.server.log.holds import Hold, Holds
+from millstream.server.log.overflow import Overflow
 from millstream.server.log.signal import Signal
+
+logger = logging.getLogger("millstream.server")
 
 METADATA: Final = "metadata"
 """The mode of events about the run itself."""
@@ -39,6 +44,9 @@ BATCH_BYTES: Final = 256 * 1024
 KEPT_EVENTS: Final = 1024
 KEPT_BYTES: Final = 4 * 1024 * 1024
 """How much comes in before the log looks what it can let go."""
+HELD_EVENTS: Final = 32 * 1024
+HELD_BYTES: Final = 16 * 1024 * 1024
+"""How much may wait in memory for the slowest reader."""
 
 
 class Entry(NamedTuple):
@@ -111,8 +119,13 @@ class RunLog:
         """The number of the last protocol event of the thread, as far as it is known here."""
         self.most_bytes = sys.maxsize
         """Bytes that an event may have, but for the one that says why a run failed."""
+        self.uses_files = True
+        """What slow readers have not come to goes to a file, where it is not stored."""
         self._unseen_events = 0
         self._unseen_bytes = 0
+        self._held_bytes = 0
+        """How much is in the window, as of the last time that the log looked."""
+        self._overflow: Overflow | None = None
 
     def append(self, mode: str, name: str, data: bytes) -> Entry:
         """Add an event of a mode, with its name and data on the wire."""
@@ -200,6 +213,7 @@ class RunLog:
         self.is_closed = True
         for reader in self._readers:
             reader.signal.ring()
+        self._close_overflow()
 
     def since(self, seq: int) -> Sequence[Entry]:
         """Return the events after `seq` that are here."""
@@ -246,8 +260,15 @@ class RunLog:
     def unsubscribe(self, reader: Reader) -> None:
         """Let a reader go."""
         self._readers = tuple(each for each in self._readers if each is not reader)
+        self._close_overflow()
+
+    def overflowed(self, seq: int) -> list[Entry]:
+        """Return the first events after `seq` that are in a file, some of them; it is read."""
+        overflow = self._overflow
+        return [] if overflow is None else [Entry(*each) for each in overflow.after(seq)]
 
     def _let_go(self) -> None:
+        self._held_bytes += self._unseen_bytes
         self._unseen_events = self._unseen_bytes = 0
         seen = min((reader.seq for reader in self._readers), default=self.last)
         if self.is_resumable:
@@ -255,7 +276,32 @@ class RunLog:
             seen = min(max(seen, self.last - KEPT_EVENTS), self.shown)
         base, entries = self._window
         if seen > base:
-            self._window = (seen, entries[seen - base :])
+            self._held_bytes -= sum(len(entry.frame) for entry in entries[: seen - base])
+            entries = entries[seen - base :]
+            self._window = (seen, entries)
+        is_much = len(entries) > HELD_EVENTS or self._held_bytes > HELD_BYTES
+        if is_much and self.uses_files and not self.is_resumable:
+            self._spill(entries)
+
+    def _spill(self, entries: list[Entry]) -> None:
+        overflow = self._overflow = self._overflow or Overflow()
+        try:
+            overflow.add([entry[:4] for entry in entries], BATCH_BYTES)
+        except OSError as error:
+            # There is memory, as long as there is.
+            self.uses_files = False
+            logger.error(
+                "run %s has slow readers, and what it says cannot be kept in a file",
+                self.run_id,
+                exc_info=error,
+            )
+        else:
+            self._window = (entries[-1].seq, [])
+            self._held_bytes = 0
+
+    def _close_overflow(self) -> None:
+        if self._overflow is not None and self.is_closed and not self._readers:
+            self._overflow.close()
 
 
 def _id_of(entry: Entry) -> EventId:

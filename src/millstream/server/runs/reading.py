@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -44,12 +45,13 @@ class RunSource:
                 # It may have fallen behind in this moment.
                 if frames or not reader.is_behind:
                     return frames
-            if not self._log.is_resumable:
-                reader.skip(self._log.base)
-                continue
-            stored = await self._db.read(events.read_from, self._log.run_id, reader.seq, PAGE)
-            stored = [entry for entry in stored if entry.seq <= self._log.readable]
-            reader.skip(stored[-1].seq if stored else self._log.base)
+            base = self._log.base
+            if self._log.is_resumable:
+                stored = await self._db.read(events.read_from, self._log.run_id, reader.seq, PAGE)
+                stored = [entry for entry in stored if entry.seq <= self._log.readable]
+            else:
+                stored = await asyncio.to_thread(self._log.overflowed, reader.seq)
+            reader.skip(stored[-1].seq if stored else base)
             if frames := _frames(stored, self._modes):
                 return frames
 

@@ -51,11 +51,13 @@ TOKEN_NOISE: Final = frozenset(
         "created_by",
         "graph_id",
         "langgraph_auth_user_id",
+        "langgraph_path",
         "langgraph_request_id",
         "lc_versions",
         "ls_integration",
         "ls_model_type",
         "run_attempt",
+        "thread_id",
         "user_id",
     }
 )

@@ -1,0 +1,128 @@
+"""nginx and haproxy as Debian has them, each before a server."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+import httpx
+
+import waiting
+
+Kind = Literal["nginx", "haproxy"]
+_PATH: Final = "/usr/sbin:/usr/local/sbin:/usr/bin:/bin"
+NGINX: Final = Path("/etc/nginx/nginx.conf")
+HAPROXY: Final = Path("/etc/haproxy/haproxy.cfg")
+# With a place for what its default does not pass on: WebSockets.
+_SITE: Final = """
+server {{
+    listen 127.0.0.1:{port};
+    {timeouts}
+    location / {{
+        proxy_pass http://{target};
+    }}
+    location /ws/ {{
+        proxy_pass http://{target}/;
+        proxy_http_version 1.1;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection "upgrade";
+    }}
+}}
+"""
+_BACKEND: Final = """
+{timeouts}
+frontend here
+    bind 127.0.0.1:{port}
+    default_backend there
+backend there
+    server there {target}
+"""
+
+
+class Proxy(NamedTuple):
+    """A proxy that answers for a server."""
+
+    url: str
+    ws: str
+    """What the addresses of WebSockets begin with."""
+    http: httpx.Client
+    errors: Path
+    """What it has to say, if it is nginx."""
+
+
+def program(kind: Kind) -> str | None:
+    """Return where a proxy is, None if it is not here."""
+    return shutil.which(kind, path=_PATH)
+
+
+def nginx(folder: Path, port: int, target: str, seconds: int | None) -> list[str]:
+    """Write Debian's configuration with one site in it, and return the command."""
+    site = folder / "site.conf"
+    timeouts = "" if seconds is None else f"proxy_read_timeout {seconds}s; send_timeout {seconds}s;"
+    site.write_text(_SITE.format(port=port, target=target, timeouts=timeouts))
+    text = NGINX.read_text()
+    text = re.sub(r"(?m)^(pid|error_log|\s*access_log) .*;", "", text)
+    text = re.sub(r"(?m)^include .*modules-enabled.*;", "", text)
+    text = text.replace("/etc/nginx/sites-enabled/*", str(site))
+    assert str(site) in text
+    (folder / "nginx.conf").write_text(
+        f"daemon off; pid {folder}/pid; error_log {folder}/errors warn;\n"
+        + text.replace("http {", f"http {{ access_log {folder}/access;", 1)
+    )
+    return [str(program("nginx")), "-p", str(folder), "-c", str(folder / "nginx.conf")]
+
+
+def haproxy(folder: Path, port: int, target: str, seconds: int | None) -> list[str]:
+    """Do the same with haproxy's."""
+    text = re.sub(
+        r"(?m)^\s*(chroot|stats|user|group|daemon|log\s+/dev)\b.*\n", "", HAPROXY.read_text()
+    )
+    timeouts = "" if seconds is None else f"timeout client {seconds}s\ntimeout server {seconds}s"
+    text += _BACKEND.format(port=port, target=target, timeouts=timeouts)
+    (folder / "haproxy.cfg").write_text(text)
+    return [str(program("haproxy")), "-db", "-f", str(folder / "haproxy.cfg")]
+
+
+_COMMANDS: Final[dict[Kind, Callable[[Path, int, str, int | None], list[str]]]] = {
+    "nginx": nginx,
+    "haproxy": haproxy,
+}
+
+
+@contextmanager
+def proxying(kind: Kind, url: str, folder: Path, seconds: int | None = None) -> Iterator[Proxy]:
+    """Have a proxy before a server; with its own timeouts, or others."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = _COMMANDS[kind](folder, port, url.removeprefix("http://"), seconds)
+    told = folder / "told.txt"
+    with told.open("w") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        waiting.until(lambda: process.poll() is not None or _answers(port))
+        assert process.poll() is None, told.read_text()
+        here = f"http://127.0.0.1:{port}"
+        with httpx.Client(base_url=here, timeout=60) as http:
+            prefix = "/ws" if kind == "nginx" else ""
+            yield Proxy(here, f"ws://127.0.0.1:{port}{prefix}", http, folder / "errors")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)
+
+
+def _answers(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+def as_server(proxy: Proxy, server: Any) -> Any:
+    """Return a server that is spoken to through a proxy."""
+    return server._replace(url=proxy.url, http=proxy.http)
