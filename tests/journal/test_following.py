@@ -13,7 +13,7 @@ from faketime import FakeClock
 from journal.states import States
 from millstream._base.clock import given
 from millstream.graph import START, StateGraph
-from millstream.journal import MemoryJournal, writing
+from millstream.journal import MemoryJournal, SqliteJournal, saver, writing
 from millstream.types import Command, Send, interrupt
 
 
@@ -70,40 +70,64 @@ def built(seed: int, journal: Any) -> Any:
     return builder.compile(checkpointer=journal)
 
 
-def rows(journal: MemoryJournal) -> Any:
+def rows(journal: Any) -> Any:
     """Return all that is stored."""
     storage: Any = journal._storage
-    return storage._lines, storage._parts
+    if isinstance(journal, MemoryJournal):
+        return storage._lines, storage._parts
+    connection = storage._writing(may_wait=True)
+    tables = ("lines", "checkpoints", "writes", "parts", "labels")
+    return {
+        name: sorted(connection.execute(f"SELECT * FROM journal_{name}").fetchall(), key=repr)
+        for name in tables
+    }
 
 
+def made(kind: str) -> Any:
+    """Return a journal that has nothing."""
+    return MemoryJournal() if kind == "memory" else SqliteJournal(":memory:")
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
 @pytest.mark.parametrize("seed", range(3))
-def test_both_ways_make_the_same_rows(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = Watched()
+def test_all_ways_make_the_same_rows(seed: int, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A superstep by itself, what is stored together, and what is told in calls of a saver."""
+    told = Watched()
     config: Any = {"configurable": {"thread_id": "thread"}, "recursion_limit": 1000}
-    graph = built(seed, made)
+    graph = built(seed, told)
     for turn in range(2):
         input: Any = {"turn": turn * 40}
-        told = {**config, "metadata": {"turn": turn}}
-        while "__interrupt__" in graph.invoke(input, told, durability="sync"):
+        with_turn = {**config, "metadata": {"turn": turn}}
+        while "__interrupt__" in graph.invoke(input, with_turn, durability="sync"):
             input = Command(resume="yes")
     ways: list[Any] = []
-    followed: list[bool] = []
-    plain = writing.follow
+    taken: list[tuple[str, bool]] = []
+    here, followed = saver.store_here, writing.follow
 
-    def counted(*arguments: Any) -> Any:
-        batch = plain(*arguments)
-        followed.append(batch is not None)
+    def stored_here(*arguments: Any, **options: Any) -> bool:
+        taken.append(("here", here(*arguments, **options)))
+        return taken[-1][1]
+
+    def stored_together(*arguments: Any) -> Any:
+        batch = followed(*arguments)
+        taken.append(("together", batch is not None))
         return batch
 
-    for way in (counted, lambda *arguments: None):
-        monkeypatch.setattr(writing, "follow", way)
-        with given(FakeClock()):
-            journal = MemoryJournal()
-            for calls, expects, by in made.handed:
-                is_direct = way is counted
-                journal.put_together(calls, expects=expects, by=by if is_direct else None)
-        ways.append(rows(journal))
+    def no(*arguments: Any, **options: Any) -> None:
+        return None
 
-    assert ways[0] == ways[1]
-    assert followed.count(True) > 20
-    assert followed.count(False) > 5
+    for way, other in ((stored_here, stored_together), (no, stored_together), (no, no)):
+        monkeypatch.setattr(saver, "store_here", way)
+        monkeypatch.setattr(writing, "follow", other)
+        with given(FakeClock()):
+            journal = made(kind)
+            for calls, expects, by in told.handed:
+                journal.put_together(calls, expects=expects, by=by if other is not no else None)
+        ways.append(rows(journal))
+        journal.close()
+
+    assert ways[0] == ways[2]
+    assert ways[1] == ways[2]
+    for each in ("here", "together"):
+        assert taken.count((each, True)) > 15
+        assert taken.count((each, False)) > 5

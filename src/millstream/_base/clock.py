@@ -42,9 +42,7 @@ class Clock:
 
     def now(self) -> str:
         """Return the time, ISO 8601."""
-        seconds, micros = divmod(time.time_ns() // 1000, 1_000_000)
-        text = _second(seconds)
-        return f"{text}.{micros:06}+00:00" if micros else f"{text}+00:00"
+        return _text(time.time_ns())
 
     def sleep(self, seconds: float) -> None:
         """Block this thread for so long."""
@@ -63,12 +61,28 @@ class Clock:
 
         A UUID of version 6, as LangGraph's ids are: the time, then the step.
         """
-        tick = time.time_ns() // 100 + _TICKS_TO_1970
-        clock = 0x8000 | step & 0x3FFF
-        return (
-            f"{tick >> 28:08x}-{tick >> 12 & 0xFFFF:04x}-6{tick & 0xFFF:03x}-{clock:04x}"
-            f"-{random.getrandbits(48):012x}"
-        )
+        return _id(time.time_ns(), step)
+
+    def stamp(self, step: int) -> tuple[str, str]:
+        """Return the id of a checkpoint that is made now, and the time."""
+        if type(self) is not Clock:
+            return self.new_id(step), self.now()
+        nanos = time.time_ns()  # one look at the clock is enough for both
+        return _id(nanos, step), _text(nanos)
+
+
+def _id(nanos: int, step: int) -> str:
+    """Return an id of a moment since 1970."""
+    tick = f"{nanos // 100 + _TICKS_TO_1970:015x}"
+    clock = 0x8000 | step & 0x3FFF
+    return f"{tick[:8]}-{tick[8:12]}-6{tick[12:]}-{clock:x}-{random.getrandbits(48):012x}"
+
+
+def _text(nanos: int) -> str:
+    """Return a moment since 1970, ISO 8601."""
+    seconds, micros = divmod(nanos // 1000, 1_000_000)
+    text = _second(seconds)
+    return f"{text}.{micros:06}+00:00" if micros else f"{text}+00:00"
 
 
 @lru_cache(maxsize=4)  # thousands of checkpoints are of one second
@@ -139,12 +153,12 @@ class Stamps:
 
     def stamp(self, step: int) -> tuple[str, str]:
         """Return the id of a checkpoint that is made now, and the time."""
-        id = self._clock.new_id(step)
+        id, now = self._clock.stamp(step)
         with self._lock:
             if id <= self._highest:
                 id = _above(self._highest, id)
             self._highest = id
-        return id, self._clock.now()
+        return id, now
 
 
 def _above(highest: str, id: str) -> str:

@@ -289,8 +289,10 @@ class Run(RunScope):
         else:
             handler = machine.fail(task, error)
         if self.recorder is not None:
-            record_progress(context)
-            self.record_task(task, promise)
+            if task.waiting:
+                record_progress(context)
+            config = self.checkpoint_config(machine.checkpoint_id)
+            self.recorder.add_task(task, config, promise)
         return handler
 
     def commit(self, save: Callable[[], None] | None = None) -> None:

@@ -250,6 +250,9 @@ class RunScope:
         else:
             if self._public is None:
                 self._public = self.public_configurable()
+            if not self.checkpoint_map:
+                named = {"checkpoint_ns": self.ns, **self._public, "checkpoint_id": checkpoint_id}
+                return {"configurable": named}
             named = {"checkpoint_ns": self.ns, **self._public}
         if self.checkpoint_map:
             named["checkpoint_map"] = self.checkpoint_map_at(checkpoint_id)

@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langgraph.checkpoint.base import get_checkpoint_id, get_checkpoint_metadata
 
-from millstream.journal.drafts import PutCall, WritesCall, indexed
+from millstream.core.checkpoints import BRANCH, UNKNOWN
+from millstream.journal.drafts import Call, PutCall, WritesCall, indexed
+from millstream.journal.heads import Heads
+from millstream.journal.sealing import Sealing
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
 Dump: TypeAlias = "Callable[[Any], tuple[str, bytes]]"
+
+
+@dataclass(slots=True)
+class Handover:
+    """Calls that are stored together."""
+
+    calls: Sequence[Call]
+    sealing: Sealing
+    at: int
+    """Seconds since 1970, by the clock of whoever stores."""
+    expects: Any = UNKNOWN
+    """A namespace, and the id of the checkpoint that whoever stores takes for its newest."""
+    may_fork: bool = False
+    heads: Heads = field(default_factory=dict)
+    """What whoever stores has read, where nobody says what is expected."""
+
+    def is_next(self, ns: str, newest: str | None) -> bool:
+        """Say whether it goes on from the newest checkpoint, or has been stored before."""
+        if self.may_fork or self.expects in (UNKNOWN, BRANCH) or self.expects[0] != ns:
+            return True
+        if newest == self.expects[1]:
+            return True
+        return any(isinstance(call, PutCall) and call.id == newest for call in self.calls)
 
 
 def target_of(config: RunnableConfig) -> tuple[str, str, str | None]:

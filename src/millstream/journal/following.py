@@ -16,11 +16,11 @@ from typing import Any, Final
 from langgraph.checkpoint.base import WRITES_IDX_MAP, get_checkpoint_metadata
 from ormsgpack import packb
 
-from millstream.journal.calls import Dump, put_call, target_of, writes_call
+from millstream.journal.calls import Dump, Handover, put_call, target_of, writes_call
 from millstream.journal.drafts import INLINE, OWN, Call, PutCall, Typed, WritesCall
-from millstream.journal.known import KnownLine
+from millstream.journal.known import KnownLine, KnownLines
 from millstream.journal.metadata import labels_of, packed_metadata
-from millstream.journal.rows import Batch, CheckpointRow, LineRow, WritesRow
+from millstream.journal.rows import Append, Batch, CheckpointRow, LineRow, WritesRow
 from millstream.journal.sealing import Sealing
 from millstream.journal.states import (
     MSGPACK,
@@ -30,9 +30,13 @@ from millstream.journal.states import (
     encode_step,
     encode_value,
 )
+from millstream.journal.storage import Lane, Storage, WouldWait
 
 _USUAL: Final = frozenset(("source", "step", "parents"))
 """What a run says of each checkpoint."""
+_NULL: Final = Stored("null", [b""])
+"""None, which the edges of a graph write in each superstep."""
+_SAID_OF_NULL: Final = encode_value(_NULL, 0)
 
 
 class Follower:
@@ -106,56 +110,147 @@ class Follower:
         return PutCall(thread_id, ns, parent, checkpoint, whole, new_versions, typed, seers, packed)
 
 
-def follow(known: KnownLine, calls: Sequence[Call], sealing: Sealing, at: int) -> Batch | None:
-    """Return what is written to a line, and let it be known; None if these are no usual steps."""
-    line, state = known.row, known.states.get(known.newest or "")
-    if state is None or state.number != known.last or known.is_new or known.stubs != {}:
+def store_here(
+    handover: Handover, lines: KnownLines, lane: Lane, storage: Storage, *, may_wait: bool = True
+) -> bool:
+    """Store one usual superstep in this thread; say whether it is one, and nobody else writes.
+
+    If it is not, nothing was done.
+    """
+    put, expects = handover.calls[-1], handover.expects
+    if type(put) is not PutCall or not lane.begin(may_wait=may_wait):
+        return False
+    key = (put.thread_id, put.ns)
+    try:
+        known = lines.get(key)
+        # No branch, and nobody has stored a newer one as far as is known here.
+        if known is None or expects != (put.ns, known.newest):
+            return False
+        step = _step(known, handover.calls, handover.sealing, handover.at)
+        if step is None:
+            return False
+        request, state = step
+        try:
+            [is_stored] = storage.carry_out(request, may_wait=may_wait)
+        except WouldWait:
+            return False
+        except BaseException:
+            del lines[key]
+            raise
+        if not is_stored:
+            del lines[key]
+            return False
+        _advance(known, state, request.number)
+        return True
+    finally:
+        lane.end()
+
+
+def _step(
+    known: KnownLine, calls: Sequence[Call], sealing: Sealing, at: int
+) -> tuple[Append, State] | None:
+    """Return what adds a superstep to a line, and its state; None if it is not the usual one."""
+    line, parent = known.row, _newest(known)
+    if parent is None:
         return None
-    number, ns, thread_id = line.number, line.ns, line.thread_id
+    said: list[Any] = []
+    for call in calls:
+        if type(call) is WritesCall:
+            written = _written(call, line, parent)
+            if written is None:
+                return None
+            said.append(written)
+        elif call is not calls[-1]:
+            return None
+    put: PutCall = calls[-1]  # type: ignore[assignment]  # the only one
+    number = line.counter + (2 if said else 1)
+    following = _following(put, parent, number, line.number, sealing)
+    if following is None or _labels(put, parent, following[0], known, sealing):
+        return None
+    state, body = following
+    writes = sealing.seal(packb(said)) if said else None
+    last = parent.number
+    made = (line, at, parent.id, last, number, state.id, state.root, body, writes)
+    return Append._make(made), state
+
+
+def follow(known: KnownLine, calls: Sequence[Call], sealing: Sealing, at: int) -> Batch | None:
+    """Return what several supersteps write to a line, and let it be known; None if not usual."""
+    line, state = known.row, _newest(known)
+    if state is None:
+        return None
     batch = Batch(line, False, line.counter, at, known.newest, known.last)
     states: list[State] = []
     said: list[Any] = []
     for call in calls:
-        if call.ns != ns or call.thread_id != thread_id:
-            return None
         if type(call) is WritesCall:
-            written = _written(call.writes)
-            if written is None or call.checkpoint_id != state.id:
+            written = _written(call, line, state)
+            if written is None:
                 return None
-            said.append((call.task_id, call.path, written))
+            said.append(written)
             continue
         if said:
             _add_writes(batch, state, sealing.seal(packb(said)))
             said = []
-        following = _add_checkpoint(batch, call, state, known, sealing)  # type: ignore[arg-type]  # no other kind
+        batch.counter += 1
+        put: PutCall = call  # type: ignore[assignment]  # there is no other kind
+        if put.ns != line.ns or put.thread_id != line.thread_id:
+            return None
+        following = _following(put, state, batch.counter, line.number, sealing)
         if following is None:
             return None
-        state = following
+        batch.labels += _labels(put, state, following[0], known, sealing)
+        state, body = following
+        row = CheckpointRow(line.number, state.number, state.id, state.root, line.number, body)
+        batch.checkpoints.append(row)
         states.append(state)
     if said:
         _add_writes(batch, state, sealing.seal(packb(said)))
-    for state in states:
-        known.states[state.id] = state
-    if batch.labels:
-        known.labels.update(batch.labels)
-    known.newest, known.last = state.id, state.number
-    known.row = LineRow(number, thread_id, ns, batch.counter)
+    for each in states:
+        known.states[each.id] = each
+    known.labels.update(batch.labels)
+    _advance(known, state, batch.counter)
     return batch
 
 
-def _written(writes: Sequence[tuple[int, str, Typed]]) -> list[Any] | None:
-    """Return what a row says of a task's writes; None if some of it has parts."""
+def _newest(known: KnownLine) -> State | None:
+    """Return the state of the newest checkpoint, if it is the last row that is known of a line."""
+    state = known.states.get(known.newest or "")
+    if state is None or state.number != known.last or known.is_new or known.stubs != {}:
+        return None
+    return state
+
+
+def _advance(known: KnownLine, state: State, counter: int) -> None:
+    """Let a checkpoint be known that is on top of the newest one."""
+    known.states[state.id] = state
+    known.newest, known.last = state.id, state.number
+    number, thread_id, ns, _ = known.row
+    known.row = LineRow._make((number, thread_id, ns, counter))  # in C, as the class is not
+
+
+def _written(call: WritesCall, line: LineRow, parent: State) -> tuple[str, str, list[Any]] | None:
+    """Return what a row says of a task; None if it has parts, or is of another checkpoint."""
+    if call.checkpoint_id != parent.id or call.ns != line.ns or call.thread_id != line.thread_id:
+        return None
     written: list[Any] = []
-    for index, channel, (kind, data) in writes:
+    for index, channel, (kind, data) in call.writes:
         if len(data) > INLINE:
             return None
-        written.append((index, channel, _plain(kind, data)))
-    return written
+        said = data if type(data) is bytes and kind == MSGPACK else _plain(kind, data)[1]
+        written.append((index, channel, said))
+    return call.task_id, call.path, written
 
 
-def _plain(kind: str, data: bytes) -> Any:
-    """Return what a row says of a value without parts."""
-    return bytes(data) if kind == MSGPACK else encode_value(Stored(kind, [bytes(data)]), 0)
+def _plain(kind: str, data: bytes) -> tuple[Stored, Any]:
+    """Return a value without parts as it is stored, and what a row says of it."""
+    if kind == MSGPACK:
+        data = bytes(data)  # a bytearray is its own serialization
+        return Stored(kind, [data]), data
+    if kind == _NULL.kind and not data:
+        return _NULL, _SAID_OF_NULL
+    stored = Stored(kind, [bytes(data)])
+    return stored, encode_value(stored, 0)
 
 
 def _add_writes(batch: Batch, state: State, body: bytes) -> None:
@@ -179,18 +274,17 @@ def _values(
             kind, data = put.typed[name]
             if len(data) > INLINE:
                 return None
-            stored[name] = Stored(kind, [bytes(data)])
-            encoded[name] = _plain(kind, data)
+            stored[name], encoded[name] = _plain(kind, data)
         elif stored.pop(name, None) is not None:
             lost.append(name)
     return (stored, encoded, lost) if stored.keys() == values.keys() else None
 
 
-def _add_checkpoint(
-    batch: Batch, put: PutCall, parent: State, known: KnownLine, sealing: Sealing
-) -> State | None:
-    """Add a checkpoint and return its state; None if it is not the usual one after its parent."""
-    checkpoint, seers, before = put.checkpoint, put.seers, parent.metadata
+def _following(
+    put: PutCall, parent: State, number: int, line: int, sealing: Sealing
+) -> tuple[State, bytes] | None:
+    """Return a state and its row's body; None if it is not the usual one after its parent."""
+    checkpoint, seers = put.checkpoint, put.seers
     id: str = checkpoint["id"]
     if seers is None or put.parent != parent.id or id <= parent.id or checkpoint.keys() != OWN:
         return None
@@ -203,17 +297,12 @@ def _add_checkpoint(
     if values is None:
         return None
     stored, encoded, lost = values
-    line = batch.line.number
-    batch.counter += 1
-    number, root = batch.counter, parent.root
-    base: State | None = parent
-    if parent.must_end:
-        root, base = number, None
+    is_whole = parent.must_end
     state = State(
         number,
         id,
         parent.id,
-        root,
+        number if is_whole else parent.root,
         v=checkpoint["v"],
         ts=checkpoint["ts"],
         updated=checkpoint["updated_channels"],
@@ -222,16 +311,22 @@ def _add_checkpoint(
         values=stored,
         metadata=metadata,
     )
-    if base is None:
+    if is_whole:
         body = encode_state(state, line)
     else:
-        body = encode_step(state, base, put.new_versions, seers, encoded, lost)
+        body = encode_step(state, parent, put.new_versions, seers, encoded, lost)
     body = sealing.seal_row(body)
-    state.note_size(len(body), base)
-    batch.checkpoints.append(CheckpointRow(line, number, id, root, line, body))
+    state.note_size(len(body), None if is_whole else parent)
+    return state, body
+
+
+def _labels(
+    put: PutCall, parent: State, state: State, known: KnownLine, sealing: Sealing
+) -> list[tuple[str, str]]:
+    """Return names and values of metadata that the line did not have."""
+    new, before = state.metadata, parent.metadata
     # As a rule the step alone is another, which is no label.
-    if sealing.cipher is None and {**before, "step": metadata.get("step")} != metadata:
-        for label in labels_of(metadata, put.metadata, before):
-            if label not in known.labels:
-                batch.labels.append(label)
-    return state
+    if sealing.cipher is not None or {**before, "step": new.get("step")} == new:
+        return []
+    labels = labels_of(new, put.metadata, before)
+    return [label for label in labels if label not in known.labels]

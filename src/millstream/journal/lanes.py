@@ -203,13 +203,23 @@ class SharedLane(_Queue):
         self._always_waits = always_waits
         self._lock = threading.Lock()
 
+    def begin(self, *, may_wait: bool = True) -> bool:
+        """Take the lane if nobody has it; say whether that was done."""
+        if self._queue or not (may_wait or not self._always_waits):
+            return False
+        return self._lock.acquire(blocking=False)
+
+    def end(self) -> None:
+        """Give the lane back."""
+        self._lock.release()
+
     def run(self, make: Callable[[], Requests[ResultT]]) -> ResultT:
         """Carry out what steps ask for, alone or with others."""
-        if not self._queue and self._lock.acquire(blocking=False):
+        if self.begin():
             try:
                 return carry_out_here(make(), self._storage)
             finally:
-                self._lock.release()
+                self.end()
         job = _Job(make)
         self._queue.append(job)
         try:
@@ -223,14 +233,13 @@ class SharedLane(_Queue):
         self, make: Callable[[], Requests[ResultT]], *, is_long: bool = False
     ) -> ResultT:
         """Carry out what steps ask for: here if that takes no waiting, else in a thread."""
-        is_alone = not (is_long or self._always_waits or self._queue)
-        if is_alone and self._lock.acquire(blocking=False):
+        if not is_long and self.begin(may_wait=False):
             try:
                 return carry_out_here(make(), self._storage, may_wait=False)
             except WouldWait:
                 pass  # what was done of it does not count
             finally:
-                self._lock.release()
+                self.end()
         job = _Job(make)
         self._queue.append(job)
         await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self._finish, job))
@@ -262,6 +271,13 @@ class LoopLane(_Queue):
     def __init__(self, storage: Storage) -> None:
         super().__init__(storage)
         self._lock = asyncio.Lock()
+
+    def begin(self, *, may_wait: bool = True) -> bool:
+        """Say no: it takes awaiting."""
+        return False
+
+    def end(self) -> None:
+        """Do nothing."""
 
     def run(self, make: Callable[[], Requests[ResultT]]) -> ResultT:
         """Let the storage say why this cannot be."""

@@ -13,6 +13,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from millstream.journal.lanes import SharedLane
 from millstream.journal.manifests import part_key
 from millstream.journal.rows import (
+    Append,
     Batch,
     CheckpointRow,
     CheckTables,
@@ -184,6 +185,9 @@ class MemoryStorage:
 
     def _MeasureParts(self, request: MeasureParts) -> list[tuple[int, int]]:
         return [(key, len(body)) for key, body in self._ReadParts(ReadParts(request.ranges))]
+
+    def _Append(self, request: Append) -> list[bool]:
+        return self._Commit(request.as_commit())
 
     def _Commit(self, request: Commit) -> list[bool]:
         return [self._write(batch) for batch in request.batches]

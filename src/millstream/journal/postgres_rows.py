@@ -16,6 +16,7 @@ from millstream.journal.manifests import PART_BITS
 from millstream.journal.postgres_inserts import HIGHEST, array, insertion, texts
 from millstream.journal.postgres_schema import Statement, Steps
 from millstream.journal.rows import (
+    Append,
     Batch,
     CheckpointRow,
     Commit,
@@ -408,6 +409,7 @@ STEPS: Final[dict[type[Request], Callable[[Any], Steps[Any]]]] = {
     ReadParts: _read_parts,
     MeasureParts: _measure_parts,
     Commit: _commit,
+    Append: lambda request: _commit(request.as_commit()),
     CopyLines: _copy_lines,
     RenameLines: _rename_lines,
     DropLines: _drop_lines,

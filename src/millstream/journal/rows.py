@@ -219,6 +219,39 @@ class Commit:
     batches: Sequence[Batch]
 
 
+class Append(NamedTuple):
+    """Ask for a checkpoint on top of the newest one of a line; answered as a `Commit` of it is.
+
+    Nearly every superstep is one: no other rows, and nothing that was there changes.
+    """
+
+    line: LineRow
+    """As the writer knows it."""
+    at: int
+    newest: str
+    """The id of the checkpoint that it is on top of, which is less than its own."""
+    last: int
+    """Its number."""
+    number: int
+    """What the counter of the line is afterwards."""
+    id: str
+    root: int
+    body: bytes
+    writes: bytes | None
+    """What tasks wrote next to the one before."""
+
+    def as_commit(self) -> Commit:
+        """Return what says the same."""
+        line = self.line.number
+        batch = Batch(self.line, False, self.number, self.at, self.newest, self.last)
+        row = CheckpointRow(line, self.number, self.id, self.root, line, self.body)
+        batch.checkpoints.append(row)
+        if self.writes is not None:
+            row_before = WritesRow(line, self.last, self.number - 1, line, self.writes)
+            batch.writes.append(row_before)
+        return Commit([batch])
+
+
 @dataclass(slots=True, frozen=True)
 class CopyLines:
     """Ask for copies of lines' checkpoints, writes and labels as the lines of a new thread.
@@ -325,6 +358,7 @@ Request: TypeAlias = (
     | ReadParts
     | MeasureParts
     | Commit
+    | Append
     | CopyLines
     | RenameLines
     | DropLines

@@ -17,16 +17,16 @@ from millstream._base.bounded import BoundedDict
 from millstream.core.checkpoints import UNKNOWN
 from millstream.journal import upkeep
 from millstream.journal.arguments import config_of, keep_of, listing_of, now, since
-from millstream.journal.calls import once, put_call, target_of, writes_call
+from millstream.journal.calls import Handover, once, put_call, target_of, writes_call
 from millstream.journal.carrying import Blocking, finish, read
 from millstream.journal.deltas import read_history
 from millstream.journal.drafts import Call
-from millstream.journal.following import Follower
+from millstream.journal.following import Follower, store_here
 from millstream.journal.listing import Listing
 from millstream.journal.reading import Requests, read_checkpoint, read_page
 from millstream.journal.sealing import Sealing, sealing_of
 from millstream.journal.ttl import TTL, Expiry, Sweeper
-from millstream.journal.writing import Handover, Memory, note_read, store
+from millstream.journal.writing import Memory, note_read, store
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -185,7 +185,8 @@ class Journal(BaseCheckpointSaver[Any]):
         nothing is stored. `by` is the run that stores.
         """
         handover = self._handover(calls, expects, by)
-        self._lane.run(lambda: store(self._memory, handover))
+        if by is None or not store_here(handover, self._memory.lines, self._lane, self._storage):
+            self._lane.run(lambda: store(self._memory, handover))
 
     async def aput_together(
         self,
@@ -196,7 +197,9 @@ class Journal(BaseCheckpointSaver[Any]):
     ) -> None:
         """Store what calls of `put` and `put_writes` would, in one transaction."""
         handover = self._handover(calls, expects, by)
-        await self._lane.arun(lambda: store(self._memory, handover))
+        place = self._memory.lines, self._lane, self._storage
+        if by is None or not store_here(handover, *place, may_wait=False):
+            await self._lane.arun(lambda: store(self._memory, handover))
 
     def follower(self, config: RunnableConfig) -> Follower:
         """Return what stands for a run that stores with a config, but for checkpoints' ids."""

@@ -26,11 +26,19 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from millstream._base import clock
 from millstream.journal.lanes import SharedLane
-from millstream.journal.rows import Commit, FindLines, FindNewest, ReadParts, ReadRows, Request
+from millstream.journal.rows import (
+    Append,
+    Commit,
+    FindLines,
+    FindNewest,
+    ReadParts,
+    ReadRows,
+    Request,
+)
 from millstream.journal.saver import Journal
-from millstream.journal.sqlite_commits import APPEND, appended
+from millstream.journal.sqlite_commits import APPEND, appended, values_of
 from millstream.journal.sqlite_rows import FREEING, READING, WRITING
-from millstream.journal.sqlite_schema import is_prepared, prepare
+from millstream.journal.sqlite_schema import MASK, is_prepared, prepare
 from millstream.journal.storage import JournalClosedError, Lane, WouldWait
 from millstream.journal.ttl import TTL
 
@@ -146,6 +154,10 @@ class SqliteStorage:
         try:
             if connection.in_transaction:  # Ctrl-C, where nobody could end it
                 connection.execute("ROLLBACK")
+            if type(request) is Append and request.number <= MASK:
+                return self._append(connection, values_of(request), may_wait)
+            if type(request) is Append:
+                request = request.as_commit()
             if type(request) is Commit and (row := appended(request)) is not None:
                 return self._append(connection, row, may_wait)
             self._lock_file(connection, may_wait=may_wait)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from millstream.journal.rows import Batch, CheckpointRow, Commit, WritesRow
+from millstream.journal.rows import Append, Batch, CheckpointRow, Commit, WritesRow
 from millstream.journal.sqlite_ids import Execute
 from millstream.journal.sqlite_schema import BITS, MASK
 
@@ -47,6 +47,16 @@ def appended(request: Commit) -> tuple[Any, ...] | None:
     base = line.number << BITS
     own = (base | row.number, row.id, None, row.root, row.home, batch.at, row.body, of, written)
     return (*own, line.number, line.counter, base | line.counter, base + MASK + 1)
+
+
+def values_of(request: Append) -> tuple[Any, ...]:
+    """Return the values for `APPEND`."""
+    line, at, _, last, number, id, root, body, writes = request
+    home, _, _, counter = line
+    base = home << BITS
+    of = None if writes is None else last
+    own = (base | number, id, None, root, home, at, body, of, writes)
+    return (*own, home, counter, base | counter, base + MASK + 1)
 
 
 def commit(execute: Execute, request: Commit) -> list[bool]:

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Any, Final
 
 from ormsgpack import packb, unpackb
@@ -34,6 +35,7 @@ _WHOLE, _CHANGE = 0, 1
 _ENTRIES: Final = 13
 """What the body of a row has; one more where the row has lost its id."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_UTC: Final = "+00:00"
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 Segments = Sequence[tuple[int, int, Sequence[Item]]]
@@ -351,15 +353,29 @@ def names_gone(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[str]:
     return [name for name in old if name not in new]
 
 
+@lru_cache(maxsize=4)  # thousands of checkpoints are of one second
+def _micros(second: str) -> int:
+    """Return the microseconds from 1970 to a second, ISO 8601 without the zone."""
+    moment = datetime.fromisoformat(second + _UTC)
+    if moment.isoformat() != second + _UTC:
+        raise ValueError(f"{second!r} is written in another way")
+    return (moment - _EPOCH) // _MICROSECOND
+
+
 def _encoded_time(ts: Any) -> Any:
     """Return the microseconds since 1970 where that says all there is to say."""
+    # As runs write it; then it is what is written of the number, too.
+    if type(ts) is str and len(ts) == 32 and ts[10] == "T" and ts[19] == "." and ts[26:] == _UTC:
+        fraction = ts[20:26]
+        if fraction.isdecimal() and fraction.isascii() and fraction != "000000":
+            try:
+                return _micros(ts[:19]) + int(fraction)
+            except ValueError:
+                return ts
     try:
         micros = (datetime.fromisoformat(ts) - _EPOCH) // _MICROSECOND
     except (TypeError, ValueError):
         return ts
-    is_usual = len(ts) == 32 and ts[10] == "T" and ts[19] == "." and ts[26:] == "+00:00"
-    if is_usual and micros % 1_000_000:
-        return micros  # as it is written
     return micros if _decoded_time(micros) == ts else ts
 
 

@@ -87,6 +87,15 @@ class Lane(Protocol):
     Steps are made anew when they have to be begun again: nothing that they have done counts then.
     """
 
+    def begin(self, *, may_wait: bool = True) -> bool:
+        """Take the lane if nobody has it; say whether that was done, and the storage may be asked.
+
+        Not where it cannot be asked in this thread, or only by waiting.
+        """
+
+    def end(self) -> None:
+        """Give the lane back."""
+
     def run(self, make: Callable[[], Requests[ResultT]]) -> ResultT:
         """Carry out what steps ask for, and return their result."""
 

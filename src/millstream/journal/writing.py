@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 from millstream._base.bounded import BoundedDict
-from millstream.core.checkpoints import BRANCH, UNKNOWN
+from millstream.core.checkpoints import UNKNOWN
 from millstream.errors import ThreadBusyError
+from millstream.journal.calls import Handover
 from millstream.journal.drafts import INLINE, Call, Draft, PutCall, WritesCall
 from millstream.journal.following import follow
 from millstream.journal.heads import Heads, Readers
@@ -83,29 +84,6 @@ class Memory:
         # Whoever stores has read it in another context, or not at all.
         given = self.given.get((call.thread_id, call.ns))
         return call.parent is None or given is None or given.get(call.parent, True)
-
-
-@dataclass(slots=True)
-class Handover:
-    """Calls that are stored together."""
-
-    calls: Sequence[Call]
-    sealing: Sealing
-    at: int
-    """Seconds since 1970, by the clock of whoever stores."""
-    expects: Any = UNKNOWN
-    """A namespace, and the id of the checkpoint that whoever stores takes for its newest."""
-    may_fork: bool = False
-    heads: Heads = field(default_factory=dict)
-    """What whoever stores has read, where nobody says what is expected."""
-
-    def is_next(self, ns: str, newest: str | None) -> bool:
-        """Say whether it goes on from the newest checkpoint, or has been stored before."""
-        if self.may_fork or self.expects in (UNKNOWN, BRANCH) or self.expects[0] != ns:
-            return True
-        if newest == self.expects[1]:
-            return True
-        return any(isinstance(call, PutCall) and call.id == newest for call in self.calls)
 
 
 def store(memory: Memory, handover: Handover) -> Requests[None]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from millstream.journal.access import answer, ask, change
 from millstream.journal.arguments import now
+from millstream.journal.calls import Handover
 from millstream.journal.drafts import Call, PutCall, Typed, WritesCall
 from millstream.journal.exchange.packing import packed_dict
 from millstream.journal.exchange.places import tables_at
@@ -27,7 +28,7 @@ from millstream.journal.saver import Journal
 from millstream.journal.sealing import Sealing
 from millstream.journal.states import names_of
 from millstream.journal.upkeep import rename_thread
-from millstream.journal.writing import Handover, store
+from millstream.journal.writing import store
 
 _TOGETHER: Final = 64
 """Checkpoints that are stored in one transaction, unless they are large."""
