@@ -105,7 +105,10 @@ class AsyncDriver:
                 # One generator for all of this, because every item passes through it.
                 parts, ended, plan = inbox.parts, inbox.ended, run.machine.plan
                 take, encode, is_alone = outbox.take_part(), outbox.encoder(), run.is_alone
-                while (tasks := plan() if is_alone else await self._plan()) is not None:
+                pending = () if run.recorder is None else run.recorder.pending
+                while (
+                    tasks := plan() if is_alone and not pending else await self._plan()
+                ) is not None:
                     self._start(tasks)
                     while ended or parts or self._running:
                         if not ended and not parts:

@@ -158,14 +158,11 @@ class Run(RunScope):
 
     @property
     def is_alone(self) -> bool:
-        """Say whether nothing but the machine has a part in planning: no saver, cache, caller or
-        timeout."""
-        return (
-            self.recorder is None
-            and self.parent is None
-            and self.cache is None
-            and self.step_timeout is None
-        )
+        """Say whether nothing but the machine has a part in planning: no cache, caller or timeout.
+
+        A saver has none as long as nothing is pending.
+        """
+        return self.parent is None and self.cache is None and self.step_timeout is None
 
     def _resume(self, start: RunStart, loaded: LoadedCheckpoint) -> None:
         """Continue the saved run, and keep what its input wrote with the checkpoint."""

@@ -139,12 +139,7 @@ class SyncDriver:
         """Run superstep after superstep, yielding items as they come."""
         run, request = self.run, self.run.request
         try:
-            if request.is_traced:
-                finish(graph_callbacks.notify_started, run)
-            run.enter(UNSAVED if run.saver is None else finish(load, run, run.saver))
-            if run.graph_run is not None:
-                finish(graph_callbacks.notify_resumed, run, run.graph_run)
-            run.record_checkpoint()
+            self._enter()
             # Nobody wants to receive while a node runs: a single one can run in this thread.
             is_patient = not request.is_live and request.step_timeout is None
             # Most runs have nothing to do between supersteps but to plan and to commit.
@@ -174,6 +169,18 @@ class SyncDriver:
             raise
         finally:
             self._close()
+
+    def _enter(self) -> None:
+        """Tell who listens, load what is saved, give the run its input, and have that stored."""
+        run = self.run
+        if run.request.is_traced:
+            finish(graph_callbacks.notify_started, run)
+        run.enter(UNSAVED if run.saver is None else finish(load, run, run.saver))
+        if run.graph_run is not None:
+            finish(graph_callbacks.notify_resumed, run, run.graph_run)
+        if run.recorder is not None:
+            run.record_checkpoint()
+            self._save()
 
     def _plan(self) -> Sequence[Task] | None:
         """Return the tasks to run in the next superstep, None at the end of the run."""

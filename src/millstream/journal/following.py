@@ -171,7 +171,7 @@ def _step(
     writes = sealing.seal(packb(said)) if said else None
     last = parent.number
     made = (line, at, parent.id, last, number, state.id, state.root, body, writes)
-    return Append._make(made), state
+    return tuple.__new__(Append, made), state  # same
 
 
 def follow(known: KnownLine, calls: Sequence[Call], sealing: Sealing, at: int) -> Batch | None:
@@ -226,7 +226,8 @@ def _advance(known: KnownLine, state: State, counter: int) -> None:
     known.states[state.id] = state
     known.newest, known.last = state.id, state.number
     number, thread_id, ns, _ = known.row
-    known.row = LineRow._make((number, thread_id, ns, counter))  # in C, as the class is not
+    # In C, which the class itself is not.
+    known.row = tuple.__new__(LineRow, (number, thread_id, ns, counter))
 
 
 def _written(call: WritesCall, line: LineRow, parent: State) -> tuple[str, str, list[Any]] | None:
