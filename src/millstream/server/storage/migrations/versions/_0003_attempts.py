@@ -16,4 +16,4 @@ def upgrade() -> None:
     op.add_column(
         "runs", sa.Column("deaths", sa.Integer(), server_default=sa.text("0"), nullable=False)
     )
-    op.add_column("run_events", sa.Column("needs", sa.Text(), nullable=True))
+    op.add_column("run_events", sa.Column("superstep", sa.Text(), nullable=True))
