@@ -12,6 +12,7 @@ begun (`-m benchmarks.conversation PEER SAVER FILE`), `history` the ten newest c
 from __future__ import annotations
 
 import json
+import os
 import random
 import sqlite3
 import subprocess
@@ -138,7 +139,12 @@ def size_of(path: str) -> int:
 def cold(root: str, kind: str, path: str) -> float:
     """Return what the newest state takes in a process that has not seen the file."""
     command = [sys.executable, "-W", "ignore", "-m", __spec__.name, root, kind, path]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    # As users have it: modules that were imported once are compiled.
+    environment = {**os.environ}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
     return float(json.loads(done.stdout))
 
 

@@ -23,7 +23,6 @@ import copyreg
 import io
 import json
 import pickle
-import pickletools
 import sys
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -441,6 +440,9 @@ def _pickled(obj: Any) -> bytes:
     Up to protocol 3 a class is one instruction with its name in it, which can be exchanged for
     another without moving anything else.
     """
+    # Half of what it takes to import this module, for what hardly any program does.
+    import pickletools
+
     file = io.BytesIO()
     pickler = pickle.Pickler(file, protocol=3)
     # Classes that have LangGraph's name in this process are pickled under ours otherwise.

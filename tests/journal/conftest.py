@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from journal.journals import DRIVERS, LASTING, OPEN, SyncCalls
+from millstream.journal import sqlite_packs
 
 
 def _opened(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Any:
@@ -42,3 +43,9 @@ def lasting(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[
     """Give the test one kind of journal that keeps what it has, under one driver."""
     with _opened(request, tmp_path) as calls:
         yield calls
+
+
+@pytest.fixture(autouse=True)
+def _small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have rows packed in a SQLite file as soon as there are a few."""
+    monkeypatch.setattr(sqlite_packs, "WINDOW", 3)

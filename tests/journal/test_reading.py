@@ -149,7 +149,7 @@ def test_what_checkpoints_have_in_common_is_read_as_objects_of_their_own(
         parent = checkpoint["id"]
     asked = asked_of(journal)
     found = calls.list(journal, new_config("thread"))
-    read = [key for request, keys in asked if isinstance(request, ReadParts) for key, _ in keys]
+    read = [key for request, keys in asked if isinstance(request, ReadParts) for key in keys]
     assert len(read) == len(set(read)) >= 40
     for saved in found:
         assert saved.checkpoint["channel_values"]["texts"] == texts

@@ -20,7 +20,14 @@ from typing_extensions import TypedDict
 from journal.journals import DRIVERS, SyncCalls, new_config
 from journal.states import States, Thread
 from millstream.graph import START, StateGraph
-from millstream.journal import SqliteJournal, sqlite
+from millstream.journal import (
+    SqliteJournal,
+    sqlite,
+    sqlite_commits,
+    sqlite_packs,
+    sqlite_rows,
+    sqlite_schema,
+)
 from millstream.journal.damage import DamagedRow
 from millstream.journal.rows import FindCheckpoint
 from millstream.journal.sqlite import JournalClosedError
@@ -29,7 +36,14 @@ from millstream.journal.sqlite_schema import NewerSchemaError
 ADDING = """
 import sys
 from langgraph.checkpoint.base import empty_checkpoint
-from millstream.journal import SqliteJournal, sqlite
+from millstream.journal import (
+    SqliteJournal,
+    sqlite,
+    sqlite_commits,
+    sqlite_packs,
+    sqlite_rows,
+    sqlite_schema,
+)
 from millstream.errors import ThreadBusyError
 path, name = sys.argv[1:]
 with SqliteJournal(path) as journal:
@@ -227,8 +241,35 @@ def test_tables_of_a_newer_version_are_left_alone(calls: SyncCalls) -> None:
     with sqlite3.connect(calls.address) as connection:
         connection.execute("UPDATE journal_numbers SET value = 99 WHERE name = 'version'")
     connection.close()
-    with pytest.raises(NewerSchemaError, match=r"version 99, .* up to 1"):
+    with pytest.raises(NewerSchemaError, match=r"version 99, .* up to 2"):
         calls.call(calls.open().get_tuple, new_config("thread"))
+
+
+def test_a_file_of_the_first_version_is_gone_on_with(
+    calls: SyncCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads as before, and what is in it is packed when more comes."""
+    thread = Thread(States(2), "thread")
+    with monkeypatch.context() as as_before:
+        as_before.setattr(sqlite_schema, "MIGRATIONS", sqlite_schema.MIGRATIONS[:1])
+        as_before.setattr(sqlite_commits, "pack", lambda *_: None)
+        as_before.setattr(sqlite_rows, "read_packed", lambda *_: ({}, set()))
+        journal = calls.open()
+        for _ in range(12):
+            calls.call(journal.put, *thread.next())
+        before = calls.list(journal, new_config("thread"))
+        calls.close(journal)
+    journal = calls.open()
+    assert calls.list(journal, new_config("thread")) == before
+    for _ in range(8):
+        calls.call(journal.put, *thread.next())
+    assert calls.list(journal, new_config("thread"))[8:] == before
+    calls.close(journal)
+    with sqlite3.connect(calls.address) as connection:
+        [(first, count)] = connection.execute("SELECT min(key) & 255, count(*) FROM journal_packs")
+    connection.close()
+    assert first == 0
+    assert count > 1
 
 
 @pytest.mark.parametrize(
@@ -243,12 +284,20 @@ def test_tables_of_a_newer_version_are_left_alone(calls: SyncCalls) -> None:
         "DELETE FROM journal_parts",
         "UPDATE journal_parts SET body = x'07'",
         "UPDATE journal_writes SET body = x'0091a161'",
+        "UPDATE journal_packs SET rows = x'00'",
+        "UPDATE journal_packs SET rows = NULL",
+        "UPDATE journal_packs SET rows = substr(rows, 1, length(rows) - 9)",
+        "UPDATE journal_packs SET parts = x'00'",
+        "UPDATE journal_packs SET parts = x'000000FF'",
+        "UPDATE journal_packs SET parts = substr(parts, 1, length(parts) - 9)",
+        "DELETE FROM journal_packs",
     ],
 )
 def test_rows_that_make_no_sense_are_an_error_and_never_another_value(
-    calls: SyncCalls, change: str
+    calls: SyncCalls, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It names the thread and the checkpoint."""
+    monkeypatch.setattr(sqlite_packs, "WINDOW", 2 if "packs" in change else 8)
     journal = calls.open()
     thread = Thread(States(4), "thread")
     for _ in range(6):

@@ -8,18 +8,25 @@ from typing import Any
 
 import pytest
 
+from millstream.journal import sqlite_packs
 from millstream.journal.memory import MemoryStorage
 from millstream.journal.rows import (
     Batch,
     CheckpointRow,
     Commit,
     CopyLines,
+    CountParts,
+    DropLines,
+    DropParts,
     FindCheckpoint,
     FindLines,
     FindNumber,
+    FindStrays,
     FindStubs,
     LineRow,
     PageRows,
+    PartRow,
+    ReadParts,
     ReadRows,
     ReadWrites,
     WritesRow,
@@ -39,6 +46,7 @@ class Writer:
         self.is_new = True
         self.rows: dict[int, CheckpointRow] = {}
         self.ids = 0
+        self.parts: set[int] = set()
 
     def batch(self) -> Batch:
         """Return the next one."""
@@ -50,6 +58,11 @@ class Writer:
             self._add(batch)
         if not self.random.randrange(4) and len(self.rows) > 4:
             self._change(batch, stubs)
+        for _ in range(self.random.choice((0, 0, 1, 3))):
+            number = self._number(batch)
+            size = self.random.choice((1, 40, 511, 512, 2000))
+            batch.parts.append(PartRow(LINE, number, self.random.randbytes(size)))
+        self.parts |= {part.number for part in batch.parts}
         self.is_new, self.row = False, self.row._replace(counter=batch.counter)
         self.rows |= {row.number: row for row in (*batch.checkpoints, *batch.filled)}
         for number in batch.unnamed:
@@ -57,6 +70,11 @@ class Writer:
         for number in batch.dropped:
             del self.rows[number]
         return batch
+
+    def kept(self) -> list[tuple[int, int]]:
+        """Return ranges of numbers of parts."""
+        numbers = sorted(self.random.sample(range(self.row.counter + 20), 6))
+        return list(zip(numbers[::2], numbers[1::2], strict=True))
 
     def newest(self) -> str | None:
         """Return the greatest id of those that have a body."""
@@ -119,12 +137,18 @@ def answers(storage: Any, writer: Writer, line: int, thread_id: str) -> list[Any
             for id in (None, *ids)
             if (found := ask(FindCheckpoint(thread_id, "", id)))
         ],
+        ask(ReadParts([(LINE, 0, writer.row.counter + 9)])),
+        ask(ReadParts([(LINE, each, each + 1) for each in writer.parts])),
+        ask(CountParts(LINE, [(3, 20)])),
     ]
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_a_file_answers_what_memory_does(tmp_path: pathlib.Path, seed: int) -> None:
-    """Also of a copy."""
+@pytest.mark.parametrize(("seed", "window"), [(seed, (1, 3, 8)[seed % 3]) for seed in range(12)])
+def test_a_file_answers_what_memory_does(
+    tmp_path: pathlib.Path, seed: int, window: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of a copy, however much of it is packed, and when parts or the line are removed."""
+    monkeypatch.setattr(sqlite_packs, "WINDOW", window)
     memory, file = MemoryStorage(), SqliteStorage(tmp_path / "threads.db")
     writer = Writer(seed)
     for _ in range(25):
@@ -145,4 +169,10 @@ def test_a_file_answers_what_memory_does(tmp_path: pathlib.Path, seed: int) -> N
     copy = CopyLines([(LINE, LineRow(8, "copy", "", 0))], 0)
     assert memory.carry_out(copy) == file.carry_out(copy) is True
     assert answers(file, writer, 8, "copy") == answers(memory, writer, 8, "copy")
+    for request in (DropParts(LINE, writer.kept()), DropLines([LINE]), DropParts(LINE, [(9, 40)])):
+        assert memory.carry_out(request) == file.carry_out(request)
+        for line, thread_id in ((LINE, "thread"), (8, "copy")):
+            expected = answers(memory, writer, line, thread_id)
+            assert answers(file, writer, line, thread_id) == expected
+        assert memory.carry_out(FindStrays()) == file.carry_out(FindStrays())
     file.close()

@@ -249,7 +249,7 @@ def _opened(rows: Any, sealing: Sealing) -> Requests[tuple[set[int], dict[int, s
     yield from ()
     sound: set[int] = set()
     broken: dict[int, str] = {}
-    for key, body in rows:
+    for key, body in rows.items():
         number = key & _MASK
         try:
             sealing.open(body)

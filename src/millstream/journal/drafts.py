@@ -34,6 +34,8 @@ from millstream.journal.states import (
 
 INLINE: Final = 128
 """Bytes up to which a value stands in the row that names it."""
+_LONGEST_ALONE: Final = 1 << 14
+"""Bytes up to which a value is cut without a look at what is known of its channel."""
 OWN: Final = frozenset(
     (
         "v",
@@ -355,7 +357,10 @@ class Draft:
         if len(data) <= INLINE:
             return Stored(kind, [data]), None
         text = self.texts.get(channel) or self.known.texts.get(channel)
-        if text is None or kind != MSGPACK:
+        # What a task wrote is cut as by itself if that is no work: so its pieces are those that the
+        # channel has afterwards.
+        is_cut_alone = not is_text and len(data) < _LONGEST_ALONE
+        if text is None or kind != MSGPACK or is_cut_alone:
             ends = cut(data) if kind == MSGPACK and len(data) >= LARGE else [len(data)]
             items = self._items(data, ends)
             change = None

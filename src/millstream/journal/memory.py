@@ -175,16 +175,18 @@ class MemoryStorage:
         found = [row for number in wanted for row in writes.get(number, ())]
         return sorted(found, key=lambda row: row.number)
 
-    def _ReadParts(self, request: ReadParts) -> list[tuple[int, bytes]]:
-        found: list[tuple[int, bytes]] = []
+    def _ReadParts(self, request: ReadParts) -> dict[int, bytes]:
+        found: dict[int, bytes] = {}
         for line, first, last in request.ranges:
             parts = self._parts.get(line, {})
-            numbers = [number for number in range(first, last + 1) if number in parts]
-            found += [(part_key(line, number), parts[number].body) for number in numbers]
+            for number in range(first, last + 1):
+                if number in parts:
+                    found[part_key(line, number)] = parts[number].body
         return found
 
-    def _MeasureParts(self, request: MeasureParts) -> list[tuple[int, int]]:
-        return [(key, len(body)) for key, body in self._ReadParts(ReadParts(request.ranges))]
+    def _MeasureParts(self, request: MeasureParts) -> dict[int, int]:
+        parts = self._ReadParts(ReadParts(request.ranges))
+        return {key: len(body) for key, body in parts.items()}
 
     def _Append(self, request: Append) -> list[bool]:
         return self._Commit(request.as_commit())

@@ -181,15 +181,15 @@ def _read_writes(request: ReadWrites) -> Steps[list[WritesRow]]:
     return [WritesRow(*row) for row in rows]
 
 
-def _read_parts(request: ReadParts) -> Steps[list[tuple[int, bytes]]]:
+def _read_parts(request: ReadParts) -> Steps[dict[int, bytes]]:
     return _of_parts("p.body", request)
 
 
-def _measure_parts(request: MeasureParts) -> Steps[list[tuple[int, int]]]:
+def _measure_parts(request: MeasureParts) -> Steps[dict[int, int]]:
     return _of_parts("octet_length(p.body)", request)
 
 
-def _of_parts(what: str, request: ReadParts | MeasureParts) -> Steps[list[Any]]:
+def _of_parts(what: str, request: ReadParts | MeasureParts) -> Steps[dict[int, Any]]:
     query = (
         f"SELECT p.line << {PART_BITS} | p.number, {what} "
         "FROM unnest(%s::bigint[], %s::integer[], %s::integer[]) AS wanted (line, first, last) "
@@ -197,7 +197,7 @@ def _of_parts(what: str, request: ReadParts | MeasureParts) -> Steps[list[Any]]:
     )
     values = [array(numbers) for numbers in zip(*request.ranges, strict=True)]
     [rows] = yield [Statement(query, values or ("{}",) * 3)]
-    return rows
+    return dict(rows)
 
 
 def _find_pools(request: FindPools) -> Steps[list[int]]:

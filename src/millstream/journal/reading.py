@@ -77,7 +77,9 @@ def read_parts(keys: Iterable[int], sealing: Sealing) -> Requests[dict[int, byte
     open = sealing.open
     # A call for each of them would take as long as all else.
     parts = {
-        key: body[1:] if body[:1] == PLAIN else open(body) for key, body in rows if key in wanted
+        key: body[1:] if body[:1] == PLAIN else open(body)
+        for key, body in rows.items()
+        if key in wanted
     }
     if len(parts) < len(wanted):
         number = min(wanted - parts.keys()) & ((1 << PART_BITS) - 1)

@@ -195,7 +195,7 @@ class ReadWrites:
 class ReadParts:
     """Ask for parts: line, first and last number of each row of them.
 
-    Answered by pairs of what a manifest calls a part (`manifests.part_key`), and its body.
+    Answered by a dict of bodies, by what manifests call a part (`manifests.part_key`).
     """
 
     ranges: Sequence[tuple[int, int, int]]
@@ -203,7 +203,7 @@ class ReadParts:
 
 @dataclass(slots=True, frozen=True)
 class MeasureParts:
-    """Ask for the bytes that parts take, as `ReadParts` asks for them; pairs of key and bytes."""
+    """Ask for the bytes that parts take, as `ReadParts` asks for them; a dict by key."""
 
     ranges: Sequence[tuple[int, int, int]]
 

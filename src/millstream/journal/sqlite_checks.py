@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -14,16 +13,16 @@ from millstream.journal.rows import (
     Request,
     Strays,
 )
-from millstream.journal.sqlite_schema import BITS
+from millstream.journal.sqlite_packs import count_packed
+from millstream.journal.sqlite_schema import BITS, Execute
 
 _MASK: Final = (1 << BITS) - 1
 _MOST_FAULTS: Final = 100
 
-Execute = Callable[..., sqlite3.Cursor]
-
 _STRAY_ROWS: Final = f"""
 SELECT line FROM (
     SELECT key >> {BITS} AS line FROM journal_checkpoints UNION SELECT line FROM journal_writes
+    UNION SELECT key >> {BITS} FROM journal_packs WHERE rows IS NOT NULL
     UNION SELECT line FROM journal_labels UNION SELECT line FROM journal_shares
 ) WHERE line NOT IN (SELECT number FROM journal_lines) ORDER BY line
 """
@@ -34,7 +33,9 @@ WITH RECURSIVE pools (line) AS (
     SELECT (SELECT min(key) >> {BITS} FROM journal_parts WHERE key > (line << {BITS} | {_MASK}))
     FROM pools WHERE line IS NOT NULL
 )
-SELECT line FROM pools WHERE line IS NOT NULL
+SELECT line FROM (
+    SELECT line FROM pools UNION SELECT key >> {BITS} FROM journal_packs WHERE parts IS NOT NULL
+) WHERE line IS NOT NULL
 AND line NOT IN (SELECT number FROM journal_lines UNION SELECT pool FROM journal_shares)
 """
 
@@ -47,7 +48,7 @@ def _count_parts(execute: Execute, request: CountParts) -> int:
             [(some,)] = execute(query, (base | first, base | (kept_first - 1))).fetchall()
             count += some
         first = kept_last + 1
-    return count
+    return count + count_packed(execute, request.line, request.kept)
 
 
 def _find_strays(execute: Execute, request: FindStrays) -> Strays:

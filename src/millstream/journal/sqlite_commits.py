@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from millstream.journal.rows import Append, Batch, CheckpointRow, Commit, WritesRow
-from millstream.journal.sqlite_ids import Execute
-from millstream.journal.sqlite_schema import BITS, MASK
+from millstream.journal.sqlite_packs import Bodies, pack, tidy
+from millstream.journal.sqlite_schema import BITS, MASK, Execute
 
 _INSERT: Final = "INSERT INTO journal_checkpoints VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 APPEND: Final = """
@@ -117,6 +117,8 @@ def _write(execute: Execute, batch: Batch) -> bool:
         query = "INSERT INTO journal_labels VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
         execute(query, (*label, number))
     _change(execute, batch)
+    if batch.parts:
+        pack(execute, number, batch.counter)
     return True
 
 
@@ -151,8 +153,10 @@ def _rows_of(batch: Batch) -> tuple[list[tuple[Any, ...]], list[WritesRow]]:
 def _change(execute: Execute, batch: Batch) -> None:
     """Change rows that were there, and remove some."""
     number, base = batch.line.number, batch.line.number << BITS
+    bodies = Bodies(execute)
     for row in batch.filled:
         key = base | row.number
+        bodies.take_out(key)
         # Writes are of the home that the row has had.
         _move_out(execute, "key = ? AND home != ?", (key, row.home))
         query = "UPDATE journal_checkpoints SET root = ?, home = ?, body = ? WHERE key = ?"
@@ -165,10 +169,13 @@ def _change(execute: Execute, batch: Batch) -> None:
             (base | each, base + MASK + 1, each),
         )
     for each in batch.dropped:
+        bodies.take_out(base | each)
         _move_out(execute, "key = ?", (base | each,))
     for each in batch.dropped:
         execute("DELETE FROM journal_checkpoints WHERE key = ?", (base | each,))
         execute("DELETE FROM journal_writes WHERE line = ? AND checkpoint = ?", (number, each))
+    if batch.dropped:
+        tidy(execute, number, batch.dropped)
 
 
 def _move_out(execute: Execute, which: str, values: tuple[Any, ...]) -> None:

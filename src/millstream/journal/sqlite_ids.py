@@ -7,14 +7,12 @@ one page less to write.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any, Final
 
 from millstream.journal.rows import CheckpointRow
-from millstream.journal.sqlite_schema import BITS, MASK
-
-Execute = Callable[..., sqlite3.Cursor]
+from millstream.journal.sqlite_packs import Bodies
+from millstream.journal.sqlite_schema import BITS, MASK, Execute
 
 SELECT: Final = "SELECT key, id, root, home, body FROM journal_checkpoints"
 _IN_ORDER: Final = "key >= ? AND key < ? AND id IS NOT NULL AND late IS NULL"
@@ -23,10 +21,13 @@ _FIRST: Final = f"{_KEYS} LIMIT 1"
 _LAST: Final = f"{_KEYS} DESC LIMIT 1"
 
 
-def checkpoint_of(row: tuple[Any, ...]) -> CheckpointRow:
+def checkpoints_of(execute: Execute, rows: Iterable[tuple[Any, ...]]) -> list[CheckpointRow]:
     """Return what `SELECT` has found."""
-    key, id, root, home, body = row
-    return CheckpointRow(key >> BITS, key & MASK, id, root, home, body)
+    bodies = Bodies(execute)
+    return [
+        CheckpointRow(key >> BITS, key & MASK, id, root, home, bodies.body(key, body))
+        for key, id, root, home, body in rows
+    ]
 
 
 def find(execute: Execute, line: int, id: str) -> CheckpointRow | None:
@@ -35,7 +36,7 @@ def find(execute: Execute, line: int, id: str) -> CheckpointRow | None:
     row = found.fetchone()
     if row is None:
         row = execute(f"{SELECT} WHERE late = ? AND id = ?", (line, id)).fetchone()
-    return None if row is None else checkpoint_of(row)
+    return None if row is None else checkpoints_of(execute, [row])[0]
 
 
 def find_newest(execute: Execute, line: int) -> CheckpointRow | None:
@@ -57,7 +58,7 @@ def page(execute: Execute, line: int, before: str | None, limit: int) -> list[Ch
     others = execute(query, values).fetchall()
     if others:
         rows = sorted((*rows, *others), key=lambda row: row[1], reverse=True)[:limit]
-    return [checkpoint_of(row) for row in rows]
+    return checkpoints_of(execute, rows)
 
 
 def _position(execute: Execute, line: int, id: str) -> int:

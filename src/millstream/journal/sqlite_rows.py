@@ -33,8 +33,15 @@ from millstream.journal.rows import (
     WritesRow,
 )
 from millstream.journal.sqlite_commits import commit
-from millstream.journal.sqlite_ids import Execute
-from millstream.journal.sqlite_schema import BITS, MASK
+from millstream.journal.sqlite_packs import (
+    Bodies,
+    copy_packs,
+    drop_packed,
+    drop_packs,
+    read_packed,
+    window_of,
+)
+from millstream.journal.sqlite_schema import BITS, MASK, Execute
 
 _MOST_AT_ONCE: Final = 500
 """Values in one list of a statement: SQLite has a limit."""
@@ -134,8 +141,8 @@ def _page_rows(execute: Execute, request: PageRows) -> list[CheckpointRow]:
 def _read_rows(execute: Execute, request: ReadRows) -> list[CheckpointRow]:
     base = request.line << BITS
     query = f"{sqlite_ids.SELECT} WHERE key BETWEEN ? AND ? ORDER BY key"
-    rows = execute(query, (base | request.first, base | min(request.last, MASK)))
-    return [sqlite_ids.checkpoint_of(row) for row in rows]
+    rows = execute(query, (base | request.first, base | min(request.last, MASK))).fetchall()
+    return sqlite_ids.checkpoints_of(execute, rows)
 
 
 def _read_writes(execute: Execute, request: ReadWrites) -> list[WritesRow]:
@@ -144,11 +151,16 @@ def _read_writes(execute: Execute, request: ReadWrites) -> list[WritesRow]:
         "SELECT line, checkpoint, number, home, body FROM journal_writes WHERE line = ?"
         "{} ORDER BY number"
     )
-    own = f"SELECT {line}, of, key & {MASK}, home, writes FROM journal_checkpoints WHERE "
+    own = "SELECT key, of, home, writes FROM journal_checkpoints WHERE "
+    bodies = Bodies(execute)
+
+    def written(key: int, of: int, home: int, writes: bytes) -> WritesRow:
+        return WritesRow(line, of, key & MASK, home, bodies.writes(key, writes) or b"")
+
     if request.of is None:
         rows = [WritesRow(*row) for row in execute(query.format(""), (line,))]
         every = f"{own}key BETWEEN ? AND ? AND writes IS NOT NULL"
-        rows += [WritesRow(*row) for row in execute(every, (base, base | MASK))]
+        rows += [written(*row) for row in execute(every, (base, base | MASK)).fetchall()]
         return sorted(rows, key=_number)
     rows = []
     for first in range(0, len(request.of), _MOST_AT_ONCE):
@@ -160,27 +172,36 @@ def _read_writes(execute: Execute, request: ReadWrites) -> list[WritesRow]:
     for of in request.of:
         row = execute(after, (base | of, base | MASK)).fetchone()
         if row is not None and row[1] == of:
-            rows.append(WritesRow(*row))
+            rows.append(written(*row))
     return sorted(rows, key=_number)
 
 
-def _read_parts(execute: Execute, request: ReadParts) -> list[tuple[int, bytes]]:
-    return _of_parts(execute, "body", request)
+def _read_parts(execute: Execute, request: ReadParts) -> dict[int, bytes]:
+    return _of_parts(execute, "body", request, *read_packed(execute, request.ranges))
 
 
-def _measure_parts(execute: Execute, request: MeasureParts) -> list[tuple[int, int]]:
+def _measure_parts(execute: Execute, request: MeasureParts) -> dict[int, int]:
+    packed, packs = read_packed(execute, request.ranges)
+    sizes = {key: len(body) for key, body in packed.items()}
     # It is in front of each row: what is behind it is not read.
-    return _of_parts(execute, "length(body)", request)
+    return _of_parts(execute, "length(body)", request, sizes, packs)
 
 
-def _of_parts(execute: Execute, what: str, request: ReadParts | MeasureParts) -> list[Any]:
+def _of_parts(
+    execute: Execute,
+    what: str,
+    request: ReadParts | MeasureParts,
+    parts: dict[int, Any],
+    packs: set[int],
+) -> dict[int, Any]:
     query = f"SELECT key, {what} FROM journal_parts WHERE key BETWEEN ? AND ?"
-    rows: list[Any] = []
     for line, first, last in request.ranges:
         base = line << BITS
+        if window_of(base | first) in packs and window_of(base | last) in packs:
+            continue  # and all that is in between
         # There may be thousands, and their keys are what manifests call them.
-        rows += execute(query, (base | first, base | last)).fetchall()
-    return rows
+        parts.update(execute(query, (base | first, base | last)))
+    return parts
 
 
 def _copy_lines(execute: Execute, request: CopyLines) -> bool:
@@ -209,6 +230,7 @@ def _copy_line(execute: Execute, source: int, target: LineRow, at: int) -> None:
         "FROM journal_checkpoints WHERE key BETWEEN ? AND ?",
         (shift, target.number, source << BITS, source << BITS | MASK),
     )
+    copy_packs(execute, source, target.number)
     execute(
         "INSERT INTO journal_writes "
         "SELECT ?, checkpoint, number, home, body FROM journal_writes WHERE line = ?",
@@ -239,6 +261,7 @@ def _drop_lines(execute: Execute, request: DropLines) -> None:
     for line in request.lines:
         between = (line << BITS, line << BITS | MASK)
         execute("DELETE FROM journal_checkpoints WHERE key BETWEEN ? AND ?", between)
+        drop_packs(execute, line)
         for table in ("writes", "labels", "shares"):
             execute(f"DELETE FROM journal_{table} WHERE line = ?", (line,))
         execute("DELETE FROM journal_lines WHERE number = ?", (line,))
@@ -264,7 +287,7 @@ def _drop_parts(execute: Execute, request: DropParts) -> int:
             query = "DELETE FROM journal_parts WHERE key BETWEEN ? AND ?"
             count += execute(query, (base | first, base | (kept_first - 1))).rowcount
         first = kept_last + 1
-    return count
+    return count + drop_packed(execute, request.line, request.kept)
 
 
 _number: Final = attrgetter("number")

@@ -7,10 +7,13 @@ index. Writes have a key of their own, because they are looked for by their chec
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from typing import Final
 
 from millstream.journal.manifests import PART_BITS
 from millstream.journal.storage import NewerSchemaError
+
+Execute = Callable[..., sqlite3.Cursor]
 
 BITS: Final = PART_BITS
 """Bits of a number in a key; above them is that of the line, as in what manifests call a part."""
@@ -81,7 +84,11 @@ _FIRST: Final = (
     "CREATE INDEX journal_shares_of_lines ON journal_shares (line)",
     "INSERT INTO journal_numbers VALUES ('lines', 0)",
 )
-MIGRATIONS: Final = (_FIRST,)
+_PACKS: Final = (
+    # By the key of the first number that one may have, see `sqlite_packs`.
+    "CREATE TABLE journal_packs (key INTEGER PRIMARY KEY, rows BLOB, parts BLOB)",
+)
+MIGRATIONS: Final = (_FIRST, _PACKS)
 """What makes each version of the one before it. Never changed, only added to."""
 
 

@@ -63,7 +63,7 @@ def usage(journal: Journal, thread_id: str) -> Usage:
                 for item in write.stored.items:
                     if isinstance(item, int):
                         owners.setdefault(item, None)
-    for key, size in _sizes(journal, owners):
+    for key, size in _sizes(journal, owners).items():
         owner = owners.get(key)
         if owner is None:
             found.write_bytes += size
@@ -101,9 +101,9 @@ def _note_values(found: Usage, states: Sequence[State], owners: dict[int, str | 
             found.checkpoint_bytes = max(0, found.checkpoint_bytes - size)
 
 
-def _sizes(journal: Journal, keys: dict[int, str | None]) -> Sequence[tuple[int, int]]:
+def _sizes(journal: Journal, keys: dict[int, str | None]) -> dict[int, int]:
     ranges = ranges_of(keys, PART_BITS)
-    found: list[tuple[int, int]] = []
+    found: dict[int, int] = {}
     for first in range(0, len(ranges), _MOST_RANGES):
-        found += answer(journal, MeasureParts(ranges[first : first + _MOST_RANGES]))
+        found |= answer(journal, MeasureParts(ranges[first : first + _MOST_RANGES]))
     return found
