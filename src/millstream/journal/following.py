@@ -20,7 +20,7 @@ from millstream.journal.calls import Dump, Handover, put_call, target_of, writes
 from millstream.journal.drafts import INLINE, OWN, Call, PutCall, Typed, WritesCall
 from millstream.journal.known import KnownLine, KnownLines
 from millstream.journal.metadata import labels_of, packed_metadata
-from millstream.journal.rows import Append, Batch, CheckpointRow, LineRow, WritesRow
+from millstream.journal.rows import Append, Batch, CheckpointRow, Commit, LineRow, WritesRow
 from millstream.journal.sealing import Sealing
 from millstream.journal.states import (
     MSGPACK,
@@ -144,6 +144,36 @@ def store_here(
         return True
     finally:
         lane.end()
+
+
+async def store_awaiting(
+    handover: Handover, lines: KnownLines, lane: Lane, storage: Storage
+) -> bool:
+    """Store usual supersteps while the event loop waits; say whether that was done.
+
+    If it was not, it may be asked for again.
+    """
+    put, expects = handover.calls[-1], handover.expects
+    if not storage.is_awaitable() or not lane.begin():
+        return False
+    key = (put.thread_id, put.ns)
+    try:
+        known = lines.get(key)
+        if known is None or expects != (put.ns, known.newest):
+            return False
+        batch = follow(known, handover.calls, handover.sealing, handover.at)
+        if batch is None:
+            return False
+        # Nobody in this process goes on from it before it is written. Who wants to write to the
+        # line meanwhile reads it; who comes second is refused by the storage.
+        del lines[key]
+    finally:
+        lane.end()
+    if await storage.await_commit(Commit([batch])) != [True]:
+        return False
+    if key not in lines:
+        lines[key] = known
+    return True
 
 
 def _step(

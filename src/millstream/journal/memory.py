@@ -89,6 +89,13 @@ class MemoryStorage:
         """Return the answer."""
         return self.carry_out(request)
 
+    def is_awaitable(self) -> bool:
+        """Say no: it is carried out at once."""
+        return False
+
+    async def await_commit(self, request: Commit) -> list[bool] | None:
+        """Do nothing."""
+
     def is_general(self, error: Exception) -> bool:
         """Say that each has errors of its own."""
         return False

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import nullcontext
@@ -33,7 +34,7 @@ from millstream.journal.postgres_schema import (
     migrate,
     refuse_newer,
 )
-from millstream.journal.rows import Request
+from millstream.journal.rows import Commit, Request
 from millstream.journal.saver import Journal
 from millstream.journal.storage import JournalClosedError, Lane, WouldWait
 from millstream.journal.ttl import TTL
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
+_INTERVAL: Final = 1.0
+"""Seconds after which an event loop looks whether it has missed that a connection is ready."""
 _TRIES: Final = 4
 """How often a request is sent when the server or the connection fails in a way that passes."""
 _UNREACHABLE: Final = ("08", "57P", "53300")
@@ -114,6 +117,34 @@ class PostgresStorage:
     async def acarry_out(self, request: Request) -> Any:
         """Return the answer, through a thread."""
         return await asyncio.get_running_loop().run_in_executor(None, self.carry_out, request)
+
+    def is_awaitable(self) -> bool:
+        """Say whether there is a connection that nobody uses, and event loops can wait for."""
+        pool = self._pool
+        is_open = isinstance(pool, Connections) and pool.has_idle and not self.is_closed
+        # There are event loops on Windows that wait for no sockets.
+        return is_open and self._pid == os.getpid() and sys.platform != "win32"
+
+    async def await_commit(self, request: Commit) -> list[bool] | None:
+        """Carry it out while the event loop waits for the connection.
+
+        A thread that does so costs more than all else of a superstep.
+        """
+        pool, wait = self._pool, self._psycopg.waiting.wait_async
+        if not isinstance(pool, Connections):
+            return None
+        with pool.idle_connection() as connection:
+            if connection is None:
+                return None
+            statements = next(STEPS[Commit](request))
+            counting = self._counting(connection, statements)
+            if counting is None:
+                return None
+            try:
+                # Without an interval it would look all the time.
+                return [await wait(counting, connection.pgconn.socket, _INTERVAL) == 1]
+            except self._psycopg.Error:
+                return None  # whoever asks again meets it again
 
     def is_general(self, error: Exception) -> bool:
         """Say whether the server cannot be reached, or lets nobody in."""

@@ -60,6 +60,30 @@ class Connections:
         finally:
             self._free.release()
 
+    @property
+    def has_idle(self) -> bool:
+        """Whether there is one that nobody uses."""
+        return bool(self._idle)
+
+    @contextmanager
+    def idle_connection(self) -> Iterator[psycopg.Connection[Any] | None]:
+        """Lend one that is there and that nobody uses, None if there is none."""
+        if not self._free.acquire(blocking=False):
+            yield None
+            return
+        try:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                yield None
+                return
+            try:
+                yield connection
+            finally:
+                self._give_back(connection)
+        finally:
+            self._free.release()
+
     def _take(self) -> psycopg.Connection[Any]:
         try:
             return self._idle.pop()

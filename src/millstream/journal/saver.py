@@ -21,7 +21,7 @@ from millstream.journal.calls import Handover, once, put_call, target_of, writes
 from millstream.journal.carrying import Blocking, finish, read
 from millstream.journal.deltas import read_history
 from millstream.journal.drafts import Call
-from millstream.journal.following import Follower, store_here
+from millstream.journal.following import Follower, store_awaiting, store_here
 from millstream.journal.listing import Listing
 from millstream.journal.reading import Requests, read_checkpoint, read_page
 from millstream.journal.sealing import Sealing, sealing_of
@@ -198,7 +198,10 @@ class Journal(BaseCheckpointSaver[Any]):
         """Store what calls of `put` and `put_writes` would, in one transaction."""
         handover = self._handover(calls, expects, by)
         place = self._memory.lines, self._lane, self._storage
-        if by is None or not store_here(handover, *place, may_wait=False):
+        is_stored = by is not None and (
+            store_here(handover, *place, may_wait=False) or await store_awaiting(handover, *place)
+        )
+        if not is_stored:
             await self._lane.arun(lambda: store(self._memory, handover))
 
     def follower(self, config: RunnableConfig) -> Follower:

@@ -137,6 +137,13 @@ class SqliteStorage:
                 return self.carry_out(request, may_wait=False)
         return await asyncio.get_running_loop().run_in_executor(None, self.carry_out, request)
 
+    def is_awaitable(self) -> bool:
+        """Say no: it is carried out at once, or takes a thread."""
+        return False
+
+    async def await_commit(self, request: Commit) -> list[bool] | None:
+        """Do nothing."""
+
     def is_general(self, error: Exception) -> bool:
         """Say whether somebody else has the file locked."""
         return isinstance(error, sqlite3.OperationalError) and _is_locked(error)

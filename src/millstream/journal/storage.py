@@ -25,7 +25,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from millstream.journal.reading import Requests
-from millstream.journal.rows import Request
+from millstream.journal.rows import Commit, Request
 
 ResultT = TypeVar("ResultT")
 
@@ -67,6 +67,15 @@ class Storage(Protocol):
 
     async def acarry_out(self, request: Request) -> Any:
         """Return the answer without keeping the event loop."""
+
+    def is_awaitable(self) -> bool:
+        """Say whether `await_commit` may be called: the storage is far, and free at the moment."""
+
+    async def await_commit(self, request: Commit) -> list[bool] | None:
+        """Carry out what is one statement, waited for by the event loop itself.
+
+        None where nobody knows what has come of it: then it may be asked for again.
+        """
 
     def is_general(self, error: Exception) -> bool:
         """Say whether others who asked now would get the error too, perhaps after waiting."""
