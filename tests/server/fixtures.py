@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ import uvicorn
 import waiting
 from millstream.server.application import app
 from millstream.server.config import GraphSource, ServerConfig
+from millstream.server.connections import patient
 
 
 class Running(NamedTuple):
@@ -29,6 +31,12 @@ class Running(NamedTuple):
         """Return what its handlers are given."""
         return self.application.state.service
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Return the event loop that serves."""
+        loop: asyncio.AbstractEventLoop = self.application.state.loop
+        return loop
+
 
 def config_of(graphs: Mapping[str, Any], directory: Path, **options: Any) -> ServerConfig:
     """Return the configuration of a server with these graphs, whose files are in a directory."""
@@ -36,12 +44,22 @@ def config_of(graphs: Mapping[str, Any], directory: Path, **options: Any) -> Ser
     return ServerConfig(graphs=sources, directory=directory, **options)
 
 
+@asynccontextmanager
+async def _noting(application: Any) -> AsyncIterator[None]:
+    application.state.loop = asyncio.get_running_loop()
+    yield
+
+
 @contextmanager
 def running(config: ServerConfig) -> Iterator[Running]:
     """Serve until the block ends; then nothing of it is left."""
-    application = app(config)
+    application = app(config, around=_noting)
     options = uvicorn.Config(
-        application, log_level="warning", lifespan="on", ws="websockets-sansio"
+        application,
+        log_level="warning",
+        lifespan="on",
+        http=patient(config.limits.request_seconds),
+        ws="websockets-sansio",
     )
     server = uvicorn.Server(options)
     listening = socket.create_server(("127.0.0.1", 0))

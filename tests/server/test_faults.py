@@ -6,15 +6,21 @@ import json
 import logging
 import random
 import socket
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
-from millstream.server.api.routing import OPERATIONS, Operation
+from millstream.server.api.routing import OPERATIONS, Operation, parse_json
+from millstream.server.errors import ApiError
 from server.fixtures import Running, config_of, running
 from server.graphs import make_graphs
+from server.held import held, kept
 from server.streams import start, thread
 
 TEXTS: Final = (
@@ -22,15 +28,23 @@ TEXTS: Final = (
     "[]", "0" * 5000, "2026-13-45T99:99:99Z", "chat", "slow", "interrupt", "all", "values",
     "thread_id", "created_at", "a.b", "a[0]", "$", "metadata.x", "values.messages[-1]",
 )  # fmt: skip
+CHANNELS: Final = ("values", "updates", "messages", "lifecycle", "custom:x", "input", "tasks")
+METHODS: Final = (
+    "run.start", "input.respond", "input.inject", "state.get", "state.fork",
+    "state.listCheckpoints", "subscription.subscribe", "subscription.unsubscribe",
+    "subscription.reconnect", "agent.getTree", "x", "",
+)  # fmt: skip
 NUMBERS: Final = (0, -1, 1, 2**31, 2**63, -(2**63), 2**64, 1e308, -0.0, 0.5, 1000, 100_000)
 
 
 class Senseless:
     """Requests at random: known keys with values of any kind, paths with any ids."""
 
-    def __init__(self, seed: int, ids: list[str]) -> None:
+    def __init__(self, seed: int, known: dict[str, list[str]]) -> None:
         self.random = random.Random(seed)
-        self.ids = ids
+        self.known = known
+        """Ids that there are, by the names that parameters have."""
+        self.ids = [id for ids in known.values() for id in ids]
 
     def value(self, depth: int = 0) -> Any:
         pick = self.random.random()
@@ -52,8 +66,30 @@ class Senseless:
             for _ in range(self.random.randint(0, 3))
         }
 
+    def params(self, method: str) -> Any:
+        """Return parameters of a command of the protocol, or of a subscription."""
+        params = self.value()
+        if self.random.random() < 0.5:
+            params = {**params} if isinstance(params, dict) else {}
+            if method in ("run.start", "input.inject"):
+                params |= {"assistant_id": "chat", "input": {"messages": []}}
+            if method.startswith("subscription"):
+                params |= {"channels": self.random.sample(CHANNELS, 2)}
+        return params
+
+    def command(self) -> Any:
+        """Return a command of the protocol, or nearly one."""
+        method = self.random.choice(METHODS)
+        id = self.random.choice([1, 1, 2**60, self.value()])
+        command = {"id": id, "method": method, "params": self.params(method)}
+        return self.random.choice([command, command, self.value()])
+
     def body(self, known: Operation) -> bytes:
         pick = self.random.random()
+        if known.path.endswith("/commands") and pick < 0.7:
+            return json.dumps(self.command()).encode()
+        if known.path.endswith("/stream/events") and pick < 0.7:
+            return json.dumps(self.params("subscription")).encode()
         if known.body is None or pick < 0.1:
             return b"" if pick < 0.05 else json.dumps(self.value()).encode()
         keys = list(known.body.json_schema().get("properties", {})) or ["x"]
@@ -74,8 +110,8 @@ class Senseless:
             before, _, rest = path.partition("{")
             name, _, after = rest.partition("}")
             id = self.random.choice(["not-an-id", "%00", "%ED%A0%80", "a" * 500, "..", "é"])
-            if self.random.random() < 0.8:
-                id = self.random.choice(self.ids)
+            if self.random.random() < 0.9:
+                id = self.random.choice(self.known.get(name, self.ids))
             path = f"{before}{'chat' if name == 'namespace' else id}{after}"
         if known.query is not None:
             names = list(known.query.model_fields)
@@ -88,40 +124,82 @@ class Senseless:
         return path
 
 
-def ask(server: Running, senseless: Senseless, count: int) -> list[str]:
+def ask(
+    server: Running, senseless: Senseless, count: int, operations: Sequence[Operation]
+) -> list[str]:
     """Make so many requests and return those that the server failed at."""
     faults = []
-    # What stays open until somebody speaks is asked in other tests.
-    known = [each for each in OPERATIONS if not each.path.endswith(("/stream", "/events", "/join"))]
     for _ in range(count):
-        operation = senseless.random.choice(known)
+        operation = senseless.random.choice(operations)
         path, body = senseless.path(operation), senseless.body(operation)
-        headers = {"content-type": senseless.random.choice(["application/json", "text/plain", ""])}
+        headers = {
+            "content-type": senseless.random.choice(["application/json", "text/plain", ""]),
+            "last-event-id": senseless.random.choice(["", "-1", "0", "x", "1-1", "9" * 400]),
+        }
+        told = f"{operation.method} {path} {body!r}"
         try:
             with server.http.stream(
                 operation.method, path, content=body, headers=headers, timeout=10
             ) as response:
                 if response.status_code >= 500:
-                    faults.append(f"{operation.method} {path} {body!r}: {response.read()!r}")
+                    faults.append(f"{told}: {response.read()!r}")
+                elif operation.is_long and senseless.random.random() < 0.5:
+                    # What has begun goes on, or its client goes away again.
+                    next(response.iter_raw(), b"")
         except (httpx.TimeoutException, httpx.RemoteProtocolError) as error:
-            faults.append(f"{operation.method} {path} {body!r}: {error!r}")
+            faults.append(f"{told}: {error!r}")
+    return faults
+
+
+def speak(server: Running, senseless: Senseless, count: int) -> list[str]:
+    """Say so many things over WebSockets, and return those that closed one."""
+    faults = []
+    for _ in range(count // 10):
+        at = senseless.random.choice(senseless.known["thread_id"])
+        url = f"{server.url.replace('http', 'ws', 1)}/threads/{at}/stream/events"
+        said: list[Any] = []
+        try:
+            with connect(url, max_size=None) as socket:
+                for _ in range(10):
+                    said.append(senseless.command())
+                    text = json.dumps(said[-1])
+                    cut = text[: senseless.random.randint(0, len(text))]
+                    socket.send(senseless.random.choice([text, text, cut, text.encode()]))
+                socket.send(json.dumps({"id": 77, "method": "nothing"}))
+                while json.loads(socket.recv(timeout=20)).get("id") != 77:
+                    pass
+        except (ConnectionClosed, TimeoutError) as error:
+            faults.append(f"{said}: {error!r}")
     return faults
 
 
 def senseless_requests(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, seed: int, count: int
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    seed: int,
+    count: int,
+    operations: Sequence[Operation] = OPERATIONS,
 ) -> None:
     with (
         caplog.at_level(logging.ERROR),
         running(config_of(make_graphs(), tmp_path, n_jobs_per_worker=4)) as server,
     ):
+        before = held(server)
         at = thread(server)
         run = start(server, at, "chat", {"messages": []})
         assistants = server.http.post("/assistants/search", json={}).json()
-        ids = [at, run["run_id"], *(each["assistant_id"] for each in assistants)]
-        faults = ask(server, Senseless(seed, ids), count)
+        senseless = Senseless(
+            seed,
+            {
+                "thread_id": [at, *(thread(server) for _ in range(9))],
+                "run_id": [run["run_id"]],
+                "assistant_id": [each["assistant_id"] for each in assistants],
+            },
+        )
+        faults = ask(server, senseless, count, operations) + speak(server, senseless, count // 10)
         assert not faults, "\n".join(faults)
-        assert server.http.get("/ok").status_code == 200
+        server.http.post("/runs/cancel", json={"status": "all"})
+        assert kept(server, before) == {}
     said = [r.getMessage() for r in caplog.records if r.name.startswith(("uvicorn", "asyncio"))]
     said += [r.getMessage() for r in caplog.records if "failed" in r.getMessage()]
     assert not said
@@ -129,6 +207,31 @@ def senseless_requests(
 
 def test_senseless_requests_are_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     senseless_requests(tmp_path, caplog, 1, 200)
+
+
+@pytest.mark.parametrize(
+    ("planted", "path"),
+    [
+        ("storage.threads.count", "/threads/count"),
+        ("log.hub.Logs.read_thread", "/threads/{thread_id}/stream"),
+        ("v3.source.ProtocolSource.take_frames", "/threads/{thread_id}/stream/events"),
+    ],
+    ids=["in an answer", "before a stream", "in a stream"],
+)
+def test_senseless_requests_notice_what_fails(
+    planted: str,
+    path: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*args: Any, **named: Any) -> Any:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(f"millstream.server.{planted}", fail)
+    operations = [each for each in OPERATIONS if each.path == path]
+    with pytest.raises(AssertionError, match=r"Internal Server Error|incomplete|ASGI"):
+        senseless_requests(tmp_path, caplog, 2, 40, operations)
 
 
 @pytest.mark.long
@@ -180,6 +283,54 @@ def test_connections_that_break_off_leave_nothing(
 )
 def test_odd_json_is_the_clients_mistake(body: bytes, status: int, server: Running) -> None:
     assert server.http.post("/threads/search", content=body).status_code == status
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[" * 101 + b'"' + b'\\"' * 100_000,  # a string without an end
+        b"[" * 10_000_000,
+        b"[" * 101 + b"]" * 101,
+        b"[" + b"[]," * 200 + b'{"a":' * 100 + b"1" + b"}" * 100 + b"]",
+    ],
+    ids=["string", "brackets", "lists", "objects"],
+)
+def test_json_that_is_none_or_too_deep_is_refused_at_once(text: bytes) -> None:
+    begun = time.process_time()
+    with pytest.raises(ApiError) as caught:
+        parse_json(text)
+    assert caught.value.status == 422
+    assert time.process_time() - begun < 1
+
+
+def test_json_as_deep_as_may_be_and_as_wide_is_taken() -> None:
+    deep = b"[" + b"[]," * 200 + b'{"a":' * 99 + b'"[[["' + b"}" * 99 + b"]"
+    assert parse_json(deep)[0] == []
+    assert parse_json(b"[" * 100 + b"]" * 100)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/runs", {"assistant_id": "chat", "feedback_keys": [1] * 100_000}),
+        ("/runs", {"assistant_id": "chat", "command": {"goto": [1] * 100_000}}),
+        ("/runs/batch", [1] * 100_000),
+        ("/threads", {"supersteps": [{"updates": [1] * 100_000}]}),
+        ("/threads/search", {"extract": {str(n): 1 for n in range(100_000)}}),
+        ("/threads/search", {"metadata": ["x" * 1000] * 1000}),
+    ],
+)
+def test_many_mistakes_have_a_short_answer(path: str, body: Any, server: Running) -> None:
+    refused = server.http.post(path, json=body)
+    assert refused.status_code == 422
+    assert len(refused.content) < 2000
+
+
+def test_a_list_in_a_query_may_be_nested_as_deep_as_one_likes(server: Running) -> None:
+    at = thread(server)
+    for depth in (1, 900, 1020, 2000):
+        asked = {"include": "[" * depth + "]" * depth}
+        assert server.http.get(f"/threads/{at}", params=asked).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/threads/search", "/assistants/search", "/runs/crons/search"])

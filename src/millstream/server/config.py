@@ -156,6 +156,8 @@ class LimitsConfig:
     """How many of them at once; a tenth of them by default."""
     max_streams_per_client: int | None = None
     """Event streams and requests that wait for a run."""
+    request_seconds: int = 30
+    """How long a request may take to come; a body a second more for each kilobyte of it."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from starlette.responses import Response
 
@@ -127,7 +127,9 @@ class EventStream(LongResponse):
         *,
         on_disconnect: Callable[[], object] | None = None,
         beat: float = BEAT,
+        among: set[asyncio.Task[Any]] | None = None,
     ) -> None:
+        """Show a source; `among` has the task that does so while it does."""
         super().__init__(
             {
                 **(headers or {}),
@@ -139,6 +141,17 @@ class EventStream(LongResponse):
             beat=beat,
         )
         self._source = source
+        self._among = set() if among is None else among
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send everything, and return when that is done or the client has gone."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._among.add(task)
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._among.discard(task)
 
     def _signal(self) -> Signal:
         return self._source.signal

@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -65,6 +65,14 @@ class Service:
     logging_headers: HeaderFilter
     """Those that the log tells of a request."""
     metrics: Metrics
+    endless: set[asyncio.Task[Any]] = field(default_factory=set)
+    """The tasks that answer with what does not end by itself."""
+
+    def drain(self) -> None:
+        """Start nothing more, and cut what does not end by itself: its readers come back."""
+        self.scheduler.drain()
+        for task in self.endless:
+            task.cancel()
 
     @classmethod
     @asynccontextmanager

@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 
 from millstream.server.application import app
 from millstream.server.config import ServerConfig
+from millstream.server.connections import patient
 from millstream.server.log_lines import writing
 from millstream.server.reloading import reload_on_change
 from millstream.server.sleeping import SleepingServer
@@ -51,10 +52,11 @@ def run(
                 with suppress(asyncio.CancelledError):
                     await watching
 
+    application = app(config, around=around)
     options = uvicorn.Config(
-        app(config, around=around),
+        application,
         loop="asyncio" if sys.platform == "win32" else "uvloop",
-        http="httptools",
+        http=patient(config.limits.request_seconds),
         ws="websockets-sansio",
         ws_max_size=config.max_request_bytes,
         lifespan="on",
@@ -65,7 +67,20 @@ def run(
     )
     logging.getLogger("uvicorn.error").addFilter(_is_no_cut)
     with listening, writing(config.log_format, config.log_level):
-        SleepingServer(options).run(sockets=[listening])
+        _Server(options, application).run(sockets=[listening])
+
+
+class _Server(SleepingServer):
+    """A server whose runs know at once that it is to end."""
+
+    def __init__(self, options: uvicorn.Config, application: Starlette) -> None:
+        super().__init__(options)
+        self._application = application
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin nothing more, end what does not end by itself, and give the rest its time."""
+        self._application.state.service.drain()
+        await super().shutdown(sockets)
 
 
 def _is_no_cut(record: logging.LogRecord) -> bool:

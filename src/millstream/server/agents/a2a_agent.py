@@ -5,6 +5,7 @@ A context is a thread, a task one run in it: its id consists of both. Nothing el
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
@@ -70,7 +71,18 @@ ENDED: Final = frozenset(("success", "error", "timeout", "interrupted"))
 ROLES: Final = {"human": Role.ROLE_USER, "ai": Role.ROLE_AGENT}
 MAX_TASKS: Final = 100
 
+MISTAKES: Final = ("Failed to validate", "Failed to parse request")
+"""What the SDK begins its log with when a client has made one, which the answer tells it."""
+
 Event = Message | Task | TaskStatusUpdateEvent | TaskArtifactUpdateEvent
+
+
+def _is_no_mistake(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(MISTAKES)
+
+
+for _name in ("server.routes.jsonrpc_dispatcher", "compat.v0_3.jsonrpc_adapter"):
+    logging.getLogger(f"a2a.{_name}").addFilter(_is_no_mistake)
 
 
 async def answer(call: Call, assistant: Mapping[str, Any], body: bytes) -> Response:

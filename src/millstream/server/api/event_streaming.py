@@ -44,4 +44,4 @@ async def stream_events(call: Call, body: Any) -> Response:
         source = await open_source(call, call["thread_id"], body, last)
     except ProtocolError as error:
         raise ApiError(400, error.message) from None
-    return EventStream(source)
+    return EventStream(source, among=call.service.endless)

@@ -100,7 +100,7 @@ def _described(known: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
         "responses": {str(known.status): success, "4XX": _ERROR},
     }
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        {"name": name, "in": "path", "required": True, "schema": known.schema_of(name)}
         for name in re.findall(r"{(\w+)(?::\w+)?}", known.path)
     ]
     if known.query is not None:

@@ -7,10 +7,10 @@ its parameters `body` and `query` are annotated with is what the request has to 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from reprlib import Repr
 from time import time
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, get_type_hints
 from uuid import UUID
@@ -45,10 +45,13 @@ HandlerT = TypeVar("HandlerT", bound=Handler)
 MAX_DEPTH: Final = 100
 """How deep JSON of a request may be: what is deeper is no state, and cannot be given back."""
 _LONG: Final = ("/stream", "/stream/events", "/wait", "/join")
-_STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
-_BRACKETS: Final = re.compile(rb"[\[\]{}]")
+_MOST_PROBLEMS: Final = 20
+"""How many of a body's mistakes a client is told."""
 _BODY: Final = "millstream.body"
 """Where the scope of a request has its body, once that has been read: handlers may want it."""
+_short: Final = Repr()
+_short.maxstring = _short.maxother = 100
+_short.maxlist = _short.maxdict = 10
 _IDS: Final = {
     "assistant_id": "assistant",
     "thread_id": "thread",
@@ -86,6 +89,12 @@ class Operation:
     def summary(self) -> str:
         """Return what it does, in a sentence."""
         return (self.handler.__doc__ or "").strip().partition("\n")[0].rstrip(".")
+
+    def schema_of(self, name: str) -> dict[str, Any]:
+        """Return what a parameter of the path is, as JSON Schema."""
+        if self.takes_names or not _IDS.get(name):
+            return {"type": "string"}
+        return {"type": "string", "format": "uuid"}
 
 
 OPERATIONS: Final[list[Operation]] = []
@@ -296,11 +305,14 @@ def _valid_body(body: TypeAdapter[Any], given: Any) -> Any:
 
 
 def _explain(error: ValidationError) -> str:
+    if error.error_count() > _MOST_PROBLEMS:
+        return f"{error.title}: {error.error_count()} of its values are not what they should be"
     lines = []
     for problem in error.errors(include_url=False, include_context=False):
         place = ".".join(map(str, problem["loc"])) or "the request"
         # Long values are of no help, and may be somebody's secret.
-        lines.append(f"{place}: {problem['msg']}, not {repr(problem['input'])[:100]}")
+        given = _short.repr(problem["input"])[:100]
+        lines.append(f"{place[:200]}: {problem['msg']}, not {given}")
     return "\n".join(lines)
 
 
@@ -311,12 +323,13 @@ async def _read_json(call: Call) -> Any:
 
 def parse_json(text: bytes) -> Any:
     """Return what a client has sent; `ApiError` if it is no JSON, or nested too deeply."""
-    if text.count(b"[") + text.count(b"{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
-        raise ApiError(422, f"JSON in the request body is nested deeper than {MAX_DEPTH}")
     try:
-        return orjson.loads(text)
+        value = orjson.loads(text)
     except orjson.JSONDecodeError:
         raise ApiError(422, "Invalid JSON in request body") from None
+    if text.count(b"[") + text.count(b"{") > MAX_DEPTH and _is_deep([value]):
+        raise ApiError(422, f"JSON in the request body is nested deeper than {MAX_DEPTH}")
+    return value
 
 
 async def read_body(call: Call) -> bytes:
@@ -339,13 +352,17 @@ async def _read(request: Request, limit: int) -> bytes:
     return text
 
 
-def _depth(text: bytes) -> int:
-    """Return how deep brackets are nested, but for those in strings."""
-    deepest = depth = 0
-    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", text)):
-        if bracket in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        else:
-            depth -= 1
-    return deepest
+def _is_deep(value: Any) -> bool:
+    """Say whether lists and objects are nested too deeply."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        inner = [
+            each
+            for outer in level
+            for each in (outer.values() if type(outer) is dict else outer)
+            if type(each) is dict or type(each) is list
+        ]
+        if not inner:
+            return False
+        level = inner
+    return True

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 from starlette.responses import Response
 
+from millstream.server.api.bodies.base import ListOf
 from millstream.server.api.bodies.runs import (
     CancelMany,
     CancelManyQuery,
@@ -46,7 +47,7 @@ async def wait_for_stateless_run(call: Call, body: RunCreate) -> Response:
 
 @operation("POST", "/runs/batch", auth=("threads", "create_run"))
 async def create_batch(
-    call: Call, body: Annotated[list[RunCreate], Field(max_length=MAX_BATCH)]
+    call: Call, body: Annotated[ListOf[RunCreate], Field(max_length=MAX_BATCH)]
 ) -> Response:
     """Create runs without threads, and answer at once."""
     calls = call.parts or [call] * len(body)

@@ -23,4 +23,5 @@ async def stream_thread(call: Call, query: ThreadStreamQuery) -> Response:
         raise not_found(f"Thread with ID {thread_id}")
     # What is no mode is passed by: clients are newer than servers.
     modes = [mode for mode in (*query.stream_modes, *query.stream_mode) if mode in THREAD_MODES]
-    return EventStream(ThreadSource(service.db, service.logs, thread_id, modes, after))
+    source = ThreadSource(service.db, service.logs, thread_id, modes, after)
+    return EventStream(source, among=service.endless)

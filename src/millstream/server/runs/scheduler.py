@@ -81,6 +81,8 @@ class Scheduler:
         self._timer: asyncio.TimerHandle | None = None
         self._next_start: str | None = None
         self._sweep: asyncio.TimerHandle | None = None
+        self._is_draining = False
+        """Nothing more is started."""
         self._is_closing = False
 
     async def open(self) -> None:
@@ -90,9 +92,13 @@ class Scheduler:
         await self._fill()
         self._sweep_later()
 
+    def drain(self) -> None:
+        """Start nothing more: what waits is for the next process."""
+        self._is_draining = True
+
     async def close(self) -> None:
         """Stop at the next superstep of each run, at once after a while; others go on later."""
-        self._is_closing = True
+        self._is_draining = self._is_closing = True
         for timer in (self._timer, self._sweep):
             if timer is not None:
                 timer.cancel()
@@ -122,7 +128,7 @@ class Scheduler:
 
         `create` may store something else in the same transaction.
         """
-        may_start = not self._is_closing and len(self._active) + self._reserved < self._slots
+        may_start = self._has_slot
         self._reserved += may_start
         try:
             created = await self._db.write(create, assistant_id, plan, filters, may_start=may_start)
@@ -211,7 +217,7 @@ class Scheduler:
 
     @property
     def _has_slot(self) -> bool:
-        return not self._is_closing and len(self._active) + self._reserved < self._slots
+        return not self._is_draining and len(self._active) + self._reserved < self._slots
 
     def _launch(self, job: Job) -> None:
         log = self._logs.open(
@@ -279,7 +285,7 @@ class Scheduler:
                 pause = min(2 * pause, MAX_RETRY)
 
     async def _store_end(self, job: Job, end: End) -> Finished:
-        may_start = not self._is_closing
+        may_start = not self._is_draining
         return await self._db.write(
             runs.finish, job.run_id, job.thread_id, end, may_start=may_start
         )

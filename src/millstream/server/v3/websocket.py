@@ -104,7 +104,12 @@ class Connection:
             )
         source = await self._open(params)
         subscription_id = str(uuid4())
-        await self._answer(success(id, {"subscription_id": subscription_id, "replayed_events": 0}))
+        told = {"subscription_id": subscription_id, "replayed_events": 0}
+        try:
+            await self._answer(success(id, told))
+        except BaseException:
+            source.close()
+            raise
         self._subscriptions[subscription_id] = _Subscription(self._websocket, source, params)
 
     async def _unsubscribe(self, id: int, params: Any) -> None:

@@ -7,7 +7,15 @@ from typing import Literal
 from langchain_core.utils.uuid import uuid7
 from pydantic import Field
 
-from millstream.server.api.bodies.base import MAX_INTEGER, Body, JsonObject, Limit, Offset, Query
+from millstream.server.api.bodies.base import (
+    MAX_INTEGER,
+    Body,
+    JsonObject,
+    Limit,
+    ListOf,
+    Offset,
+    Query,
+)
 
 Key = Literal[
     "assistant_id",
@@ -63,7 +71,7 @@ class AssistantSearch(AssistantCount):
     offset: Offset = 0
     sort_by: Literal["assistant_id", "created_at", "updated_at", "name", "graph_id"] = "created_at"
     sort_order: Order = "desc"
-    select: list[Key] | None = None
+    select: ListOf[Key] | None = None
 
 
 class VersionSearch(Body):

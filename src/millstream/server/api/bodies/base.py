@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, get_args, get_origin
+from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+T = TypeVar("T")
+
 JsonObject = dict[str, Any]
+ListOf = Annotated[list[T], Field(fail_fast=True)]
+"""A list; the first of its mistakes is told, however many there are."""
 Limit = Annotated[int, Field(ge=1, le=1000)]
 MAX_INTEGER: Final = 2**63 - 1
 """The largest that a database takes."""
@@ -83,5 +88,6 @@ def _items(text: str) -> list[str]:
         except orjson.JSONDecodeError:
             pass
         else:
-            return [str(item) for item in parsed]
+            # What is nested in it is none of the values that there are.
+            return [item if isinstance(item, str) else reprlib.repr(item) for item in parsed]
     return [item for item in text.split(",") if item]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from millstream.server.api.bodies.base import Body, JsonObject, Limit, Offset
+from millstream.server.api.bodies.base import Body, JsonObject, Limit, ListOf, Offset
 from millstream.server.api.bodies.runs import RunCreate
 
 Key = Literal[
@@ -99,4 +99,4 @@ class CronSearch(CronCount):
         "end_time",
     ] = "created_at"
     sort_order: Literal["asc", "desc"] = "desc"
-    select: list[Key] | None = None
+    select: ListOf[Key] | None = None

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, field_validator
 
-from millstream.server.api.bodies.base import Body, JsonObject, Limit, Offset, Query
+from millstream.server.api.bodies.base import Body, JsonObject, Limit, ListOf, Offset, Query
 from millstream.server.runs.multitask import Strategy
 
 StreamMode = Literal[
@@ -23,7 +23,7 @@ StreamMode = Literal[
     "tools",
     "lifecycle",
 ]
-Breakpoints = Literal["*"] | list[str]
+Breakpoints = Literal["*"] | ListOf[str]
 CancelAction = Literal["interrupt", "rollback"]
 RunState = Literal["pending", "running", "success", "error", "timeout", "interrupted"]
 _OF_A_RUN: Final = (
@@ -52,7 +52,7 @@ class CommandBody(Body):
 
     update: JsonObject | list[Any] | None = None
     resume: Any = None
-    goto: str | SendBody | list[str | SendBody] | None = None
+    goto: str | SendBody | ListOf[str | SendBody] | None = None
 
 
 class RunCreate(Body):
@@ -69,10 +69,10 @@ class RunCreate(Body):
     webhook: str | None = None
     interrupt_before: Breakpoints | None = None
     interrupt_after: Breakpoints | None = None
-    stream_mode: list[StreamMode] = Field(default_factory=_by_default)
+    stream_mode: ListOf[StreamMode] = Field(default_factory=_by_default)
     stream_subgraphs: bool = False
     stream_resumable: bool = False
-    feedback_keys: list[str] | None = None
+    feedback_keys: ListOf[str] | None = None
     multitask_strategy: Strategy = "enqueue"
     if_not_exists: Literal["create", "reject"] = "reject"
     after_seconds: Annotated[float, Field(ge=0, le=YEAR, allow_inf_nan=False)] = 0
@@ -119,7 +119,7 @@ class RunListQuery(Query):
     limit: Limit = 10
     offset: Offset = 0
     status: RunState | None = None
-    select: list[str] = Field(default_factory=list)
+    select: ListOf[str] = Field(default_factory=list)
 
 
 class WaitQuery(Query):
@@ -131,7 +131,7 @@ class WaitQuery(Query):
 class JoinQuery(WaitQuery):
     """What is read of a run's stream."""
 
-    stream_mode: list[str] = Field(default_factory=list)
+    stream_mode: ListOf[str] = Field(default_factory=list)
 
 
 class CancelQuery(Query):
@@ -152,11 +152,11 @@ class CancelMany(Body):
 
     status: Literal["pending", "running", "all"] | None = None
     thread_id: str | None = None
-    run_ids: list[str] | None = None
+    run_ids: ListOf[str] | None = None
 
 
 class ThreadStreamQuery(Query):
     """What is read of a thread's stream. Clients send the one, and servers read the other."""
 
-    stream_modes: list[str] = Field(default_factory=list)
-    stream_mode: list[str] = Field(default_factory=list)
+    stream_modes: ListOf[str] = Field(default_factory=list)
+    stream_mode: ListOf[str] = Field(default_factory=list)

@@ -13,6 +13,7 @@ from millstream.server.api.bodies.base import (
     Body,
     JsonObject,
     Limit,
+    ListOf,
     Offset,
     Query,
 )
@@ -49,10 +50,10 @@ class InNamespace(Asked):
 class ItemPut(InNamespace, Body):
     """A value to be kept."""
 
-    namespace: list[str]
+    namespace: ListOf[str]
     key: str
     value: JsonObject
-    index: Literal[False] | list[str] | None = None
+    index: Literal[False] | ListOf[str] | None = None
     ttl: float | None = Field(None, gt=0)
 
     def _own(self) -> tuple[str, ...]:
@@ -62,7 +63,7 @@ class ItemPut(InNamespace, Body):
 class ItemDelete(InNamespace, Body):
     """The value that is not to be kept any longer."""
 
-    namespace: list[str] = Field(default_factory=list)
+    namespace: ListOf[str] = Field(default_factory=list)
     key: str
 
     def _own(self) -> tuple[str, ...]:
@@ -83,7 +84,7 @@ class ItemQuery(InNamespace, Query):
 class ItemSearch(InNamespace, Body):
     """Which values are wanted."""
 
-    namespace_prefix: list[str] = Field(default_factory=list)
+    namespace_prefix: ListOf[str] = Field(default_factory=list)
     filter: JsonObject | None = None
     limit: Limit = 10
     offset: Offset = 0
@@ -97,8 +98,8 @@ class ItemSearch(InNamespace, Body):
 class NamespaceSearch(InNamespace, Body):
     """Which namespaces are wanted."""
 
-    prefix: list[str] | None = None
-    suffix: list[str] | None = None
+    prefix: ListOf[str] | None = None
+    suffix: ListOf[str] | None = None
     max_depth: int | None = Field(None, ge=1, le=MAX_INTEGER)
     limit: Limit = 100
     offset: Offset = 0

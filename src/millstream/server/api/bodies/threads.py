@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from langchain_core.utils.uuid import uuid7
 from pydantic import Field
 
-from millstream.server.api.bodies.base import Body, JsonObject, Limit, Offset, Query
+from millstream.server.api.bodies.base import Body, JsonObject, Limit, ListOf, Offset, Query
 
 Status = Literal["idle", "busy", "interrupted", "error"]
 Key = Literal[
@@ -44,7 +44,7 @@ class SuperstepUpdate(Body):
 class Superstep(Body):
     """What is written in one step."""
 
-    updates: list[SuperstepUpdate]
+    updates: ListOf[SuperstepUpdate]
 
 
 class ThreadCreate(Body):
@@ -55,7 +55,7 @@ class ThreadCreate(Body):
     graph_id: str | None = None
     if_exists: Literal["raise", "do_nothing"] = "raise"
     ttl: Ttl | None = None
-    supersteps: list[Superstep] = Field(default_factory=list)
+    supersteps: ListOf[Superstep] = Field(default_factory=list)
 
 
 class ThreadPatch(Body):
@@ -76,28 +76,28 @@ class ThreadCount(Body):
 class ThreadSearch(ThreadCount):
     """Which threads are wanted, and what of them."""
 
-    ids: list[str] | None = None
+    ids: ListOf[str] | None = None
     limit: Limit = 10
     offset: Offset = 0
     sort_by: Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"] = (
         "created_at"
     )
     sort_order: Literal["asc", "desc"] = "desc"
-    select: list[Key] | None = None
+    select: ListOf[Key] | None = None
     extract: Annotated[dict[str, str], Field(max_length=10)] = Field(default_factory=dict)
 
 
 class ThreadPrune(Body):
     """Which threads are to be made smaller, or deleted."""
 
-    thread_ids: list[str]
+    thread_ids: ListOf[str]
     strategy: Strategy = "delete"
 
 
 class ThreadQuery(Query):
     """What is wanted besides."""
 
-    include: list[str] = Field(default_factory=list)
+    include: ListOf[str] = Field(default_factory=list)
 
 
 class Checkpoint(Body):
