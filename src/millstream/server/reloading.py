@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millstream.server.auth.loading import load_guard
+from millstream.server.collecting import set_apart_anew
 from millstream.server.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ async def reload(service: Service, names: Sequence[str]) -> None:
             logger.error("%s changed; %s. The handlers of before go on", ", ".join(names), error)
 
     faults = await asyncio.to_thread(service.catalog.reload, reload_guard)
+    set_apart_anew()
     for graph_id, fault in faults.items():
         logger.error(
             "%s changed, and graph %r cannot be loaded: %s. The one of before goes on",

@@ -14,6 +14,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from millstream.server.application import app
+from millstream.server.collecting import little_collecting
 from millstream.server.config import ServerConfig
 from millstream.server.connections import patient
 from millstream.server.log_lines import writing
@@ -44,7 +45,8 @@ def run(
         if browser:
             await asyncio.to_thread(webbrowser.open, f"{url}/docs")
         try:
-            yield
+            with little_collecting():
+                yield
         finally:
             stop.set()
             if watching is not None:
