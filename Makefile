@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-server test-all test-bounds test-ecosystem test-deep check check-quick bench bench-quick bench-server format
+.PHONY: help demo serve test test-server test-all test-bounds test-ecosystem test-deep check check-quick bench bench-quick bench-server beside format
 
 FILE ?= README.md
 export FILE PYTHON
@@ -17,7 +17,8 @@ help:
 	@echo "make check-quick what a commit needs of it, in less than a minute"
 	@echo "make bench       measure side by side with other engines; writes benchmarks/RESULTS.md"
 	@echo "make bench-quick the same in two minutes, for a look; writes nothing"
-	@echo "make bench-server  measure the server beside langgraph dev; writes benchmarks/SERVER.md"
+	@echo "make bench-server  measure the server beside langgraph dev and aegra; writes benchmarks/SERVER.md"
+	@echo "make beside      ask langgraph dev and millstream the same, and tell what differs"
 	@echo "make format      let ruff format and fix"
 
 demo:
@@ -69,7 +70,10 @@ bench-quick:
 bench-server:
 	@scripts/setup-env .venv dev
 	@scripts/setup-bench-server
-	@.venv/bin/python -m benchmarks.servers
+	@scripts/services.sh run -- .venv/bin/python -m benchmarks.servers
+
+beside:
+	@scripts/beside
 
 format:
 	@scripts/setup-env .venv dev

@@ -45,17 +45,24 @@ def measure(server: Server, names: Sequence[str], size: Size) -> Numbers:
     return numbers
 
 
+PACKAGES: Final = {
+    "reference": ("langgraph-api", "langgraph", "langgraph-cli"),
+    "aegra": ("aegra-api",),
+}
+
+
 def _versions() -> dict[str, str]:
-    python = ENVIRONMENTS / "reference" / "bin" / "python"
-    if not python.exists():
-        return {}
-    names = ("langgraph-api", "langgraph", "langgraph-cli")
-    program = (
-        "import json; from importlib.metadata import version;"
-        f"print(json.dumps({{name: version(name) for name in {names}}}))"
-    )
-    done = subprocess.run([python, "-c", program], capture_output=True, text=True, check=True)
-    found: dict[str, str] = json.loads(done.stdout)
+    found: dict[str, str] = {}
+    for environment, names in PACKAGES.items():
+        python = ENVIRONMENTS / environment / "bin" / "python"
+        if not python.exists():
+            continue
+        program = (
+            "import json; from importlib.metadata import version;"
+            f"print(json.dumps({{name: version(name) for name in {names}}}))"
+        )
+        done = subprocess.run([python, "-c", program], capture_output=True, text=True, check=True)
+        found |= json.loads(done.stdout)
     return found
 
 

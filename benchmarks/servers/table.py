@@ -68,7 +68,15 @@ def rows(size: Size) -> tuple[Row, ...]:
     )
 
 
-HEAD: Final = ("measured", "in", *(server.name for server in SERVERS), "ratio", "goal", "reached")
+OTHERS: Final = tuple(server.name for server in SERVERS if server is not MILLSTREAM)
+HEAD: Final = (
+    "measured",
+    "in",
+    *(server.name for server in SERVERS),
+    *(f"to {name}" for name in OTHERS),
+    "goal",
+    "reached",
+)
 
 
 def cells(row: Row, measured: Mapping[str, Numbers]) -> Sequence[str] | None:
@@ -76,13 +84,14 @@ def cells(row: Row, measured: Mapping[str, Numbers]) -> Sequence[str] | None:
     values = [measured.get(server.name, {}).get(row.name) for server in SERVERS]
     if all(value is None for value in values):
         return None
-    ours, other = values
+    ours, *others = values
+    ratios = [_ratio(ours, other) for other in others]
     goal = reached = ""
     if row.goal is not None:
         goal = f"{'≥' if row.is_rate else '≤'} {row.goal:,g}"
         if ours is not None:
             reached = "yes" if row.is_reached(ours) else "**no**"
-    return (row.title, row.unit, *map(_shown, values), _ratio(ours, other), goal, reached)
+    return (row.title, row.unit, *map(_shown, values), *ratios, goal, reached)
 
 
 def _shown(value: float | None) -> str:

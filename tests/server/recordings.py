@@ -28,7 +28,7 @@ FOLDER: Final = Path(
     or Path(__file__).parents[3] / "shared" / "spec" / "server-recordings"
 )
 ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{32}")
-TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{6})?\+00:00")
+TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{6})?(\+00:00|Z)")
 THREAD: Final = re.compile(r"/threads/([0-9a-f-]{36})")
 WHOLE: Final = re.compile(r"(lc_run--[0-9a-f-]{36})-0$")
 """The id of a message that came in one piece, which the recorded server sometimes shortened."""
@@ -116,8 +116,8 @@ def events(text: str) -> Iterator[tuple[str, Any]]:
         fields = dict(
             line.partition(": ")[::2] for line in frame.splitlines() if not line.startswith(":")
         )
-        if "event" in fields:
-            yield fields["event"], json.loads(fields.get("data") or "null")
+        if "event" in fields or "data" in fields:
+            yield fields.get("event", "message"), json.loads(fields.get("data") or "null")
 
 
 @dataclass
@@ -139,10 +139,26 @@ class Replay:
             return self._play_protocol(recording, optional)
         with self.sending(recording) as response:
             response.read()
-        found = self.compare_heads(recording, response, optional)
-        if response.status_code != recording.status:
-            return found
-        return found + self._compare_bodies(recording, response.text, optional)
+        return self.compare_answers(
+            recording, response.status_code, response.headers, response.text, optional
+        )
+
+    def compare_answers(
+        self,
+        recording: Recording,
+        status: int,
+        headers: Mapping[str, str],
+        text: str,
+        optional: frozenset[str] = frozenset(),
+    ) -> list[str]:
+        """Return how an answer differs from the recorded one."""
+        if status != recording.status:
+            return [f"status {status}, not {recording.status}: {text}"]
+        found = self.compare_heads(recording, headers, optional)
+        if recording.is_stream and recording.path.endswith("/stream/events"):
+            recorded = [payload for _, payload in events(recording.body)]
+            return found + self.compare_protocol(recorded, [e.data for e in parse(text)], optional)
+        return found + self._compare_bodies(recording, text, optional)
 
     @contextmanager
     def sending(self, recording: Recording) -> Iterator[httpx.Response]:
@@ -159,14 +175,12 @@ class Replay:
             yield response
 
     def compare_heads(
-        self, recording: Recording, response: httpx.Response, optional: frozenset[str]
+        self, recording: Recording, headers: Mapping[str, str], optional: frozenset[str]
     ) -> list[str]:
-        """Return how status and headers differ."""
-        if response.status_code != recording.status:
-            return [f"status {response.status_code}, not {recording.status}: {response.read()!r}"]
+        """Return how headers differ."""
         found = []
         for name in COMPARED:
-            expected, got = recording.headers.get(name), response.headers.get(name)
+            expected, got = recording.headers.get(name), headers.get(name)
             if name not in optional and (expected or got):
                 found += self.compare(expected, got, f"header {name}", optional)
         return found
@@ -196,14 +210,22 @@ class Replay:
     def _play_protocol(self, recording: Recording, optional: frozenset[str]) -> list[str]:
         """Return how events of the protocol differ, of which each channel has an order."""
         recorded = [payload for _, payload in events(recording.body)]
-        ends = sum(map(_is_root_end, recorded))
+        ends = sum(map(is_root_end, recorded))
         ours: list[Any] = []
         with self.sending(recording) as response:
-            found = self.compare_heads(recording, response, optional)
+            assert response.status_code == recording.status
+            found = self.compare_heads(recording, response.headers, optional)
             reading = live(response)
-            while ends > sum(map(_is_root_end, ours)):
+            while ends > sum(map(is_root_end, ours)):
                 ours.append(next(reading).data)
-        for method in ("lifecycle", "values", "messages", "input.requested"):
+        return found + self.compare_protocol(recorded, ours, optional)
+
+    def compare_protocol(
+        self, recorded: Sequence[Any], ours: Sequence[Any], optional: frozenset[str]
+    ) -> list[str]:
+        """Return how events of the protocol differ."""
+        found = []
+        for method in ("lifecycle", "values", "messages", "tools", "input.requested"):
             of_both = [
                 [event["params"] for event in those if event["method"] == method]
                 for those in (recorded, ours)
@@ -244,7 +266,7 @@ class Replay:
         if isinstance(recorded, str) and isinstance(ours, str):
             recorded, ours = WHOLE.sub(r"\1", recorded), WHOLE.sub(r"\1", ours)
             self._learn(recorded, ours)
-            recorded, ours = TIME.sub("TIME", self.ours(recorded)), TIME.sub("TIME", ours)
+            recorded, ours = TIME.sub(r"TIME\1", self.ours(recorded)), TIME.sub(r"TIME\1", ours)
         if recorded != ours or type(recorded) is not type(ours):
             return [f"{where} is {ours!r}, not {recorded!r}"]
         return []
@@ -312,7 +334,8 @@ def _name(tool: Mapping[str, Any]) -> str:
     return str(tool["name"])
 
 
-def _is_root_end(event: Mapping[str, Any]) -> bool:
+def is_root_end(event: Mapping[str, Any]) -> bool:
+    """Say whether an event of the protocol is the end of a run."""
     params = event["params"]
     is_root = event["method"] == "lifecycle" and not params["namespace"]
     return is_root and params["data"]["event"] != "running"

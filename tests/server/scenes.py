@@ -313,7 +313,7 @@ class Script:
         with self.replay.sending(recording) as response:
             reading = Reading(response)
             keys = frozenset() if isinstance(allowed, int) else allowed
-            found = self.replay.compare_heads(recording, response, keys)
+            found = self.replay.compare_heads(recording, response.headers, keys)
             yield reading
         if not isinstance(allowed, int):
             events = reading.events

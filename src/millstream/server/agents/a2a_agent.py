@@ -153,7 +153,8 @@ class Agent(RequestHandler):
         found = await self._call.service.db.read(
             runs.list_runs, thread_id, own.filters, status=None, limit=size, offset=0,
         )  # fmt: skip
-        tasks = [await self._task_now(_Turn(self._id, thread_id, run["run_id"])) for run in found]
+        turns = [_Turn(self._id, thread_id, run["run_id"]) for run in found or ()]
+        tasks = [await self._task_now(turn) for turn in turns]
         return ListTasksResponse(tasks=tasks, page_size=size, total_size=len(tasks))
 
     async def on_cancel_task(self, params: CancelTaskRequest, context: ServerCallContext) -> Task:

@@ -97,6 +97,9 @@ async def _create(call: Call, body: CronCreate, thread_id: str | None) -> Respon
     cron_id = str(uuid7())
     now = call.service.crons.clock.now()
     row = {key: getattr(body, key) for key in COLUMNS}
+    if thread_id is None and body.on_run_completed is None:
+        # What is done is shown.
+        row["on_run_completed"] = "delete"
     row |= {
         "cron_id": cron_id,
         "assistant_id": assistant_id,

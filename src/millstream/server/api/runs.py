@@ -18,7 +18,7 @@ from millstream.server.api.bodies.runs import (
 from millstream.server.api.routing import Call, empty, operation, reply
 from millstream.server.api.run_creation import Creation, run_path
 from millstream.server.encoding import dumps
-from millstream.server.errors import ApiError
+from millstream.server.errors import ApiError, not_found
 from millstream.server.log.event_ids import START, parse_id
 from millstream.server.log.run_log import ERROR
 from millstream.server.responses import AwaitedJson, EventStream
@@ -70,6 +70,8 @@ async def list_runs(call: Call, query: RunListQuery) -> Response:
         limit=query.limit,
         offset=query.offset,
     )
+    if found is None:
+        raise not_found(f"Thread with ID {call['thread_id']}")
     if query.select:
         found = [{key: run[key] for key in query.select if key in run} for run in found]
     return reply(found)
@@ -78,8 +80,11 @@ async def list_runs(call: Call, query: RunListQuery) -> Response:
 @operation("GET", "/threads/{thread_id}/runs/{run_id}", auth=("threads", "read"))
 async def get_run(call: Call) -> Response:
     """Return a run."""
-    run = await call.service.db.read(storage.get, call["run_id"], call["thread_id"], call.filters)
+    db, thread_id = call.service.db, call["thread_id"]
+    run = await db.read(storage.get, call["run_id"], thread_id, call.filters)
     if run is None:
+        if not await db.read(storage.has_thread, thread_id, call.filters):
+            raise not_found(f"Thread with ID {thread_id}")
         raise ApiError(404, "Not Found")
     return reply(run)
 

@@ -382,11 +382,11 @@ def list_runs(
     status: str | None,
     limit: int,
     offset: int,
-) -> list[dict[str, Any]]:
-    """Return the runs of a thread, the newest first; none if the caller may not see it."""
+) -> list[dict[str, Any]] | None:
+    """Return the runs of a thread, the newest first; None if the caller may not see it."""
     thread = _first(connection, select(threads.c.metadata).where(threads.c.thread_id == thread_id))
     if thread is None or not allows(thread.metadata, filters):
-        return []
+        return None
     query = select(*_SHOWN).where(runs.c.thread_id == thread_id)
     if status is not None:
         query = query.where(runs.c.status == status)
