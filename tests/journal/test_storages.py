@@ -60,7 +60,7 @@ class Writer:
             self._change(batch, stubs)
         for _ in range(self.random.choice((0, 0, 1, 3))):
             number = self._number(batch)
-            size = self.random.choice((1, 40, 511, 512, 2000))
+            size = self.random.choice((1, 40, 511, 512, 2000, 4096, 9000))
             batch.parts.append(PartRow(LINE, number, self.random.randbytes(size)))
         self.parts |= {part.number for part in batch.parts}
         self.is_new, self.row = False, self.row._replace(counter=batch.counter)

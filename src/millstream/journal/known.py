@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import accumulate
 from typing import Final
 
 from millstream._base.bounded import BoundedDict
@@ -118,11 +119,7 @@ def pieces_of(text: Text) -> Iterator[tuple[bytes, bytes | int]]:
 def text_of(stored: Stored, parts: dict[int, bytes]) -> Text:
     """Return the bytes of a value, given those of its parts."""
     pieces = [item if isinstance(item, bytes) else parts[item] for item in stored.items]
-    ends, end = [], 0
-    for piece in pieces:
-        end += len(piece)
-        ends.append(end)
-    return Text(stored, b"".join(pieces), ends)
+    return Text(stored, b"".join(pieces), list(accumulate(map(len, pieces))))
 
 
 def ranges_of(keys: Iterable[int], line_bits: int, gap: int = 0) -> list[tuple[int, int, int]]:

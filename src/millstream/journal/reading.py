@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -37,6 +38,8 @@ Requests: TypeAlias = Generator[Request, Any, ResultT]
 
 _OFTEN: Final = 3
 """So many checkpoints that are read at once have much in common."""
+_MUCH: Final = 1 << 16
+"""Bytes of values that are so many objects that none of them is garbage."""
 _GAP: Final = 6
 """Numbers that nobody asked for and that are read with others: less work than to ask twice."""
 
@@ -128,8 +131,9 @@ def read_checkpoint(
             if name not in texts and value.kind == MSGPACK and len(value.items) > 1:
                 texts[name] = text_of(value, parts)
         known_bytes = {name: text.data for name, text in texts.items()}
-        made_again = _made_again(known_bytes, before, sealing)
-        made = _as_tuple(found.line, state, writes, parts, known_bytes, made_again, sealing)
+        with no_collecting() if sum(map(len, known_bytes.values())) > _MUCH else nullcontext():
+            made_again = _made_again(known_bytes, before, sealing)
+            made = _as_tuple(found.line, state, writes, parts, known_bytes, made_again, sealing)
         return Read(found, state, made, texts, made_again)
     except DamagedRow as error:
         raise _named(error, found.line, found.rows[-1].id) from error

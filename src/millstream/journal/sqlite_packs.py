@@ -6,7 +6,8 @@ compressed together, because they say nearly the same again and again, and its p
 short ones are compressed. Long ones are texts as a rule: those are read as fast as they can be.
 
 Checkpoints keep a row of their own, by which they are found. Bytes that are in the pack are none
-there, which nothing else is.
+there, which nothing else is. Parts of some pages stay where they are: nobody wants to read all of
+them for one.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ WINDOW: Final = 8
 """Bits of a number within its window. Rows are found by it: never changed."""
 _LONG: Final = 512
 """Bytes from which on a part is not compressed."""
+_LARGE: Final = 4096
+"""Bytes from which on a part keeps its own row."""
 _MOST: Final = 1 << 28
 """Bytes of a pack when it is no longer compressed."""
 _MOST_WINDOWS: Final = 4
@@ -34,10 +37,18 @@ IN_PACK: Final = b""
 Entry = tuple[Any, Any]
 """The body of a checkpoint and what tasks wrote, None where its row has them, or there is none."""
 
+Part = tuple[int, "bytes | None"]
+"""The number and the body of a part, None where it has a row of its own."""
+
 
 def window_of(key: int) -> int:
     """Return the key of the pack that may have a number."""
     return key >> WINDOW << WINDOW
+
+
+def windows_of(first: int, last: int) -> range:
+    """Return the keys of the packs that may have some of these numbers."""
+    return range(window_of(first), last + 1, 1 << WINDOW)
 
 
 def pack(execute: Execute, line: int, counter: int) -> None:
@@ -69,7 +80,7 @@ def _pack_window(execute: Execute, window: int) -> None:
     parts = execute(f"SELECT key, body FROM journal_parts {between} ORDER BY key", span).fetchall()
     # Anew, so that they are next to each other: rows that only get shorter leave gaps.
     execute(f"DELETE FROM journal_checkpoints {between}", span)
-    execute(f"DELETE FROM journal_parts {between}", span)
+    execute(f"DELETE FROM journal_parts {between} AND length(body) < {_LARGE}", span)
     entries: dict[int, Entry] = {}
     for key, id, late, root, home, at, body, of, writes in rows:
         if body is not None or writes is not None:
@@ -79,7 +90,7 @@ def _pack_window(execute: Execute, window: int) -> None:
             "INSERT INTO journal_checkpoints VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (key, id, late, root, home, at, lean[0], of, lean[1]),
         )
-    bodies = [(key - window, body) for key, body in parts]
+    bodies = [(key - window, body if len(body) < _LARGE else None) for key, body in parts]
     query = "INSERT INTO journal_packs VALUES (?, ?, ?)"
     execute(query, (window, _packed_entries(entries), _packed_parts(bodies)))
 
@@ -117,18 +128,20 @@ def _entries(packed: bytes | None) -> dict[int, Entry]:
         return {}
 
 
-def _packed_parts(parts: Sequence[tuple[int, bytes]]) -> bytes | None:
-    if not parts:
+def _packed_parts(parts: Sequence[Part]) -> bytes | None:
+    if all(body is None for _, body in parts):
         return None
-    said = [(number, body if len(body) < _LONG else len(body)) for number, body in parts]
+    long = [body for _, body in parts if body is not None and len(body) >= _LONG]
+    said = [
+        (number, body if body is None or len(body) < _LONG else len(body)) for number, body in parts
+    ]
     short = zlib.compress(packb(said), 1)
-    long = [body for _, body in parts if len(body) >= _LONG]
     return b"".join((len(short).to_bytes(_SIZE, "big"), short, *long))
 
 
-def _parts(packed: bytes) -> list[tuple[int, bytes]]:
-    """Return numbers and bodies of the parts in a pack; none where it makes no sense."""
-    parts: list[tuple[int, bytes]] = []
+def _parts(packed: bytes) -> list[Part]:
+    """Return what there is in a pack; nothing where it makes no sense."""
+    parts: list[Part] = []
     place = _SIZE + int.from_bytes(packed[:_SIZE], "big")
     try:
         for number, body in unpackb(_decompressed(packed[_SIZE:place])):
@@ -223,7 +236,7 @@ def drop_packs(execute: Execute, line: int) -> None:
 def read_packed(
     execute: Execute, ranges: Iterable[tuple[int, int, int]]
 ) -> tuple[dict[int, bytes], set[int]]:
-    """Return parts by key, of these ranges, and the keys of all packs that were looked into."""
+    """Return parts by key, of these ranges, and the keys of packs that have all of their window."""
     wanted = sorted((line << BITS | first, line << BITS | last) for line, first, last in ranges)
     spans: list[tuple[int, int]] = []
     for first, last in wanted:
@@ -233,13 +246,14 @@ def read_packed(
         else:
             spans.append((window, last))
     parts: dict[int, bytes] = {}
-    found: set[int] = set()
+    packs: set[int] = set()
     begun = 0
     """Of the ranges before that, all end before what comes."""
     for span in spans:
         query = "SELECT key, parts FROM journal_packs WHERE key BETWEEN ? AND ? ORDER BY key"
         for window, packed in execute(query, span).fetchall():
-            found.add(window)
+            if packed is not None:
+                packs.add(window)
             while wanted[begun][1] < window:
                 begun += 1
             near = begun
@@ -250,9 +264,11 @@ def read_packed(
             is_whole = any(first <= window and last >= last_key for first, last in here)
             for number, body in _parts(packed or b""):
                 key = window + number
-                if is_whole or any(first <= key <= last for first, last in here):
+                if body is None:
+                    packs.discard(window)
+                elif is_whole or any(first <= key <= last for first, last in here):
                     parts[key] = body
-    return parts, found
+    return parts, packs
 
 
 def drop_packed(execute: Execute, line: int, kept: Sequence[tuple[int, int]]) -> int:
@@ -276,7 +292,7 @@ def count_packed(execute: Execute, line: int, kept: Sequence[tuple[int, int]]) -
 
 def _not_kept(
     execute: Execute, line: int, kept: Sequence[tuple[int, int]]
-) -> list[tuple[int, list[tuple[int, bytes]], list[tuple[int, bytes]]]]:
+) -> list[tuple[int, list[Part], list[Part]]]:
     """Return packs that have parts in none of these ranges: key, all parts, and those."""
     base = line << BITS
     query = "SELECT key FROM journal_packs WHERE key BETWEEN ? AND ? AND parts IS NOT NULL"
@@ -287,7 +303,9 @@ def _not_kept(
         query = "SELECT parts FROM journal_packs WHERE key = ?"
         parts = _parts(execute(query, (window,)).fetchone()[0])
         gone = [
-            each for each in parts if not any(low <= first + each[0] <= high for low, high in near)
+            each
+            for each in parts
+            if each[1] is not None and not any(low <= first + each[0] <= high for low, high in near)
         ]
         if gone:
             found.append((window, parts, gone))
