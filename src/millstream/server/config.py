@@ -184,6 +184,10 @@ class ServerConfig:
     port: int = 2024
     n_jobs_per_worker: int = 10
     """Runs that go on at a time."""
+    run_timeout_seconds: float = 86_400
+    """How long a run may take."""
+    event_retention_seconds: float = 120
+    """How long what a run has said can be read again after its end, if its stream is resumable."""
     max_request_bytes: int = 128 << 20
     api_key_file: str | None = None
     """Whoever has one of its keys may do everything; not beside `auth.path`."""
@@ -201,15 +205,10 @@ class ServerConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
-        for name in ("n_jobs_per_worker", "max_request_bytes"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ConfigError(f"{name} is a number from 1 on, not {value!r}")
+        self._check_numbers()
         for name, options in (("log_format", FORMATS), ("log_level", LEVELS)):
             if getattr(self, name) not in options:
                 raise ConfigError(f"{name} is {' or '.join(options)}, not {getattr(self, name)!r}")
-        if not 0 <= self.port < 65536:
-            raise ConfigError(f"port is a number from 0 to 65535, not {self.port!r}")
         if self.database and "://" in self.database:
             raise ConfigError(f"database is the path of a file, not {self.database!r}")
         if self.auth.path and self.api_key_file:
@@ -227,6 +226,17 @@ class ServerConfig:
         prefix = self.http.mount_prefix
         if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
             raise ConfigError(f"http.mount_prefix is like '/api', not {prefix!r}")
+
+    def _check_numbers(self) -> None:
+        for name in ("n_jobs_per_worker", "max_request_bytes"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ConfigError(f"{name} is a number from 1 on, not {value!r}")
+        for name in ("run_timeout_seconds", "event_retention_seconds"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} is a number above 0, not {getattr(self, name)!r}")
+        if not 0 <= self.port < 65536:
+            raise ConfigError(f"port is a number from 0 to 65535, not {self.port!r}")
 
     @property
     def ttl_of_threads(self) -> Mapping[str, Any] | None:

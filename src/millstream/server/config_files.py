@@ -37,6 +37,8 @@ ENVIRONMENT: Final = {
     "MILLSTREAM_LOG_LEVEL": "log_level",
     "MILLSTREAM_MAX_REQUEST_BYTES": "max_request_bytes",
     "N_JOBS_PER_WORKER": "n_jobs_per_worker",
+    "BG_JOB_TIMEOUT_SECS": "run_timeout_seconds",
+    "RESUMABLE_STREAM_TTL_SECONDS": "event_retention_seconds",
 }
 _LINE: Final = re.compile(
     r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*"

@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.store.base import BaseStore
@@ -36,9 +36,6 @@ from millstream.server.webhooks.delivery import Webhooks
 from millstream.server.webhooks.policy import policy_of
 
 logger = logging.getLogger("millstream.server")
-
-RUN_TIMEOUT: Final = 86_400.0
-"""Seconds a run may take."""
 
 
 @dataclass
@@ -97,10 +94,11 @@ class Service:
                 db,
                 run_loop,
                 logs,
-                Runner(catalog, db, journal, timeout=RUN_TIMEOUT),
+                Runner(catalog, db, journal, timeout=config.run_timeout_seconds),
                 journal,
                 slots=config.n_jobs_per_worker,
                 tell=webhooks.wake,
+                retention=config.event_retention_seconds,
                 metrics=metrics,
             )
             crons = Crons(db, scheduler, clock, config.ttl_of_threads)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
-from millstream.server.log.event_ids import EventId
+from millstream.server.log.event_ids import START, EventId
 from millstream.server.log.run_log import RunLog, RunReader, is_wanted, wanted_modes
 from millstream.server.log.signal import Signal
 from millstream.server.log.thread_channel import ThreadReader, framed
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from millstream.server.log.run_log import Entry
     from millstream.server.storage.database import Database
 
+FORGOTTEN: Final = (
+    b": what this run has said is no longer kept; its thread has what it has come to\r\n\r\n"
+)
+"""What those are told who come back too late: a comment, which clients pass over."""
 PAGE: Final = 256
 """How many stored events are read together."""
 
@@ -72,9 +76,16 @@ class StoredSource:
         self._run_id = run_id
         self._after = after
         self._modes = wanted_modes(modes) if modes else None
+        self._is_begun = False
 
     async def take(self) -> bytes:
         """Return the next frames; nothing at the end."""
+        if not self._is_begun:
+            self._is_begun = True
+            # They were some: the first one says which run it is.
+            if await self._db.read(events.last_of, self._run_id) == START:
+                self.is_over = True
+                return FORGOTTEN
         while not self.is_over:
             stored = await self._db.read(events.read, self._run_id, self._after, PAGE)
             if stored:

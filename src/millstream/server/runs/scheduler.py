@@ -22,7 +22,6 @@ from millstream.server.runs.lifecycle import UNDER_WAY, RunInput
 from millstream.server.runs.recovery import forget_unstored
 from millstream.server.runs.runner import NOTHING, Carried, Runner, failed
 from millstream.server.storage import events, runs
-from millstream.server.storage.events import RETENTION
 from millstream.server.storage.run_records import End
 
 if TYPE_CHECKING:
@@ -57,17 +56,23 @@ class Scheduler:
         saver: BaseCheckpointSaver[Any],
         *,
         slots: int,
+        retention: float,
         grace: float = 5.0,
         metrics: Metrics,
         tell: Callable[[], object] = lambda: None,
     ) -> None:
-        """Make one; `tell` is called when a webhook is to be told of the end of a run."""
+        """Make one.
+
+        `retention` is for how many seconds after its end the events of a run can be read again;
+        `tell` is called when a webhook is to be told of the end of a run.
+        """
         self._db = db
         self._run_loop = run_loop
         self._logs = logs
         self._runner = runner
         self._saver = saver
         self._slots = slots
+        self._retention = retention
         self._grace = grace
         self._metrics = metrics
         self._tell = tell
@@ -81,6 +86,7 @@ class Scheduler:
         self._timer: asyncio.TimerHandle | None = None
         self._next_start: str | None = None
         self._sweep: asyncio.TimerHandle | None = None
+        self._sweeps_again = False
         self._is_draining = False
         """Nothing more is started."""
         self._is_closing = False
@@ -285,7 +291,8 @@ class Scheduler:
                 pause = min(2 * pause, MAX_RETRY)
 
     async def _store_end(self, job: Job, end: End) -> Finished:
-        may_start = not self._is_draining
+        # Where others wait for a slot, it is not for the thread to keep it.
+        may_start = not self._is_draining and not self._are_some_waiting
         return await self._db.write(
             runs.finish, job.run_id, job.thread_id, end, may_start=may_start
         )
@@ -346,16 +353,19 @@ class Scheduler:
 
     def _sweep_later(self) -> None:
         """Have the events of ended runs forgotten when nobody comes back for them any more."""
-        if self._sweep is None and not self._is_closing:
+        if self._sweep is not None:
+            # It is too early for what has ended just now.
+            self._sweeps_again = True
+        elif not self._is_closing:
             loop = asyncio.get_running_loop()
-            self._sweep = loop.call_later(RETENTION, lambda: self._spawn(self._forget()))
+            self._sweep = loop.call_later(self._retention, lambda: self._spawn(self._forget()))
 
     async def _forget(self) -> None:
-        self._sweep = None
-        time = datetime.now(timezone.utc) - timedelta(seconds=RETENTION)
+        self._sweep, sweeps_again, self._sweeps_again = None, self._sweeps_again, False
+        time = datetime.now(timezone.utc) - timedelta(seconds=self._retention)
         before = time.isoformat(timespec="microseconds")
         await self._db.write(runs.forget_temporary, before)
-        if await self._db.write(events.forget, before):
+        if await self._db.write(events.forget, before) or sweeps_again:
             self._sweep_later()
 
     def _spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:

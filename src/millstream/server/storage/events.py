@@ -25,9 +25,6 @@ from millstream.server.log.run_log import PROTOCOL, Entry
 from millstream.server.storage.run_statements import ADD_EVENT
 from millstream.server.storage.tables import run_events, runs, threads
 
-RETENTION: Final = 120.0
-"""Seconds after its end for which the events of a run can be read again."""
-
 MOST_SAID: Final = 1000
 """How many events of the attempts before are looked at: those of the last few supersteps."""
 

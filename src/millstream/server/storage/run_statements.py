@@ -88,10 +88,10 @@ END_THREAD: Final = Prepared(
 ADD_EVENT: Final = Prepared(insert(run_events), "run_id", "seq", "ms", "mode", "needs", "frame")
 
 
-def due(time: Any) -> Any:
+def due(time: Any, of: Any = runs) -> Any:
     """Return the condition that a run waits, and its time has come."""
-    is_pending = runs.c.status == literal_column("'pending'")
-    return and_(is_pending, or_(runs.c.start_at.is_(None), runs.c.start_at <= time))
+    is_pending = of.c.status == literal_column("'pending'")
+    return and_(is_pending, or_(of.c.start_at.is_(None), of.c.start_at <= time))
 
 
 NEXT: Final = Prepared(

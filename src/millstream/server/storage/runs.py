@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Connection, Row, delete, exists, select, update
+from sqlalchemy import Connection, Row, and_, delete, exists, or_, select, tuple_, update
 
 from millstream.server.errors import ApiError
 from millstream.server.log.event_ids import START
@@ -283,27 +283,30 @@ def _claim(connection: Connection, row: Row[Any], time: str) -> Job:
 def claim_due(connection: Connection, limit: int) -> list[Job]:
     """Start up to `limit` runs whose time has come, the oldest first, one in each free thread."""
     time = now()
-    running = runs.alias()
-    is_busy = exists().where(running.c.thread_id == runs.c.thread_id, running.c.status == "running")
+    other = runs.alias()
+    is_before = tuple_(other.c.created_at, other.c.run_id) < tuple_(
+        runs.c.created_at, runs.c.run_id
+    )
+    # Of each thread its oldest run, unless one of it goes on.
+    has_turn = ~exists().where(
+        other.c.thread_id == runs.c.thread_id,
+        or_(other.c.status == "running", and_(statements.due(time, other), is_before)),
+    )
     query = (
         select(runs)
-        .where(statements.due(time), ~is_busy)
+        .where(statements.due(time), has_turn)
         .order_by(runs.c.created_at, runs.c.run_id)
-        .limit(4 * limit)
+        .limit(limit)
     )
-    jobs: dict[str, Job] = {}
-    for row in connection.execute(query).all():
-        if len(jobs) == limit:
-            break
-        if row.thread_id not in jobs:
-            jobs[row.thread_id] = _claim(connection, row, time)
+    jobs = [_claim(connection, row, time) for row in connection.execute(query).all()]
     if jobs:
+        of_these = threads.c.thread_id.in_([job.thread_id for job in jobs])
         connection.execute(
             update(threads)
-            .where(threads.c.thread_id.in_(list(jobs)), threads.c.status != "busy")
+            .where(of_these, threads.c.status != "busy")
             .values(status="busy", updated_at=time)
         )
-    return list(jobs.values())
+    return jobs
 
 
 def recover(connection: Connection) -> None:
