@@ -117,6 +117,21 @@ def test_bad_usage_is_said_in_one_line(
     assert "port is a number from 0 to 65535" in capsys.readouterr().err
 
 
+def test_what_the_server_finds_wrong_when_it_starts_is_said_in_one_line(tmp_path: Path) -> None:
+    write(tmp_path, "one")
+    command = [sys.executable, "-m", "millstream.cli", "serve", "app.py:graph", "--port", "0"]
+
+    with serving(tmp_path, "serve", "app.py:graph", "--port", "0"):
+        second = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+
+    assert second.returncode == 2
+    assert re.fullmatch(
+        r"millstream: the database .* is in use by another server \(process \d+\): .*\n",
+        second.stderr,
+    )
+    assert second.stdout == ""
+
+
 def test_a_port_that_is_taken_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

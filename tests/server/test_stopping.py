@@ -51,7 +51,7 @@ def test_open_streams_are_cut_and_runs_go_on_later(
     sent: signal.Signals, times: int, tmp_path: Path
 ) -> None:
     (tmp_path / "app.py").write_text(APP)
-    arguments = ("serve", "app.py:steps", "--port", "0")
+    arguments = ("serve", "app.py:steps", "--port", "0", "--log-level", "warning")
     with serving(tmp_path, *arguments) as server:
         at = server.http.post("/threads", json={}).json()["thread_id"]
         body = {

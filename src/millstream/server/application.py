@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+)
 from time import time
 from typing import Any, Final
 
@@ -34,6 +39,7 @@ from millstream.server.api.routing import reply, routes
 from millstream.server.api.sockets import sockets
 from millstream.server.config import GraphSource, ServerConfig
 from millstream.server.custom import load_custom, surround
+from millstream.server.errors import ConfigError
 from millstream.server.log_lines import log_request
 from millstream.server.service import Service
 
@@ -71,7 +77,13 @@ def app(graphs: ServerConfig | Mapping[str, Any], *, around: Around | None = Non
 
     @asynccontextmanager
     async def lifespan(application: Starlette) -> AsyncIterator[Any]:
-        async with Service.open(config) as service:
+        async with AsyncExitStack() as stack:
+            try:
+                service = await stack.enter_async_context(Service.open(config))
+            except ConfigError as error:
+                # For who has started it: a server only logs what it fails with.
+                application.state.refusal = error
+                raise
             application.state.service = service
             theirs = nullcontext() if custom is None else custom.router.lifespan_context(custom)
             async with theirs as state, around(application) if around else nullcontext():

@@ -32,6 +32,7 @@ from millstream.server.runs.runner import Runner
 from millstream.server.runs.scheduler import Scheduler
 from millstream.server.storage import assistants
 from millstream.server.storage.database import Database
+from millstream.server.storage.ownership import owning
 from millstream.server.webhooks.delivery import Webhooks
 from millstream.server.webhooks.policy import policy_of
 
@@ -79,6 +80,7 @@ class Service:
         for name, value in config.env.items():
             os.environ.setdefault(name, value)
         async with AsyncExitStack() as stack:
+            stack.enter_context(owning(config.database_path))
             sealer = await _open_sealer(config, stack)
             db = await asyncio.to_thread(Database, config.database_path, sealer)
             stack.push_async_callback(asyncio.to_thread, db.close)

@@ -7,8 +7,8 @@ import logging
 import socket
 import sys
 import webbrowser
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import uvicorn
 from starlette.applications import Starlette
@@ -17,6 +17,7 @@ from millstream.server.application import app
 from millstream.server.collecting import little_collecting
 from millstream.server.config import ServerConfig
 from millstream.server.connections import patient
+from millstream.server.errors import ConfigError
 from millstream.server.log_lines import writing
 from millstream.server.reloading import reload_on_change
 from millstream.server.sleeping import SleepingServer
@@ -68,7 +69,7 @@ def run(
         timeout_graceful_shutdown=patience,
     )
     logging.getLogger("uvicorn.error").addFilter(_is_no_cut)
-    with listening, writing(config.log_format, config.log_level):
+    with listening, writing(config.log_format, config.log_level), _refusing(application):
         _Server(options, application).run(sockets=[listening])
 
 
@@ -83,6 +84,27 @@ class _Server(SleepingServer):
         """Begin nothing more, end what does not end by itself, and give the rest its time."""
         self._application.state.service.drain()
         await super().shutdown(sockets)
+
+
+@contextmanager
+def _refusing(application: Starlette) -> Iterator[None]:
+    """Have a configuration that cannot be raised as what it is, and not told at length."""
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return not hasattr(application.state, "refusal")
+
+    told = logging.getLogger("uvicorn.error")
+    told.addFilter(is_other)
+    try:
+        yield
+    except SystemExit:
+        if not hasattr(application.state, "refusal"):
+            raise
+    finally:
+        told.removeFilter(is_other)
+    refusal: ConfigError | None = getattr(application.state, "refusal", None)
+    if refusal is not None:
+        raise refusal
 
 
 def _is_no_cut(record: logging.LogRecord) -> bool:
