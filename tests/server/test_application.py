@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+import os
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,12 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+import waiting
 from millstream.server import app
 from millstream.server.api.routing import OPERATIONS
 from millstream.server.config import HttpConfig
 from server.fixtures import Running, config_of, running
-from server.graphs import make_chat
+from server.graphs import make_chat, make_graphs
 
 
 def test_openapi_has_every_operation_with_its_body(server: Running) -> None:
@@ -95,6 +99,66 @@ def test_it_is_mounted_in_another_application(
 
     assert asyncio.run(ask()).json()["status"] == "idle"
     assert (tmp_path / ".millstream" / "server.db").exists()
+
+
+def left(folder: Path) -> list[str]:
+    """Return threads and open files of servers whose files are in a folder."""
+    threads = [each.name for each in threading.enumerate() if each.name.startswith("millstream")]
+    files = []
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            files.append(os.readlink(f"/proc/self/fd/{name}"))
+    return threads + [name for name in files if name.startswith(str(folder))]
+
+
+def test_nothing_is_left_where_it_was_mounted_and_what_was_going_on_goes_on_later(
+    tmp_path: Path,
+) -> None:
+    """With a run under way, and streams that nobody closes but the end of the application."""
+    config = config_of(make_graphs(), tmp_path)
+    streams: list[asyncio.Task[httpx.Response]] = []
+
+    async def serve(body: Callable[[httpx.AsyncClient, Starlette], Awaitable[Any]]) -> Any:
+        inner = app(config)
+
+        @asynccontextmanager
+        async def lifespan(_: Starlette) -> AsyncIterator[None]:
+            async with inner.router.lifespan_context(inner):
+                yield
+
+        outer = Starlette(routes=[Mount("/graphs", inner)], lifespan=lifespan)
+        before = asyncio.all_tasks()
+        transport = httpx.ASGITransport(outer)
+        client = httpx.AsyncClient(transport=transport, base_url="http://x/graphs")
+        async with client as http, outer.router.lifespan_context(outer):
+            result = await body(http, inner)
+            # Threads that look after databases are among them.
+            assert left(tmp_path)
+        answers = await asyncio.gather(*streams)
+        streams.clear()
+        assert asyncio.all_tasks() == before
+        return result, answers
+
+    async def begin(http: httpx.AsyncClient, inner: Starlette) -> str:
+        at = (await http.post("/threads", json={})).json()["thread_id"]
+        run = {"assistant_id": "slow", "input": {"n": 1, "delay": 60}}
+        made = await http.post(f"/threads/{at}/runs", json=run)
+        assert made.headers["content-location"].startswith("/graphs/threads/")
+        service = inner.state.service
+        for path in (f"/threads/{at}/stream", f"{made.headers['content-location'][7:]}/stream"):
+            open_streams = service.metrics.streams
+            streams.append(asyncio.get_running_loop().create_task(http.get(path)))
+            assert await waiting.auntil(lambda n=open_streams: service.metrics.streams > n)
+        return str(made.headers["content-location"][7:])
+
+    async def look(http: httpx.AsyncClient, _: Starlette) -> Any:
+        return (await http.get(path)).json()["status"]
+
+    path, answers = asyncio.run(serve(begin))
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert left(tmp_path) == []
+    assert asyncio.run(serve(look))[0] in ("pending", "running")
+    assert left(tmp_path) == []
 
 
 def test_requests_that_are_too_large_are_refused(tmp_path: Path) -> None:
