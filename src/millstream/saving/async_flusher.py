@@ -38,19 +38,22 @@ class AsyncFlusher:
     async def _flush(self, recorder: Recorder) -> None:
         if recorder.is_behind and self._background is None:
             self._background = FlushTask(recorder.carrier)
-        while recorder.pending:
-            some = list(recorder.pending) if recorder.carrier.is_together else [recorder.pending[0]]
-            try:
-                if self._background is None:
-                    # Taken away when it is stored: a cancellation must not leave a gap.
-                    await recorder.carrier.acarry_out(some)
-                    for _ in some:
-                        recorder.pending.popleft()
-                else:
-                    await self._background.submit(recorder.pending.popleft())
-            except Exception:
-                recorder.give_up()
-                raise
+        pending, carrier = recorder.pending, recorder.carrier
+        try:
+            if self._background is not None:
+                self._background.take(pending)
+            while pending:
+                if self._background is not None:
+                    await self._background.submit(pending.popleft())
+                    continue
+                # Taken away when it is stored: a cancellation must not leave a gap.
+                some = list(pending) if carrier.is_together else [pending[0]]
+                await carrier.acarry_out(some)
+                for _ in some:
+                    pending.popleft()
+        except Exception:
+            recorder.give_up()
+            raise
 
     async def finish(self, recorder: Recorder) -> None:
         """Store what is left at the end of the run; a cancellation waits that long."""

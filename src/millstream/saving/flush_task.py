@@ -36,6 +36,13 @@ class FlushTask:
         self._error: BaseException | None = None
         self._task: asyncio.Task[None] | None = None
 
+    def take(self, operations: deque[Operation]) -> None:
+        """Take over as many operations as there is room for: nobody has to wait for these."""
+        self._raise_error()
+        while operations and len(self._pending) < MAX_IN_FLIGHT:
+            self._pending.append(operations.popleft())
+            self._working()
+
     async def submit(self, operation: Operation) -> None:
         """Hand over an operation; waits while too many are in flight."""
         self._raise_error()

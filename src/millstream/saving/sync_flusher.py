@@ -80,14 +80,14 @@ def _hand_over(recorder: Recorder, thread: FlushThread | None) -> None:
     """Give what is pending to the thread that stores, or store it here."""
     pending, carrier = recorder.pending, recorder.carrier
     try:
+        # Taken away when they are stored: Ctrl-C must not leave a gap.
         while pending:
-            # Taken away when they are stored: Ctrl-C must not leave a gap.
+            if thread is not None:
+                thread.submit(pending[0])
+                pending.popleft()
+                continue
             some = list(pending) if carrier.is_together else [pending[0]]
-            if thread is None:
-                carrier.carry_out(some)
-            else:
-                some = some[:1]
-                thread.submit(some[0])
+            carrier.carry_out(some)
             for _ in some:
                 pending.popleft()
     except Exception:
