@@ -117,16 +117,19 @@ def store_here(
 
     If it is not, nothing was done.
     """
-    put, expects = handover.calls[-1], handover.expects
+    *others, put = handover.calls
+    if len(others) > 1 and type(others[1]) is PutCall:
+        return False  # several, of which each has what one task wrote
     if type(put) is not PutCall or not lane.begin(may_wait=may_wait):
         return False
+    expects = handover.expects
     key = (put.thread_id, put.ns)
     try:
         known = lines.get(key)
         # No branch, and nobody has stored a newer one as far as is known here.
         if known is None or expects != (put.ns, known.newest):
             return False
-        step = _step(known, handover.calls, handover.sealing, handover.at)
+        step = _step(known, others, put, handover.sealing, handover.at)
         if step is None:
             return False
         request, state = step
@@ -135,10 +138,10 @@ def store_here(
         except WouldWait:
             return False
         except BaseException:
-            del lines[key]
+            lines.pop(key, None)
             raise
         if not is_stored:
-            del lines[key]
+            lines.pop(key, None)
             return False
         _advance(known, state, request.number)
         return True
@@ -166,7 +169,7 @@ async def store_awaiting(
             return False
         # Nobody in this process goes on from it before it is written. Who wants to write to the
         # line meanwhile reads it; who comes second is refused by the storage.
-        del lines[key]
+        lines.pop(key, None)
     finally:
         lane.end()
     if await storage.await_commit(Commit([batch])) != [True]:
@@ -177,22 +180,18 @@ async def store_awaiting(
 
 
 def _step(
-    known: KnownLine, calls: Sequence[Call], sealing: Sealing, at: int
+    known: KnownLine, others: Sequence[Call], put: PutCall, sealing: Sealing, at: int
 ) -> tuple[Append, State] | None:
     """Return what adds a superstep to a line, and its state; None if it is not the usual one."""
     line, parent = known.row, _newest(known)
     if parent is None:
         return None
     said: list[Any] = []
-    for call in calls:
-        if type(call) is WritesCall:
-            written = _written(call, line, parent)
-            if written is None:
-                return None
-            said.append(written)
-        elif call is not calls[-1]:
+    for call in others:
+        written = _written(call, line, parent) if type(call) is WritesCall else None
+        if written is None:
             return None
-    put: PutCall = calls[-1]  # type: ignore[assignment]  # the only one
+        said.append(written)
     number = line.counter + (2 if said else 1)
     following = _following(put, parent, number, line.number, sealing)
     if following is None or _labels(put, parent, following[0], known, sealing):
