@@ -9,6 +9,7 @@ from millstream.modes.names import CHECKPOINTS, DEBUG, TASKS, UPDATES, VALUES
 from millstream.server.log.repeats import LIFECYCLE, Repeats
 from millstream.server.log.run_log import RunLog
 from millstream.server.sse import event_name
+from millstream.types import Interrupt
 
 ROOT = ()
 QUESTION = {"id": "q", "value": "what?"}
@@ -107,6 +108,7 @@ def test_protocol_events_are_known_by_the_same_facts() -> None:
         "values": {"n": 1},
         "checkpoints": {"id": "c", "step": 0},
         "updates": {"node": "a", "values": {"n": 1}},
+        "tasks": {"id": "1", "error": None, "result": {}, "interrupts": [QUESTION]},
     }
     for method, data in told.items():
         event = {"method": method, "params": {"namespace": ["b:1"], "data": data}}
@@ -114,8 +116,11 @@ def test_protocol_events_are_known_by_the_same_facts() -> None:
         log.append_frame(f"v3:{method}\nb:1", lambda _, frame=frame: frame)
     repeats, at = Repeats(log.since(0), is_protocol=True), ("b:1",)
 
-    asking = {"n": 1, "__interrupt__": [QUESTION]}
-    assert repeats.covers(VALUES, at, asking)  # questions have events of their own
+    assert repeats.covers(VALUES, at, {"n": 1})
+    # What a question is asked in looks like the state before it.
+    asking = {"n": 1, "__interrupt__": (Interrupt("what?", id="q"),)}
+    assert repeats.covers(VALUES, at, asking)
+    assert not repeats.covers(VALUES, ROOT, asking)
     assert repeats.covers(CHECKPOINTS, at, {"config": {"configurable": {"checkpoint_id": "c"}}})
     assert repeats.covers(UPDATES, at, {"a": {"n": 1}, **CACHED})
     assert not Repeats(log.since(0)).covers(VALUES, at, {"n": 1})

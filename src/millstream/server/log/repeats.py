@@ -95,9 +95,9 @@ class Repeats:
             return True
         is_asking = isinstance(payload, Mapping) and INTERRUPT in payload
         if is_asking and self._is_protocol:
-            # Questions are told in events of their own.
-            payload, is_asking = {**payload}, False
-            del payload[INTERRUPT]
+            # There it looks like the state before. The task that asks is told of together with it.
+            asked = {(INTERRUPT, TASKS, namespace, each.id) for each in payload[INTERRUPT]}
+            return self._known.issuperset(asked)
         said = self._values.get((namespace, is_asking), _NOTHING)
         if said is not _NOTHING and orjson.loads(dumps(payload)) == said:
             return True
