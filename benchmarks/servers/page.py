@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from benchmarks.servers.scenes import Numbers, Size
-from benchmarks.servers.table import HEAD, cells, misses, rows
+from benchmarks.servers.table import cells, head, misses, rows
 
 INTRODUCTION: Final = """\
 # Servers
@@ -35,8 +35,9 @@ def _facts(facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _table(size: Size, measured: Mapping[str, Numbers]) -> Iterator[str]:
-    yield f"| {' | '.join(HEAD)} |"
-    yield "|" + " --- |" * len(HEAD)
+    columns = head(measured)
+    yield f"| {' | '.join(columns)} |"
+    yield "|" + " --- |" * len(columns)
     for row in rows(size):
         if (shown := cells(row, measured)) is not None:
             yield f"| {' | '.join(shown)} |"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from benchmarks.servers.launching import MILLSTREAM, SERVERS
 from benchmarks.servers.scenes import Numbers, Size
@@ -68,20 +67,19 @@ def rows(size: Size) -> tuple[Row, ...]:
     )
 
 
-OTHERS: Final = tuple(server.name for server in SERVERS if server is not MILLSTREAM)
-HEAD: Final = (
-    "measured",
-    "in",
-    *(server.name for server in SERVERS),
-    *(f"to {name}" for name in OTHERS),
-    "goal",
-    "reached",
-)
+def head(measured: Mapping[str, Numbers]) -> Sequence[str]:
+    """Return the names of the columns: a server that was not measured has none."""
+    names = _names(measured)
+    return ("measured", "in", *names, *(f"to {name}" for name in names[1:]), "goal", "reached")
+
+
+def _names(measured: Mapping[str, Numbers]) -> Sequence[str]:
+    return [s.name for s in SERVERS if s is MILLSTREAM or s.name in measured]
 
 
 def cells(row: Row, measured: Mapping[str, Numbers]) -> Sequence[str] | None:
     """Return what the table says in a row, None where nobody was measured."""
-    values = [measured.get(server.name, {}).get(row.name) for server in SERVERS]
+    values = [measured.get(name, {}).get(row.name) for name in _names(measured)]
     if all(value is None for value in values):
         return None
     ours, *others = values

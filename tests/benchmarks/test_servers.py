@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 from benchmarks.servers.__main__ import measure
-from benchmarks.servers.launching import MILLSTREAM, REFERENCE
+from benchmarks.servers.launching import AEGRA, MILLSTREAM, REFERENCE
 from benchmarks.servers.page import page
 from benchmarks.servers.scenes import QUICK, SCENES
 from benchmarks.servers.table import misses, rows
@@ -35,6 +35,12 @@ def test_the_page_has_what_was_measured_with_ratio_and_goal() -> None:
     assert "| events/s | 20,000 | 2,000 | 10.00x | ≥ 25,000 | **no** |" in text
     assert "| processor time while nobody is there | ms/s | 0 |  |  |  |  |" in text
     assert "copy one of" not in text
+    assert "aegra |" not in text
+
+    text = page(FACTS, QUICK, 200, {**measured, AEGRA.name: {"first event": 16.0}})
+
+    assert "| millstream | langgraph dev | aegra | to langgraph dev | to aegra |" in text
+    assert "| ms | 4 | 1,000 | 16 | 1/250 | 1/4 | ≤ 5 | yes |" in text
 
 
 def test_a_goal_is_missed_from_its_own_side() -> None:
