@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
@@ -20,7 +22,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from millstream.server.api.routing import OPERATIONS
-from server.fixtures import Running
+from server.fixtures import Running, config_of, running
 from server.graphs import make_graphs
 from server.test_auth import ALICE, BOB, guarded
 
@@ -298,3 +300,126 @@ def test_other_protocols_show_nobody_what_is_not_theirs(owned: Running) -> None:
     assert state_of(owned, theirs) == before
     # She herself is told.
     assert SECRET in call(agent, "tasks/get", task, ALICE)[1]
+
+
+BYPASSES: Final = {
+    "x-auth-scheme": "langsmith-api-key",
+    "x-user-id": "alice",
+    "x-tenant-id": "alice",
+    "x-organization-id": "alice",
+    "x-service-key": "alice",
+    "x-api-key": "",
+    "x-forwarded-user": "alice",
+    "x-forwarded-for": "127.0.0.1",
+    "x-forwarded-host": "localhost",
+    "x-forwarded-prefix": "/ok",
+    "x-real-ip": "127.0.0.1",
+    "forwarded": "for=127.0.0.1;host=localhost",
+    "x-original-url": "/ok",
+    "x-rewrite-url": "/ok",
+    "x-http-method-override": "GET",
+    "x-method-override": "OPTIONS",
+    "x-http-method": "GET",
+    "origin": "http://localhost:2024",
+    "access-control-request-headers": "authorization",
+    "cookie": "user=alice; session=alice",
+    "remote-user": "alice",
+}
+"""What lets in, or names a caller or another address, somewhere."""
+
+
+def tricks(path: str) -> Iterator[str]:
+    """Yield ways to write a path that something in front of routes may take for another one."""
+    yield f"/{path}"
+    yield f"{path}/"
+    yield f"/.{path}"
+    yield f"/ok/..{path}"
+    yield f"/ok/%2e%2e{path}"
+    yield f"/docs/../{path}"
+    yield f"/%2e{path}"
+    yield f"/ok%2f..{path}"
+    yield f"{path};/ok"
+    yield f"{path}%00"
+    yield f"{path}%20"
+    yield f"{path}#/ok"
+    yield f"{path}\\"
+    yield f"{path}?/ok"
+    yield path.upper()
+    yield path.replace("/", "%2f")
+    yield "/" + "".join(f"%{ord(char):02x}" for char in path[1:])
+    yield f"http://localhost{path}"
+
+
+def raw(server: Running, method: str, path: str, headers: dict[str, str]) -> tuple[int, bytes]:
+    """Ask for a path as it is written, and return what comes first."""
+    url = httpx.URL(server.url)
+    connection = HTTPConnection(url.host, url.port or 80, timeout=20)
+    try:
+        connection.putrequest(method, path, skip_host=path.startswith("http"))
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        body = b"" if method in ("GET", "HEAD", "OPTIONS") else b"{}"
+        connection.putheader("content-length", str(len(body)))
+        connection.endheaders(body)
+        response = connection.getresponse()
+        is_stream = "event-stream" in (response.getheader("content-type") or "")
+        return response.status, b"" if is_stream else response.read()
+    finally:
+        connection.close()
+
+
+@contextmanager
+def keyed(here: Path) -> Iterator[Running]:
+    (here / "keys").write_text("alice: a-key-of-sixteen-characters\n")
+    with running(config_of(make_graphs(), here, api_key_file="keys")) as server:
+        yield server
+
+
+@pytest.mark.parametrize("kind", ["handlers", "keys"])
+def test_no_header_lets_anybody_in(kind: str, tmp_path: Path) -> None:
+    serve = keyed(tmp_path) if kind == "keys" else guarded("owners", tmp_path, make_graphs())
+    wrong = {}
+    with serve as server:
+        for method, path in walk(server.application.routes):
+            if (method, path) in OPEN or (method == "HEAD" and ("GET", path) in OPEN):
+                continue
+            status, text = answer(server, nobodys().request(method, path), BYPASSES)
+            if status != 401:
+                wrong[f"{method} {path}"] = (status, text[:200])
+        for path in sockets(server.application.routes):
+            url = nobodys().request("GET", path)["url"]
+            status = handshake(server, url, {**BYPASSES, "origin": server.url})
+            if status != 401:
+                wrong[path] = (status, "")
+
+    assert wrong == {}
+
+
+@pytest.mark.long
+def test_no_way_to_write_a_path_or_method_lets_anybody_in(owned: Running) -> None:
+    theirs = alices(owned)
+    before = state_of(owned, theirs)
+    told = {}
+    for method, path in walk(owned.application.routes):
+        if (method, path) in OPEN or method == "HEAD":
+            continue
+        url = theirs.request(method, path)["url"]
+        # Nobody may read or do anything there, and bob not with what is alice's.
+        for way in tricks(url):
+            status, text = raw(owned, method, way, BYPASSES)
+            if status < 300 or status >= 500 or SECRET.encode() in text:
+                told[f"nobody: {method} {way}"] = (status, text[:200])
+        for way in tricks(url):
+            status, text = raw(owned, method, way, {**BOB, **BYPASSES})
+            if status >= 500 or SECRET.encode() in text:
+                told[f"bob: {method} {way}"] = (status, text[:200])
+    for method in ("OPTIONS", "TRACE", "PROPFIND", "LINK", "MKCOL", "PURGE", "SEARCH"):
+        status, text = raw(owned, method, f"/threads/{theirs.ids['thread_id']}", BYPASSES)
+        if status != 405 and not (method == "OPTIONS" and text in (b"", b"OK")):
+            told[method] = (status, text[:200])
+
+    assert told == {}
+    assert state_of(owned, theirs) == before
+    # One of these ways leads there, for her.
+    own = theirs.request("GET", "/threads/{thread_id}/state")["url"]
+    assert SECRET.encode() in raw(owned, "GET", f"{own}?/ok", {**ALICE, **BYPASSES})[1]
