@@ -121,7 +121,7 @@ class Webhooks(Chore):
         headers = {
             "user-agent": f"millstream/{__version__}",
             **self.policy.headers,
-            "host": host if url.port is None else f"{host}:{url.port}",
+            "host": url.netloc.decode("ascii"),
             "content-type": "application/json",
             **signature(self.policy.secret, row["delivery_id"], sent_at, content),
         }

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final
 
 import httpx
@@ -21,8 +21,14 @@ SECRET: Final = "MILLSTREAM_WEBHOOK_SECRET"
 """The variable with what webhooks are signed with, if the configuration has nothing."""
 _TEMPLATE: Final = re.compile(r"\$\{\{\s*env\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 _LOCAL: Final = ("localhost", "*.localhost", "*.local", "*.internal", "localhost.localdomain")
-_TRANSLATED: Final = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
-"""IPv6 addresses that gateways make IPv4 addresses of."""
+_UNICAST: Final = IPv6Network("2000::/3")
+"""The IPv6 addresses of the public internet; others are local, or an IPv4 address in disguise."""
+_NOT_PUBLIC: Final = (
+    IPv4Network("192.0.0.0/24"),  # protocols; metadata of machines at Oracle
+    IPv4Network("192.88.99.0/24"),  # relays into IPv6
+    IPv4Network("168.63.129.16/32"),  # what machines at Microsoft ask about themselves
+)
+"""What some versions of Python take for public, or is so by its number alone."""
 _KEYS: Final = ("env_prefix", "url", "headers", "secret")
 _URL_KEYS: Final = {
     "require_https": bool,
@@ -100,13 +106,13 @@ def is_public(text: str) -> bool:
     """Say whether an address is one of the public internet, whatever form it has."""
     address = ip_address(text.partition("%")[0])
     if isinstance(address, IPv6Address):
-        if any(address in network for network in _TRANSLATED):
+        if address not in _UNICAST or address.teredo is not None:
             return False
-        inner: IPv4Address | None = address.ipv4_mapped or address.sixtofour
-        if address.teredo is not None:
-            return False
-        if inner is not None:
-            address = inner
+        if address.sixtofour is None:
+            return address.is_global
+        address = address.sixtofour
+    if any(address in network for network in _NOT_PUBLIC):
+        return False
     return address.is_global and not address.is_multicast
 
 
