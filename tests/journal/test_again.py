@@ -23,7 +23,7 @@ from pydantic import BaseModel
 
 from journal.journals import SyncCalls, new_config
 from journal.states import States
-from millstream.journal.again import LEAST, Again, again
+from millstream.journal.again import LEAST, Again, _element, again
 
 SERDE = JsonPlusSerializer()
 CALL = {"name": "mill", "args": {"grain": ["rye"], "deep": {"er": [1]}}, "id": "1"}
@@ -95,7 +95,7 @@ def dump(value: Any) -> bytes:
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda each: type(each).__name__)
 def test_an_element_is_made_as_the_serializer_reads_it(message: Any) -> None:
     """Time and again, and nobody shares anything of it that can be changed."""
-    data = dump([message])
+    data = dump([MESSAGES[0], message])
     made = again(SERDE.loads_typed, data, None)
     assert made is not None
     first, second = made.value(), made.value()
@@ -119,9 +119,19 @@ def test_an_element_of_an_unknown_class_is_read_each_time() -> None:
     assert len(loaded) == 1
 
 
-def test_a_list_of_unknown_classes_is_none_that_is_made_again() -> None:
-    """That would take longer than to read it."""
-    made = again(SERDE.loads_typed, dump([Sack(grains=[1])] * 3), None)
+@pytest.mark.parametrize(
+    "value",
+    [
+        [Sack(grains=[1])] * 3,
+        [MESSAGES[0], *[Sack(grains=[1])] * 3],
+        list(range(100)),
+        [{"a": 1}, MESSAGES[0]],
+        [],
+    ],
+)
+def test_a_list_of_anything_else_is_read_each_time(value: Any) -> None:
+    """To make it would take no less."""
+    made = again(SERDE.loads_typed, dump(value), None)
     assert made is not None
     assert not made.data
     assert again(SERDE.loads_typed, dump(MESSAGES), made) is made
@@ -132,15 +142,23 @@ def test_what_is_one_object_is_read_each_time() -> None:
     part: list[Any] = []
 
     def load(typed: Any) -> Any:
-        return [{"here": part, "there": part}]
+        value = SERDE.loads_typed(typed)
+        if isinstance(value, list):
+            value[1]["here"] = value[1]["there"] = part
+        return value
 
-    made = again(load, dump([{"here": [], "there": []}]), None)
+    value = [*[MESSAGES[0]] * 9, {"here": [], "there": []}]
+    made = again(load, dump([value[0], value[-1], *value[1:-1]]), None)
     assert made is not None
-    assert not made.data
+    assert made.makes[1].func is _element  # type: ignore[attr-defined]
+
+
+LIST = dump(MESSAGES[:2])
 
 
 @pytest.mark.parametrize(
-    "data", [dump({"a": 1}), dump("text"), b"", b"\xdc", b"\x92\x01", b"\x91\x01\x01", b"\x91\xc1"]
+    "data",
+    [dump({"a": 1}), dump("text"), b"", b"\xdc", LIST[:-1], LIST + b"\x01", b"\x93" + LIST[1:]],
 )
 def test_nothing_but_a_list_is_made_again(data: bytes) -> None:
     """Whoever reads it says what is wrong with it."""
@@ -151,7 +169,7 @@ def test_nothing_but_a_list_is_made_again(data: bytes) -> None:
 def test_a_list_that_changes_is_made_as_it_is_read(seed: int) -> None:
     """Wherever something was put in, taken out or changed; only what is new is read."""
     states, chance = States(seed), random.Random(seed)
-    value: list[Any] = [states.message() for _ in range(chance.choice((0, 3, 14, 40)))]
+    value: list[Any] = [states.message() for _ in range(chance.choice((1, 3, 14, 40)))]
     made: Again | None = None
     for _ in range(30):
         data = dump(value)
@@ -162,7 +180,7 @@ def test_a_list_that_changes_is_made_as_it_is_read(seed: int) -> None:
         what: list[Callable[[], Any]] = [
             lambda: value.append(states.message()),
             lambda: value.insert(place, states.message()),  # noqa: B023
-            lambda: value[:] and value.pop(place % len(value)),  # noqa: B023
+            lambda: value[1:] and value.pop(place % len(value)),  # noqa: B023
             lambda: value[:] and setattr(value[place % len(value)], "content", "new"),  # noqa: B023
         ]
         chance.choice(what)()
@@ -174,7 +192,8 @@ def test_a_list_that_grows_is_only_read_where_it_is_new() -> None:
 
     def load(typed: Any) -> Any:
         value = SERDE.loads_typed(typed)
-        read_of.append(value)
+        if isinstance(value, list):
+            read_of.append(value)
         return value
 
     value = [AIMessage(str(number), id=str(number)) for number in range(300)]
@@ -229,6 +248,17 @@ def test_whoever_changes_what_was_read_changes_nothing_of_the_thread(calls: Sync
         for part in changing(own).values():
             if isinstance(part, (list, dict, set)):
                 part.clear()
+
+
+def test_a_value_that_is_none_after_a_list_is_read_as_none(calls: SyncCalls) -> None:
+    """Also where the list was none that is made again."""
+    journal = calls.open()
+    value = [Sack(grains=[number] * 300) for number in range(20)]
+    for number, each in enumerate([value, None, value]):
+        put_messages(calls, journal, number, each)
+    listed = calls.list(journal, new_config("thread"))
+    read = [found.checkpoint["channel_values"]["messages"] for found in listed]
+    assert read == [value, None, value]
 
 
 def test_a_serializer_of_the_programs_own_reads_each_time(calls: SyncCalls) -> None:

@@ -26,6 +26,7 @@ LEAST: Final = 4096
 _FEWEST: Final = 8
 """Of so many elements, one at most may have to be read."""
 _PLAIN: Final = frozenset((type(None), bool, int, float, str, bytes))
+_OBJECTS: Final = (0xC7, 0xC8, 0xC9)
 _MESSAGES: Final = "langchain_core.messages."
 _new: Final = object.__new__
 _set_attribute: Final = object.__setattr__
@@ -54,6 +55,8 @@ def again(load: Load, data: bytes, former: Again | None) -> Again | None:
     size, first = _header(data)
     if size < 0:
         return None
+    if former is None and not _begins_with_message(load, data, first):
+        return _NOT_WORTH_IT
     count, start = 0, first
     ends: list[int] = []
     makes: list[Make] = []
@@ -83,8 +86,23 @@ def again(load: Load, data: bytes, former: Again | None) -> Again | None:
         start = stop
     read = [make for make in makes if getattr(make, "func", None) is _element]
     if len(read) * _FEWEST > len(makes):
-        return Again(b"", 0, [], [])
+        return _NOT_WORTH_IT
     return Again(data, first, ends + new, makes)
+
+
+_NOT_WORTH_IT: Final = Again(b"", 0, [], [])
+
+
+def _begins_with_message(load: Load, data: bytes, first: int) -> bool:
+    """Say whether a list is one of messages, without a look at all of it: it may be long."""
+    # What is no object is read in no time.
+    if first >= len(data) or data[first] not in _OBJECTS:
+        return False
+    try:
+        make = _maker(load((MSGPACK, data[first : end_of(data, first)])), set())
+    except (IndexError, ValueError):
+        return False
+    return getattr(make, "func", None) is _message
 
 
 def _header(data: bytes) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from millstream.journal.damage import DamagedRow
 PART_BITS: Final = 30
 """Bits of a part's number; above them is that of the line that made it."""
 _HIGHEST: Final = (1 << PART_BITS) - 1
+_FEW: Final = 16
 FEWEST: Final = 33
 """Bytes from which on a piece is a part and not stored in its manifest."""
 
@@ -63,12 +64,20 @@ def decode(stored: Iterable[Any], home: int, most: int) -> Manifest:
     items: Manifest = []
     base, last = home << PART_BITS, 0
     for entry in stored:
-        # Most are one part of the line itself.
+        # Most are parts of the line itself, one or a few.
         if type(entry) is int and 0 <= last + entry <= _HIGHEST:
             last += entry
             items.append(base | last)
             last += 1
             continue
+        if type(entry) is list and len(entry) == 2:
+            number, count = entry
+            if type(number) is type(count) is int and 0 < count <= _FEW:
+                number += last
+                if 0 <= number < _HIGHEST - _FEW and len(items) + count <= most:
+                    last = number + count
+                    items += range(base | number, base | last)
+                    continue
         if isinstance(entry, bytes):
             items.append(entry)
             continue

@@ -198,7 +198,7 @@ def _as_tuple(
     for name, value in state.values.items():
         data = values[name] if name in values else joined(value, parts)
         made = made_again.get(name)
-        if made is not None and made.data is data:
+        if made is not None and made.data and made.data is data:
             channel_values[name] = made.value()
         else:
             channel_values[name] = load((value.kind, data))
