@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("npm") is None, reason="there is no npm"),
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium"),
 ]
-Client = Literal["classic", "modern"]
+Client = Literal["classic", "modern", "socket"]
 GRAPHS: Final = ("chat", "hitl", "pair", "nested", "tools")
 TABS: Final = 4
 """Pages that are open at a time, where a scene is repeated."""
@@ -113,9 +113,9 @@ def browser(api: str) -> Iterator[Browser]:
     browser.close()
 
 
-@pytest.fixture(params=["classic", "modern"])
+@pytest.fixture(params=["classic", "modern", "socket"])
 def client(request: pytest.FixtureRequest) -> Client:
-    """Give the hooks: that of langgraph-sdk/react, and that of @langchain/react."""
+    """Give the hooks: that of langgraph-sdk/react, and that of @langchain/react over both ways."""
     return request.param  # type: ignore[no-any-return]
 
 
@@ -162,6 +162,7 @@ def test_a_page_that_stops_a_run_goes_on_with_its_thread(browser: Browser, clien
     assert told["shown"]["error"] is None
 
 
+@pytest.mark.parametrize("client", ["classic", "modern"])
 def test_pages_that_are_reloaded_in_mid_stream_show_what_undisturbed_ones_do(
     browser: Browser, client: Client
 ) -> None:
@@ -234,6 +235,7 @@ def test_messages_in_a_queue_are_answered_in_turn(browser: Browser, client: Clie
     assert [type for type, _ in said(told)] == ["human", "ai"] * 3
 
 
+@pytest.mark.parametrize("client", ["classic", "modern"])
 @pytest.mark.parametrize("strategy", ["enqueue", "interrupt", "rollback"])
 def test_another_tab_says_something_while_a_run_goes_on(
     browser: Browser, client: Client, strategy: str
@@ -250,6 +252,7 @@ def test_another_tab_says_something_while_a_run_goes_on(
     assert told["error"] is None
 
 
+@pytest.mark.parametrize("client", ["classic", "modern"])
 def test_another_tab_is_refused_while_a_run_goes_on(browser: Browser, client: Client) -> None:
     told = browser.play("tabs", client, strategy="reject", first="tell 100 10")
 

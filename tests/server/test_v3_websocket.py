@@ -100,6 +100,46 @@ def test_a_subscription_replays_what_is_kept_behind_a_place(server: Running, at:
         assert next(events(socket)) == messages[-1]
 
 
+def test_what_several_subscriptions_ask_for_comes_once_and_in_order(
+    server: Running, at: str
+) -> None:
+    with connected(server, at) as socket:
+        both = [
+            say(socket, "subscription.subscribe", channels=channels)["result"]["subscription_id"]
+            for channels in (["lifecycle", "input"], ALL)
+        ]
+        result(server, at, "run.start", assistant_id="sink", input=SINK)
+        told = until(events(socket), is_end)
+
+        say(
+            socket,
+            "subscription.reconnect",
+            run_id=at,
+            last_event_id=told[1].data["event_id"],
+            subscriptions=both,
+        )
+        told_again = until(events(socket), is_end)
+    with listening(server, at) as live:
+        expected = until(live, is_end)
+
+    # Who is told of the end of a run waits for nothing of it any more.
+    assert told == expected
+    assert told_again == expected[2:]
+
+
+def test_a_client_that_comes_back_with_several_subscriptions_is_told_once_and_in_order(
+    server: Running, at: str
+) -> None:
+    with listening(server, at) as live:
+        result(server, at, "run.start", assistant_id="chat", input=HI)
+        expected = until(live, is_end)
+    with connected(server, at) as socket:
+        for channels in (["lifecycle", "input"], ALL):
+            params = {"channels": channels}
+            socket.send(json.dumps({"id": 1, "method": "subscription.subscribe", "params": params}))
+        assert until(events(socket), is_end) == expected
+
+
 def test_what_is_no_longer_subscribed_does_not_come(server: Running, at: str) -> None:
     with connected(server, at) as socket:
         first = say(socket, "subscription.subscribe", channels=["values"])["result"]

@@ -87,7 +87,8 @@ function Classic() {
 }
 
 function Modern() {
-  const stream = useStream({ apiUrl, assistantId, ...useThread() });
+  const transport = asked.get("client") === "socket" ? "websocket" : "sse";
+  const stream = useStream({ apiUrl, assistantId, transport, ...useThread() });
   const queue = useSubmissionQueue(stream);
   const forks = useRef([]);
   window.act = {

@@ -39,12 +39,14 @@ class ProtocolSource:
         wanted: EventFilter,
         place: Place,
         may_see: MaySee | None = None,
+        signal: Signal | None = None,
     ) -> None:
         """Read what passes a filter after a place.
 
         `may_see` is asked before the first event is shown: the thread may not exist before.
+        `signal` is what is rung, where one task reads several sources.
         """
-        self.signal: Final = Signal()
+        self.signal: Final = signal or Signal()
         self.is_over = False
         self._db = db
         self._logs = logs
@@ -158,7 +160,11 @@ class _Live:
 
 
 async def open_source(
-    call: Call, thread_id: str, params: Any, last_event_id: str | None = None
+    call: Call,
+    thread_id: str,
+    params: Any,
+    last_event_id: str | None = None,
+    signal: Signal | None = None,
 ) -> ProtocolSource:
     """Return the events of a thread that a client asks for.
 
@@ -169,7 +175,7 @@ async def open_source(
     wanted, place = EventFilter(params), Place.of(params, last_event_id)
     service = call.service
     may_see = await admitted(call, thread_id)
-    return ProtocolSource(service.db, service.logs, thread_id, wanted, place, may_see)
+    return ProtocolSource(service.db, service.logs, thread_id, wanted, place, may_see, signal)
 
 
 async def admitted(call: Call, thread_id: str) -> MaySee | None:

@@ -1,13 +1,15 @@
 """A WebSocket of a thread: commands one way, their answers and events the other.
 
-Each subscription has a reader of its own, and sends what it has in a task of its own. A client that
-reads slowly is waited for; what comes meanwhile stays where it is.
+Each subscription has a reader of its own, and one task sends what they have, in the order of the
+thread and once: a client that is told of the end of a run looks for nothing before it any more. One
+that reads slowly is waited for; what comes meanwhile stays where it is.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -19,8 +21,9 @@ from millstream.server.api.asking import ask
 from millstream.server.api.routing import parse_json
 from millstream.server.encoding import dumps
 from millstream.server.errors import ApiError
+from millstream.server.log.signal import Signal
 from millstream.server.v3.commands import MALFORMED, answer, is_command, no_subscription
-from millstream.server.v3.protocol import ProtocolError, failure, success, text_of
+from millstream.server.v3.protocol import ProtocolError, failure, seq_of, success, text_of
 from millstream.server.v3.source import ProtocolSource, open_source
 
 if TYPE_CHECKING:
@@ -32,6 +35,8 @@ logger = logging.getLogger("millstream.server")
 
 MAX_SUBSCRIPTIONS: Final = 64
 """How many subscriptions a connection may have: a filter has room for any number of channels."""
+TOGETHER: Final = 0.03
+"""Seconds in which subscriptions follow one another, when a client comes back with all of its."""
 GOING_AWAY: Final = 1012
 """The server stops: the client comes back."""
 
@@ -46,10 +51,14 @@ class Connection:
         self._thread_id = call["thread_id"]
         self._websocket = websocket
         self._subscriptions: dict[str, _Subscription] = {}
+        self._signal = Signal()
+        self._is_filled = False
+        """Whether nobody has more to send than what is taken."""
 
     async def serve(self) -> None:
         """Answer commands and send events until the client goes away, or the server stops."""
         await self._websocket.accept()
+        sender = asyncio.get_running_loop().create_task(self._send())
         try:
             while True:
                 received = await self._websocket.receive()
@@ -59,8 +68,10 @@ class Connection:
         except (WebSocketDisconnect, OSError):
             return
         finally:
-            for subscription in [*self._subscriptions.values()]:
-                await subscription.end()
+            for subscription in self._subscriptions.values():
+                subscription.source.close()
+            sender.cancel()
+            await asyncio.wait([sender])
 
     async def _take(self, text: str | None) -> None:
         """Carry out what a client has sent."""
@@ -110,14 +121,14 @@ class Connection:
         except BaseException:
             source.close()
             raise
-        self._subscriptions[subscription_id] = _Subscription(self._websocket, source, params)
+        self._put(subscription_id, source, params)
 
     async def _unsubscribe(self, id: int, params: Any) -> None:
         subscription_id = _text_of(params, "subscription_id")
         subscription = self._subscriptions.pop(subscription_id, None)
         if subscription is None:
             raise no_subscription(subscription_id)
-        await subscription.end()
+        subscription.source.close()
         await self._answer(success(id, {}))
 
     async def _reconnect(self, id: int, params: Any) -> None:
@@ -130,15 +141,75 @@ class Connection:
             for name in known:
                 before = self._subscriptions[name]
                 source = await self._open(before.params, last if isinstance(last, str) else None)
-                await before.end()
-                self._subscriptions[name] = _Subscription(self._websocket, source, before.params)
+                before.source.close()
+                self._put(name, source, before.params)
         await self._answer(success(id, {"restored": is_restored}))
 
     async def _open(self, params: Any, last_event_id: str | None = None) -> ProtocolSource:
         try:
-            return await open_source(self._call, self._thread_id, params, last_event_id)
+            return await open_source(
+                self._call, self._thread_id, params, last_event_id, self._signal
+            )
         except ApiError as error:
             raise _refusal(error) from None
+
+    def _put(self, subscription_id: str, source: ProtocolSource, params: Any) -> None:
+        """Have what a source reads sent from now on."""
+        self._subscriptions[subscription_id] = _Subscription(source, params)
+        self._is_filled = False
+        self._signal.ring()
+
+    async def _send(self) -> None:
+        """Send what the subscriptions have, until the server stops."""
+        websocket = self._websocket
+        try:
+            while (frame := await self._next()) is not None:
+                await websocket.send_text(text_of(frame))
+            if websocket.application_state is WebSocketState.CONNECTED:
+                await websocket.close(GOING_AWAY)
+        except (WebSocketDisconnect, RuntimeError, OSError):
+            # The client has gone, which the reader of commands is told too.
+            return
+        except Exception:
+            logger.exception("the events of thread %s cannot be sent", self._thread_id)
+            await websocket.close(1011)
+
+    async def _next(self) -> bytes | None:
+        """Wait for the event that comes next in the thread; None if there will be none."""
+        while True:
+            self._signal.clear()
+            await self._fill()
+            subscriptions = self._subscriptions.values()
+            having = [each for each in subscriptions if each.unsent]
+            if having:
+                frame = min((each.unsent[0] for each in having), key=seq_of)
+                for each in having:
+                    if each.unsent[0] == frame:
+                        each.unsent.popleft()
+                        self._is_filled = self._is_filled and bool(each.unsent)
+                return frame
+            if any(each.source.is_over for each in subscriptions):
+                return None
+            await self._signal.wait()
+            self._is_filled = False
+
+    async def _fill(self) -> None:
+        """Take events, until nobody has one that comes before those that are taken.
+
+        Who had nothing is asked again after anybody had something: it may have been said meanwhile.
+        """
+        while not self._is_filled:
+            self._is_filled = True
+            for each in [*self._subscriptions.values()]:
+                if each.unsent:
+                    continue
+                each.unsent.extend(await each.source.take_frames())
+                if each.unsent:
+                    self._is_filled = False
+                    if each.is_new:
+                        # What is kept for the others comes in between.
+                        await asyncio.sleep(TOGETHER)
+                each.is_new = False
 
     async def _answer(self, told: Mapping[str, Any]) -> None:
         await self._websocket.send_text(dumps(told).decode())
@@ -153,41 +224,15 @@ _OWN: Final = {
 
 
 class _Subscription:
-    """What a client has asked for, and the task that sends it."""
+    """What a client has asked for: where it is read, and what has been read and is not sent yet."""
 
-    def __init__(self, websocket: WebSocket, source: ProtocolSource, params: Any) -> None:
+    __slots__ = ("is_new", "params", "source", "unsent")
+
+    def __init__(self, source: ProtocolSource, params: Any) -> None:
+        self.source = source
         self.params = params
-        self._websocket = websocket
-        self._source = source
-        self._task = asyncio.get_running_loop().create_task(self._send())
-
-    async def end(self) -> None:
-        """Send nothing more."""
-        self._source.close()
-        self._task.cancel()
-        await asyncio.wait([self._task])
-
-    async def _send(self) -> None:
-        source, websocket = self._source, self._websocket
-        try:
-            while True:
-                source.signal.clear()
-                frames = await source.take_frames()
-                for frame in frames:
-                    await websocket.send_text(text_of(frame))
-                if frames:
-                    continue
-                if source.is_over:
-                    break
-                await source.signal.wait()
-            if websocket.application_state is WebSocketState.CONNECTED:
-                await websocket.close(GOING_AWAY)
-        except (WebSocketDisconnect, RuntimeError, OSError):
-            # The client has gone, which the reader of commands is told too.
-            return
-        except Exception:
-            logger.exception("the events of thread %s cannot be sent", source.thread_id)
-            await websocket.close(1011)
+        self.is_new = True
+        self.unsent: deque[bytes] = deque()
 
 
 def _refusal(error: ApiError) -> ProtocolError:
