@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from millstream._base.cancellation import wait_through_cancellation
 from millstream.saving.flush_task import MAX_TRIES, FlushTask
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from millstream.saving.recorder import Recorder
 
 
@@ -26,14 +28,15 @@ class AsyncFlusher:
         if self._lock is None:
             self._lock = asyncio.Lock()
 
-    async def flush(self, recorder: Recorder) -> None:
-        """Store what is pending, or hand it over to be stored behind the run."""
-        if self._lock is None:
+    def flush(self, recorder: Recorder) -> Coroutine[Any, Any, None]:
+        """Store what is pending, or hand it over to be stored behind the run; to be awaited."""
+        return self._flush(recorder) if self._lock is None else self._flush_in_turn(recorder)
+
+    async def _flush_in_turn(self, recorder: Recorder) -> None:
+        assert self._lock is not None
+        # Whoever comes second waits for what the first has taken, which may be its own.
+        async with self._lock:
             await self._flush(recorder)
-        else:
-            # Whoever comes second waits for what the first has taken, which may be its own.
-            async with self._lock:
-                await self._flush(recorder)
 
     async def _flush(self, recorder: Recorder) -> None:
         if recorder.is_behind and self._background is None:
