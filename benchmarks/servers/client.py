@@ -31,19 +31,24 @@ class Answer:
         return self.data.count(mark)
 
 
-async def ask(
-    port: int, method: str, path: str, body: Any = None, *, mark: bytes = b"HTTP/1.1 "
-) -> Answer:
-    """Send a request with a JSON body and read the answer to its end."""
+def request(port: int, method: str, path: str, body: Any = None) -> bytes:
+    """Return a request as it goes over a connection that is closed after the answer."""
     content = b"" if body is None else json.dumps(body).encode()
     head = (
         f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
     )
+    return head.encode() + content
+
+
+async def ask(
+    port: int, method: str, path: str, body: Any = None, *, mark: bytes = b"HTTP/1.1 "
+) -> Answer:
+    """Send a request with a JSON body and read the answer to its end."""
     began = time.perf_counter()
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=BUFFER)
     try:
-        writer.write(head.encode() + content)
+        writer.write(request(port, method, path, body))
         parts: list[bytes] = []
         first = float("nan")
         while part := await reader.read(BUFFER):

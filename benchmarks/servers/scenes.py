@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 from uuid import uuid4
 
 from benchmarks.servers import resources
-from benchmarks.servers.client import Answer, ask, ask_well, tick
+from benchmarks.servers.client import Answer, ask, ask_well, request, tick
 from benchmarks.servers.launching import Running
 
 Numbers: TypeAlias = dict[str, float]
@@ -228,6 +228,55 @@ async def _spent(server: Running, size: Size) -> tuple[float, float]:
     return spent / size.idle * 1e3, (resources.wake_ups(server.pid) - woken) / size.idle
 
 
+async def slow_reader(server: Running, size: Size) -> Numbers:
+    """How much more it takes while a client does not read what a run says."""
+    await tick(server.port, 1)
+    before = resources.memory(server.pid)
+    thread = str(uuid4())
+    body = {"count": size.events, "size": 10_000}
+    _, writer = await _begin(server, thread, body)
+    try:
+        await _until_idle(server, thread)
+        return {"memory for a slow reader": max(0.0, resources.memory(server.pid) - before)}
+    finally:
+        writer.close()
+
+
+async def _begin(
+    server: Running, thread: str, graph_input: Any
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Begin a run whose stream nobody reads, on a new thread."""
+    body = {"assistant_id": "ticks", "input": graph_input, "stream_mode": ["custom"]}
+    path = f"/threads/{thread}/runs/stream"
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
+    writer.write(request(server.port, "POST", path, {**body, "if_not_exists": "create"}))
+    await reader.readline()
+    return reader, writer
+
+
+async def _until_idle(server: Running, thread: str) -> None:
+    path = f"/threads/{thread}"
+    while (await ask_well(server.port, "GET", path))["status"] == "busy":  # noqa: ASYNC110
+        await asyncio.sleep(0.1)
+
+
+async def blocked(server: Running, size: Size) -> Numbers:
+    """How soon it answers while a node blocks its event loop."""
+    await tick(server.port, 1)
+    thread = str(uuid4())
+    _, writer = await _begin(server, thread, {"block": 2.0})
+    loop = asyncio.get_running_loop()
+    end, taken = loop.time() + 1.5, []
+    while loop.time() < end:
+        began = loop.time()
+        await ask(server.port, "GET", "/ok")
+        taken.append((loop.time() - began) * 1e3)
+        await asyncio.sleep(0.01)
+    writer.close()
+    await _until_idle(server, thread)
+    return {"answer while a node blocks": percentile(taken, 0.99)}
+
+
 SCENES: Final[dict[str, Scene]] = {
     "start": start,
     "first": first_event,
@@ -237,6 +286,8 @@ SCENES: Final[dict[str, Scene]] = {
     "tokens": token_size,
     "threads": threads,
     "idle": idle,
+    "slow": slow_reader,
+    "blocked": blocked,
     # Last: what came before does not count.
     "memory": memory,
 }

@@ -60,6 +60,15 @@ def rows(size: Size) -> tuple[Row, ...]:
         Row("memory at start", "memory before the first request", "MB"),
         Row("memory after all", f"memory after {size.runs:,} runs", "MB"),
         Row("growth", "the same, to that after a tenth of them", "x", 1.1),
+        Row(
+            "memory for a slow reader",
+            f"memory for {size.events:,} events of 10 kB that a client does not read",
+            "MB",
+            50,
+        ),
+        Row(
+            "answer while a node blocks", "`/ok` while a node blocks its event loop, p99", "ms", 20
+        ),
         Row("idle", "processor time while nobody is there", "ms/s"),
         Row("wake-ups", "threads that wake up meanwhile", "times/s", 0),
         Row("idle with listeners", f"processor time while {size.listeners} clients listen", "ms/s"),

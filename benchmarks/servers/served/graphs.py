@@ -2,6 +2,7 @@
 
 import asyncio
 import operator
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -14,19 +15,23 @@ from typing_extensions import TypedDict
 
 
 class Ticking(TypedDict, total=False):
-    """How many events, and how long to wait before each, in seconds."""
+    """How many events of which size, how long to wait before each, or to block at the end."""
 
     count: int
     delay: float
+    size: int
+    block: float
     text: Annotated[str, operator.add]
 
 
 async def tick(state: Ticking) -> dict[str, Any]:
     """Emit custom events; others get a turn after each of them."""
     write = get_stream_writer()
+    more = {"text": "x" * state["size"]} if state.get("size") else {}
     for index in range(state.get("count", 0)):
-        write({"i": index})
+        write({"i": index, **more})
         await asyncio.sleep(state.get("delay", 0))
+    time.sleep(state.get("block", 0))  # noqa: ASYNC251
     return {"text": ""}
 
 
