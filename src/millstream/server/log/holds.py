@@ -63,7 +63,8 @@ class Holds:
         self._holds: deque[Hold] = deque()
         self._bound: list[Hold] = []
         """Those that were bound while others were open."""
-        self._needs: str | None = None
+        self.needs: str | None = None
+        """What has to be stored for what is said now to count, if there are no open ones."""
         self.open: Final[set[Hold]] = set()
         """Those of which it is not known what they are for."""
         self._settled: Future[None] | None = None
@@ -83,7 +84,7 @@ class Holds:
     def needs_of(self, seq: int) -> str | None:
         """Return what has to be stored for an event to count."""
         before = [hold for hold in self._bound if hold.after < seq]
-        return max(before, key=lambda hold: hold.after).needs if before else self._needs
+        return max(before, key=lambda hold: hold.after).needs if before else self.needs
 
     def bind(self, hold: Hold, needs: str) -> None:
         """Take note what a hold is for."""
@@ -123,7 +124,7 @@ class Holds:
             return
         self._resolved()
         if self._bound:
-            self._needs = max(self._bound, key=lambda hold: hold.after).needs
+            self.needs = max(self._bound, key=lambda hold: hold.after).needs
             self._bound.clear()
         settled, self._settled = self._settled, None
         if settled is not None:

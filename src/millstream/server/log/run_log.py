@@ -158,7 +158,8 @@ class RunLog:
         ms, seq = id
         if len(frame) > self.most_bytes and mode != ERROR:
             raise EventTooLargeError(mode, len(frame), self.most_bytes)
-        entry = Entry(seq, ms, mode, frame)
+        holds = self.holds
+        entry = Entry(seq, ms, mode, frame, holds.needs)
         self._window[1].append(entry)
         if seq == 2:
             self.first_ms = entry.ms
@@ -169,9 +170,10 @@ class RunLog:
             if self.follower is not None:
                 self.follower.follow(entry)
         elif self.sink is not None:
-            self._untold.append(entry)
-            if not self.holds.open:
-                self._hand_over()
+            if holds.open:
+                self._untold.append(entry)
+            else:
+                self.sink(entry)
         self._unseen_events += 1
         self._unseen_bytes += len(frame)
         if self._unseen_events >= KEPT_EVENTS or self._unseen_bytes >= KEPT_BYTES:
@@ -183,8 +185,7 @@ class RunLog:
         entries, self._untold = self._untold, []
         if self.sink is not None:
             for entry in entries:
-                needs = self.holds.needs_of(entry.seq)
-                self.sink(entry if needs is None else entry._replace(needs=needs))
+                self.sink(entry._replace(needs=self.holds.needs_of(entry.seq)))
 
     def reveal(self, seq: int) -> None:
         """Have events read up to this one, which is stored, as far as they are not held back.
