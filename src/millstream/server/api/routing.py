@@ -323,12 +323,15 @@ async def _read_json(call: Call) -> Any:
 
 def parse_json(text: bytes) -> Any:
     """Return what a client has sent; `ApiError` if it is no JSON, or nested too deeply."""
+    too_deep = ApiError(422, f"JSON in the request body is nested deeper than {MAX_DEPTH}")
     try:
         value = orjson.loads(text)
-    except orjson.JSONDecodeError:
+    except orjson.JSONDecodeError as error:
+        if "limit" in error.msg:  # of the depth that orjson itself reads
+            raise too_deep from None
         raise ApiError(422, "Invalid JSON in request body") from None
     if text.count(b"[") + text.count(b"{") > MAX_DEPTH and _is_deep([value]):
-        raise ApiError(422, f"JSON in the request body is nested deeper than {MAX_DEPTH}")
+        raise too_deep
     return value
 
 
