@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from millstream.drivers import aio, event_stream
@@ -27,6 +28,7 @@ from millstream.server.v3.projection import TRANSFORMERS, part_of
 
 if TYPE_CHECKING:
     from millstream.modes.protocol_events import ProtocolEvent
+    from millstream.runs.handle import RunHandle
     from millstream.server.log.repeats import Repeats
     from millstream.server.log.storing import Storing
     from millstream.server.runs.active import ActiveRun
@@ -68,24 +70,37 @@ async def drive(graph: Any, call: GraphCall, told: Told) -> Outcome:
         call.input, call.config, stream_mode=engine_modes(call.modes), log=log, **call.options
     )
     loop = asyncio.get_running_loop()
-    log.on_fault = lambda: loop.call_soon_threadsafe(handle.cancel)
+    log.on_fault = partial(loop.call_soon_threadsafe, handle.cancel)
     try:
         async with handle:
-            active.on_stop(
-                lambda: handle.drain() if active.stopped_by == "lease_lost" else handle.cancel(),
-                handle.cancel,
-            )
+            active.on_stop(partial(_stop, active, handle), handle.cancel)
             output = await handle.await_end()
+            return Outcome(
+                output,
+                handle.interrupts,
+                handle.status == "interrupted",
+                is_whole=shows_all(graph),
+            )
     except RunCancelledError:
         if log.fault is not None:
             raise log.fault from None
         raise
-    return Outcome(
-        output,
-        handle.interrupts,
-        handle.status == "interrupted",
-        is_whole=shows_all(graph),
-    )
+    finally:
+        # An error refers to this frame, and the finalizer of the handle to the error.
+        active.on_stop(_nothing, _nothing)
+        log.on_fault = _nothing
+        del handle
+
+
+def _stop(active: ActiveRun, handle: RunHandle[Any]) -> None:
+    if active.stopped_by == "lease_lost":
+        handle.drain()
+    else:
+        handle.cancel()
+
+
+def _nothing() -> None:
+    """Stop nothing: it has ended."""
 
 
 async def drive_events(graph: Any, call: GraphCall, told: Told) -> None:
