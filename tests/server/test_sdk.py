@@ -169,6 +169,7 @@ def test_the_crons_of_the_client(sdk: Any) -> None:
     made = sdk.crons.create("slow", schedule="0 12 1 1 *", input=QUICK, metadata={"tag": tag})
     bound = sdk.crons.create_for_thread(at, "slow", schedule="0 12 1 1 *", input=QUICK)
     assert (made["thread_id"], bound["thread_id"]) == (None, at)
+    assert (made["on_run_completed"], bound["on_run_completed"]) == ("delete", None)
     assert sdk.crons.count() >= 2
     assert [cron["cron_id"] for cron in sdk.crons.search(thread_id=at)] == [bound["cron_id"]]
     changed = sdk.crons.update(made["cron_id"], schedule="30 1 * * *", enabled=False)
