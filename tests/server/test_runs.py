@@ -306,6 +306,19 @@ def test_runs_are_listed_the_newest_first(server: Running) -> None:
     assert server.http.get(f"/threads/{at}/runs?status=error").json() == []
 
 
+def test_a_thread_that_is_not_there_has_no_list_of_runs(server: Running) -> None:
+    path = f"/threads/{uuid.uuid4()}"
+    missing = {"detail": f"Thread with ID {path.rpartition('/')[2]} not found"}
+
+    for runs in ("/runs", f"/runs/{uuid.uuid4()}"):
+        answer = server.http.get(path + runs)
+        assert (answer.status_code, answer.json()) == (404, missing)
+    at = thread(server)
+    assert server.http.get(f"/threads/{at}/runs").json() == []
+    answer = server.http.get(f"/threads/{at}/runs/{uuid.uuid4()}")
+    assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -324,19 +337,6 @@ def test_runs_are_listed_the_newest_first(server: Running) -> None:
         ("text", 422),
     ],
 )
-def test_a_thread_that_is_not_there_has_no_list_of_runs(server: Running) -> None:
-    path = f"/threads/{uuid.uuid4()}"
-    missing = {"detail": f"Thread with ID {path.rpartition('/')[2]} not found"}
-
-    for runs in ("/runs", f"/runs/{uuid.uuid4()}"):
-        answer = server.http.get(path + runs)
-        assert (answer.status_code, answer.json()) == (404, missing)
-    at = thread(server)
-    assert server.http.get(f"/threads/{at}/runs").json() == []
-    answer = server.http.get(f"/threads/{at}/runs/{uuid.uuid4()}")
-    assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
-
-
 @pytest.mark.parametrize("how", ["", "/stream", "/wait"], ids=["create", "stream", "wait"])
 def test_trap_10_mistakes_are_told_and_change_nothing(
     server: Running, how: str, body: Any, status: int
