@@ -327,7 +327,7 @@ def parse_json(text: bytes) -> Any:
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        if "limit" in error.msg:  # of the depth that orjson itself reads
+        if "depth" in error.msg:  # of the depth that orjson itself reads
             raise too_deep from None
         raise ApiError(422, "Invalid JSON in request body") from None
     if text.count(b"[") + text.count(b"{") > MAX_DEPTH and _is_deep([value]):
