@@ -314,6 +314,7 @@ def test_protocol_events_are_whole_whenever_their_server_ends(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)  # a server is started for each write
 @pytest.mark.parametrize("durability", ["sync", "async"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_streams_of_all_kinds_of_graphs_are_whole_whenever_their_server_ends(
@@ -323,6 +324,7 @@ def test_streams_of_all_kinds_of_graphs_are_whole_whenever_their_server_ends(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)  # a server is started for each write
 @pytest.mark.parametrize("kind", KINDS)
 def test_protocol_events_of_all_kinds_of_graphs_are_whole_whenever_their_server_ends(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -260,6 +260,7 @@ def kill_at_random(here: Path, kills: int, seed: int) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)  # six servers are started, whatever else the machine has to do
 @pytest.mark.parametrize("seed", range(6))
 def test_nothing_is_lost_at_whatever_moment_a_server_is_killed(seed: int, tmp_path: Path) -> None:
     kill_at_random(tmp_path, 5, seed=100 + seed)
