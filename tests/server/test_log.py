@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from millstream.outbox.write_ahead import Place
+from millstream.server.log import holds
 from millstream.server.log.event_ids import format_id, parse_id
 from millstream.server.log.hub import Logs
 from millstream.server.log.run_log import (
@@ -385,3 +386,9 @@ def test_a_log_that_is_over_holds_nothing_back() -> None:
         return data_of(reader.take())
 
     assert asyncio.run(main()) == ["1"]
+
+
+def test_what_an_event_needs_is_read_as_it_was_written_whatever_nodes_are_called() -> None:
+    place = Place("a\nnode:1|another\n:2", "checkpoint", "task")
+    assert holds.read(holds.written(place)) == place
+    assert holds.read(holds.written(Place("", "checkpoint"))) == Place("", "checkpoint")

@@ -23,7 +23,8 @@ def written(place: Place) -> str:
 
 def read(text: str) -> Place:
     """Return what was `written`."""
-    return Place(*text.split("\n"))
+    # A namespace has names of nodes, in which anything may stand; ids have no line breaks.
+    return Place(*text.rsplit("\n", 2))
 
 
 class Hold:
