@@ -9,6 +9,8 @@ from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from millstream.server.runs.watchdog import Watchdog
+
 T = TypeVar("T")
 
 
@@ -18,6 +20,7 @@ class RunLoop:
     def __init__(self, name: str = "millstream-runs") -> None:
         self.loop = _new_loop()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self.watchdog = Watchdog(self.loop, self._thread)
         self._thread.start()
 
     async def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -30,6 +33,7 @@ class RunLoop:
 
     def close(self) -> None:
         """Cancel what still runs, wait for it, and end the thread."""
+        self.watchdog.close()
         if self._thread.is_alive():
             self.loop.call_soon_threadsafe(self.loop.stop)
             self._thread.join()

@@ -245,7 +245,8 @@ class Scheduler:
         status: str | None = None
         try:
             try:
-                carried = await self._run_loop.call(self._runner.carry_out(active))
+                with self._run_loop.watchdog.watching():
+                    carried = await self._run_loop.call(self._runner.carry_out(active))
             except Exception as error:
                 logger.exception("run %s cannot be carried out", job.run_id)
                 carried = failed(error)
