@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from millstream.errors import GraphBubbleUp, GraphDrained, GraphInterrupt
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from langchain_protocol.protocol import LifecycleCause
 
     from millstream.modes.parts import Namespace
@@ -57,3 +59,12 @@ def status_after(error: BaseException | None) -> SubgraphStatus:
         return "drained"
     # A command for the parent graph, or a caller that has read enough.
     return "completed" if isinstance(error, (GraphBubbleUp, GeneratorExit)) else "failed"
+
+
+def status_of_task(data: Mapping[str, Any]) -> tuple[SubgraphStatus, str | None]:
+    """Return how a graph has ended, from the result of the task that called it."""
+    if data.get("interrupts"):
+        return "interrupted", None
+    if data.get("error"):
+        return "failed", str(data["error"])
+    return "completed", None

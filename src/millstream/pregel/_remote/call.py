@@ -108,6 +108,16 @@ class RemoteCall:
         if self._task is None and caller.configurable.get("checkpoint_id"):
             self.arguments["checkpoint"] = sent_checkpoint(caller.configurable)
 
+    @property
+    def namespace(self) -> Namespace:
+        """Where the graph is for those who read the call: `()`, or the place of its task."""
+        return self._outer
+
+    def show(self, modes: Sequence[str]) -> None:
+        """Have the call, which has not begun, yield these modes instead."""
+        self._modes = tuple(modes)
+        self.arguments["stream_mode"] = self._sent_modes()
+
     def _sent_modes(self) -> list[str]:
         if EVENTS in self._modes:
             return [EVENTS]

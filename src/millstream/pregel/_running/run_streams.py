@@ -97,6 +97,12 @@ def _checked(
     arguments: Mapping[str, Any],
 ) -> list[TransformerFactory]:
     """Check a call, and return what makes the transformers of its run stream."""
+    check_arguments(arguments)
+    return checked_factories(graph, transformers)
+
+
+def check_arguments(arguments: Mapping[str, Any]) -> None:
+    """Refuse what run streams decide themselves, with a `TypeError`."""
     owned = ", ".join(name for name in OWNED if name in arguments)
     if owned:
         raise TypeError(
@@ -104,7 +110,6 @@ def _checked(
             f"{owned}; v3 owns these (stream_mode is built from the transformer mux, "
             "subgraphs is forced True so nested namespaces flow through scoped muxes)."
         )
-    return checked_factories(graph, transformers)
 
 
 def checked_factories(
@@ -112,12 +117,20 @@ def checked_factories(
     transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None,
 ) -> list[TransformerFactory]:
     """Return what makes the transformers of a run stream: ours, the graph's, and the caller's."""
+    return all_factories(graph.stream_transformers, transformers)
+
+
+def all_factories(
+    of_graph: Sequence[TransformerFactory],
+    transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None,
+) -> list[TransformerFactory]:
+    """Return what makes the transformers of a run stream, given those of its graph."""
     if isinstance(transformers, StreamTransformer) or callable(transformers):
         raise TypeError(
             "transformers must be a list of transformer classes or functions that make them, got "
             f"{transformers!r}"
         )
-    factories = [*BUILTINS, *graph.stream_transformers, *(transformers or ())]
+    factories = [*BUILTINS, *of_graph, *(transformers or ())]
     check_factories(factories)
     return factories
 

@@ -9,7 +9,12 @@ from typing_extensions import Required, TypedDict
 from millstream._base.texts import safe_str
 from millstream.constants import NS_END
 from millstream.modes.names import GRAPHS, TASKS
-from millstream.modes.subgraph_events import SubgraphStatus, cause_of, status_after
+from millstream.modes.subgraph_events import (
+    SubgraphStatus,
+    cause_of,
+    status_after,
+    status_of_task,
+)
 from millstream.stream._transformers.base import StreamTransformer
 from millstream.stream.run_stream import AsyncSubgraphRunStream, SubgraphRunStream
 from millstream.stream.stream_channel import StreamChannel
@@ -133,7 +138,7 @@ class _TasksLifecycleBase(StreamTransformer):
         for child in ended:
             del self._open[child]
         self._tool_calls.pop(data["id"], None)
-        return [(child, *_status_of(data)) for child in ended]
+        return [(child, *status_of_task(data)) for child in ended]
 
     def _handle_task_result(self, ns: tuple[str, ...], data: dict[str, Any]) -> None:
         """Tell of ends, with the result of the task that called the graph."""
@@ -373,15 +378,6 @@ _RAW = frozenset((GRAPHS, TASKS))
 def is_below(namespace: Namespace, scope: Namespace) -> bool:
     """Say whether a namespace is strictly below a scope."""
     return len(namespace) > len(scope) and namespace[: len(scope)] == scope
-
-
-def _status_of(data: dict[str, Any]) -> tuple[SubgraphStatus, str | None]:
-    """Return how a graph has ended, from the result of the task that called it."""
-    if data.get("interrupts"):
-        return "interrupted", None
-    if data.get("error"):
-        return "failed", str(data["error"])
-    return "completed", None
 
 
 def _text_of(fact: SubgraphEvent) -> str | None:
