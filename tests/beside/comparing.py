@@ -28,7 +28,7 @@ class Listed:
     @classmethod
     def read(cls, page: Path) -> Listed:
         """Read the table of the page."""
-        text = page.read_text(encoding="utf-8").partition(HEADING)[2]
+        text = page.read_text(encoding="utf-8").partition(HEADING)[2].partition("\n## ")[0]
         return cls(
             [
                 (pattern, frozenset(re.findall(r"`([^`]+)`", keys)) or frozenset(("",)))

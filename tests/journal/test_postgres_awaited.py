@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -35,11 +36,13 @@ class Count(TypedDict):
 
 
 def chain(journal: PostgresJournal, at: int = -1, do: Callable[[], Any] | None = None) -> Any:
-    """Return a graph that counts, and does something at one of its nodes."""
+    """Return a graph that counts, and does something, or awaits it, at one of its nodes."""
 
     async def step(state: Count) -> dict[str, int]:
-        if state["n"] == at and do is not None:
-            do()
+        if state["n"] % 100 == at and do is not None:
+            done = do()
+            if inspect.isawaitable(done):
+                await done
         return {"n": state["n"] + 1}
 
     builder: Any = StateGraph(Count)
@@ -134,12 +137,26 @@ def test_two_runs_of_one_loop_on_one_thread_do_not_both_go_on(journal: PostgresJ
     """The second is refused, as anywhere else, and what the first has stored is whole."""
 
     async def run() -> tuple[list[str], list[int]]:
-        graph = chain(journal)
+        begun, are_both = [0], asyncio.Event()
+
+        async def meet() -> None:
+            """Wait at the first node until the other run is there too, or refused."""
+            begun[0] += 1
+            if begun[0] == 3:  # the first is that of the run before
+                are_both.set()
+            if begun[0] == 2:
+                await are_both.wait()
+
+        graph = chain(journal, 0, meet)
         await graph.ainvoke({"n": 0}, CONFIG, durability="sync")
-        both: list[Awaitable[Any]] = [
-            graph.ainvoke({"n": number}, CONFIG, durability="sync") for number in (100, 200)
-        ]
-        ended = await asyncio.gather(*both, return_exceptions=True)
+
+        async def one(number: int) -> Any:
+            try:
+                return await graph.ainvoke({"n": number}, CONFIG, durability="sync")
+            finally:
+                are_both.set()
+
+        ended = await asyncio.gather(one(100), one(200), return_exceptions=True)
         return [type(each).__name__ for each in ended], await stored(graph)
 
     ended, counted = asyncio.run(run())

@@ -226,6 +226,8 @@ class Replay:
         """Return how events of the protocol differ."""
         found = []
         for method in ("lifecycle", "values", "messages", "tools", "input.requested"):
+            if method in optional:
+                continue
             of_both = [
                 [event["params"] for event in those if event["method"] == method]
                 for those in (recorded, ours)

@@ -100,7 +100,7 @@ SCENES: Final = {
         v3_run_start_noassistant v3_state_get v3_state_fork v3_input_inject v3_list_checkpoints
     """,
     "answers to nothing": """
-        strict_resume_no_interrupt resume_no_interrupt run_minimal_headers runs_list_select
+        strict_resume_no_interrupt resume_no_interrupt runs_list_select run_minimal_headers
         history_select runs_wait_subgraph_state
     """,
     "agents": """
@@ -223,9 +223,11 @@ DIFFERENT: Final[dict[str, frozenset[str] | int]] = {
     ),
     # What a model has said is text in the state too.
     **dict.fromkeys(
-        ("v3_chat_events", "v3_tools_events", "v3_sink_events", "v3_sink_replay_ns_depth"),
+        ("v3_chat_events", "v3_sink_events", "v3_sink_replay_ns_depth"),
         frozenset({"content", "response_metadata"}),
     ),
+    # Calls of tools are told to who asks for them.
+    "v3_tools_events": frozenset({"content", "response_metadata", "tools"}),
     # Clients read the one or the other.
     "v3_hitl_events": frozenset({"value"}),
     "v3_hitl_respond_events": frozenset({"value"}),
@@ -236,6 +238,8 @@ DIFFERENT: Final[dict[str, frozenset[str] | int]] = {
 """Name -> the keys that differ, or our status, where all else does."""
 
 
+AFTER_RUNS: Final = frozenset({"history_select"})
+"""What was sent when the runs of its thread were over."""
 BODIES: Final = {"bad_json": "{no json"}
 """What was sent where the recording does not show it."""
 
@@ -296,6 +300,8 @@ class Script:
         """Send what was sent, one after the other."""
         for name in names.split():
             recording = self._load(name)
+            if name in AFTER_RUNS:
+                self.replay.until_over(recording)
             allowed = DIFFERENT.get(name, frozenset())
             if isinstance(allowed, int):
                 with self.replay.sending(recording) as response:

@@ -115,6 +115,7 @@ def test_nothing_is_left_where_it_was_mounted_and_what_was_going_on_goes_on_late
     tmp_path: Path,
 ) -> None:
     """With a run under way, and streams that nobody closes but the end of the application."""
+    before = left(tmp_path)  # a server of other tests may be there
     config = config_of(make_graphs(), tmp_path)
     streams: list[asyncio.Task[httpx.Response]] = []
 
@@ -133,7 +134,7 @@ def test_nothing_is_left_where_it_was_mounted_and_what_was_going_on_goes_on_late
         async with client as http, outer.router.lifespan_context(outer):
             result = await body(http, inner)
             # Threads that look after databases are among them.
-            assert left(tmp_path)
+            assert len(left(tmp_path)) > len(before)
         answers = await asyncio.gather(*streams)
         streams.clear()
         assert asyncio.all_tasks() == before
@@ -156,9 +157,9 @@ def test_nothing_is_left_where_it_was_mounted_and_what_was_going_on_goes_on_late
 
     path, answers = asyncio.run(serve(begin))
     assert [answer.status_code for answer in answers] == [200, 200]
-    assert left(tmp_path) == []
+    assert left(tmp_path) == before
     assert asyncio.run(serve(look))[0] in ("pending", "running")
-    assert left(tmp_path) == []
+    assert left(tmp_path) == before
 
 
 def test_requests_that_are_too_large_are_refused(tmp_path: Path) -> None:

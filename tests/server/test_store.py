@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from pathlib import Path
 from typing import Any
@@ -115,3 +116,12 @@ def test_what_embeds_is_named_by_its_file(tmp_path: Path) -> None:
 
     assert embedding_of(config, "./meaning.py:embed")(["a"]) == [[1.0]]
     assert embedding_of(config, "openai:small") == "openai:small"
+
+
+@pytest.mark.parametrize("ttl", [0, -1, 1e10, float("nan")])
+def test_a_time_that_no_calendar_has_is_refused(server: Running, ttl: float) -> None:
+    item = {"namespace": ["long"], "key": "k", "value": {}, "ttl": ttl}
+    answer = server.http.put("/store/items", content=json.dumps(item))
+    assert answer.status_code in (400, 422), answer.text
+    answer = server.http.post("/threads", content=json.dumps({"ttl": ttl}))
+    assert answer.status_code in (400, 422), answer.text

@@ -17,6 +17,8 @@ ListOf = Annotated[list[T], Field(fail_fast=True)]
 Limit = Annotated[int, Field(ge=1, le=1000)]
 MAX_INTEGER: Final = 2**63 - 1
 """The largest that a database takes."""
+Minutes = Annotated[float, Field(gt=0, le=1e9)]
+"""How long something is kept: what is beyond is in a year that no calendar has."""
 Offset = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
 
 

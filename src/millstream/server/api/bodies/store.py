@@ -14,6 +14,7 @@ from millstream.server.api.bodies.base import (
     JsonObject,
     Limit,
     ListOf,
+    Minutes,
     Offset,
     Query,
 )
@@ -54,7 +55,7 @@ class ItemPut(InNamespace, Body):
     key: str
     value: JsonObject
     index: Literal[False] | ListOf[str] | None = None
-    ttl: float | None = Field(None, gt=0)
+    ttl: Minutes | None = None
 
     def _own(self) -> tuple[str, ...]:
         return tuple(self.namespace)

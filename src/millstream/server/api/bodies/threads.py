@@ -7,7 +7,15 @@ from typing import Annotated, Any, Literal
 from langchain_core.utils.uuid import uuid7
 from pydantic import Field
 
-from millstream.server.api.bodies.base import Body, JsonObject, Limit, ListOf, Offset, Query
+from millstream.server.api.bodies.base import (
+    Body,
+    JsonObject,
+    Limit,
+    ListOf,
+    Minutes,
+    Offset,
+    Query,
+)
 
 Status = Literal["idle", "busy", "interrupted", "error"]
 Key = Literal[
@@ -28,7 +36,7 @@ Strategy = Literal["delete", "keep_latest"]
 class Ttl(Body):
     """How long a thread stays that nobody touches."""
 
-    ttl: float | None = Field(None, gt=0)
+    ttl: Minutes | None = None
     """Minutes."""
     strategy: Strategy = "delete"
 
