@@ -281,6 +281,7 @@ def test_handlers_that_cannot_be_asked_are_refused_at_the_start(
     assert told in str(caught.value)
 
 
+@pytest.mark.long
 def test_changed_handlers_are_asked_from_then_on_unless_they_are_broken(tmp_path: Path) -> None:
     file = tmp_path / "changing_auth.py"
     text = "from langgraph_sdk import Auth\nauth = Auth()\n@auth.authenticate\nasync def who():\n"

@@ -75,6 +75,7 @@ def test_a_body_that_keeps_coming_has_its_time(server: Running) -> None:
     slow.close()
 
 
+@pytest.mark.long
 def test_answers_may_take_longer_than_requests(server: Running) -> None:
     at = thread(server, metadata={"graph_id": "chat"})
     with server.http.stream("GET", f"/threads/{at}/stream") as response:
@@ -114,6 +115,7 @@ def test_headers_behind_a_body_are_none(server: Running) -> None:
         asked.close()
 
 
+@pytest.mark.long
 def test_who_was_answered_already_is_answered_once(server: Running) -> None:
     refused = connect(server, WITHOUT_KEY + b"content-length: 50\r\n\r\n{")
     told = rest(refused)

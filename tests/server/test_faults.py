@@ -205,6 +205,7 @@ def senseless_requests(
     assert not said
 
 
+@pytest.mark.long
 def test_senseless_requests_are_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     senseless_requests(tmp_path, caplog, 1, 200)
 

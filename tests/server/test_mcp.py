@@ -84,6 +84,7 @@ def test_mcp_can_be_left_out(tmp_path: Path) -> None:
         assert server.http.post("/mcp", json={}).status_code == 404
 
 
+@pytest.mark.long
 def test_the_sdks_are_not_loaded_with_the_server() -> None:
     code = (
         "import sys, millstream.server.api.mcp; print(sorted({'mcp', 'a2a'} & sys.modules.keys()))"

@@ -43,6 +43,7 @@ def test_a_second_server_is_refused_and_the_first_goes_on(tmp_path: Path) -> Non
     asyncio.run(opened(tmp_path))
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL, and no other way to die")
 def test_a_database_is_free_when_its_server_has_died(tmp_path: Path) -> None:
     database = tmp_path / "server.db"

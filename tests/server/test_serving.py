@@ -117,6 +117,7 @@ def test_bad_usage_is_said_in_one_line(
     assert "port is a number from 0 to 65535" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_what_the_server_finds_wrong_when_it_starts_is_said_in_one_line(tmp_path: Path) -> None:
     write(tmp_path, "one")
     command = [sys.executable, "-m", "millstream.cli", "serve", "app.py:graph", "--port", "0"]

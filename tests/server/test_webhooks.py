@@ -384,6 +384,7 @@ def test_other_addresses_are_not_told(address: str) -> None:
     assert not is_public(address)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("status", [302, 307])
 def test_who_is_told_cannot_send_it_elsewhere(
     status: int, tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
