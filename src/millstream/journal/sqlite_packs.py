@@ -62,10 +62,10 @@ def pack(execute: Execute, line: int, counter: int) -> None:
         if start >= end:
             return
         first = execute(
-            "SELECT min(key) FROM (SELECT min(key) AS key FROM journal_parts WHERE key >= ?1 "
-            "AND key < ?2 UNION ALL SELECT min(key) FROM journal_checkpoints WHERE key >= ?1 "
-            "AND key < ?2)",
-            (start, end),
+            "SELECT min(key) FROM (SELECT min(key) AS key FROM journal_parts WHERE key >= ? "
+            "AND key < ? UNION ALL SELECT min(key) FROM journal_checkpoints WHERE key >= ? "
+            "AND key < ?)",
+            (start, end, start, end),
         ).fetchone()[0]
         if first is None:
             return
