@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from types import TracebackType
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from millstream.runs.life import HandleStatus, Life
     from millstream.stream import AsyncGraphRunStream, GraphRunStream
     from millstream.types import Interrupt
+
+logger = logging.getLogger(__name__)
 
 
 class LogStreams(Protocol):
@@ -48,10 +51,8 @@ class RunHandle(Generic[ResultT]):
     def __init__(self, life: Life, streams: LogStreams | None = None) -> None:
         self._life = life
         self._streams = streams
-        # Weakly: the life may refer to the handle, by its log or by the frames of its error, and
-        # nobody finds a circle that goes through the register of finalizers. A life whose run goes
-        # on is held elsewhere. At the end of the interpreter all runs are stopped anyway.
-        weakref.finalize(self, _let_go, weakref.ref(life)).atexit = False
+        # At the end of the interpreter all runs are stopped anyway.
+        weakref.finalize(self, _let_go, life).atexit = False
 
     @property
     def status(self) -> HandleStatus:
@@ -203,11 +204,13 @@ class RunHandle(Generic[ResultT]):
         return f"<RunHandle of {self._life.name!r}: {self._life.status}>"
 
 
-def _let_go(dropped: weakref.ref[Life]) -> None:
-    """Stop a run whose handle was dropped."""
-    life = dropped()
-    if life is not None:
-        life.cancel()
+def _let_go(life: Life) -> None:
+    """Stop a run whose handle was dropped; complain of an error that nobody has asked for."""
+    life.cancel()
+    if life.status == "error" and not life.is_heard:
+        logger.error(
+            "A run of %r failed, and nobody asked for its output", life.name, exc_info=life.error
+        )
 
 
 def _protocol_events(life: Life) -> Iterator[ProtocolEvent]:

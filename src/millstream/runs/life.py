@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import logging
-import sys
 import threading
 import uuid
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
     from millstream.modes.protocol_events import ProtocolEvent
     from millstream.runs.log import EventLog
     from millstream.types import Interrupt
-
-logger = logging.getLogger(__name__)
 
 HandleStatus: TypeAlias = Literal[
     "pending", "running", "success", "error", "interrupted", "cancelled", "drained"
@@ -117,18 +113,6 @@ class Life:
         self._mark = object()
         self.id: Final = uuid.uuid4().hex[:16]
         """What ids of events begin with."""
-
-    def __del__(self, is_exiting: Callable[[], bool] = sys.is_finalizing) -> None:
-        """Complain of an error that nobody has asked for, when nobody can any more.
-
-        Not at the end of the interpreter, which has taken the modules apart by then.
-        """
-        if self.status == "error" and not self.is_heard and not is_exiting():
-            logger.error(
-                "A run of %r failed, and nobody asked for its output",
-                self.name,
-                exc_info=self.error,
-            )
 
     @property
     def is_over(self) -> bool:
