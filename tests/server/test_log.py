@@ -218,8 +218,7 @@ def test_where_no_file_can_be_written_memory_has_what_a_slow_reader_wants(
     texts = [str(n) for n in range(3 * HELD_EVENTS)]
 
     async def main() -> list[str]:
-        log = RunLog("r")
-        log.uses_files = uses_files
+        log = RunLog("r", uses_files=uses_files)
         source = RunSource(None, log, 0)  # type: ignore[arg-type]
         said(log, *texts)
         log.close()

@@ -132,11 +132,7 @@ def ids_together(task: Task) -> set[str]:
 
 def task_id(task: Task) -> str:
     """Derive a task's id from its checkpoint and its place in the run."""
-    machine, node = task.machine, task.node
-    if task.origin is not None or not task.is_pull or machine.ns:
-        return task_id_of(task.checkpoint_id, f"{task.name_ns}{task.step}{task.place}")
-    # The same, written out for those that most are.
-    return task_id_of(task.checkpoint_id, f"{node.name}{task.step}{node.place}")
+    return task_id_of(task.checkpoint_id, f"{task.name_ns}{task.step}{task.place}")
 
 
 def task_id_of(checkpoint_id: str, text: str, digest: Digest = xxhash.xxh3_128_hexdigest) -> str:

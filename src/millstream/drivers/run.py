@@ -288,8 +288,7 @@ class Run(RunScope):
         if self.recorder is not None:
             if task.waiting:
                 record_progress(context)
-            config = self.checkpoint_config(machine.checkpoint_id)
-            self.recorder.add_task(task, config, promise)
+            self.record_task(task, promise)
         return handler
 
     def commit(self, save: Callable[[], None] | None = None) -> None:

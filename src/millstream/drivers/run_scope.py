@@ -250,13 +250,11 @@ class RunScope:
         else:
             if self._public is None:
                 self._public = self.public_configurable()
-            if not self.checkpoint_map:
-                named = {"checkpoint_ns": self.ns, **self._public, "checkpoint_id": checkpoint_id}
-                return {"configurable": named}
             named = {"checkpoint_ns": self.ns, **self._public}
         if self.checkpoint_map:
             named["checkpoint_map"] = self.checkpoint_map_at(checkpoint_id)
-        return {"configurable": {**named, "checkpoint_id": checkpoint_id}}
+        named["checkpoint_id"] = checkpoint_id
+        return {"configurable": named}
 
     def named_checkpoint(self, names: Mapping[str, str]) -> str | None:
         """Return the id of the checkpoint that the caller wants this run to go on from.

@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from langgraph.checkpoint.base import WRITES_IDX_MAP, get_checkpoint_metadata
+from langgraph.checkpoint.base import get_checkpoint_metadata
 from ormsgpack import packb
 
-from millstream.journal.calls import Dump, Handover, put_call, target_of, writes_call
-from millstream.journal.drafts import INLINE, OWN, Call, PutCall, Typed, WritesCall
+from millstream.journal.calls import Dump, Handover, once, put_call, target_of, writes_call
+from millstream.journal.drafts import INLINE, OWN, Call, PutCall, WritesCall, indexed
 from millstream.journal.known import KnownLine, KnownLines
 from millstream.journal.metadata import labels_of, packed_metadata
 from millstream.journal.rows import Append, Batch, CheckpointRow, Commit, LineRow, WritesRow
@@ -58,41 +58,26 @@ class Follower:
 
     def calls(self, operations: Sequence[tuple[str, Any]], dump: Dump) -> list[Call]:
         """Return what the run stores, serialized: each object once, as all of them are there."""
-        made: dict[int, Typed] = {}
+        dump = once(dump)
         return [
-            self._put_call(arguments, dump, made)
-            if name == "put"
-            else self._writes_call(arguments, dump, made)
+            self._put_call(arguments, dump) if name == "put" else self._writes_call(arguments, dump)
             for name, arguments in operations
         ]
 
-    def _writes_call(self, arguments: Any, dump: Dump, made: dict[int, Typed]) -> WritesCall:
+    def _writes_call(self, arguments: Any, dump: Dump) -> WritesCall:
         config, writes, task_id, path = arguments
         named, thread_id, ns = config["configurable"], self._thread_id, self._ns
         if named["thread_id"] != thread_id or named.get("checkpoint_ns") != ns:
             return writes_call(dump, *arguments)
-        said, index = [], 0
-        for channel, value in writes:
-            typed = made.get(id(value))
-            if typed is None:
-                typed = made[id(value)] = dump(value)
-            said.append((WRITES_IDX_MAP.get(channel, index), channel, typed))
-            index += 1  # noqa: SIM113  # `enumerate` would make a tuple more of each
+        said = indexed(writes, dump)
         return WritesCall(thread_id, ns, named["checkpoint_id"], task_id, path, said)
 
-    def _put_call(self, arguments: Any, dump: Dump, made: dict[int, Typed]) -> PutCall:
+    def _put_call(self, arguments: Any, dump: Dump) -> PutCall:
         config, checkpoint, metadata, new_versions, seers = arguments
         if metadata.keys() != _USUAL:
             return put_call(dump, *arguments)
-        typed: dict[str, Typed] = {}
         values = checkpoint["channel_values"]
-        for name in new_versions:
-            if name in values:
-                value = values[name]
-                known = made.get(id(value))
-                if known is None:
-                    known = made[id(value)] = dump(value)
-                typed[name] = known
+        typed = {name: dump(values[name]) for name in new_versions if name in values}
         whole = {**metadata, **self._extras}
         said = (metadata["source"], metadata["parents"])
         packed: dict[str, bytes] | None

@@ -54,9 +54,13 @@ class Logs:
         """Return the log of a run that is going to begin, always the same one."""
         log = self._runs.get(run_id)
         if log is None:
-            log = self._runs[run_id] = RunLog(run_id, is_resumable=is_resumable, last=last)
-            log.most_bytes = self._most_bytes
-            log.uses_files = self._uses_files
+            log = self._runs[run_id] = RunLog(
+                run_id,
+                is_resumable=is_resumable,
+                last=last,
+                most_bytes=self._most_bytes,
+                uses_files=self._uses_files,
+            )
             # Later than the run before: what is said in a thread is ordered by its ids.
             log.ms = max(log.ms, self._ended_ms + 1)
             log.follower = self._channels.get(thread_id)

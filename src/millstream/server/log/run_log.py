@@ -87,8 +87,20 @@ class Reader(Protocol):
 class RunLog:
     """The log of one run."""
 
-    def __init__(self, run_id: str, *, is_resumable: bool = False, last: EventId = (0, 0)) -> None:
-        """Begin after `last`, which is what is stored of a run that is taken up again."""
+    def __init__(
+        self,
+        run_id: str,
+        *,
+        is_resumable: bool = False,
+        last: EventId = (0, 0),
+        most_bytes: int = sys.maxsize,
+        uses_files: bool = True,
+    ) -> None:
+        """Begin after `last`, which is what is stored of a run that is taken up again.
+
+        An event has `most_bytes` at most, but for the one that says why a run failed. With
+        `uses_files`, what slow readers have not come to goes to a file, where it is not stored.
+        """
         self.run_id: Final = run_id
         self.is_resumable: Final = is_resumable
         """Frames have ids, and are stored."""
@@ -117,10 +129,8 @@ class RunLog:
         self._readers: tuple[Reader, ...] = ()
         self.protocol_seq = 0
         """The number of the last protocol event of the thread, as far as it is known here."""
-        self.most_bytes = sys.maxsize
-        """Bytes that an event may have, but for the one that says why a run failed."""
-        self.uses_files = True
-        """What slow readers have not come to goes to a file, where it is not stored."""
+        self._most_bytes: Final = most_bytes
+        self._uses_files = uses_files
         self._unseen_events = 0
         self._unseen_bytes = 0
         self._held_bytes = 0
@@ -156,8 +166,8 @@ class RunLog:
 
     def _add(self, id: EventId, mode: str, frame: bytes) -> Entry:
         ms, seq = id
-        if len(frame) > self.most_bytes and mode != ERROR:
-            raise EventTooLargeError(mode, len(frame), self.most_bytes)
+        if len(frame) > self._most_bytes and mode != ERROR:
+            raise EventTooLargeError(mode, len(frame), self._most_bytes)
         holds = self.holds
         entry = Entry(seq, ms, mode, frame, holds.needs)
         self._window[1].append(entry)
@@ -281,7 +291,7 @@ class RunLog:
             entries = entries[seen - base :]
             self._window = (seen, entries)
         is_much = len(entries) > HELD_EVENTS or self._held_bytes > HELD_BYTES
-        if is_much and self.uses_files and not self.is_resumable:
+        if is_much and self._uses_files and not self.is_resumable:
             self._spill(entries)
 
     def _spill(self, entries: list[Entry]) -> None:
@@ -290,7 +300,7 @@ class RunLog:
             overflow.add([entry[:4] for entry in entries], BATCH_BYTES)
         except OSError as error:
             # There is memory, as long as there is.
-            self.uses_files = False
+            self._uses_files = False
             logger.error(
                 "run %s has slow readers, and what it says cannot be kept in a file",
                 self.run_id,
