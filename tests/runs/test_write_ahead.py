@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from langgraph.cache.memory import InMemoryCache
 from langgraph.checkpoint.memory import InMemorySaver
 
+from millstream.graph import START, StateGraph
 from millstream.journal import MemoryJournal
 from millstream.modes.names import CUSTOM, UPDATES, VALUES
 from millstream.outbox.write_ahead import Place
 from millstream.runs.log import MemoryLog
-from runs.starting import IN_TIME, Starter, at_once, row, say
+from millstream.types import CachePolicy
+from runs.starting import IN_TIME, Starter, State, at_once, row, say
 
 pytestmark = pytest.mark.timeout(30)
 PLACE = {"configurable": {"thread_id": "t"}}
@@ -57,11 +60,14 @@ class AheadLog(MemoryLog):
         self.told.append("flushed")
 
 
-def told_by(starter: Starter, graph: Any, durability: str, **options: Any) -> AheadLog:
+def told_by(
+    starter: Starter, graph: Any, durability: str, thread: str = "t", **options: Any
+) -> AheadLog:
     log = AheadLog()
     modes = [CUSTOM, UPDATES, VALUES]
+    place = {"configurable": {"thread_id": thread}}
     run = starter.start(
-        graph, None, PLACE, stream_mode=modes, durability=durability, log=log, **options
+        graph, None, place, stream_mode=modes, durability=durability, log=log, **options
     )
     run.wait(IN_TIME)
     return log
@@ -88,6 +94,25 @@ def test_a_superstep_is_said_before_it_is_stored(
         (stored,) = [p for p, promise in kept.items() if promise.made <= fact < promise.bound]
         assert (told[fact][0] == UPDATES) is (kept[stored].place.task_id != "")
         assert stored > fact
+
+
+def test_what_comes_from_a_cache_is_said_before_it_is_stored(starter: Starter) -> None:
+    builder = StateGraph(State).add_node("n", say(1), cache_policy=CachePolicy())
+    graph = builder.add_edge(START, "n").compile(
+        checkpointer=MemoryJournal(), cache=InMemoryCache()
+    )
+    told_by(starter, graph, "sync", thread="first")
+
+    told = told_by(starter, graph, "sync", thread="second").told
+
+    (fact,) = [place for place, each in enumerate(told) if isinstance(each, tuple)][-2:-1]
+    assert told[fact][0] == UPDATES
+    assert "__metadata__" in told[fact][1]  # it did not run
+    (promise,) = [
+        each for each in told if isinstance(each, Promise) and each.made <= fact < each.bound
+    ]
+    assert promise.place.task_id != ""
+    assert told.index(promise) > fact
 
 
 def test_with_durability_exit_nothing_is_promised(starter: Starter) -> None:

@@ -90,9 +90,10 @@ async def replay_cached(run: RunScope, tasks: Sequence[Task]) -> list[Task]:
         return list(tasks)
     for key, writes in (await run.waits.look_up(run.cache, tuple(keys))).items():
         for task in keys[key]:
+            promise = None if run.ahead is None else run.ahead.promise()
             run.machine.replay(task, [tuple(write) for write in writes])
             # As if it had run: who resumes the thread may not have the cache.
-            run.record_task(task)
+            run.record_task(task, promise)
     return [task for task in tasks if not task.is_done]
 
 
