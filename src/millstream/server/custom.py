@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,12 +12,11 @@ from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection, Request
 from starlette.routing import BaseRoute, Match, Router
 
-from millstream._base.texts import safe_str
 from millstream.server.api.routing import needs_caller, refusal
 from millstream.server.auth.guard import admit
 from millstream.server.config import ServerConfig
-from millstream.server.errors import ApiError, ConfigError
-from millstream.server.graph_files import import_target, make_importable
+from millstream.server.errors import ApiError
+from millstream.server.graph_files import import_configured
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -34,21 +32,8 @@ def load_custom(config: ServerConfig) -> Starlette | None:
     target = config.http.app
     if target is None:
         return None
-    for name, value in config.env.items():
-        os.environ.setdefault(name, value)
-    make_importable([config.directory, *(config.directory / name for name in config.dependencies)])
-    try:
-        found = import_target(target, config.directory)
-    except Exception as error:
-        raise ConfigError(
-            f"http.app is {target!r}, which cannot be imported: "
-            f"{type(error).__name__}: {safe_str(error)}"
-        ) from error
-    if not isinstance(found, Starlette):
-        raise ConfigError(
-            f"http.app is {target!r}, which is no application of Starlette or FastAPI but {found!r}"
-        )
-    return found
+    called = "application of Starlette or FastAPI"
+    return import_configured(config, "http.app", target, Starlette, called)
 
 
 def surround(custom: Starlette, own: Sequence[BaseRoute], app: Starlette, http: Any) -> ASGIApp:

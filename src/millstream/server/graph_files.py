@@ -1,17 +1,25 @@
-"""Importing what graphs are made of, and doing so again when files have changed."""
+"""Importing what the configuration names, and doing so again when files have changed."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from zlib import crc32
 
 import millstream
+from millstream._base.texts import safe_str
+from millstream.server.errors import ConfigError
+
+if TYPE_CHECKING:
+    from millstream.server.config import ServerConfig
+
+T = TypeVar("T")
 
 _OWN: Final = Path(millstream.__file__).resolve().parent
 
@@ -21,6 +29,31 @@ def make_importable(folders: Sequence[Path]) -> None:
     for folder in reversed(folders):
         if folder.is_dir() and str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
+
+
+def prepare_imports(config: ServerConfig) -> None:
+    """Have the environment and the folders of a configuration there for what it names."""
+    for name, value in config.env.items():
+        os.environ.setdefault(name, value)
+    make_importable([config.directory, *(config.directory / name for name in config.dependencies)])
+
+
+def import_configured(config: ServerConfig, key: str, target: str, kind: type[T], called: str) -> T:
+    """Import what a key of the configuration names, which is an instance of a class.
+
+    `ConfigError` where it cannot be imported, or is something else than what it is `called`.
+    """
+    prepare_imports(config)
+    try:
+        found = import_target(target, config.directory)
+    except Exception as error:
+        raise ConfigError(
+            f"{key} is {target!r}, which cannot be imported: "
+            f"{type(error).__name__}: {safe_str(error)}"
+        ) from error
+    if not isinstance(found, kind):
+        raise ConfigError(f"{key} is {target!r}, which is no {called} but {found!r}")
+    return found
 
 
 def import_target(target: str, directory: Path) -> Any:

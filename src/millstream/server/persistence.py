@@ -19,7 +19,7 @@ from millstream.server.encryption.journal import SealedJournal, aes_serializer
 from millstream.server.encryption.sealer import Sealer
 from millstream.server.encryption.store import SealedStore
 from millstream.server.errors import ConfigError
-from millstream.server.graph_files import import_target, make_importable
+from millstream.server.graph_files import import_target, prepare_imports
 
 _SERDE: Final = ("allowed_json_modules", "allowed_msgpack_modules", "pickle_fallback")
 
@@ -116,7 +116,7 @@ def embedding_of(config: ServerConfig, named: Any) -> Any:
 async def _open_theirs(
     config: ServerConfig, stack: AsyncExitStack, key: str, target: str, kind: type[Any]
 ) -> Any:
-    make_importable([config.directory, *(config.directory / name for name in config.dependencies)])
+    prepare_imports(config)
     try:
         made = import_target(target, config.directory)
         if not isinstance(made, kind):

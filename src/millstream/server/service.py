@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from millstream.server.config import ServerConfig, TtlConfig
 from millstream.server.crons import Crons
 from millstream.server.encryption.loading import load_sealer
 from millstream.server.encryption.sealer import Sealer
+from millstream.server.graph_files import prepare_imports
 from millstream.server.graphs import GraphCatalog
 from millstream.server.headers import HeaderFilter
 from millstream.server.limits import Limits
@@ -77,8 +77,7 @@ class Service:
     async def open(cls, config: ServerConfig, clock: Clock | None = None) -> AsyncIterator[Service]:
         """Start everything, and stop it in the reverse order."""
         clock = clock or Clock()
-        for name, value in config.env.items():
-            os.environ.setdefault(name, value)
+        prepare_imports(config)
         async with AsyncExitStack() as stack:
             stack.enter_context(owning(config.database_path))
             sealer = await _open_sealer(config, stack)

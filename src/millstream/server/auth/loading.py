@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from langgraph_sdk import Auth
 
-from millstream._base.texts import safe_str
 from millstream.server.auth.api_keys import KeyGuard
 from millstream.server.auth.guard import Guard
 from millstream.server.auth.handlers import HandlerGuard
 from millstream.server.config import ServerConfig
-from millstream.server.errors import ConfigError
-from millstream.server.graph_files import import_target
+from millstream.server.graph_files import import_configured
 
 
 def load_guard(config: ServerConfig) -> Guard:
@@ -20,13 +18,5 @@ def load_guard(config: ServerConfig) -> Guard:
         return KeyGuard(config.directory / config.api_key_file)
     if target is None:
         return Guard()
-    try:
-        auth = import_target(target, config.directory)
-    except Exception as error:
-        raise ConfigError(
-            f"auth.path is {target!r}, which cannot be imported: "
-            f"{type(error).__name__}: {safe_str(error)}"
-        ) from error
-    if not isinstance(auth, Auth):
-        raise ConfigError(f"auth.path is {target!r}, which is no langgraph_sdk.Auth but {auth!r}")
+    auth = import_configured(config, "auth.path", target, Auth, "langgraph_sdk.Auth")
     return HandlerGuard(auth, config.auth.cache)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from langgraph_sdk import Encryption
 
-from millstream._base.texts import safe_str
 from millstream.server.config import ServerConfig
 from millstream.server.encryption.sealer import Sealer
 from millstream.server.errors import ConfigError
-from millstream.server.graph_files import import_target, make_importable
+from millstream.server.graph_files import import_configured
 
 
 def load_sealer(config: ServerConfig) -> Sealer | None:
@@ -16,18 +15,9 @@ def load_sealer(config: ServerConfig) -> Sealer | None:
     if config.encryption is None:
         return None
     target = config.encryption.path
-    make_importable([config.directory, *(config.directory / name for name in config.dependencies)])
-    try:
-        found = import_target(target, config.directory)
-    except Exception as error:
-        raise ConfigError(
-            f"encryption.path is {target!r}, which cannot be imported: "
-            f"{type(error).__name__}: {safe_str(error)}"
-        ) from error
-    if not isinstance(found, Encryption):
-        raise ConfigError(
-            f"encryption.path is {target!r}, which is no langgraph_sdk.Encryption but {found!r}"
-        )
+    found = import_configured(
+        config, "encryption.path", target, Encryption, "langgraph_sdk.Encryption"
+    )
     _check(config, target, found)
     return Sealer(found)
 
