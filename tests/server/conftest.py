@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from millstream.server.storage.database import Database
+from millstream.server.storage.sqlite import SqliteDatabase
+from server.databases import new_postgres
 from server.fixtures import Running, config_of, running
 from server.graphs import make_graphs
 from server.recordings import FOLDER
@@ -25,3 +29,24 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     config = config_of(make_graphs(), tmp_path_factory.mktemp("server"))
     with running(config) as server:
         yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """Give a database of its own, of either kind."""
+    if request.param == "sqlite":
+        database: Database = SqliteDatabase(tmp_path / "deep" / "server.db")
+    else:
+        from millstream.server.storage.postgres import PostgresDatabase
+        from millstream.server.storage.postgres_engine import Address
+
+        database = PostgresDatabase(Address(request.getfixturevalue("new_database")))
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def new_database() -> Iterator[str]:
+    """Give the address of a database in PostgreSQL that has nothing in it."""
+    with new_postgres() as address:
+        yield address

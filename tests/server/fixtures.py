@@ -17,6 +17,7 @@ import waiting
 from millstream.server.application import app
 from millstream.server.config import GraphSource, ServerConfig
 from millstream.server.connections import patient
+from server.databases import of_directory
 
 
 class Running(NamedTuple):
@@ -41,6 +42,7 @@ class Running(NamedTuple):
 def config_of(graphs: Mapping[str, Any], directory: Path, **options: Any) -> ServerConfig:
     """Return the configuration of a server with these graphs, whose files are in a directory."""
     sources = {id: GraphSource(graph) for id, graph in graphs.items()}
+    options.setdefault("database", of_directory(directory))
     return ServerConfig(graphs=sources, directory=directory, **options)
 
 

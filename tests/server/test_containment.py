@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, MetaData, Table, create_engine, select
+from sqlalchemy import Column, Integer, MetaData, Table, create_engine, select
 
 from millstream.server.storage.containment import allowed, allows, contains, holds, is_contained
-from millstream.server.storage.tables import Json
+from millstream.server.storage.postgres_engine import WRITES, Address, make_engine
+from millstream.server.storage.tables import Json, SearchedJson
 
 CASES = [
     ({}, {"a": 1}, True),
@@ -94,3 +95,28 @@ def test_an_unknown_operator_lets_nothing_through() -> None:
         allows({"owner": "ada"}, {"owner": {"$like": "a"}})
     with pytest.raises(ValueError, match=r"\$like"):
         allowed(Column("m", Json), {"owner": {"$like": "a"}})
+
+
+def test_postgresql_finds_what_is_contained(new_database: str) -> None:
+    engine = make_engine(Address(new_database), "public", 1)
+    table = Table(
+        "t", MetaData(), Column("case", Integer), Column("a", SearchedJson), Column("b", Json)
+    )
+    with engine.connect().execution_options(**{WRITES: True}) as connection:
+        table.create(connection)
+        rows = [{"case": n, "a": value, "b": value} for n, (_, value, _) in enumerate(CASES)]
+        connection.execute(table.insert(), [*rows, {"case": -1, "a": None, "b": None}])
+        found = [
+            {
+                column: connection.scalar(
+                    select(table.c.case).where(table.c.case == n, contains(table.c[column], wanted))
+                )
+                is not None
+                for column in ("a", "b")
+            }
+            for n, (wanted, _, _) in enumerate(CASES)
+        ]
+        connection.commit()
+
+    engine.dispose()
+    assert found == [dict.fromkeys(("a", "b"), expected) for _, _, expected in CASES]

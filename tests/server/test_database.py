@@ -13,16 +13,20 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, event, select, text
 
+from millstream.server.encoding import dumps
+from millstream.server.storage import assistants, tables
 from millstream.server.storage.database import Database, DatabaseClosedError
 from millstream.server.storage.migrations import HEAD, NewerDatabaseError
+from millstream.server.storage.queries import unread
+from millstream.server.storage.sqlite import SqliteDatabase
 from millstream.server.storage.tables import metadata, now, threads
 from millstream.server.storage.threads import create, search
 
 
 @pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    """Give a database of its own."""
-    database = Database(tmp_path / "deep" / "server.db")
+def file(tmp_path: Path) -> Iterator[Database]:
+    """Give a database in a file."""
+    database = SqliteDatabase(tmp_path / "server.db")
     yield database
     database.close()
 
@@ -38,9 +42,9 @@ def ids(connection: Connection) -> list[str]:
     return sorted(connection.scalars(select(threads.c.thread_id)))
 
 
-def test_those_who_wait_share_a_commit_and_each_has_its_answer(db: Database) -> None:
+def test_those_who_wait_share_a_commit_and_each_has_its_answer(file: Database) -> None:
     commits = []
-    event.listen(db.engine, "commit", lambda _: commits.append(1))
+    event.listen(file.engine, "commit", lambda _: commits.append(1))
     held, go = threading.Event(), threading.Event()
 
     def hold(_: Connection) -> None:
@@ -48,9 +52,9 @@ def test_those_who_wait_share_a_commit_and_each_has_its_answer(db: Database) -> 
         go.wait()
 
     async def write() -> list[Any]:
-        db.write_soon(hold)
+        file.write_soon(hold)
         await asyncio.to_thread(held.wait)
-        waiting = [asyncio.ensure_future(db.write(insert, str(n))) for n in range(5)]
+        waiting = [asyncio.ensure_future(file.write(insert, str(n))) for n in range(5)]
         await asyncio.sleep(0)
         go.set()
         return await asyncio.gather(*waiting)
@@ -76,7 +80,7 @@ def test_what_fails_undoes_its_own_writes_alone(db: Database) -> None:
     assert asyncio.run(db.read(ids)) == ["a", "b"]
 
 
-def test_who_was_cancelled_before_its_turn_has_written_nothing(db: Database) -> None:
+def test_who_was_cancelled_before_its_turn_has_written_nothing(file: Database) -> None:
     held, go = threading.Event(), threading.Event()
 
     def hold(_: Connection) -> None:
@@ -84,24 +88,24 @@ def test_who_was_cancelled_before_its_turn_has_written_nothing(db: Database) -> 
         go.wait()
 
     async def write() -> None:
-        db.write_soon(hold)
+        file.write_soon(hold)
         await asyncio.to_thread(held.wait)
-        waiting = asyncio.ensure_future(db.write(insert, "x"))
+        waiting = asyncio.ensure_future(file.write(insert, "x"))
         await asyncio.sleep(0)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
         go.set()
-        await db.write(insert, "y")
+        await file.write(insert, "y")
 
     asyncio.run(write())
 
-    assert asyncio.run(db.read(ids)) == ["y"]
+    assert asyncio.run(file.read(ids)) == ["y"]
 
 
 def test_closing_writes_what_was_given_before_and_refuses_the_rest(tmp_path: Path) -> None:
     path = tmp_path / "server.db"
-    first = Database(path)
+    first = SqliteDatabase(path)
     soon = [first.write_soon(insert, str(n)) for n in range(3)]
     first.close()
     first.close()
@@ -110,7 +114,7 @@ def test_closing_writes_what_was_given_before_and_refuses_the_rest(tmp_path: Pat
     for ask in (first.read, first.write):
         with pytest.raises(DatabaseClosedError):
             asyncio.run(ask(ids))
-    second = Database(path)
+    second = SqliteDatabase(path)
     assert asyncio.run(second.read(ids)) == ["0", "1", "2"]
     second.close()
 
@@ -126,14 +130,14 @@ def test_the_migrations_make_the_tables_that_the_code_means(db: Database) -> Non
 
 def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "server.db"
-    first = Database(path)
+    first = SqliteDatabase(path)
     asyncio.run(
         first.write(lambda c: c.execute(text("UPDATE alembic_version SET version_num='9'")))
     )
     first.close()
 
     with pytest.raises(NewerDatabaseError, match="newer version of millstream"):
-        Database(path)
+        SqliteDatabase(path)
 
 
 def test_times_sort_as_texts() -> None:
@@ -143,7 +147,7 @@ def test_times_sort_as_texts() -> None:
     assert len(first) == len("2026-11-20T23:25:54.046501+00:00")
 
 
-def test_what_fails_among_others_for_a_lost_transaction_is_told_to_all(db: Database) -> None:
+def test_what_fails_among_others_for_a_lost_transaction_is_told_to_all(file: Database) -> None:
     held, go = threading.Event(), threading.Event()
 
     def hold(_: Connection) -> None:
@@ -155,17 +159,17 @@ def test_what_fails_among_others_for_a_lost_transaction_is_told_to_all(db: Datab
         raise OSError("no space")
 
     async def write() -> list[Any]:
-        db.write_soon(hold)
+        file.write_soon(hold)
         await asyncio.to_thread(held.wait)
-        calls = (db.write(insert, "a"), db.write(lose), db.write(insert, "b"))
+        calls = (file.write(insert, "a"), file.write(lose), file.write(insert, "b"))
         waiting = [asyncio.ensure_future(call) for call in calls]
         await asyncio.sleep(0)
         go.set()
         return await asyncio.gather(*waiting, return_exceptions=True)
 
     assert [str(error) for error in asyncio.run(write())] == ["no space"] * 3
-    assert asyncio.run(db.read(ids)) == []
-    assert asyncio.run(db.write(insert, "c")) == "c"
+    assert asyncio.run(file.read(ids)) == []
+    assert asyncio.run(file.write(insert, "c")) == "c"
 
 
 @pytest.mark.parametrize(
@@ -177,7 +181,7 @@ def test_what_fails_among_others_for_a_lost_transaction_is_told_to_all(db: Datab
     ],
 )
 def test_threads_are_found_and_counted_without_reading_their_values(
-    db: Database, asked: dict[str, Any], index: str
+    file: Database, asked: dict[str, Any], index: str
 ) -> None:
     plans: list[list[str]] = []
 
@@ -193,9 +197,9 @@ def test_threads_are_found_and_counted_without_reading_their_values(
 
     async def main() -> Any:
         for number in range(9):
-            await db.write(insert, str(number))
-        event.listen(db.engine, "before_cursor_execute", explain)
-        return await db.read(search, **{**given, **asked})
+            await file.write(insert, str(number))
+        event.listen(file.engine, "before_cursor_execute", explain)
+        return await file.read(search, **{**given, **asked})
 
     found = asyncio.run(main())
 
@@ -209,3 +213,37 @@ def test_threads_are_found_and_counted_without_reading_their_values(
         "SEARCH threads USING INDEX sqlite_autoindex_threads_1 (thread_id=?)",
     ]
     assert "INDEX ix_threads_listed_" in " ".join(counted)
+
+
+@pytest.mark.parametrize(
+    "text", ["a\0b", "\x10", "\x100", "\0\x10\0001", r"\u0000", "\\\0", "ä 😀"]
+)
+def test_texts_are_kept_exactly_whatever_is_in_them(db: Database, text: str) -> None:
+    value = {"z": [text, {text: 1}], "a": 1.0, "m": -0.0, "big": 2**60, "deep": {"b": 1, "a": 2}}
+
+    def write(connection: Connection) -> None:
+        assistants.create(
+            connection,
+            "a",
+            {"graph_id": "g", "name": text, "metadata": {"key": text}, "config": value},
+            must_be_new=True,
+        )
+
+    def read(connection: Connection) -> Any:
+        asked: dict[str, Any] = {
+            "metadata": {"key": text}, "graph_id": "g", "name": None, "select": None,
+            "sort_by": "name", "sort_order": "asc", "limit": 9, "offset": 0,
+        }  # fmt: skip
+        [found] = assistants.search(connection, **asked).rows
+        assert (
+            assistants.search(connection, **{**asked, "metadata": {"key": text + "0"}}).rows == []
+        )
+        return found, connection.execute(select(unread(tables.assistants.c.config))).scalar()
+
+    asyncio.run(db.write(write))
+    found, raw = asyncio.run(db.read(read))
+
+    assert (found["name"], found["metadata"]) == (text, {"key": text})
+    assert found["config"] == value
+    # In their order, and as they were written.
+    assert dumps(found["config"]) == dumps(raw) == dumps(value)

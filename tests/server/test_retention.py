@@ -67,7 +67,9 @@ async def served(directory: Path, **options: Any) -> AsyncIterator[Served]:
         application.state.service = service
         transport = httpx.ASGITransport(application)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
-            yield Served(service, clock, http)
+            server = Served(service, clock, http)
+            await server.advance()
+            yield server
 
 
 def run(script: Callable[[Served], Awaitable[None]], directory: Path, **options: Any) -> None:

@@ -32,7 +32,11 @@ ConfigFile = Annotated[
 Host = Annotated[str | None, typer.Option(help="The address to listen on; 127.0.0.1.")]
 Port = Annotated[int | None, typer.Option(help="The port to listen on; 2024. 0 is any free one.")]
 DatabasePath = Annotated[
-    str | None, typer.Option("--database", help="The file to keep everything in.")
+    str | None,
+    typer.Option(
+        "--database",
+        help="The file to keep everything in, or postgresql://user:password@host/name.",
+    ),
 ]
 Workers = Annotated[
     int | None, typer.Option("--workers-per-process", help="Runs that go on at a time; 10.")

@@ -178,8 +178,10 @@ class ServerConfig:
     """Directories whose modules graphs import; what is installed needs no mention."""
     env: Mapping[str, str] = field(default_factory=dict)
     """What the environment is given that it does not have."""
-    database: str | None = None
-    """The path of a file, `.millstream/server.db` in the directory by default."""
+    # There may be a password in it.
+    database: str | None = field(default=None, repr=False)
+    """The path of a file, `.millstream/server.db` in the directory by default, or an address like
+    `postgresql://user:password@host/name`."""
     host: str = "127.0.0.1"
     port: int = 2024
     n_jobs_per_worker: int = 10
@@ -209,8 +211,11 @@ class ServerConfig:
         for name, options in (("log_format", FORMATS), ("log_level", LEVELS)):
             if getattr(self, name) not in options:
                 raise ConfigError(f"{name} is {' or '.join(options)}, not {getattr(self, name)!r}")
-        if self.database and "://" in self.database:
-            raise ConfigError(f"database is the path of a file, not {self.database!r}")
+        if self.database and self.postgres is None and "://" in self.database:
+            scheme = self.database.partition(":")[0]
+            raise ConfigError(
+                f"database is the path of a file or postgresql://..., not {scheme}://..."
+            )
         if self.auth.path and self.api_key_file:
             raise ConfigError("auth.path and api_key_file both say who may call; take one out")
         for name, ttl in (("store", self.store.ttl), ("checkpointer", self.checkpointer.ttl)):
@@ -243,6 +248,12 @@ class ServerConfig:
         """Return what a thread gets that is made without a ttl of its own."""
         ttl = self.checkpointer.ttl
         return None if ttl is None else ttl.of_threads
+
+    @property
+    def postgres(self) -> str | None:
+        """Return the address of the database in PostgreSQL, None if it is a file."""
+        is_address = self.database and self.database.startswith(("postgresql://", "postgres://"))
+        return self.database if is_address else None
 
     @property
     def database_path(self) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sqlite3
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack
 from typing import Any, Final
@@ -13,14 +14,20 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.store.base import BaseStore
 
 from millstream._base.texts import safe_str
-from millstream.journal import SqliteJournal
+from millstream.journal import PostgresJournal, SqliteJournal
+from millstream.journal.saver import Journal
 from millstream.server.config import ServerConfig
-from millstream.server.encryption.journal import SealedJournal, aes_serializer
+from millstream.server.encryption.journal import (
+    SealedJournal,
+    SealedPostgresJournal,
+    aes_serializer,
+)
 from millstream.server.encryption.sealer import Sealer
 from millstream.server.encryption.store import SealedStore
 from millstream.server.errors import ConfigError
 from millstream.server.graph_files import import_target, prepare_imports
 
+_STORE_CONNECTIONS: Final = 4
 _SERDE: Final = ("allowed_json_modules", "allowed_msgpack_modules", "pickle_fallback")
 
 
@@ -37,13 +44,22 @@ async def open_saver(
         "serde": aes_serializer(serializer_of(given.serde)),
         "on_conflict": "fork",
     }
-    path = config.file_beside("threads")
-    if sealer is not None and sealer.seals_blobs:
-        journal: SqliteJournal = SealedJournal(path, sealer, **options)
-    else:
-        journal = SqliteJournal(path, **options)
+    journal = _journal(
+        config, sealer if sealer is not None and sealer.seals_blobs else None, options
+    )
     stack.push_async_callback(journal.aclose)
     return journal
+
+
+def _journal(config: ServerConfig, sealer: Sealer | None, options: Mapping[str, Any]) -> Journal:
+    if config.postgres is not None:
+        if sealer is not None:
+            return SealedPostgresJournal(config.postgres, sealer, **options)
+        return PostgresJournal(config.postgres, **options)
+    path = config.file_beside("threads")
+    if sealer is not None:
+        return SealedJournal(path, sealer, **options)
+    return SqliteJournal(path, **options)
 
 
 def serializer_of(given: Mapping[str, Any] | None) -> JsonPlusSerializer | None:
@@ -72,15 +88,14 @@ async def open_store(
 
 
 async def _open_store(config: ServerConfig, stack: AsyncExitStack) -> BaseStore:
-    from langgraph.store.sqlite import AsyncSqliteStore
-
     given, ttl = config.store, config.store.ttl
     if given.path is not None:
         theirs: BaseStore = await _open_theirs(config, stack, "store.path", given.path, BaseStore)
         return theirs
     options: dict[str, Any] = {}
     if given.index is not None:
-        check_extensions(sqlite3.Connection)
+        if config.postgres is None:
+            check_extensions(sqlite3.Connection)
         options["index"] = {**given.index, "embed": embedding_of(config, given.index.get("embed"))}
     if ttl is not None:
         options["ttl"] = {
@@ -88,13 +103,31 @@ async def _open_store(config: ServerConfig, stack: AsyncExitStack) -> BaseStore:
             "refresh_on_read": ttl.refresh_on_read,
             "sweep_interval_minutes": max(1, round(ttl.sweep_interval_minutes)),
         }
-    path = str(config.file_beside("store"))
-    store = await stack.enter_async_context(AsyncSqliteStore.from_conn_string(path, **options))
+    store: Any = await stack.enter_async_context(_known_store(config, options))
     await store.setup()
     if ttl is not None:
         stack.push_async_callback(store.stop_ttl_sweeper)
         await store.start_ttl_sweeper()
-    return store
+    opened: BaseStore = store
+    return opened
+
+
+def _known_store(config: ServerConfig, options: Mapping[str, Any]) -> Any:
+    """Return what opens a store of the ecosystem, beside the database."""
+    if config.postgres is None:
+        from langgraph.store.sqlite import AsyncSqliteStore
+
+        return AsyncSqliteStore.from_conn_string(str(config.file_beside("store")), **options)
+    from langgraph.store.postgres import AsyncPostgresStore
+
+    # A pool, because a connection that is lost has to be replaced; without statements that are
+    # prepared, because a pooler may be in between.
+    pool: Any = {
+        "min_size": 1,
+        "max_size": _STORE_CONNECTIONS,
+        "kwargs": {"prepare_threshold": None},
+    }
+    return AsyncPostgresStore.from_conn_string(config.postgres, pool_config=pool, **options)
 
 
 def check_extensions(connection: type) -> None:
@@ -165,3 +198,11 @@ async def copy_thread(saver: BaseCheckpointSaver[Any], source: str, target: str)
             by_task.setdefault(task_id, []).append((channel, value))
         for task_id, writes in by_task.items():
             await saver.aput_writes({"configurable": place}, writes, task_id)
+
+
+def is_storage_error(error: Exception) -> bool:
+    """Say whether an error is about where things are kept, and not about what was asked."""
+    # Whoever has not imported it has no error of it.
+    psycopg = sys.modules.get("psycopg")
+    is_of_postgres = psycopg is not None and isinstance(error, psycopg.Error)
+    return is_of_postgres or isinstance(error, (sqlite3.Error, OSError))

@@ -32,7 +32,7 @@ from millstream.server.runs.runner import Runner
 from millstream.server.runs.scheduler import Scheduler
 from millstream.server.storage import assistants
 from millstream.server.storage.database import Database
-from millstream.server.storage.ownership import owning
+from millstream.server.storage.opening import open_database, owning_database
 from millstream.server.webhooks.delivery import Webhooks
 from millstream.server.webhooks.policy import policy_of
 
@@ -79,9 +79,9 @@ class Service:
         clock = clock or Clock()
         prepare_imports(config)
         async with AsyncExitStack() as stack:
-            stack.enter_context(owning(config.database_path))
+            await _own(config, stack)
             sealer = await _open_sealer(config, stack)
-            db = await asyncio.to_thread(Database, config.database_path, sealer)
+            db = await asyncio.to_thread(open_database, config, sealer)
             stack.push_async_callback(asyncio.to_thread, db.close)
             run_loop, journal, store, catalog = await _open_graphs(config, stack, sealer)
             guard = await asyncio.to_thread(load_guard, config)
@@ -131,6 +131,16 @@ class Service:
                 logging_headers=HeaderFilter("http.logging_headers", config.http.logging_headers),
                 metrics=metrics,
             )
+
+
+async def _own(config: ServerConfig, stack: AsyncExitStack) -> None:
+    owning = owning_database(config)
+    await asyncio.to_thread(owning.__enter__)
+
+    async def leave(*error: Any) -> None:
+        await asyncio.to_thread(owning.__exit__, *error)
+
+    stack.push_async_exit(leave)
 
 
 async def _open_sealer(config: ServerConfig, stack: AsyncExitStack) -> Sealer | None:

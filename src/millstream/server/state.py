@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from sqlite3 import Error as SqliteError
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -13,6 +12,7 @@ from millstream.errors import ThreadBusyError
 from millstream.server.encoding import dumps
 from millstream.server.errors import ApiError
 from millstream.server.graphs import Access
+from millstream.server.persistence import is_storage_error
 from millstream.types import Command, StateUpdate
 
 if TYPE_CHECKING:
@@ -227,11 +227,13 @@ async def _left(graph: Any, thread: Thread, config: Mapping[str, Any]) -> Update
 async def _tried(update: Any) -> Mapping[str, Any]:
     try:
         config: Mapping[str, Any] = await update
-    except (ApiError, SqliteError, OSError):
+    except ApiError:
         raise
     except ThreadBusyError as error:
         raise ApiError(409, str(error)) from error
     except Exception as error:
+        if is_storage_error(error):
+            raise
         # The graph does not take what the client has sent: an unknown node, a value that a reducer
         # refuses.
         text = str(error) or type(error).__name__

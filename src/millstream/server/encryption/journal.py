@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 
-from millstream.journal import SqliteJournal
+from millstream.journal import PostgresJournal, SqliteJournal
+from millstream.journal.saver import Journal
 from millstream.journal.sealing import Sealing
 from millstream.server.encryption.context import bound
 from millstream.server.encryption.sealer import Sealer
@@ -18,17 +19,31 @@ _NAME: Final = "handlers"
 """The name of the cipher in the rows."""
 
 
-class SealedJournal(SqliteJournal):
+class _Sealed(Journal):
     """A journal whose rows are sealed in the context of who stores them."""
 
-    def __init__(self, path: str | os.PathLike[str], sealer: Sealer, **options: Any) -> None:
-        super().__init__(path, **options)
-        self._sealer = sealer
+    sealer: Sealer
 
     def _sealing(self) -> Sealing:
         known = super()._sealing()
         # Asked for where something is to be stored; it may be carried out elsewhere.
-        return Sealing(known.serde, _Cipher(self._sealer, known.cipher))
+        return Sealing(known.serde, _Cipher(self.sealer, known.cipher))
+
+
+class SealedJournal(_Sealed, SqliteJournal):
+    """One in a file."""
+
+    def __init__(self, path: str | os.PathLike[str], sealer: Sealer, **options: Any) -> None:
+        super().__init__(path, **options)
+        self.sealer = sealer
+
+
+class SealedPostgresJournal(_Sealed, PostgresJournal):
+    """One in PostgreSQL."""
+
+    def __init__(self, address: str, sealer: Sealer, **options: Any) -> None:
+        super().__init__(address, **options)
+        self.sealer = sealer
 
 
 class _Cipher:

@@ -62,9 +62,13 @@ class Storing:
                 return None
             return self._under_way or self._log.holds.unsettled()
 
-    def hold(self) -> None:
-        """Store what comes from now on with the end of the run."""
-        self._is_held = True
+    async def hold(self) -> None:
+        """Store what comes from now on with the end of the run, behind what is being stored."""
+        with self._lock:
+            self._is_held = True
+            under_way = self._under_way
+        if under_way is not None and not self._db.writes_in_order:
+            await asyncio.wait([asyncio.wrap_future(under_way)])
 
     def rest(self) -> Sequence[Entry]:
         """Return what is not stored yet: it is stored with the end of the run."""

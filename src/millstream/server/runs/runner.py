@@ -104,7 +104,7 @@ class Runner:
         end = carried.end
         if storing is not None:
             # Who sees the end of a run goes on with what it has left.
-            storing.hold()
+            await storing.hold()
         if end.input != "lease_lost":
             fault = end.error if end.input in ("failed", "time_up") else None
             if projection is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select, true
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, true
 
 from millstream.server.errors import ApiError, not_found
 from millstream.server.graphs import assistant_of
@@ -81,7 +81,7 @@ def patch(
     filters: Filters | None = None,
 ) -> dict[str, Any]:
     """Give an assistant a new version, in which some things are different."""
-    known = _need(connection, assistant_id, filters)
+    known = _hold(connection, assistant_id, filters)
     newest = connection.scalar(
         select(func.max(assistant_versions.c.version)).where(
             assistant_versions.c.assistant_id == assistant_id
@@ -104,7 +104,7 @@ def set_latest(
     connection: Connection, assistant_id: str, version: int, filters: Filters | None = None
 ) -> dict[str, Any]:
     """Make an assistant what it was in one of its versions."""
-    known = _need(connection, assistant_id, filters)
+    known = _hold(connection, assistant_id, filters)
     found = connection.execute(
         select(*(assistant_versions.c[key] for key in _OF_A_VERSION)).where(
             assistant_versions.c.assistant_id == assistant_id,
@@ -212,18 +212,34 @@ def _condition(
 
 
 def _find(connection: Connection, assistant_id: str) -> dict[str, Any] | None:
-    found = connection.execute(
-        select(*(assistants.c[key] for key in KEYS)).where(
-            assistants.c.assistant_id == assistant_id
-        )
-    ).mappings()
-    row = found.one_or_none()
-    return None if row is None else dict(row)
+    return _only(connection, _by_id(assistant_id))
+
+
+def _hold(connection: Connection, assistant_id: str, filters: Filters | None) -> dict[str, Any]:
+    """Return an assistant that nobody else changes until the transaction ends."""
+    found = _only(connection, _by_id(assistant_id).with_for_update(key_share=True))
+    return _allowed(found, assistant_id, filters)
 
 
 def _need(connection: Connection, assistant_id: str, filters: Filters | None) -> dict[str, Any]:
-    found = get(connection, assistant_id, filters)
-    if found is None:
+    return _allowed(_find(connection, assistant_id), assistant_id, filters)
+
+
+def _by_id(assistant_id: str) -> Select[Any]:
+    return select(*(assistants.c[key] for key in KEYS)).where(
+        assistants.c.assistant_id == assistant_id
+    )
+
+
+def _only(connection: Connection, query: Select[Any]) -> dict[str, Any] | None:
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else dict(row)
+
+
+def _allowed(
+    found: dict[str, Any] | None, assistant_id: str, filters: Filters | None
+) -> dict[str, Any]:
+    if found is None or not allows(found["metadata"], filters):
         raise not_found(f"Assistant with ID {assistant_id}")
     return found
 

@@ -18,6 +18,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from millstream.server.encoding import dumps
+from millstream.server.storage.nul import JsonText
 
 Filters: TypeAlias = Mapping[str, Any]
 """What an auth handler allows its caller to see: `{"owner": "ada"}`, `{"owner": {"$eq": "ada"}}`,
@@ -44,7 +45,7 @@ def contains(column: ColumnElement[Any], wanted: Mapping[str, Any]) -> ColumnEle
             tests += found
     if rest:
         tests.append(_Holds(column, literal(dumps(rest).decode())))
-    return _Contains(column, literal(dumps(wanted).decode()), and_(*tests))
+    return _Contains(column, literal(dumps(wanted).decode(), JsonText()), and_(*tests))
 
 
 def _tests(
@@ -173,7 +174,7 @@ def _in_sqlite(element: _Contains, compiler: SQLCompiler, **options: Any) -> str
 @compiles(_Contains, "postgresql")
 def _in_postgresql(element: _Contains, compiler: SQLCompiler, **options: Any) -> str:
     column, whole = (compiler.process(clause, **options) for clause in [*element.clauses][:2])
-    return f"{column} @> CAST({whole} AS JSONB)"
+    return f"CAST({column} AS JSONB) @> CAST({whole} AS JSONB)"
 
 
 @lru_cache(maxsize=64)

@@ -55,9 +55,13 @@ def create(
     return {key: row[key] for key in KEYS}
 
 
-def need(connection: Connection, cron_id: str, filters: Filters | None = None) -> dict[str, Any]:
-    """Return a cron."""
+def need(
+    connection: Connection, cron_id: str, filters: Filters | None = None, *, holds: bool = False
+) -> dict[str, Any]:
+    """Return a cron, which nobody else changes in this transaction if it `holds` it."""
     query = select(*(crons.c[key] for key in KEYS)).where(crons.c.cron_id == cron_id)
+    if holds:
+        query = query.with_for_update(key_share=True)
     found = connection.execute(query).mappings().one_or_none()
     if found is None or not allows(found["metadata"], filters):
         raise not_found(f"Cron with ID {cron_id}")
@@ -71,7 +75,7 @@ def patch(
     filters: Filters | None = None,
 ) -> dict[str, Any]:
     """Store what `change` makes of a cron."""
-    known = need(connection, cron_id, filters)
+    known = need(connection, cron_id, filters, holds=True)
     changed = change(known)
     connection.execute(crons.update().where(crons.c.cron_id == cron_id), changed)
     return {**known, **changed}

@@ -22,18 +22,20 @@ class _Compiled(NamedTuple):
     dialect: Dialect
     text: str
     names: tuple[str, ...]
-    """The values, in the order in which the driver wants them."""
+    """The values, in the order in which the driver wants them if it wants them so."""
+    is_positional: bool
     binders: tuple[_Convert, ...]
     """What each of them becomes for the driver."""
     getters: tuple[_Convert, ...]
     """What each column becomes that the driver gives."""
 
-    def given(self, values: Mapping[str, Any]) -> list[Any]:
+    def given(self, values: Mapping[str, Any]) -> list[Any] | dict[str, Any]:
         """Return values for the driver."""
-        return [
+        found = [
             values[name] if bind is None else bind(values[name])
             for name, bind in zip(self.names, self.binders, strict=True)
         ]
+        return found if self.is_positional else dict(zip(self.names, found, strict=True))
 
 
 class Prepared:
@@ -87,12 +89,13 @@ class Prepared:
 
     def _compile(self, dialect: Dialect) -> _Compiled:
         made: Any = self._statement.compile(dialect=dialect, column_keys=self._columns)
-        names = tuple(made.positiontup or ())
+        names = tuple(made.positiontup if made.positional else made.binds)
         types = [made.binds[name].type.dialect_impl(dialect) for name in names]
         return _Compiled(
             dialect,
             str(made),
             names,
+            made.positional,
             tuple(type.bind_processor(dialect) for type in types),
             tuple(
                 type.dialect_impl(dialect).result_processor(dialect, None) for type in self._types
@@ -100,8 +103,18 @@ class Prepared:
         )
 
 
+def told(error: Exception, text: str, dialect: Dialect) -> Exception:
+    """Return an error of the driver as that of any other statement.
+
+    What the statement was given is nothing for a log.
+    """
+    kind = dialect.loaded_dbapi.Error
+    made: Exception = DBAPIError.instance(text, None, error, kind, dialect=dialect)
+    return made
+
+
 def _cursor(
-    connection: Connection, compiled: _Compiled, given: list[Any], *, are_many: bool = False
+    connection: Connection, compiled: _Compiled, given: Any, *, are_many: bool = False
 ) -> Any:
     """Execute, and return what the driver has found."""
     if not connection.in_transaction():
@@ -110,9 +123,5 @@ def _cursor(
     try:
         (cursor.executemany if are_many else cursor.execute)(compiled.text, given)
     except Exception as error:
-        # As for any other statement; what it was given is nothing for a log.
-        dialect = compiled.dialect
-        raise DBAPIError.instance(
-            compiled.text, None, error, dialect.loaded_dbapi.Error, dialect=dialect
-        ) from error
+        raise told(error, compiled.text, compiled.dialect) from error
     return cursor

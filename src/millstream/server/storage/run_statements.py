@@ -18,7 +18,12 @@ ASSISTANT: Final = Prepared(
         assistants.c.context,
     ).where(assistants.c.assistant_id == bindparam("id"))
 )
-THREAD: Final = Prepared(select(threads.c.metadata).where(threads.c.thread_id == bindparam("id")))
+THREAD: Final = Prepared(
+    select(threads.c.metadata)
+    .where(threads.c.thread_id == bindparam("id"))
+    .with_for_update(key_share=True)
+)
+"""The metadata of a thread that is held, see `locks`."""
 ADD_THREAD: Final = Prepared(
     insert(threads),
     "thread_id",

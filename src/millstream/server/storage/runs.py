@@ -23,6 +23,7 @@ from millstream.server.runs.multitask import BUSY, Present, admit
 from millstream.server.storage import deliveries, events
 from millstream.server.storage import run_statements as statements
 from millstream.server.storage.containment import Filters, allows, exact, is_of_others
+from millstream.server.storage.locks import hold_thread, hold_threads, hold_threads_of
 from millstream.server.storage.run_records import Cancelled, Created, End, Finished, Job
 from millstream.server.storage.tables import now, runs, threads
 from millstream.server.storage.threads import FOREVER, lifetime
@@ -189,6 +190,7 @@ def finish(
     connection: Connection, run_id: str, thread_id: str, end: End, *, may_start: bool
 ) -> Finished:
     """Store the end of a run with what its thread has become, and start the thread's next run."""
+    hold_thread(connection, thread_id)
     found = statements.RUN.first(connection, id=run_id)
     status = None if found is None else status_after(found.status, end.input)
     if found is None or status is None:
@@ -298,7 +300,7 @@ def claim_due(connection: Connection, limit: int) -> list[Job]:
         .order_by(runs.c.created_at, runs.c.run_id)
         .limit(limit)
     )
-    jobs = [_claim(connection, row, time) for row in connection.execute(query).all()]
+    jobs = [_claim(connection, row, time) for row in _held(connection, query)]
     if jobs:
         of_these = threads.c.thread_id.in_([job.thread_id for job in jobs])
         connection.execute(
@@ -307,6 +309,18 @@ def claim_due(connection: Connection, limit: int) -> list[Job]:
             .values(status="busy", updated_at=time)
         )
     return jobs
+
+
+def _held(connection: Connection, query: Select[Any]) -> Sequence[Row[Any]]:
+    """Return the runs that a query finds, whose threads nobody else changes any more."""
+    held: set[str] = set()
+    while True:
+        rows = connection.execute(query).all()
+        wanted = {row.thread_id for row in rows}
+        if not hold_threads(connection, wanted - held):
+            return rows
+        # Others may have started some of them, or have ended them.
+        held |= wanted
 
 
 def recover(connection: Connection) -> None:
@@ -430,6 +444,7 @@ def cancel(
         query = query.where(runs.c.run_id.in_(run_ids))
     if status not in (None, "all"):
         query = query.where(runs.c.status == status)
+    hold_threads_of(connection, query.with_only_columns(runs.c.thread_id))
     rows = [row for row in connection.execute(query) if allows(row.thread_metadata, filters)]
     cancelled = [
         _supersede(connection, Present(row.run_id, row.status), row.thread_id, by) for row in rows

@@ -26,10 +26,10 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 from millstream.server.encoding import dumps
+from millstream.server.storage.nul import hidden_in_json, is_postgres, shown_in_json
 
 if TYPE_CHECKING:
     from millstream.server.encryption.sealer import Sealer
@@ -43,11 +43,28 @@ def seal_with(engine: Engine, sealer: Sealer | None) -> None:
     setattr(engine.dialect, _SEALER, sealer)
 
 
+class _PostgresJson(UserDefinedType[str]):
+    """A column of JSON whose values the driver is given as texts, and gives as texts."""
+
+    cache_ok = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def get_col_spec(self, **_: Any) -> str:
+        """Return what the column is called in a table."""
+        return self.name
+
+
 class Json(TypeDecorator[Any]):
-    """A value of JSON; None is no value. `model` and `field` are what handlers know it by."""
+    """A value of JSON; None is no value. `model` and `field` are what handlers know it by.
+
+    It is kept as the text that it is, so that keys stay in their order.
+    """
 
     impl = Text
     cache_ok = True
+    postgres_name = "JSON"
 
     def __init__(self, model: str = "", field: str = "") -> None:
         super().__init__()
@@ -56,7 +73,7 @@ class Json(TypeDecorator[Any]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Return the column's type in a database."""
-        return dialect.type_descriptor(JSONB() if dialect.name == "postgresql" else Text())
+        return _PostgresJson(self.postgres_name) if is_postgres(dialect) else Text()
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         """Return what the database is given."""
@@ -65,13 +82,23 @@ class Json(TypeDecorator[Any]):
         sealer = _sealer_of(dialect)
         if sealer is not None:
             value = sealer.seal_json(self.model, self.field, value)
-        return value if dialect.name == "postgresql" else dumps(value).decode()
+        text = dumps(value).decode()
+        return hidden_in_json(text) if is_postgres(dialect) else text
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         """Return what the database has."""
-        found = orjson.loads(value) if isinstance(value, str) else value
+        if value is None:
+            return None
+        found = orjson.loads(_text_of(value, dialect))
         sealer = _sealer_of(dialect)
         return found if sealer is None else sealer.open_json(self.model, self.field, found)
+
+
+class SearchedJson(Json):
+    """An object of JSON that is looked for by what it contains: PostgreSQL sorts its keys."""
+
+    cache_ok = True
+    postgres_name = "JSONB"
 
 
 class RawJson(Json):
@@ -81,11 +108,15 @@ class RawJson(Json):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         """Return what goes into an answer, or into another row, as it is."""
-        if not isinstance(value, str):
-            return value
+        if value is None:
+            return None
         if _sealer_of(dialect) is not None:
             return orjson.Fragment(dumps(super().process_result_value(value, dialect)))
-        return orjson.Fragment(value)
+        return orjson.Fragment(_text_of(value, dialect))
+
+
+def _text_of(stored: str, dialect: Dialect) -> str:
+    return shown_in_json(stored) if is_postgres(dialect) else stored
 
 
 class SealedBytes(TypeDecorator[bytes]):
@@ -140,7 +171,7 @@ assistants: Final = Table(
     Column("version", Integer, nullable=False),
     Column("created_at", Text, nullable=False),
     Column("updated_at", Text, nullable=False),
-    Column("metadata", Json("assistant", "metadata"), nullable=False),
+    Column("metadata", SearchedJson("assistant", "metadata"), nullable=False),
     Column("config", Json("assistant", "config"), nullable=False),
     Column("context", Json("assistant", "context"), nullable=False),
 )
@@ -158,7 +189,7 @@ assistant_versions: Final = Table(
     Column("name", Text),
     Column("description", Text),
     Column("created_at", Text, nullable=False),
-    Column("metadata", Json("assistant", "metadata"), nullable=False),
+    Column("metadata", SearchedJson("assistant", "metadata"), nullable=False),
     Column("config", Json("assistant", "config"), nullable=False),
     Column("context", Json("assistant", "context"), nullable=False),
 )
@@ -187,7 +218,7 @@ threads: Final = Table(
     Column("expires_at", Text, index=True),
     # The thread of a stateless run, which ends with it.
     Column("is_temporary", Boolean, nullable=False, server_default=text("false")),
-    Column("metadata", Json("thread", "metadata"), nullable=False),
+    Column("metadata", SearchedJson("thread", "metadata"), nullable=False),
     Column("config", Json("thread", "config"), nullable=False),
     Column("error", Json("thread", "error")),
     Column("interrupts", Json("thread", "interrupts")),
@@ -223,7 +254,7 @@ runs: Final = Table(
     Column("deaths", Integer, nullable=False, server_default=text("0")),
     Column("is_resumable", Boolean, nullable=False, server_default=text("false")),
     Column("idempotency_key", Text, unique=True),
-    Column("metadata", Json("run", "metadata"), nullable=False),
+    Column("metadata", SearchedJson("run", "metadata"), nullable=False),
     Column("error", Json("run", "error")),
     Column("kwargs", Json("run", "kwargs"), nullable=False),
     Index("ix_runs_thread_id_created_at", "thread_id", "created_at"),
@@ -273,7 +304,7 @@ crons: Final = Table(
     Column("updated_at", Text, nullable=False),
     Column("end_time", Text),
     Column("next_run_date", Text, index=True),
-    Column("metadata", Json("cron", "metadata"), nullable=False),
+    Column("metadata", SearchedJson("cron", "metadata"), nullable=False),
     Column("payload", Json("cron", "payload"), nullable=False),
     # Who has made it, and what they may see: its runs are theirs.
     Column("asker", Json("cron", "asker"), nullable=False, server_default="{}"),

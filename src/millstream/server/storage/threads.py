@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, and_, false, func, select, tru
 
 from millstream.server.errors import ApiError, not_found
 from millstream.server.storage.containment import Filters, allowed, allows, contains
+from millstream.server.storage.locks import hold_thread
 from millstream.server.storage.queries import Page, count, merged, page, unread
 from millstream.server.storage.tables import now, runs, threads
 
@@ -124,6 +125,7 @@ def patch(
     filters: Filters | None = None,
 ) -> dict[str, Any]:
     """Lay metadata over those of a thread, or give it another time to live."""
+    hold_thread(connection, thread_id)
     known = need(connection, thread_id, is_unread=True, filters=filters)
     time = now()
     changed = {"metadata": merged(known["metadata"], metadata), "updated_at": time}
@@ -143,6 +145,7 @@ def set_state(
     is_asking: bool,
 ) -> None:
     """Keep what an update of the state has left, unless a run is about to leave something else."""
+    hold_thread(connection, thread_id)
     found = connection.scalar(select(threads.c.status).where(threads.c.thread_id == thread_id))
     time = now()
     changed: dict[str, Any] = {"updated_at": time, "state_updated_at": time}
@@ -165,6 +168,7 @@ def delete(
     connection: Connection, thread_id: str, filters: Filters | None, newest: str | None
 ) -> bool:
     """Delete a thread with its runs and their events, unless it has a newer run; say whether."""
+    hold_thread(connection, thread_id)
     metadata_of(connection, thread_id, filters)
     if newest_run(connection, thread_id) not in (newest, None):
         return False

@@ -15,21 +15,21 @@ class NewerDatabaseError(RuntimeError):
     """A newer version of millstream has changed the tables."""
 
 
-def migrate(connection: Connection) -> None:
-    """Bring the tables of a database up to date, in one transaction."""
-    with connection.begin():
-        if _revision(connection) != HEAD:
-            _upgrade(connection)
+def migrate(connection: Connection, name: str) -> None:
+    """Bring the tables of a database up to date, in a transaction that has begun."""
+    if revision(connection) != HEAD:
+        _upgrade(connection, name)
 
 
-def _revision(connection: Connection) -> str | None:
+def revision(connection: Connection) -> str | None:
+    """Return the last step that a database has taken, None if it has taken none."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
     return found
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, name: str) -> None:
     # Imported by the one start in many that needs it.
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
@@ -49,6 +49,6 @@ def _upgrade(connection: Connection) -> None:
             environment.run_migrations()
         except CommandError as error:
             raise NewerDatabaseError(
-                f"the database {connection.engine.url.database} is of a newer version of "
-                f"millstream ({error}); start that one, or name another database"
+                f"the database {name} is of a newer version of millstream ({error}); start that "
+                "one, or name another database"
             ) from error

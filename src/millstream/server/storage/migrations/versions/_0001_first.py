@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from millstream.server.storage.tables import Json
+from millstream.server.storage.tables import Json, SearchedJson
 
 revision = "0001"
 down_revision = None
@@ -29,7 +29,7 @@ def _assistants() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.Text(), nullable=False),
         sa.Column("updated_at", sa.Text(), nullable=False),
-        sa.Column("metadata", Json(), nullable=False),
+        sa.Column("metadata", SearchedJson(), nullable=False),
         sa.Column("config", Json(), nullable=False),
         sa.Column("context", Json(), nullable=False),
         sa.PrimaryKeyConstraint("assistant_id", name=op.f("pk_assistants")),
@@ -43,7 +43,7 @@ def _assistants() -> None:
         sa.Column("name", sa.Text(), nullable=True),
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("created_at", sa.Text(), nullable=False),
-        sa.Column("metadata", Json(), nullable=False),
+        sa.Column("metadata", SearchedJson(), nullable=False),
         sa.Column("config", Json(), nullable=False),
         sa.Column("context", Json(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -68,7 +68,7 @@ def _threads() -> None:
         sa.Column("ttl_minutes", sa.Float(), nullable=True),
         sa.Column("expires_at", sa.Text(), nullable=True),
         sa.Column("is_temporary", sa.Boolean(), server_default=sa.text("false"), nullable=False),
-        sa.Column("metadata", Json(), nullable=False),
+        sa.Column("metadata", SearchedJson(), nullable=False),
         sa.Column("config", Json(), nullable=False),
         sa.Column("error", Json(), nullable=True),
         sa.Column("interrupts", Json(), nullable=True),
@@ -97,7 +97,7 @@ def _runs() -> None:
         sa.Column("attempt", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("is_resumable", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("idempotency_key", sa.Text(), nullable=True),
-        sa.Column("metadata", Json(), nullable=False),
+        sa.Column("metadata", SearchedJson(), nullable=False),
         sa.Column("error", Json(), nullable=True),
         sa.Column("kwargs", Json(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -156,7 +156,7 @@ def _crons() -> None:
         sa.Column("updated_at", sa.Text(), nullable=False),
         sa.Column("end_time", sa.Text(), nullable=True),
         sa.Column("next_run_date", sa.Text(), nullable=True),
-        sa.Column("metadata", Json(), nullable=False),
+        sa.Column("metadata", SearchedJson(), nullable=False),
         sa.Column("payload", Json(), nullable=False),
         sa.ForeignKeyConstraint(
             ["thread_id"],

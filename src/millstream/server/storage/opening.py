@@ -1,0 +1,34 @@
+"""Which of the two databases it is, and that no other server has it."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from millstream.server.storage.ownership import owning
+from millstream.server.storage.sqlite import SqliteDatabase
+
+if TYPE_CHECKING:
+    from millstream.server.config import ServerConfig
+    from millstream.server.encryption.sealer import Sealer
+    from millstream.server.storage.database import Database
+
+
+def open_database(config: ServerConfig, sealer: Sealer | None) -> Database:
+    """Open the database that a configuration names; its tables are up to date then."""
+    if config.postgres is None:
+        return SqliteDatabase(config.database_path, sealer)
+    from millstream.server.storage.postgres import PostgresDatabase
+    from millstream.server.storage.postgres_engine import Address
+
+    return PostgresDatabase(Address(config.postgres), sealer)
+
+
+def owning_database(config: ServerConfig) -> AbstractContextManager[None]:
+    """Own the database of a configuration until the block ends."""
+    if config.postgres is None:
+        return owning(config.database_path)
+    from millstream.server.storage.postgres_engine import Address
+    from millstream.server.storage.postgres_ownership import owning_postgres
+
+    return owning_postgres(Address(config.postgres))

@@ -1,0 +1,178 @@
+"""Connections to PostgreSQL, for SQLAlchemy and for the statements that go past it.
+
+Nothing is kept in a session, so that a pooler may give each transaction another one: the schema is
+named where a transaction begins. A text may have any character, though PostgreSQL's has no NUL:
+one is sent as two others, and so are those of these two that begin it (`nul`).
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import InvalidatePoolError
+
+from millstream.server.errors import ConfigError
+from millstream.server.storage.nul import hidden, shown
+from millstream.server.storage.prepared import told
+
+SCHEMA: Final = "millstream"
+"""Where the tables are, beside those of the journal."""
+WRITES: Final = "millstream_writes"
+"""The option of a connection whose transactions write."""
+TRANSACTION: Final = "millstream_transaction"
+"""Where a connection notes which transaction it has begun."""
+_OPTIONS: Final = {
+    "connect_timeout": "10",
+    # Whoever does not answer any more is given up after a minute, not after hours.
+    "keepalives_idle": "20",
+    "keepalives_interval": "10",
+    "keepalives_count": "4",
+    "tcp_user_timeout": "60000",
+}
+"""What is so unless the address says otherwise."""
+_PREPARED_AFTER: Final = 5
+"""How often a statement is sent before the server is told to keep it."""
+
+
+def import_psycopg() -> Any:
+    """Return psycopg; `ConfigError` that says how to install it."""
+    try:
+        import psycopg
+    except ImportError as error:
+        raise ConfigError(
+            f"a database in PostgreSQL needs {error.name}, which is not installed; "
+            "pip install 'millstream[server,postgres]'"
+        ) from error
+    return psycopg
+
+
+class Address:
+    """The address of a database; what it says of a password is shown to nobody."""
+
+    def __init__(self, text: str) -> None:
+        psycopg = import_psycopg()
+        try:
+            self._known = psycopg.conninfo.conninfo_to_dict(text)
+        except psycopg.Error:
+            self._known = None
+        if self._known is None or not _is_whole(self._known):
+            # Words about what is in the wrong place may have the password in them.
+            raise ConfigError(
+                "database is no address of PostgreSQL: write it as "
+                "postgresql://user:password@host:5432/name?sslmode=require, with what is special "
+                "in it as %-codes (`@` is %40, `/` is %2F)"
+            )
+        self._text = text
+
+    def __repr__(self) -> str:
+        host = self._known.get("host") or self._known.get("service") or ""
+        port = f":{self._known['port']}" if self._known.get("port") else ""
+        return f"postgresql://{host}{port}/{self._known.get('dbname') or ''}"
+
+    def connect(self, **options: Any) -> Any:
+        """Return a connection that commits by itself."""
+        psycopg = import_psycopg()
+        given = {key: value for key, value in _OPTIONS.items() if key not in self._known}
+        given.setdefault("application_name", f"millstream {socket.gethostname()} {os.getpid()}")
+        return psycopg.connect(
+            self._text, **{**given, **options}, autocommit=True, client_encoding="utf8"
+        )
+
+
+def _is_whole(known: Mapping[str, Any]) -> bool:
+    """Say whether host and port may be what they are taken for."""
+    ports = str(known.get("port") or "").split(",")
+    return "@" not in str(known.get("host") or "") and all(
+        not port or port.isdecimal() for port in ports
+    )
+
+
+def make_engine(address: Address, schema: str, size: int) -> Engine:
+    """Return an engine whose connections end where it says so, not where they are lent."""
+    quoted = '"{}"'.format(schema.replace('"', '""'))
+    place = f"SET LOCAL search_path = {quoted}"
+    writing = f"BEGIN; {place}; SELECT pg_current_xact_id()::text"
+    reading = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {place}"
+    engine = create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: _prepared(address.connect()),
+        pool_size=size,
+        max_overflow=0,
+        use_native_hstore=False,
+        # What clients have sent is not for the log, which has what went wrong.
+        hide_parameters=True,
+    )
+
+    @event.listens_for(engine, "checkout")
+    def _check(connection: Any, *_: object) -> None:
+        if _is_readable(connection.fileno()):
+            # Nobody has asked anything: the server has ended it, and others with it.
+            raise InvalidatePoolError
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        is_writing = connection.get_execution_options().get(WRITES)
+        text = writing if is_writing else reading
+        driver: Any = connection.connection
+        with driver.cursor() as cursor:
+            try:
+                # All of it in one message, which cannot be prepared.
+                cursor.execute(text, prepare=False)
+            except Exception as error:
+                raise told(error, text, connection.dialect) from error
+            if is_writing:
+                while cursor.nextset():
+                    pass
+                [connection.info[TRANSACTION]] = cursor.fetchone()
+
+    return engine
+
+
+def _is_readable(file: int) -> bool:
+    if not hasattr(select, "poll"):  # on Windows
+        return bool(select.select([file], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(file, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _prepared(connection: Any) -> Any:
+    """Return a connection that has values as the tables mean them."""
+    psycopg = import_psycopg()
+    sent, received = _adapters()
+    connection.adapters.register_dumper(str, sent)
+    for name in ("text", "varchar"):
+        connection.adapters.register_loader(name, received)
+    for name in ("json", "jsonb"):
+        # Whoever needs more of it than the text reads it.
+        connection.adapters.register_loader(name, psycopg.types.string.TextLoader)
+    with connection.cursor() as cursor:
+        [process] = cursor.execute("SELECT pg_backend_pid()", prepare=False).fetchone()
+    # A pooler shows a process of its own. Statements that are prepared through it may be somebody
+    # else's, of the same name.
+    is_direct = process == connection.info.backend_pid
+    connection.prepare_threshold = _PREPARED_AFTER if is_direct else None
+    return connection
+
+
+@lru_cache(maxsize=1)
+def _adapters() -> tuple[type[Any], type[Any]]:
+    """Return what sends texts, and what receives them."""
+    import_psycopg()
+    from psycopg.types.string import StrDumperUnknown, TextLoader
+
+    class Texts(StrDumperUnknown):
+        def dump(self, obj: str) -> Any:
+            return super().dump(hidden(obj))
+
+    class ShownTexts(TextLoader):
+        def load(self, data: Any) -> str:
+            return shown(str(super().load(data)))
+
+    return Texts, ShownTexts

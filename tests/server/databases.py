@@ -1,0 +1,49 @@
+"""Databases of tests: in a file, or in PostgreSQL."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+SERVER = "MILLSTREAM_TEST_POSTGRES"
+
+
+@contextmanager
+def new_postgres() -> Iterator[str]:
+    """Give the address of a database in PostgreSQL that has nothing in it."""
+    server = os.environ.get(SERVER)
+    if not server:
+        pytest.skip("no PostgreSQL server: scripts/services.sh run -- pytest starts one")
+    import psycopg
+
+    name = f"millstream_{uuid.uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    yield f"{server.rpartition('/')[0]}/{name}"
+    # Fails when a test has left a connection open.
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name}")
+
+
+def of_directory(directory: Path) -> str | None:
+    """Return the database of the servers of a directory, None if it is a file.
+
+    With MILLSTREAM_SERVER_DATABASE=postgres all tests that make servers run on PostgreSQL.
+    """
+    if os.environ.get("MILLSTREAM_SERVER_DATABASE") != "postgres":
+        return None
+    if directory not in _OF_DIRECTORIES:
+        _OF_DIRECTORIES[directory] = _ALL.enter_context(new_postgres())
+    return _OF_DIRECTORIES[directory]
+
+
+_OF_DIRECTORIES: Final[dict[Path, str]] = {}
+_ALL: Final = ExitStack()
+atexit.register(_ALL.close)

@@ -1,0 +1,245 @@
+"""The server on PostgreSQL: what is its own there, and some of what is the same."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, event, select, text
+
+import waiting
+from millstream.server.config import ServerConfig
+from millstream.server.errors import ApiError, ConfigError
+from millstream.server.service import Service
+from millstream.server.storage.postgres import PostgresDatabase
+from millstream.server.storage.postgres_engine import Address
+from millstream.server.storage.postgres_ownership import owning_postgres
+from millstream.server.storage.tables import threads
+from millstream.server.storage.threads import create
+from server.databases import new_postgres
+from server.fixtures import Running, config_of, running
+from server.graphs import make_graphs
+
+# The same tests, on the server of this module.
+from server.test_assistants import *  # noqa: F403
+from server.test_runs import (  # noqa: F401
+    test_a_long_stream_is_read_again_from_anywhere,
+    test_a_second_run_is_rejected_on_a_busy_thread,
+    test_a_second_run_takes_the_place_of_the_first,
+    test_a_second_run_waits_for_the_first,
+    test_an_idempotency_key_makes_one_run,
+    test_runs_are_cancelled_together,
+    test_stateless_runs_leave_no_thread,
+    test_trap_05_a_stream_is_resumed_where_it_was,
+    test_trap_19_questions_are_asked_and_answered,
+)
+from server.test_threads import *  # noqa: F403
+
+pytestmark = pytest.mark.real_time(reason="the graphs of the tests that are here too take time")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Give a server on PostgreSQL."""
+    with new_postgres() as address:
+        directory = tmp_path_factory.mktemp("server")
+        with running(config_of(make_graphs(), directory, database=address)) as server:
+            assert isinstance(server.service.db, PostgresDatabase)
+            yield server
+        assert not list(directory.iterdir()), "everything is in the database"
+
+
+@pytest.fixture
+def database(new_database: str) -> Iterator[PostgresDatabase]:
+    """Give a database of its own."""
+    made = PostgresDatabase(Address(new_database))
+    yield made
+    made.close()
+
+
+def insert(connection: Connection, thread_id: str) -> str:
+    """Make a thread."""
+    create(connection, thread_id, metadata={})
+    return thread_id
+
+
+def ids(connection: Connection) -> list[str]:
+    """Return the ids of all threads."""
+    return sorted(connection.scalars(select(threads.c.thread_id)))
+
+
+def kill(connection: Connection) -> None:
+    """Have the server end a connection."""
+    driver: Any = connection.connection.driver_connection
+    other = Address(driver.info.dsn + f" password={driver.info.password}").connect()
+    other.execute("SELECT pg_terminate_backend(%s)", [driver.info.backend_pid])
+    other.close()
+
+
+def test_what_is_lost_before_its_commit_is_done_again(database: PostgresDatabase) -> None:
+    calls: list[int] = []
+
+    def write(connection: Connection) -> str:
+        calls.append(1)
+        insert(connection, "a")
+        if len(calls) == 1:
+            kill(connection)
+            insert(connection, "b")
+        return "done"
+
+    assert asyncio.run(database.write(write)) == "done"
+    assert len(calls) == 2
+    assert asyncio.run(database.read(ids)) == ["a"]
+
+
+def test_what_is_lost_after_its_commit_is_not_done_again(database: PostgresDatabase) -> None:
+    calls: list[int] = []
+
+    def commit_unheard(connection: Connection) -> None:
+        driver: Any = connection.connection.driver_connection
+        driver.commit()
+        driver.close()
+
+    def write(connection: Connection) -> int:
+        if not calls:
+            event.listen(Engine, "commit", commit_unheard, once=True)
+        calls.append(1)
+        return connection.execute(
+            text("INSERT INTO threads SELECT 'x' || count(*), 'idle', '', '', '', NULL, NULL, NULL,"
+                 " false, '{}', '{}' FROM threads")
+        ).rowcount  # fmt: skip
+
+    assert asyncio.run(database.write(write)) == 1
+    assert len(calls) == 1
+    assert asyncio.run(database.read(ids)) == ["x0"]
+
+
+def test_connections_that_the_server_has_ended_are_nobodys_fault(
+    database: PostgresDatabase,
+) -> None:
+    async def read_together() -> None:
+        await asyncio.gather(*[database.read(ids) for _ in range(8)])
+
+    asyncio.run(read_together())
+    address = Address(f"{database_url(database)}")
+    with address.connect() as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            " AND datname = current_database()"
+        )
+
+    asyncio.run(read_together())
+    assert asyncio.run(database.write(insert, "a")) == "a"
+
+
+def database_url(database: PostgresDatabase) -> str:
+    """Return the address of a database, with its password."""
+    with database.engine.connect() as connection:
+        info: Any = connection.connection.driver_connection
+        return f"{info.info.dsn} password={info.info.password}"
+
+
+def test_who_was_overtaken_looks_again(database: PostgresDatabase) -> None:
+    looked: list[int] = []
+
+    def late(connection: Connection) -> Any:
+        looked.append(len(ids(connection)))
+        if len(looked) == 1:
+            # Another one makes it, after this one has seen that it is not there.
+            database.write_soon(insert, "a").result(timeout=10)
+            connection.execute(
+                text("INSERT INTO threads SELECT * FROM threads WHERE thread_id = 'a'")
+            )
+        return create(connection, "a", metadata={})
+
+    with pytest.raises(ApiError, match="already exists"):
+        asyncio.run(database.write(late))
+    assert looked == [0, 1]
+
+
+def test_servers_that_start_together_make_the_tables_once(new_database: str) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: PostgresDatabase(Address(new_database)), range(4)))
+    for each in made:
+        assert asyncio.run(each.read(ids)) == []
+        each.close()
+
+
+def test_a_second_server_is_refused_until_the_first_has_ended(new_database: str) -> None:
+    address = Address(new_database)
+    with owning_postgres(address):
+        with pytest.raises(ConfigError, match=r"in use by another server \(millstream "):
+            owning_postgres(address).__enter__()
+        with address.connect() as other:
+            query = (
+                "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND database = "
+                "(SELECT oid FROM pg_database WHERE datname = current_database())"
+            )
+            [before] = other.execute(query).fetchall()
+            other.execute("SELECT pg_terminate_backend(%s)", before)
+            # It is owned again as soon as the connection is made anew.
+            assert waiting.until(lambda: other.execute(query).fetchall() not in ([], [before]))
+        with pytest.raises(ConfigError, match="in use by another server"):
+            owning_postgres(address).__enter__()
+    with owning_postgres(address):
+        pass
+
+
+def opened(address: str, directory: Path) -> None:
+    async def main() -> None:
+        async with Service.open(config_of({}, directory, database=address)):
+            pass
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda known: known.replace("@", "x@", 1), "password authentication failed"),
+        (lambda known: known + "_gone", "does not exist"),
+        # What is special in a password is not in its place.
+        (lambda known: known.replace("@", "/@"), "is no address of PostgreSQL"),
+        (lambda known: known.replace(":", ":x@", 2).replace(":x@", ":", 1), "is no address"),
+        (lambda known: known.replace("@", "%@"), "is no address of PostgreSQL"),
+    ],
+)
+def test_what_cannot_be_used_is_told_without_its_password(
+    change: Callable[[str], str], told: str, new_database: str, tmp_path: Path
+) -> None:
+    address = change(new_database)
+    secret = new_database.split("@")[0].rpartition(":")[2]
+
+    with pytest.raises(ConfigError, match=told) as caught:
+        opened(address, tmp_path)
+
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert secret not in str(error)
+        error = None if error.__suppress_context__ else error.__context__
+    assert secret not in repr(ServerConfig(database=address))
+    assert secret not in repr(Address(new_database))
+
+
+def test_many_who_ask_at_once_have_one_run_at_a_time(server: Running) -> None:
+    at = server.http.post("/threads", json={}).json()["thread_id"]
+    run = {"assistant_id": "chat", "input": {"messages": [{"role": "user", "content": "hi"}]}}
+    begun = threading.Barrier(6)
+
+    def ask(_: int) -> int:
+        begun.wait()
+        answer = server.http.post(f"/threads/{at}/runs/wait", json=run)
+        return answer.status_code
+
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(ask, range(6))) == [200] * 6
+    state = server.http.get(f"/threads/{at}/state").json()
+    # Each has found what those before it have left.
+    assert len([m for m in state["values"]["messages"] if m["type"] == "human"]) == 6
+    found = server.http.get(f"/threads/{at}/runs").json()
+    assert [run["status"] for run in found] == ["success"] * 6
