@@ -72,7 +72,8 @@ def _millstream(port: int) -> list[str]:
 
 def _reference(port: int) -> list[str]:
     program = str(ENVIRONMENTS / "reference" / "bin" / "langgraph")
-    options = ["--no-browser", "--no-reload", "--n-jobs-per-worker", str(SLOTS)]
+    # It would fail the runs of a node that blocks, which is one of the scenes, and look for such.
+    options = ["--no-browser", "--no-reload", "--allow-blocking", "--n-jobs-per-worker", str(SLOTS)]
     return [program, "dev", "--port", str(port), *options]
 
 

@@ -31,7 +31,8 @@ async def tick(state: Ticking) -> dict[str, Any]:
     for index in range(state.get("count", 0)):
         write({"i": index, **more})
         await asyncio.sleep(state.get("delay", 0))
-    time.sleep(state.get("block", 0))  # noqa: ASYNC251
+    if state.get("block"):
+        time.sleep(state["block"])  # noqa: ASYNC251
     return {"text": ""}
 
 
