@@ -38,8 +38,9 @@ from benchmarks import (
 
 ONCE = Effort(seconds=0.0, rounds=1, sample=0.0, supersteps=20)
 
-IN_PROCESSES = ("concurrency", "backpressure", "durability", "conversations")
-"""Areas that start many processes; in every session of tests `startup` stands for them."""
+SLOW = ("concurrency", "backpressure", "durability", "conversations", "journals")
+"""Areas that start many processes, for which `startup` stands in every session of tests, or fill
+databases, for which `saving` does."""
 
 SMALL = {
     "chain": lambda: chain.groups(3),
@@ -76,7 +77,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 @pytest.mark.filterwarnings("ignore:The v3 streaming protocol .* is experimental")
 @pytest.mark.parametrize(
     "area",
-    [pytest.param(a, marks=[pytest.mark.long] if a in IN_PROCESSES else []) for a in AREAS],
+    [pytest.param(a, marks=[pytest.mark.long] if a in SLOW else []) for a in AREAS],
 )
 def test_every_row_measures_its_contenders(
     area: str, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch

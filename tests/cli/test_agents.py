@@ -169,6 +169,7 @@ def answer(request: dict[str, Any]) -> list[Any]:
     return [ToolCall(name, (question,), id=name) for name in ("counter", "reader")]
 
 
+@pytest.mark.long
 def test_all_parts_can_be_played_by_a_model_of_init_chat_model(text: str) -> None:
     with serve(answer) as server:
         served = environment(**server.environment)

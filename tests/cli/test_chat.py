@@ -61,6 +61,7 @@ def test_json_has_an_object_for_each_token() -> None:
     assert [token for token in tokens if token] == ["Nice ", "to ", "meet ", "you, ", "Ada."]
 
 
+@pytest.mark.long
 def test_a_conversation_is_remembered_until_a_new_one_begins() -> None:
     said = ["My name is Ada.", "What is my name?", "2 ** 10 / 4", "1/0", "/new", "Who am I?", "Hm"]
 
@@ -115,6 +116,7 @@ def test_a_turn_with_a_model_of_init_chat_model(chosen: dict[str, str]) -> None:
     ] * 2
 
 
+@pytest.mark.long
 def test_a_conversation_goes_on_after_the_service_failed() -> None:
     answers = iter([["Hel", HangUp()], ["Hello ", "again."]])
     with serve(lambda request: next(answers)) as server:

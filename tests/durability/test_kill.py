@@ -28,11 +28,7 @@ CASES: Final = list(
 )
 SHORT: Final = [
     ("sqlite", "sync", "sync"),
-    ("sqlite", "async", "async"),
-    ("journal", "sync", "async"),
-    ("journal", "async", "sync"),
-    ("journal-postgres", "sync", "sync"),
-    ("journal-postgres", "async", "async"),
+    ("journal", "async", "async"),
 ]
 """Cases that run in every session of tests."""
 

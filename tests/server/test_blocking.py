@@ -47,7 +47,7 @@ def named(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize("is_nested", [False, True])
+@pytest.mark.parametrize("is_nested", [pytest.param(False, marks=pytest.mark.long), True])
 def test_a_node_that_blocks_its_loop_is_named_once(
     is_nested: bool,
     tmp_path: Path,

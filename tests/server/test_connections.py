@@ -65,6 +65,7 @@ def test_who_does_not_end_a_request_is_let_go_and_others_are_served(server: Runn
     assert server.http.post("/threads/search", json={}).status_code == 200
 
 
+@pytest.mark.long
 def test_a_body_that_keeps_coming_has_its_time(server: Running) -> None:
     late = connect(server, HEAD)
     # Two kilobytes of a body are worth two seconds more.

@@ -158,7 +158,12 @@ def shout(state: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("is_resumable", [True, False])
 @pytest.mark.parametrize(
-    ("says", "keeps", "mode"), [(5000, 1, "custom"), (1, 5000, "values"), (1, 1, None)]
+    ("says", "keeps", "mode"),
+    [
+        (5000, 1, "custom"),
+        pytest.param(1, 5000, "values", marks=pytest.mark.long),
+        pytest.param(1, 1, None, marks=pytest.mark.long),
+    ],
 )
 def test_a_run_that_says_too_much_at_once_fails_and_its_thread_goes_on(
     tmp_path: Path, says: int, keeps: int, mode: str | None, is_resumable: bool

@@ -172,7 +172,7 @@ async def read_all(log: RunLog, reader: RunSource) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("size", [1, 10_000])
+@pytest.mark.parametrize("size", [pytest.param(1, marks=pytest.mark.long), 10_000])
 def test_what_a_slow_reader_has_not_come_to_is_not_in_memory_and_not_lost(size: int) -> None:
     """Where nothing is stored: it is in a file until it was read, and the file goes with it."""
     texts = [str(n).ljust(size, ".") for n in range(4 * HELD_EVENTS if size == 1 else 5_000)]

@@ -78,6 +78,7 @@ def write(here: Path, node: str, text: str = APP) -> None:
     (here / "app.py").write_text(text.replace("NODE", node))
 
 
+@pytest.mark.long
 def test_dev_serves_what_changes_and_threads_survive(tmp_path: Path) -> None:
     write(tmp_path, "one")
     with serving(tmp_path, "dev", "app.py:graph", "--port", "0") as server:

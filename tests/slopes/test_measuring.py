@@ -7,6 +7,8 @@ from functools import partial
 from math import inf
 from typing import Any
 
+import pytest
+
 from slopes.graphs import loop
 from slopes.measuring import Watch, counted_growth, counted_work, growth, timed_growth, work_of
 
@@ -75,6 +77,7 @@ def test_a_node_that_looks_at_everything_shows_a_slope(driver: Any) -> None:
     assert growth(runs[0], runs[2], limit=inf) > 2
 
 
+@pytest.mark.long
 def test_a_node_that_looks_back_shows_a_slope(driver: Any) -> None:
     """A loop over all earlier supersteps is counted, a copy of their results is timed."""
 

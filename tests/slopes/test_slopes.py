@@ -56,6 +56,7 @@ def test_late_steps_cost_what_early_ones_cost(driver: Any, saver: NullSaver | No
     assert counted_growth(partial(run_loop, driver, saver, State)) <= FLAT
 
 
+@pytest.mark.long
 def test_a_growing_list_costs_only_its_reducer(driver: Any, saver: NullSaver | None) -> None:
     """The reducer copies 950 items instead of 150, which is next to nothing in C."""
     run = partial(run_loop, driver, saver, Log)

@@ -38,7 +38,7 @@ def test_a_run_that_is_left_ends_and_leaves_no_thread(times: int) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("times", [36, pytest.param(216, marks=ALL_LONG)])
+@pytest.mark.parametrize("times", [18, pytest.param(216, marks=ALL_LONG)])
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_an_unread_stream_lets_the_interpreter_end(times: int) -> None:
     done = run("exits", str(times))
