@@ -14,7 +14,7 @@ from interchange.playing import Scenario, Stage, World, play
 from interchange.test_threads import DIRECTIONS, STAGES, THEIRS
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def expected() -> dict[Any, list[str]]:
     """Keep the records of threads that never changed hands."""
     return {}

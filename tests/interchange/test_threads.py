@@ -23,14 +23,14 @@ each_direction = pytest.mark.parametrize(
 _ASYNC = "async" if sys.version_info >= (3, 11) else "sync"
 STAGES = (
     ("sqlite", "sync"),
-    ("postgres", _ASYNC),
+    pytest.param("postgres", _ASYNC, marks=pytest.mark.long),
     ("journal", _ASYNC),
     pytest.param("journal-memory", "sync", marks=pytest.mark.long),
     pytest.param("journal-postgres", "sync", marks=pytest.mark.long),
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def expected() -> dict[Any, list[str]]:
     """Keep the records of threads that never changed hands."""
     return {}
@@ -62,7 +62,7 @@ def test_a_thread_can_change_hands(
     assert record == expected[key]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def strict() -> dict[str, list[str]]:
     """Give the records of a process in which only classes known to be safe can be loaded."""
     tests = pathlib.Path(__file__).parents[1]
