@@ -159,6 +159,8 @@ DIFFERENT: Final[dict[str, frozenset[str] | int]] = {
     "threads_create_supersteps": 200,
     # Whoever is told of a route finds it.
     "stateless_rejoin": 200,
+    # What was updated would be lost.
+    "update_state_running": 409,
     # Threads that expire say when.
     "ttl_thread_get2": frozenset({"ttl"}),
     # No header is a way round the handlers.

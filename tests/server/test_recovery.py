@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import operator
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +13,9 @@ from typing_extensions import TypedDict
 import waiting
 from millstream.graph import START, StateGraph
 from millstream.journal import SqliteJournal
+from millstream.server.storage import runs as storage
+from millstream.types import interrupt
+from server.copies import copy_files
 from server.fixtures import Running, config_of, running
 from server.streams import Event, parse, start, thread
 
@@ -55,13 +56,7 @@ def left_by(here: Path, gate: Gate, act: Callable[[Running], None]) -> Path:
     with running(config_of(gate.graphs(), here / "first")) as server:
         act(server)
         assert waiting.until(lambda: gate.is_reached)
-        (copy / ".millstream").mkdir(parents=True)
-        for file in (here / "first" / ".millstream").glob("*.db"):
-            with (
-                closing(sqlite3.connect(file)) as source,
-                closing(sqlite3.connect(copy / ".millstream" / file.name)) as target,
-            ):
-                source.backup(target)
+        copy_files(here / "first", copy)
         gate.is_open = True
     return copy
 
@@ -130,6 +125,68 @@ def test_a_run_whose_task_has_stored_its_writes_goes_on(tmp_path: Path) -> None:
         assert ended(server, known["thread"], known["run"]) == "success"
         values = server.http.get(f"/threads/{known['thread']}/state").json()["values"]
         assert values == {"seen": list(range(COUNT))}
+
+
+@pytest.mark.parametrize("durability", ["sync", "async"])
+def test_what_a_command_writes_is_written_once(durability: str, tmp_path: Path) -> None:
+    gate = Gate(3)
+    known: dict[str, str] = {}
+
+    def act(server: Running) -> None:
+        at = known["thread"] = thread(server)
+        first = start(server, at, "steps", {}, interrupt_before=["step"])
+        assert ended(server, at, first["run_id"]) == "success"
+        given = {"command": {"update": {"seen": [7, 8, 9]}}, "durability": durability}
+        known["run"] = start(server, at, "steps", None, **given)["run_id"]
+
+    copy = left_by(tmp_path, gate, act)
+    with running(config_of(gate.graphs(), copy)) as server:
+        assert ended(server, known["thread"], known["run"]) == "success"
+        values = server.http.get(f"/threads/{known['thread']}/state").json()["values"]
+        assert values == {"seen": [7, 8, 9, 3, 4, 5]}
+
+
+class Said(TypedDict, total=False):
+    said: str
+
+
+def ask_twice(state: Said) -> dict[str, Any]:
+    return {"said": f"{interrupt('first?')} {interrupt('second?')}"}
+
+
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+def test_an_answer_is_given_to_the_question_it_was_meant_for(
+    durability: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builder = StateGraph(Said).add_node(ask_twice).add_edge(START, "ask_twice")
+    graphs = {"asks": builder.compile()}
+    finish = storage.finish
+    ends: list[str] = []
+
+    def copy_at_the_second_end(connection: Any, run_id: str, *args: Any, **kwargs: Any) -> Any:
+        ends.append(run_id)
+        if len(ends) == 2:
+            copy_files(tmp_path / "first", tmp_path / "copy")
+        return finish(connection, run_id, *args, **kwargs)
+
+    monkeypatch.setattr(storage, "finish", copy_at_the_second_end)
+    with running(config_of(graphs, tmp_path / "first")) as server:
+        at = thread(server)
+        server.http.post(f"/threads/{at}/runs/wait", json={"assistant_id": "asks", "input": {}})
+        answer = {"command": {"resume": "one"}, "durability": durability}
+        asked = server.http.post(
+            f"/threads/{at}/runs/wait", json={"assistant_id": "asks", **answer}
+        ).json()
+        assert [each["value"] for each in asked["__interrupt__"]] == ["second?"]
+
+    monkeypatch.setattr(storage, "finish", finish)
+    with running(config_of(graphs, tmp_path / "copy")) as server:
+        assert ended(server, at, ends[1]) == "success"
+        state = server.http.get(f"/threads/{at}/state").json()
+        assert [each["value"] for each in state["interrupts"]] == ["second?"]
+        answer = {"assistant_id": "asks", "command": {"resume": "two"}}
+        left = server.http.post(f"/threads/{at}/runs/wait", json=answer).json()
+        assert left == {"said": "one two"}
 
 
 @pytest.mark.parametrize(("action", "left"), [("interrupt", [0, 1]), ("rollback", None)])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+import waiting
 from server.fixtures import Running
 from server.protocol import (
     ALL,
@@ -270,6 +273,35 @@ def test_a_question_is_answered_by_a_command_once(server: Running, at: str) -> N
 
     assert data_of(events, "values")[-1]["answer"] == "ok"
     assert server.http.get(f"/threads/{at}").json()["status"] == "idle"
+
+
+def test_a_question_is_answered_that_is_seen_before_the_end_of_its_run_is_stored(
+    server: Running, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler = server.service.scheduler
+    store, go = scheduler._store_end, threading.Event()
+
+    async def store_later(job: Any, end: Any) -> Any:
+        await waiting.auntil(go.is_set)
+        return await store(job, end)
+
+    def asked() -> list[Any]:
+        found: list[Any] = server.http.get(f"/threads/{at}/state").json()["interrupts"]
+        return found
+
+    monkeypatch.setattr(scheduler, "_store_end", store_later)
+    run_id = result(server, at, "run.start", assistant_id="hitl", input=HI)["run_id"]
+    assert waiting.until(asked)
+    given = {"interrupt_id": asked()[0]["id"], "response": "ok"}
+    with ThreadPoolExecutor() as pool:
+        answering = pool.submit(lambda: result(server, at, "input.respond", **given))
+        # It waits for the end of the run that has asked, and nobody else does.
+        assert waiting.until(lambda: run_id in scheduler._waiters or answering.done())
+        go.set()
+        answered = answering.result()
+
+    server.http.get(f"/threads/{at}/runs/{answered['run_id']}/join")
+    assert server.http.get(f"/threads/{at}/state").json()["values"]["answer"] == "ok"
 
 
 def test_who_sees_the_end_of_a_run_can_go_on_with_what_it_has_left(

@@ -68,32 +68,39 @@ class GraphCatalog:
         self.folders = [directory, *(directory / name for name in dependencies)]
         """Where the files are that graphs are made of."""
         self._loaded: dict[str, _Loaded] = {}
+        self._others: set[str] = set()
+        """The modules that somebody else has imported, and does not import again."""
         self._saver = saver
         self._store = store
 
     def load(self) -> dict[str, str]:
         """Import all graphs; return what is wrong with those that cannot be."""
         make_importable(self.folders)
+        self._others = {*sys.modules}
         self._loaded = {id: self._load(source) for id, source in self._sources.items()}
         return {id: graph.fault for id, graph in self._loaded.items() if graph.fault is not None}
 
-    def reload(self, also: Callable[[], object] = lambda: None) -> dict[str, str]:
+    def reload(self, also: Callable[[], bool] = lambda: True) -> dict[str, str]:
         """Import all graphs, and whatever `also` imports, from what their files are now.
 
-        Returns what is wrong with those that cannot be; they stay what they were.
+        Returns what is wrong with those that cannot be; they stay what they were, as does what
+        `also` is about if it returns False.
         """
         old_modules = forget_modules(self.folders)
         old = self._loaded
         new = {id: self._load(source) for id, source in self._sources.items()}
-        also()
+        faults = {id: graph.fault for id, graph in new.items() if graph.fault is not None}
+        is_all_new = also() and not faults
         for name, module in old_modules.items():
-            # What could not be imported is still used by the graphs that stay.
-            sys.modules.setdefault(name, module)
+            # What stays still uses what could not be imported. Nobody uses the rest, and code that
+            # imports it when it is called is to get it as it is now.
+            if name in self._others or not is_all_new:
+                sys.modules.setdefault(name, module)
         self._loaded = {
-            id: old[id] if graph.fault is not None and old[id].fault is None else graph
+            id: old[id] if id in faults and old[id].fault is None else graph
             for id, graph in new.items()
         }
-        return {id: graph.fault for id, graph in new.items() if graph.fault is not None}
+        return faults
 
     def ids(self) -> list[str]:
         """Return the ids of all graphs, also of those that could not be loaded."""

@@ -29,7 +29,11 @@ async def reload_on_change(service: Service, stop: asyncio.Event) -> None:
     folders = watched(service)
     async for changes in awatch(*folders, watch_filter=PythonFilter(), stop_event=stop):
         names = sorted({Path(path).name for _, path in changes})
-        await reload(service, names)
+        try:
+            await reload(service, names)
+        except Exception:
+            # The next change may be the mended one.
+            logger.exception("%s changed, and nothing can be loaded anew", ", ".join(names))
 
 
 def watched(service: Service) -> Sequence[Path]:
@@ -40,11 +44,13 @@ def watched(service: Service) -> Sequence[Path]:
 async def reload(service: Service, names: Sequence[str]) -> None:
     """Load the graphs anew, and say what came of it."""
 
-    def reload_guard() -> None:
+    def reload_guard() -> bool:
         try:
             service.guard = load_guard(service.config)
         except ConfigError as error:
             logger.error("%s changed; %s. The handlers of before go on", ", ".join(names), error)
+            return False
+        return True
 
     faults = await asyncio.to_thread(service.catalog.reload, reload_guard)
     set_apart_anew()

@@ -109,7 +109,7 @@ class _RunStreamBase:
         """Return a feed that gets nothing but the end."""
         feed = _EndOnly(None, self._mux.pump)
         # Beside the reader of the log: the end is for anybody to wait for.
-        self._mux._events._watch(feed)
+        self._mux.watch(feed)
         return feed
 
 

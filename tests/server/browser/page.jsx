@@ -94,7 +94,8 @@ function Modern() {
   window.act = {
     send: (text, more) => stream.submit(say(text), more),
     stop: () => stream.stop(),
-    answer: (value) => stream.respond(value),
+    // By its id: after a reload the state shows a question before the events that name it are there.
+    answer: (value) => stream.respond(value, { interruptId: stream.interrupts[0].id }),
     answerAll: (values) => stream.respondAll(values),
     edit: (index, text) => stream.submit(say(text), { forkFrom: forks.current[index] }),
   };

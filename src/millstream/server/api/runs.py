@@ -98,7 +98,7 @@ async def delete_run(call: Call) -> Response:
         raise ApiError(404, "Not Found")
     await service.scheduler.cancel("interrupted", call.filters, run_ids=[run_id])
     await service.scheduler.stopped([run_id])
-    await service.db.write(storage.remove, run_id)
+    await service.db.write(storage.remove, run_id, call["thread_id"])
     return empty()
 
 

@@ -49,8 +49,13 @@ async def update(call: Call, body: StateUpdate) -> Response:
     place = _place(body.checkpoint) or {}
     if body.checkpoint_id is not None:
         place["checkpoint_id"] = body.checkpoint_id
-    left = await state.update(thread, place, body.values, body.as_node)
-    await keep(thread, left)
+
+    async def change() -> state.Updated:
+        left = await state.update(thread, place, body.values, body.as_node)
+        await keep(thread, left)
+        return left
+
+    left = await call.service.scheduler.changes.update(thread.thread_id, change)
     configurable = left.config["configurable"]
     shown = {key: configurable.get(key) for key in ("thread_id", "checkpoint_ns", "checkpoint_id")}
     return reply(

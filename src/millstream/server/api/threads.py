@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -20,10 +22,11 @@ from millstream.server.api.bodies.threads import (
     Ttl,
 )
 from millstream.server.api.routing import Call, empty, operation, reply, uuid_of
-from millstream.server.deletion import delete_thread
+from millstream.server.deletion import delete_thread, remove
 from millstream.server.errors import ApiError
 from millstream.server.extraction import extract, parse
 from millstream.server.persistence import copy_thread
+from millstream.server.storage import changes
 from millstream.server.storage import threads as rows
 
 
@@ -41,17 +44,15 @@ async def create(call: Call, body: ThreadCreate) -> Response:
     if body.if_exists != "raise":
         # What is answered with may be there already.
         filters = await call.ask("threads", "read", {"thread_id": UUID(thread_id)})
-    made = await call.service.db.write(
-        rows.create,
-        thread_id,
-        metadata=metadata,
-        ttl=_ttl(body.ttl) or call.service.config.ttl_of_threads,
-        must_be_new=body.if_exists == "raise",
-        filters=filters,
-    )
+    make: dict[str, Any] = {
+        "metadata": metadata,
+        "ttl": _ttl(body.ttl) or call.service.config.ttl_of_threads,
+        "must_be_new": body.if_exists == "raise",
+        "filters": filters,
+    }
     if body.supersteps:
-        made = await _fill(thread, body)
-    return reply(made)
+        return reply(await _make_with_state(thread, make, body))
+    return reply(await call.service.db.write(rows.create, thread_id, **make))
 
 
 @operation("POST", "/threads/search", auth=("threads", "search"))
@@ -141,10 +142,20 @@ async def copy(call: Call) -> Response:
     metadata = await service.db.read(rows.metadata_of, call["thread_id"], call.filters)
     made: dict[str, Any] = {"thread_id": UUID(new_id), "metadata": dict(metadata)}
     await call.ask("threads", "create", made)
-    await service.run_loop.call(copy_thread(service.journal, call["thread_id"], new_id))
-    copied = await service.db.write(
-        rows.copy, call["thread_id"], new_id, made["metadata"], call.filters
-    )
+
+    async def make_copy(_: None) -> dict[str, Any]:
+        try:
+            await service.run_loop.call(copy_thread(service.journal, call["thread_id"], new_id))
+            return await service.db.write(
+                rows.copy, call["thread_id"], new_id, made["metadata"], call.filters
+            )
+        except BaseException:
+            # What is copied already is nobody's.
+            await service.run_loop.call(service.journal.adelete_thread(new_id))
+            raise
+
+    begin = partial(changes.begin, thread_id=new_id, kind="creation")
+    copied = await service.scheduler.changes.during(new_id, begin, make_copy)
     return reply(copied)
 
 
@@ -156,17 +167,24 @@ async def storage(call: Call) -> Response:
     return reply(await asyncio.to_thread(sizes.report, service.journal, call["thread_id"]))
 
 
-async def _fill(thread: state.Thread, body: ThreadCreate) -> dict[str, Any]:
-    db = thread.service.db
-    try:
-        left = await state.write_supersteps(thread, [step.model_dump() for step in body.supersteps])
-    except BaseException:
-        # A thread without the state that was asked for is of no use.
-        if body.if_exists == "raise":
-            await delete_thread(thread.service, thread.thread_id)
-        raise
-    await keep(thread, left)
-    return await db.read(rows.need, thread.thread_id)
+async def _make_with_state(
+    thread: state.Thread, make: Mapping[str, Any], body: ThreadCreate
+) -> dict[str, Any]:
+    service = thread.service
+    steps = [step.model_dump() for step in body.supersteps]
+
+    async def fill(is_new: bool) -> None:
+        try:
+            await keep(thread, await state.write_supersteps(thread, steps))
+        except BaseException:
+            # A thread without the state that was asked for is of no use.
+            if is_new:
+                await remove(service, thread.thread_id)
+            raise
+
+    begin = partial(rows.create_to_fill, thread_id=thread.thread_id, **make)
+    await service.scheduler.changes.during(thread.thread_id, begin, fill, holds_runs=True)
+    return await service.db.read(rows.need, thread.thread_id)
 
 
 async def keep(thread: state.Thread, left: state.Updated) -> None:

@@ -168,7 +168,7 @@ async def drive_protocol(graph: Any, call: GraphCall, told: Told) -> None:
         await task
         return
     request, mux = opened
-    mux._events._watch(_Written(write))
+    mux.watch(_Written(write))
     log = told.log(mux.push)
     stream = aio.drive(lambda: request._replace(ahead=log))
     try:

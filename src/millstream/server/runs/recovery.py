@@ -1,7 +1,8 @@
-"""What is left of a run whose process has ended: events that nobody has read, and never will.
+"""What is left when a process ends: of its runs, and of what it was doing to threads.
 
-An event that tells of something which was not stored was not shown (`log.holds`). Another attempt
-says it, or something else; in the same place, because whoever reads on knows nothing of it.
+Of a run there are events that nobody has read, and never will: one that tells of something which
+was not stored was not shown (`log.holds`). Another attempt says it, or something else; in the same
+place, because whoever reads on knows nothing of it.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from millstream.server.log import holds
-from millstream.server.storage import events
+from millstream.server.storage import changes, events, threads
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
     from millstream.outbox.write_ahead import Place
+    from millstream.server.runs.runner import Runner
     from millstream.server.storage.database import Database
 
 logger = logging.getLogger("millstream.server")
@@ -54,3 +56,55 @@ async def is_stored(saver: BaseCheckpointSaver[Any], thread_id: str, place: Plac
     if found is None or not place.task_id:
         return found is not None
     return any(task_id == place.task_id for task_id, *_ in found.pending_writes or ())
+
+
+async def settle(db: Database, saver: BaseCheckpointSaver[Any], runner: Runner) -> None:
+    """End what was under way with threads when their process ended."""
+    for thread_id, kind in await db.read(changes.left):
+        if kind == "update":
+            await _show(db, runner, thread_id)
+        else:
+            await _try_to_delete(db, saver, thread_id, is_whole=kind != "remains")
+
+
+async def delete_remains(db: Database, saver: BaseCheckpointSaver[Any], thread_id: str) -> None:
+    """Delete the checkpoints of a thread that was for a run alone, which has ended."""
+    await saver.adelete_thread(thread_id)
+    db.write_soon(changes.end, thread_id, "remains")
+
+
+async def delete_all_remains(db: Database, saver: BaseCheckpointSaver[Any]) -> None:
+    """Delete those that nobody else will."""
+    for thread_id, kind in await db.read(changes.left):
+        if kind == "remains":
+            await _try_to_delete(db, saver, thread_id, is_whole=False)
+
+
+async def _try_to_delete(
+    db: Database, saver: BaseCheckpointSaver[Any], thread_id: str, *, is_whole: bool
+) -> None:
+    try:
+        await saver.adelete_thread(thread_id)
+        if is_whole:
+            await db.write(changes.take_back, thread_id)
+        else:
+            await db.write(changes.end, thread_id, "remains")
+    except Exception:  # whatever somebody's saver raises; the next process tries it again
+        logger.exception("what is left of thread %s cannot be deleted", thread_id)
+
+
+async def _show(db: Database, runner: Runner, thread_id: str) -> None:
+    """Have the row of a thread show its state, which somebody may have changed."""
+    try:
+        metadata = await db.read(threads.metadata_of, thread_id)
+        left = await runner.left_in(metadata["graph_id"], thread_id)
+        await db.write(
+            threads.set_state,
+            thread_id,
+            values=left.values,
+            interrupts=left.interrupts,
+            is_asking=bool(left.interrupts),
+        )
+    except Exception:  # whatever is the matter with the graph
+        logger.exception("the state of thread %s cannot be shown", thread_id)
+        await db.write(changes.end, thread_id)

@@ -19,12 +19,12 @@ from millstream.server.encoding import dumps, error_of
 from millstream.server.log.event_ids import START
 from millstream.server.log.repeats import STATE_MODES, Repeats
 from millstream.server.log.storing import Storing
-from millstream.server.runs import driving
+from millstream.server.runs import commands, driving
 from millstream.server.runs.active import REASONS, ActiveRun
 from millstream.server.runs.calls import GraphCall
 from millstream.server.runs.driving import Outcome, Told
 from millstream.server.runs.wire import EVENTS, Wire
-from millstream.server.storage import events, runs
+from millstream.server.storage import attempts, events
 from millstream.server.storage.run_records import End
 from millstream.server.tracing import note_end, run_span
 from millstream.server.v3.projection import Projection
@@ -75,6 +75,13 @@ class Runner:
             carried = await self._carry_out(active)
             note_end(span, carried.end)
             return carried
+
+    async def left_in(self, graph_id: str, thread_id: str) -> End:
+        """Return what is in a thread, as the end of a run says it."""
+        place = {"configurable": {"thread_id": thread_id}}
+        async with self._catalog.open(graph_id, place, access="threads.read") as graph:
+            state = await graph.aget_state(place)
+        return End("finished", values=_values_of(state), interrupts=_interrupts_of(state))
 
     async def _carry_out(self, active: ActiveRun) -> Carried:
         job = active.job
@@ -139,6 +146,8 @@ class Runner:
                 ended = await self._go_on(graph, call, active)
                 if ended is not None:
                     return ended
+            else:
+                await commands.give(call, job.run_id, graph, self._db, self._saver)
             outcome: Outcome | None = None
             try:
                 if told.projection is not None:
@@ -178,10 +187,11 @@ class Runner:
         state = await graph.aget_state(call.place)
         is_begun = (state.metadata or {}).get("run_id") == job.run_id
         place = state.config["configurable"]["checkpoint_id"] if is_begun else ""
-        deaths = await self._db.write(runs.go_on, job.run_id, place)
+        deaths = await self._db.write(attempts.go_on, job.run_id, place)
         if deaths >= MAX_DEATHS:
             return _lost(state, deaths)
         if not is_begun:
+            await commands.give(call, job.run_id, graph, self._db, self._saver)
             return None
         if await self._has_stopped(state):
             # At a breakpoint, and only that was not stored: whoever goes on passes it.

@@ -18,8 +18,14 @@ from millstream.server.encoding import dumps
 from millstream.server.encryption.context import enter_context
 from millstream.server.log_lines import enter_run, log_run
 from millstream.server.runs.active import ActiveRun
+from millstream.server.runs.changes import Changes
 from millstream.server.runs.lifecycle import UNDER_WAY, RunInput
-from millstream.server.runs.recovery import forget_unstored
+from millstream.server.runs.recovery import (
+    delete_all_remains,
+    delete_remains,
+    forget_unstored,
+    settle,
+)
 from millstream.server.runs.runner import NOTHING, Carried, Runner, failed
 from millstream.server.storage import events, runs
 from millstream.server.storage.run_records import End
@@ -76,6 +82,8 @@ class Scheduler:
         self._grace = grace
         self._metrics = metrics
         self._tell = tell
+        self.changes: Final = Changes(db, self._start_more)
+        """What is done to threads beside their runs."""
         self._active: dict[str, ActiveRun] = {}
         self._reserved = 0
         """Slots of runs that are being stored."""
@@ -95,6 +103,7 @@ class Scheduler:
         """Go on with what is stored: what was running, what waits, what was put off."""
         await self._run_loop.call(forget_unstored(self._db, self._saver))
         await self._db.write(runs.recover)
+        await self._run_loop.call(settle(self._db, self._saver, self._runner))
         await self._fill()
         self._sweep_later()
 
@@ -110,6 +119,7 @@ class Scheduler:
                 timer.cancel()
         for active in list(self._active.values()):
             self._stop(active, "lease_lost")
+        await self.changes.close(self._grace)
         if self._active:
             await asyncio.wait(self._tasks, timeout=self._grace)
         for active in list(self._active.values()):
@@ -216,6 +226,11 @@ class Scheduler:
         finally:
             expected.cancel()
 
+    def running_in(self, thread_id: str) -> Sequence[str]:
+        """Return the runs of a thread that are carried out now: one, or none."""
+        active = self._active.values()
+        return [each.job.run_id for each in active if each.job.thread_id == thread_id]
+
     @property
     def active(self) -> int:
         """How many runs are carried out now."""
@@ -255,7 +270,7 @@ class Scheduler:
             if job.kwargs.get("webhook"):
                 self._tell()
             if job.is_temporary and finished.status not in (None, "pending"):
-                await self._run_loop.call(self._saver.adelete_thread(job.thread_id))
+                await self._run_loop.call(delete_remains(self._db, self._saver, job.thread_id))
         except Exception:
             logger.exception("the end of run %s cannot be stored", job.run_id)
         finally:
@@ -306,6 +321,8 @@ class Scheduler:
         else:
             self._logs.close(cancelled.run_id, cancelled.thread_id)
             self._resolve(cancelled.run_id, NOTHING)
+            # Its thread may have been for it alone.
+            self._sweep_later()
 
     def _stop(self, active: ActiveRun, by: RunInput) -> None:
         self._run_loop.loop.call_soon_threadsafe(active.stop, by)
@@ -333,6 +350,12 @@ class Scheduler:
         if start is not None:
             self._arm(start)
 
+    def _start_more(self) -> None:
+        """Start what had to wait for something that has happened now."""
+        self._are_some_waiting = True
+        if not self._is_closing:
+            self._spawn(self._fill())
+
     def _arm(self, start_at: str) -> None:
         """Be there when a run that was put off has to start."""
         if self._is_closing:
@@ -349,8 +372,7 @@ class Scheduler:
 
     def _wake(self) -> None:
         self._timer = None
-        self._are_some_waiting = True
-        self._spawn(self._fill())
+        self._start_more()
 
     def _sweep_later(self) -> None:
         """Have the events of ended runs forgotten when nobody comes back for them any more."""
@@ -366,6 +388,7 @@ class Scheduler:
         time = datetime.now(timezone.utc) - timedelta(seconds=self._retention)
         before = time.isoformat(timespec="microseconds")
         await self._db.write(runs.forget_temporary, before)
+        await self._run_loop.call(delete_all_remains(self._db, self._saver))
         if await self._db.write(events.forget, before) or sweeps_again:
             self._sweep_later()
 

@@ -7,7 +7,14 @@ from typing import Any, Final
 from sqlalchemy import and_, bindparam, delete, insert, literal_column, or_, select, update
 
 from millstream.server.storage.prepared import Prepared
-from millstream.server.storage.tables import UNFINISHED, assistants, run_events, runs, threads
+from millstream.server.storage.tables import (
+    UNFINISHED,
+    assistants,
+    run_events,
+    runs,
+    thread_changes,
+    threads,
+)
 
 ASSISTANT: Final = Prepared(
     select(
@@ -44,6 +51,10 @@ PRESENT: Final = Prepared(
     )
 )
 """The runs of a thread that are under way."""
+CHANGE: Final = Prepared(
+    select(thread_changes.c.kind).where(thread_changes.c.thread_id == bindparam("id"))
+)
+ADD_CHANGE: Final = Prepared(insert(thread_changes), "thread_id", "kind", "begun_at")
 ADD_RUN: Final = Prepared(
     insert(runs),
     "run_id",

@@ -20,7 +20,7 @@ from millstream.server.runs.lifecycle import (
     thread_status_after,
 )
 from millstream.server.runs.multitask import BUSY, Present, admit
-from millstream.server.storage import deliveries, events
+from millstream.server.storage import changes, deliveries, events
 from millstream.server.storage import run_statements as statements
 from millstream.server.storage.containment import Filters, allows, exact, is_of_others
 from millstream.server.storage.locks import hold_thread, hold_threads, hold_threads_of
@@ -84,7 +84,8 @@ def create(
     is_free = not any(run.is_running for run in superseded) and not any(
         run.status == "running" for run in left
     )
-    starts = may_start and is_free and new.start_at is None
+    is_held = metadata is not None and changes.is_still(connection, new.thread_id)
+    starts = may_start and is_free and new.start_at is None and not is_held
     row = {
         "run_id": new.run_id,
         "thread_id": new.thread_id,
@@ -155,14 +156,17 @@ def _supersede(connection: Connection, run: Present, thread_id: str, by: RunInpu
             .values(stop=by)
         )
     else:
-        _end_pending(connection, run.run_id, by)
+        _end_pending(connection, run.run_id, thread_id, by)
     return Cancelled(run.run_id, thread_id, by, is_running)
 
 
-def _end_pending(connection: Connection, run_id: str, by: RunInput) -> None:
+def _end_pending(connection: Connection, run_id: str, thread_id: str, by: RunInput) -> None:
     status = status_after("pending", by)
+    if connection.scalar(select(threads.c.is_temporary).where(threads.c.thread_id == thread_id)):
+        # Attempts before may have stored something.
+        changes.leave_remains(connection, thread_id)
     if status == "deleted":
-        connection.execute(delete(runs).where(runs.c.run_id == run_id))
+        remove(connection, run_id, thread_id)
     else:
         time = now()
         connection.execute(
@@ -210,9 +214,11 @@ def finish(
         )
         if webhook:
             _tell(connection, run_id, webhook, end)
-    if found.kwargs["temporary"] and not is_kept:
-        statements.DELETE_THREAD.run(connection, id=thread_id)
-        return Finished(status)
+    if found.kwargs["temporary"]:
+        changes.leave_remains(connection, thread_id)
+        if not is_kept:
+            statements.DELETE_THREAD.run(connection, id=thread_id)
+            return Finished(status)
     waiting = statements.NEXT.first(connection, thread_id=thread_id, time=time)
     thread_status = thread_status_after(status, is_asking=end.is_asking)
     values: dict[str, Any] = {
@@ -296,7 +302,7 @@ def claim_due(connection: Connection, limit: int) -> list[Job]:
     )
     query = (
         select(runs)
-        .where(statements.due(time), has_turn)
+        .where(statements.due(time), has_turn, ~changes.keeps_still())
         .order_by(runs.c.created_at, runs.c.run_id)
         .limit(limit)
     )
@@ -330,16 +336,6 @@ def recover(connection: Connection) -> None:
         .where(runs.c.status == "running")
         .values(status=status_after("running", "lease_lost"))
     )
-
-
-def go_on(connection: Connection, run_id: str, place: str) -> int:
-    """Note that another attempt begins at a place; return how many have died there."""
-    known = _first(connection, select(runs.c.place, runs.c.deaths).where(runs.c.run_id == run_id))
-    deaths = known.deaths + 1 if known is not None and known.place == place else 1
-    connection.execute(
-        update(runs).where(runs.c.run_id == run_id).values(place=place, deaths=deaths)
-    )
-    return deaths
 
 
 def next_start(connection: Connection) -> str | None:
@@ -472,9 +468,10 @@ def forget_temporary(connection: Connection, ended_before: str) -> None:
     )
 
 
-def remove(connection: Connection, run_id: str) -> None:
-    """Delete a run that has ended, with its events."""
+def remove(connection: Connection, run_id: str, thread_id: str) -> None:
+    """Delete a run that has ended, with its events, and its thread if that was for it alone."""
     connection.execute(delete(runs).where(runs.c.run_id == run_id))
+    changes.forget_empty(connection, thread_id)
 
 
 def shown(row: Any) -> dict[str, Any]:

@@ -252,6 +252,8 @@ runs: Final = Table(
     # The checkpoint that the last attempt went on from, and how many have died since it was made.
     Column("place", Text),
     Column("deaths", Integer, nullable=False, server_default=text("0")),
+    # What there was of the thread before a command was given to it: see `runs.commands`.
+    Column("found", Text),
     Column("is_resumable", Boolean, nullable=False, server_default=text("false")),
     Column("idempotency_key", Text, unique=True),
     Column("metadata", SearchedJson("run", "metadata"), nullable=False),
@@ -308,6 +310,16 @@ crons: Final = Table(
     Column("payload", Json("cron", "payload"), nullable=False),
     # Who has made it, and what they may see: its runs are theirs.
     Column("asker", Json("cron", "asker"), nullable=False, server_default="{}"),
+)
+
+thread_changes: Final = Table(
+    "thread_changes",
+    metadata,
+    # No key: some threads are not there yet, and some no more.
+    Column("thread_id", Text, primary_key=True),
+    # What is under way with it, see `storage.changes`.
+    Column("kind", Text, nullable=False),
+    Column("begun_at", Text, nullable=False),
 )
 
 deliveries: Final = Table(

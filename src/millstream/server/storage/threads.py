@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import ColumnElement, Connection, and_, false, func, select, true
 
 from millstream.server.errors import ApiError, not_found
+from millstream.server.storage import changes
 from millstream.server.storage.containment import Filters, allowed, allows, contains
 from millstream.server.storage.locks import hold_thread
 from millstream.server.storage.queries import Page, count, merged, page, unread
@@ -68,6 +69,20 @@ def create(
         threads.insert(), {**row, "is_temporary": is_temporary, **lifetime(time, ttl)}
     )
     return {**row, "values": None}
+
+
+def create_to_fill(connection: Connection, thread_id: str, **given: Any) -> bool:
+    """Make a thread that is going to get a state, or take the one that has its id.
+
+    Note that this is under way, and say whether it is a new one.
+    """
+    is_new = _find(connection, thread_id, is_unread=True) is None
+    create(connection, thread_id, **given)
+    if is_new:
+        changes.begin(connection, thread_id, "creation")
+    else:
+        changes.begin_update(connection, thread_id)
+    return is_new
 
 
 def get(
@@ -144,16 +159,22 @@ def set_state(
     interrupts: Mapping[str, Any],
     is_asking: bool,
 ) -> None:
-    """Keep what an update of the state has left, unless a run is about to leave something else."""
+    """Keep what an update of the state has left, with which it is done."""
     hold_thread(connection, thread_id)
     found = connection.scalar(select(threads.c.status).where(threads.c.thread_id == thread_id))
     time = now()
-    changed: dict[str, Any] = {"updated_at": time, "state_updated_at": time}
-    if found is not None and found != "busy":
+    changed: dict[str, Any] = {
+        "updated_at": time,
+        "state_updated_at": time,
+        "values": values,
+        "interrupts": interrupts,
+        "error": None,
+        "config": {"configurable": {}},
+    }
+    if found != "busy":  # else runs wait
         changed["status"] = "interrupted" if is_asking else "idle"
-        changed |= {"values": values, "interrupts": interrupts, "error": None}
-        changed["config"] = {"configurable": {}}
     connection.execute(threads.update().where(threads.c.thread_id == thread_id), changed)
+    changes.end(connection, thread_id)
 
 
 def newest_run(connection: Connection, thread_id: str) -> str | None:
@@ -172,7 +193,7 @@ def delete(
     metadata_of(connection, thread_id, filters)
     if newest_run(connection, thread_id) not in (newest, None):
         return False
-    connection.execute(threads.delete().where(threads.c.thread_id == thread_id))
+    changes.take_back(connection, thread_id)
     return True
 
 
@@ -200,6 +221,7 @@ def copy(
         "status": "idle" if known["status"] == "busy" else known["status"],
     }
     connection.execute(threads.insert(), row)
+    changes.end(connection, new_id)
     return {key: row[key] for key in KEYS if key not in ("values", *_OF_A_RUN)}
 
 

@@ -6,7 +6,9 @@ clients take those for the end of the connection.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -36,6 +38,8 @@ Result = dict[str, Any]
 Handler = Callable[["Call", str, Params], Awaitable[Result]]
 
 MALFORMED: Final = invalid("Protocol commands must include an integer id and string method.")
+ENDING: Final = 10.0
+"""For how many seconds an answer waits for the end of the run that has asked."""
 READING: Final = ("state.get", "state.listCheckpoints", "agent.getTree")
 """The commands that change nothing."""
 _CODES: Final = {403: "permission_denied", 501: "not_supported"}
@@ -102,13 +106,10 @@ async def _respond(call: Call, thread_id: str, params: Params) -> Result:
             raise invalid("input.respond requires a response.")
         answers[interrupt_id] = one["response"]
     found = await _thread(call, thread_id)
-    waiting = {
-        question["id"]
-        for questions in ((found or {}).get("interrupts") or {}).values()
-        for question in questions
-    }
+    if found is not None and not answers.keys() <= _waiting(found):
+        found = await _once_asked(call, found, answers)
     for interrupt_id in answers:
-        if found is None or interrupt_id not in waiting:
+        if found is None or interrupt_id not in _waiting(found):
             raise _consumed(interrupt_id)
     assert found is not None
     command = {"resume": answers}
@@ -126,6 +127,32 @@ async def _respond(call: Call, thread_id: str, params: Params) -> Result:
         if error.status == 409:
             raise _consumed(next(iter(answers))) from None
         raise
+
+
+def _waiting(found: Mapping[str, Any]) -> set[str]:
+    """Return the ids of the questions that a thread waits for."""
+    asked = (found.get("interrupts") or {}).values()
+    return {question["id"] for questions in asked for question in questions}
+
+
+async def _once_asked(
+    call: Call, found: dict[str, Any], answers: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Return a thread when the run has ended that has asked something, if one is about to.
+
+    Who reads the state sees a question as soon as it is stored, and the end of the run comes later.
+    """
+    if found["status"] != "busy":
+        return found
+    shown = loads(await state.read(_stateful(call, found), None, subgraphs=False))
+    if not answers.keys() <= {question["id"] for question in shown["interrupts"]}:
+        return found
+    thread_id, service = found["thread_id"], call.service
+    with suppress(asyncio.TimeoutError):
+        for run in service.scheduler.running_in(thread_id):
+            ended = service.scheduler.result(run, thread_id, call.filters)
+            await asyncio.wait_for(ended, ENDING)
+    return await _thread(call, thread_id)
 
 
 async def _inject(call: Call, thread_id: str, params: Params) -> Result:

@@ -19,7 +19,7 @@ from millstream.stream.stream_channel import StreamChannel
 if TYPE_CHECKING:
     from millstream._base.clock import Clock
     from millstream.modes.protocol_events import ProtocolEvent
-    from millstream.stream._readers.pump import Pump
+    from millstream.stream._readers.pump import Pump, Sink
     from millstream.stream._transformers.base import StreamTransformer, TransformerFactory
 
     Process = Callable[[ProtocolEvent], bool]
@@ -101,6 +101,10 @@ class StreamMux:
     def transformer_by_key(self, key: str) -> StreamTransformer | None:
         """Return the transformer that has a projection of this name, None if there is none."""
         return self._owners.get(key)
+
+    def watch(self, sink: Sink) -> None:
+        """Have all events of the run put into a sink, too, as they come, and tell it of the end."""
+        self._events._watch(sink)
 
     @property
     def has_factories(self) -> bool:

@@ -1,0 +1,115 @@
+"""Changes of threads that take more than one transaction, because checkpoints are stored elsewhere.
+
+The first transaction notes what is under way, the last one that it is done. So a process that ends
+in between leaves nothing half done: the next one finishes it, or takes it back.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from sqlalchemy import Connection, and_, delete, exists, or_, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from millstream.server.errors import ApiError, not_found
+from millstream.server.storage import run_statements as statements
+from millstream.server.storage.locks import hold_thread
+from millstream.server.storage.tables import now, runs, thread_changes, threads
+
+Kind: TypeAlias = Literal["update", "creation", "removal", "remains"]
+"""What is under way with a thread.
+
+- `update`: somebody changes its state. No run begins meanwhile, and none goes on.
+- `creation`: it gets the state that it is made with. As nobody knows of it, nothing may be left of
+  it if that comes to nothing. No run begins meanwhile.
+- `removal`: it is deleted, and nothing may be left of it.
+- `remains`: it was that of a run alone; its checkpoints are not deleted yet.
+"""
+STILL: Final[tuple[Kind, ...]] = ("update", "creation")
+"""What a run that is asked for waits for."""
+
+
+class Left(NamedTuple):
+    """What somebody has begun and not ended."""
+
+    thread_id: str
+    kind: Kind
+
+
+def begin(connection: Connection, thread_id: str, kind: Kind) -> None:
+    """Note what is under way with a thread; `ApiError` if something else is."""
+    known = statements.CHANGE.first(connection, id=thread_id)
+    if known is not None and known.kind == "remains" and kind == "removal":
+        end(connection, thread_id)
+    elif known is not None:
+        raise ApiError(409, f"Thread {thread_id} is being changed by another request: try again")
+    statements.ADD_CHANGE.run(connection, thread_id=thread_id, kind=kind, begun_at=now())
+
+
+def begin_update(connection: Connection, thread_id: str) -> None:
+    """Note that the state of a thread is changed; `ApiError` while a run changes it."""
+    hold_thread(connection, thread_id)
+    known = select(threads.c.thread_id).where(threads.c.thread_id == thread_id)
+    if connection.scalar(known) is None:
+        raise not_found(f"Thread with ID {thread_id}")
+    # One that was begun goes on, also if whoever carried it out has ended.
+    is_begun = or_(runs.c.status == "running", and_(runs.c.status == "pending", runs.c.attempt > 0))
+    run_id = connection.scalar(
+        select(runs.c.run_id).where(runs.c.thread_id == thread_id, is_begun).limit(1)
+    )
+    if run_id is not None:
+        raise ApiError(
+            409,
+            f"Run {run_id} is under way in thread {thread_id}, and what it stores would take the "
+            f"place of this update: wait for its end (GET /threads/{thread_id}/runs/{run_id}/join) "
+            f"or cancel it (POST /threads/{thread_id}/runs/{run_id}/cancel?wait=true), and then "
+            "update the state",
+        )
+    begin(connection, thread_id, "update")
+
+
+def leave_remains(connection: Connection, thread_id: str) -> None:
+    """Note that checkpoints are to be deleted, unless all of their thread is."""
+    if statements.CHANGE.first(connection, id=thread_id) is None:
+        statements.ADD_CHANGE.run(connection, thread_id=thread_id, kind="remains", begun_at=now())
+
+
+def forget_empty(connection: Connection, thread_id: str) -> None:
+    """Delete a thread that was for a run alone which is not there any more."""
+    is_empty = ~exists().where(runs.c.thread_id == thread_id)
+    connection.execute(
+        delete(threads).where(
+            threads.c.thread_id == thread_id, threads.c.is_temporary.is_(True), is_empty
+        )
+    )
+
+
+def end(connection: Connection, thread_id: str, *kinds: Kind) -> None:
+    """Note that what was under way with a thread is done, if it is of one of these kinds."""
+    query = delete(thread_changes).where(thread_changes.c.thread_id == thread_id)
+    connection.execute(query.where(thread_changes.c.kind.in_(kinds)) if kinds else query)
+
+
+def left(connection: Connection) -> list[Left]:
+    """Return what is under way; at the start of a server that is what another one has left."""
+    query = select(thread_changes.c.thread_id, thread_changes.c.kind)
+    return [Left(thread_id, kind) for thread_id, kind in connection.execute(query)]
+
+
+def is_still(connection: Connection, thread_id: str) -> bool:
+    """Say whether a run that is asked for in a thread has to wait."""
+    found = statements.CHANGE.first(connection, id=thread_id)
+    return found is not None and found.kind in STILL
+
+
+def keeps_still() -> ColumnElement[bool]:
+    """Return the condition that a run has to wait for a change of its thread."""
+    return exists().where(
+        thread_changes.c.thread_id == runs.c.thread_id, thread_changes.c.kind.in_(STILL)
+    )
+
+
+def take_back(connection: Connection, thread_id: str) -> None:
+    """Delete a thread of which nothing may be left, and note that it is done."""
+    connection.execute(delete(threads).where(threads.c.thread_id == thread_id))
+    end(connection, thread_id)
