@@ -26,6 +26,8 @@ from benchmarks.servers.table import misses
 
 PAGE: Final = ROOT / "benchmarks" / "SERVER.md"
 PARTS: Final = ROOT / "build" / "benchmarks" / "SERVER.md"
+LONGEST_SCENE: Final = 300.0
+"""Seconds that a server has for a scene."""
 console = Console(highlight=False)
 
 
@@ -35,7 +37,10 @@ def measure(server: Server, names: Sequence[str], size: Size) -> Numbers:
     for name in names:
         try:
             with running(server) as started:
-                found = asyncio.run(SCENES[name](started, size))
+                found = asyncio.run(asyncio.wait_for(SCENES[name](started, size), LONGEST_SCENE))
+        except asyncio.TimeoutError:
+            console.print(f"{server.name}, {name}: not done in {LONGEST_SCENE:.0f} s", markup=False)
+            continue
         except (RuntimeError, OSError, asyncio.IncompleteReadError) as error:
             console.print(f"{server.name}, {name}: {error}", markup=False)
             continue

@@ -15,8 +15,9 @@ INTRODUCTION: Final = """\
 folder, with the same graphs (`benchmarks/servers/served`) and {slots} runs at a time; the client is
 one process on the same machine and takes its share of it, most of all in the rows with many
 clients. aegra has a PostgreSQL server beside it, whose memory and processor time are not counted;
-what it does not have is left out: `/threads/{{id}}/copy`, streams of threads. A ratio is what
-millstream's number is of the other's: 1/30 is a thirtieth, 2.00x is twice.
+what it does not have is left out: `/threads/{{id}}/copy`, streams of threads. So is what takes a
+server longer than five minutes. A ratio is what millstream's number is of the other's: 1/30 is a
+thirtieth, 2.00x is twice.
 """
 
 
