@@ -35,7 +35,7 @@ MODES: Final = (
 def system(at: Side) -> None:
     for path in ("/", "/ok", "/ok?check_db=1", "/info", "/nope"):
         at.ask(f"get {path}", "GET", path)
-    for path in ("/metrics", "/metrics?format=json", "/docs", "/openapi.json"):
+    for path in ("/livez", "/readyz", "/metrics", "/metrics?format=json", "/docs", "/openapi.json"):
         at.ask(f"get {path}", "GET", path, look=False)
     at.ask("wrong method", "PUT", "/threads", {})
     at.ask("no json", "POST", "/threads", content="{no")

@@ -1,4 +1,4 @@
-"""nginx and haproxy as Debian has them, each before a server."""
+"""nginx and haproxy as Debian has them, with what `deploy` adds, each before a server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -20,30 +20,9 @@ Kind = Literal["nginx", "haproxy"]
 _PATH: Final = "/usr/sbin:/usr/local/sbin:/usr/bin:/bin"
 NGINX: Final = Path("/etc/nginx/nginx.conf")
 HAPROXY: Final = Path("/etc/haproxy/haproxy.cfg")
-# With a place for what its default does not pass on: WebSockets.
-_SITE: Final = """
-server {{
-    listen 127.0.0.1:{port};
-    {timeouts}
-    location / {{
-        proxy_pass http://{target};
-    }}
-    location /ws/ {{
-        proxy_pass http://{target}/;
-        proxy_http_version 1.1;
-        proxy_set_header Upgrade $http_upgrade;
-        proxy_set_header Connection "upgrade";
-    }}
-}}
-"""
-_BACKEND: Final = """
-{timeouts}
-frontend here
-    bind 127.0.0.1:{port}
-    default_backend there
-backend there
-    server there {target}
-"""
+DEPLOY: Final = Path(__file__).parents[2] / "deploy"
+HERE: Final = "127.0.0.1:2024"
+"""Where the server is, as the files say."""
 
 
 class Proxy(NamedTuple):
@@ -62,11 +41,21 @@ def program(kind: Kind) -> str | None:
     return shutil.which(kind, path=_PATH)
 
 
+def shipped(name: str, replaced: Mapping[str, str] | None = None) -> str:
+    """Return a file of `deploy`, with other texts in the place of some."""
+    text = (DEPLOY / name).read_text(encoding="utf-8")
+    for old, new in (replaced or {}).items():
+        assert text.count(old) == 1, f"{name} has {old!r} {text.count(old)} times"
+        text = text.replace(old, new)
+    return text
+
+
 def nginx(folder: Path, port: int, target: str, seconds: int | None) -> list[str]:
-    """Write Debian's configuration with one site in it, and return the command."""
+    """Write Debian's configuration with ours in it, and return the command."""
     site = folder / "site.conf"
     timeouts = "" if seconds is None else f"proxy_read_timeout {seconds}s; send_timeout {seconds}s;"
-    site.write_text(_SITE.format(port=port, target=target, timeouts=timeouts))
+    here = {"listen 80;": f"listen 127.0.0.1:{port}; {timeouts}", HERE: target}
+    site.write_text(shipped("nginx.conf", here))
     text = NGINX.read_text()
     text = re.sub(r"(?m)^(pid|error_log|\s*access_log) .*;", "", text)
     text = re.sub(r"(?m)^include .*modules-enabled.*;", "", text)
@@ -84,10 +73,14 @@ def haproxy(folder: Path, port: int, target: str, seconds: int | None) -> list[s
     text = re.sub(
         r"(?m)^\s*(chroot|stats|user|group|daemon|log\s+/dev)\b.*\n", "", HAPROXY.read_text()
     )
-    timeouts = "" if seconds is None else f"timeout client {seconds}s\ntimeout server {seconds}s"
-    text += _BACKEND.format(port=port, target=target, timeouts=timeouts)
     (folder / "haproxy.cfg").write_text(text)
-    return [str(program("haproxy")), "-db", "-f", str(folder / "haproxy.cfg")]
+    client, server = (
+        "" if seconds is None else f"\n    timeout {end} {seconds}s" for end in ("client", "server")
+    )
+    here = {"bind :80": f"bind 127.0.0.1:{port}{client}", HERE: f"{target}{server}"}
+    (folder / "millstream.cfg").write_text(shipped("haproxy.cfg", here))
+    files = [str(folder / name) for name in ("haproxy.cfg", "millstream.cfg")]
+    return [str(program("haproxy")), "-db", "-f", files[0], "-f", files[1]]
 
 
 _COMMANDS: Final[dict[Kind, Callable[[Path, int, str, int | None], list[str]]]] = {
@@ -110,8 +103,7 @@ def proxying(kind: Kind, url: str, folder: Path, seconds: int | None = None) -> 
         assert process.poll() is None, told.read_text()
         here = f"http://127.0.0.1:{port}"
         with httpx.Client(base_url=here, timeout=60) as http:
-            prefix = "/ws" if kind == "nginx" else ""
-            yield Proxy(here, f"ws://127.0.0.1:{port}{prefix}", http, folder / "errors")
+            yield Proxy(here, f"ws://127.0.0.1:{port}", http, folder / "errors")
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=30)

@@ -170,7 +170,7 @@ def keys(part: Any = ServerConfig, before: str = "") -> Iterator[tuple[str, Any]
 KEYS = dict(keys())
 OWN = (
     "host", "port", "database", "n_jobs_per_worker", "max_request_bytes", "api_key_file",
-    "log_format", "log_level", "run_timeout_seconds", "event_retention_seconds",
+    "log_format", "log_level", "run_timeout_seconds", "event_retention_seconds", "grace_seconds",
 )  # fmt: skip
 """What is written without anything before it, and may come from the environment."""
 

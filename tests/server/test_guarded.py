@@ -29,6 +29,8 @@ from server.test_auth import ALICE, BOB, guarded
 OPEN: Final = {
     ("GET", "/"),
     ("GET", "/ok"),
+    ("GET", "/livez"),
+    ("GET", "/readyz"),
     ("GET", "/info"),
     ("GET", "/metrics"),
     ("GET", "/docs"),

@@ -68,7 +68,8 @@ def test_a_request_and_its_run_are_a_line_each_with_the_same_ids(
             f"/threads/{thread_id}/runs/wait", json=run("hi"), headers={"x-request-id": "mine"}
         )
         run_id = answer.headers["content-location"].rpartition("/")[2]
-        http.get("/ok")
+        for path in ("/ok", "/livez", "/readyz"):
+            assert http.get(path).status_code == 200
         assert http.get("/no%0awhere", params={"q": SECRET}).status_code == 404
 
     by_logger = {

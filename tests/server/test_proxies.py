@@ -1,4 +1,4 @@
-"""Behind nginx and haproxy, with the configuration that Debian gives them."""
+"""Behind nginx and haproxy, as Debian has them and with the files in `deploy`."""
 
 from __future__ import annotations
 

@@ -85,8 +85,7 @@ def test_a_server_that_is_told_to_end_begins_nothing_more(tmp_path: Path) -> Non
         reader.start()
         assert is_open.wait(30)
         server.loop.call_soon_threadsafe(server.service.drain)
-        # What does not end by itself is ended; what does goes on.
-        reader.join()
+        assert waiting.until(lambda: server.http.get("/readyz").status_code == 503)
         assert status(under_way) == "running"
         third = start(server, thread(server), "chat", {"messages": []})
         gate.set()
@@ -96,6 +95,10 @@ def test_a_server_that_is_told_to_end_begins_nothing_more(tmp_path: Path) -> Non
             "pending",
             "pending",
         ]
+        # What does not end by itself is ended when nothing goes on any more.
+        assert reader.is_alive()
+        server.loop.call_soon_threadsafe(server.service.cut)
+        reader.join()
     # The next process finds them.
     with running(config) as server:
         assert waiting.until(lambda: status(second) == status(third) == "success")
@@ -117,14 +120,16 @@ def test_the_process_begins_nothing_more_from_the_signal_on(tmp_path: Path) -> N
         assert quiet.is_begun.wait(30)
         assert first.is_begun.wait(30)
         server.process.send_signal(signal.SIGTERM)
-        quiet.wait()
-        assert quiet.is_cut
-        assert server.process.poll() is None
+        assert waiting.until(lambda: server.http.get("/readyz").status_code == 503)
+        # What is asked meanwhile is answered, on connections that are not kept.
+        answer = server.http.get(paths[1])
+        assert (answer.json()["status"], answer.headers["connection"]) == ("pending", "close")
         first.wait()
+        quiet.wait()
         server.process.communicate(timeout=30)
         server.http.close()
     # It has ended in the time that was left; the second one has not begun in that time.
-    assert not first.is_cut
+    assert (first.is_cut, quiet.is_cut) == (False, True)
     assert faults(server) == []
     with closing(sqlite3.connect(tmp_path / ".millstream" / "server.db")) as db:
         found = dict(db.execute("SELECT run_id, status FROM runs"))
@@ -134,7 +139,9 @@ def test_the_process_begins_nothing_more_from_the_signal_on(tmp_path: Path) -> N
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("sent", "times"), [(signal.SIGTERM, 1), (signal.SIGINT, 2)], ids=["once", "twice"]
+    ("sent", "times"),
+    [(signal.SIGTERM, 1), (signal.SIGTERM, 2), (signal.SIGINT, 2)],
+    ids=["once", "twice", "twice-by-hand"],
 )
 def test_open_streams_are_cut_and_runs_go_on_later(
     sent: signal.Signals, times: int, tmp_path: Path
@@ -172,3 +179,66 @@ def test_open_streams_are_cut_and_runs_go_on_later(
         updates = [event.data for event in [*run.events, *rest] if event.name == "updates"]
         assert [update["step"]["seen"] for update in updates] == [[n] for n in range(16)]
         assert server.http.get(run.run_path).json()["status"] == "success"
+
+
+STUCK = """
+import threading
+from langgraph.graph import START, StateGraph
+
+
+def stay(state):
+    threading.Event().wait(state["seconds"])
+    return {}
+
+
+graph = StateGraph(dict).add_node(stay).add_edge(START, "stay").compile()
+"""
+
+
+def stuck(server: Process, seconds: float) -> str:
+    """Start a run that does not stop for so long, and return its path."""
+    at = server.http.post("/threads", json={}).json()["thread_id"]
+    body = {"assistant_id": "graph", "input": {"seconds": seconds}}
+    run = server.http.post(f"/threads/{at}/runs", json=body).json()["run_id"]
+    path = f"/threads/{at}/runs/{run}"
+    assert waiting.until(lambda: server.http.get(path).json()["status"] == "running")
+    return path
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, -15), (signal.SIGINT, 130)])
+def test_who_is_told_twice_ends_at_once(sent: signal.Signals, code: int, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(STUCK)
+    arguments = ("serve", "app.py:graph", "--port", "0", "--grace", "600")
+    with serving(tmp_path, *arguments) as server:
+        stuck(server, 600)
+        server.process.send_signal(sent)
+        # It waits for the run.
+        assert waiting.until(lambda: server.http.get("/readyz").status_code == 503)
+        server.process.send_signal(sent)
+        server.process.communicate(timeout=30)
+        server.http.close()
+
+    assert server.process.returncode == code
+    assert faults(server) == []
+
+
+@pytest.mark.long
+def test_the_process_ends_whatever_a_node_does_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(STUCK)
+    arguments = ("serve", "app.py:graph", "--port", "0")
+    with serving(tmp_path, *arguments, "--grace", "0") as server:
+        path = stuck(server, 600)
+        server.process.send_signal(signal.SIGTERM)
+        server.process.communicate(timeout=60)
+        server.http.close()
+
+    assert server.process.returncode == -signal.SIGTERM
+    [told] = faults(server)
+    assert "Not all has stopped 7 s after the signal to end" in told
+    with serving(tmp_path, *arguments) as server:
+        run = server.http.get(path).json()
+        assert run["status"] in ("pending", "running")
+        server.process.kill()
+        server.process.communicate()
+        server.http.close()

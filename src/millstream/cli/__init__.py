@@ -2,7 +2,7 @@
 
 `commands` lists the commands. `target` finds the graph, `run` and `draw` are for graphs, `render`
 shows what a run emits, `speech` what is said in it; `execute` and `hook` are for programs,
-`threads` for what a journal keeps.
+`threads` for what a journal keeps, `serving` and `database` for the server and what it keeps.
 Nothing else in millstream imports this package, and it imports the engine only inside commands,
 so that `millstream --help` answers at once.
 """

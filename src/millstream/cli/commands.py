@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from millstream.cli.database import backup, migrate, restore
 from millstream.cli.draw import draw
 from millstream.cli.execute import execute
 from millstream.cli.hook import hook
@@ -23,6 +24,9 @@ app.command()(draw)
 app.command()(hook)
 app.command()(dev)
 app.command()(serve)
+app.command()(migrate)
+app.command()(backup)
+app.command()(restore)
 app.add_typer(threads, name="threads")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     import socket
 
     from millstream.server.config import ServerConfig
-
-_PATIENCE: Final = 3
-"""Seconds that open requests have when the server is to end."""
 
 Targets = Annotated[
     list[str] | None,
@@ -41,6 +38,10 @@ DatabasePath = Annotated[
 Workers = Annotated[
     int | None, typer.Option("--workers-per-process", help="Runs that go on at a time; 10.")
 ]
+Grace = Annotated[
+    float | None,
+    typer.Option(help="Seconds that runs go on when the server is told to end; 3."),
+]
 KeyFile = Annotated[
     str | None,
     typer.Option("--api-key-file", help="Let in only who has a key of this file: `name: key`."),
@@ -62,6 +63,7 @@ def dev(
     port: Port = None,
     database: DatabasePath = None,
     workers: Workers = None,
+    grace: Grace = None,
     api_key_file: KeyFile = None,
     log_format: LogFormat = None,
     log_level: LogLevel = None,
@@ -71,14 +73,15 @@ def dev(
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a page.")] = False,
 ) -> int:
     """Serve graphs over HTTP while they are worked on: what changes is loaded anew."""
-    known = _configure(
-        targets,
+    known = configure(
         config,
-        database,
-        api_key_file,
+        *(targets or ()),
+        database=database,
+        api_key_file=api_key_file,
         host=host,
         port=port,
         n_jobs_per_worker=workers,
+        grace_seconds=grace,
         log_format=log_format,
         log_level=log_level,
     )
@@ -93,32 +96,35 @@ def serve(
     port: Port = None,
     database: DatabasePath = None,
     workers: Workers = None,
+    grace: Grace = None,
     api_key_file: KeyFile = None,
     log_format: LogFormat = None,
     log_level: LogLevel = None,
 ) -> int:
     """Serve graphs over HTTP."""
-    known = _configure(
-        targets,
+    known = configure(
         config,
-        database,
-        api_key_file,
+        *(targets or ()),
+        database=database,
+        api_key_file=api_key_file,
         host=host,
         port=port,
         n_jobs_per_worker=workers,
+        grace_seconds=grace,
         log_format=log_format,
         log_level=log_level,
     )
     return _serve(known, reload=False, browser=False)
 
 
-def _configure(
-    targets: list[str] | None,
+def configure(
     config: Path | None,
-    database: str | None,
-    api_key_file: str | None,
+    *targets: str,
+    database: str | None = None,
+    api_key_file: str | None = None,
     **others: Any,
 ) -> ServerConfig:
+    """Return the configuration that a command line means, or raise `UsageError`."""
     _check_installed()
     from millstream.server.config_files import load_config
     from millstream.server.errors import ConfigError
@@ -129,10 +135,10 @@ def _configure(
     try:
         return load_config(
             config,
-            *(targets or ()),
+            *targets,
             database=database,
-            **others,
             api_key_file=None if api_key_file is None else str(Path(api_key_file).absolute()),
+            **others,
         )
     except ConfigError as error:
         raise UsageError(str(error)) from error
@@ -165,7 +171,7 @@ def _serve(config: ServerConfig, *, reload: bool, browser: bool) -> int:
         # Two changes within a second look the same to compiled files.
         sys.dont_write_bytecode = True
     try:
-        run(config, listening, reload=reload, browser=browser, patience=_PATIENCE, say=_say)
+        run(config, listening, reload=reload, browser=browser, say=_say)
     except ConfigError as error:
         raise UsageError(str(error)) from error
     return DONE

@@ -94,7 +94,7 @@ MIGRATIONS: Final = (_FIRST, _PACKS)
 
 def prepare(connection: sqlite3.Connection, path: str) -> None:
     """Make the tables, or bring them up to date; in a transaction that has begun."""
-    found = _version(connection)
+    found = version(connection)
     if found > len(MIGRATIONS):
         raise NewerSchemaError(path, found, len(MIGRATIONS))
     for statements in MIGRATIONS[found:]:
@@ -108,10 +108,11 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
 
 def is_prepared(connection: sqlite3.Connection) -> bool:
     """Say whether the tables are there, in today's version."""
-    return _version(connection) == len(MIGRATIONS)
+    return version(connection) == len(MIGRATIONS)
 
 
-def _version(connection: sqlite3.Connection) -> int:
+def version(connection: sqlite3.Connection) -> int:
+    """Return the version that the tables are of, 0 if there are none."""
     tables = "SELECT 1 FROM sqlite_master WHERE name = 'journal_numbers'"
     if connection.execute(tables).fetchone() is None:
         return 0

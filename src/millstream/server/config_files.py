@@ -35,8 +35,10 @@ ENVIRONMENT: Final = {
     "MILLSTREAM_WORKERS_PER_PROCESS": "n_jobs_per_worker",
     "MILLSTREAM_LOG_FORMAT": "log_format",
     "MILLSTREAM_LOG_LEVEL": "log_level",
+    "MILLSTREAM_GRACE_SECONDS": "grace_seconds",
     "MILLSTREAM_MAX_REQUEST_BYTES": "max_request_bytes",
     "N_JOBS_PER_WORKER": "n_jobs_per_worker",
+    "BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS": "grace_seconds",
     "BG_JOB_TIMEOUT_SECS": "run_timeout_seconds",
     "RESUMABLE_STREAM_TTL_SECONDS": "event_retention_seconds",
 }
@@ -50,20 +52,22 @@ def load_config(
     path: str | Path | None = None,
     *targets: str,
     environment: Mapping[str, str] | None = None,
+    needs_graphs: bool = True,
     **overrides: Any,
 ) -> ServerConfig:
     """Return the configuration of a file or of graphs that are named, `overrides` over all else.
 
     Without a path it is `langgraph.json` here, or what `pyproject.toml` has in `[tool.millstream]`;
-    with graphs that are named there need not be a file. What `overrides` has as None is not said.
+    with graphs that are named, or where none is needed, there need not be a file. What `overrides`
+    has as None is not said.
     """
-    found = _find(path, needed=not targets)
+    found = _find(path, needed=needs_graphs and not targets)
     values: dict[str, Any] = {"directory": Path.cwd()}
     if found is not None:
         values = {"directory": found.parent, **_read(found)}
     if targets:
         values["graphs"] = {_id_of(target): GraphSource(_placed(target)) for target in targets}
-    if not values.get("graphs"):
+    if needs_graphs and not values.get("graphs"):
         raise ConfigError(f"{found}: graphs names no graph; write {{'chat': './app.py:graph'}}")
     given = os.environ if environment is None else environment
     for name, key in ENVIRONMENT.items():

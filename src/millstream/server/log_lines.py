@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from millstream.server.runs.active import ActiveRun
     from millstream.server.storage.run_records import End, Job
 
-_QUIET: Final = ("/ok", "/metrics")
-"""What is asked for all the time, by whoever looks after the process."""
+PROBES: Final = ("/ok", "/livez", "/readyz")
+"""The paths that those go by who look after the process, all the time."""
 _WAITING: Final = 10_000
 """Lines that wait to be written at most; more are left out, and counted."""
 
@@ -52,7 +52,9 @@ def log_request(
 ) -> None:
     """Tell of a request that has been answered."""
     scope = connection.scope
-    level = logging.DEBUG if scope["path"] in _QUIET else logging.INFO
+    # Where the application is mounted, this is behind what it is mounted at.
+    is_quiet = scope["path"].removeprefix(scope.get("root_path", "")) in (*PROBES, "/metrics")
+    level = logging.DEBUG if is_quiet else logging.INFO
     if not _requests.isEnabledFor(level):
         return
     user = scope.get(USER)

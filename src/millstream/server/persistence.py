@@ -6,7 +6,12 @@ import inspect
 import sqlite3
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    closing,
+)
 from typing import Any, Final
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -117,7 +122,9 @@ def _known_store(config: ServerConfig, options: Mapping[str, Any]) -> Any:
     if config.postgres is None:
         from langgraph.store.sqlite import AsyncSqliteStore
 
-        return AsyncSqliteStore.from_conn_string(str(config.file_beside("store")), **options)
+        path = str(config.file_beside("store"))
+        _let_readers_be(path)
+        return AsyncSqliteStore.from_conn_string(path, **options)
     from langgraph.store.postgres import AsyncPostgresStore
 
     # A pool, because a connection that is lost has to be replaced; without statements that are
@@ -128,6 +135,12 @@ def _known_store(config: ServerConfig, options: Mapping[str, Any]) -> Any:
         "kwargs": {"prepare_threshold": None},
     }
     return AsyncPostgresStore.from_conn_string(config.postgres, pool_config=pool, **options)
+
+
+def _let_readers_be(path: str) -> None:
+    """Have nobody who writes wait for who reads, as whoever makes a backup does for long."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
 
 
 def check_extensions(connection: type) -> None:

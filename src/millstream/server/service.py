@@ -22,6 +22,7 @@ from millstream.server.encryption.sealer import Sealer
 from millstream.server.graph_files import prepare_imports
 from millstream.server.graphs import GraphCatalog
 from millstream.server.headers import HeaderFilter
+from millstream.server.health import Health
 from millstream.server.limits import Limits
 from millstream.server.log.hub import Logs
 from millstream.server.metrics import Metrics
@@ -63,12 +64,17 @@ class Service:
     logging_headers: HeaderFilter
     """Those that the log tells of a request."""
     metrics: Metrics
+    health: Health
     endless: set[asyncio.Task[Any]] = field(default_factory=set)
     """The tasks that answer with what does not end by itself."""
 
     def drain(self) -> None:
-        """Start nothing more, and cut what does not end by itself: its readers come back."""
+        """Be ready for no more requests, though those that come are answered; begin no run."""
+        self.health.is_draining = True
         self.scheduler.drain()
+
+    def cut(self) -> None:
+        """End what does not end by itself: its readers come back."""
         for task in self.endless:
             task.cancel()
 
@@ -105,6 +111,8 @@ class Service:
             crons = Crons(db, scheduler, clock, config.ttl_of_threads)
             ttl = config.checkpointer.ttl or TtlConfig()
             retention = Retention(db, scheduler, run_loop, journal, clock, ttl)
+            health = Health(db, run_loop)
+            stack.callback(health.close)
             await scheduler.open()
             stack.push_async_callback(scheduler.close)
             for part in (webhooks, crons, retention):
@@ -130,6 +138,7 @@ class Service:
                 ),
                 logging_headers=HeaderFilter("http.logging_headers", config.http.logging_headers),
                 metrics=metrics,
+                health=health,
             )
 
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 import socket
 import sys
+import threading
+import time
 import webbrowser
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from types import FrameType
+from typing import Final
 
 import uvicorn
 from starlette.applications import Starlette
@@ -23,6 +29,14 @@ from millstream.server.reloading import reload_on_change
 from millstream.server.sleeping import SleepingServer
 from millstream.version import __version__
 
+logger = logging.getLogger("millstream.server")
+
+PATIENCE: Final = 1
+"""Seconds that open requests have when no run is waited for any more."""
+LAST: Final = 7.0
+"""Seconds behind the grace, after which the process ends whatever it is at."""
+_CLOSE: Final = (b"connection", b"close")
+
 
 def run(
     config: ServerConfig,
@@ -30,10 +44,12 @@ def run(
     *,
     reload: bool,
     browser: bool,
-    patience: int,
     say: Callable[[str], None],
 ) -> None:
-    """Serve on a socket until the process is told to end; `say` is given the line of the start."""
+    """Serve on a socket until the process is told to end; `say` is given the line of the start.
+
+    The signal that has told it is raised again at the end.
+    """
     url = address(config, listening)
 
     @asynccontextmanager
@@ -66,24 +82,66 @@ def run(
         log_config=None,
         log_level="warning",
         access_log=False,
-        timeout_graceful_shutdown=patience,
+        timeout_graceful_shutdown=PATIENCE,
     )
     logging.getLogger("uvicorn.error").addFilter(_is_no_cut)
+    server = _Server(options, application, config.grace_seconds)
     with listening, writing(config.log_format, config.log_level), _refusing(application):
-        _Server(options, application).run(sockets=[listening])
+        try:
+            server.run(sockets=[listening])
+        finally:
+            server.is_over.set()
+    if server.told_by is not None:
+        signal.raise_signal(server.told_by)
 
 
 class _Server(SleepingServer):
-    """A server whose runs know at once that it is to end."""
+    """A server that lets runs go on for a while when it is told to end, and ends in any case."""
 
-    def __init__(self, options: uvicorn.Config, application: Starlette) -> None:
+    def __init__(self, options: uvicorn.Config, application: Starlette, grace: float) -> None:
         super().__init__(options)
         self._application = application
+        self._grace = grace
+        self.is_over: Final = threading.Event()
+        """Nothing is left of it."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End in order when told once, at once when told again."""
+        if self.told_by is not None:
+            _leave(sig)
+        super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin nothing more, end what does not end by itself, and give the rest its time."""
-        self._application.state.service.drain()
+        """Answer while runs go on, for the grace; then end what does not end by itself."""
+        threading.Thread(target=self._end, name="millstream-end", daemon=True).start()
+        service = self._application.state.service
+        service.drain()
+        # Whoever sends requests looks for another server, where there is one.
+        self.server_state.default_headers.append(_CLOSE)
+        await service.scheduler.settle(self._grace)
+        service.cut()
         await super().shutdown(sockets)
+
+    def _end(self) -> None:
+        """End the process when it does not end by itself: the next one goes on with its runs."""
+        seconds = self._grace + LAST
+        if self.is_over.wait(seconds):
+            return
+        logger.warning("Not all has stopped %g s after the signal to end: it is left", seconds)
+        time.sleep(0.1)  # until that is written
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
+        # Nobody has heard it.
+        os._exit(128 + signal.SIGTERM)
+
+
+def _leave(sig: int) -> None:
+    """End the process as the signal does; what is stored is whole at every moment."""
+    if sig != signal.SIGINT:
+        signal.signal(sig, signal.SIG_DFL)
+        os.kill(os.getpid(), sig)
+    # As shells have it. The first process of a container is not ended by signals.
+    os._exit(128 + sig)
 
 
 @contextmanager
@@ -114,12 +172,8 @@ def _is_no_cut(record: logging.LogRecord) -> bool:
     """
     error = record.exc_info[1] if record.exc_info else None
     told = record.msg if isinstance(record.msg, str) else ""
-    return not (
-        isinstance(error, asyncio.CancelledError)
-        or told.startswith("Cancel %s running task")
-        # Told twice to end: what is open is not waited for.
-        or told.rstrip().endswith("asyncio.exceptions.CancelledError")
-    )
+    is_cut = isinstance(error, asyncio.CancelledError)
+    return not (is_cut or told.startswith("Cancel %s running task"))
 
 
 def address(config: ServerConfig, listening: socket.socket) -> str:

@@ -24,6 +24,8 @@ class SleepingServer(uvicorn.Server):
         super().__init__(config)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._told = asyncio.Event()
+        self.told_by: int | None = None
+        """The signal that has told it to end."""
         self._second = 0
 
     async def main_loop(self) -> None:
@@ -34,8 +36,9 @@ class SleepingServer(uvicorn.Server):
             await self._told.wait()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Take note of a signal."""
-        super().handle_exit(sig, frame)
+        """Take note of a signal; whoever runs the server raises it again, when all is done."""
+        self.told_by = sig
+        self.should_exit = True
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._told.set)
 

@@ -29,7 +29,7 @@ from millstream.server.encoding import dumps
 from millstream.server.encryption.context import enter_context
 from millstream.server.errors import ApiError
 from millstream.server.headers import request_id_of
-from millstream.server.log_lines import log_request
+from millstream.server.log_lines import PROBES, log_request
 from millstream.server.storage.containment import Filters
 
 if TYPE_CHECKING:
@@ -183,8 +183,7 @@ def routes(disabled: frozenset[str] = frozenset()) -> list[Route]:
     """Return the routes of all operations, but for those of the resources that are disabled."""
     by_path: dict[str, dict[str, Operation]] = {}
     for known in OPERATIONS:
-        # Whoever looks after the process goes by it.
-        if known.tag in disabled and known.path != "/ok":
+        if known.tag in disabled and known.path not in PROBES:
             continue
         by_path.setdefault(known.path, {})[known.method] = known
     # Paths with fewer parameters first: `/threads/search` is no thread.

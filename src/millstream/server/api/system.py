@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from millstream.compat.names import VERSION
 from millstream.server.api.bodies.base import Query
-from millstream.server.api.routing import Call, operation, reply
+from millstream.server.api.routing import Call, operation, refusal, reply
 from millstream.server.metrics import waiting
 from millstream.version import __version__
 
@@ -35,6 +35,22 @@ async def ok(call: Call, query: OkQuery) -> Response:
     if query.check_db:
         await call.service.db.read(_answers)
     return reply({"ok": True, "services": {}})
+
+
+@operation("GET", "/livez", auth=None)
+async def livez(call: Call) -> Response:
+    """Say whether the process can be left alone; if it has to be ended, with 503."""
+    return _well(await call.service.health.dead())
+
+
+@operation("GET", "/readyz", auth=None)
+async def readyz(call: Call) -> Response:
+    """Say whether requests may be sent here: not when it ends or has no database, with 503."""
+    return _well(await call.service.health.unready())
+
+
+def _well(fault: str | None) -> Response:
+    return reply({"ok": True}) if fault is None else refusal(503, fault)
 
 
 @operation("GET", "/info", auth=None)

@@ -111,6 +111,13 @@ class Scheduler:
         """Start nothing more: what waits is for the next process."""
         self._is_draining = True
 
+    async def settle(self, seconds: float) -> None:
+        """Wait until no run is carried out, or it has been so many seconds."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while self._active and (left := until - loop.time()) > 0:
+            await asyncio.wait(self._tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+
     async def close(self) -> None:
         """Stop at the next superstep of each run, at once after a while; others go on later."""
         self._is_draining = self._is_closing = True

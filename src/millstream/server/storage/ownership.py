@@ -11,11 +11,21 @@ from pathlib import Path
 from millstream.server.errors import ConfigError
 
 
+class InUseError(ConfigError):
+    """Another process has the database."""
+
+
+def being_restored(database: Path) -> Path:
+    """Return the file that is there while a database is replaced by a backup."""
+    return database.with_name(f"{database.name}-restoring")
+
+
 @contextmanager
-def owning(database: Path) -> Iterator[None]:
+def owning(database: Path, *, restores: bool = False) -> Iterator[None]:
     """Own a database until the block ends; `ConfigError` if another server does.
 
-    The operating system lets go of it when the process ends, however it does so.
+    The operating system lets go of it when the process ends, however it does so. What is only half
+    restored is for those who restore it.
     """
     database.parent.mkdir(parents=True, exist_ok=True)
     path = database.with_name(f"{database.name}-owner")
@@ -26,10 +36,14 @@ def owning(database: Path) -> Iterator[None]:
         except OSError as error:
             owner = os.pread(file, 32, 0).decode("ascii", "replace") if _HAS_PREAD else ""
             named = f" (process {owner})" if owner.isdecimal() else ""
-            raise ConfigError(
+            raise InUseError(
                 f"the database {database} is in use by another server{named}: end that one, or "
                 "name another database with --database"
             ) from error
+        if not restores and being_restored(database).exists():
+            raise ConfigError(
+                f"the database {database} is only half restored: call `millstream restore` again"
+            )
         os.ftruncate(file, 0)
         os.write(file, str(os.getpid()).encode())
         yield

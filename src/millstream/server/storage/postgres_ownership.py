@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from millstream.server.errors import ConfigError
+from millstream.server.storage.ownership import InUseError
 from millstream.server.storage.postgres_engine import Address, import_psycopg
 
 logger = logging.getLogger("millstream.server")
@@ -71,7 +72,7 @@ class _Owner:
                 )
             [is_mine] = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", _KEY).fetchone()
             if not is_mine:
-                raise ConfigError(
+                raise InUseError(
                     f"the database {self._address} is in use by another server"
                     f"{_other(connection)}: end that one, or name another database with --database"
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,12 @@ def migrate(connection: Connection, name: str) -> None:
     """Bring the tables of a database up to date, in a transaction that has begun."""
     if revision(connection) != HEAD:
         _upgrade(connection, name)
+
+
+def steps() -> Mapping[str, str]:
+    """Return the names of all steps by their numbers, in their order."""
+    files = sorted(Path(__file__).with_name("versions").glob("_0*.py"))
+    return {path.stem[1:5]: path.stem[1:] for path in files}
 
 
 def revision(connection: Connection) -> str | None:
