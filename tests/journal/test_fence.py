@@ -75,6 +75,23 @@ def test_who_stores_second_is_refused(calls: SyncCalls) -> None:
     assert len(calls.list(one, CONFIG)) == 3
 
 
+def test_nobody_is_refused_for_what_a_journal_remembers(calls: SyncCalls) -> None:
+    """What it remembers may be older than what whoever stores goes on from."""
+    one = calls.open()
+    thread = Thread(States(1), "shared")
+    calls.call(one.put, *thread.next())
+    other = calls.fresh(one)
+    calls.call(other.get_tuple, CONFIG)
+    calls.call(one.put, *thread.next())
+    expects = ("", thread.parent)
+
+    calls.call(other.put_together, [("put", thread.next())], expects=expects)
+
+    assert next(found.checkpoint["id"] for found in calls.list(one, CONFIG)) == thread.parent
+    with pytest.raises(ThreadBusyError):
+        calls.call(one.put_together, [("put", thread.next())], expects=expects)
+
+
 def test_who_names_an_old_checkpoint_begins_a_branch(calls: SyncCalls) -> None:
     """Asked for by its id, a checkpoint may be gone on from whatever is newer."""
     one, other, first, second = seen_by_both(calls)

@@ -122,6 +122,31 @@ def test_a_run_that_is_cancelled_while_the_server_stores_leaves_no_gap(
 
 
 @pytest.mark.parametrize("durability", ["sync", "async"])
+def test_who_reads_a_thread_while_it_is_stored_does_not_stop_its_run(
+    journal: PostgresJournal, durability: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read is of the time before, and the run goes on from what it has stored."""
+    storage: Any = journal._storage
+    await_commit = storage.await_commit
+    graph = chain(journal)
+    read = [0]
+
+    async def awaited(request: Any) -> Any:
+        await graph.aget_state(CONFIG)
+        read[0] += 1
+        return await await_commit(request)
+
+    monkeypatch.setattr(storage, "await_commit", awaited)
+
+    async def run() -> list[int]:
+        await graph.ainvoke({"n": 0}, CONFIG, durability=durability)
+        return await stored(graph)
+
+    assert asyncio.run(run()) == [0, *range(1, STEPS + 1)]
+    assert read[0] >= (STEPS if durability == "sync" else 2)
+
+
+@pytest.mark.parametrize("durability", ["sync", "async"])
 def test_a_connection_that_is_lost_costs_a_run_nothing(
     postgres: str, journal: PostgresJournal, durability: Any
 ) -> None:

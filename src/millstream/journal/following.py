@@ -159,7 +159,9 @@ async def store_awaiting(
         lane.end()
     if await storage.await_commit(Commit([batch])) != [True]:
         return False
-    if key not in lines:
+    # Who has read the line meanwhile knows what was there before.
+    other = lines.get(key)
+    if other is None or other.row.counter < known.row.counter:
         lines[key] = known
     return True
 

@@ -174,7 +174,9 @@ def _draft(
     draft = drafts.get(key)
     if draft is None:
         known = memory.lines.get(key)
-        if known is None:
+        if known is None or not handover.is_next(call.ns, known.newest):
+            # Who reads while somebody writes may leave behind what was true before: nobody is
+            # refused for what only this process says.
             known = yield from _load(memory, handover.sealing, *key)
         if not handover.is_next(call.ns, known.newest):
             raise ThreadBusyError(*key, handover.expects[1], known.newest)

@@ -80,7 +80,7 @@ def fading_values(e, driver):
     return desk.facts + alone.facts
 
 
-@probe("saved_state.answers", rows=("7.10:get_state", "7.9:ids"))
+@probe("saved_state.answers", rows=("7.10:get_state", "7.9:ids"), unordered=True)
 def answers(e, driver):
     graph = wire(e, Log, "START p z END", "START q z", p=asker(e, "p?"), q=asker(e), z=...)
     desk = Desk(driver, graph.compile(checkpointer=Recorder()))
