@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import operator
+import random
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import pytest
-from sqlalchemy import Connection, Engine, event, select, text
+from langchain_core.runnables import RunnableConfig
+from sqlalchemy import Connection, event, select, text
 
 import waiting
+from millstream.graph import START, StateGraph
 from millstream.server.config import ServerConfig
 from millstream.server.errors import ApiError, ConfigError
 from millstream.server.service import Service
@@ -24,6 +28,7 @@ from millstream.server.storage.threads import create
 from server.databases import new_postgres
 from server.fixtures import Running, config_of, running
 from server.graphs import make_graphs
+from server.streams import parse
 
 # The same tests, on the server of this module.
 from server.test_assistants import *  # noqa: F403
@@ -39,6 +44,7 @@ from server.test_runs import (  # noqa: F401
     test_trap_19_questions_are_asked_and_answered,
 )
 from server.test_threads import *  # noqa: F403
+from server.ways import Way
 
 pytestmark = pytest.mark.real_time(reason="the graphs of the tests that are here too take time")
 
@@ -101,13 +107,14 @@ def test_what_is_lost_after_its_commit_is_not_done_again(database: PostgresDatab
     calls: list[int] = []
 
     def commit_unheard(connection: Connection) -> None:
-        driver: Any = connection.connection.driver_connection
-        driver.commit()
-        driver.close()
+        if len(calls) == 1:
+            driver: Any = connection.connection.driver_connection
+            driver.commit()
+            driver.close()
+
+    event.listen(database.engine, "commit", commit_unheard)
 
     def write(connection: Connection) -> int:
-        if not calls:
-            event.listen(Engine, "commit", commit_unheard, once=True)
         calls.append(1)
         return connection.execute(
             text("INSERT INTO threads SELECT 'x' || count(*), 'idle', '', '', '', NULL, NULL, NULL,"
@@ -174,7 +181,7 @@ def test_a_second_server_is_refused_until_the_first_has_ended(new_database: str)
     address = Address(new_database)
     with owning_postgres(address):
         with pytest.raises(ConfigError, match=r"in use by another server \(millstream "):
-            owning_postgres(address).__enter__()
+            owning_postgres(address, patience=0).__enter__()
         with address.connect() as other:
             query = (
                 "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND database = "
@@ -185,7 +192,7 @@ def test_a_second_server_is_refused_until_the_first_has_ended(new_database: str)
             # It is owned again as soon as the connection is made anew.
             assert waiting.until(lambda: other.execute(query).fetchall() not in ([], [before]))
         with pytest.raises(ConfigError, match="in use by another server"):
-            owning_postgres(address).__enter__()
+            owning_postgres(address, patience=0).__enter__()
     with owning_postgres(address):
         pass
 
@@ -243,3 +250,86 @@ def test_many_who_ask_at_once_have_one_run_at_a_time(server: Running) -> None:
     assert len([m for m in state["values"]["messages"] if m["type"] == "human"]) == 6
     found = server.http.get(f"/threads/{at}/runs").json()
     assert [run["status"] for run in found] == ["success"] * 6
+
+
+class Counted(TypedDict, total=False):
+    """The state of a graph that counts to a number."""
+
+    upto: int
+    seen: Annotated[list[int], operator.add]
+
+
+def counting(done: list[tuple[str, int]]) -> Any:
+    """Return a graph that counts, and notes which steps it has taken."""
+
+    async def step(state: Counted, config: RunnableConfig) -> Counted:
+        count = len(state.get("seen", ()))
+        done.append((config["configurable"]["thread_id"], count))
+        await asyncio.sleep(0.01)
+        return {"seen": [count]}
+
+    builder = StateGraph(Counted).add_node("step", step).add_edge(START, "step")
+    builder.add_conditional_edges(
+        "step", lambda state: "step" if len(state["seen"]) < state["upto"] else "__end__"
+    )
+    return builder.compile()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("durability", ["sync", "async"])
+def test_runs_and_requests_wait_for_a_database_that_comes_and_goes(
+    durability: str, new_database: str, tmp_path: Path
+) -> None:
+    done: list[tuple[str, int]] = []
+    way = Way(new_database)
+    is_over = threading.Event()
+    rng = random.Random(7)
+
+    def disturb() -> None:
+        # One is cut all the time, now and then all of them, and then none for a while: to begin
+        # anew takes longer than to cut.
+        while not is_over.wait(rng.uniform(0.1, 0.3)):
+            way.cut(1)
+            if rng.random() < 0.1:
+                way.is_shut = True
+                way.cut()
+                is_over.wait(rng.uniform(0, 1))
+                way.is_shut = False
+                is_over.wait(1)
+
+    def ask(count: int) -> None:
+        at = server.http.post("/threads", json={}).json()["thread_id"]
+        for turn in (1, 2):
+            body = {
+                "assistant_id": "counting",
+                "input": {"upto": turn * count},
+                "stream_mode": ["updates", "values"],
+                "stream_resumable": turn == 1,
+                "durability": durability,
+            }
+            answer = server.http.post(f"/threads/{at}/runs/stream", json=body)
+            events = parse(answer.text)
+            said = [event.data["step"]["seen"] for event in events if event.name == "updates"]
+            assert said == [[n] for n in range((turn - 1) * count, turn * count)], events[-1]
+            if turn == 1:
+                places = [int(str(event.id).rpartition("-")[2]) for event in events]
+                assert places == list(range(1, len(events) + 1))
+        state = server.http.get(f"/threads/{at}/state").json()
+        assert state["values"]["seen"] == list(range(2 * count))
+        assert [n for where, n in done if where == at] == list(range(2 * count))
+
+    config = config_of({"counting": counting(done)}, tmp_path, database=way.address)
+    try:
+        with running(config) as server:
+            disturbing = threading.Thread(target=disturb)
+            disturbing.start()
+            try:
+                with ThreadPoolExecutor(8) as pool:
+                    list(pool.map(ask, [5, 10, 15, 20] * 2))
+            finally:
+                is_over.set()
+                disturbing.join()
+    finally:
+        way.close()
+    assert way.cuts > 10

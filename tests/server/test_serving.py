@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -17,6 +18,7 @@ import pytest
 
 import waiting
 from millstream.cli import main
+from server.databases import of_directory
 
 APP = """
 from langgraph.graph import START, MessagesState, StateGraph
@@ -35,10 +37,13 @@ class Process:
 
     def __init__(self, here: Path, *arguments: str) -> None:
         self.errors = here / "stderr.txt"
+        database = of_directory(here)
+        environment = {} if database is None else {"MILLSTREAM_DATABASE": database}
         with self.errors.open("a") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "millstream.cli", *arguments],
                 cwd=here,
+                env={**os.environ, **environment},
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
+from millstream._base.patience import Patience
 from millstream.journal.lanes import LoopLane, SharedLane
 from millstream.journal.postgres_connections import Connections, import_psycopg
 from millstream.journal.postgres_direct import Direct
@@ -64,6 +65,7 @@ class PostgresStorage:
         max_connections: int = 8,
         timeout: float = 30.0,
         prepare: bool | None = None,
+        patience: float = 0,
     ) -> None:
         if not schema or "\0" in schema:
             raise ValueError(f"schema is the name of a schema, not {schema!r}")
@@ -78,6 +80,7 @@ class PostgresStorage:
         self._max_connections = max_connections
         self._timeout = timeout
         self._wants_prepared = prepare
+        self._patience = patience
         self.is_closed = False
         self._is_ready = False
         self._begin()
@@ -97,18 +100,22 @@ class PostgresStorage:
         if not may_wait:
             raise WouldWait
         left = _TRIES
+        patience = Patience(self._patience)
         while True:
             left -= 1
-            pool = self._opened()
-            is_broken = False
+            is_broken = is_sent = False
             try:
+                pool = self._opened()
                 with pool.connection() as connection:
+                    is_sent = True
                     try:
                         return self._send(connection, STEPS[type(request)](request), request)
                     finally:
                         is_broken = connection.closed
             except self._psycopg.Error as error:
-                if not left or not self._may_send_again(request, error, is_broken):
+                is_again = left > 0 and self._may_send_again(request, error, is_broken)
+                is_passing = self.is_general(error) and not (is_sent and type(request) in ONCE)
+                if not is_again and not (is_passing and not self.is_closed and patience.wait()):
                     raise
             if is_broken:
                 # Others were lost with it, as a rule.
@@ -394,7 +401,8 @@ class PostgresJournal(Journal):
     `where` is the address of the database, or a pool, which is used and not closed; with an
     `AsyncConnectionPool` there are only async methods, in its event loop. The tables are in a
     schema of their own. `prepare` says whether statements are prepared; None finds out whether a
-    pooler such as PgBouncer is in between, and does without if so.
+    pooler such as PgBouncer is in between, and does without if so. `patience` is for how many
+    seconds a server is waited for that cannot be reached; async pools do not wait.
     """
 
     def __init__(
@@ -408,6 +416,7 @@ class PostgresJournal(Journal):
         max_connections: int = 8,
         timeout: float = 30.0,
         prepare: bool | None = None,
+        patience: float = 0,
     ) -> None:
         is_async = iscoroutinefunction(getattr(where, "getconn", None))
         if is_async and ttl is not None and ttl.get("sweep_interval_minutes") is not None:
@@ -421,5 +430,6 @@ class PostgresJournal(Journal):
             max_connections=max_connections,
             timeout=timeout,
             prepare=prepare,
+            patience=patience,
         )
         super().__init__(storage, serde=serde, on_conflict=on_conflict, ttl=ttl)

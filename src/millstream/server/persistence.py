@@ -33,6 +33,8 @@ from millstream.server.errors import ConfigError
 from millstream.server.graph_files import import_target, prepare_imports
 
 _STORE_CONNECTIONS: Final = 4
+_PATIENCE: Final = 60.0
+"""Seconds for which runs wait for a PostgreSQL that cannot be reached."""
 _SERDE: Final = ("allowed_json_modules", "allowed_msgpack_modules", "pickle_fallback")
 
 
@@ -58,6 +60,7 @@ async def open_saver(
 
 def _journal(config: ServerConfig, sealer: Sealer | None, options: Mapping[str, Any]) -> Journal:
     if config.postgres is not None:
+        options = {**options, "patience": _PATIENCE}
         if sealer is not None:
             return SealedPostgresJournal(config.postgres, sealer, **options)
         return PostgresJournal(config.postgres, **options)
@@ -126,12 +129,14 @@ def _known_store(config: ServerConfig, options: Mapping[str, Any]) -> Any:
         _let_readers_be(path)
         return AsyncSqliteStore.from_conn_string(path, **options)
     from langgraph.store.postgres import AsyncPostgresStore
+    from psycopg_pool import AsyncConnectionPool
 
     # A pool, because a connection that is lost has to be replaced; without statements that are
     # prepared, because a pooler may be in between.
     pool: Any = {
         "min_size": 1,
         "max_size": _STORE_CONNECTIONS,
+        "check": AsyncConnectionPool.check_connection,
         "kwargs": {"prepare_threshold": None},
     }
     return AsyncPostgresStore.from_conn_string(config.postgres, pool_config=pool, **options)

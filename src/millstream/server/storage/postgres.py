@@ -8,7 +8,6 @@ committed: the number of the transaction tells, so that nothing is written twice
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from millstream._base.patience import Patience
 from millstream.server.errors import ConfigError
 from millstream.server.storage.database import READERS, Database
 from millstream.server.storage.migrations import HEAD, migrate, revision
@@ -36,8 +36,6 @@ T = TypeVar("T")
 _WRITERS: Final = 8
 _PATIENCE: Final = 30.0
 """Seconds for which a server is waited for that cannot be reached."""
-_FIRST_PAUSE: Final = 0.05
-_LONGEST_PAUSE: Final = 1.0
 _TRIES: Final = 5
 """How often a function is called at most, each time after others have come in between."""
 _OVERTAKEN: Final = ("40001", "40P01", "23503", "23505")
@@ -66,7 +64,7 @@ class PostgresDatabase(Database):
         self._is_ending = threading.Event()
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="millstream-writer")
         try:
-            self._call(self._prepare, (schema,), _Patience(0, self._is_ending))
+            self._call(self._prepare, (schema,), Patience(0, self._is_ending))
         except DBAPIError as error:
             self.engine.dispose()
             raise ConfigError(f"the database {self.name} cannot be used: {error.orig}") from None
@@ -93,7 +91,7 @@ class PostgresDatabase(Database):
             connection.exec_driver_sql(f"COMMENT ON TABLE alembic_version IS '{_SEALED}'")
 
     def _read(self, function: Callable[..., T], args: tuple[Any, ...], named: dict[str, Any]) -> T:
-        patience = _Patience(self._patience, self._is_ending)
+        patience = Patience(self._patience, self._is_ending)
         while True:
             try:
                 with self._lent() as connection:
@@ -103,14 +101,14 @@ class PostgresDatabase(Database):
                     raise
 
     def _submit(self, function: Callable[..., T], args: tuple[Any, ...]) -> Future[T]:
-        patience = _Patience(self._patience, self._is_ending)
+        patience = Patience(self._patience, self._is_ending)
         return self._writers.submit(self._call, function, args, patience)
 
     def _end_writing(self) -> None:
         self._is_ending.set()
         self._writers.shutdown()
 
-    def _call(self, function: Callable[..., T], args: tuple[Any, ...], patience: _Patience) -> T:
+    def _call(self, function: Callable[..., T], args: tuple[Any, ...], patience: Patience) -> T:
         """Return what a function returns, once what it wrote is committed."""
         tries_left = _TRIES
         while True:
@@ -133,7 +131,7 @@ class PostgresDatabase(Database):
                 if not patience.wait():
                     raise
 
-    def _has_committed(self, transaction: str, patience: _Patience) -> bool:
+    def _has_committed(self, transaction: str, patience: Patience) -> bool:
         """Say whether a transaction was committed, when the server knows."""
         query = text("SELECT pg_xact_status(CAST(:number AS xid8))")
         while True:
@@ -151,27 +149,6 @@ class PostgresDatabase(Database):
                 if driver.closed and not connection.invalidated:
                     connection.invalidate()
                 raise
-
-
-class _Patience:
-    """How long somebody waits who tries again and again."""
-
-    def __init__(self, seconds: float, is_ending: threading.Event) -> None:
-        self._seconds = seconds
-        self._is_ending = is_ending
-        self._until: float | None = None
-        self._pause = _FIRST_PAUSE
-
-    def wait(self) -> bool:
-        """Wait for a moment; return whether it is worth another try."""
-        now = time.monotonic()
-        if self._until is None:
-            # From the first time on that something went wrong.
-            self._until = now + self._seconds
-        if now >= self._until or self._is_ending.wait(self._pause):
-            return False
-        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-        return True
 
 
 def _has_schema(connection: Connection, schema: str) -> bool:

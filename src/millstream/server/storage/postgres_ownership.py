@@ -9,6 +9,7 @@ import logging
 import select
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -23,17 +24,19 @@ _KEY: Final = (0x6D696C6C, 1)
 """The lock: of two numbers, which nobody else's are by chance."""
 _PAUSE: Final = 1.0
 """Seconds between two tries to have it back."""
+_SHORT_PAUSE: Final = 0.05
 
 
 @contextmanager
-def owning_postgres(address: Address) -> Iterator[None]:
+def owning_postgres(address: Address, *, patience: float = 2.0) -> Iterator[None]:
     """Own a database until the block ends; `ConfigError` if another server does.
 
-    A connection that is lost is made anew, and the database owned again.
+    A connection that is lost is made anew, and the database owned again. That of a server which
+    has died a moment ago may be there for another one, for which `patience` is.
     """
     psycopg = import_psycopg()
     try:
-        owner = _Owner(address)
+        owner = _Owner(address, patience)
     except psycopg.Error as error:
         raise ConfigError(f"the database {address} cannot be used: {error}") from None
     try:
@@ -45,9 +48,9 @@ def owning_postgres(address: Address) -> Iterator[None]:
 class _Owner:
     """Holds the lock, and has it back when the connection was lost."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, patience: float) -> None:
         self._address = address
-        self._connection = self._own()
+        self._connection = self._own(patience)
         self._wake, self._woken = socket.socketpair()
         self._is_ending = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="millstream-owner", daemon=True)
@@ -61,7 +64,8 @@ class _Owner:
         self._woken.close()
         self._connection.close()
 
-    def _own(self) -> Any:
+    def _own(self, patience: float = 0) -> Any:
+        until = time.monotonic() + patience
         connection = self._address.connect()
         try:
             [process] = connection.execute("SELECT pg_backend_pid()").fetchone()
@@ -70,8 +74,10 @@ class _Owner:
                     f"the database {self._address} is behind a pooler, and who owns it cannot be "
                     "told there: give the address of the server itself"
                 )
-            [is_mine] = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", _KEY).fetchone()
-            if not is_mine:
+            while not _lock(connection):
+                if time.monotonic() < until:
+                    time.sleep(_SHORT_PAUSE)
+                    continue
                 raise InUseError(
                     f"the database {self._address} is in use by another server"
                     f"{_other(connection)}: end that one, or name another database with --database"
@@ -104,6 +110,11 @@ class _Owner:
             except psycopg.Error:
                 pass
             self._is_ending.wait(_PAUSE)
+
+
+def _lock(connection: Any) -> bool:
+    [is_mine] = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", _KEY).fetchone()
+    return bool(is_mine)
 
 
 def _other(connection: Any) -> str:
