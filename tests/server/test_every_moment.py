@@ -22,6 +22,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
 from typing_extensions import TypedDict
 
+from executors.apart import Threads
 from millstream.config import get_stream_writer
 from millstream.func import entrypoint, task
 from millstream.graph import END, START, MessagesState, StateGraph
@@ -76,13 +77,14 @@ def nested() -> Any:
     return builder.add_edge("inner", "after").compile()
 
 
-def nested_in_a_thread() -> Any:
+def nested_in_a_thread(executor: Any = None) -> Any:
     inner = loop(2, sync_step).compile()
 
     def call(state: Steps) -> Any:
         return {"seen": inner.invoke({"seen": []})["seen"]}
 
-    builder = StateGraph(Steps).add_node("call", call).add_node("after", sync_step)
+    builder = StateGraph(Steps).add_node("call", call, executor=executor)
+    builder.add_node("after", sync_step)
     return builder.add_edge(START, "call").add_edge("call", "after").compile()
 
 
@@ -142,6 +144,8 @@ KINDS: Final[dict[str, tuple[Any, Any]]] = {
     "loop": (loop().compile(), {"seen": []}),
     "nested": (nested(), {"seen": []}),
     "thread": (nested_in_a_thread(), {"seen": []}),
+    # As in a worker process, which says all it has to say over a line.
+    "apart": (nested_in_a_thread(Threads()), {"seen": []}),
     "sends": (sends(), {"seen": []}),
     "asking": (asking(), {"seen": []}),
     "calls": (calls(), [1, 2]),

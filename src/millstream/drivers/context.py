@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from millstream.core.tasks import Task
     from millstream.drivers.heartbeats import Heartbeats
     from millstream.drivers.run_scope import RunScope
+    from millstream.outbox.write_ahead import Promises
     from millstream.types import StreamWriter
 
 ASKING: Final = Lock()
@@ -69,6 +70,8 @@ class TaskContext(ABC):
     """Where an async run calls functions that are not async; None for the loop's own threads."""
     _places: Mapping[str, int] = MappingProxyType({})
     """How many graphs were called at each place of a strand."""
+    promises: Promises | None = None
+    """What graphs have promised to a log ahead that the node calls elsewhere."""
     made_config: dict[str, Any] | None = None
     """The config of this attempt if somebody has looked at it."""
     _runtime: Runtime[Any] | None = None

@@ -76,6 +76,10 @@ async def call_elsewhere(context: TaskContext, executor: Executor) -> Any:
             future.cancel()
         await run.waits.stop(execution)
         raise
+    finally:
+        if context.promises is not None:
+            context.promises.keep_all()
+            context.promises = None
     if outcome.error is not None:
         raise outcome.error
     if outcome.questions:
@@ -178,6 +182,7 @@ def _saved(run: RunScope) -> SavedScope:
         has_answers=answers is not None,
         answered_ids=None if answers is None else answers.ids,
         answered_question=None if answers is None else answers.question,
+        has_log_ahead=run.request.ahead is not None,
     )
 
 

@@ -57,6 +57,8 @@ class SavedScope:
     """The questions that were answered by their ids; None for one bare value."""
     answered_question: str | None
     """The question that the bare value is for, if it is for one."""
+    has_log_ahead: bool = False
+    """The run has a write-ahead log."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -378,6 +378,7 @@ def _run_request(request: TaskRequest, saved: RemoteSaved | None, line: Line) ->
         metadata=dict(request.metadata),
         nesting=nesting,
         saver=None if saved is None else saved.saver,
+        ahead=None if saved is None else saved.ahead,
         durability="async" if saved is None else saved.scope.durability,
         context=request.context,
         store=None if request.store is None else RemoteStore(line, dict(request.store)),

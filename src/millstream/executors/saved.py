@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextvars import copy_context
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from millstream._base.clock import Stamps
+from millstream._base.workers import resolve
 from millstream.constants import MISSING
 from millstream.core.answers import Answers
 from millstream.core.checkpoints import Lineage
 from millstream.drivers.elsewhere import NodeEvent
 from millstream.drivers.questions import tasks_around
 from millstream.drivers.run_request import Replay
+from millstream.drivers.waits import finish
+from millstream.executors.ahead import RemoteAhead
 from millstream.saving.capabilities import next_version
 from millstream.saving.operations import PutWrites
 
@@ -30,6 +36,11 @@ if TYPE_CHECKING:
     from millstream.drivers.context import TaskContext
     from millstream.drivers.executor import SavedScope
     from millstream.executors.line import Line
+    from millstream.outbox.write_ahead import WriteAheadLog
+
+
+STORING: Final = ("put", "put_writes")
+"""The methods of a saver that store something."""
 
 
 class RemoteSaved(NamedTuple):
@@ -41,6 +52,7 @@ class RemoteSaved(NamedTuple):
     lineage: Lineage
     answers: RemoteAnswers | None
     replay: RemoteReplay | None
+    ahead: RemoteAhead | None
 
 
 def reach(saved: SavedScope, line: Line) -> RemoteSaved:
@@ -54,6 +66,7 @@ def reach(saved: SavedScope, line: Line) -> RemoteSaved:
         Lineage(stamps.stamp, saver.get_next_version, {}, id=saved.lineage_id),
         RemoteAnswers(saved, line) if saved.has_answers else None,
         None if saved.replayed_id is None else RemoteReplay(saved.replayed_id, line=line),
+        RemoteAhead(line) if saved.has_log_ahead else None,
     )
 
 
@@ -203,7 +216,41 @@ class SaverAsked(NodeEvent):
         return "what a graph that it calls saves"
 
     async def deliver(self, context: TaskContext) -> Any:
-        """Ask it; untracked values of the run are not for it, under whatever name."""
+        """Ask it, and have a log ahead store first what was told of what is stored."""
+        ahead = context.run.request.ahead
+        if ahead is None or self.method not in STORING:
+            return await self._ask(context)
+        if context.run.waits.is_async:
+            # What the log waits for may come from the node, whose events are not to wait for this.
+            return asyncio.ensure_future(self._ask_behind(ahead, context))
+        if context.promises is not None and not context.promises.are_bound:
+            return self._ask_beside(ahead, context)
+        ahead.flush()
+        return await self._ask(context)
+
+    async def _ask_behind(self, ahead: WriteAheadLog, context: TaskContext) -> Any:
+        await ahead.aflush()
+        return await self._ask(context)
+
+    def _ask_beside(self, ahead: WriteAheadLog, context: TaskContext) -> Future[Any]:
+        """Do the same in a thread, for a run that has no event loop."""
+        ended: Future[Any] = Future()
+
+        def work() -> None:
+            result, failure = None, None
+            try:
+                ahead.flush()
+                result = finish(self._ask, context)
+            except BaseException as error:  # the task is told
+                failure = error
+            resolve(ended, result, failure)
+
+        run = copy_context().run
+        Thread(target=run, args=(work,), name="millstream-store", daemon=True).start()
+        return ended
+
+    async def _ask(self, context: TaskContext) -> Any:
+        """Ask the saver; untracked values of the run are not for it, under whatever name."""
         from millstream.wire import wired
 
         run, args = context.run, list(self.args)

@@ -55,3 +55,36 @@ class WriteAheadLog(Protocol):
 
     async def aflush(self) -> None:
         """Wait until everything is safe that was appended before."""
+
+
+class Promises:
+    """The promises of graphs that run elsewhere, by the numbers that they have there."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, Promise] = {}
+        self._unbound: set[int] = set()
+
+    @property
+    def are_bound(self) -> bool:
+        """Whether it is known of all what they are for."""
+        return not self._unbound
+
+    def make(self, number: int, promise: Promise) -> None:
+        """Take note of one."""
+        self._made[number] = promise
+        self._unbound.add(number)
+
+    def bind(self, number: int, place: Place) -> None:
+        """Say what one is for."""
+        self._unbound.discard(number)
+        self._made[number].bind(place)
+
+    def keep(self, number: int) -> None:
+        """Say that one is kept."""
+        self._unbound.discard(number)
+        self._made.pop(number).keep()
+
+    def keep_all(self) -> None:
+        """Let go of what will not be said any more: whoever has promised it is gone."""
+        for number in [*self._made]:
+            self.keep(number)
