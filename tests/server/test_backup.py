@@ -183,7 +183,7 @@ class Load:
             one.join()
 
 
-@pytest.mark.parametrize("count", [1, pytest.param(12, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [1, pytest.param(6, marks=pytest.mark.long)])
 def test_a_backup_under_load_has_every_run_that_was_acknowledged(
     count: int, tmp_path: Path
 ) -> None:
