@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import ContextVar
 from types import CodeType, FrameType
 from typing import Annotated, Any, TypedDict
 
@@ -331,3 +332,40 @@ def test_an_unknown_durability_of_a_nested_call_is_refused(driver: Any) -> None:
         driver.invoke(counting(InMemorySaver(), call), INPUT, THREAD)
 
     assert ran == []
+
+
+ASKED_BY: ContextVar[str] = ContextVar("asked_by", default="nobody")
+
+
+class Asking(InMemorySaver):
+    """A saver that looks up for whom it stores."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+
+    def put(self, *arguments: Any) -> Any:
+        self.found.add(ASKED_BY.get())
+        return super().put(*arguments)
+
+    def put_writes(self, *arguments: Any) -> None:
+        self.found.add(ASKED_BY.get())
+        super().put_writes(*arguments)
+
+    async def aput(self, *arguments: Any) -> Any:
+        return self.put(*arguments)
+
+    async def aput_writes(self, *arguments: Any) -> None:
+        self.put_writes(*arguments)
+
+
+@pytest.mark.parametrize("durability", DURABILITIES)
+def test_a_saver_sees_the_context_of_who_runs_the_graph(driver: Any, durability: Any) -> None:
+    """Also where it stores behind the run."""
+    saver = Asking()
+    token = ASKED_BY.set("somebody")
+    try:
+        driver.invoke(counting(saver), INPUT, THREAD, durability=durability)
+    finally:
+        ASKED_BY.reset(token)
+    assert saver.found == {"somebody"}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import atexit
 import threading
 from contextlib import suppress
+from contextvars import copy_context
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
@@ -113,7 +115,9 @@ class FlushThread:
         for _ in range(PLACES):
             self._places.put(None)
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, name="millstream-store", daemon=True)
+        # What a saver looks up in context variables is that of the run, not of its first thread.
+        work = partial(copy_context().run, self._work)
+        self._thread = threading.Thread(target=work, name="millstream-store", daemon=True)
         self._has_begun = False
 
     def begin(self) -> None:
