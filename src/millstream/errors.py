@@ -31,6 +31,7 @@ __all__ = (
     "EmptyChannelError",
     "EmptyInputError",
     "ErrorCode",
+    "FencedError",
     "GraphBubbleUp",
     "GraphDrained",
     "GraphInterrupt",
@@ -195,6 +196,28 @@ class ThreadBusyError(Exception):
             f"checkpoint {self.known!r}, and meanwhile another one has stored {self.newest!r}. "
             "Nothing of this one's step was stored: run it again when the other has ended, begin "
             "a branch on purpose by naming a checkpoint_id, or give the journal on_conflict='fork'"
+        )
+
+
+class FencedError(Exception):
+    """Another process has taken a run over, and the one it was taken from stores nothing more.
+
+    Nothing of its step was stored. Unlike a `ThreadBusyError` this is nothing to try again: the run
+    goes on elsewhere.
+    """
+
+    def __init__(self, thread_id: str, ns: str) -> None:
+        super().__init__(thread_id, ns)
+        self.thread_id = thread_id
+        self.ns = ns
+
+    def __str__(self) -> str:
+        """Say what happened and what to do."""
+        where = f", namespace {self.ns!r}" if self.ns else ""
+        return (
+            f"The run in thread {self.thread_id!r}{where} was taken over by another process, as "
+            "the journal's guard says. Nothing of this one's step was stored: give the run up "
+            "here, it goes on there"
         )
 
 

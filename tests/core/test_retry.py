@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from millstream.core.retry import decide_retry
+from millstream.errors import FencedError
 from millstream.types import RetryPolicy
 
 
@@ -72,6 +73,13 @@ def test_a_policy_says_which_errors_it_accepts(retry_on: Any, expected: bool) ->
 def test_an_error_that_ends_the_program_is_never_tried_again(policies: list[Any]) -> None:
     """KeyboardInterrupt and its like pass through every policy."""
     assert decide_retry(policies, KeyboardInterrupt(), 1, half) is None
+
+
+def test_a_run_that_goes_on_elsewhere_is_not_tried_again_here() -> None:
+    """Whatever a policy accepts."""
+    for retry_on in (FencedError, Exception, lambda error: True):
+        policies = [policy(retry_on=retry_on)]
+        assert decide_retry(policies, FencedError("thread", ""), 1, half) is None
 
 
 def test_no_policy_means_no_retry() -> None:

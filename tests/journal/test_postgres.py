@@ -280,11 +280,6 @@ def test_without_psycopg_the_error_says_what_to_install(monkeypatch: Any) -> Non
         PostgresJournal("postgresql://localhost")
 
 
-def test_what_is_no_address_is_refused() -> None:
-    with pytest.raises(TypeError, match="not 42"):
-        PostgresJournal(42)  # type: ignore[arg-type]
-
-
 def test_no_text_is_taken_for_a_part_of_an_array(journal: PostgresJournal) -> None:
     texts = ['"', "\\", 'a\\"b', "{}", ",", "NULL", "", " ", "%s @", "é\U0001f30d"]
     for number, text in enumerate(texts):

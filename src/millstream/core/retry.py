@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from millstream.errors import FencedError
+
 if TYPE_CHECKING:
     from millstream.types import RetryPolicy
 
@@ -20,8 +22,9 @@ def decide_retry(
     The first policy that accepts the error decides. `attempt` counts the attempts made so far,
     from 1, over all policies; `jitter` gives a number in [0, 1).
     """
-    # Signals and cancellations end the attempt because somebody wants it to end.
-    if not isinstance(error, Exception):
+    # Signals and cancellations end the attempt because somebody wants it to end. What a graph that
+    # the node calls is told when its run was taken over does so too: it goes on elsewhere.
+    if not isinstance(error, Exception) or isinstance(error, FencedError):
         return None
     for policy in policies:
         if not _accepts(policy, error):

@@ -4,10 +4,11 @@
 process, for tests.
 """
 
+from millstream.journal.guards import Guard
 from millstream.journal.memory import MemoryJournal
 from millstream.journal.postgres import PostgresJournal
 from millstream.journal.saver import Journal
 from millstream.journal.sqlite import SqliteJournal
 from millstream.journal.ttl import TTL
 
-__all__ = ("TTL", "Journal", "MemoryJournal", "PostgresJournal", "SqliteJournal")
+__all__ = ("TTL", "Guard", "Journal", "MemoryJournal", "PostgresJournal", "SqliteJournal")

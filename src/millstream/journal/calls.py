@@ -11,6 +11,7 @@ from langgraph.checkpoint.base import get_checkpoint_id, get_checkpoint_metadata
 from millstream.core.checkpoints import BRANCH, UNKNOWN
 from millstream.journal.drafts import Call, PutCall, WritesCall, indexed
 from millstream.journal.heads import Heads
+from millstream.journal.rows import Owner
 from millstream.journal.sealing import Sealing
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class Handover:
     may_fork: bool = False
     heads: Heads = field(default_factory=dict)
     """What whoever stores has read, where nobody says what is expected."""
+    owner: Owner | None = None
+    """Who has to be the owner still when it is stored."""
 
     def is_next(self, ns: str, newest: str | None) -> bool:
         """Say whether it goes on from the newest checkpoint, or has been stored before."""

@@ -20,7 +20,7 @@ from millstream.journal.calls import Dump, Handover, once, put_call, target_of, 
 from millstream.journal.drafts import INLINE, OWN, Call, PutCall, WritesCall, indexed
 from millstream.journal.known import KnownLine, KnownLines
 from millstream.journal.metadata import labels_of, packed_metadata
-from millstream.journal.rows import Append, Batch, CheckpointRow, Commit, LineRow, WritesRow
+from millstream.journal.rows import Append, Batch, CheckpointRow, Commit, LineRow, Owner, WritesRow
 from millstream.journal.sealing import Sealing
 from millstream.journal.states import (
     MSGPACK,
@@ -42,10 +42,11 @@ _SAID_OF_NULL: Final = encode_value(_NULL, 0)
 class Follower:
     """What is the same in all that one run stores in a line."""
 
-    __slots__ = ("_extras", "_ns", "_packed", "_said", "_thread_id")
+    __slots__ = ("_extras", "_ns", "_packed", "_said", "_thread_id", "owner")
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: Any, owner: Owner | None = None) -> None:
         """Take the config of the run; those that it stores with only have other checkpoints."""
+        self.owner: Final = owner
         self._thread_id, self._ns, _ = target_of(config)
         usual: Any = dict.fromkeys(_USUAL)
         whole = get_checkpoint_metadata(config, usual)
@@ -114,7 +115,7 @@ def store_here(
         # No branch, and nobody has stored a newer one as far as is known here.
         if known is None or expects != (put.ns, known.newest):
             return False
-        step = _step(known, others, put, handover.sealing, handover.at)
+        step = _step(known, others, put, handover)
         if step is None:
             return False
         request, state = step
@@ -152,6 +153,7 @@ async def store_awaiting(
         batch = follow(known, handover.calls, handover.sealing, handover.at)
         if batch is None:
             return False
+        batch.owner = handover.owner
         # Nobody in this process goes on from it before it is written. Who wants to write to the
         # line meanwhile reads it; who comes second is refused by the storage.
         lines.pop(key, None)
@@ -167,10 +169,10 @@ async def store_awaiting(
 
 
 def _step(
-    known: KnownLine, others: Sequence[Call], put: PutCall, sealing: Sealing, at: int
+    known: KnownLine, others: Sequence[Call], put: PutCall, handover: Handover
 ) -> tuple[Append, State] | None:
     """Return what adds a superstep to a line, and its state; None if it is not the usual one."""
-    line, parent = known.row, _newest(known)
+    line, parent, sealing = known.row, _newest(known), handover.sealing
     if parent is None:
         return None
     said: list[Any] = []
@@ -186,7 +188,8 @@ def _step(
     state, body = following
     writes = sealing.seal(packb(said)) if said else None
     last = parent.number
-    made = (line, at, parent.id, last, number, state.id, state.root, body, writes)
+    own = (state.id, state.root, body, writes, handover.owner)
+    made = (line, handover.at, parent.id, last, number, *own)
     return tuple.__new__(Append, made), state  # same
 
 

@@ -22,8 +22,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from millstream._base.patience import Patience
+from millstream.journal.guards import Guard
 from millstream.journal.lanes import LoopLane, SharedLane
-from millstream.journal.postgres_connections import Connections, import_psycopg
+from millstream.journal.postgres_connections import (
+    Connections,
+    checked_address,
+    import_psycopg,
+)
 from millstream.journal.postgres_direct import Direct
 from millstream.journal.postgres_rows import ONCE, STEPS, is_long
 from millstream.journal.postgres_schema import (
@@ -73,9 +78,9 @@ class PostgresStorage:
         if not isinstance(where, str) and not hasattr(where, "getconn"):
             raise TypeError(
                 f"A journal in PostgreSQL takes the address of a database or a pool of "
-                f"psycopg_pool, not {where!r}"
+                f"psycopg_pool, not an object of type {type(where).__name__}"
             )
-        self._where = where
+        self._where = checked_address(where) if isinstance(where, str) else where
         self._schema = schema
         self._max_connections = max_connections
         self._timeout = timeout
@@ -402,7 +407,8 @@ class PostgresJournal(Journal):
     `AsyncConnectionPool` there are only async methods, in its event loop. The tables are in a
     schema of their own. `prepare` says whether statements are prepared; None finds out whether a
     pooler such as PgBouncer is in between, and does without if so. `patience` is for how many
-    seconds a server is waited for that cannot be reached; async pools do not wait.
+    seconds a server is waited for that cannot be reached; async pools do not wait. `guard` says who
+    may store, where another process may have taken over.
     """
 
     def __init__(
@@ -417,6 +423,7 @@ class PostgresJournal(Journal):
         timeout: float = 30.0,
         prepare: bool | None = None,
         patience: float = 0,
+        guard: Guard | None = None,
     ) -> None:
         is_async = iscoroutinefunction(getattr(where, "getconn", None))
         if is_async and ttl is not None and ttl.get("sweep_interval_minutes") is not None:
@@ -433,3 +440,4 @@ class PostgresJournal(Journal):
             patience=patience,
         )
         super().__init__(storage, serde=serde, on_conflict=on_conflict, ttl=ttl)
+        self._guard = guard

@@ -1,15 +1,37 @@
-"""Connections to PostgreSQL that are kept for the next request; no thread sees to them."""
+"""Connections to PostgreSQL that are kept for the next request; no thread sees to them.
+
+Their address is what libpq takes, all its options included. It may have a password, so it is in no
+error and no `repr`.
+"""
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from millstream._base.addresses import shown
 
 if TYPE_CHECKING:
     import psycopg
+
+
+_PATIENCE: Final = {
+    "connect_timeout": "10",
+    "keepalives_idle": "20",
+    "keepalives_interval": "5",
+    "keepalives_count": "4",
+    "tcp_user_timeout": "30000",
+}
+"""Unless an address says otherwise: that a network is gone is noticed in less than a minute. The
+system's own keepalives take hours, and what waits for the server as long."""
+
+# A password in a URL ends at the first of these, whatever was meant: what is behind it is a host.
+_CUT: Final = re.compile(r"\w+://[^/]*(@[^/]*|/[^?]*)@")
 
 
 def import_psycopg() -> Any:
@@ -21,6 +43,37 @@ def import_psycopg() -> Any:
             "A journal in PostgreSQL needs psycopg: pip install 'millstream[postgres]'"
         ) from error
     return psycopg
+
+
+def checked_address(address: str) -> str:
+    """Return the address of a database as it is connected to.
+
+    Raises:
+        ValueError: It is none. What libpq would say of it shows parts of the password.
+    """
+    psycopg = import_psycopg()
+    try:
+        options = psycopg.conninfo.conninfo_to_dict(address)
+    except psycopg.Error:
+        raise ValueError(_refusal(address)) from None
+    ports = str(options.get("port", "")).replace(",", "")
+    if _CUT.match(address) or (ports and not ports.isdecimal()):
+        raise ValueError(_refusal(address))
+    added = {name: value for name, value in _PATIENCE.items() if name not in options}
+    if "PGCONNECT_TIMEOUT" in os.environ:
+        added.pop("connect_timeout", None)
+    completed: str = psycopg.conninfo.make_conninfo(address, **added)
+    return completed
+
+
+def _refusal(address: str) -> str:
+    is_readable = "://" in address and "@" in address
+    what = repr(shown(address)) if is_readable else "What was given (it may have a password)"
+    return (
+        f"{what} is not the address of a PostgreSQL database: give "
+        '"postgresql://user@host/database" or "host=... dbname=...". In a password in a URL write '
+        "%40 for @, %2F for / and %25 for %"
+    )
 
 
 def _close_all(connections: set[psycopg.Connection[Any]]) -> None:

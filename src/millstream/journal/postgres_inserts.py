@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from millstream.journal.manifests import PART_BITS
 from millstream.journal.postgres_schema import Statement
-from millstream.journal.rows import Batch
+from millstream.journal.rows import Batch, Owner
 
 HIGHEST: Final = (1 << PART_BITS) - 1
 """The highest number that a line can have."""
@@ -98,24 +98,33 @@ _LABELS: Final = (
 )
 _MAKE_LINE: Final = (
     "line AS (INSERT INTO @lines (number, thread_id, ns, counter, at) "
-    "VALUES (%s::bigint, %s::text, %s::text, %s::integer, %s::bigint) "
+    "SELECT %s::bigint, %s::text, %s::text, %s::integer, %s::bigint{where} "
     "ON CONFLICT DO NOTHING RETURNING number)"
 )
 _MOVE_LINE: Final = (
     "line AS (UPDATE @lines SET counter = %s::integer, at = coalesce(%s::bigint, at) "
-    "WHERE number = %s::bigint AND counter = %s::integer RETURNING number)"
+    "WHERE number = %s::bigint AND counter = %s::integer{and} RETURNING number)"
 )
+# Looked at and locked before the line is: what a `WITH` locks is never made a part of the rest.
+_OWNED: Final = "EXISTS (SELECT 1 FROM owner)"
 _MANY: Final = 2
 """Rows from which on it makes no difference how many there are."""
 
 
 @lru_cache(maxsize=128)
 def _statement(
-    is_new: bool, checkpoints: int, writes: int, parts: int, has_labels: bool
+    is_new: bool, checkpoints: int, writes: int, parts: int, has_labels: bool, owner: Owner | None
 ) -> tuple[str, tuple[int, ...]]:
     """Return the text for a shape, and the formats of its values."""
-    words = [_MAKE_LINE if is_new else _MOVE_LINE]
-    formats = [_TEXT, _BINARY, _BINARY, _TEXT, _TEXT] if is_new else [_TEXT] * 4
+    words: list[str] = []
+    formats: list[int] = []
+    conditions = {"where": "", "and": ""}
+    if owner is not None:
+        words.append(f"owner AS ({owner.query})")
+        formats += [_TEXT] * len(owner.values)
+        conditions = {"where": f" WHERE {_OWNED}", "and": f" AND {_OWNED}"}
+    words.append((_MAKE_LINE if is_new else _MOVE_LINE).format_map(conditions))
+    formats += [_TEXT, _BINARY, _BINARY, _TEXT, _TEXT] if is_new else [_TEXT] * 4
     for table, count in ((_CHECKPOINTS, checkpoints), (_WRITES, writes), (_PARTS, parts)):
         if count:
             words.append(table.insertion(is_one=count == 1))
@@ -134,16 +143,18 @@ def insertion(batch: Batch) -> Statement:
             f"Thread {line.thread_id!r} has no numbers left: copy it, or prune it and export it"
         )
     counts = (len(checkpoints), len(writes), len(parts))
-    text, formats = _statement(
-        batch.is_new, *[min(count, _MANY) for count in counts], bool(batch.labels)
-    )
+    owner = batch.owner
+    # For the shape it does not matter which values they are.
+    anybody = None if owner is None else owner._replace(values=("",) * len(owner.values))
+    shape = [min(count, _MANY) for count in counts]
+    text, formats = _statement(batch.is_new, *shape, bool(batch.labels), anybody)
     counter, number = str(batch.counter), str(line.number)
     at = None if batch.at is None else str(batch.at)
-    values: list[Any]
+    values: list[Any] = [] if owner is None else [*owner.values]
     if batch.is_new:
-        values = [number, line.thread_id, line.ns, counter, at]
+        values += (number, line.thread_id, line.ns, counter, at)
     else:
-        values = [counter, at, number, str(line.counter)]
+        values += (counter, at, number, str(line.counter))
     if len(checkpoints) == 1:
         [row] = checkpoints
         values += (str(row.number), row.id, str(row.root), str(row.home), row.body)

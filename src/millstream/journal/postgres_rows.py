@@ -27,12 +27,14 @@ from millstream.journal.rows import (
     FindLines,
     FindNewest,
     FindNumber,
+    FindOwner,
     FindPools,
     FindSharers,
     FindStubs,
     Found,
     LineRow,
     MeasureParts,
+    Owner,
     PageRows,
     ReadParts,
     ReadRows,
@@ -215,6 +217,15 @@ def _find_sharers(request: FindSharers) -> Steps[list[int]]:
     return [line for (line,) in rows]
 
 
+def _find_owner(request: FindOwner) -> Steps[bool]:
+    [rows] = yield [_owner(request.owner)]
+    return bool(rows)
+
+
+def _owner(owner: Owner) -> Statement:
+    return Statement(owner.query, owner.values)
+
+
 # -- writing -------------------------------------------------------------------------------------
 
 
@@ -279,6 +290,11 @@ def _commit(request: Commit) -> Steps[list[bool]]:
 def _write(batch: Batch) -> Steps[bool]:
     """Write a batch that changes rows that were there."""
     line = str(batch.line.number)
+    if batch.owner is not None:
+        # Nobody takes over before the end of the transaction, so it is all or nothing as ever.
+        [rows] = yield [_owner(batch.owner)]
+        if not rows:
+            return False
     if batch.unnamed:
         unnamed = (line, str(batch.line.counter), array(batch.unnamed))
         yield [Statement(_UNNAME, unnamed, has_rows=False)]
@@ -410,6 +426,7 @@ STEPS: Final[dict[type[Request], Callable[[Any], Steps[Any]]]] = {
     MeasureParts: _measure_parts,
     Commit: _commit,
     Append: lambda request: _commit(request.as_commit()),
+    FindOwner: _find_owner,
     CopyLines: _copy_lines,
     RenameLines: _rename_lines,
     DropLines: _drop_lines,

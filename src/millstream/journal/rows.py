@@ -56,6 +56,14 @@ class PartRow(NamedTuple):
     body: bytes
 
 
+class Owner(NamedTuple):
+    """Who writes, and may as long as there is a row that says so: others take runs over."""
+
+    query: str
+    """What finds the row, and keeps it as it is until what was written is committed."""
+    values: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class Batch:
     """What is written to one line, all of it or nothing."""
@@ -83,6 +91,8 @@ class Batch:
     """Checkpoints that were there and get another root, home and body."""
     dropped: list[int] = field(default_factory=list)
     """Numbers of checkpoints that go, and their writes."""
+    owner: Owner | None = None
+    """Who has to be the owner still; None for everybody."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -212,8 +222,9 @@ class MeasureParts:
 class Commit:
     """Ask for all batches to be written in one transaction.
 
-    Answered by one bool for each: False if its line is not as the writer knows it, and then nothing
-    of the batch is written. When the request raises, nothing of any batch is.
+    Answered by one bool for each: False if its line is not as the writer knows it, or the writer is
+    not its owner any more, and then nothing of the batch is written. When the request raises,
+    nothing of any batch is.
     """
 
     batches: Sequence[Batch]
@@ -239,17 +250,26 @@ class Append(NamedTuple):
     body: bytes
     writes: bytes | None
     """What tasks wrote next to the one before."""
+    owner: Owner | None
 
     def as_commit(self) -> Commit:
         """Return what says the same."""
         line = self.line.number
         batch = Batch(self.line, False, self.number, self.at, self.newest, self.last)
+        batch.owner = self.owner
         row = CheckpointRow(line, self.number, self.id, self.root, line, self.body)
         batch.checkpoints.append(row)
         if self.writes is not None:
             row_before = WritesRow(line, self.last, self.number - 1, line, self.writes)
             batch.writes.append(row_before)
         return Commit([batch])
+
+
+@dataclass(slots=True, frozen=True)
+class FindOwner:
+    """Ask whether somebody is the owner still; asked only of storages that were given owners."""
+
+    owner: Owner
 
 
 @dataclass(slots=True, frozen=True)
@@ -359,6 +379,7 @@ Request: TypeAlias = (
     | MeasureParts
     | Commit
     | Append
+    | FindOwner
     | CopyLines
     | RenameLines
     | DropLines

@@ -22,6 +22,7 @@ from millstream.journal.carrying import Blocking, finish, read
 from millstream.journal.deltas import read_history
 from millstream.journal.drafts import Call
 from millstream.journal.following import Follower, store_awaiting, store_here
+from millstream.journal.guards import Guard
 from millstream.journal.listing import Listing
 from millstream.journal.reading import Requests, read_checkpoint, read_page
 from millstream.journal.sealing import Sealing, sealing_of
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     )
     from langgraph.checkpoint.serde.base import SerializerProtocol
 
+    from millstream.journal.rows import Owner
     from millstream.journal.storage import Storage
 
 ResultT = TypeVar("ResultT")
@@ -83,6 +85,8 @@ class Journal(BaseCheckpointSaver[Any]):
         self._begin()
         _JOURNALS.add(self)
         self._may_fork = on_conflict == "fork"
+        self._guard: Guard | None = None
+        """Says who may store, where the storage can tell."""
         self._sealings = _Sealings()
         self._sweeper: Sweeper | None = None
         if self._expiry is not None and self._expiry.interval is not None:
@@ -206,7 +210,7 @@ class Journal(BaseCheckpointSaver[Any]):
 
     def follower(self, config: RunnableConfig) -> Follower:
         """Return what stands for a run that stores with a config, but for checkpoints' ids."""
-        return Follower(config)
+        return Follower(config, self._owner())
 
     def get_next_version(self, current: Any, channel: None = None) -> Any:
         """Return the version after another one: numbers, or LangGraph's texts where those are."""
@@ -363,7 +367,9 @@ class Journal(BaseCheckpointSaver[Any]):
         sealing = self._sealing()
         dump = sealing.serde.dumps_typed
         if by is not None and expects is not UNKNOWN:
-            return Handover(by.calls(calls, dump), sealing, now(), expects, self._may_fork)
+            handover = Handover(by.calls(calls, dump), sealing, now(), expects, self._may_fork)
+            handover.owner = by.owner
+            return handover
         if len(calls) > 1:
             dump = once(dump)
         made: list[Call] = []
@@ -377,7 +383,11 @@ class Journal(BaseCheckpointSaver[Any]):
         handover = Handover(made, sealing, now(), expects, self._may_fork)
         if expects is UNKNOWN:
             handover.heads = self._memory.readers.heads()
+        handover.owner = self._owner() if by is None else by.owner
         return handover
+
+    def _owner(self) -> Owner | None:
+        return None if self._guard is None else self._guard.owner()
 
     def _copying(self, source: str, target: str) -> Callable[[], Requests[None]]:
         at = now()

@@ -51,7 +51,7 @@ def appended(request: Commit) -> tuple[Any, ...] | None:
 
 def values_of(request: Append) -> tuple[Any, ...]:
     """Return the values for `APPEND`."""
-    line, at, _, last, number, id, root, body, writes = request
+    line, at, _, last, number, id, root, body, writes, _ = request
     home, _, _, counter = line
     base = home << BITS
     of = None if writes is None else last

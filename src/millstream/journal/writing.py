@@ -12,7 +12,7 @@ from typing import Final
 
 from millstream._base.bounded import BoundedDict
 from millstream.core.checkpoints import UNKNOWN
-from millstream.errors import ThreadBusyError
+from millstream.errors import FencedError, ThreadBusyError
 from millstream.journal.calls import Handover
 from millstream.journal.drafts import INLINE, Call, Draft, PutCall, WritesCall
 from millstream.journal.following import follow
@@ -25,6 +25,7 @@ from millstream.journal.rows import (
     Commit,
     FindCheckpoint,
     FindNumber,
+    FindOwner,
     FindStubs,
     Found,
     LineRow,
@@ -94,14 +95,22 @@ def store(memory: Memory, handover: Handover) -> Requests[None]:
             drafts: dict[tuple[str, str], Draft] = {}
             # Where this raises, numbers were given out for what will not be stored, and that is
             # all.
-            for calls in _by_target(handover.calls):
-                yield from _draft(memory, handover, calls, drafts)
+            try:
+                for calls in _by_target(handover.calls):
+                    yield from _draft(memory, handover, calls, drafts)
+            except ThreadBusyError:
+                # Whoever has taken its run over is the one who went on with the thread.
+                yield from _require_owner(handover)
+                raise
             batches = [draft.finish() for draft in drafts.values()]
             lines = {key: draft.known for key, draft in drafts.items()}
             for draft in drafts.values():
                 if draft.texts:
                     added = sum([len(text.data) for text in draft.texts.values()])
                     memory.lines.note_use(draft.known, added)
+        if handover.owner is not None:
+            for batch in batches:
+                batch.owner = handover.owner
         try:
             written = yield Commit(batches)
         except BaseException:
@@ -111,8 +120,17 @@ def store(memory: Memory, handover: Handover) -> Requests[None]:
             _advance(memory, handover)
             return
         _forget(memory, lines)
+        yield from _require_owner(handover)
     call = handover.calls[0]
     raise ThreadBusyError(call.thread_id, call.ns, None, None)
+
+
+def _require_owner(handover: Handover) -> Requests[None]:
+    """Raise an error if whoever stores has been replaced."""
+    owner = handover.owner
+    if owner is not None and not (yield FindOwner(owner)):
+        call = handover.calls[0]
+        raise FencedError(call.thread_id, call.ns)
 
 
 def _follow(

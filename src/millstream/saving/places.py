@@ -8,6 +8,8 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
+from millstream._base.addresses import shown
+
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
@@ -80,25 +82,12 @@ def _is_url(text: str) -> bool:
     return _URL.match(text) is not None
 
 
-def shown(place: str) -> str:
-    """Return an address without its password."""
-    text = re.sub(r"(://[^/@:]*):.*@", r"\1:...@", place)
-    return re.sub(r"(?i)(password=)[^&\s]*", r"\1...", text)
-
-
 def _check_url(url: str) -> None:
     if not url.startswith(_POSTGRES):
         raise ValueError(f"{shown(url)!r} is no address that a saver is for: give {_FORMS}")
-    from millstream.journal.postgres_connections import import_psycopg
+    from millstream.journal.postgres_connections import checked_address
 
-    psycopg = import_psycopg()
-    try:
-        psycopg.conninfo.conninfo_to_dict(url)
-    except psycopg.Error:
-        # Its text has the password.
-        raise ValueError(
-            f"{shown(url)!r} is not the address of a PostgreSQL database: give {_FORMS}"
-        ) from None
+    checked_address(url)
 
 
 def _checked_path(path: str) -> str:

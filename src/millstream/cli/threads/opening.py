@@ -42,13 +42,14 @@ def opened(
     What the database or the journal refuses is a `UsageError`. Only classes that the serializer
     knows to be safe are made of what is stored; anything else is shown as what it consists of.
     """
-    from millstream.saving.places import new_journal, shown
+    from millstream._base.addresses import shown
+    from millstream.saving.places import new_journal
 
     name = shown(database)
     with refusals(name):
         is_url = "://" in database
         if not is_url and not may_be_new and not os.path.exists(database):
-            raise UsageError(f"no such file: {database}; give the path of a journal, or its URL")
+            raise UsageError(f"no such file: {name}; give the path of a journal, or its URL")
         options: dict[str, Any] = {"schema": schema} if is_url else {}
         with closing(new_journal(database, serde=_serializer(encrypted), **options)) as journal:
             if not may_be_new and not _has_journal(database, schema):

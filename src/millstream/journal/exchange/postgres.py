@@ -31,7 +31,7 @@ from millstream.journal.exchange.records import (
     sealed,
     using,
 )
-from millstream.journal.postgres_connections import import_psycopg
+from millstream.journal.postgres_connections import checked_address, import_psycopg
 
 _PAGE: Final = 32
 _PLACE: Final = "thread_id = %s AND checkpoint_ns = %s"
@@ -47,7 +47,9 @@ class PostgresTables:
         self._cipher = cipher
         self._error = psycopg.Error
         with using("The database", self._error, "reached"):
-            self._connection = psycopg.connect(address, autocommit=True, client_encoding="utf8")
+            self._connection = psycopg.connect(
+                checked_address(address), autocommit=True, client_encoding="utf8"
+            )
         self.path = f"database {self._connection.info.dbname!r}"
         self._json = psycopg.types.json.Jsonb
         try:
