@@ -1,0 +1,5 @@
+"""The doorbell: replicas that share a PostgreSQL database tell each other that rows are new.
+
+`doorbell` rings and hears, `listening` is the connection that hears, `news` what is said. All that
+counts is in rows: who misses a ring finds them when it looks the next time.
+"""
