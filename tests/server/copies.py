@@ -12,7 +12,9 @@ from typing import Any
 def copy_files(source: Path, target: Path) -> Path:
     """Copy the databases of a server that goes on."""
     (target / ".millstream").mkdir(parents=True)
-    for file in (source / ".millstream").glob("*.db"):
+    files = (source / ".millstream").glob("*.db")
+    # What tells of the state is stored before it: who copies it later has all of it.
+    for file in sorted(files, key=lambda file: file.name == "server.db"):
         with (
             closing(sqlite3.connect(file)) as known,
             closing(sqlite3.connect(target / ".millstream" / file.name)) as copy,

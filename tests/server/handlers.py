@@ -43,6 +43,18 @@ owners.authenticate(who)
 owners.on(own)
 owners.on.store(own_namespace)
 
+patient = Auth()
+"""Nobody but Alice is in a hurry, and nobody is in no hurry at all."""
+patient.authenticate(who)
+
+
+@patient.on.threads.create_run
+async def be_patient(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> bool:
+    if ctx.user.identity != "alice":
+        value["priority"] = max(value["priority"], 1)
+    return value["priority"] < 4
+
+
 denying = Auth()
 """It is known who calls, and nobody may do anything."""
 denying.authenticate(who)

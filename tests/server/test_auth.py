@@ -145,6 +145,36 @@ def test_what_handlers_are_asked_is_what_is_going_to_be_done(tmp_path: Path) -> 
     ]
 
 
+def test_handlers_say_how_urgent_a_run_may_be(tmp_path: Path) -> None:
+    with guarded("patient", tmp_path) as server:
+
+        def ask(headers: dict[str, str], priority: int) -> Any:
+            run = {"assistant_id": "chat", "input": {"messages": []}, "priority": priority}
+            made = server.http.post("/runs", json=run, headers=headers)
+            return made.json()["kwargs"].get("priority", 0) if made.is_success else made.status_code
+
+        found = [ask(who, priority) for who in (ALICE, BOB) for priority in (-5, 0, 3, 4)]
+
+        def start(priority: Any) -> Any:
+            thread = f"/threads/{uuid4()}"
+            params = {"assistant_id": "chat", "input": {"messages": []}, "priority": priority}
+            command = {"id": 1, "method": "run.start", "params": params}
+            made = server.http.post(f"{thread}/commands", json=command, headers=BOB)
+            if made.status_code != 200:
+                return made.status_code
+            [run] = server.http.get(f"{thread}/runs", headers=BOB).json()
+            return run["kwargs"]["priority"]
+
+        batch = [{"assistant_id": "chat", "priority": priority} for priority in (-5, 2)]
+        made = server.http.post("/runs/batch", json=batch, headers=BOB).json()
+        started = [start(priority) for priority in (-5, 3, 4, "x", 7)]
+
+    assert found == [-5, 0, 3, 403, 1, 1, 3, 403]
+    assert [run["kwargs"]["priority"] for run in made] == [1, 2]
+    # What is no number is nothing to a handler, which puts a number in its place.
+    assert started == [1, 3, 403, 1, 403]
+
+
 @pytest.mark.parametrize(
     ("wanted", "status", "detail"),
     [

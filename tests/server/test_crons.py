@@ -15,6 +15,7 @@ from sqlalchemy import Connection, select
 import waiting
 from millstream.server.application import app
 from millstream.server.config import AuthConfig
+from millstream.server.runs.turns import owner_of
 from millstream.server.service import Service
 from millstream.server.storage.tables import runs, threads
 from server.clocks import HandClock
@@ -290,6 +291,21 @@ def test_a_cron_may_have_a_context(tmp_path: Path) -> None:
     run(tmp_path, script)
 
 
+def test_what_a_cron_runs_is_as_urgent_as_the_cron_says(tmp_path: Path) -> None:
+    async def script(server: Served) -> None:
+        wish = {**SLOW, "on_run_completed": "keep"}
+        cron = await server.post("/runs/crons", **wish, schedule="* * * * *", priority=4)
+        await server.advance(minutes=1)
+        path = f"/runs/crons/{cron['cron_id']}"
+        assert (await server.http.patch(path, json={"priority": -1})).status_code == 200
+        await server.advance(minutes=1)
+        assert [row.priority for row in await server.ran()] == [4, -1]
+        refused = await server.http.patch(path, json={"priority": 6})
+        assert refused.status_code == 422
+
+    run(tmp_path, script)
+
+
 def test_what_a_cron_runs_belongs_to_who_has_made_it(tmp_path: Path) -> None:
     async def main() -> None:
         async with served(tmp_path, auth=AuthConfig(path="server.handlers:owners")) as server:
@@ -301,6 +317,7 @@ def test_what_a_cron_runs_belongs_to_who_has_made_it(tmp_path: Path) -> None:
             await server.advance(minutes=1)
             (ran,) = await server.ran()
             assert ran.kwargs["config"]["configurable"]["langgraph_auth_user_id"] == "alice"
+            assert ran.owner == owner_of("alice")
             path = f"/threads/{ran.thread_id}"
             assert (await server.http.get(path)).json()["metadata"]["owner"] == "alice"
             server.http.headers["authorization"] = "Bearer bob"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from langgraph_sdk import get_client, get_sync_client
+from langgraph_sdk.errors import RateLimitError
 from starlette.requests import HTTPConnection
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
@@ -16,10 +21,11 @@ import waiting
 from millstream.config import get_stream_writer
 from millstream.graph import START, StateGraph
 from millstream.server.auth.api_keys import read_keys
-from millstream.server.auth.user import as_user
+from millstream.server.auth.user import User, as_user
 from millstream.server.config import LimitsConfig
 from millstream.server.errors import ApiError, ConfigError
 from millstream.server.limits import Limits
+from server.cutting import cutting
 from server.fixtures import config_of, running
 from server.graphs import make_graphs
 
@@ -104,6 +110,105 @@ def test_each_caller_has_so_many_requests_a_minute() -> None:
         limits.count(here, ada)
 
 
+def here() -> HTTPConnection:
+    return HTTPConnection({"type": "http", "headers": [], "client": ("1.2.3.4", 5)})
+
+
+def seconds_until(take: Callable[[], None]) -> str | None:
+    """Return when a client is told to come again, None if it is not refused."""
+    try:
+        take()
+    except ApiError as error:
+        return (error.headers or {}).get("retry-after")
+    return None
+
+
+def test_each_caller_may_ask_for_so_many_runs_a_minute(tmp_path: Path) -> None:
+    now = 0.0
+    config = LimitsConfig(runs_per_minute=6, runs_burst=3)
+    limits = Limits(config, clock=lambda: now)
+    ada, ben = as_user("ada"), as_user("ben")
+
+    def ask(user: User, many: int = 1) -> str | None:
+        return seconds_until(lambda: limits.count_runs(here(), user, many))
+
+    assert [ask(ada) for _ in range(4)] == [None, None, None, "10"]
+    assert (ask(ben, 2), ask(ben, 2), ask(ben)) == (None, "10", None)
+    # Many at once are given to who has not asked for long, and are waited for afterwards.
+    now = 60.0
+    assert ask(ada, 10) is None
+    assert ask(ada) == "80"
+    now = 139.0
+    assert ask(ada) == "1"
+    now = 140.0
+    assert ask(ada) is None
+    assert limits.refused == {"runs": 4}
+
+
+def test_made_up_callers_take_no_more_memory_than_so_much() -> None:
+    limits = Limits(LimitsConfig(requests_per_minute=60, burst=1), clock=lambda: 0.0)
+    regular = as_user("regular")
+    limits.count(here(), regular)
+    for n in range(30_000):
+        limits.count(here(), as_user(f"made up {n}"))
+        if n % 5000 == 0:
+            # Who is here all the time is not forgotten for them.
+            assert seconds_until(lambda: limits.count(here(), regular)) == "1"
+
+    assert limits._requests is not None
+    assert len(limits._requests._buckets) == limits._requests._buckets.size == 10_000
+
+
+SLOW = {"assistant_id": "slow", "input": {"n": 1, "delay": 0}}
+
+
+def test_runs_are_counted_however_they_are_asked_for(tmp_path: Path) -> None:
+    thread = f"/threads/{uuid4()}"
+    start = {"method": "run.start", "params": SLOW}
+    asked = [
+        ("/runs", SLOW),
+        ("/runs/wait", SLOW),
+        ("/runs/stream", SLOW),
+        ("/runs/batch", [SLOW, SLOW]),
+        (f"{thread}/commands", {"id": 1, **start}),
+        (f"{thread}/runs", SLOW),
+        (f"{thread}/runs/wait", SLOW),
+        (f"{thread}/runs/stream", SLOW),
+    ]
+    limits = LimitsConfig(runs_per_minute=1, runs_burst=9)
+    with serve(tmp_path, limits=limits) as server:
+        allowed = [server.http.post(path, json=given).status_code for path, given in asked]
+        refused = [server.http.post(path, json=given) for path, given in asked]
+        told = server.http.get(f"{thread}/runs").json()
+        # What is refused for another reason is not counted, and whatever is no run is let through.
+        assert server.http.post("/threads", json={}).status_code == 200
+        path = f"{server.url.replace('http', 'ws')}{thread}/stream/events"
+        with connect(path) as socket:
+            socket.send(json.dumps({"id": 2, **start}))
+            answer = json.loads(socket.recv())
+
+    assert allowed == [200] * 8
+    assert [response.status_code for response in refused] == [429] * 8
+    assert all(30 < int(response.headers["retry-after"]) <= 120 for response in refused)
+    assert len(told) == 4
+    assert (answer["type"], answer["id"], answer["error"]) == ("error", 2, "unknown_error")
+    assert answer["message"].startswith("429: More than 1 runs a minute; try again in ")
+
+
+def test_commands_of_a_websocket_are_requests(tmp_path: Path) -> None:
+    with serve(tmp_path, limits=LimitsConfig(requests_per_minute=1, burst=2)) as server:
+        path = f"{server.url.replace('http', 'ws')}/threads/{uuid4()}/stream/events"
+        with connect(path) as socket:
+            answers = []
+            for id in (1, 2):
+                socket.send(json.dumps({"id": id, "method": "state.get", "params": {}}))
+                answers.append(json.loads(socket.recv()))
+
+    assert [answer["type"] for answer in answers] == ["success", "error"]
+    assert answers[1]["id"] == 2
+    assert answers[1]["message"].startswith("429: More than 1 requests a minute")
+
+
 def test_a_refused_client_is_told_when_to_come_again(tmp_path: Path) -> None:
     limits = LimitsConfig(requests_per_minute=1, max_header_bytes=2000)
     with serve(tmp_path, limits=limits) as server:
@@ -149,6 +254,58 @@ def test_a_websocket_is_a_stream_too(tmp_path: Path) -> None:
         waiting.until(lambda: not server.service.limits.open_streams)
         with connect(path):
             pass
+
+
+def test_pythons_client_is_told_when_to_come_again(tmp_path: Path) -> None:
+    with serve(tmp_path, limits=LimitsConfig(runs_per_minute=1)) as server:
+        with get_sync_client(url=server.url) as client:
+            client.runs.wait(None, "slow", input=SLOW["input"])
+            with pytest.raises(RateLimitError, match="More than 1 runs a minute") as caught:
+                client.runs.create(None, "slow", input=SLOW["input"])
+            assert 0 < int(caught.value.response.headers["retry-after"]) <= 60
+
+        async def ask() -> None:
+            async with get_client(url=server.url) as client:
+                with pytest.raises(RateLimitError, match="More than 1 runs a minute"):
+                    await client.runs.create(None, "slow", input=SLOW["input"])
+
+        asyncio.run(ask())
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_pythons_client_comes_again_when_it_is_refused_on_its_way_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    now = 0.0
+
+    def pause(attempt: int, **_: Any) -> float:
+        nonlocal now
+        now += 0.4
+        return 0.0
+
+    monkeypatch.setattr(f"langgraph_sdk._{kind}.http._reconnect_delay", pause)
+    given = {"input": {"n": 200, "delay": 0}, "stream_mode": "custom", "stream_resumable": True}
+
+    def read(url: str) -> list[Any]:
+        with get_sync_client(url=url) as client:
+            return [part.data for part in client.runs.stream(None, "slow", **given)]
+
+    async def aread(url: str) -> list[Any]:
+        async with get_client(url=url) as client:
+            return [part.data async for part in client.runs.stream(None, "slow", **given)]
+
+    with serve(tmp_path) as server, cutting(server.url, [3000], b"/runs/stream") as proxy:
+        reader = read if kind == "sync" else lambda url: asyncio.run(aread(url))
+        undisturbed = reader(server.url)
+        limits = LimitsConfig(requests_per_minute=60, burst=1)
+        server.service.limits = Limits(limits, clock=lambda: now)
+        told = reader(proxy.url)
+        refused = server.service.limits.refused
+
+    assert told[1:] == undisturbed[1:]
+    assert len(told) > 200
+    assert refused["requests"] >= 2
+    assert proxy.left == []
 
 
 def shout(state: dict[str, Any]) -> dict[str, Any]:

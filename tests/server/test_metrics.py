@@ -8,6 +8,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 import waiting
+from millstream.server.config import LimitsConfig
 from server.fixtures import Running, config_of, running
 from server.graphs import make_graphs
 
@@ -40,13 +41,40 @@ def test_metrics_tell_what_runs_have_come_to(tmp_path: Path) -> None:
 
     assert found["millstream_runs_total", "success"] == 1
     assert found["millstream_runs_total", "error"] == 1
-    for name in ("run_queue", "first_event", "run"):
+    assert found["millstream_run_queue_seconds_count", "0"] == 2
+    assert 0 <= found["millstream_run_queue_seconds_sum", "0"] < 60
+    for name in ("first_event", "run"):
         assert found[f"millstream_{name}_seconds_count",] == 2
         assert 0 <= found[f"millstream_{name}_seconds_sum",] < 60
     assert found["millstream_events_total",] > 4
     waited = ("lg_api_http_requests_total", "POST", "/threads/{thread_id}/runs/wait", "200")
     assert found[waited] == 2
     assert found["millstream_loop_lag_seconds",] < 60
+
+
+def test_metrics_tell_how_long_runs_wait_by_their_priority(tmp_path: Path) -> None:
+    with running(config_of(make_graphs(), tmp_path)) as server:
+        for priority in (-5, 5, 5):
+            server.http.post("/runs/wait", json={**SLOW, "priority": priority})
+        found = read(server)
+
+    counts = {
+        labels: value
+        for (name, *labels), value in found.items()
+        if name == "millstream_run_queue_seconds_count"
+        for labels in ["".join(labels)]
+    }
+    assert counts == {"-5": 1, "5": 2}
+
+
+def test_metrics_tell_what_was_refused(tmp_path: Path) -> None:
+    limits = LimitsConfig(runs_per_minute=1)
+    with running(config_of(make_graphs(), tmp_path, limits=limits)) as server:
+        codes = [server.http.post("/runs/wait", json=SLOW).status_code for _ in range(3)]
+        found = read(server)
+
+    assert codes == [200, 429, 429]
+    assert found["millstream_refused_total", "runs"] == 2
 
 
 def test_metrics_tell_what_waits_and_for_how_long(tmp_path: Path) -> None:

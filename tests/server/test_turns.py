@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 import pytest
+from sqlalchemy import Connection, update
 
 import waiting
 from millstream.graph import START, StateGraph
 from millstream.server.runs.reading import FORGOTTEN
-from millstream.server.storage import runs
+from millstream.server.storage import queue
+from millstream.server.storage.tables import now, runs
 from server.fixtures import Running, config_of, running
 
 
@@ -66,11 +68,11 @@ def start(server: Running, at: str, name: str, **more: Any) -> str:
     return run_id
 
 
-def test_runs_that_wait_for_a_slot_begin_in_the_order_in_which_they_came(tmp_path: Path) -> None:
+def test_runs_that_want_a_slot_begin_in_the_order_in_which_they_came(tmp_path: Path) -> None:
     with serving(tmp_path, n_jobs_per_worker=1) as (server, gate):
         x, y, z = thread(server), thread(server), thread(server)
         start(server, thread(server), "gate")
-        # A thread with many runs does not keep the slot.
+        # A thread with many runs does not keep the slot: each is there when the one before it ends.
         for at, name in ((x, "x1"), (x, "x2"), (y, "y1"), (x, "x3"), (z, "z1")):
             start(server, at, name)
         assert waiting.until(lambda: gate.began == ["gate"])
@@ -78,7 +80,7 @@ def test_runs_that_wait_for_a_slot_begin_in_the_order_in_which_they_came(tmp_pat
         last = server.http.post(f"{x}/runs/wait", json=body("x4"))
 
     assert last.status_code == 200
-    assert gate.began == ["gate", "x1", "x2", "y1", "x3", "z1", "x4"]
+    assert gate.began == ["gate", "x1", "y1", "z1", "x2", "x3", "x4"]
 
 
 def test_no_more_runs_go_on_than_there_are_slots(tmp_path: Path) -> None:
@@ -108,7 +110,7 @@ def test_a_thread_with_many_runs_hides_no_other_from_free_slots(tmp_path: Path) 
         assert waiting.until(lambda: gate.began == ["gate"])
 
         # As the next process does, that finds them with all of its slots free.
-        claimed = server.service.db.write_soon(runs.claim_due, 2).result(30)
+        claimed = server.service.db.write_soon(queue.claim, 2, {}).result(30)
 
     assert [job.run_id for job in claimed] == [first, alone]
 
@@ -126,6 +128,104 @@ def test_runs_that_are_put_off_take_no_slot_and_come_after_those_that_waited(
         assert server.service.scheduler.active == 0
 
     assert gate.began == ["gate", "soon"]
+
+
+ADA, BEN = {"x-api-key": "key-of-ada-0123456789"}, {"x-api-key": "key-of-ben-0123456789"}
+
+
+def ask(server: Running, name: str, headers: Any = None, **more: Any) -> str:
+    """Ask for a run without a thread."""
+    response = server.http.post("/runs", json=body(name, **more), headers=headers)
+    assert response.status_code == 200, response.text
+    run_id: str = response.json()["run_id"]
+    return run_id
+
+
+def test_the_most_urgent_run_is_next_and_those_of_a_thread_keep_their_order(
+    tmp_path: Path,
+) -> None:
+    with serving(tmp_path, n_jobs_per_worker=1) as (server, gate):
+        x = thread(server)
+        start(server, x, "gate")
+        start(server, x, "x1", priority=5)
+        start(server, x, "x2", priority=-5)
+        ask(server, "usual")
+        ask(server, "low", priority=3)
+        ask(server, "first", priority=-4)
+        made = server.http.post("/runs", json=body("second", priority=-3)).json()
+        gate.opened.set()
+        assert waiting.until(lambda: len(gate.began) == 7)
+
+    assert made["kwargs"]["priority"] == -3
+    assert gate.began == ["gate", "first", "second", "usual", "low", "x1", "x2"]
+
+
+@pytest.mark.parametrize("priority", [-6, 6, 1.5, "1", True, [1]])
+def test_a_priority_that_there_is_not_is_refused(tmp_path: Path, priority: Any) -> None:
+    with serving(tmp_path) as (server, gate):
+        refused = server.http.post("/runs/wait", json=body("a", priority=priority))
+        usual = server.http.post("/runs/wait", json=body("b", priority=None))
+
+    assert refused.status_code == 422
+    assert "priority" in refused.json()["detail"]
+    assert usual.status_code == 200
+    assert gate.began == ["b"]
+
+
+def test_callers_take_turns_however_many_runs_each_has_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(
+        f"ada: {ADA['x-api-key']}\nben: {BEN['x-api-key']}\n", encoding="utf-8"
+    )
+    options = {"n_jobs_per_worker": 1, "api_key_file": "keys"}
+    with serving(tmp_path, **options) as (server, gate):
+        ask(server, "gate", ADA)
+        batch = [body(f"a{n}") for n in range(20)]
+        server.http.post("/runs/batch", json=batch, headers=ADA)
+        ask(server, "b1", BEN)
+        ask(server, "b2", BEN)
+        gate.opened.set()
+        assert waiting.until(lambda: len(gate.began) == 23)
+
+    assert gate.began[:7] == ["gate", "a0", "a1", "b1", "a2", "b2", "a3"]
+
+
+def test_who_waits_behind_a_cancelled_run_is_next(tmp_path: Path) -> None:
+    with serving(tmp_path, n_jobs_per_worker=1) as (server, gate):
+        x = thread(server)
+        start(server, thread(server), "gate")
+        first = start(server, x, "x1")
+        start(server, x, "x2")
+        start(server, thread(server), "y")
+        assert server.http.post(f"{x}/runs/{first}/cancel").status_code == 202
+        gate.opened.set()
+        assert waiting.until(lambda: server.http.get(x).json()["status"] == "idle")
+
+    assert gate.began == ["gate", "y", "x2"]
+
+
+def test_the_next_process_goes_on_with_what_had_begun_and_keeps_the_turns(tmp_path: Path) -> None:
+    with serving(tmp_path, n_jobs_per_worker=1) as (server, gate):
+        ask(server, "gate")
+        assert waiting.until(lambda: gate.began == ["gate"])
+        ask(server, "a")
+        ask(server, "b", priority=-1)
+        had_begun = ask(server, "on", priority=5)
+        late = ask(server, "late", priority=1, after_seconds=3600)
+
+        def end(connection: Connection) -> None:
+            """Leave what a process leaves behind that is killed, an hour later."""
+            begun = update(runs).where(runs.c.run_id == had_begun)
+            connection.execute(begun.values(status="running", turn=None, attempt=1))
+            connection.execute(update(runs).where(runs.c.run_id == late).values(start_at=now()))
+
+        server.service.db.write_soon(end).result(30)
+        server.loop.call_soon_threadsafe(server.service.drain)
+        assert waiting.until(lambda: not server.service.scheduler._has_slot)
+    with serving(tmp_path, n_jobs_per_worker=1) as (server, again):
+        assert waiting.until(lambda: len(again.began) == 4)
+
+    assert gate.began == ["gate"]
+    assert again.began == ["on", "b", "a", "late"]
 
 
 @pytest.mark.parametrize("how", ["stream", "wait", "join"])

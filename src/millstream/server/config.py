@@ -103,6 +103,19 @@ class EncryptionConfig:
 
 
 @dataclass(frozen=True)
+class PriorityConfig:
+    """How urgent the runs of a thread are."""
+
+    path: str = ""
+    """`path/to/file.py:name` of a `langgraph_sdk.Priority`."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if not self.path:
+            raise ConfigError("priority.path is missing: write './priority.py:priority'")
+
+
+@dataclass(frozen=True)
 class HttpConfig:
     """What is served over HTTP besides the API, and what of it is not."""
 
@@ -153,6 +166,10 @@ class LimitsConfig:
     """A run that says more at once fails."""
     requests_per_minute: int | None = None
     burst: int | None = None
+    """How many of them at once; a tenth of them by default."""
+    runs_per_minute: int | None = None
+    """Runs that are asked for, in whatever way."""
+    runs_burst: int | None = None
     """How many of them at once; a tenth of them by default."""
     max_streams_per_client: int | None = None
     """Event streams and requests that wait for a run."""
@@ -205,6 +222,7 @@ class ServerConfig:
     http: HttpConfig = HttpConfig()
     webhooks: Mapping[str, Any] | None = None
     encryption: EncryptionConfig | None = None
+    priority: PriorityConfig | None = None
     ui: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:

@@ -24,7 +24,9 @@ from millstream.server.schedules import next_after, time_of
 from millstream.server.storage import crons as rows
 
 if TYPE_CHECKING:
+    from millstream.server.priorities import Priorities
     from millstream.server.runs.scheduler import Scheduler
+    from millstream.server.runs.turns import Settings
     from millstream.server.storage.database import Database
 
 logger = logging.getLogger("millstream.server")
@@ -42,10 +44,12 @@ class Crons(Chore):
         scheduler: Scheduler,
         clock: Clock,
         ttl: Mapping[str, Any] | None = None,
+        priorities: Priorities | None = None,
     ) -> None:
         """Make them; `ttl` is how long threads live that are made for runs."""
         super().__init__("millstream-crons", clock)
         self._ttl = ttl
+        self._priorities = priorities
         self._db = db
         self._scheduler = scheduler
 
@@ -68,7 +72,7 @@ class Crons(Chore):
                 return
             await self._scheduler.submit(
                 cron["assistant_id"],
-                _plan(cron, self._ttl),
+                _plan(cron, self._ttl, await self._settings(cron)),
                 cron["asker"]["filters"],
                 create=partial(rows.fire, known=cron, to=to),
             )
@@ -79,13 +83,30 @@ class Crons(Chore):
             logger.warning("cron %s cannot run, and is left out: %s", cron["cron_id"], error)
             await self._db.write(_pass_over, cron, to)
 
+    async def _settings(self, cron: Mapping[str, Any]) -> Settings | None:
+        if self._priorities is None:
+            return None
+        return await self._priorities.of(
+            cron["assistant_id"],
+            cron["thread_id"],
+            cron["asker"]["filters"],
+            user=cron["asker"]["user"],
+            metadata=_metadata(cron),
+            cron_id=cron["cron_id"],
+        )
+
 
 def _pass_over(connection: Any, cron: Mapping[str, Any], to: str | None) -> None:
     with suppress(rows.ChangedCronError):
         rows.advance(connection, cron, to)
 
 
-def _plan(cron: Mapping[str, Any], ttl: Mapping[str, Any] | None) -> Any:
+def _metadata(cron: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata of the runs of a cron."""
+    return {**(cron["payload"].get("metadata") or {}), "cron_id": cron["cron_id"]}
+
+
+def _plan(cron: Mapping[str, Any], ttl: Mapping[str, Any] | None, settings: Settings | None) -> Any:
     """Return what plans the run of a cron."""
     payload = dict(cron["payload"])
     config = dict(payload.get("config") or {})
@@ -94,7 +115,7 @@ def _plan(cron: Mapping[str, Any], ttl: Mapping[str, Any] | None) -> Any:
     configurable.pop("cron_id", None)
     config["configurable"] = configurable
     payload["config"] = config
-    payload["metadata"] = {**(payload.get("metadata") or {}), "cron_id": cron["cron_id"]}
+    payload["metadata"] = _metadata(cron)
     payload["on_completion"] = cron["on_run_completed"] or "delete"
     body = RunCreate.model_validate(payload)
     is_stateless = cron["thread_id"] is None
@@ -118,6 +139,7 @@ def _plan(cron: Mapping[str, Any], ttl: Mapping[str, Any] | None) -> Any:
             asker=asker,
             is_stateless=is_stateless,
             ttl=ttl,
+            settings=settings,
         )
 
     return plan

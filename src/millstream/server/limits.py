@@ -1,4 +1,4 @@
-"""How much one client may have: requests in a time, streams at a time."""
+"""How much one client may have: requests and runs in a time, streams at a time."""
 
 from __future__ import annotations
 
@@ -19,12 +19,52 @@ if TYPE_CHECKING:
 
 _STREAM: Final = "millstream.stream"
 """Where the scope of a request has who its stream counts for."""
+_NOTHING: Final = 1e-6
+"""What may be missing: times are not exact."""
 
 
 class _Buckets(BoundedDict[str, tuple[float, float]]):
-    """What clients have left, and since when."""
+    """What clients have left, and since when; who has not been here for the longest goes first."""
 
     size = 10_000
+
+
+class Rate:
+    """How much of something each client may have in a time: a bucket that fills steadily.
+
+    Of many clients those that were not here for the longest are forgotten: most likely their
+    buckets are full again, and that is what is taken of a client that is not known.
+    """
+
+    def __init__(self, what: str, per_minute: int, burst: int | None) -> None:
+        """Make one of so many a minute, and `burst` at once, a tenth of them by default."""
+        self.what = what
+        self.per_minute = per_minute
+        self.burst = float(burst or max(1, per_minute // 10))
+        self._buckets = _Buckets()
+
+    def take(self, client: str, now: float, many: int = 1) -> None:
+        """Take what a client wants, or refuse it where there has been too much.
+
+        More than can be there at once is given to who has not had any for long, and the others
+        wait for it afterwards.
+        """
+        left, since = self._buckets.pop(client, (self.burst, now))
+        left = min(self.burst, left + (now - since) * self.per_minute / 60)
+        missing = min(float(many), self.burst) - left
+        is_too_much = missing > _NOTHING
+        self._buckets[client] = (left if is_too_much else left - many, now)
+        if is_too_much:
+            seconds = math.ceil(missing * 60 / self.per_minute)
+            raise ApiError(
+                429,
+                f"More than {self.per_minute} {self.what} a minute; try again in {seconds} s",
+                {"retry-after": str(seconds)},
+            )
+
+
+def _rate(what: str, per_minute: int | None, burst: int | None) -> Rate | None:
+    return None if per_minute is None else Rate(what, per_minute, burst)
 
 
 class Limits:
@@ -36,8 +76,11 @@ class Limits:
     def __init__(self, config: LimitsConfig, clock: Callable[[], float] = time.monotonic) -> None:
         self._config = config
         self._clock = clock
-        self._buckets = _Buckets()
+        self._requests = _rate("requests", config.requests_per_minute, config.burst)
+        self._runs = _rate("runs", config.runs_per_minute, config.runs_burst)
         self._streams: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        """What was refused, by what there was too much of."""
 
     @property
     def open_streams(self) -> int:
@@ -52,21 +95,22 @@ class Limits:
 
     def count(self, connection: HTTPConnection, user: User | None) -> None:
         """Count a request, and refuse it where there have been too many."""
-        rate = self._config.requests_per_minute
+        self._take(self._requests, connection, user, 1)
+
+    def count_runs(self, connection: HTTPConnection, user: User | None, many: int = 1) -> None:
+        """Count runs that a request asks for, and refuse them where there have been too many."""
+        self._take(self._runs, connection, user, many)
+
+    def _take(
+        self, rate: Rate | None, connection: HTTPConnection, user: User | None, many: int
+    ) -> None:
         if rate is None:
             return
-        most = float(self._config.burst or max(1, rate // 10))
-        client, now = _client(connection, user), self._clock()
-        left, since = self._buckets.pop(client, (most, now))
-        left = min(most, left + (now - since) * rate / 60)
-        self._buckets[client] = (left - 1 if left >= 1 else left, now)
-        if left < 1:
-            seconds = math.ceil((1 - left) * 60 / rate)
-            raise ApiError(
-                429,
-                f"More than {rate} requests a minute; try again in {seconds} s",
-                {"retry-after": str(seconds)},
-            )
+        try:
+            rate.take(_client(connection, user), self._clock(), many)
+        except ApiError:
+            self.refused[rate.what] += 1
+            raise
 
     def open_stream(self, connection: HTTPConnection, user: User | None) -> None:
         """Count a request that may be answered for long; `end` takes it back."""
@@ -75,6 +119,7 @@ class Limits:
             return
         client = _client(connection, user)
         if self._streams[client] >= limit:
+            self.refused["streams"] += 1
             raise ApiError(
                 429, f"More than {limit} open streams; close some first", {"retry-after": "5"}
             )

@@ -6,7 +6,7 @@ Names that begin with `lg_api_` are those of the reference server, whose dashboa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from statistics import median
 from time import time
@@ -17,9 +17,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
-from sqlalchemy import Connection, exists, select
+from sqlalchemy import Connection, select
 
-from millstream.server.storage.tables import runs
+from millstream.server.storage.tables import UNFINISHED, runs
 
 if TYPE_CHECKING:
     from millstream.server.runs.active import ActiveRun
@@ -37,27 +37,22 @@ class Waiting(NamedTuple):
     waits: list[float]
     """How many seconds those wait already whose time has come."""
     free_waits: list[float]
-    """The same of those that only want a slot: nothing else runs on their thread."""
+    """The same of those that only want a slot: nothing else of their thread is before them."""
 
 
 def waiting(connection: Connection, now: datetime) -> Waiting:
     """Return how many runs are under way, and how long others wait."""
-    other = runs.alias()
-    is_blocked = exists().where(other.c.thread_id == runs.c.thread_id, other.c.status == "running")
-    query = select(
-        runs.c.status, runs.c.created_at, runs.c.start_at, is_blocked.label("is_blocked")
-    ).where(runs.c.status.in_(("pending", "running")))
+    query = select(runs.c.status, runs.c.due_at, runs.c.turn).where(UNFINISHED)
     running = 0
     waits, free_waits = [], []
     for row in connection.execute(query):
         if row.status == "running":
             running += 1
-            continue
-        wait = (now - datetime.fromisoformat(row.start_at or row.created_at)).total_seconds()
-        if wait >= 0:
-            waits.append(wait)
-            if not row.is_blocked:
-                free_waits.append(wait)
+        elif row.due_at is not None:
+            wait = (now - datetime.fromisoformat(row.due_at)).total_seconds()
+            waits.append(max(0.0, wait))
+            if row.turn is not None:
+                free_waits.append(max(0.0, wait))
     return Waiting(running, waits, free_waits)
 
 
@@ -69,6 +64,8 @@ class Metrics:
         """By method, path and status."""
         self.runs: Counter[str] = Counter()
         """Those that have ended, by their status."""
+        self.refused: Mapping[str, int] = {}
+        """What clients were refused, by what they had too much of."""
         self.events = 0
         """What ended runs have said."""
         self.streams = 0
@@ -82,10 +79,17 @@ class Metrics:
         PlatformCollector(self.registry)
         ProcessCollector(registry=self.registry)
         self.registry.register(_Collector(self))
-        self._queue, self._first, self._whole = (
+        self._queue = Histogram(
+            "millstream_run_queue_seconds",
+            "From when a run could begin until it began",
+            # There are eleven.
+            ["priority"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._first, self._whole = (
             Histogram(name, text, buckets=_SECONDS, registry=self.registry)
             for name, text in (
-                ("millstream_run_queue_seconds", "From when a run could begin until it began"),
                 (
                     "millstream_first_event_seconds",
                     "From when a run could begin to its first event",
@@ -97,7 +101,8 @@ class Metrics:
     def began(self, job: Job) -> None:
         """Note that a run begins."""
         if job.attempt == 1:
-            self._queue.observe(max(0.0, time() - _could_begin(job)))
+            waited = max(0.0, time() - _could_begin(job))
+            self._queue.labels(job.priority).observe(waited)
 
     def ended(self, active: ActiveRun, status: str | None) -> None:
         """Note that a run has ended."""
@@ -157,6 +162,12 @@ class _Collector(Collector):
         for status_, count in list(metrics.runs.items()):
             ended.add_metric([status_], count)
         yield ended
+        refused = CounterMetricFamily(
+            "millstream_refused", "Requests and runs beyond a client's limits", labels=["limit"]
+        )
+        for limit, count in list(metrics.refused.items()):
+            refused.add_metric([limit], count)
+        yield refused
         yield CounterMetricFamily(
             "millstream_events", "Events of runs that have ended", value=metrics.events
         )

@@ -27,6 +27,7 @@ from millstream.server.limits import Limits
 from millstream.server.log.hub import Logs
 from millstream.server.metrics import Metrics
 from millstream.server.persistence import open_saver, open_store
+from millstream.server.priorities import Priorities, load_priorities
 from millstream.server.retention import Retention
 from millstream.server.runs.run_loop import RunLoop
 from millstream.server.runs.runner import Runner
@@ -63,6 +64,7 @@ class Service:
     """Those that graphs see."""
     logging_headers: HeaderFilter
     """Those that the log tells of a request."""
+    priorities: Priorities | None
     metrics: Metrics
     health: Health
     endless: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -108,7 +110,8 @@ class Service:
                 retention=config.event_retention_seconds,
                 metrics=metrics,
             )
-            crons = Crons(db, scheduler, clock, config.ttl_of_threads)
+            priorities = await asyncio.to_thread(load_priorities, config, db)
+            crons = Crons(db, scheduler, clock, config.ttl_of_threads, priorities)
             ttl = config.checkpointer.ttl or TtlConfig()
             retention = Retention(db, scheduler, run_loop, journal, clock, ttl)
             health = Health(db, run_loop)
@@ -133,12 +136,11 @@ class Service:
                 limits=Limits(config.limits),
                 webhooks=webhooks,
                 retention=retention,
-                configurable_headers=HeaderFilter(
-                    "http.configurable_headers", config.http.configurable_headers
-                ),
-                logging_headers=HeaderFilter("http.logging_headers", config.http.logging_headers),
+                configurable_headers=_filter(config, "configurable_headers"),
+                logging_headers=_filter(config, "logging_headers"),
                 metrics=metrics,
                 health=health,
+                priorities=priorities,
             )
 
 
@@ -150,6 +152,10 @@ async def _own(config: ServerConfig, stack: AsyncExitStack) -> None:
         await asyncio.to_thread(owning.__exit__, *error)
 
     stack.push_async_exit(leave)
+
+
+def _filter(config: ServerConfig, key: str) -> HeaderFilter:
+    return HeaderFilter(f"http.{key}", getattr(config.http, key))
 
 
 async def _open_sealer(config: ServerConfig, stack: AsyncExitStack) -> Sealer | None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from millstream.server.api.bodies.runs import RunCreate
     from millstream.server.api.routing import Call
+    from millstream.server.runs.turns import Settings
     from millstream.server.storage.run_records import Created
 
 MAX_KEY: int = 255
@@ -41,9 +42,12 @@ class Creation:
         thread_id: str | None = None,
         *,
         protocol: Protocol | None = None,
-        nth: int = 0,
+        nth: int | None = None,
     ) -> None:
-        """Ask for a run in a thread, or for a stateless one, which gets a thread of its own."""
+        """Ask for a run in a thread, or for a stateless one, which gets a thread of its own.
+
+        `nth` is its place among those of a batch, which is counted as a whole.
+        """
         check(body)
         call.service.webhooks.policy.check(body.webhook)
         self._nth = nth
@@ -65,8 +69,11 @@ class Creation:
 
     async def submit(self) -> Created:
         """Have the run stored, and started if it can."""
-        created: Created = await self._call.service.scheduler.submit(
-            self._assistant_id, self._plan(), self._call.filters
+        call = self._call
+        if self._nth is None:
+            call.service.limits.count_runs(call.request, call.user)
+        created: Created = await call.service.scheduler.submit(
+            self._assistant_id, self._plan(await self._settings()), call.filters
         )
         if not created.is_new:
             self.run_id = created.run["run_id"]
@@ -113,7 +120,19 @@ class Creation:
 
         return AwaitedJson(wait, headers, on_disconnect=self._on_disconnect())
 
-    def _plan(self) -> Callable[[Mapping[str, Any]], NewRun]:
+    async def _settings(self) -> Settings | None:
+        priorities = self._call.service.priorities
+        if priorities is None:
+            return None
+        return await priorities.of(
+            self._assistant_id,
+            None if self._is_stateless else self.thread_id,
+            self._call.filters,
+            user=self._call.user,
+            metadata=self._body.metadata,
+        )
+
+    def _plan(self, settings: Settings | None) -> Callable[[Mapping[str, Any]], NewRun]:
         headers = self._call.request.headers
         key = headers.get("idempotency-key")
         if key is not None and not 0 < len(key) <= MAX_KEY:
@@ -149,6 +168,7 @@ class Creation:
                 idempotency_key=key,
                 ttl=ttl,
                 protocol=protocol,
+                settings=settings,
             )
 
         return plan

@@ -55,6 +55,8 @@ async def create_batch(
         Creation(each, run, nth=nth)
         for nth, (each, run) in enumerate(zip(calls, body, strict=True))
     ]
+    if body:
+        call.service.limits.count_runs(call.request, call.user, len(body))
     return reply([(await creation.submit()).run for creation in creations])
 
 

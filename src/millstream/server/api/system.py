@@ -91,6 +91,7 @@ async def metrics(call: Call, query: MetricsQuery) -> Response:
     service = call.service
     known = service.metrics
     known.active = service.scheduler.active
+    known.refused = service.limits.refused
     known.waiting = await service.db.read(waiting, datetime.now(timezone.utc))
     asked_at = perf_counter()
     await service.run_loop.call(_come_round())

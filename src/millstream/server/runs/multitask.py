@@ -23,6 +23,13 @@ class Present:
 
     run_id: str
     status: RunStatus
+    is_queued: bool = False
+    """It wants nothing but a slot."""
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether others of the thread wait for it."""
+        return self.is_queued or self.status == "running"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,13 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from millstream.server.errors import ApiError
+from millstream.server.runs.turns import (
+    LEAST_URGENT,
+    MOST_URGENT,
+    NOBODY,
+    Settings,
+    owner_of,
+)
 
 if TYPE_CHECKING:
     from millstream.server.api.bodies.runs import RunCreate
@@ -39,6 +46,11 @@ class Asker:
     sealing: Mapping[str, Any] = field(default_factory=dict)
     """The context in which what the run leaves is sealed."""
 
+    @property
+    def name(self) -> str:
+        """What tells whoever asks from others; empty if nobody is asked who they are."""
+        return "" if self.user is None else str(self.user.get("identity", ""))
+
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
@@ -57,6 +69,11 @@ class NewRun:
     creates_thread: bool
     is_stateless: bool
     """It has a thread of its own."""
+    priority: int | None = None
+    """None if nothing is said of it."""
+    owner: str = NOBODY
+    settings: Settings | None = None
+    """What is said of the runs of its thread, if that has none yet."""
     idempotency_key: str | None = None
     ttl: Mapping[str, Any] | None = None
     """How long a thread lives that is made for it."""
@@ -80,6 +97,7 @@ def plan_run(
     idempotency_key: str | None = None,
     ttl: Mapping[str, Any] | None = None,
     protocol: Protocol | None = None,
+    settings: Settings | None = None,
 ) -> NewRun:
     """Return what is stored of a run; `ApiError` where it contradicts itself."""
     check(body)
@@ -113,6 +131,7 @@ def plan_run(
             "resumable": body.stream_resumable or protocol is not None,
             "checkpoint_during": body.checkpoint_during is not False,
             "durability": _durability(body),
+            **({"priority": body.priority} if body.priority else {}),
             **({"trace": dict(asker.trace)} if asker.trace else {}),
             **({"sealing": dict(asker.sealing)} if asker.sealing else {}),
         },
@@ -122,6 +141,9 @@ def plan_run(
         start_at=_stamp(now + delay) if delay else None,
         creates_thread=is_stateless or body.if_not_exists == "create",
         is_stateless=is_stateless,
+        priority=body.priority if "priority" in body.model_fields_set else None,
+        owner=owner_of(asker.name),
+        settings=settings,
         idempotency_key=idempotency_key,
         ttl=ttl,
         marks=asker.marks,
@@ -138,6 +160,13 @@ def check(body: RunCreate) -> None:
     limit = body.config.get("recursion_limit")
     if limit is not None and (type(limit) is not int or limit < 1):
         raise ApiError(422, f"config.recursion_limit must be a number of at least 1, not {limit!r}")
+    # An auth handler may have set it.
+    if type(body.priority) is not int or not MOST_URGENT <= body.priority <= LEAST_URGENT:
+        raise ApiError(
+            422,
+            f"priority must be a number from {MOST_URGENT} (first) to {LEAST_URGENT} (last), "
+            f"not {body.priority!r}",
+        )
 
 
 _KINDS: Final = {dict: "an object", list: "a list"}
@@ -186,8 +215,7 @@ def _configurable(
     assistant: Mapping[str, Any],
     asker: Asker,
 ) -> dict[str, Any]:
-    user = asker.user
-    user_id = "" if user is None else str(user.get("identity", ""))
+    user, user_id = asker.user, asker.name
     # Where a thread is gone on from; its own id and that of the thread are in the address.
     checkpoint = {
         key: value

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
+from time import time
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy.exc import OperationalError
@@ -27,7 +28,7 @@ from millstream.server.runs.recovery import (
     settle,
 )
 from millstream.server.runs.runner import NOTHING, Carried, Runner, failed
-from millstream.server.storage import events, runs
+from millstream.server.storage import events, queue, runs
 from millstream.server.storage.run_records import End
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ class Scheduler:
         self._reserved = 0
         """Slots of runs that are being stored."""
         self._are_some_waiting = True
-        """There may be runs that only want a slot."""
+        """There may be runs in the queue."""
+        self._begun: dict[int, float] = {}
+        """When the last run of each priority came out of it."""
         self._waiters: dict[str, set[asyncio.Future[bytes]]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -102,9 +105,9 @@ class Scheduler:
     async def open(self) -> None:
         """Go on with what is stored: what was running, what waits, what was put off."""
         await self._run_loop.call(forget_unstored(self._db, self._saver))
-        await self._db.write(runs.recover)
+        await self._db.write(queue.recover)
         await self._run_loop.call(settle(self._db, self._saver, self._runner))
-        await self._fill()
+        await self._go_on()
         self._sweep_later()
 
     def drain(self) -> None:
@@ -184,6 +187,9 @@ class Scheduler:
         )
         for run in cancelled:
             self._note_cancelled(run)
+        if not all(run.is_running for run in cancelled):
+            # Others of its thread may have waited for one that waited for a slot.
+            self._start_more()
         return cancelled
 
     def cancel_soon(self, run_id: str, by: RunInput = "interrupted") -> None:
@@ -274,6 +280,7 @@ class Scheduler:
                 carried = failed(error)
             finished = await self._finish(job, carried)
             next_job, status = finished.next_job, finished.status
+            self._are_some_waiting |= finished.has_queued
             if job.kwargs.get("webhook"):
                 self._tell()
             if job.is_temporary and finished.status not in (None, "pending"):
@@ -340,20 +347,28 @@ class Scheduler:
                 waiter.set_result(result)
 
     async def _fill(self) -> None:
-        """Start what can be started, and be there when the next one can."""
+        """Start what can be started."""
         while self._has_slot:
             free = self._slots - len(self._active) - self._reserved
             self._reserved += free
             try:
-                jobs = await self._db.write(runs.claim_due, free)
+                jobs = await self._db.write(queue.claim, free, dict(self._begun))
             finally:
                 self._reserved -= free
             for job in jobs:
+                self._begun[job.priority] = time()
                 self._launch(job)
             if len(jobs) < free:
                 self._are_some_waiting = False
                 break
-        start = await self._db.read(runs.next_start)
+
+    async def _go_on(self) -> None:
+        """See to the runs whose time has come, and be there when it comes for the next one."""
+        while await self._db.write(queue.bring_due):
+            pass
+        self._are_some_waiting = True
+        await self._fill()
+        start = await self._db.read(queue.next_start)
         if start is not None:
             self._arm(start)
 
@@ -379,7 +394,8 @@ class Scheduler:
 
     def _wake(self) -> None:
         self._timer = None
-        self._start_more()
+        if not self._is_closing:
+            self._spawn(self._go_on())
 
     def _sweep_later(self) -> None:
         """Have the events of ended runs forgotten when nobody comes back for them any more."""
@@ -392,8 +408,8 @@ class Scheduler:
 
     async def _forget(self) -> None:
         self._sweep, sweeps_again, self._sweeps_again = None, self._sweeps_again, False
-        time = datetime.now(timezone.utc) - timedelta(seconds=self._retention)
-        before = time.isoformat(timespec="microseconds")
+        last = datetime.now(timezone.utc) - timedelta(seconds=self._retention)
+        before = last.isoformat(timespec="microseconds")
         await self._db.write(runs.forget_temporary, before)
         await self._run_loop.call(delete_all_remains(self._db, self._saver))
         if await self._db.write(events.forget, before) or sweeps_again:

@@ -6,15 +6,14 @@ in between leaves nothing half done: the next one finishes it, or takes it back.
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from sqlalchemy import Connection, and_, delete, exists, or_, select
-from sqlalchemy.sql.elements import ColumnElement
 
 from millstream.server.errors import ApiError, not_found
 from millstream.server.storage import run_statements as statements
 from millstream.server.storage.locks import hold_thread
-from millstream.server.storage.tables import now, runs, thread_changes, threads
+from millstream.server.storage.tables import STILL, now, runs, thread_changes, threads
 
 Kind: TypeAlias = Literal["update", "creation", "removal", "remains"]
 """What is under way with a thread.
@@ -25,8 +24,6 @@ Kind: TypeAlias = Literal["update", "creation", "removal", "remains"]
 - `removal`: it is deleted, and nothing may be left of it.
 - `remains`: it was that of a run alone; its checkpoints are not deleted yet.
 """
-STILL: Final[tuple[Kind, ...]] = ("update", "creation")
-"""What a run that is asked for waits for."""
 
 
 class Left(NamedTuple):
@@ -100,13 +97,6 @@ def is_still(connection: Connection, thread_id: str) -> bool:
     """Say whether a run that is asked for in a thread has to wait."""
     found = statements.CHANGE.first(connection, id=thread_id)
     return found is not None and found.kind in STILL
-
-
-def keeps_still() -> ColumnElement[bool]:
-    """Return the condition that a run has to wait for a change of its thread."""
-    return exists().where(
-        thread_changes.c.thread_id == runs.c.thread_id, thread_changes.c.kind.in_(STILL)
-    )
 
 
 def take_back(connection: Connection, thread_id: str) -> None:

@@ -27,6 +27,7 @@ class Job:
     """The last event that is stored of the attempts before."""
     stop: RunInput | None = None
     """It was to stop before that attempt had ended."""
+    priority: int = 0
 
     @property
     def graph_id(self) -> str:
@@ -100,3 +101,5 @@ class Finished:
     """None if it had ended before."""
     next_job: Job | None = None
     """The run of the same thread that starts now."""
+    has_queued: bool = False
+    """A run of the same thread wants nothing but a slot now."""

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import and_, bindparam, delete, insert, literal_column, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    bindparam,
+    delete,
+    exists,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
+from millstream.server.runs.turns import GOES_ON
 from millstream.server.storage.prepared import Prepared
 from millstream.server.storage.tables import (
+    PUT_OFF,
+    QUEUED,
+    STILL,
     UNFINISHED,
     assistants,
     run_events,
@@ -31,6 +45,14 @@ THREAD: Final = Prepared(
     .with_for_update(key_share=True)
 )
 """The metadata of a thread that is held, see `locks`."""
+SETTINGS: Final = Prepared(
+    select(threads.c.priority, threads.c.fairness_group, threads.c.metadata).where(
+        threads.c.thread_id == bindparam("id")
+    )
+)
+SETTLE: Final = Prepared(
+    update(threads).where(threads.c.thread_id == bindparam("id")), "priority", "fairness_group"
+)
 ADD_THREAD: Final = Prepared(
     insert(threads),
     "thread_id",
@@ -46,7 +68,7 @@ ADD_THREAD: Final = Prepared(
     "expires_at",
 )
 PRESENT: Final = Prepared(
-    select(runs.c.run_id, runs.c.status).where(
+    select(runs.c.run_id, runs.c.status, runs.c.turn).where(
         runs.c.thread_id == bindparam("thread_id"), UNFINISHED
     )
 )
@@ -65,6 +87,10 @@ ADD_RUN: Final = Prepared(
     "created_at",
     "updated_at",
     "start_at",
+    "due_at",
+    "priority",
+    "owner",
+    "turn",
     "started_at",
     "attempt",
     "is_resumable",
@@ -74,6 +100,13 @@ ADD_RUN: Final = Prepared(
 )
 BUSY_THREAD: Final = Prepared(
     update(threads).where(threads.c.thread_id == bindparam("id")), "status", "updated_at"
+)
+BUSY_AGAIN: Final = Prepared(
+    update(threads).where(
+        threads.c.thread_id == bindparam("id"), threads.c.status != literal_column("'busy'")
+    ),
+    "status",
+    "updated_at",
 )
 RUN: Final = Prepared(select(runs.c.status, runs.c.kwargs).where(runs.c.run_id == bindparam("id")))
 END_RUN: Final = Prepared(
@@ -104,15 +137,106 @@ END_THREAD: Final = Prepared(
 ADD_EVENT: Final = Prepared(insert(run_events), "run_id", "seq", "ms", "mode", "needs", "frame")
 
 
-def due(time: Any, of: Any = runs) -> Any:
-    """Return the condition that a run waits, and its time has come."""
-    is_pending = of.c.status == literal_column("'pending'")
-    return and_(is_pending, or_(of.c.start_at.is_(None), of.c.start_at <= time))
+_NONE: Final[ColumnElement[int]] = literal_column("0")
+"""Said for SQLAlchemy, which else says it to SQLite with a value of its own."""
+_IS_PENDING: Final = runs.c.status == literal_column("'pending'")
+_IS_DUE: Final = or_(runs.c.start_at.is_(None), runs.c.start_at <= bindparam("time"))
 
+_ENTERS: Final = (
+    runs.c.run_id,
+    runs.c.thread_id,
+    runs.c.owner,
+    runs.c.priority,
+    runs.c.start_at,
+    runs.c.due_at,
+)
+"""What a run has that enters the queue."""
 
 NEXT: Final = Prepared(
-    select(runs.c.run_id)
-    .where(runs.c.thread_id == bindparam("thread_id"), due(bindparam("time")))
+    select(*_ENTERS)
+    .where(runs.c.thread_id == bindparam("thread_id"), UNFINISHED, _IS_PENDING, _IS_DUE)
     .order_by(runs.c.created_at, runs.c.run_id)
 )
-"""The runs of a thread whose turn it is."""
+"""The runs of a thread that may begin when nothing else of it goes on, the oldest first."""
+IS_AHEAD: Final = Prepared(
+    select(runs.c.run_id).where(
+        runs.c.thread_id == bindparam("thread_id"),
+        UNFINISHED,
+        or_(runs.c.status == literal_column("'running'"), QUEUED),
+    )
+)
+"""The run that others of its thread wait for."""
+FIRST_TURN: Final = Prepared(
+    select(runs.c.turn)
+    .where(
+        QUEUED, runs.c.turn > literal_column(str(GOES_ON)), runs.c.priority == bindparam("priority")
+    )
+    .order_by(runs.c.turn)
+    .limit(literal_column("1"))
+    .offset(_NONE)
+)
+"""The turn that runs of a priority have come to."""
+OWN_TURN: Final = Prepared(
+    select(runs.c.turn)
+    .where(QUEUED, runs.c.owner == bindparam("owner"), runs.c.priority == bindparam("priority"))
+    .order_by(runs.c.turn.desc())
+    .limit(literal_column("1"))
+    .offset(_NONE)
+)
+"""The last turn that an owner has among the runs of a priority."""
+_IN_TURN: Final = (runs.c.turn, runs.c.due_at, runs.c.run_id)
+_WAITING: Final = (runs.c.priority, *_IN_TURN, runs.c.thread_id)
+_MAY_BEGIN: Final = ~exists().where(
+    thread_changes.c.thread_id == runs.c.thread_id,
+    thread_changes.c.kind.in_([literal_column(f"'{kind}'") for kind in STILL]),
+)
+NEXT_PRIORITY: Final = Prepared(
+    select(*_WAITING)
+    .where(QUEUED, _MAY_BEGIN, runs.c.priority > bindparam("after"))
+    .order_by(runs.c.priority, *_IN_TURN)
+    .limit(literal_column("1"))
+    .offset(_NONE)
+)
+"""The next of the runs in the queue, of those less urgent than a priority."""
+OF_PRIORITY: Final = Prepared(
+    select(*_WAITING)
+    .where(QUEUED, _MAY_BEGIN, runs.c.priority == bindparam("priority"))
+    .order_by(*_IN_TURN)
+    .limit(bindparam("most"))
+    .offset(_NONE)
+)
+"""The runs of a priority in the queue, in their turns."""
+ENTER: Final = Prepared(
+    update(runs).where(runs.c.run_id == bindparam("id")), "turn", "due_at", "start_at"
+)
+WAITING: Final = Prepared(
+    select(
+        runs.c.run_id,
+        runs.c.thread_id,
+        runs.c.assistant_id,
+        runs.c.priority,
+        runs.c.attempt,
+        runs.c.started_at,
+        runs.c.is_resumable,
+        runs.c.stop,
+        runs.c.metadata,
+        runs.c.kwargs,
+    ).where(runs.c.run_id == bindparam("id"))
+)
+"""What is carried out."""
+BEGIN: Final = Prepared(
+    update(runs).where(runs.c.run_id == bindparam("id")),
+    "status",
+    "started_at",
+    "attempt",
+    "turn",
+    "start_at",
+)
+DUE: Final = Prepared(
+    select(*_ENTERS)
+    .where(PUT_OFF, runs.c.start_at <= bindparam("time"))
+    .order_by(runs.c.start_at)
+    .limit(bindparam("most"))
+    .offset(_NONE)
+)
+"""The runs that were put off whose time has come."""

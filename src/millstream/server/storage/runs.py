@@ -9,23 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Connection, Row, and_, delete, exists, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, delete, select, update
 
 from millstream.server.errors import ApiError
-from millstream.server.log.event_ids import START
 from millstream.server.runs.lifecycle import (
-    UNDER_WAY,
     RunInput,
     status_after,
     thread_status_after,
 )
 from millstream.server.runs.multitask import BUSY, Present, admit
-from millstream.server.storage import changes, deliveries, events
+from millstream.server.runs.turns import standing
+from millstream.server.storage import changes, deliveries, events, queue
 from millstream.server.storage import run_statements as statements
 from millstream.server.storage.containment import Filters, allows, exact, is_of_others
-from millstream.server.storage.locks import hold_thread, hold_threads, hold_threads_of
+from millstream.server.storage.locks import hold_thread, hold_threads_of
 from millstream.server.storage.run_records import Cancelled, Created, End, Finished, Job
-from millstream.server.storage.tables import now, runs, threads
+from millstream.server.storage.tables import UNFINISHED_RUN, now, runs, threads
 from millstream.server.storage.threads import FOREVER, lifetime
 
 if TYPE_CHECKING:
@@ -81,12 +80,33 @@ def create(
         for run_id in admission.superseded
     ]
     left = [run for run in present if run.run_id not in admission.superseded]
-    is_free = not any(run.is_running for run in superseded) and not any(
-        run.status == "running" for run in left
+    waits_for_slot = (
+        new.start_at is None
+        and not any(run.is_running for run in superseded)
+        and not any(run.is_ahead for run in left)
     )
     is_held = metadata is not None and changes.is_still(connection, new.thread_id)
-    starts = may_start and is_free and new.start_at is None and not is_held
-    row = {
+    starts = may_start and waits_for_slot and not is_held
+    row = _row_of(connection, new, starts=starts, waits_for_slot=waits_for_slot)
+    statements.ADD_RUN.run(connection, **row)
+    if metadata is not None:
+        _note_run(connection, new, metadata)
+    job = _begun(new, row["priority"]) if starts else None
+    shown_run = {column.name: row[column.name] for column in _SHOWN}
+    # Nobody has to know that it was started in the same breath.
+    shown_run.update(status="pending", langsmith_session_name=None)
+    return Created(shown_run, job, superseded, new.start_at)
+
+
+def _row_of(
+    connection: Connection, new: NewRun, *, starts: bool, waits_for_slot: bool
+) -> dict[str, Any]:
+    settings = queue.settle(connection, new.thread_id, new.settings)
+    priority, owner = standing(settings, new.priority, new.owner)
+    turn = None
+    if waits_for_slot and not starts:
+        turn = queue.turn(connection, owner, priority)
+    return {
         "run_id": new.run_id,
         "thread_id": new.thread_id,
         "assistant_id": new.assistant_id,
@@ -95,6 +115,10 @@ def create(
         "created_at": new.created_at,
         "updated_at": new.created_at,
         "start_at": new.start_at,
+        "due_at": new.created_at if new.start_at is None else None,
+        "priority": priority,
+        "owner": owner,
+        "turn": turn,
         "started_at": new.created_at if starts else None,
         "attempt": 1 if starts else 0,
         "is_resumable": new.is_resumable,
@@ -102,16 +126,11 @@ def create(
         "metadata": new.metadata,
         "kwargs": new.kwargs,
     }
-    statements.ADD_RUN.run(connection, **row)
-    if metadata is not None:
-        _note_run(connection, new, metadata)
-    job = None
-    if starts:
-        job = Job(new.run_id, new.thread_id, new.assistant_id, new.kwargs, new.metadata, 1)
-    shown_run = {column.name: row[column.name] for column in _SHOWN}
-    # Nobody has to know that it was started in the same breath.
-    shown_run.update(status="pending", langsmith_session_name=None)
-    return Created(shown_run, job, superseded, new.start_at)
+
+
+def _begun(new: NewRun, priority: int) -> Job:
+    ids = new.run_id, new.thread_id, new.assistant_id
+    return Job(*ids, new.kwargs, new.metadata, attempt=1, priority=priority)
 
 
 def _enter_thread(
@@ -143,7 +162,7 @@ def _enter_thread(
 
 def _present(connection: Connection, thread_id: str) -> list[Present]:
     found = statements.PRESENT.all(connection, thread_id=thread_id)
-    return [Present(row.run_id, row.status) for row in found]
+    return [Present(row.run_id, row.status, row.turn is not None) for row in found]
 
 
 def _supersede(connection: Connection, run: Present, thread_id: str, by: RunInput) -> Cancelled:
@@ -172,7 +191,7 @@ def _end_pending(connection: Connection, run_id: str, thread_id: str, by: RunInp
         connection.execute(
             update(runs)
             .where(runs.c.run_id == run_id)
-            .values(status=status, updated_at=time, ended_at=time)
+            .values(status=status, updated_at=time, ended_at=time, turn=None, start_at=None)
         )
 
 
@@ -219,7 +238,7 @@ def finish(
         if not is_kept:
             statements.DELETE_THREAD.run(connection, id=thread_id)
             return Finished(status)
-    waiting = statements.NEXT.first(connection, thread_id=thread_id, time=time)
+    waiting = queue.next_of(connection, thread_id, time)
     thread_status = thread_status_after(status, is_asking=end.is_asking)
     values: dict[str, Any] = {
         "status": thread_status if waiting is None else "busy",
@@ -232,10 +251,12 @@ def finish(
     else:
         values.update(interrupts=end.interrupts, values=end.values)
         statements.END_THREAD.run(connection, id=thread_id, **values)
-    if waiting is None or not may_start:
+    if waiting is None:
         return Finished(status)
-    row = connection.execute(select(runs).where(runs.c.run_id == waiting.run_id)).one()
-    return Finished(status, _claim(connection, row, time))
+    if may_start:
+        return Finished(status, queue.begin(connection, waiting.run_id, time))
+    queue.enter(connection, waiting)
+    return Finished(status, has_queued=True)
 
 
 def _tell(connection: Connection, run_id: str, webhook: str, end: End) -> None:
@@ -255,100 +276,10 @@ def _tell(connection: Connection, run_id: str, webhook: str, end: End) -> None:
 
 
 def _hand_back(connection: Connection, run_id: str, end: End) -> Finished:
-    """Have a run wait for whoever goes on with it; that it was stopped is no death of it."""
     events.append(connection, run_id, end.unstored)
     events.keep(connection, run_id)
-    connection.execute(
-        update(runs).where(runs.c.run_id == run_id).values(status="pending", place=None)
-    )
+    queue.hand_back(connection, run_id)
     return Finished("pending")
-
-
-def _claim(connection: Connection, row: Row[Any], time: str) -> Job:
-    attempt = row.attempt + 1
-    connection.execute(
-        update(runs)
-        .where(runs.c.run_id == row.run_id)
-        .values(
-            status=status_after("pending", "claimed"),
-            started_at=row.started_at or time,
-            attempt=attempt,
-        )
-    )
-    last = events.last_of(connection, row.run_id) if row.attempt and row.is_resumable else START
-    return Job(
-        row.run_id,
-        row.thread_id,
-        row.assistant_id,
-        row.kwargs,
-        row.metadata,
-        attempt,
-        last,
-        row.stop,
-    )
-
-
-def claim_due(connection: Connection, limit: int) -> list[Job]:
-    """Start up to `limit` runs whose time has come, the oldest first, one in each free thread."""
-    time = now()
-    other = runs.alias()
-    is_before = tuple_(other.c.created_at, other.c.run_id) < tuple_(
-        runs.c.created_at, runs.c.run_id
-    )
-    # Of each thread its oldest run, unless one of it goes on.
-    has_turn = ~exists().where(
-        other.c.thread_id == runs.c.thread_id,
-        or_(other.c.status == "running", and_(statements.due(time, other), is_before)),
-    )
-    query = (
-        select(runs)
-        .where(statements.due(time), has_turn, ~changes.keeps_still())
-        .order_by(runs.c.created_at, runs.c.run_id)
-        .limit(limit)
-    )
-    jobs = [_claim(connection, row, time) for row in _held(connection, query)]
-    if jobs:
-        of_these = threads.c.thread_id.in_([job.thread_id for job in jobs])
-        connection.execute(
-            update(threads)
-            .where(of_these, threads.c.status != "busy")
-            .values(status="busy", updated_at=time)
-        )
-    return jobs
-
-
-def _held(connection: Connection, query: Select[Any]) -> Sequence[Row[Any]]:
-    """Return the runs that a query finds, whose threads nobody else changes any more."""
-    held: set[str] = set()
-    while True:
-        rows = connection.execute(query).all()
-        wanted = {row.thread_id for row in rows}
-        if not hold_threads(connection, wanted - held):
-            return rows
-        # Others may have started some of them, or have ended them.
-        held |= wanted
-
-
-def recover(connection: Connection) -> None:
-    """Take note that nobody carries out any run: those that ran wait to be gone on with."""
-    connection.execute(
-        update(runs)
-        .where(runs.c.status == "running")
-        .values(status=status_after("running", "lease_lost"))
-    )
-
-
-def next_start(connection: Connection) -> str | None:
-    """Return when the next run that was put off has to start."""
-    time = now()
-    query = (
-        select(runs.c.start_at)
-        .where(runs.c.status == "pending", runs.c.start_at > time)
-        .order_by(runs.c.start_at)
-        .limit(1)
-    )
-    row = _first(connection, query)
-    return None if row is None else str(row.start_at)
 
 
 def get(
@@ -432,7 +363,7 @@ def cancel(
             threads.c.metadata.label("thread_metadata"),
         )
         .join(threads, threads.c.thread_id == runs.c.thread_id)
-        .where(runs.c.status.in_(UNDER_WAY))
+        .where(UNFINISHED_RUN)
     )
     if thread_id is not None:
         query = query.where(runs.c.thread_id == thread_id)
@@ -445,7 +376,9 @@ def cancel(
     cancelled = [
         _supersede(connection, Present(row.run_id, row.status), row.thread_id, by) for row in rows
     ]
+    time = now()
     for id in {run.thread_id for run in cancelled if not run.is_running}:
+        queue.free(connection, id, time)
         _free(connection, id)
     return cancelled
 

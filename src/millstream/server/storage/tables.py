@@ -216,6 +216,9 @@ threads: Final = Table(
     Column("ttl_strategy", Text),
     Column("ttl_minutes", Float),
     Column("expires_at", Text, index=True),
+    # What is said of its runs, see `server.priorities`; None if nobody was asked.
+    Column("priority", Integer),
+    Column("fairness_group", Text),
     # The thread of a stateless run, which ends with it.
     Column("is_temporary", Boolean, nullable=False, server_default=text("false")),
     Column("metadata", SearchedJson("thread", "metadata"), nullable=False),
@@ -231,6 +234,12 @@ threads: Final = Table(
 
 UNFINISHED: Final = text("status IN ('pending', 'running')")
 """The condition that a run is under way, in the words of the index."""
+UNFINISHED_RUN: Final = text("runs.status IN ('pending', 'running')")
+"""The same where another table has a status, too."""
+QUEUED: Final = text("turn IS NOT NULL")
+"""The condition that a run wants nothing but a slot."""
+PUT_OFF: Final = text("start_at IS NOT NULL")
+"""The condition that the time of a run has not come yet."""
 
 runs: Final = Table(
     "runs",
@@ -242,8 +251,15 @@ runs: Final = Table(
     Column("multitask_strategy", Text, nullable=False),
     Column("created_at", Text, nullable=False),
     Column("updated_at", Text, nullable=False),
-    # Not before this time: `after_seconds`.
+    # Not before this time: `after_seconds`. None once it has come.
     Column("start_at", Text),
+    # When it could have begun, had there been a slot and nothing else of its thread.
+    Column("due_at", Text),
+    Column("priority", Integer, nullable=False, server_default=text("0")),
+    # Whose it is, see `runs.turns`.
+    Column("owner", Text, nullable=False, server_default=text("''")),
+    # When it is its owner's turn. Only while it is in the queue: while it wants nothing but a slot.
+    Column("turn", BigInteger),
     Column("started_at", Text),
     Column("ended_at", Text),
     Column("attempt", Integer, nullable=False, server_default=text("0")),
@@ -260,12 +276,37 @@ runs: Final = Table(
     Column("error", Json("run", "error")),
     Column("kwargs", Json("run", "kwargs"), nullable=False),
     Index("ix_runs_thread_id_created_at", "thread_id", "created_at"),
+    # Of a thread, in the order in which they came.
     Index(
         "ix_runs_unfinished",
-        "status",
+        "thread_id",
         "created_at",
+        "run_id",
         sqlite_where=UNFINISHED,
         postgresql_where=UNFINISHED,
+    ),
+    Index(
+        "ix_runs_queue",
+        "priority",
+        "turn",
+        "due_at",
+        "run_id",
+        sqlite_where=QUEUED,
+        postgresql_where=QUEUED,
+    ),
+    Index(
+        "ix_runs_turns",
+        "owner",
+        "priority",
+        "turn",
+        sqlite_where=QUEUED,
+        postgresql_where=QUEUED,
+    ),
+    Index(
+        "ix_runs_put_off",
+        "start_at",
+        sqlite_where=PUT_OFF,
+        postgresql_where=PUT_OFF,
     ),
     Index(
         "ix_runs_one_running",
@@ -321,6 +362,8 @@ thread_changes: Final = Table(
     Column("kind", Text, nullable=False),
     Column("begun_at", Text, nullable=False),
 )
+STILL: Final = ("update", "creation")
+"""The kinds of changes that a run waits for which is asked for."""
 
 deliveries: Final = Table(
     "deliveries",

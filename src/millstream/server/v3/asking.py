@@ -15,7 +15,7 @@ _ACTIONS: Final = {
     "input.inject": "update",
     "state.fork": "update",
 }
-_OF_A_RUN: Final = ("assistant_id", "metadata")
+_OF_A_RUN: Final = ("assistant_id", "metadata", "priority")
 
 
 class AskedCommand(Asked):
@@ -45,6 +45,7 @@ class AskedCommand(Asked):
         return {
             **{key: self._params[key] for key in _OF_A_RUN if key in self._params},
             "metadata": dict(metadata) if isinstance(metadata, dict) else {},
+            "priority": self._priority,
             "status": "pending",
             "kwargs": {key: self._params[key] for key in self._params if key not in _OF_A_RUN},
         }
@@ -55,3 +56,11 @@ class AskedCommand(Asked):
             self._params.update(value.get("kwargs") or {})
             if value.get("metadata"):
                 self._params["metadata"] = value["metadata"]
+            if value.get("priority", self._priority) != self._priority:
+                self._params["priority"] = value["priority"]
+
+    @property
+    def _priority(self) -> int:
+        # Handlers calculate with it. What is no number is refused when the command is carried out.
+        given = self._params.get("priority")
+        return given if type(given) is int else 0

@@ -42,6 +42,7 @@ ENDING: Final = 10.0
 """For how many seconds an answer waits for the end of the run that has asked."""
 READING: Final = ("state.get", "state.listCheckpoints", "agent.getTree")
 """The commands that change nothing."""
+TOO_MANY: Final = 429
 _CODES: Final = {403: "permission_denied", 501: "not_supported"}
 
 
@@ -55,7 +56,7 @@ def is_command(given: Any) -> bool:
 
 
 async def answer(call: Call, thread_id: str, given: Any) -> dict[str, Any]:
-    """Carry out a command, and return the answer to it."""
+    """Carry out a command, and return the answer to it; `ApiError` if there are too many."""
     if not is_command(given):
         id = given.get("id") if isinstance(given, dict) else None
         return failure(id if type(id) is int else None, MALFORMED)
@@ -70,8 +71,16 @@ async def answer(call: Call, thread_id: str, given: Any) -> dict[str, Any]:
     except ProtocolError as error:
         return failure(id, error)
     except ApiError as error:
-        code = _CODES.get(error.status, "unknown_error")
-        return failure(id, ProtocolError(code, f"{error.status}: {error.detail}"))
+        if error.status == TOO_MANY:
+            # Clients come again when it is the status of the answer.
+            raise
+        return failure(id, refused(error))
+
+
+def refused(error: ApiError) -> ProtocolError:
+    """Return what a command is told that was refused as any other request would be."""
+    code = _CODES.get(error.status, "unknown_error")
+    return ProtocolError(code, f"{error.status}: {error.detail}")
 
 
 async def _start(call: Call, thread_id: str, params: Params) -> Result:
@@ -82,6 +91,7 @@ async def _start(call: Call, thread_id: str, params: Params) -> Result:
         assistant_id=params["assistant_id"],
         input=params.get("input"),
         multitask_strategy=_either(params, "multitask_strategy", "multitaskStrategy"),
+        priority=params.get("priority"),
     )
     fork = _either(params, "fork_from", "forkFrom")
     if isinstance(fork, dict):
@@ -120,6 +130,7 @@ async def _respond(call: Call, thread_id: str, params: Params) -> Result:
         command=command,
         # Nobody answers what is being answered.
         multitask_strategy="reject",
+        priority=params.get("priority"),
     )
     try:
         return {"run_id": await _run(call, thread_id, body)}

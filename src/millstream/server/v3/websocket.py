@@ -22,7 +22,13 @@ from millstream.server.api.routing import parse_json
 from millstream.server.encoding import dumps
 from millstream.server.errors import ApiError
 from millstream.server.log.signal import Signal
-from millstream.server.v3.commands import MALFORMED, answer, is_command, no_subscription
+from millstream.server.v3.commands import (
+    MALFORMED,
+    answer,
+    is_command,
+    no_subscription,
+    refused,
+)
 from millstream.server.v3.protocol import ProtocolError, failure, seq_of, success, text_of
 from millstream.server.v3.source import ProtocolSource, open_source
 
@@ -83,7 +89,9 @@ class Connection:
             return
         method = given["method"] if is_command(given) else ""
         own = _OWN.get(method)
+        limits = self._call.service.limits
         try:
+            limits.count(self._call.request, self._call.user)
             if own is not None:
                 await own(self, given["id"], given.get("params"))
             else:
@@ -91,6 +99,8 @@ class Connection:
                 await self._answer(await answer(call, self._thread_id, given))
         except ProtocolError as error:
             await self._answer(failure(given["id"], error))
+        except ApiError as error:
+            await self._answer(failure(given["id"] if is_command(given) else None, refused(error)))
         except (WebSocketDisconnect, OSError):
             raise
         except Exception:

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from millstream.server.api.bodies.base import Body, JsonObject, Limit, ListOf, Offset, Query
 from millstream.server.runs.multitask import Strategy
+from millstream.server.runs.turns import LEAST_URGENT, MOST_URGENT
 
 StreamMode = Literal[
     "values",
@@ -32,6 +33,7 @@ _OF_A_RUN: Final = (
     "multitask_strategy",
     "if_not_exists",
     "after_seconds",
+    "priority",
 )
 YEAR: Final = 366 * 24 * 3600
 
@@ -76,6 +78,7 @@ class RunCreate(Body):
     multitask_strategy: Strategy = "enqueue"
     if_not_exists: Literal["create", "reject"] = "reject"
     after_seconds: Annotated[float, Field(ge=0, le=YEAR, allow_inf_nan=False)] = 0
+    priority: Annotated[int, Field(ge=MOST_URGENT, le=LEAST_URGENT, strict=True)] = 0
     on_disconnect: Literal["cancel", "continue"] = "continue"
     on_completion: Literal["delete", "keep"] = "delete"
     durability: Literal["sync", "async", "exit"] | None = None

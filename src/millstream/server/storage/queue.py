@@ -1,0 +1,201 @@
+"""The queue: runs that want nothing but a slot, and how they get into it and out of it.
+
+Which of them is next is decided by `runs.turns`. What these functions need of all that wait is at
+one end of an index, so that it does not count how many there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, select, update
+
+from millstream.server.log.event_ids import START
+from millstream.server.runs.lifecycle import status_after
+from millstream.server.runs.turns import (
+    GOES_ON,
+    MOST_URGENT,
+    Settings,
+    Waiting,
+    choose,
+    turn_of,
+)
+from millstream.server.storage import events
+from millstream.server.storage import run_statements as statements
+from millstream.server.storage.locks import hold_threads
+from millstream.server.storage.run_records import Job
+from millstream.server.storage.tables import PUT_OFF, now, runs
+
+_TOGETHER: Final = 100
+"""Runs whose time has come that enter the queue in one transaction."""
+
+
+def turn(connection: Connection, owner: str, priority: int) -> int:
+    """Return the turn of a run that enters the queue."""
+    first = statements.FIRST_TURN.first(connection, priority=priority)
+    own = statements.OWN_TURN.first(connection, owner=owner, priority=priority)
+    return turn_of(first and first.turn, own and own.turn)
+
+
+class Assignment(NamedTuple):
+    """What settings of a thread are made of."""
+
+    assistant: Any
+    thread: Any
+
+
+def assignment(connection: Connection, assistant_id: str, thread_id: str | None) -> Assignment:
+    """Return what is known of an assistant and a thread, None for what is not there."""
+    assistant = statements.ASSISTANT.first(connection, id=assistant_id)
+    thread = None
+    if thread_id is not None:
+        thread = statements.SETTINGS.first(connection, id=thread_id)
+    return Assignment(assistant, thread)
+
+
+def settle(connection: Connection, thread_id: str, settings: Settings | None) -> Settings | None:
+    """Return the settings of a thread: those that are kept there, else these."""
+    if settings is None:
+        return None
+    known = statements.SETTINGS.first(connection, id=thread_id)
+    if known.priority is not None:
+        return Settings(known.priority, known.fairness_group)
+    if settings.is_kept:
+        statements.SETTLE.run(
+            connection, id=thread_id, priority=settings.priority, fairness_group=settings.group
+        )
+    return settings
+
+
+def next_of(connection: Connection, thread_id: str, time: str) -> Any:
+    """Return the run of a thread on which nothing goes on that is next; None if none is."""
+    return statements.NEXT.first(connection, thread_id=thread_id, time=time)
+
+
+def enter(connection: Connection, run: Any) -> None:
+    """Have a run in the queue that has waited for nothing but its thread, or its time."""
+    _place(connection, run, turn(connection, run.owner, run.priority))
+
+
+def _place(connection: Connection, run: Any, turn: int | None) -> None:
+    due_at = run.due_at or run.start_at
+    statements.ENTER.run(connection, id=run.run_id, turn=turn, due_at=due_at, start_at=None)
+
+
+def free(connection: Connection, thread_id: str, time: str) -> None:
+    """Have the next run of a thread in the queue, if it waits for no other one."""
+    if statements.IS_AHEAD.first(connection, thread_id=thread_id) is None:
+        waiting = next_of(connection, thread_id, time)
+        if waiting is not None:
+            enter(connection, waiting)
+
+
+def begin(connection: Connection, run_id: str, time: str) -> Job:
+    """Begin a run, or have it go on."""
+    run = statements.WAITING.first(connection, id=run_id)
+    attempt = run.attempt + 1
+    statements.BEGIN.run(
+        connection,
+        id=run_id,
+        status=status_after("pending", "claimed"),
+        started_at=run.started_at or time,
+        attempt=attempt,
+        turn=None,
+        start_at=None,
+    )
+    last = events.last_of(connection, run_id) if run.attempt and run.is_resumable else START
+    return Job(
+        run_id,
+        run.thread_id,
+        run.assistant_id,
+        run.kwargs,
+        run.metadata,
+        attempt,
+        last,
+        run.stop,
+        run.priority,
+    )
+
+
+def claim(
+    connection: Connection, limit: int, begun: Mapping[int, float], time: str | None = None
+) -> list[Job]:
+    """Begin up to `limit` runs; `begun` is when the last of each priority began."""
+    moment = time or now()
+    chosen = _held(connection, lambda: _next(connection, limit, begun, moment))
+    jobs = [begin(connection, run.run_id, moment) for run in chosen]
+    for job in jobs:
+        # It is not where the run was put off.
+        statements.BUSY_AGAIN.run(connection, id=job.thread_id, status="busy", updated_at=moment)
+    return jobs
+
+
+def _next(
+    connection: Connection, limit: int, begun: Mapping[int, float], time: str
+) -> Sequence[Any]:
+    """Return the runs whose turn it is."""
+    found: dict[str, Any] = {}
+    queues = {}
+    priority = MOST_URGENT - 1
+    while first := statements.NEXT_PRIORITY.first(connection, after=priority):
+        priority = first.priority
+        rows = [first]
+        if limit > 1:
+            rows = statements.OF_PRIORITY.all(connection, priority=priority, most=limit)
+        found.update((row.run_id, row) for row in rows)
+        queues[priority] = [Waiting(row.run_id, row.turn, _seconds(row.due_at)) for row in rows]
+    return [found[run.run_id] for run in choose(queues, begun, _seconds(time), limit)]
+
+
+def bring_due(connection: Connection, time: str | None = None) -> bool:
+    """Have runs in the queue that were put off until now; return whether there may be more."""
+    moment = time or now()
+    due = _held(connection, lambda: statements.DUE.all(connection, time=moment, most=_TOGETHER))
+    for run in due:
+        if statements.IS_AHEAD.first(connection, thread_id=run.thread_id) is None:
+            enter(connection, run)
+        else:
+            _place(connection, run, None)
+    return len(due) == _TOGETHER
+
+
+def _held(connection: Connection, find: Callable[[], Sequence[Any]]) -> Sequence[Any]:
+    """Return the runs that are found, whose threads nobody else changes any more."""
+    held: set[str] = set()
+    while True:
+        rows = find()
+        wanted = {row.thread_id for row in rows}
+        if not hold_threads(connection, wanted - held):
+            return rows
+        # Others may have begun some of them, or have ended them.
+        held |= wanted
+
+
+def next_start(connection: Connection) -> str | None:
+    """Return when the time comes of the next run that was put off."""
+    query = select(runs.c.start_at).where(PUT_OFF).order_by(runs.c.start_at).limit(1)
+    return connection.scalar(query)
+
+
+def recover(connection: Connection) -> None:
+    """Take note that nobody carries out any run: those that ran wait to be gone on with."""
+    connection.execute(
+        update(runs)
+        .where(runs.c.status == "running")
+        .values(status=status_after("running", "lease_lost"), turn=GOES_ON)
+    )
+
+
+def hand_back(connection: Connection, run_id: str) -> None:
+    """Have a run wait for whoever goes on with it; that it was stopped is no death of it."""
+    connection.execute(
+        update(runs)
+        .where(runs.c.run_id == run_id)
+        .values(status=status_after("running", "lease_lost"), turn=GOES_ON, place=None)
+    )
+
+
+def _seconds(time: str) -> float:
+    return datetime.fromisoformat(time).timestamp()
