@@ -14,10 +14,11 @@ from millstream.journal import MemoryJournal
 from millstream.modes.names import UPDATES, VALUES
 from millstream.outbox.write_ahead import Place, Promises
 from millstream.types import Command
-from runs.starting import IN_TIME, AsyncStarter, Starter
+from runs.starting import AsyncStarter, Starter
 from runs.test_write_ahead import AheadLog, Promise
+from waiting import PATIENCE
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 PLACE = {"configurable": {"thread_id": "t"}}
 
 
@@ -39,7 +40,7 @@ def told_by(starter: Starter, graph: Any, given: Any, durability: str) -> AheadL
         durability=durability,
         log=log,
     )
-    run.wait(IN_TIME)
+    run.wait(PATIENCE)
     return log
 
 
