@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypedDict
 import pytest
 from langchain_core.runnables import RunnableConfig
 from sqlalchemy import Connection, event, select, text
+from sqlalchemy.exc import DBAPIError
 
 import waiting
 from millstream.graph import START, StateGraph
@@ -22,7 +23,7 @@ from millstream.server.errors import ApiError, ConfigError
 from millstream.server.service import Service
 from millstream.server.storage.postgres import PostgresDatabase
 from millstream.server.storage.postgres_engine import Address
-from millstream.server.storage.postgres_ownership import owning_postgres
+from millstream.server.storage.postgres_ownership import KEY, owning_postgres
 from millstream.server.storage.tables import threads
 from millstream.server.storage.threads import create
 from server.databases import new_postgres
@@ -333,3 +334,59 @@ def test_runs_and_requests_wait_for_a_database_that_comes_and_goes(
     finally:
         way.close()
     assert way.cuts > 10
+
+
+def test_a_server_whose_database_another_one_has_gives_its_runs_up(
+    new_database: str, tmp_path: Path
+) -> None:
+    done: list[tuple[str, int]] = []
+    way = Way(new_database)
+    config = config_of({"counting": counting(done)}, tmp_path, database=way.address)
+    body = {
+        "assistant_id": "counting",
+        "input": {"upto": 1_000_000},
+        "config": {"recursion_limit": 2_000_000},
+        "stream_mode": ["updates"],
+        "stream_resumable": True,
+    }
+    try:
+        with running(config) as server:
+            at = server.http.post("/threads", json={}).json()["thread_id"]
+            run_id = server.http.post(f"/threads/{at}/runs", json=body).json()["run_id"]
+            assert waiting.until(lambda: len(done) > 5)
+            with Address(new_database).connect() as other:
+                # It is asleep, as it were, while another one takes its place and its run.
+                way.is_shut = True
+                way.cut()
+                other.execute("SELECT pg_advisory_lock(%s, %s)", KEY)
+                other.execute("SET search_path = millstream")
+                other.execute("UPDATE runs SET attempt = attempt + 1")
+                [events] = other.execute("SELECT count(*) FROM run_events").fetchone()
+                way.is_shut = False
+                assert waiting.until(lambda: not server.service.scheduler.active)
+                query = "SELECT attempt, status FROM runs WHERE run_id = %s"
+                assert other.execute(query, [run_id]).fetchall() == [(2, "running")]
+                # Nothing of it shows, and it begins nothing.
+                assert other.execute("SELECT count(*) FROM run_events").fetchone() == (events,)
+                assert waiting.until(lambda: server.service.scheduler._is_draining)
+                made = server.http.post("/runs", json={**body, "on_completion": "keep"})
+                assert made.status_code == 200
+                assert not server.service.scheduler.active
+    finally:
+        way.close()
+
+
+def test_errors_of_the_database_are_told_from_those_of_what_it_is_given(
+    database: PostgresDatabase,
+) -> None:
+    def failing(connection: Connection, statement: str) -> None:
+        connection.exec_driver_sql(statement)
+
+    codes = {"40001": True, "53100": True, "57P03": True, "54000": False, "22003": False}
+    for code, passes in codes.items():
+        statement = f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$"
+        with pytest.raises(DBAPIError) as caught:
+            # Reading, nothing is waited for that the server has said.
+            asyncio.run(database.read(failing, statement.replace("57P03", "57000")))
+        assert database.may_pass(caught.value) is passes
+    assert not database.may_pass(ValueError())

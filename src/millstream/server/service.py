@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -87,7 +87,7 @@ class Service:
         clock = clock or Clock()
         prepare_imports(config)
         async with AsyncExitStack() as stack:
-            await _own(config, stack)
+            ownership = await _own(config, stack)
             sealer = await _open_sealer(config, stack)
             db = await asyncio.to_thread(open_database, config, sealer)
             stack.push_async_callback(asyncio.to_thread, db.close)
@@ -116,6 +116,7 @@ class Service:
             retention = Retention(db, scheduler, run_loop, journal, clock, ttl)
             health = Health(db, run_loop)
             stack.callback(health.close)
+            ownership.on_lost(scheduler.give_up)
             await scheduler.open()
             stack.push_async_callback(scheduler.close)
             for part in (webhooks, crons, retention):
@@ -144,14 +145,37 @@ class Service:
             )
 
 
-async def _own(config: ServerConfig, stack: AsyncExitStack) -> None:
-    owning = owning_database(config)
+class Ownership:
+    """Whether the database is this server's, and who is told when it is not any more."""
+
+    def __init__(self) -> None:
+        self._is_lost = False
+        self._tell: Callable[[], object] | None = None
+
+    def on_lost(self, tell: Callable[[], object]) -> None:
+        """Say who is told; at once if it is lost already."""
+        self._tell = tell
+        if self._is_lost:
+            tell()
+
+    def lose(self) -> None:
+        """Take note that another server has it."""
+        self._is_lost = True
+        if self._tell is not None:
+            self._tell()
+
+
+async def _own(config: ServerConfig, stack: AsyncExitStack) -> Ownership:
+    loop = asyncio.get_running_loop()
+    ownership = Ownership()
+    owning = owning_database(config, lambda: loop.call_soon_threadsafe(ownership.lose))
     await asyncio.to_thread(owning.__enter__)
 
     async def leave(*error: Any) -> None:
         await asyncio.to_thread(owning.__exit__, *error)
 
     stack.push_async_exit(leave)
+    return ownership
 
 
 def _filter(config: ServerConfig, key: str) -> HeaderFilter:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from contextvars import copy_context
 from typing import TYPE_CHECKING
 
-from millstream.server.storage import events
+from millstream.server.storage import attempts
+from millstream.server.storage.attempts import TakenOverError
 
 if TYPE_CHECKING:
     from millstream.server.log.run_log import Entry, RunLog
@@ -25,9 +26,14 @@ class Storing:
     that blocks its event loop holds up none.
     """
 
-    def __init__(self, db: Database, log: RunLog) -> None:
+    def __init__(
+        self, db: Database, log: RunLog, attempt: int, give_up: Callable[[], object]
+    ) -> None:
+        """Begin; `give_up` is called, in any thread, when somebody else carries out the run."""
         self._db = db
         self._log = log
+        self._attempt = attempt
+        self._give_up = give_up
         self._lock = log.lock
         self._waiting: list[Entry] = []
         self._under_way: Future[None] | None = None
@@ -82,7 +88,7 @@ class Storing:
         entries, self._waiting = self._waiting, []
         try:
             future = self._context.run(
-                self._db.write_soon, events.append, self._log.run_id, entries
+                self._db.write_soon, attempts.append, self._log.run_id, self._attempt, entries
             )
         except RuntimeError:  # the database is closed
             self._under_way = None
@@ -92,6 +98,13 @@ class Storing:
 
     def _note_stored(self, done: Future[None], noted: Future[None], last: int) -> None:
         error = done.exception()
+        if isinstance(error, TakenOverError):
+            # Nobody is shown what it has said, and it says no more.
+            logger.warning("run %s is given up: %s", self._log.run_id, error)
+            self._is_held = True
+            self._give_up()
+            noted.set_result(None)
+            return
         if error is not None:
             # Those who read now have them; whoever comes back later does not.
             logger.error(

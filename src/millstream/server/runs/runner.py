@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -85,7 +86,12 @@ class Runner:
 
     async def _carry_out(self, active: ActiveRun) -> Carried:
         job = active.job
-        storing = Storing(self._db, active.log) if active.log.is_resumable else None
+        storing = None
+        if active.log.is_resumable:
+            give_up = partial(
+                asyncio.get_running_loop().call_soon_threadsafe, active.stop, "lease_lost"
+            )
+            storing = Storing(self._db, active.log, job.attempt, give_up)
         repeats: Sequence[Repeats] = ()
         if job.last != START:
             said = await self._db.read(events.said, job.run_id, STATE_MODES)

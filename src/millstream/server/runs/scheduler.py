@@ -10,10 +10,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from time import time
 from typing import TYPE_CHECKING, Any, Final
-
-from sqlalchemy.exc import OperationalError
 
 from millstream.server.encoding import dumps
 from millstream.server.encryption.context import enter_context
@@ -28,8 +27,9 @@ from millstream.server.runs.recovery import (
     settle,
 )
 from millstream.server.runs.runner import NOTHING, Carried, Runner, failed
-from millstream.server.storage import events, queue, runs
-from millstream.server.storage.run_records import End
+from millstream.server.storage import attempts, events, queue, runs
+from millstream.server.storage.attempts import TakenOverError
+from millstream.server.storage.run_records import End, Finished
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from millstream.server.runs.run_loop import RunLoop
     from millstream.server.storage.containment import Filters
     from millstream.server.storage.database import Database
-    from millstream.server.storage.run_records import Cancelled, Created, Finished, Job
+    from millstream.server.storage.run_records import Cancelled, Created, Job
 
 logger = logging.getLogger("millstream.server")
 
@@ -120,6 +120,12 @@ class Scheduler:
         until = loop.time() + seconds
         while self._active and (left := until - loop.time()) > 0:
             await asyncio.wait(self._tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+
+    def give_up(self) -> None:
+        """Carry out nothing any more: another process takes for its own what this one has."""
+        self._is_draining = True
+        for active in list(self._active.values()):
+            self._stop(active, "lease_lost")
 
     async def close(self) -> None:
         """Stop at the next superstep of each run, at once after a while; others go on later."""
@@ -307,11 +313,15 @@ class Scheduler:
         while True:
             try:
                 return await self._store_end(job, carried.end)
-            except Exception as error:  # noqa: PERF203
+            except TakenOverError as error:  # noqa: PERF203
+                logger.warning("run %s is given up: %s", job.run_id, error)
+                carried.end = End("lease_lost")
+                return Finished(None)
+            except Exception as error:
                 if self._is_closing or carried.end.is_kept:
                     raise
                 logger.error("the end of run %s cannot be stored yet", job.run_id, exc_info=error)
-                if not isinstance(error, OperationalError):
+                if not self._db.may_pass(error):
                     # Not the database, but what it was given.
                     failure = failed(error)
                     carried.end, carried.result = failure.end, failure.result
@@ -323,9 +333,10 @@ class Scheduler:
     async def _store_end(self, job: Job, end: End) -> Finished:
         # Where others wait for a slot, it is not for the thread to keep it.
         may_start = not self._is_draining and not self._are_some_waiting
-        return await self._db.write(
-            runs.finish, job.run_id, job.thread_id, end, may_start=may_start
+        finish = partial(
+            runs.finish, run_id=job.run_id, thread_id=job.thread_id, end=end, may_start=may_start
         )
+        return await self._db.write(attempts.end, job.run_id, job.thread_id, job.attempt, finish)
 
     def _note_cancelled(self, cancelled: Cancelled) -> None:
         if cancelled.is_running:

@@ -1,10 +1,71 @@
-"""Queries about attempts at a run: what the one before has come to."""
+"""Queries about attempts at a run: what the one before has come to, and who makes this one.
+
+Two processes may take a run for theirs: one has lost the database for a while, and does not know
+that another one has taken the run over. The number of the attempt tells them apart.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select, update
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from sqlalchemy import Connection, bindparam, select, update
+
+from millstream.server.storage import events
+from millstream.server.storage.locks import are_many, hold_thread
+from millstream.server.storage.prepared import Prepared
 from millstream.server.storage.tables import runs
+
+if TYPE_CHECKING:
+    from millstream.server.log.run_log import Entry
+
+T = TypeVar("T")
+
+# Who takes it over changes the row, and waits for those who hold it so.
+_HELD: Final = Prepared(
+    select(runs.c.attempt, runs.c.status)
+    .where(runs.c.run_id == bindparam("id"))
+    .with_for_update(read=True)
+)
+
+
+class TakenOverError(RuntimeError):
+    """Somebody else carries out a run; what this process stores of it is refused."""
+
+    def __init__(self, run_id: str, attempt: int) -> None:
+        super().__init__(run_id, attempt)
+        self.run_id = run_id
+        self.attempt = attempt
+
+    def __str__(self) -> str:
+        return f"attempt {self.attempt} is over, another process has run {self.run_id}"
+
+
+def append(connection: Connection, run_id: str, attempt: int, entries: Sequence[Entry]) -> None:
+    """Store events of an attempt at a run, in their order."""
+    # The owner of a file need not ask: the operating system knows whose it is.
+    if are_many(connection):
+        found = _HELD.first(connection, id=run_id)
+        if found is None or (found.attempt, found.status) != (attempt, "running"):
+            raise TakenOverError(run_id, attempt)
+    events.append(connection, run_id, entries)
+
+
+def end(
+    connection: Connection,
+    run_id: str,
+    thread_id: str,
+    attempt: int,
+    finish: Callable[[Connection], T],
+) -> T:
+    """Store the end of an attempt at a run by a function."""
+    hold_thread(connection, thread_id)
+    if are_many(connection):
+        found = _HELD.first(connection, id=run_id)
+        # One that has ended is for the function: its end may have been stored a moment ago.
+        if found is not None and (found.attempt != attempt or found.status == "pending"):
+            raise TakenOverError(run_id, attempt)
+    return finish(connection)
 
 
 def go_on(connection: Connection, run_id: str, place: str) -> int:

@@ -101,6 +101,10 @@ class Database(ABC):
             )
         return self.is_sealing and not was_sealing
 
+    @abstractmethod
+    def may_pass(self, error: Exception) -> bool:
+        """Say whether an error is about the database, and may be gone when one tries again."""
+
     def _closed(self) -> DatabaseClosedError:
         return DatabaseClosedError(f"The database {self.name} is closed")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -24,11 +25,16 @@ def open_database(config: ServerConfig, sealer: Sealer | None) -> Database:
     return PostgresDatabase(Address(config.postgres), sealer)
 
 
-def owning_database(config: ServerConfig) -> AbstractContextManager[None]:
-    """Own the database of a configuration until the block ends."""
+def owning_database(
+    config: ServerConfig, on_lost: Callable[[], object] = lambda: None
+) -> AbstractContextManager[None]:
+    """Own the database of a configuration until the block ends.
+
+    `on_lost` is called, in any thread, if another server has it before that.
+    """
     if config.postgres is None:
         return owning(config.database_path)
     from millstream.server.storage.postgres_engine import Address
     from millstream.server.storage.postgres_ownership import owning_postgres
 
-    return owning_postgres(Address(config.postgres))
+    return owning_postgres(Address(config.postgres), on_lost)

@@ -43,6 +43,8 @@ _OVERTAKEN: Final = ("40001", "40P01", "23503", "23505")
 were, when the function looked."""
 _UNREACHABLE: Final = ("08", "57P01", "57P02", "57P03", "53300")
 """How the codes of errors begin that are about the server and not about what was asked."""
+_PASSING: Final = ("25006", "40", "53", "55", "57", "58")
+"""The same of errors that may be gone later: conflicts, a full disk, a server that only reads."""
 _SEALED: Final = "millstream: values are sealed by handlers"
 
 
@@ -89,6 +91,12 @@ class PostgresDatabase(Database):
         was_sealing = connection.exec_driver_sql(comment).scalar() == _SEALED
         if self.note_sealing(was_sealing=was_sealing):
             connection.exec_driver_sql(f"COMMENT ON TABLE alembic_version IS '{_SEALED}'")
+
+    def may_pass(self, error: Exception) -> bool:
+        """Say whether an error is about the database, and may be gone when one tries again."""
+        if not isinstance(error, DBAPIError):
+            return False
+        return _is_lost(error) or (_code(error) or "").startswith(_PASSING)
 
     def _read(self, function: Callable[..., T], args: tuple[Any, ...], named: dict[str, Any]) -> T:
         patience = Patience(self._patience, self._is_ending)

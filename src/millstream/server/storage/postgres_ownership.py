@@ -10,7 +10,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -20,23 +20,30 @@ from millstream.server.storage.postgres_engine import Address, import_psycopg
 
 logger = logging.getLogger("millstream.server")
 
-_KEY: Final = (0x6D696C6C, 1)
+KEY: Final = (0x6D696C6C, 1)
 """The lock: of two numbers, which nobody else's are by chance."""
 _PAUSE: Final = 1.0
 """Seconds between two tries to have it back."""
 _SHORT_PAUSE: Final = 0.05
+_END: Final = """
+    SELECT pg_terminate_backend(pid) FROM pg_locks WHERE pid = %s AND locktype = 'advisory'
+    AND (classid, objid, objsubid) = (%s, %s, 2)
+"""
 
 
 @contextmanager
-def owning_postgres(address: Address, *, patience: float = 2.0) -> Iterator[None]:
+def owning_postgres(
+    address: Address, on_lost: Callable[[], object] = lambda: None, *, patience: float = 2.0
+) -> Iterator[None]:
     """Own a database until the block ends; `ConfigError` if another server does.
 
-    A connection that is lost is made anew, and the database owned again. That of a server which
-    has died a moment ago may be there for another one, for which `patience` is.
+    A connection that is lost is made anew, and the database owned again; `on_lost` is called, in
+    another thread, if another server has come before. The connection of a server which has died a
+    moment ago may be there for another one, for which `patience` is.
     """
     psycopg = import_psycopg()
     try:
-        owner = _Owner(address, patience)
+        owner = _Owner(address, on_lost, patience)
     except psycopg.Error as error:
         raise ConfigError(f"the database {address} cannot be used: {error}") from None
     try:
@@ -48,8 +55,9 @@ def owning_postgres(address: Address, *, patience: float = 2.0) -> Iterator[None
 class _Owner:
     """Holds the lock, and has it back when the connection was lost."""
 
-    def __init__(self, address: Address, patience: float) -> None:
+    def __init__(self, address: Address, on_lost: Callable[[], object], patience: float) -> None:
         self._address = address
+        self._on_lost = on_lost
         self._connection = self._own(patience)
         self._wake, self._woken = socket.socketpair()
         self._is_ending = threading.Event()
@@ -64,7 +72,8 @@ class _Owner:
         self._woken.close()
         self._connection.close()
 
-    def _own(self, patience: float = 0) -> Any:
+    def _own(self, patience: float = 0, former: int | None = None) -> Any:
+        """Return a connection with the lock; the server may not know of the end of a former one."""
         until = time.monotonic() + patience
         connection = self._address.connect()
         try:
@@ -75,6 +84,9 @@ class _Owner:
                     "told there: give the address of the server itself"
                 )
             while not _lock(connection):
+                if former is not None:
+                    connection.execute(_END, [former, *KEY])
+                    former = None
                 if time.monotonic() < until:
                     time.sleep(_SHORT_PAUSE)
                     continue
@@ -89,31 +101,37 @@ class _Owner:
 
     def _watch(self) -> None:
         psycopg = import_psycopg()
-        while not self._is_ending.is_set():
+        is_mine = True
+        while is_mine and not self._is_ending.is_set():
             try:
                 # Nothing comes while all is well.
                 select.select([self._connection.fileno(), self._woken], [], [])
                 if not self._is_ending.is_set():
                     self._connection.execute("SELECT 1")
             except psycopg.Error:  # noqa: PERF203
-                self._have_back()
+                is_mine = self._have_back()
 
-    def _have_back(self) -> None:
+    def _have_back(self) -> bool:
+        """Own the database again, if nobody else does."""
         psycopg = import_psycopg()
+        former = self._connection.info.backend_pid
         self._connection.close()
         while not self._is_ending.is_set():
             try:
-                self._connection = self._own()
-                return
+                self._connection = self._own(_PAUSE, former)
+                return True
             except ConfigError as error:
-                logger.critical("%s", error)
+                logger.critical("nothing is run here any more: %s", error)
+                self._on_lost()
+                return False
             except psycopg.Error:
                 pass
             self._is_ending.wait(_PAUSE)
+        return False
 
 
 def _lock(connection: Any) -> bool:
-    [is_mine] = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", _KEY).fetchone()
+    [is_mine] = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", KEY).fetchone()
     return bool(is_mine)
 
 
@@ -124,5 +142,5 @@ def _other(connection: Any) -> str:
         WHERE locktype = 'advisory' AND (classid, objid, objsubid) = (%s, %s, 2)
           AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     """
-    row = connection.execute(query, _KEY).fetchone()
+    row = connection.execute(query, KEY).fetchone()
     return f" ({row[0]})" if row is not None and row[0] else ""

@@ -16,6 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
 
 from millstream.server.storage.containment import holds
 from millstream.server.storage.database import READERS, Database
@@ -60,6 +61,10 @@ class SqliteDatabase(Database):
             target=self._write_all, name="millstream-writer", daemon=True
         )
         self._writer.start()
+
+    def may_pass(self, error: Exception) -> bool:
+        """Say whether an error is about the database, and may be gone when one tries again."""
+        return isinstance(error, OperationalError)
 
     def _read(self, function: Callable[..., T], args: tuple[Any, ...], named: dict[str, Any]) -> T:
         with self.engine.connect() as connection:
