@@ -1,9 +1,11 @@
 """Run the suite with the lowest and with the newest versions that pyproject.toml allows.
 
-The lowest ones have an environment for the oldest CPython found, the newest ones for the newest.
-Whatever the project does not ask for itself is what pip chooses, as it is for users; only the
-tools of the tests are those of constraints.txt. langgraph is missing in the first environment,
-because it needs newer versions: what compares with it runs in the second.
+`lowest` has the lower bound of everything that the project asks for itself, but for its server;
+`lowest-server` those of the server too, which asks for more of some packages. Both have an
+environment for the oldest CPython found, `newest` one for the newest. Whatever the project does not
+ask for is what pip chooses, as it is for users; only the tools of the tests are those of
+constraints.txt. langgraph is missing in the first two environments, because it needs newer
+versions: what compares with it runs in the last.
 """
 
 from __future__ import annotations
@@ -11,14 +13,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import requires
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 TOOLS: Final = ("hypothesis", "pytest", "pytest-rerunfailures", "pytest-timeout", "pytest-xdist")
 EXTRAS: Final = ("ascii", "postgres", "sqlite")
+# The plugin of the anyio that fits to an older LangSmith warns of the pytest we use.
+WITHOUT_ANYIO: Final = ("-p", "no:anyio")
 
 # What depends on other packages, and needs nothing but what users install.
 ALONE: Final = (
@@ -51,6 +58,41 @@ NOT_WITH_THE_LOWEST: Final = (
     # there LangChain itself drops arguments with an alias
     "tests/prebuilt/test_injection.py::test_an_injected_field_may_have_an_alias",
 )
+# What the server does with other packages.
+SERVER: Final = (
+    # starlette, uvicorn, and what that speaks with: httptools, uvloop, websockets
+    "tests/server/test_application.py",
+    "tests/server/test_connections.py",
+    "tests/server/test_custom.py",
+    "tests/server/test_guarded.py",
+    "tests/server/test_serving.py",
+    "tests/server/test_v3_websocket.py",
+    # pydantic and orjson
+    "tests/server/test_encoding.py",
+    "tests/server/test_faults.py",
+    "tests/server/test_threads.py",
+    # SQLAlchemy and alembic
+    "tests/server/test_containment.py",
+    "tests/server/test_database.py",
+    "tests/server/test_prepared.py",
+    # langgraph-sdk
+    "tests/server/test_remote_graph.py",
+    "tests/server/test_sdk.py",
+    "tests/server/test_sealing.py",
+    "tests/server/test_v3_sdk.py",
+    # a2a-sdk and protobuf, mcp, cronsim, prometheus-client, opentelemetry-api, httpx
+    "tests/server/test_a2a.py",
+    "tests/server/test_mcp.py",
+    "tests/server/test_schedules.py",
+    "tests/server/test_metrics.py",
+    "tests/server/test_tracing.py",
+    "tests/server/test_webhooks.py",
+)
+# What the server's packages need is higher than what the rest asks for.
+HIGHER_WITH_THE_SERVER: Final = {
+    "langchain-protocol": "0.0.15",  # langgraph-sdk
+    "typing-extensions": "4.14.1",  # pydantic
+}
 # What compares with langgraph, or needs a newer LangSmith to switch tracing on.
 WITH_LANGGRAPH: Final = (
     "tests/compat",
@@ -63,78 +105,129 @@ WITH_LANGGRAPH: Final = (
 )
 
 
+class Lane(NamedTuple):
+    """An environment, and the tests that run in it."""
+
+    version: str
+    """Of CPython."""
+    what: Sequence[str]
+    """What pip installs besides the tools of the tests."""
+    bounds: Mapping[str, str]
+    """Package -> the version it has to have."""
+    tests: Sequence[str]
+    options: Sequence[str] = ()
+
+
 def main(given: list[str]) -> int:
     """Run what the arguments name; return the exit code."""
-    names = [given.pop(0)] if given and given[0] in CHOICES else list(CHOICES)
-    results = {name: CHOICES[name](given) for name in names}
-    for name, code in results.items():
-        sys.stdout.write(f"{name} versions: {'FAILED' if code else 'passed'}\n")
-    return int(any(results.values()))
+    names = [given.pop(0)] if given and given[0] in LANES else list(LANES)
+    pythons = found_pythons()
+    lanes = {name: LANES[name](list(pythons)) for name in names}
+    for name, lane in lanes.items():
+        sys.stdout.write(f"== making build/bounds-{name} with CPython {lane.version}\n")
+    sys.stdout.flush()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        made = pool.map(lambda name: make(name, lanes[name], pythons), names)
+        pythons_of = dict(zip(names, made, strict=True))
+    results = {}
+    for name, lane in lanes.items():
+        python = pythons_of[name]
+        if python is None:
+            results[name] = "FAILED (its environment could not be made)"
+        else:
+            sys.stdout.write(f"== the {name} versions, CPython {lane.version}\n")
+            sys.stdout.flush()
+            results[name] = test(python, [*lane.options, *(given or lane.tests)])
+    for name, result in results.items():
+        sys.stdout.write(f"{name} versions: {result}\n")
+    return int(any(result != "passed" for result in results.values()))
 
 
-def lowest(given: list[str]) -> int:
+def lowest(versions: list[str]) -> Lane:
     """Test with the lower bound of everything the project asks for itself."""
-    bounds = [
-        f"{requirement.name}=={specifier.version}"
-        for requirement in map(Requirement, requires("millstream") or ())
-        for specifier in requirement.specifier
-        if specifier.operator == ">=" and is_for_users(requirement)
-    ]
-    python = environment("lowest", "oldest", [*pinned(*TOOLS), *bounds], f".[{','.join(EXTRAS)}]")
+    bounds = lower_bounds(versions[0], EXTRAS)
     without = [
         f"--{'deselect' if '::' in each else 'ignore'}={each}" for each in NOT_WITH_THE_LOWEST
     ]
-    return test(python, ["-p", "no:anyio", *without, *(given or ALONE)])
+    what = ["-e", f".[{','.join(EXTRAS)}]"]
+    return Lane(versions[0], what, bounds, ALONE, [*WITHOUT_ANYIO, *without])
 
 
-def newest(given: list[str]) -> int:
+def lowest_server(versions: list[str]) -> Lane:
+    """Test the server with the lower bounds of it, and with those others that fit to them."""
+    extras = (*EXTRAS, "server")
+    # Nobody but a test needs it, and it is of one version with its API.
+    sdk = "opentelemetry-sdk"
+    bounds = {
+        **lower_bounds(versions[0], extras),
+        **HIGHER_WITH_THE_SERVER,
+        sdk: lower_bounds(versions[0], ["test"])[sdk],
+    }
+    return Lane(versions[0], [sdk, "-e", f".[{','.join(extras)}]"], bounds, SERVER, WITHOUT_ANYIO)
+
+
+def newest(versions: list[str]) -> Lane:
     """Test with the newest release of everything that the registry has and the project allows."""
-    python = environment("newest", "newest", pinned(*TOOLS), ".[test]")
     # Not what compares most with LangGraph: it has the same version in constraints.txt.
-    return test(python, given or [*ALONE, *WITH_LANGGRAPH])
+    return Lane(versions[-1], ["-e", ".[test]"], {}, [*ALONE, *WITH_LANGGRAPH, *SERVER])
 
 
-CHOICES: Final = {"lowest": lowest, "newest": newest}
+LANES: Final[Mapping[str, Callable[[list[str]], Lane]]] = {
+    "lowest": lowest,
+    "lowest-server": lowest_server,
+    "newest": newest,
+}
 
 
-def is_for_users(requirement: Requirement) -> bool:
-    """Return whether users get it, maybe with an extra."""
-    marker = requirement.marker
-    return marker is None or any(marker.evaluate({"extra": extra}) for extra in EXTRAS)
+def lower_bounds(version: str, extras: Sequence[str]) -> dict[str, str]:
+    """Return the lower bounds of what users of a CPython get with some extras."""
+    bounds: dict[str, str] = {}
+    for requirement in map(Requirement, requires("millstream") or ()):
+        marker = requirement.marker
+        if marker is None or any(
+            marker.evaluate({"extra": extra, "python_version": version}) for extra in extras
+        ):
+            for specifier in requirement.specifier:
+                if specifier.operator == ">=":
+                    asked = (bounds.get(requirement.name, "0"), specifier.version)
+                    bounds[requirement.name] = max(asked, key=Version)
+    return bounds
 
 
-def pinned(*names: str) -> list[str]:
-    """Return what constraints.txt says of some packages."""
-    lines = Path("constraints.txt").read_text(encoding="utf-8").splitlines()
-    return [line for line in lines if line.split("==")[0] in names]
-
-
-def environment(name: str, which: str, constraints: list[str], what: str) -> str:
-    """Make or renew an environment in build/; return its interpreter."""
+def found_pythons() -> dict[str, str]:
+    """Return the interpreters by their versions, the oldest first."""
     found = subprocess.run(["scripts/find-pythons"], capture_output=True, text=True, check=True)
     pythons = dict(line.split(" ", 1) for line in found.stdout.splitlines())
-    order = sorted(pythons, key=lambda version: [int(part) for part in version.split(".")])
-    version = order[0 if which == "oldest" else -1]
+    return {version: pythons[version] for version in sorted(pythons, key=Version)}
+
+
+def make(name: str, lane: Lane, pythons: Mapping[str, str]) -> str | None:
+    """Make or renew an environment in build/; return its interpreter, None if it cannot be made."""
     folder = Path("build", f"bounds-{name}")
     python = str(folder / "bin" / "python")
-    sys.stdout.write(f"== the {name} versions, CPython {version}\n")
-    sys.stdout.flush()
-    subprocess.run([pythons[version], "-m", "venv", "--clear", str(folder)], check=True)
+    lines = Path("constraints.txt").read_text(encoding="utf-8").splitlines()
+    tools = [line for line in lines if line.split("==")[0] in TOOLS]
+    bounds = [f"{package}=={version}" for package, version in lane.bounds.items()]
     file = folder / "constraints.txt"
-    file.write_text("\n".join(constraints), encoding="utf-8")
-    install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", str(file)]
-    subprocess.run([python, *install, *TOOLS, "-e", what], check=True)
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    try:
+        subprocess.run([pythons[lane.version], "-m", "venv", "--clear", str(folder)], check=True)
+        file.write_text("\n".join([*tools, *bounds]), encoding="utf-8")
+        subprocess.run([*pip, "-c", str(file), *TOOLS, *lane.what], check=True)
+    except subprocess.CalledProcessError:
+        return None
     return python
 
 
-def test(python: str, arguments: list[str]) -> int:
-    """Print the versions and run pytest; return its exit code."""
+def test(python: str, arguments: list[str]) -> str:
+    """Print the versions and run pytest; return what to say about it."""
     subprocess.run([python, "-m", "pip", "--disable-pip-version-check", "list"], check=True)
     workers = ("-n", str(os.cpu_count() or 1), "--dist=worksteal")
     # The cache of pytest is that of .venv.
     chosen = ("-p", "no:cacheprovider", "-m", "not long")
     command = [python, "-m", "pytest", "-q", "-rfERs", *workers, *chosen, *arguments]
-    return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, check=False)
+    return "passed" if done.returncode == 0 else "FAILED"
 
 
 if __name__ == "__main__":

@@ -6,14 +6,16 @@ import ast
 import importlib.metadata
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Final
 
 import pytest
 from packaging.requirements import Requirement
 
-SRC: Final = Path(__file__).parent.parent / "src"
+ROOT: Final = Path(__file__).parent.parent
+SRC: Final = ROOT / "src"
+TESTS: Final = ROOT / "tests"
 
 # Which distribution an import is from: the longest name that fits counts.
 DISTRIBUTIONS: Final = {
@@ -22,10 +24,15 @@ DISTRIBUTIONS: Final = {
     "cronsim": "cronsim",
     "google.protobuf": "protobuf",
     "httpx": "httpx",
+    "hypothesis": "hypothesis",
+    "langchain": "langchain",
     "langchain_core": "langchain-core",
+    "langchain_openai": "langchain-openai",
     "langchain_protocol": "langchain-protocol",
+    "langgraph": "langgraph",
     "langgraph.cache": "langgraph-checkpoint",
     "langgraph.checkpoint": "langgraph-checkpoint",
+    "langgraph.checkpoint.conformance": "langgraph-checkpoint-conformance",
     "langgraph.checkpoint.postgres": "langgraph-checkpoint-postgres",
     "langgraph.checkpoint.sqlite": "langgraph-checkpoint-sqlite",
     "langgraph.store": "langgraph-checkpoint",
@@ -34,9 +41,12 @@ DISTRIBUTIONS: Final = {
     "langgraph_sdk": "langgraph-sdk",
     "langsmith": "langsmith",
     "mcp": "mcp",
+    "openai": "openai",
     "opentelemetry": "opentelemetry-api",
+    "opentelemetry.sdk": "opentelemetry-sdk",
     "orjson": "orjson",
     "ormsgpack": "ormsgpack",
+    "packaging": "packaging",
     "prometheus_client": "prometheus-client",
     "psycopg": "psycopg",
     # An extra of it.
@@ -44,7 +54,10 @@ DISTRIBUTIONS: Final = {
     "pydantic": "pydantic",
     # pydantic needs one version of it, exactly.
     "pydantic_core": "pydantic",
+    "pytest": "pytest",
+    "requests": "requests",
     "rich": "rich",
+    "schemathesis": "schemathesis",
     "sqlalchemy": "sqlalchemy",
     "starlette": "starlette",
     "typer": "typer",
@@ -52,19 +65,22 @@ DISTRIBUTIONS: Final = {
     "uvicorn": "uvicorn",
     "uvloop": "uvloop",
     "watchfiles": "watchfiles",
+    "websockets": "websockets",
     "xxhash": "xxhash",
 }
 # Asked for, and imported by others alone: by LangChain to draw, by uvicorn to speak; or
 # by name.
 INDIRECT: Final = {"grandalf", "httptools", "tomli", "websockets"}
 DEVELOPMENT: Final = {"test", "dev"}
+# What tests import of their own: what lies beside them, and a module that a test writes.
+OWN: Final = {"benchmarks", "written", *(path.stem for path in TESTS.iterdir())}
 
 
-def requirements() -> Iterator[Requirement]:
+def requirements(without: Set[str] = DEVELOPMENT) -> Iterator[Requirement]:
     """Yield what the project's metadata asks for, apart from what developing it needs."""
     for text in importlib.metadata.requires("millstream") or ():
         requirement = Requirement(text)
-        if not any(f'"{extra}"' in str(requirement.marker) for extra in DEVELOPMENT):
+        if not any(f'"{extra}"' in str(requirement.marker) for extra in without):
             yield requirement
 
 
@@ -98,6 +114,21 @@ def test_every_import_is_declared_and_everything_declared_is_imported() -> None:
     assert sorted({str(distribution) for _, distribution in found}) == sorted(
         {requirement.name for requirement in requirements()} - INDIRECT
     )
+
+
+def test_what_tests_import_is_what_their_extra_asks_for() -> None:
+    """Environments for other Pythons have that alone, and tests there need no more."""
+    asked = {requirement.name for requirement in requirements(without={"dev"})}
+    # These have environments of their own.
+    paths = (path for path in TESTS.rglob("*.py") if TESTS / "ecosystem" not in path.parents)
+    found = {
+        (module, str(path.relative_to(ROOT)))
+        for path in paths
+        for module in imported(path)
+        if module.split(".")[0] not in OWN and distribution_of(module) not in asked
+    }
+
+    assert found == set()
 
 
 @pytest.mark.parametrize("requirement", [*requirements()], ids=str)

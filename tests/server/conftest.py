@@ -13,14 +13,10 @@ from millstream.server.storage.sqlite import SqliteDatabase
 from server.databases import new_postgres
 from server.fixtures import Running, config_of, running
 from server.graphs import make_graphs
-from server.recordings import FOLDER
 
-# The recordings are not part of the repository.
-collect_ignore = [] if FOLDER.is_dir() else ["test_recordings.py"]
 # What a page shows while words come depends on how soon a browser draws: `make test-browser` has
 # the machine to itself.
-if not os.environ.get("MILLSTREAM_BROWSER"):
-    collect_ignore.append("test_browser.py")
+collect_ignore = [] if os.environ.get("MILLSTREAM_BROWSER") else ["test_browser.py"]
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 import httpx
+import pytest
 
 import waiting
 from server.fixtures import Running
@@ -26,6 +27,9 @@ from server.streams import Event, live, parse
 FOLDER: Final = Path(
     os.environ.get("MILLSTREAM_RECORDINGS")
     or Path(__file__).parents[3] / "shared" / "spec" / "server-recordings"
+)
+WITH_RECORDINGS: Final = pytest.mark.skipif(
+    not FOLDER.is_dir(), reason="the recordings are not part of the repository"
 )
 ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{32}")
 TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{6})?(\+00:00|Z)")

@@ -17,7 +17,7 @@ from millstream.server.headers import HeaderFilter
 from server.custom_app import happened
 from server.fixtures import config_of, running
 from server.graphs import make_chat
-from server.recordings import FOLDER, load
+from server.recordings import WITH_RECORDINGS, load
 from server.test_auth import ALICE
 
 APP = "server.custom_app:app"
@@ -65,7 +65,7 @@ def test_a_prefix_is_in_front_of_its_routes_too(tmp_path: Path) -> None:
         assert made.headers["content-location"].startswith(f"/api/threads/{thread_id}/runs/")
 
 
-@pytest.mark.skipif(not FOLDER.is_dir(), reason="the recordings are not part of the repository")
+@WITH_RECORDINGS
 def test_its_routes_are_open_as_recorded(tmp_path: Path) -> None:
     with serve(tmp_path, app=APP, auth="recorded") as server:
         response = server.http.get("/hello")

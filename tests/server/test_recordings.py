@@ -13,10 +13,13 @@ import pytest
 
 from server.fixtures import config_of, running
 from server.graphs import make_graphs
-from server.recordings import FOLDER, Replay
+from server.recordings import FOLDER, WITH_RECORDINGS, Replay
 from server.scenes import DIFFERENT, LIVE, OPTIONS, SCENES, Script
 
-pytestmark = pytest.mark.real_time(reason="the nodes of `slow` take some time")
+pytestmark = [
+    WITH_RECORDINGS,
+    pytest.mark.real_time(reason="the nodes of `slow` take some time"),
+]
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "server-compatibility.md"
 ELSEWHERE: Final = {"webhook_received": "no exchange: test_webhooks.py"}

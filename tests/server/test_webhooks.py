@@ -28,7 +28,7 @@ from millstream.server.webhooks.policy import is_public, policy_of
 from server.clocks import HandClock
 from server.fixtures import Running, config_of, running
 from server.graphs import make_graphs
-from server.recordings import FOLDER
+from server.recordings import FOLDER, WITH_RECORDINGS
 
 HERE = {"url": {"allow_private": True, "require_https": False}}
 SLOW = {"assistant_id": "slow", "input": {"n": 1, "delay": 0}}
@@ -94,7 +94,7 @@ def recorded_bodies() -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.startswith('{"run_id"')]
 
 
-@pytest.mark.skipif(not FOLDER.is_dir(), reason="the recordings are not part of the repository")
+@WITH_RECORDINGS
 def test_a_webhook_is_told_what_the_recorded_one_was_told(
     tmp_path: Path, receiver: Receiver
 ) -> None:
