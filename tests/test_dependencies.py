@@ -67,6 +67,7 @@ DISTRIBUTIONS: Final = {
     "watchfiles": "watchfiles",
     "websockets": "websockets",
     "xxhash": "xxhash",
+    "yaml": "pyyaml",
 }
 # Asked for, and imported by others alone: by LangChain to draw, by uvicorn to speak; or
 # by name.
