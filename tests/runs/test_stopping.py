@@ -18,6 +18,7 @@ from millstream.errors import GraphDrained, RunCancelledError
 from millstream.executors import ProcessExecutor
 from millstream.func import entrypoint, task
 from millstream.graph import START, StateGraph
+from millstream.runs import MemoryLog, RunHandle
 from millstream.runtime import RunControl, Runtime
 from millstream.types import Command
 from runs.starting import (
@@ -292,6 +293,71 @@ def test_a_handle_is_freed_when_it_is_dropped_and_not_by_the_collector(starter: 
             assert until(lambda life=life: life() is None)  # type: ignore[misc]
     finally:
         gc.enable()
+
+
+class Referring(MemoryLog):
+    """A log that refers to the handle of its run."""
+
+    handle: RunHandle[Any] | None = None
+
+
+def referred_to_by_log(starter: Starter, node: Any) -> RunHandle[Any]:
+    """Return the handle of a run that has ended, to which its log refers."""
+    log = Referring()
+    log.handle = starter.start(row(node), log=log)
+    for _ in log.handle.events():
+        pass
+    return log.handle
+
+
+def referred_to_by_error(starter: Starter, node: Any) -> RunHandle[Any]:
+    """Return a handle to which the error of its run refers, by the frame that caught it."""
+    run = starter.start(row(node))
+    with contextlib.suppress(OSError):
+        run.wait(IN_TIME)
+    return run
+
+
+def referred_to_by_awaited_error(starter: Starter, node: Any) -> RunHandle[Any]:
+    """Return a handle to which the error of its run refers, by the task that caught it."""
+    run = starter.start(row(node))
+
+    async def ask() -> RunHandle[Any]:
+        mine = run
+        with contextlib.suppress(OSError):
+            await mine.await_end()
+        return mine
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("node", [say(1), fail], ids=["success", "error"])
+@pytest.mark.parametrize(
+    "referred_to", [referred_to_by_log, referred_to_by_error, referred_to_by_awaited_error]
+)
+def test_a_handle_in_a_circle_is_collected(starter: Starter, referred_to: Any, node: Any) -> None:
+    run = referred_to(starter, node)
+    left = weakref.ref(run), weakref.ref(run._life)
+
+    del run
+
+    assert until(lambda: gc.collect() >= 0 and [each() for each in left] == [None, None])
+
+
+def test_an_error_nobody_asked_for_is_logged_once_of_a_handle_in_a_circle(
+    starter: Starter, caplog: Any
+) -> None:
+    run = referred_to_by_log(starter, fail)
+    assert not caplog.records
+    life = weakref.ref(run._life)
+
+    del run
+    assert until(lambda: gc.collect() >= 0 and life() is None)
+    gc.collect()
+
+    (record,) = caplog.records
+    assert record.getMessage() == "A run of 'LangGraph' failed, and nobody asked for its output"
+    assert type(record.exc_info[1]) is OSError
 
 
 def test_a_loop_that_is_closed_ends_its_runs() -> None:

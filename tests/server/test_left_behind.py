@@ -16,8 +16,6 @@ QUICK = {"n": 3, "delay": 0.0}
 
 def handles() -> int:
     """Count the handles that there are."""
-    # Twice: what a finalizer lets go is found by the next look.
-    gc.collect()
     gc.collect()
     return sum(isinstance(one, RunHandle) for one in gc.get_objects())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from types import TracebackType
@@ -52,7 +53,16 @@ class RunHandle(Generic[ResultT]):
         self._life = life
         self._streams = streams
         # At the end of the interpreter all runs are stopped anyway.
-        weakref.finalize(self, _let_go, life).atexit = False
+        weakref.finalize(self, _stop, life.going).atexit = False
+
+    def __del__(self, is_exiting: Callable[[], bool] = sys.is_finalizing) -> None:
+        """Complain of an error that nobody has asked for."""
+        life: Life | None = getattr(self, "_life", None)
+        if life is None or life.status != "error" or life.is_heard or is_exiting():
+            return
+        logger.error(
+            "A run of %r failed, and nobody asked for its output", life.name, exc_info=life.error
+        )
 
     @property
     def status(self) -> HandleStatus:
@@ -204,13 +214,10 @@ class RunHandle(Generic[ResultT]):
         return f"<RunHandle of {self._life.name!r}: {self._life.status}>"
 
 
-def _let_go(life: Life) -> None:
-    """Stop a run whose handle was dropped; complain of an error that nobody has asked for."""
-    life.cancel()
-    if life.status == "error" and not life.is_heard:
-        logger.error(
-            "A run of %r failed, and nobody asked for its output", life.name, exc_info=life.error
-        )
+def _stop(going: list[Life]) -> None:
+    """Stop a run whose handle was dropped, if it goes on."""
+    for life in going:
+        life.cancel()
 
 
 def _protocol_events(life: Life) -> Iterator[ProtocolEvent]:

@@ -108,6 +108,9 @@ class Life:
         """Somebody has asked how the run has ended."""
         self.ended: Final = Bell()
         """Rings when the run has ended."""
+        self.going: Final[list[Life]] = [self]
+        """This, until the run has ended. What holds it for ever holds the list instead: a log, or
+        the frames of an error, may refer to the handle, and such a circle would never be found."""
         self._source: Source | None = source
         self._switch = switch
         self._mark = object()
@@ -236,6 +239,7 @@ class Life:
         self.error = error
         self.trace = None if error is None else error.__traceback__
         self.status = status  # last: whoever sees an end sees all of it
+        self.going.clear()
         OPEN.discard(self)
         # Everything has been set by now: who wakes looks once.
         self.ended.ring()

@@ -86,7 +86,7 @@ async def drive(graph: Any, call: GraphCall, told: Told) -> Outcome:
             raise log.fault from None
         raise
     finally:
-        # An error refers to this frame, and the finalizer of the handle to the error.
+        # An error refers to this frame: what it knows goes now, not when garbage is looked for.
         active.on_stop(_nothing, _nothing)
         log.on_fault = _nothing
         del handle

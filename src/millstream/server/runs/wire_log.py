@@ -106,7 +106,7 @@ class WireLog:
         with self._lock:
             self.error = error
             self.is_closed = True
-        # It knows the handle, whose finalizer knows the log: both would be there for ever.
+        # It knows the handle, which knows the log: they go now, not when garbage is looked for.
         self.on_fault = _nothing
         self.bell.ring()
 
