@@ -194,6 +194,36 @@ def test_supersteps_fill_a_new_thread(server: Running) -> None:
     assert chat["metadata"] == {"graph_id": "chat"}
 
 
+def test_supersteps_may_be_commands(server: Running) -> None:
+    said = [{"role": "user", "content": "hi"}]
+    update = {"as_node": "__start__", "command": {"update": {"messages": said}}}
+    chat = make(server, graph_id="chat", supersteps=[{"updates": [update]}])
+
+    assert contents(chat["values"]) == ["hi"]
+
+
+@pytest.mark.parametrize(
+    ("command", "detail"),
+    [
+        ({"nothing": 1}, None),  # what is not known is passed by, as in a run
+        ({"update": 1}, "update"),
+        ({"goto": {"x": 1}}, "goto"),
+        ({"goto": 5}, "goto"),
+        ([], "command"),
+    ],
+)
+def test_commands_of_supersteps_are_looked_at(
+    command: Any, detail: str | None, server: Running
+) -> None:
+    update = {"as_node": "__start__", "command": command}
+    body = {"graph_id": "chat", "supersteps": [{"updates": [update]}]}
+
+    made = server.http.post("/threads", json=body)
+
+    assert made.status_code == (200 if detail is None else 422), made.text
+    assert detail is None or detail in made.json()["detail"]
+
+
 def test_a_thread_that_cannot_be_filled_is_not_made(server: Running) -> None:
     mark = uuid.uuid4().hex
     step = {"updates": [{"values": HI, "as_node": "nope"}]}

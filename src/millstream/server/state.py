@@ -13,7 +13,8 @@ from millstream.server.encoding import dumps
 from millstream.server.errors import ApiError
 from millstream.server.graphs import Access
 from millstream.server.persistence import is_storage_error
-from millstream.types import Command, StateUpdate
+from millstream.server.runs.calls import command_of
+from millstream.types import StateUpdate
 
 if TYPE_CHECKING:
     from millstream.server.service import Service
@@ -137,7 +138,7 @@ async def write_supersteps(thread: Thread, supersteps: Sequence[Mapping[str, Any
 
     def of(given: Mapping[str, Any]) -> StateUpdate:
         command = given.get("command")
-        values: Any = given.get("values") if command is None else Command(**command)
+        values: Any = given.get("values") if command is None else command_of(command)
         return StateUpdate(values, given["as_node"])
 
     async def put() -> Updated:

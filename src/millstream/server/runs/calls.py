@@ -61,8 +61,11 @@ class GraphCall:
 
 def _input_of(kwargs: Mapping[str, Any]) -> Any:
     given = kwargs["command"]
-    if given is None:
-        return kwargs["input"]
+    return kwargs["input"] if given is None else command_of(given)
+
+
+def command_of(given: Mapping[str, Any]) -> Command[Any]:
+    """Return the command that a client has sent."""
     goto = given.get("goto")
     return Command(
         update=given.get("update"),

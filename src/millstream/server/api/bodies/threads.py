@@ -16,6 +16,7 @@ from millstream.server.api.bodies.base import (
     Offset,
     Query,
 )
+from millstream.server.api.bodies.runs import CommandBody
 
 Status = Literal["idle", "busy", "interrupted", "error"]
 Key = Literal[
@@ -46,7 +47,7 @@ class SuperstepUpdate(Body):
 
     as_node: str
     values: Any = None
-    command: JsonObject | None = None
+    command: CommandBody | None = None
 
 
 class Superstep(Body):
