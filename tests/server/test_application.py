@@ -40,6 +40,49 @@ def test_openapi_has_every_operation_with_its_body(server: Running) -> None:
         assert reference.rpartition("/")[2] in described["components"]["schemas"]
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "made"),
+    [
+        ("/assistants", {"graph_id": "chat"}, "/assistants/{assistant_id}"),
+        ("/threads", {}, "/threads/{thread_id}"),
+        ("/threads/{thread_id}/copy", None, "/threads/{thread_id}"),
+        ("/runs", {"assistant_id": "chat"}, "/threads/{thread_id}/runs/{run_id}"),
+        ("/threads/{thread_id}/runs", {"assistant_id": "chat"}, "/runs/{run_id}/join"),
+        (
+            "/runs/crons",
+            {"assistant_id": "chat", "schedule": "0 0 1 1 *"},
+            "/runs/crons/{cron_id}",
+        ),
+        (
+            "/threads/{thread_id}/runs/crons",
+            {"assistant_id": "chat", "schedule": "0 0 1 1 *"},
+            "/runs/crons/{cron_id}",
+        ),
+    ],
+)
+def test_openapi_links_what_is_made_to_what_can_be_done_with_it(
+    path: str, body: Any, made: str, server: Running
+) -> None:
+    described = server.http.get("/openapi.json").json()
+    links = described["paths"][path]["post"]["responses"]["200"]["links"]
+    at = server.http.post("/threads", json={}).json()["thread_id"]
+    answer = server.http.post(path.format(thread_id=at), json=body).json()
+
+    operations = {
+        operation["operationId"]: (place, operation)
+        for place, methods in described["paths"].items()
+        for operation in methods.values()
+    }
+    linked = set()
+    for link in links.values():
+        place, operation = operations[link["operationId"]]
+        linked.add(place)
+        wanted = {each["name"] for each in operation["parameters"] if each["in"] == "path"}
+        assert link["parameters"] == {name: f"$response.body#/{name}" for name in wanted}
+        assert wanted <= answer.keys()
+    assert made in linked
+
+
 def _references(value: Any) -> list[str]:
     if isinstance(value, dict):
         own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []

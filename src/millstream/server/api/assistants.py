@@ -33,7 +33,7 @@ BOTH = (
 )
 
 
-@operation("POST", "/assistants", auth=("assistants", "create"))
+@operation("POST", "/assistants", auth=("assistants", "create"), gives=("assistant_id",))
 async def create(call: Call, body: AssistantCreate) -> Response:
     """Make an assistant."""
     _check_graph(call, body.graph_id)

@@ -22,13 +22,13 @@ COLUMNS = ("schedule", "timezone", "end_time", "enabled", "on_run_completed", "m
 """What a cron has of its body besides the payload."""
 
 
-@operation("POST", "/runs/crons", auth=("crons", "create"))
+@operation("POST", "/runs/crons", auth=("crons", "create"), gives=("cron_id",))
 async def create(call: Call, body: CronCreate) -> Response:
     """Begin runs without a thread as a schedule says."""
     return await _create(call, body, None)
 
 
-@operation("POST", "/threads/{thread_id}/runs/crons", auth=("crons", "create"))
+@operation("POST", "/threads/{thread_id}/runs/crons", auth=("crons", "create"), gives=("cron_id",))
 async def create_in_thread(call: Call, body: CronCreate) -> Response:
     """Begin runs in a thread as a schedule says."""
     return await _create(call, body, call["thread_id"])

@@ -79,7 +79,11 @@ def describe(operations: Sequence[Operation]) -> dict[str, Any]:
     }
     paths: dict[str, dict[str, Any]] = {}
     for known in operations:
-        paths.setdefault(known.path, {})[known.method.lower()] = _described(known, schemas)
+        described = _described(known, schemas)
+        links = _links(known, operations)
+        if links:
+            described["responses"][str(known.status)]["links"] = links
+        paths.setdefault(known.path, {})[known.method.lower()] = described
     return {
         "openapi": "3.1.0",
         "info": {"title": "millstream", "version": __version__},
@@ -94,14 +98,14 @@ def _described(known: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     if known.status not in (202, 204):
         success["content"] = {"application/json": {"schema": {}}}
     described: dict[str, Any] = {
-        "operationId": f"{known.tag}_{known.handler.__name__}",
+        "operationId": _id_of(known),
         "summary": known.summary,
         "tags": [known.tag],
         "responses": {str(known.status): success, "4XX": _ERROR},
     }
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": known.schema_of(name)}
-        for name in re.findall(r"{(\w+)(?::\w+)?}", known.path)
+        for name in _names_in(known.path)
     ]
     if known.query is not None:
         schema = known.query.model_json_schema(ref_template=_REFERENCE)
@@ -122,3 +126,23 @@ def _described(known: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
             schema = {"$ref": _REFERENCE.format(model=name)}
         described["requestBody"] = {"content": {"application/json": {"schema": schema}}}
     return described
+
+
+def _links(known: Operation, operations: Sequence[Operation]) -> dict[str, Any]:
+    """Return what can be done next with what an operation makes."""
+    links = {}
+    for other in operations:
+        names = _names_in(other.path)
+        if known.gives and known.gives[-1] in names and set(known.gives).issuperset(names):
+            parameters = {name: f"$response.body#/{name}" for name in names}
+            links[_id_of(other)] = {"operationId": _id_of(other), "parameters": parameters}
+    return links
+
+
+def _id_of(known: Operation) -> str:
+    return f"{known.tag}_{known.handler.__name__}"
+
+
+def _names_in(path: str) -> list[str]:
+    """Return the names of a path's parameters."""
+    return re.findall(r"{(\w+)(?::\w+)?}", path)

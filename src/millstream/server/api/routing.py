@@ -21,6 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 
+from millstream._base.collecting import no_collecting
 from millstream.server.api.asking import ask
 from millstream.server.api.bodies.base import Asked, Query
 from millstream.server.auth.guard import admit
@@ -75,6 +76,8 @@ class Operation:
     takes_names: bool
     """Ids in the path are looked at by the handler: an assistant may be named by its graph."""
     tag: str
+    gives: Sequence[str] = ()
+    """The ids in its answer, that of what it makes last."""
     body: TypeAdapter[Any] | None = None
     query: type[Query] | None = None
     asked: Callable[[Any], Asked] | None = None
@@ -140,6 +143,7 @@ def operation(
     asked: Callable[[Any], Asked] | None = None,
     status: int = 200,
     takes_names: bool = False,
+    gives: Sequence[str] = (),
 ) -> Callable[[HandlerT], HandlerT]:
     """Register a handler for a method of a path."""
 
@@ -154,6 +158,7 @@ def operation(
                 status=status,
                 takes_names=takes_names,
                 tag=handler.__module__.rpartition(".")[2],
+                gives=gives,
                 body=TypeAdapter(hints["body"]) if "body" in hints else None,
                 query=hints.get("query"),
                 asked=asked,
@@ -220,8 +225,9 @@ class _Endpoint:
         else:
             response = await _answer(found, request)
         service: Service = scope["app"].state.service
-        path = "" if found is None else found.path
-        service.metrics.requests[request.method, path, response.status_code] += 1
+        # What is counted has no names that clients make up.
+        known = ("", "") if found is None else (request.method, found.path)
+        service.metrics.requests[(*known, response.status_code)] += 1
         is_long = found is not None and found.is_long
         service.metrics.streams += is_long
         try:
@@ -324,7 +330,9 @@ def parse_json(text: bytes) -> Any:
     """Return what a client has sent; `ApiError` if it is no JSON, or nested too deeply."""
     too_deep = ApiError(422, f"JSON in the request body is nested deeper than {MAX_DEPTH}")
     try:
-        value = orjson.loads(text)
+        # A million lists that are all in use: to look through them again and again takes longest.
+        with no_collecting():
+            value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         if "depth" in error.msg:  # of the depth that orjson itself reads
             raise too_deep from None

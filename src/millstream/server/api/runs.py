@@ -39,7 +39,12 @@ if TYPE_CHECKING:
 BY_ACTION: dict[str, RunInput] = {"interrupt": "interrupted", "rollback": "rolled_back"}
 
 
-@operation("POST", "/threads/{thread_id}/runs", auth=("threads", "create_run"))
+@operation(
+    "POST",
+    "/threads/{thread_id}/runs",
+    auth=("threads", "create_run"),
+    gives=("thread_id", "run_id"),
+)
 async def create_run(call: Call, body: RunCreate) -> Response:
     """Create a run, and answer at once."""
     creation = Creation(call, body, call["thread_id"])

@@ -25,7 +25,7 @@ MAX_BATCH = 1000
 """How many runs can be created together."""
 
 
-@operation("POST", "/runs", auth=("threads", "create_run"))
+@operation("POST", "/runs", auth=("threads", "create_run"), gives=("thread_id", "run_id"))
 async def create_stateless_run(call: Call, body: RunCreate) -> Response:
     """Create a run without a thread, and answer at once."""
     creation = Creation(call, body)

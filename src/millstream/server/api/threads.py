@@ -30,7 +30,7 @@ from millstream.server.storage import changes
 from millstream.server.storage import threads as rows
 
 
-@operation("POST", "/threads", auth=("threads", "create"))
+@operation("POST", "/threads", auth=("threads", "create"), gives=("thread_id",))
 async def create(call: Call, body: ThreadCreate) -> Response:
     """Make a thread, with a state if there are supersteps."""
     thread_id = uuid_of(body.thread_id, "thread")
@@ -134,7 +134,7 @@ async def delete(call: Call) -> Response:
     return empty()
 
 
-@operation("POST", "/threads/{thread_id}/copy", auth=("threads", "read"))
+@operation("POST", "/threads/{thread_id}/copy", auth=("threads", "read"), gives=("thread_id",))
 async def copy(call: Call) -> Response:
     """Make a thread of what another one has."""
     service = call.service
