@@ -226,8 +226,8 @@ class _Endpoint:
             response = await _answer(found, request)
         service: Service = scope["app"].state.service
         # What is counted has no names that clients make up.
-        known = ("", "") if found is None else (request.method, found.path)
-        service.metrics.requests[(*known, response.status_code)] += 1
+        method, path = ("", "") if found is None else (request.method, found.path)
+        service.metrics.requests[method, path, response.status_code] += 1
         is_long = found is not None and found.is_long
         service.metrics.streams += is_long
         try:
