@@ -70,7 +70,7 @@ async def settle(db: Database, saver: BaseCheckpointSaver[Any], runner: Runner) 
 async def delete_remains(db: Database, saver: BaseCheckpointSaver[Any], thread_id: str) -> None:
     """Delete the checkpoints of a thread that was for a run alone, which has ended."""
     await saver.adelete_thread(thread_id)
-    db.write_soon(changes.end, thread_id, "remains")
+    db.write_soon(changes.end_remains, thread_id)
 
 
 async def delete_all_remains(db: Database, saver: BaseCheckpointSaver[Any]) -> None:
@@ -88,7 +88,7 @@ async def _try_to_delete(
         if is_whole:
             await db.write(changes.take_back, thread_id)
         else:
-            await db.write(changes.end, thread_id, "remains")
+            await db.write(changes.end_remains, thread_id)
     except Exception:  # whatever somebody's saver raises; the next process tries it again
         logger.exception("what is left of thread %s cannot be deleted", thread_id)
 

@@ -81,10 +81,14 @@ def forget_empty(connection: Connection, thread_id: str) -> None:
     )
 
 
-def end(connection: Connection, thread_id: str, *kinds: Kind) -> None:
-    """Note that what was under way with a thread is done, if it is of one of these kinds."""
-    query = delete(thread_changes).where(thread_changes.c.thread_id == thread_id)
-    connection.execute(query.where(thread_changes.c.kind.in_(kinds)) if kinds else query)
+def end(connection: Connection, thread_id: str) -> None:
+    """Note that what was under way with a thread is done."""
+    statements.END_CHANGE.run(connection, id=thread_id)
+
+
+def end_remains(connection: Connection, thread_id: str) -> None:
+    """Note that nothing remains, if that was what was noted."""
+    statements.END_REMAINS.run(connection, id=thread_id)
 
 
 def left(connection: Connection) -> list[Left]:

@@ -77,6 +77,15 @@ CHANGE: Final = Prepared(
     select(thread_changes.c.kind).where(thread_changes.c.thread_id == bindparam("id"))
 )
 ADD_CHANGE: Final = Prepared(insert(thread_changes), "thread_id", "kind", "begun_at")
+END_CHANGE: Final = Prepared(
+    delete(thread_changes).where(thread_changes.c.thread_id == bindparam("id"))
+)
+END_REMAINS: Final = Prepared(
+    delete(thread_changes).where(
+        thread_changes.c.thread_id == bindparam("id"),
+        thread_changes.c.kind == literal_column("'remains'"),
+    )
+)
 ADD_RUN: Final = Prepared(
     insert(runs),
     "run_id",
