@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import operator
 import sqlite3
+import subprocess
 import textwrap
 import threading
 from collections.abc import Iterator, Sequence
@@ -23,10 +24,13 @@ from millstream.server.config import CheckpointerConfig, ServerConfig, StoreConf
 from millstream.server.errors import ConfigError
 from millstream.server.storage.backup import BackupError, back_up, files_of, one_moment, restore
 from millstream.server.storage.ownership import being_restored, owning
+from server.databases import new_postgres
 from server.fixtures import Running, config_of, running
 from server.streams import start, thread
 
 COUNT = 5
+PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+"""Where PostgreSQL's programs are."""
 
 
 class Steps(TypedDict, total=False):
@@ -465,3 +469,35 @@ def test_the_commands_tell_what_they_have_done(
     ]
     with running(config_of(Gates().graphs(), tmp_path, database="other.db")) as server:
         assert server.http.get(f"/threads/{at}").status_code == 200
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not PROGRAMS, reason="there are no programs of PostgreSQL")
+def test_a_dump_of_postgresql_is_the_server_at_that_moment_too(
+    new_database: str, tmp_path: Path
+) -> None:
+    gates = Gates()
+    dump = str(tmp_path / "dump")
+    config = config_of(gates.graphs(), tmp_path, database=new_database)
+    item = {"namespace": ["a"], "key": "k", "value": {"v": 1}}
+    with running(config) as server:
+        done = used(server)
+        server.http.put("/store/items", json=item)
+        midway = thread(server)
+        run = start(server, midway, "steps", {"gate": "here"})
+        assert waiting.until(lambda: gates.reached == {"here"})
+        command = [str(PROGRAMS[-1] / "pg_dump"), "--format=custom", f"--file={dump}"]
+        subprocess.run([*command, new_database], check=True)
+        gates.is_open = True
+        assert ended(server, midway, run["run_id"]) == ALL
+    with new_postgres() as other:
+        command = [str(PROGRAMS[-1] / "pg_restore"), "--no-owner", f"--dbname={other}"]
+        subprocess.run([*command, dump], check=True)
+        config = config_of(gates.graphs(), tmp_path, database=other)
+        with running(config) as server:
+            assert ended(server, midway, run["run_id"]) == ALL
+            [of_before] = server.http.get(f"/threads/{done}/runs").json()
+            assert ended(server, done, of_before["run_id"]) == ALL
+            found = server.http.get("/store/items", params={"namespace": "a", "key": "k"}).json()
+            assert found["value"] == {"v": 1}
+            assert busy(server) == []
