@@ -18,6 +18,7 @@ import yaml
 import waiting
 from millstream.server.config_files import ENVIRONMENT, load_config
 from millstream.server.serving import LAST
+from server.fixtures import Running
 from server.proxying import DEPLOY, shipped
 
 ROOT: Final = DEPLOY.parent
@@ -77,6 +78,16 @@ def test_probes_ask_what_there_is_and_the_image_knows_what_it_is_told() -> None:
         for name in path.replace("${APP}", "examples").split():
             assert (ROOT / name).exists()
     assert load_config(ROOT / "examples" / "langgraph.json").graphs
+
+
+def test_what_is_to_be_watched_is_there(server: Running) -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    named = set(re.findall(r"\b(?:millstream|lg_api|process)_\w+", page)) - {"lg_api_"}
+    told = server.http.get("/metrics").text
+    unknown = sorted(name for name in named if not re.search(rf"^# TYPE {name}\b", told, re.M))
+
+    assert len(named) > 10
+    assert unknown == []
 
 
 @pytest.mark.long

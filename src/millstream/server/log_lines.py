@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 PROBES: Final = ("/ok", "/livez", "/readyz")
 """The paths that those go by who look after the process, all the time."""
+_QUIET: Final = frozenset((*PROBES, "/metrics"))
 _WAITING: Final = 10_000
 """Lines that wait to be written at most; more are left out, and counted."""
 
@@ -53,8 +54,8 @@ def log_request(
     """Tell of a request that has been answered."""
     scope = connection.scope
     # Where the application is mounted, this is behind what it is mounted at.
-    is_quiet = scope["path"].removeprefix(scope.get("root_path", "")) in (*PROBES, "/metrics")
-    level = logging.DEBUG if is_quiet else logging.INFO
+    asked = scope["path"].removeprefix(scope.get("root_path", ""))
+    level = logging.DEBUG if asked in _QUIET else logging.INFO
     if not _requests.isEnabledFor(level):
         return
     user = scope.get(USER)
