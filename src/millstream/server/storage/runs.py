@@ -85,8 +85,9 @@ def create(
         and not any(run.is_running for run in superseded)
         and not any(run.is_ahead for run in left)
     )
-    is_held = metadata is not None and changes.is_still(connection, new.thread_id)
-    starts = may_start and waits_for_slot and not is_held
+    starts = may_start and waits_for_slot
+    if starts and metadata is not None:
+        starts = not changes.is_still(connection, new.thread_id)
     row = _row_of(connection, new, starts=starts, waits_for_slot=waits_for_slot)
     statements.ADD_RUN.run(connection, **row)
     if metadata is not None:
