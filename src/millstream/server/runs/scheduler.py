@@ -423,7 +423,9 @@ class Scheduler:
         before = last.isoformat(timespec="microseconds")
         await self._db.write(runs.forget_temporary, before)
         await self._run_loop.call(delete_all_remains(self._db, self._saver))
-        if await self._db.write(events.forget, before) or sweeps_again:
+        while await self._db.write(events.forget, before):
+            sweeps_again = True
+        if sweeps_again:
             self._sweep_later()
 
     def _spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:

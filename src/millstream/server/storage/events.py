@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import Any, Final
 
 from sqlalchemy import (
+    CTE,
     ColumnElement,
     Connection,
     Row,
@@ -25,6 +26,8 @@ from millstream.server.log.run_log import PROTOCOL, Entry
 from millstream.server.storage.run_statements import ADD_EVENT
 from millstream.server.storage.tables import run_events, runs, threads
 
+FORGOTTEN_TOGETHER: Final = 200
+"""Of how many runs events are deleted in one transaction: nobody waits for it for long."""
 MOST_SAID: Final = 1000
 """How many events of the attempts before are looked at: those of the last few supersteps."""
 
@@ -213,9 +216,31 @@ def keep(connection: Connection, run_id: str) -> None:
 
 
 def forget(connection: Connection, ended_before: str) -> int:
-    """Delete the events of runs that had ended before a time; return how many."""
-    old = select(runs.c.run_id).where(runs.c.ended_at < ended_before)
-    return connection.execute(delete(run_events).where(run_events.c.run_id.in_(old))).rowcount
+    """Delete the events of some runs that had ended before a time; return of how many runs.
+
+    It costs as much as there are runs with events, however many runs there are.
+    """
+    spoken = _spoken()
+    query = (
+        select(runs.c.run_id)
+        .join(spoken, spoken.c.run_id == runs.c.run_id)
+        .where(runs.c.ended_at < ended_before)
+        .limit(FORGOTTEN_TOGETHER)
+    )
+    ids = connection.scalars(query).all()
+    if ids:
+        connection.execute(delete(run_events).where(run_events.c.run_id.in_(ids)))
+    return len(ids)
+
+
+def _spoken() -> CTE:
+    """Return the runs of which events are stored, found from one to the next in the index."""
+    first = select(func.min(run_events.c.run_id).label("run_id"))
+    spoken = first.cte("spoken", recursive=True)
+    later = run_events.alias()
+    following = select(func.min(later.c.run_id)).where(later.c.run_id > spoken.c.run_id)
+    rest = select(following.scalar_subquery()).where(spoken.c.run_id.is_not(None))
+    return spoken.union_all(rest)
 
 
 def _is_protocol() -> ColumnElement[bool]:

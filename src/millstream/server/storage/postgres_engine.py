@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import select
 import socket
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import InvalidatePoolError
 
+from millstream.journal.postgres_connections import checked_address
 from millstream.server.errors import ConfigError
 from millstream.server.storage.nul import hidden, shown
 from millstream.server.storage.prepared import told
@@ -27,15 +27,6 @@ WRITES: Final = "millstream_writes"
 """The option of a connection whose transactions write."""
 TRANSACTION: Final = "millstream_transaction"
 """Where a connection notes which transaction it has begun."""
-_OPTIONS: Final = {
-    "connect_timeout": "10",
-    # Whoever does not answer any more is given up after a minute, not after hours.
-    "keepalives_idle": "20",
-    "keepalives_interval": "10",
-    "keepalives_count": "4",
-    "tcp_user_timeout": "60000",
-}
-"""What is so unless the address says otherwise."""
 _PREPARED_AFTER: Final = 5
 """How often a statement is sent before the server is told to keep it."""
 
@@ -58,17 +49,15 @@ class Address:
     def __init__(self, text: str) -> None:
         psycopg = import_psycopg()
         try:
-            self._known = psycopg.conninfo.conninfo_to_dict(text)
-        except psycopg.Error:
-            self._known = None
-        if self._known is None or not _is_whole(self._known):
+            self._text = checked_address(text)
+        except ValueError:
             # Words about what is in the wrong place may have the password in them.
             raise ConfigError(
                 "database is no address of PostgreSQL: write it as "
                 "postgresql://user:password@host:5432/name?sslmode=require, with what is special "
                 "in it as %-codes (`@` is %40, `/` is %2F)"
-            )
-        self._text = text
+            ) from None
+        self._known = psycopg.conninfo.conninfo_to_dict(self._text)
 
     def __repr__(self) -> str:
         host = self._known.get("host") or self._known.get("service") or ""
@@ -78,19 +67,9 @@ class Address:
     def connect(self, **options: Any) -> Any:
         """Return a connection that commits by itself."""
         psycopg = import_psycopg()
-        given = {key: value for key, value in _OPTIONS.items() if key not in self._known}
-        given.setdefault("application_name", f"millstream {socket.gethostname()} {os.getpid()}")
-        return psycopg.connect(
-            self._text, **{**given, **options}, autocommit=True, client_encoding="utf8"
-        )
-
-
-def _is_whole(known: Mapping[str, Any]) -> bool:
-    """Say whether host and port may be what they are taken for."""
-    ports = str(known.get("port") or "").split(",")
-    return "@" not in str(known.get("host") or "") and all(
-        not port or port.isdecimal() for port in ports
-    )
+        name = f"millstream {socket.gethostname()} {os.getpid()}"
+        named = {"application_name": name, **options}
+        return psycopg.connect(self._text, **named, autocommit=True, client_encoding="utf8")
 
 
 def make_engine(address: Address, schema: str, size: int) -> Engine:
