@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from statistics import median
+from statistics import fmean
 from time import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -17,7 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, case, func, select
 
 from millstream.server.storage.tables import UNFINISHED, runs
 
@@ -33,27 +33,45 @@ _SECONDS: Final = (
 class Waiting(NamedTuple):
     """The runs that are under way or wait, as rows tell."""
 
-    running: int
-    waits: list[float]
-    """How many seconds those wait already whose time has come."""
-    free_waits: list[float]
+    running: int = 0
+    pending: int = 0
+    """Those whose time has come."""
+    longest: float | None = None
+    """How many seconds the one of these waits already that waits longest; None if there is none."""
+    free_longest: float | None = None
     """The same of those that only want a slot: nothing else of their thread is before them."""
+    median: float | None = None
+    """How long these wait usually, if anybody wants to know that."""
 
 
-def waiting(connection: Connection, now: datetime) -> Waiting:
+def waiting(connection: Connection, now: datetime, *, with_median: bool) -> Waiting:
     """Return how many runs are under way, and how long others wait."""
-    query = select(runs.c.status, runs.c.due_at, runs.c.turn).where(UNFINISHED)
-    running = 0
-    waits, free_waits = [], []
-    for row in connection.execute(query):
-        if row.status == "running":
-            running += 1
-        elif row.due_at is not None:
-            wait = (now - datetime.fromisoformat(row.due_at)).total_seconds()
-            waits.append(max(0.0, wait))
-            if row.turn is not None:
-                free_waits.append(max(0.0, wait))
-    return Waiting(running, waits, free_waits)
+
+    def seconds(due_at: str | None) -> float | None:
+        if due_at is None:
+            return None
+        return max(0.0, (now - datetime.fromisoformat(due_at)).total_seconds())
+
+    is_running, due_at = runs.c.status == "running", runs.c.due_at
+    waits = case((runs.c.status == "pending", due_at))
+    query = select(
+        func.count(case((is_running, 1))),
+        func.count(waits),
+        func.min(waits),
+        func.min(case((runs.c.turn.is_not(None), due_at))),
+    ).where(UNFINISHED)
+    running, pending, first, first_free = connection.execute(query).one()
+    median = None
+    if with_median and pending:
+        middle = (
+            select(due_at)
+            .where(UNFINISHED, runs.c.status == "pending", due_at.is_not(None))
+            .order_by(due_at)
+            .offset((pending - 1) // 2)
+            .limit(2 - pending % 2)
+        )
+        median = fmean(seconds(time) or 0.0 for time in connection.scalars(middle))
+    return Waiting(running, pending, seconds(first), seconds(first_free), median)
 
 
 class Metrics:
@@ -72,7 +90,7 @@ class Metrics:
         """Answers that are being streamed or waited for."""
         self.slots: Final = slots
         self.active = 0
-        self.waiting = Waiting(0, [], [])
+        self.waiting = Waiting()
         self.lag = 0.0
         """Seconds until the graphs' event loop got round to something."""
         self.registry: Final = CollectorRegistry()
@@ -120,14 +138,14 @@ class Metrics:
 
     def json(self) -> dict[str, Any]:
         """Return the numbers of the queue, the API and the slots."""
-        _, waits, free_waits = self.waiting
+        waiting = self.waiting
         return {
             "queue": {
-                "n_pending": len(waits),
-                "pending_runs_wait_time_max_secs": max(waits, default=None),
-                "pending_runs_wait_time_med_secs": median(waits) if waits else None,
-                "pending_unblocked_runs_wait_time_max_secs": max(free_waits, default=None),
-                "n_running": self.waiting.running,
+                "n_pending": waiting.pending,
+                "pending_runs_wait_time_max_secs": waiting.longest,
+                "pending_runs_wait_time_med_secs": waiting.median,
+                "pending_unblocked_runs_wait_time_max_secs": waiting.free_longest,
+                "n_running": waiting.running,
             },
             "api": {
                 "http_requests_total": [
@@ -171,18 +189,18 @@ class _Collector(Collector):
         yield CounterMetricFamily(
             "millstream_events", "Events of runs that have ended", value=metrics.events
         )
-        waits, free_waits = metrics.waiting.waits, metrics.waiting.free_waits
+        waiting = metrics.waiting
         for name, text, value in (
             ("lg_api_workers_max", "Runs that may go on at a time", metrics.slots),
             ("lg_api_workers_active", "Runs that go on", metrics.active),
             ("lg_api_workers_available", "Runs that may begin", metrics.slots - metrics.active),
-            ("millstream_runs_pending", "Runs that wait", len(waits)),
-            ("millstream_runs_running", "Runs that are under way", metrics.waiting.running),
-            ("millstream_queue_lag_seconds", "The longest wait", max(waits, default=0)),
+            ("millstream_runs_pending", "Runs that wait", waiting.pending),
+            ("millstream_runs_running", "Runs that are under way", waiting.running),
+            ("millstream_queue_lag_seconds", "The longest wait", waiting.longest or 0),
             (
                 "millstream_queue_free_lag_seconds",
                 "The longest wait of a run that only wants a slot",
-                max(free_waits, default=0),
+                waiting.free_longest or 0,
             ),
             ("millstream_streams_open", "Answers that are streamed or waited for", metrics.streams),
             ("millstream_loop_lag_seconds", "The delay of the graphs' event loop", metrics.lag),

@@ -92,7 +92,9 @@ async def metrics(call: Call, query: MetricsQuery) -> Response:
     known = service.metrics
     known.active = service.scheduler.active
     known.refused = service.limits.refused
-    known.waiting = await service.db.read(waiting, datetime.now(timezone.utc))
+    known.waiting = await service.db.read(
+        waiting, datetime.now(timezone.utc), with_median=query.format == "json"
+    )
     asked_at = perf_counter()
     await service.run_loop.call(_come_round())
     known.lag = perf_counter() - asked_at

@@ -10,6 +10,8 @@ from millstream.server.runs.lifecycle import UNDER_WAY, RunInput, RunStatus
 
 Strategy: TypeAlias = Literal["reject", "enqueue", "interrupt", "rollback"]
 STRATEGIES: Final[tuple[Strategy, ...]] = ("reject", "enqueue", "interrupt", "rollback")
+SUPERSEDING: Final[tuple[Strategy, ...]] = ("interrupt", "rollback")
+"""Those for which all runs of the thread count; for the others it is whether there is one."""
 BUSY: Final = (
     "Thread is already running a task. Wait for it to finish or choose a different multitask "
     "strategy."

@@ -86,7 +86,7 @@ def _place(connection: Connection, run: Any, turn: int | None) -> None:
 
 def free(connection: Connection, thread_id: str, time: str) -> None:
     """Have the next run of a thread in the queue, if it waits for no other one."""
-    if statements.IS_AHEAD.first(connection, thread_id=thread_id) is None:
+    if statements.AHEAD.first(connection, thread_id=thread_id) is None:
         waiting = next_of(connection, thread_id, time)
         if waiting is not None:
             enter(connection, waiting)
@@ -154,7 +154,7 @@ def bring_due(connection: Connection, time: str | None = None) -> bool:
     moment = time or now()
     due = _held(connection, lambda: statements.DUE.all(connection, time=moment, most=_TOGETHER))
     for run in due:
-        if statements.IS_AHEAD.first(connection, thread_id=run.thread_id) is None:
+        if statements.AHEAD.first(connection, thread_id=run.thread_id) is None:
             enter(connection, run)
         else:
             _place(connection, run, None)

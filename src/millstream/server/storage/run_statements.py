@@ -30,6 +30,10 @@ from millstream.server.storage.tables import (
     threads,
 )
 
+_ONE: Final[ColumnElement[int]] = literal_column("1")
+_NONE: Final[ColumnElement[int]] = literal_column("0")
+"""Said for SQLAlchemy, which else says it to SQLite with a value of its own."""
+
 ASSISTANT: Final = Prepared(
     select(
         assistants.c.assistant_id,
@@ -67,12 +71,20 @@ ADD_THREAD: Final = Prepared(
     "ttl_minutes",
     "expires_at",
 )
-PRESENT: Final = Prepared(
-    select(runs.c.run_id, runs.c.status, runs.c.turn).where(
-        runs.c.thread_id == bindparam("thread_id"), UNFINISHED
-    )
+_PRESENT: Final = select(runs.c.run_id, runs.c.status, runs.c.turn).where(
+    runs.c.thread_id == bindparam("thread_id"), UNFINISHED
 )
+PRESENT: Final = Prepared(_PRESENT)
 """The runs of a thread that are under way."""
+# What is said to be the only one is looked for no further: drivers read ahead.
+ONE_PRESENT: Final = Prepared(_PRESENT.limit(_ONE).offset(_NONE))
+"""One of them."""
+AHEAD: Final = Prepared(
+    _PRESENT.where(or_(runs.c.status == literal_column("'running'"), QUEUED))
+    .limit(_ONE)
+    .offset(_NONE)
+)
+"""The one that others of its thread wait for."""
 CHANGE: Final = Prepared(
     select(thread_changes.c.kind).where(thread_changes.c.thread_id == bindparam("id"))
 )
@@ -146,8 +158,6 @@ END_THREAD: Final = Prepared(
 ADD_EVENT: Final = Prepared(insert(run_events), "run_id", "seq", "ms", "mode", "needs", "frame")
 
 
-_NONE: Final[ColumnElement[int]] = literal_column("0")
-"""Said for SQLAlchemy, which else says it to SQLite with a value of its own."""
 _IS_PENDING: Final = runs.c.status == literal_column("'pending'")
 _IS_DUE: Final = or_(runs.c.start_at.is_(None), runs.c.start_at <= bindparam("time"))
 
@@ -165,23 +175,17 @@ NEXT: Final = Prepared(
     select(*_ENTERS)
     .where(runs.c.thread_id == bindparam("thread_id"), UNFINISHED, _IS_PENDING, _IS_DUE)
     .order_by(runs.c.created_at, runs.c.run_id)
+    .limit(_ONE)
+    .offset(_NONE)
 )
-"""The runs of a thread that may begin when nothing else of it goes on, the oldest first."""
-IS_AHEAD: Final = Prepared(
-    select(runs.c.run_id).where(
-        runs.c.thread_id == bindparam("thread_id"),
-        UNFINISHED,
-        or_(runs.c.status == literal_column("'running'"), QUEUED),
-    )
-)
-"""The run that others of its thread wait for."""
+"""The oldest run of a thread that may begin when nothing else of it goes on."""
 FIRST_TURN: Final = Prepared(
     select(runs.c.turn)
     .where(
         QUEUED, runs.c.turn > literal_column(str(GOES_ON)), runs.c.priority == bindparam("priority")
     )
     .order_by(runs.c.turn)
-    .limit(literal_column("1"))
+    .limit(_ONE)
     .offset(_NONE)
 )
 """The turn that runs of a priority have come to."""
@@ -189,7 +193,7 @@ OWN_TURN: Final = Prepared(
     select(runs.c.turn)
     .where(QUEUED, runs.c.owner == bindparam("owner"), runs.c.priority == bindparam("priority"))
     .order_by(runs.c.turn.desc())
-    .limit(literal_column("1"))
+    .limit(_ONE)
     .offset(_NONE)
 )
 """The last turn that an owner has among the runs of a priority."""
@@ -203,7 +207,7 @@ NEXT_PRIORITY: Final = Prepared(
     select(*_WAITING)
     .where(QUEUED, _MAY_BEGIN, runs.c.priority > bindparam("after"))
     .order_by(runs.c.priority, *_IN_TURN)
-    .limit(literal_column("1"))
+    .limit(_ONE)
     .offset(_NONE)
 )
 """The next of the runs in the queue, of those less urgent than a priority."""

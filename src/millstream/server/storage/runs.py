@@ -17,7 +17,7 @@ from millstream.server.runs.lifecycle import (
     status_after,
     thread_status_after,
 )
-from millstream.server.runs.multitask import BUSY, Present, admit
+from millstream.server.runs.multitask import BUSY, SUPERSEDING, Present, admit
 from millstream.server.runs.turns import standing
 from millstream.server.storage import changes, deliveries, events, queue
 from millstream.server.storage import run_statements as statements
@@ -70,7 +70,7 @@ def create(
         if known is not None:
             return Created(shown(known), is_new=False)
     metadata = _enter_thread(connection, new, filters)
-    present = () if metadata is None else _present(connection, new.thread_id)
+    present = () if metadata is None else _present(connection, new)
     admission = admit(new.strategy, present)
     if admission.is_rejected:
         raise ApiError(409, BUSY)
@@ -161,8 +161,16 @@ def _enter_thread(
     return None
 
 
-def _present(connection: Connection, thread_id: str) -> list[Present]:
-    found = statements.PRESENT.all(connection, thread_id=thread_id)
+def _present(connection: Connection, new: NewRun) -> list[Present]:
+    """Return the runs that are under way on the thread of a new one, as far as they count."""
+    of = {"thread_id": new.thread_id}
+    if new.strategy in SUPERSEDING:
+        found = statements.PRESENT.all(connection, **of)
+    else:
+        # However many wait, it waits for one of them.
+        one = statements.AHEAD.first(connection, **of)
+        one = one or statements.ONE_PRESENT.first(connection, **of)
+        found = [one] if one else []
     return [Present(row.run_id, row.status, row.turn is not None) for row in found]
 
 
@@ -386,7 +394,7 @@ def cancel(
 
 def _free(connection: Connection, thread_id: str) -> None:
     """Have a thread idle that nothing is done with any more."""
-    if not _present(connection, thread_id):
+    if statements.ONE_PRESENT.first(connection, thread_id=thread_id) is None:
         connection.execute(
             update(threads)
             .where(threads.c.thread_id == thread_id, threads.c.status == "busy")
