@@ -19,7 +19,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.store.base import BaseStore
 
 from millstream._base.texts import safe_str
-from millstream.journal import PostgresJournal, SqliteJournal
+from millstream.journal import Guard, PostgresJournal, SqliteJournal
 from millstream.journal.saver import Journal
 from millstream.server.config import ServerConfig
 from millstream.server.encryption.journal import (
@@ -31,8 +31,12 @@ from millstream.server.encryption.sealer import Sealer
 from millstream.server.encryption.store import SealedStore
 from millstream.server.errors import ConfigError
 from millstream.server.graph_files import import_target, prepare_imports
+from millstream.server.runs.active import attempt_here
+from millstream.server.storage.postgres_engine import SCHEMA
 
 _STORE_CONNECTIONS: Final = 4
+_GOES_ON: Final = "run_id = %s::text AND attempt = %s::integer AND status = 'running'"
+"""The condition that an attempt at a run goes on, in PostgreSQL."""
 _PATIENCE: Final = 60.0
 """Seconds for which runs wait for a PostgreSQL that cannot be reached."""
 _SERDE: Final = ("allowed_json_modules", "allowed_msgpack_modules", "pickle_fallback")
@@ -60,7 +64,8 @@ async def open_saver(
 
 def _journal(config: ServerConfig, sealer: Sealer | None, options: Mapping[str, Any]) -> Journal:
     if config.postgres is not None:
-        options = {**options, "patience": _PATIENCE}
+        guard = Guard(f"{SCHEMA}.runs", _GOES_ON, attempt_here)
+        options = {**options, "patience": _PATIENCE, "guard": guard}
         if sealer is not None:
             return SealedPostgresJournal(config.postgres, sealer, **options)
         return PostgresJournal(config.postgres, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from time import time
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,21 @@ REASONS: Final[Mapping[RunInput, Mapping[str, str]]] = {
 """What the thread says of a run that was stopped."""
 
 
+_here: Final[ContextVar[ActiveRun | None]] = ContextVar("millstream_active_run", default=None)
+
+
+def enter(active: ActiveRun) -> None:
+    """Have what follows, in this task, stored as something of a run."""
+    _here.set(active)
+
+
+def attempt_here() -> tuple[str, int] | None:
+    """Return the run that stores here, and which attempt at it; None if none does."""
+    active = _here.get()
+    # What it leaves behind, tasks of its nodes say, is nobody's.
+    return None if active is None or active.is_over else (active.job.run_id, active.job.attempt)
+
+
 class ActiveRun:
     """One run of this process. All that changes belongs to the loop it runs in."""
 
@@ -35,6 +51,8 @@ class ActiveRun:
         self.began_at: Final = time()
         self.stopped_by: RunInput | None = None
         """Why it is to stop, None if it is not."""
+        self.is_over = False
+        """It stores nothing more but its end."""
         self._stop: Callable[[], object] | None = None
         self._kill: Callable[[], object] | None = None
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from millstream.core.strands import STOPPED, record_id
-from millstream.errors import GraphDrained, ParentCommand, RunCancelledError
+from millstream.errors import FencedError, GraphDrained, ParentCommand, RunCancelledError
 from millstream.server.encoding import dumps, error_of
 from millstream.server.log.event_ids import START
 from millstream.server.log.repeats import STATE_MODES, Repeats
 from millstream.server.log.storing import Storing
 from millstream.server.runs import commands, driving
-from millstream.server.runs.active import REASONS, ActiveRun
+from millstream.server.runs.active import REASONS, ActiveRun, enter
 from millstream.server.runs.calls import GraphCall
 from millstream.server.runs.driving import Outcome, Told
 from millstream.server.runs.wire import EVENTS, Wire
@@ -72,6 +72,7 @@ class Runner:
 
     async def carry_out(self, active: ActiveRun) -> Carried:
         """Carry out a run, and say how it has ended; never raises for what the run did."""
+        enter(active)
         with run_span(active.job) as span:
             carried = await self._carry_out(active)
             note_end(span, carried.end)
@@ -164,6 +165,9 @@ class Runner:
                     outcome = await driving.drive(graph, call, told)
             except (RunCancelledError, GraphDrained, asyncio.CancelledError) as error:
                 return await self._stopped(graph, call, active, error)
+            except FencedError:
+                # Whoever has it reads what is stored of it.
+                return Carried(End("lease_lost"))
             except ParentCommand as signal:
                 told.wire.write_command(signal.args[0])
                 values = _values_of(await graph.aget_state(call.place))
