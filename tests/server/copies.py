@@ -8,10 +8,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from millstream.journal import Journal, PostgresJournal, SqliteJournal
+from server.databases import copy_postgres, of_directory
+from server.fixtures import config_of
+
 
 def copy_files(source: Path, target: Path) -> Path:
     """Copy the databases of a server that goes on."""
     (target / ".millstream").mkdir(parents=True)
+    if of_directory(source) is not None:
+        copy_postgres(source, target)
+        return target
     files = (source / ".millstream").glob("*.db")
     # What tells of the state is stored before it: who copies it later has all of it.
     for file in sorted(files, key=lambda file: file.name == "server.db"):
@@ -21,6 +28,14 @@ def copy_files(source: Path, target: Path) -> Path:
         ):
             known.backup(copy)
     return target
+
+
+def journal_of(directory: Path) -> Journal:
+    """Return the journal of a server of a directory that does not go on."""
+    config = config_of({}, directory)
+    if config.postgres is not None:
+        return PostgresJournal(config.postgres)
+    return SqliteJournal(config.file_beside("threads"))
 
 
 def copying(

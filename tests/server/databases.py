@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -39,11 +40,23 @@ def of_directory(directory: Path) -> str | None:
     """
     if os.environ.get("MILLSTREAM_SERVER_DATABASE") != "postgres":
         return None
-    if directory not in _OF_DIRECTORIES:
-        _OF_DIRECTORIES[directory] = _ALL.enter_context(new_postgres())
-    return _OF_DIRECTORIES[directory]
+    # Noted there, because directories are renamed.
+    note = directory / ".millstream" / "postgres"
+    if not note.exists():
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(_ALL.enter_context(new_postgres()))
+    return note.read_text()
 
 
-_OF_DIRECTORIES: Final[dict[Path, str]] = {}
+def copy_postgres(source: Path, target: Path) -> None:
+    """Have the servers of a directory begin with what another one's have in their database now."""
+    known, made = of_directory(source), of_directory(target)
+    assert known is not None
+    assert made is not None
+    dumped = subprocess.run(["pg_dump", known], stdout=subprocess.PIPE, check=True)
+    psql = ["psql", "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", made]
+    subprocess.run(psql, input=dumped.stdout, stdout=subprocess.DEVNULL, check=True)
+
+
 _ALL: Final = ExitStack()
 atexit.register(_ALL.close)

@@ -14,12 +14,11 @@ import httpx
 import pytest
 
 import waiting
-from millstream.journal import SqliteJournal
 from millstream.server import state
 from millstream.server.runs.scheduler import Scheduler
 from millstream.server.storage import changes
 from millstream.server.storage import threads as rows
-from server.copies import copy_files, copying
+from server.copies import copy_files, copying, journal_of
 from server.fixtures import Running, config_of, running
 from server.streams import start, thread
 from server.test_recovery import COUNT, Gate, ended, left_by
@@ -197,7 +196,7 @@ def test_the_state_of_a_run_that_waits_to_be_gone_on_with_is_not_updated(
 
 def stored(here: Path) -> set[str]:
     """Return the threads of which checkpoints are stored in the files of a server."""
-    with SqliteJournal(config_of({}, here).file_beside("threads")) as journal:
+    with journal_of(here) as journal:
         return {one.config["configurable"]["thread_id"] for one in journal.list(None)}
 
 

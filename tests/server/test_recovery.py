@@ -12,10 +12,9 @@ from typing_extensions import TypedDict
 
 import waiting
 from millstream.graph import START, StateGraph
-from millstream.journal import SqliteJournal
 from millstream.server.storage import runs as storage
 from millstream.types import interrupt
-from server.copies import copy_files
+from server.copies import copy_files, journal_of
 from server.fixtures import Running, config_of, running
 from server.streams import Event, parse, start, thread
 
@@ -113,7 +112,7 @@ def test_a_run_whose_task_has_stored_its_writes_goes_on(tmp_path: Path) -> None:
         known["run"] = start(server, known["thread"], "steps", {}, durability="sync")["run_id"]
 
     copy = left_by(tmp_path, gate, act)
-    with SqliteJournal(config_of({}, copy).file_beside("threads")) as journal:
+    with journal_of(copy) as journal:
         graph = gate.graphs()["steps"].copy(update={"checkpointer": journal})
         place: Any = {"configurable": {"thread_id": known["thread"]}}
         state = graph.get_state(place)
