@@ -182,7 +182,7 @@ def test_a_step_that_began_before_is_there_when_the_next_owner_reads(
     """Whoever takes over waits for it."""
     journal = begun(calls)
     before = all_rows()
-    with psycopg.connect(calls.address) as holder, ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(2) as pool, psycopg.connect(calls.address) as holder:
         # What is about to be stored gets as far as its lines.
         holder.execute("SELECT 1 FROM millstream.journal_lines FOR UPDATE")
         holder.execute("INSERT INTO millstream.journal_lines VALUES (10000, 'thread', 'new', 0, 0)")
@@ -207,7 +207,7 @@ def test_a_step_that_begins_while_somebody_takes_over_waits_for_the_outcome(
 ) -> None:
     journal = begun(calls)
     before = all_rows()
-    with psycopg.connect(calls.address) as taker, ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(calls.address) as taker:
         taker.execute(TAKE_OVER)
         with attempt(1):
             storing = pool.submit(copy_context().run, calls.call, journal.put_together, make())
