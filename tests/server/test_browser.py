@@ -263,7 +263,7 @@ def test_another_tab_is_refused_while_a_run_goes_on(browser: Browser, client: Cl
 def test_a_nested_graph_is_seen_while_it_talks(browser: Browser, client: Client) -> None:
     told = browser.play("nested", client)
 
-    assert said(told) == [("human", "tell 20 5"), ("ai", telling(20)), ("ai", "that was all")]
+    assert said(told) == [("human", "tell 20 60"), ("ai", telling(20)), ("ai", "that was all")]
     if client == "classic":
         custom = [event for event in told["events"] if event[0] == "custom"]
         [[_, [namespace], data]] = custom
@@ -273,7 +273,7 @@ def test_a_nested_graph_is_seen_while_it_talks(browser: Browser, client: Client)
         [subgraph] = told["shown"]["subgraphs"]
         assert subgraph["nodeName"] == "inner"
         texts = [event[2] for event in told["events"]]
-        assert texts[-1] == f"tell 20 5|{telling(20)}"
+        assert texts[-1] == f"tell 20 60|{telling(20)}"
         assert len(texts) > 5
 
 

@@ -207,7 +207,7 @@ const scenes = {
 
   async nested({ open }) {
     const page = await open("nested", { subgraphs: "yes" });
-    await send(page, "tell 20 5");
+    await send(page, "tell 20 60");
     await until(page, () => !window.shown.loading && window.shown.messages.at(-1)?.text === "that was all");
     return { events: await page.evaluate(() => window.events), seen: await page.evaluate(() => window.seen), shown: await shown(page) };
   },
