@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import waiting
+from listening import free_port, listening
 
 PROGRAM: Final = shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin:/usr/bin:/bin")
 _CONFIGURATION: Final = """
@@ -37,8 +35,7 @@ def pooled(address: str, folder: Path, mode: str = "transaction") -> Iterator[st
     from psycopg import conninfo
 
     options: dict[str, Any] = conninfo.conninfo_to_dict(address)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        own_port = free.getsockname()[1]
+    own_port = free_port()
     (folder / "users.txt").write_text(f'"{options["user"]}" "{options["password"]}"\n')
     told, configuration = folder / "told.txt", folder / "pgbouncer.ini"
     configuration.write_text(
@@ -52,18 +49,5 @@ def pooled(address: str, folder: Path, mode: str = "transaction") -> Iterator[st
             user="user = nobody" if os.getuid() == 0 else "",
         )
     )
-    with told.open("w") as output:
-        process = subprocess.Popen([str(PROGRAM), configuration], stdout=output, stderr=output)
-    try:
-        waiting.until(lambda: process.poll() is not None or _answers(own_port))
-        assert process.poll() is None, told.read_text()
+    with listening([str(PROGRAM), str(configuration)], own_port, told, signal.SIGINT):
         yield conninfo.make_conninfo(address, host="127.0.0.1", port=own_port)
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=30)
-
-
-def _answers(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False

@@ -92,6 +92,23 @@ def test_nobody_is_refused_for_what_a_journal_remembers(calls: SyncCalls) -> Non
         calls.call(one.put_together, [("put", thread.next())], expects=expects)
 
 
+def test_nobody_is_refused_for_what_a_late_reader_leaves_behind(calls: SyncCalls) -> None:
+    """So it is where nobody says what is expected, as LangGraph does not."""
+    one = calls.open()
+    thread = Thread(States(1), "shared")
+    calls.call(one.put, *thread.next())
+    other = calls.fresh(one)
+    calls.call(other.get_tuple, CONFIG)
+    before = other._memory.lines["shared", ""]
+    calls.call(one.put, *thread.next())
+    calls.call(other.get_tuple, CONFIG)
+    other._memory.lines["shared", ""] = before
+
+    calls.call(other.put, *thread.next())
+
+    assert next(found.checkpoint["id"] for found in calls.list(one, CONFIG)) == thread.parent
+
+
 def test_who_names_an_old_checkpoint_begins_a_branch(calls: SyncCalls) -> None:
     """Asked for by its id, a checkpoint may be gone on from whatever is newer."""
     one, other, first, second = seen_by_both(calls)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import re
 import shutil
-import signal
-import socket
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 import httpx
 
-import waiting
+from listening import free_port, listening
 
 Kind = Literal["nginx", "haproxy"]
 _PATH: Final = "/usr/sbin:/usr/local/sbin:/usr/bin:/bin"
@@ -92,27 +89,14 @@ _COMMANDS: Final[dict[Kind, Callable[[Path, int, str, int | None], list[str]]]] 
 @contextmanager
 def proxying(kind: Kind, url: str, folder: Path, seconds: int | None = None) -> Iterator[Proxy]:
     """Have a proxy before a server; with its own timeouts, or others."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = _COMMANDS[kind](folder, port, url.removeprefix("http://"), seconds)
-    told = folder / "told.txt"
-    with told.open("w") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
-    try:
-        waiting.until(lambda: process.poll() is not None or _answers(port))
-        assert process.poll() is None, told.read_text()
-        here = f"http://127.0.0.1:{port}"
-        with httpx.Client(base_url=here, timeout=60) as http:
-            yield Proxy(here, f"ws://127.0.0.1:{port}", http, folder / "errors")
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=30)
-
-
-def _answers(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False
+    here = f"http://127.0.0.1:{port}"
+    with (
+        listening(command, port, folder / "told.txt"),
+        httpx.Client(base_url=here, timeout=60) as http,
+    ):
+        yield Proxy(here, f"ws://127.0.0.1:{port}", http, folder / "errors")
 
 
 def as_server(proxy: Proxy, server: Any) -> Any:

@@ -141,7 +141,7 @@ def test_who_begins_to_end_while_it_is_asked_is_not_ready() -> None:
         watched.db.go.clear()
         asked = asyncio.ensure_future(watched.health.unready())
         await asyncio.sleep(0)
-        watched.health.is_draining = True
+        watched.health.drain()
         watched.db.go.set()
         assert await asked == "The server is ending"
 

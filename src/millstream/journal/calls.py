@@ -31,10 +31,10 @@ class Handover:
     expects: Any = UNKNOWN
     """A namespace, and the id of the checkpoint that whoever stores takes for its newest."""
     may_fork: bool = False
-    heads: Heads = field(default_factory=dict)
-    """What whoever stores has read, where nobody says what is expected."""
     owner: Owner | None = None
     """Who has to be the owner still when it is stored."""
+    heads: Heads = field(default_factory=dict)
+    """What whoever stores has read, where nobody says what is expected."""
 
     def is_next(self, ns: str, newest: str | None) -> bool:
         """Say whether it goes on from the newest checkpoint, or has been stored before."""

@@ -16,7 +16,7 @@ from ormsgpack import packb
 from millstream.journal.known import KnownLine, Text, digest
 from millstream.journal.manifests import FEWEST, Item, Manifest, part_key
 from millstream.journal.metadata import labels_of, packed_metadata
-from millstream.journal.rows import Batch, CheckpointRow, LineRow, PartRow, WritesRow
+from millstream.journal.rows import Batch, CheckpointRow, LineRow, Owner, PartRow, WritesRow
 from millstream.journal.sealing import Sealing
 from millstream.journal.splitting import LARGE, compare, cut
 from millstream.journal.states import (
@@ -141,9 +141,9 @@ class Draft:
     """The number of a checkpoint of this draft whose id the next one takes, 0 if there is none."""
 
     @classmethod
-    def of(cls, known: KnownLine, sealing: Sealing, at: int) -> Draft:
+    def of(cls, known: KnownLine, sealing: Sealing, at: int, owner: Owner | None) -> Draft:
         """Begin one."""
-        batch = Batch(known.row, known.is_new, known.row.counter, at)
+        batch = Batch(known.row, known.is_new, known.row.counter, at, owner=owner)
         draft = cls(known, sealing, batch, newest=known.newest, last=known.last)
         draft.stubs = dict(known.stubs or ())
         batch.newest = known.newest

@@ -150,10 +150,9 @@ async def store_awaiting(
         known = lines.get(key)
         if known is None or expects != (put.ns, known.newest):
             return False
-        batch = follow(known, handover.calls, handover.sealing, handover.at)
+        batch = follow(known, handover)
         if batch is None:
             return False
-        batch.owner = handover.owner
         # Nobody in this process goes on from it before it is written. Who wants to write to the
         # line meanwhile reads it; who comes second is refused by the storage.
         lines.pop(key, None)
@@ -193,15 +192,16 @@ def _step(
     return tuple.__new__(Append, made), state  # same
 
 
-def follow(known: KnownLine, calls: Sequence[Call], sealing: Sealing, at: int) -> Batch | None:
+def follow(known: KnownLine, handover: Handover) -> Batch | None:
     """Return what several supersteps write to a line, and let it be known; None if not usual."""
     line, state = known.row, _newest(known)
     if state is None:
         return None
-    batch = Batch(line, False, line.counter, at, known.newest, known.last)
+    sealing, owner = handover.sealing, handover.owner
+    batch = Batch(line, False, line.counter, handover.at, known.newest, known.last, owner)
     states: list[State] = []
     said: list[Any] = []
-    for call in calls:
+    for call in handover.calls:
         if type(call) is WritesCall:
             written = _written(call, line, state)
             if written is None:

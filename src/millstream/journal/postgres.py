@@ -439,5 +439,4 @@ class PostgresJournal(Journal):
             prepare=prepare,
             patience=patience,
         )
-        super().__init__(storage, serde=serde, on_conflict=on_conflict, ttl=ttl)
-        self._guard = guard
+        super().__init__(storage, serde=serde, on_conflict=on_conflict, ttl=ttl, guard=guard)

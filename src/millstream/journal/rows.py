@@ -80,6 +80,8 @@ class Batch:
     """The greatest id of checkpoints that the line has had before, None if that is not known."""
     last: int = 0
     """The number of its last row with a checkpoint, if all rows after that are known; else 0."""
+    owner: Owner | None = None
+    """Who has to be the owner still; None for everybody."""
     checkpoints: list[CheckpointRow] = field(default_factory=list)
     writes: list[WritesRow] = field(default_factory=list)
     parts: list[PartRow] = field(default_factory=list)
@@ -91,8 +93,6 @@ class Batch:
     """Checkpoints that were there and get another root, home and body."""
     dropped: list[int] = field(default_factory=list)
     """Numbers of checkpoints that go, and their writes."""
-    owner: Owner | None = None
-    """Who has to be the owner still; None for everybody."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -255,8 +255,8 @@ class Append(NamedTuple):
     def as_commit(self) -> Commit:
         """Return what says the same."""
         line = self.line.number
-        batch = Batch(self.line, False, self.number, self.at, self.newest, self.last)
-        batch.owner = self.owner
+        newest, last = self.newest, self.last
+        batch = Batch(self.line, False, self.number, self.at, newest, last, self.owner)
         row = CheckpointRow(line, self.number, self.id, self.root, line, self.body)
         batch.checkpoints.append(row)
         if self.writes is not None:

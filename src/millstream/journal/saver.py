@@ -76,6 +76,7 @@ class Journal(BaseCheckpointSaver[Any]):
         serde: SerializerProtocol | None = None,
         on_conflict: Literal["error", "fork"] = "error",
         ttl: TTL | None = None,
+        guard: Guard | None = None,
     ) -> None:
         super().__init__(serde=serde)
         if on_conflict not in ("error", "fork"):
@@ -85,7 +86,7 @@ class Journal(BaseCheckpointSaver[Any]):
         self._begin()
         _JOURNALS.add(self)
         self._may_fork = on_conflict == "fork"
-        self._guard: Guard | None = None
+        self._guard = guard
         """Says who may store, where the storage can tell."""
         self._sealings = _Sealings()
         self._sweeper: Sweeper | None = None
@@ -366,13 +367,13 @@ class Journal(BaseCheckpointSaver[Any]):
         """Serialize what is to be stored, in the thread of whoever wants it."""
         sealing = self._sealing()
         dump = sealing.serde.dumps_typed
+        made: list[Call]
         if by is not None and expects is not UNKNOWN:
-            handover = Handover(by.calls(calls, dump), sealing, now(), expects, self._may_fork)
-            handover.owner = by.owner
-            return handover
+            made = by.calls(calls, dump)
+            return Handover(made, sealing, now(), expects, self._may_fork, by.owner)
         if len(calls) > 1:
             dump = once(dump)
-        made: list[Call] = []
+        made = []
         for name, arguments in calls:
             if name == "put":
                 made.append(put_call(dump, *arguments))
@@ -380,11 +381,9 @@ class Journal(BaseCheckpointSaver[Any]):
                 made.append(writes_call(dump, *arguments))
             else:
                 raise ValueError(f"put_together takes calls of put and put_writes, not of {name!r}")
-        handover = Handover(made, sealing, now(), expects, self._may_fork)
-        if expects is UNKNOWN:
-            handover.heads = self._memory.readers.heads()
-        handover.owner = self._owner() if by is None else by.owner
-        return handover
+        owner = self._owner() if by is None else by.owner
+        heads = self._memory.readers.heads() if expects is UNKNOWN else {}
+        return Handover(made, sealing, now(), expects, self._may_fork, owner, heads)
 
     def _owner(self) -> Owner | None:
         return None if self._guard is None else self._guard.owner()

@@ -108,9 +108,6 @@ def store(memory: Memory, handover: Handover) -> Requests[None]:
                 if draft.texts:
                     added = sum([len(text.data) for text in draft.texts.values()])
                     memory.lines.note_use(draft.known, added)
-        if handover.owner is not None:
-            for batch in batches:
-                batch.owner = handover.owner
         try:
             written = yield Commit(batches)
         except BaseException:
@@ -142,7 +139,7 @@ def _follow(
     known = memory.lines.get(key)
     if call is None or known is None or not handover.is_next(call.ns, known.newest):
         return {}, []
-    batch = follow(known, handover.calls, handover.sealing, handover.at)
+    batch = follow(known, handover)
     return ({}, []) if batch is None else ({key: known}, [batch])
 
 
@@ -192,7 +189,7 @@ def _draft(
     draft = drafts.get(key)
     if draft is None:
         known = memory.lines.get(key)
-        if known is None or not handover.is_next(call.ns, known.newest):
+        if known is None or _is_refused(memory, handover, call, known.newest):
             # Who reads while somebody writes may leave behind what was true before: nobody is
             # refused for what only this process says.
             known = yield from _load(memory, handover.sealing, *key)
@@ -200,7 +197,7 @@ def _draft(
             raise ThreadBusyError(*key, handover.expects[1], known.newest)
         if known.stubs is None:
             yield from _read_stubs(known)
-        draft = drafts[key] = Draft.of(known, handover.sealing, handover.at)
+        draft = drafts[key] = Draft.of(known, handover.sealing, handover.at, handover.owner)
     if isinstance(call, PutCall):
         yield from _draft_checkpoint(memory, handover, call, draft)
         return
@@ -211,14 +208,21 @@ def _draft(
     draft.add_writes(calls, number)  # type: ignore[arg-type]  # all of one kind
 
 
+def _is_refused(memory: Memory, handover: Handover, call: Call, newest: str | None) -> bool:
+    """Say whether somebody else has gone on with a thread whose newest checkpoint this is."""
+    if handover.expects is not UNKNOWN:
+        return not handover.is_next(call.ns, newest)
+    if handover.may_fork or not isinstance(call, PutCall):
+        return False
+    is_next = newest in (None, call.parent, call.id)
+    return not (is_next or memory.is_on_purpose(call, handover.heads))
+
+
 def _draft_checkpoint(
     memory: Memory, handover: Handover, call: PutCall, draft: Draft
 ) -> Requests[None]:
     newest = draft.newest
-    is_next = newest in (None, call.parent, call.id)
-    if handover.expects is UNKNOWN and not (
-        is_next or handover.may_fork or memory.is_on_purpose(call, handover.heads)
-    ):
+    if _is_refused(memory, handover, call, newest):
         raise ThreadBusyError(call.thread_id, call.ns, call.parent, newest)
     parent = draft.state(call.parent)
     if parent is None and call.parent is not None and newest is not None:

@@ -33,8 +33,7 @@ class Health:
     def __init__(
         self, db: Database, run_loop: RunLoop, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.is_draining = False
-        """The process is to end: others are to be sent the requests."""
+        self._is_draining = False
         self._db = db
         self._run_loop = run_loop
         self._clock = clock
@@ -45,7 +44,7 @@ class Health:
 
     async def unready(self) -> str | None:
         """Return why the process is not ready, None if it is."""
-        if not self.is_draining:
+        if not self._is_draining:
             if self._database is None or (
                 self._database.done() and self._clock() >= self._known_until
             ):
@@ -57,7 +56,11 @@ class Health:
                 fault = f"The database has not answered for {PATIENCE:g} s"
             if fault is not None:
                 return fault
-        return "The server is ending" if self.is_draining else None
+        return "The server is ending" if self._is_draining else None
+
+    def drain(self) -> None:
+        """Be ready no more: the process is to end, others are to be sent the requests."""
+        self._is_draining = True
 
     async def dead(self) -> str | None:
         """Return why the process has to be ended, None if it need not be.

@@ -72,7 +72,7 @@ class Service:
 
     def drain(self) -> None:
         """Be ready for no more requests, though those that come are answered; begin no run."""
-        self.health.is_draining = True
+        self.health.drain()
         self.scheduler.drain()
 
     def cut(self) -> None:

@@ -68,6 +68,10 @@ class ActiveRun:
         if self._kill is not None:
             self._kill()
 
+    def end(self) -> None:
+        """Take note that it stores nothing more but its end."""
+        self.is_over = True
+
     def on_stop(self, stop: Callable[[], object], kill: Callable[[], object]) -> None:
         """Say how it is stopped from now on; at once if it is to stop already."""
         self._stop, self._kill = stop, kill

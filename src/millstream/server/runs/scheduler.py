@@ -284,7 +284,7 @@ class Scheduler:
             except Exception as error:
                 logger.exception("run %s cannot be carried out", job.run_id)
                 carried = failed(error)
-            active.is_over = True
+            active.end()
             finished = await self._finish(job, carried)
             next_job, status = finished.next_job, finished.status
             self._are_some_waiting |= finished.has_queued
