@@ -23,7 +23,7 @@ def held(server: Running) -> Mapping[str, int]:
         **_tasks(service.run_loop.loop, "runs"),
         **{f"logs{name}": len(getattr(service.logs, name)) for name in _LOGS},
         "active runs": service.scheduler.active,
-        "who waits for a run": len(service.scheduler._waiters),
+        "who waits for a run": len(service.scheduler.results._waiters),
         "streams": service.metrics.streams,
         "streams that count": service.limits.open_streams,
         "database connections in use": service.db.engine.pool.checkedout(),

@@ -12,12 +12,14 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import Connection, select
 
 import waiting
 from millstream.server import state
 from millstream.server.runs.scheduler import Scheduler
 from millstream.server.storage import changes
 from millstream.server.storage import threads as rows
+from millstream.server.storage.tables import thread_changes
 from server.copies import copy_files, copying, journal_of
 from server.fixtures import Running, config_of, running
 from server.streams import start, thread
@@ -40,9 +42,15 @@ def seen(server: Running, at: str) -> Any:
     return stored
 
 
+def noted_changes(connection: Connection) -> list[Any]:
+    """Return the threads with which something is under way, and what."""
+    query = select(thread_changes.c.thread_id, thread_changes.c.kind)
+    return [tuple(row) for row in connection.execute(query)]
+
+
 def under_way(server: Running) -> list[Any]:
     """Return the changes that are noted."""
-    found: list[Any] = asyncio.run(server.service.db.read(changes.left))
+    found: list[Any] = asyncio.run(server.service.db.read(noted_changes))
     return found
 
 
@@ -156,7 +164,7 @@ def test_a_change_goes_on_when_nobody_waits_for_it_any_more(tmp_path: Path) -> N
             async def change() -> None:
                 begun.set()
                 await go.wait()
-                noted.extend(await server.service.db.read(changes.left))
+                noted.extend(await server.service.db.read(noted_changes))
                 await server.service.db.write(changes.end, at)
 
             doing = asyncio.ensure_future(server.service.scheduler.changes.update(at, change))
@@ -311,7 +319,7 @@ def test_what_was_updated_when_a_server_died_is_shown_by_the_next_one(
 def test_what_cannot_be_shown_any_more_holds_up_nobody(tmp_path: Path) -> None:
     with running(config_of(Gate(-1).graphs(), tmp_path)) as server:
         at = thread(server, graph_id="gone")
-        asyncio.run(server.service.db.write(changes.begin_update, at))
+        asyncio.run(server.service.db.write(changes.begin_update, at, "me"))
     with running(config_of(Gate(-1).graphs(), tmp_path)) as server:
         assert under_way(server) == []
         assert ended(server, at, start(server, at, "steps", {})["run_id"]) == "success"

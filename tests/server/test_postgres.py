@@ -23,7 +23,6 @@ from millstream.server.errors import ApiError, ConfigError
 from millstream.server.service import Service
 from millstream.server.storage.postgres import PostgresDatabase
 from millstream.server.storage.postgres_engine import Address
-from millstream.server.storage.postgres_ownership import KEY, owning_postgres
 from millstream.server.storage.tables import threads
 from millstream.server.storage.threads import create
 from server.databases import new_postgres
@@ -178,26 +177,6 @@ def test_servers_that_start_together_make_the_tables_once(new_database: str) -> 
         each.close()
 
 
-def test_a_second_server_is_refused_until_the_first_has_ended(new_database: str) -> None:
-    address = Address(new_database)
-    with owning_postgres(address):
-        with pytest.raises(ConfigError, match=r"in use by another server \(millstream "):
-            owning_postgres(address, patience=0).__enter__()
-        with address.connect() as other:
-            query = (
-                "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND database = "
-                "(SELECT oid FROM pg_database WHERE datname = current_database())"
-            )
-            [before] = other.execute(query).fetchall()
-            other.execute("SELECT pg_terminate_backend(%s)", before)
-            # It is owned again as soon as the connection is made anew.
-            assert waiting.until(lambda: other.execute(query).fetchall() not in ([], [before]))
-        with pytest.raises(ConfigError, match="in use by another server"):
-            owning_postgres(address, patience=0).__enter__()
-    with owning_postgres(address):
-        pass
-
-
 def opened(address: str, directory: Path) -> None:
     async def main() -> None:
         async with Service.open(config_of({}, directory, database=address)):
@@ -337,7 +316,7 @@ def test_runs_and_requests_wait_for_a_database_that_comes_and_goes(
 
 
 @pytest.mark.parametrize("is_resumable", [True, False])
-def test_a_server_whose_database_another_one_has_gives_its_runs_up(
+def test_a_server_that_was_taken_for_dead_gives_its_runs_up_and_begins_anew(
     is_resumable: bool, new_database: str, tmp_path: Path
 ) -> None:
     stored = "SELECT (SELECT count(*) FROM run_events), (SELECT count(*) FROM journal_checkpoints)"
@@ -360,20 +339,20 @@ def test_a_server_whose_database_another_one_has_gives_its_runs_up(
                 # It is asleep, as it were, while another one takes its place and its run.
                 way.is_shut = True
                 way.cut()
-                other.execute("SELECT pg_advisory_lock(%s, %s)", KEY)
                 other.execute("SET search_path = millstream")
-                other.execute("UPDATE runs SET attempt = attempt + 1")
+                other.execute("DELETE FROM replicas")
+                other.execute("UPDATE runs SET attempt = attempt + 1, holder = 'other'")
                 before = other.execute(stored).fetchone()
                 way.is_shut = False
                 assert waiting.until(lambda: not server.service.scheduler.active)
                 query = "SELECT attempt, status FROM runs WHERE run_id = %s"
                 assert other.execute(query, [run_id]).fetchall() == [(2, "running")]
-                # Nothing of it shows, and it begins nothing.
+                # Nothing of it shows, and it begins another one under a new name.
                 assert other.execute(stored).fetchone() == before
-                assert waiting.until(lambda: server.service.scheduler._is_draining)
-                made = server.http.post("/runs", json={**body, "on_completion": "keep"})
-                assert made.status_code == 200
-                assert not server.service.scheduler.active
+                names = "SELECT replica_id FROM replicas"
+                assert waiting.until(lambda: other.execute(names).fetchall())
+                short = {**body, "input": {"upto": 3}}
+                assert server.http.post("/runs/wait", json=short).status_code == 200
     finally:
         way.close()
 

@@ -27,9 +27,10 @@ from millstream.server.runs.turns import (
     turn_of,
     urgency,
 )
-from millstream.server.storage import assistants, queue, run_statements, runs
+from millstream.server.storage import assistants, queue, replicas, run_statements, runs
 from millstream.server.storage.database import Database
 from millstream.server.storage.migrations.versions import _0008_turns
+from millstream.server.storage.queue import Claimed
 from millstream.server.storage.run_records import End, Job
 from millstream.server.storage.sqlite import SqliteDatabase
 from millstream.server.storage.tables import runs as table
@@ -332,14 +333,14 @@ class Both:
         elif is_free:
             self.model.enter(run)
         created = self.write(
-            runs.create, ASSISTANT, lambda _: new_run(run), None, may_start=may_start
+            runs.create, ASSISTANT, lambda _: new_run(run), None, holder="me" if may_start else None
         )
         assert (created.job is not None) == (run.status == "running")
 
     def claim(self) -> None:
         limit = self.random.randint(1, 3)
         expected = self.model.claim(limit, self.begun, self.now)
-        jobs = self.write(queue.claim, limit, dict(self.begun), at(self.now))
+        jobs = self.write(queue.claim, limit, dict(self.begun), "me", time=at(self.now)).jobs
         assert [job.run_id for job in jobs] == expected
         for job in jobs:
             self.begun[job.priority] = BEGINNING.timestamp() + self.now
@@ -360,7 +361,8 @@ class Both:
         elif next_run is not None:
             self.model.enter(next_run)
         end = End("finished")
-        finished = self.write(runs.finish, run.name, run.thread, end, may_start=may_start)
+        holder = "me" if may_start else None
+        finished = self.write(runs.finish, run.name, run.thread, end, holder=holder)
         assert (finished.next_job is not None) == (next_run is not None and may_start)
         assert finished.has_queued == (next_run is not None and not may_start)
 
@@ -386,7 +388,8 @@ class Both:
         for run in self.model.runs:
             if run.status == "running":
                 run.status, run.turn = "pending", GOES_ON
-        self.write(queue.recover)
+        taken = self.write(replicas.take_over, None, "me")
+        self.write(replicas.put_back, [run_id for run_id, *_ in taken.runs], "me")
 
     def compare(self) -> None:
         found = self.write(rows)
@@ -413,23 +416,23 @@ def test_the_database_goes_by_the_same_rules(within: Within, seed: int) -> None:
     within(script)
 
 
-def add(connection: Connection, *given: Run, may_start: bool = False) -> None:
+def add(connection: Connection, *given: Run, holder: str | None = None) -> None:
     for run in given:
         plan = new_run(run)
-        runs.create(connection, ASSISTANT, lambda _, plan=plan: plan, None, may_start=may_start)
+        runs.create(connection, ASSISTANT, lambda _, plan=plan: plan, None, holder=holder)
 
 
 def test_what_was_put_off_for_the_same_moment_is_brought_in_several_goes(within: Within) -> None:
     def script(connection: Connection) -> None:
         late = [Run(f"run-{n:04}", f"thread-{n}", "", 0, n, start=1000.0) for n in range(101)]
-        add(connection, *late, may_start=True)
+        add(connection, *late, holder="me")
 
         assert queue.next_start(connection) == at(1000)
         assert queue.bring_due(connection, at(999)) is False
         assert queue.bring_due(connection, at(1000)) is True
         assert queue.bring_due(connection, at(1000)) is False
         assert queue.next_start(connection) is None
-        assert len(queue.claim(connection, 200, {})) == 101
+        assert len(queue.claim(connection, 200, {}, "me").jobs) == 101
 
     within(script)
 
@@ -438,12 +441,19 @@ def test_those_who_claim_at_once_get_different_runs_and_one_of_each_thread(db: D
     def fill(connection: Connection) -> None:
         add(connection, *(Run(f"run-{n:04}", f"thread-{n % 20}", "", 0, n) for n in range(40)))
 
-    def claim() -> Future[list[Job]]:
-        return db.write_soon(queue.claim, 3, {})
+    def claim() -> Future[Claimed]:
+        return db.write_soon(queue.claim, 20, {}, "me")
 
     db.write_soon(fill).result(30)
     try:
-        claimed = [job for future in [claim() for _ in range(10)] for job in future.result(30)]
+        claimed: list[Job] = []
+        while len(claimed) < 20:
+            several = [claim() for _ in range(4)]
+            found = [future.result(30) for future in several]
+            jobs = [job for each in found for job in each.jobs]
+            # Who has found none was not waited for, or nothing is left.
+            assert jobs or any(each.has_passed for each in found)
+            claimed.extend(jobs)
     finally:
         db.write_soon(lambda connection: connection.execute(text("DELETE FROM threads"))).result(30)
 
@@ -486,8 +496,8 @@ def test_runs_of_a_database_of_before_are_in_the_queue_if_nothing_is_before_them
     within: Within,
 ) -> None:
     def script(connection: Connection) -> None:
-        add(connection, Run("run-1", "thread-a", "", 0, 1), may_start=True)
-        add(connection, Run("run-7", "thread-d", "", 0, 7), may_start=True)
+        add(connection, Run("run-1", "thread-a", "", 0, 1), holder="me")
+        add(connection, Run("run-7", "thread-d", "", 0, 7), holder="me")
         add(
             connection,
             Run("run-2", "thread-a", "", 0, 2),
@@ -496,7 +506,7 @@ def test_runs_of_a_database_of_before_are_in_the_queue_if_nothing_is_before_them
             Run("run-5", "thread-c", "", 0, 5, start=1000.0),
             Run("run-6", "thread-c", "", 0, 6),
         )
-        runs.finish(connection, "run-7", "thread-d", End("finished"), may_start=False)
+        runs.finish(connection, "run-7", "thread-d", End("finished"), holder=None)
         connection.execute(text("UPDATE runs SET turn = NULL, due_at = NULL"))
 
         for statement in _0008_turns.SORT:
@@ -511,6 +521,7 @@ def test_runs_of_a_database_of_before_are_in_the_queue_if_nothing_is_before_them
             "run-6": ("pending", 1),
             "run-7": ("success", None),
         }
-        assert [job.run_id for job in queue.claim(connection, 9, {})] == ["run-3", "run-6"]
+        claimed = queue.claim(connection, 9, {}, "me").jobs
+        assert [job.run_id for job in claimed] == ["run-3", "run-6"]
 
     within(script)

@@ -236,6 +236,7 @@ def test_a_run_whose_server_ends_in_one_superstep_is_given_up(tmp_path: Path) ->
         assert ended(server, at, run_id) == "error"
         found = server.http.get(f"/threads/{at}").json()
         assert (found["status"], found["error"]["error"]) == ("error", "RunLostError")
+        assert "in which it carried out 'step'" in found["error"]["message"]
         assert found["values"] == {"seen": [0, 1]}
         path = f"/threads/{at}/runs/{run_id}/stream"
         last = parse(server.http.get(path, headers={"last-event-id": "-1"}).text)[-1]

@@ -110,7 +110,7 @@ def test_a_thread_with_many_runs_hides_no_other_from_free_slots(tmp_path: Path) 
         assert waiting.until(lambda: gate.began == ["gate"])
 
         # As the next process does, that finds them with all of its slots free.
-        claimed = server.service.db.write_soon(queue.claim, 2, {}).result(30)
+        claimed = server.service.db.write_soon(queue.claim, 2, {}, "next").result(30).jobs
 
     assert [job.run_id for job in claimed] == [first, alone]
 

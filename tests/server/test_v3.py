@@ -296,7 +296,7 @@ def test_a_question_is_answered_that_is_seen_before_the_end_of_its_run_is_stored
     with ThreadPoolExecutor() as pool:
         answering = pool.submit(lambda: result(server, at, "input.respond", **given))
         # It waits for the end of the run that has asked, and nobody else does.
-        assert waiting.until(lambda: run_id in scheduler._waiters or answering.done())
+        assert waiting.until(lambda: run_id in scheduler.results._waiters or answering.done())
         go.set()
         answered = answering.result()
 

@@ -179,7 +179,7 @@ def test_who_fails_is_told_again_later_and_at_last_left_alone(
             service.webhooks.wake()
             while True:
                 await settled(service, clock)
-                following = await service.db.read(deliveries.next_attempt, [])
+                following = await service.db.read(deliveries.next_attempt)
                 if following is None:
                     break
                 last = clock.now()

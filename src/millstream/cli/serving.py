@@ -35,6 +35,21 @@ DatabasePath = Annotated[
         help="The file to keep everything in, or postgresql://user:password@host/name.",
     ),
 ]
+ListenDatabase = Annotated[
+    str | None,
+    typer.Option(
+        "--listen-database",
+        help="The address of PostgreSQL itself, where --database is that of a pooler.",
+    ),
+]
+Role = Annotated[
+    str | None,
+    typer.Option(help="all; api: answer requests and carry out no runs; worker: carry out runs."),
+]
+Revision = Annotated[
+    str | None,
+    typer.Option(help="Which version of the graphs this is, beside servers with another one."),
+]
 Workers = Annotated[
     int | None, typer.Option("--workers-per-process", help="Runs that go on at a time; 10.")
 ]
@@ -95,6 +110,9 @@ def serve(
     host: Host = None,
     port: Port = None,
     database: DatabasePath = None,
+    listen_database: ListenDatabase = None,
+    role: Role = None,
+    revision: Revision = None,
     workers: Workers = None,
     grace: Grace = None,
     api_key_file: KeyFile = None,
@@ -106,6 +124,9 @@ def serve(
         config,
         *(targets or ()),
         database=database,
+        listen_database=listen_database,
+        role=role,
+        revision=revision,
         api_key_file=api_key_file,
         host=host,
         port=port,

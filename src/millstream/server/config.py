@@ -10,6 +10,7 @@ from typing import Any, Final
 from millstream.server.errors import ConfigError
 from millstream.server.headers import HeaderFilter
 
+ROLES: Final = ("all", "api", "worker")
 FORMATS: Final = ("text", "json")
 LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -199,6 +200,16 @@ class ServerConfig:
     database: str | None = field(default=None, repr=False)
     """The path of a file, `.millstream/server.db` in the directory by default, or an address like
     `postgresql://user:password@host/name`."""
+    # There may be a password in it.
+    listen_database: str | None = field(default=None, repr=False)
+    """The address of PostgreSQL itself, where `database` is a pooler's: other servers are heard
+    there."""
+    role: str = "all"
+    """`api` answers requests and carries out no runs, `worker` carries out runs alone."""
+    revision: str = ""
+    """Which version of the graphs this is, where servers with several of them share a database."""
+    lease_seconds: float = 30
+    """After how long a server that shows no sign of life is taken for dead by others."""
     host: str = "127.0.0.1"
     port: int = 2024
     n_jobs_per_worker: int = 10
@@ -228,7 +239,8 @@ class ServerConfig:
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
         self._check_numbers()
-        for name, options in (("log_format", FORMATS), ("log_level", LEVELS)):
+        self._check_sharing()
+        for name, options in (("log_format", FORMATS), ("log_level", LEVELS), ("role", ROLES)):
             if getattr(self, name) not in options:
                 raise ConfigError(f"{name} is {' or '.join(options)}, not {getattr(self, name)!r}")
         if self.database and self.postgres is None and "://" in self.database:
@@ -252,6 +264,16 @@ class ServerConfig:
         if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
             raise ConfigError(f"http.mount_prefix is like '/api', not {prefix!r}")
 
+    def _check_sharing(self) -> None:
+        if self.postgres is None and (self.role != "all" or self.listen_database):
+            name = "listen_database" if self.listen_database else "role"
+            raise ConfigError(
+                f"{name} is for servers that share a database in PostgreSQL: name it with "
+                "--database postgresql://..."
+            )
+        if not self.lease_seconds >= 3:
+            raise ConfigError(f"lease_seconds is a number from 3 on, not {self.lease_seconds!r}")
+
     def _check_numbers(self) -> None:
         for name in ("n_jobs_per_worker", "max_request_bytes"):
             value = getattr(self, name)
@@ -264,6 +286,11 @@ class ServerConfig:
             raise ConfigError(f"grace_seconds is a number from 0 on, not {self.grace_seconds!r}")
         if not 0 <= self.port < 65536:
             raise ConfigError(f"port is a number from 0 to 65535, not {self.port!r}")
+
+    @property
+    def slots(self) -> int:
+        """Return how many runs are carried out here at a time."""
+        return 0 if self.role == "api" else self.n_jobs_per_worker
 
     @property
     def ttl_of_threads(self) -> Mapping[str, Any] | None:

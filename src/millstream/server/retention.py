@@ -31,14 +31,14 @@ class Retention(Chore):
         run_loop: RunLoop,
         journal: BaseCheckpointSaver[Any],
         clock: Clock,
-        ttl: TtlConfig,
+        ttl: TtlConfig | None,
     ) -> None:
         super().__init__("millstream-retention", clock)
         self.db = db
         self.scheduler = scheduler
         self.run_loop = run_loop
         self.journal = journal
-        self._ttl = ttl
+        self._ttl = ttl or TtlConfig()
 
     async def do(self) -> datetime:
         """See to the threads that are over; return when to look again."""

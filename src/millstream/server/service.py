@@ -15,8 +15,10 @@ from langgraph.store.base import BaseStore
 from millstream.server.auth.guard import Guard
 from millstream.server.auth.loading import load_guard
 from millstream.server.clock import Clock
-from millstream.server.config import ServerConfig, TtlConfig
+from millstream.server.config import ServerConfig
 from millstream.server.crons import Crons
+from millstream.server.doorbell.news import News
+from millstream.server.doorbell.rings import Rings, Silence
 from millstream.server.encryption.loading import load_sealer
 from millstream.server.encryption.sealer import Sealer
 from millstream.server.graph_files import prepare_imports
@@ -28,6 +30,7 @@ from millstream.server.log.hub import Logs
 from millstream.server.metrics import Metrics
 from millstream.server.persistence import open_saver, open_store
 from millstream.server.priorities import Priorities, load_priorities
+from millstream.server.replicas.membership import Membership, SharedMembership
 from millstream.server.retention import Retention
 from millstream.server.runs.run_loop import RunLoop
 from millstream.server.runs.runner import Runner
@@ -87,7 +90,7 @@ class Service:
         clock = clock or Clock()
         prepare_imports(config)
         async with AsyncExitStack() as stack:
-            ownership = await _own(config, stack)
+            await _own(config, stack)
             sealer = await _open_sealer(config, stack)
             db = await asyncio.to_thread(open_database, config, sealer)
             stack.push_async_callback(asyncio.to_thread, db.close)
@@ -96,29 +99,29 @@ class Service:
             await db.write(assistants.ensure_own, catalog.ids())
             # Files have no seal: what is sealed elsewhere stays in memory.
             logs = Logs(config.limits.max_event_bytes, uses_files=sealer is None)
-            metrics = Metrics(config.n_jobs_per_worker)
-            policy = policy_of(config.webhooks, is_disabled=config.http.disable_webhooks)
-            webhooks = Webhooks(db, policy, clock)
+            metrics = Metrics(config.slots)
+            membership, bell = await _join(config, db, stack, lambda news: scheduler.hear(news))
+            webhooks = _webhooks(config, db, clock, membership)
             scheduler = Scheduler(
                 db,
                 run_loop,
                 logs,
                 Runner(catalog, db, journal, timeout=config.run_timeout_seconds),
                 journal,
-                slots=config.n_jobs_per_worker,
+                membership,
+                bell,
+                slots=config.slots,
                 tell=webhooks.wake,
                 retention=config.event_retention_seconds,
                 metrics=metrics,
             )
             priorities = await asyncio.to_thread(load_priorities, config, db)
             crons = Crons(db, scheduler, clock, config.ttl_of_threads, priorities)
-            ttl = config.checkpointer.ttl or TtlConfig()
-            retention = Retention(db, scheduler, run_loop, journal, clock, ttl)
+            retention = Retention(db, scheduler, run_loop, journal, clock, config.checkpointer.ttl)
             health = Health(db, run_loop)
             stack.callback(health.close)
-            ownership.on_lost(scheduler.give_up)
-            await scheduler.open()
             stack.push_async_callback(scheduler.close)
+            await scheduler.open()
             for part in (webhooks, crons, retention):
                 part.start()
                 stack.push_async_callback(part.close)
@@ -145,37 +148,37 @@ class Service:
             )
 
 
-class Ownership:
-    """Whether the database is this server's, and who is told when it is not any more."""
-
-    def __init__(self) -> None:
-        self._is_lost = False
-        self._tell: Callable[[], object] | None = None
-
-    def on_lost(self, tell: Callable[[], object]) -> None:
-        """Say who is told; at once if it is lost already."""
-        self._tell = tell
-        if self._is_lost:
-            tell()
-
-    def lose(self) -> None:
-        """Take note that another server has it."""
-        self._is_lost = True
-        if self._tell is not None:
-            self._tell()
-
-
-async def _own(config: ServerConfig, stack: AsyncExitStack) -> Ownership:
-    loop = asyncio.get_running_loop()
-    ownership = Ownership()
-    owning = owning_database(config, lambda: loop.call_soon_threadsafe(ownership.lose))
+async def _own(config: ServerConfig, stack: AsyncExitStack) -> None:
+    owning = owning_database(config)
     await asyncio.to_thread(owning.__enter__)
 
     async def leave(*error: Any) -> None:
         await asyncio.to_thread(owning.__exit__, *error)
 
     stack.push_async_exit(leave)
-    return ownership
+
+
+def _webhooks(config: ServerConfig, db: Database, clock: Clock, membership: Membership) -> Webhooks:
+    policy = policy_of(config.webhooks, is_disabled=config.http.disable_webhooks)
+    return Webhooks(db, policy, clock, lambda: membership.id)
+
+
+async def _join(
+    config: ServerConfig, db: Database, stack: AsyncExitStack, hear: Callable[[News], None]
+) -> tuple[Membership, Rings]:
+    """Return what this server is among those that share its database, and what it rings."""
+    if config.postgres is None:
+        return Membership(config.revision), Silence()
+    from millstream.server.doorbell.doorbell import Doorbell
+
+    membership = SharedMembership(db, config.revision, lease=config.lease_seconds)
+    bell = Doorbell(
+        config.postgres, hear, listen_address=config.listen_database, greet=membership.hold_lock
+    )
+    stack.push_async_callback(bell.close)
+    await bell.start()
+    stack.push_async_callback(membership.close)
+    return membership, bell
 
 
 def _filter(config: ServerConfig, key: str) -> HeaderFilter:

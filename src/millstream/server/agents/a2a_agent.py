@@ -122,7 +122,7 @@ class Agent(RequestHandler):
     ) -> AsyncGenerator[Event, None]:
         """Have the assistant run, and yield what it says meanwhile."""
         turn = await self._turn(params, stream_mode=["messages-tuple"])
-        waiting = self._call.service.scheduler.expect(turn.run.creation.run_id)
+        waiting = self._call.service.scheduler.results.expect(turn.run.creation.run_id)
         try:
             async with turn.run.events() as events:
                 yield turn.task(TaskState.TASK_STATE_SUBMITTED, [turn.said])
@@ -182,7 +182,9 @@ class Agent(RequestHandler):
         yield await self._task_now(turn)
         own = await self._as("GET", "/threads/{thread_id}/runs/{run_id}/join",
                              thread_id=turn.thread_id, run_id=turn.run_id)  # fmt: skip
-        result = await self._call.service.scheduler.result(turn.run_id, turn.thread_id, own.filters)
+        result = await self._call.service.scheduler.results.of(
+            turn.run_id, turn.thread_id, own.filters
+        )
         for event in turn.endings(orjson.loads(result)):
             yield event
 

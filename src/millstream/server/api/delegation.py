@@ -73,7 +73,7 @@ class Delegated:
         Whoever does not wait any longer cancels it.
         """
         scheduler = self.call.service.scheduler
-        waiting = scheduler.expect(self.creation.run_id)
+        waiting = scheduler.results.expect(self.creation.run_id)
         try:
             told(await self.creation.submit())
             return orjson.loads(await waiting)

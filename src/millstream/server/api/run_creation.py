@@ -102,7 +102,7 @@ class Creation:
     async def wait(self) -> Response:
         """Create the run, and answer with its result when it has ended."""
         scheduler = self._call.service.scheduler
-        result = scheduler.expect(self.run_id)
+        result = scheduler.results.expect(self.run_id)
         try:
             created = await self.submit()
         except BaseException:
@@ -115,7 +115,7 @@ class Creation:
             if created.is_new:
                 return await result
             result.cancel()
-            known: bytes = await scheduler.result(self.run_id, None, self._call.filters)
+            known: bytes = await scheduler.results.of(self.run_id, None, self._call.filters)
             return known
 
         return AwaitedJson(wait, headers, on_disconnect=self._on_disconnect())

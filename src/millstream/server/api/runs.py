@@ -24,8 +24,8 @@ from millstream.server.log.run_log import ERROR
 from millstream.server.responses import AwaitedJson, EventStream
 from millstream.server.runs.lifecycle import UNDER_WAY, RunInput
 from millstream.server.runs.reading import FixedSource, RunSource, StoredSource
+from millstream.server.runs.results import NOT_FOUND
 from millstream.server.runs.runner import NOTHING
-from millstream.server.runs.scheduler import NOT_FOUND
 from millstream.server.sse import frame
 from millstream.server.storage import events
 from millstream.server.storage import runs as storage
@@ -145,7 +145,7 @@ def join(call: Call, query: WaitQuery, thread_id: str | None) -> Response:
     scheduler, run_id = call.service.scheduler, call["run_id"]
     path = run_path(call, thread_id, run_id)
     return AwaitedJson(
-        lambda: scheduler.result(run_id, thread_id, call.filters),
+        lambda: scheduler.results.of(run_id, thread_id, call.filters),
         {"location": f"{path}/join", "content-location": path},
         on_disconnect=_canceller(call, query),
     )

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
@@ -27,7 +27,7 @@ logger = logging.getLogger("millstream.server")
 REST: Final = 0.003
 """Seconds after a ring in which what comes is rung for together."""
 FIRST_PAUSE: Final = 0.1
-LONGEST_PAUSE: Final = 5.0
+LONGEST_PAUSE: Final = 1.0
 """Seconds before it is tried again to connect; each time twice as many."""
 PATIENCE: Final = 10.0
 """Seconds in which a replica has to hear its own ring, to know that it hears others."""
@@ -50,16 +50,18 @@ class Doorbell:
         heard: Callable[[News], None],
         *,
         listen_address: str | None = None,
+        greet: Callable[[Any], Awaitable[object]] | None = None,
         channel: str = "millstream",
     ) -> None:
         """Take the address of the database, and of the server itself if the other is a pooler's.
 
         `heard` is called in the event loop with what is new: everything after each time that rings
-        may have been missed.
+        may have been missed. `greet` gets each connection that is going to listen, before it does.
         """
         self._address = checked_address(address)
         self._listen_address = checked_address(listen_address or address)
         self._heard = heard
+        self._greet = greet
         self._channel = channel
         self._name = uuid4().hex[:12]
         """Who has rung: a replica does not hear itself."""
@@ -118,7 +120,7 @@ class Doorbell:
                 pauses.begin_anew()
                 await self._tell_through(connection, signal)
         except _LOST as error:
-            logger.warning("no ring gets out, it is tried again: %s", error)
+            logger.log(pauses.level, "no ring gets out, it is tried again: %s", error)
             await pauses.wait()
 
     async def _tell_through(self, connection: Any, signal: Signal) -> None:
@@ -149,6 +151,8 @@ class Doorbell:
         while True:
             try:
                 async with await _connect(self._listen_address) as connection:
+                    if self._greet is not None:
+                        await self._greet(connection)
                     ear = Ear(connection, self._take)
                     try:
                         await ear.listen(self._channel)
@@ -169,7 +173,9 @@ class Doorbell:
                     PATIENCE,
                 )
             except _LOST as error:
-                logger.warning("other replicas are not heard, it is tried again: %s", error)
+                logger.log(
+                    pauses.level, "other replicas are not heard, it is tried again: %s", error
+                )
             await pauses.wait()
 
     async def _probe(self) -> None:
@@ -210,6 +216,11 @@ class _Pauses:
 
     def __init__(self) -> None:
         self._next = FIRST_PAUSE
+
+    @property
+    def level(self) -> int:
+        """How loudly it is told that it is tried again: once, and then for who looks for it."""
+        return logging.WARNING if self._next == FIRST_PAUSE else logging.DEBUG
 
     def begin_anew(self) -> None:
         """Wait little the next time: it has gone well."""

@@ -10,6 +10,14 @@ from typing import Final
 
 import orjson
 
+QUEUE: Final = "queue"
+"""A run wants nothing but a slot."""
+PUT_OFF: Final = "put_off"
+"""A run was put off, or nobody is there any more who waits for its time."""
+RUN: Final = "run"
+"""A run has said something, has ended, is to stop, or is read elsewhere."""
+THREAD: Final = "thread"
+"""A run of a thread begins, or its state was changed without one."""
 MOST_IDS: Final = 150
 """Of how many things of one kind ids are kept: then it is said that all of them may be new."""
 MOST_BYTES: Final = 7900

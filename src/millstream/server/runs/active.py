@@ -38,8 +38,10 @@ def enter(active: ActiveRun) -> None:
 def attempt_here() -> tuple[str, int] | None:
     """Return the run that stores here, and which attempt at it; None if none does."""
     active = _here.get()
-    # What it leaves behind, tasks of its nodes say, is nobody's.
-    return None if active is None or active.is_over else (active.job.run_id, active.job.attempt)
+    if active is None or (active.is_over and not active.is_given_up):
+        # What an ended run leaves behind, tasks of its nodes say, is nobody's.
+        return None
+    return active.job.run_id, active.job.attempt
 
 
 class ActiveRun:
@@ -53,6 +55,8 @@ class ActiveRun:
         """Why it is to stop, None if it is not."""
         self.is_over = False
         """It stores nothing more but its end."""
+        self.is_given_up = False
+        """Another replica has it: what is left of it here is still an attempt at it."""
         self._stop: Callable[[], object] | None = None
         self._kill: Callable[[], object] | None = None
 
@@ -71,6 +75,10 @@ class ActiveRun:
     def end(self) -> None:
         """Take note that it stores nothing more but its end."""
         self.is_over = True
+
+    def give_up(self) -> None:
+        """Take note that it does not end here: nothing of it may be stored any more."""
+        self.is_given_up = True
 
     def on_stop(self, stop: Callable[[], object], kill: Callable[[], object]) -> None:
         """Say how it is stopped from now on; at once if it is to stop already."""

@@ -18,8 +18,6 @@ from sqlalchemy.exc import OperationalError
 from millstream.server.storage import changes
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from millstream.server.storage.database import Database
 
 B = TypeVar("B")
@@ -34,9 +32,13 @@ RETRY: Final = 0.5
 class Changes:
     """Carries out changes of threads."""
 
-    def __init__(self, db: Database, wake: Callable[[], object]) -> None:
-        """Make one; `wake` is called when runs may begin that had to wait."""
+    def __init__(self, db: Database, holder: Callable[[], str], wake: Callable[[], object]) -> None:
+        """Make one for the replica that `holder` names.
+
+        `wake` is called when runs may begin that had to wait.
+        """
         self._db = db
+        self._holder = holder
         self._wake = wake
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -50,12 +52,14 @@ class Changes:
     async def during(
         self,
         thread_id: str,
-        begin: Callable[[Connection], B],
+        begin: Callable[..., B],
         change: Callable[[B], Awaitable[T]],
         *,
         holds_runs: bool = False,
     ) -> T:
         """Have something done that is noted in the transaction that it begins with.
+
+        `begin` is given a connection, and as `holder` the id of this replica.
 
         Its last transaction notes that it is done; if it fails, that is noted here. It goes on also
         if whoever waits for it does not any more. `holds_runs` says that some may wait for its end.
@@ -79,7 +83,7 @@ class Changes:
     async def _do(
         self,
         thread_id: str,
-        begin: Callable[[Connection], B],
+        begin: Callable[..., B],
         change: Callable[[B], Awaitable[T]],
         *,
         holds_runs: bool,
@@ -88,7 +92,7 @@ class Changes:
         if lock is None:
             lock = self._locks[thread_id] = asyncio.Lock()
         async with lock:
-            begun = await self._db.write(begin)
+            begun = await self._db.write(begin, holder=self._holder())
             try:
                 return await change(begun)
             except BaseException:

@@ -14,6 +14,8 @@ from millstream.server.log import holds
 from millstream.server.storage import changes, events, threads
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
     from millstream.outbox.write_ahead import Place
@@ -23,9 +25,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger("millstream.server")
 
 
-async def forget_unstored(db: Database, saver: BaseCheckpointSaver[Any]) -> None:
+async def forget_unstored(
+    db: Database, saver: BaseCheckpointSaver[Any], taken: Sequence[tuple[str, str, bool]]
+) -> None:
     """Forget what runs have said, which nobody carries out, of things that were not stored."""
-    for run_id, thread_id in await db.read(events.running):
+    for run_id, thread_id, is_stored in taken:
+        if not is_stored:
+            continue
         try:
             last = await _last_stored(db, saver, run_id, thread_id)
         except Exception:  # whatever somebody's saver raises
@@ -58,9 +64,11 @@ async def is_stored(saver: BaseCheckpointSaver[Any], thread_id: str, place: Plac
     return any(task_id == place.task_id for task_id, *_ in found.pending_writes or ())
 
 
-async def settle(db: Database, saver: BaseCheckpointSaver[Any], runner: Runner) -> None:
+async def settle(
+    db: Database, saver: BaseCheckpointSaver[Any], runner: Runner, left: Sequence[changes.Left]
+) -> None:
     """End what was under way with threads when their process ended."""
-    for thread_id, kind in await db.read(changes.left):
+    for thread_id, kind in left:
         if kind == "update":
             await _show(db, runner, thread_id)
         else:
@@ -75,9 +83,8 @@ async def delete_remains(db: Database, saver: BaseCheckpointSaver[Any], thread_i
 
 async def delete_all_remains(db: Database, saver: BaseCheckpointSaver[Any]) -> None:
     """Delete those that nobody else will."""
-    for thread_id, kind in await db.read(changes.left):
-        if kind == "remains":
-            await _try_to_delete(db, saver, thread_id, is_whole=False)
+    for thread_id in await db.read(changes.remains):
+        await _try_to_delete(db, saver, thread_id, is_whole=False)
 
 
 async def _try_to_delete(

@@ -250,9 +250,11 @@ def failed(error: BaseException) -> Carried:
 
 
 def _lost(state: Any, deaths: int) -> Carried:
+    nodes = ", ".join(repr(name) for name in sorted(set(state.next)))
     told = {
         "error": "RunLostError",
-        "message": f"The server ended {deaths} times in the same superstep of this run",
+        "message": f"The server ended {deaths} times in the same superstep of this run, in which "
+        f"it carried out {nodes or 'its input'}",
     }
     end = End("failed", error=told, values=_values_of(state), interrupts=_interrupts_of(state))
     return Carried(end, dumps({"__error__": told}))

@@ -9,33 +9,33 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from functools import partial
 from time import time
 from typing import TYPE_CHECKING, Any, Final
 
-from millstream.server.encoding import dumps
+from millstream.server.doorbell.news import PUT_OFF, QUEUE, RUN
 from millstream.server.encryption.context import enter_context
 from millstream.server.log_lines import enter_run, log_run
 from millstream.server.runs.active import ActiveRun
 from millstream.server.runs.changes import Changes
-from millstream.server.runs.lifecycle import UNDER_WAY, RunInput
-from millstream.server.runs.recovery import (
-    delete_all_remains,
-    delete_remains,
-    forget_unstored,
-    settle,
-)
+from millstream.server.runs.forgetting import Forgetting
+from millstream.server.runs.lifecycle import RunInput
+from millstream.server.runs.recovery import delete_remains, forget_unstored, settle
+from millstream.server.runs.results import Results
 from millstream.server.runs.runner import NOTHING, Carried, Runner, failed
-from millstream.server.storage import attempts, events, queue, runs
+from millstream.server.storage import attempts, queue, replicas, runs
 from millstream.server.storage.attempts import TakenOverError
 from millstream.server.storage.run_records import End, Finished
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
+    from millstream.server.doorbell.news import News
+    from millstream.server.doorbell.rings import Rings
     from millstream.server.log.hub import Logs
     from millstream.server.metrics import Metrics
+    from millstream.server.replicas.membership import Membership
     from millstream.server.runs.requests import NewRun
     from millstream.server.runs.run_loop import RunLoop
     from millstream.server.storage.containment import Filters
@@ -47,8 +47,8 @@ logger = logging.getLogger("millstream.server")
 RETRY: Final = 0.5
 MAX_RETRY: Final = 30.0
 """Seconds between two tries to store the end of a run, the first time and in the long run."""
-NOT_FOUND: Final = {"error": "HTTPException", "message": "404: Run not found"}
-"""What those get who wait for a run that is not there; the answer has begun by then."""
+PASSED_BY: Final = 0.02
+"""Seconds until runs are looked at again whose threads somebody else was changing."""
 
 
 class Scheduler:
@@ -61,6 +61,8 @@ class Scheduler:
         logs: Logs,
         runner: Runner,
         saver: BaseCheckpointSaver[Any],
+        membership: Membership,
+        bell: Rings,
         *,
         slots: int,
         retention: float,
@@ -70,21 +72,27 @@ class Scheduler:
     ) -> None:
         """Make one.
 
-        `retention` is for how many seconds after its end the events of a run can be read again;
-        `tell` is called when a webhook is to be told of the end of a run.
+        `membership` is this replica's; others hear the `bell`. `slots` is how many runs are carried
+        out at a time: with none, others carry them out. `retention` is for how many seconds after
+        its end the events of a run can be read again; `tell` is called when a webhook is to be told
+        of the end of a run.
         """
         self._db = db
         self._run_loop = run_loop
         self._logs = logs
         self._runner = runner
         self._saver = saver
+        self._membership = membership
+        self._bell = bell
         self._slots = slots
-        self._retention = retention
         self._grace = grace
         self._metrics = metrics
         self._tell = tell
-        self.changes: Final = Changes(db, self._start_more)
+        self.changes: Final = Changes(db, lambda: membership.id, self._start_more)
         """What is done to threads beside their runs."""
+        self.results: Final = Results(db)
+        """Who waits for how runs end."""
+        self._forgetting = Forgetting(db, run_loop, saver, retention, self._spawn)
         self._active: dict[str, ActiveRun] = {}
         self._reserved = 0
         """Slots of runs that are being stored."""
@@ -92,23 +100,45 @@ class Scheduler:
         """There may be runs in the queue."""
         self._begun: dict[int, float] = {}
         """When the last run of each priority came out of it."""
-        self._waiters: dict[str, set[asyncio.Future[bytes]]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._next_start: str | None = None
-        self._sweep: asyncio.TimerHandle | None = None
-        self._sweeps_again = False
         self._is_draining = False
         """Nothing more is started."""
         self._is_closing = False
 
     async def open(self) -> None:
         """Go on with what is stored: what was running, what waits, what was put off."""
-        await self._run_loop.call(forget_unstored(self._db, self._saver))
-        await self._db.write(queue.recover)
-        await self._run_loop.call(settle(self._db, self._saver, self._runner))
+        await self._membership.open(self._take_over, self.give_up)
         await self._go_on()
-        self._sweep_later()
+        self._forgetting.later()
+
+    async def _take_over(self, dead: str | None) -> None:
+        """Have what a replica held that is dead gone on with, or ended."""
+        taken = await self._db.write(replicas.take_over, dead, self._membership.id)
+        if taken is None:  # somebody else does that
+            return
+        await self._run_loop.call(forget_unstored(self._db, self._saver, taken.runs))
+        ids = [run_id for run_id, *_ in taken.runs]
+        await self._db.write(replicas.put_back, ids, self._membership.id)
+        await self._run_loop.call(settle(self._db, self._saver, self._runner, taken.changes))
+        self._tell()
+        if dead is not None:
+            for run_id in ids:
+                self._bell.ring(RUN, run_id)
+            self._bell.ring(PUT_OFF)
+            self._bell.ring(QUEUE)
+            await self._go_on()
+            self._forgetting.later()
+
+    def hear(self, news: News) -> None:
+        """See to what other replicas have rung for."""
+        if self._is_draining:
+            return
+        if news.concerns(PUT_OFF):
+            self._spawn(self._go_on())
+        elif news.concerns(QUEUE):
+            self._start_more(is_told=True)
 
     def drain(self) -> None:
         """Start nothing more: what waits is for the next process."""
@@ -122,19 +152,17 @@ class Scheduler:
             await asyncio.wait(self._tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
 
     def give_up(self) -> None:
-        """Carry out nothing any more: another process takes for its own what this one has."""
-        self._is_draining = True
+        """Carry out no run any more of those that are: another replica takes them for its own."""
         for active in list(self._active.values()):
             self._stop(active, "lease_lost")
 
     async def close(self) -> None:
         """Stop at the next superstep of each run, at once after a while; others go on later."""
         self._is_draining = self._is_closing = True
-        for timer in (self._timer, self._sweep):
-            if timer is not None:
-                timer.cancel()
-        for active in list(self._active.values()):
-            self._stop(active, "lease_lost")
+        self._forgetting.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        self.give_up()
         await self.changes.close(self._grace)
         if self._active:
             await asyncio.wait(self._tasks, timeout=self._grace)
@@ -142,11 +170,11 @@ class Scheduler:
             self._run_loop.loop.call_soon_threadsafe(active.kill)
         if self._tasks:
             await asyncio.wait(self._tasks)
+        # What waits is for others.
+        self._bell.ring(PUT_OFF)
+        self._bell.ring(QUEUE)
         self._logs.close_all()
-        for waiters in self._waiters.values():
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.cancel()
+        self.results.close()
 
     async def submit(
         self,
@@ -163,7 +191,14 @@ class Scheduler:
         may_start = self._has_slot
         self._reserved += may_start
         try:
-            created = await self._db.write(create, assistant_id, plan, filters, may_start=may_start)
+            created = await self._db.write(
+                create,
+                assistant_id,
+                plan,
+                filters,
+                holder=self._membership.id if may_start else None,
+                is_shared=self._membership.has_others,
+            )
         finally:
             self._reserved -= may_start
         for cancelled in created.superseded:
@@ -172,10 +207,9 @@ class Scheduler:
             self._launch(created.job)
         elif created.start_at is not None:
             self._arm(created.start_at)
+            self._bell.ring(PUT_OFF)
         elif not may_start:
-            self._are_some_waiting = True
-            if self._has_slot:  # one has become free meanwhile
-                self._spawn(self._fill())
+            self._start_more()
         return created
 
     async def cancel(
@@ -207,43 +241,7 @@ class Scheduler:
         """Wait until runs have ended that were cancelled."""
         for run_id in run_ids:
             while run_id in self._active:
-                await self.expect(run_id)
-
-    def expect(self, run_id: str) -> asyncio.Future[bytes]:
-        """Return what will be the result of a run, as JSON."""
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        waiters = self._waiters.setdefault(run_id, set())
-        waiters.add(future)
-
-        def forget(_: object) -> None:
-            waiters.discard(future)
-            if not waiters and self._waiters.get(run_id) is waiters:
-                del self._waiters[run_id]
-
-        future.add_done_callback(forget)
-        return future
-
-    async def result(self, run_id: str, thread_id: str | None, filters: Filters | None) -> bytes:
-        """Return the result of a run as JSON, when it has ended."""
-        # Before one looks: it may end meanwhile.
-        expected = self.expect(run_id)
-        try:
-            row = await self._db.read(runs.outcome, run_id, thread_id, filters)
-            if row is None:
-                return dumps({"__error__": NOT_FOUND})
-            if row.status in UNDER_WAY:
-                return await expected
-            if row.status in ("error", "timeout"):
-                return dumps({"__error__": row.error})
-            if row.status == "interrupted":
-                return NOTHING
-            asked = [one for each in (row.thread_interrupts or {}).values() for one in each]
-            values = row.thread_values
-            if asked and isinstance(values, dict):
-                values = {**values, "__interrupt__": asked}
-            return dumps(values)
-        finally:
-            expected.cancel()
+                await self.results.expect(run_id)
 
     def running_in(self, thread_id: str) -> Sequence[str]:
         """Return the runs of a thread that are carried out now: one, or none."""
@@ -284,10 +282,15 @@ class Scheduler:
             except Exception as error:
                 logger.exception("run %s cannot be carried out", job.run_id)
                 carried = failed(error)
+            if carried.end.input == "lease_lost":
+                active.give_up()
             active.end()
-            finished = await self._finish(job, carried)
+            finished = await self._finish(active, carried)
             next_job, status = finished.next_job, finished.status
-            self._are_some_waiting |= finished.has_queued
+            self._bell.ring(RUN, job.run_id)
+            if finished.has_queued or status == "pending":
+                self._are_some_waiting = True
+                self._bell.ring(QUEUE)
             if job.kwargs.get("webhook"):
                 self._tell()
             if job.is_temporary and finished.status not in (None, "pending"):
@@ -298,25 +301,26 @@ class Scheduler:
             del self._active[job.run_id]
             self._logs.close(job.run_id, job.thread_id)
             if carried.end.input != "lease_lost":  # else it ends in another process
-                self._resolve(job.run_id, carried.result)
+                self.results.resolve(job.run_id, carried.result)
             self._metrics.ended(active, status)
             log_run(active, carried.end, status)
             if next_job is not None:
                 self._launch(next_job)
             if job.is_resumable:
-                self._sweep_later()
+                self._forgetting.later()
         if self._are_some_waiting and self._has_slot:
             await self._fill()
 
-    async def _finish(self, job: Job, carried: Carried) -> Finished:
+    async def _finish(self, active: ActiveRun, carried: Carried) -> Finished:
         """Store how a run has ended, when the database can; if it never can, that it failed."""
-        pause = RETRY
+        job, pause = active.job, RETRY
         while True:
             try:
                 return await self._store_end(job, carried.end)
             except TakenOverError as error:  # noqa: PERF203
                 logger.warning("run %s is given up: %s", job.run_id, error)
                 carried.end = End("lease_lost")
+                active.give_up()
                 return Finished(None)
             except Exception as error:
                 if self._is_closing or carried.end.is_kept:
@@ -333,9 +337,13 @@ class Scheduler:
 
     async def _store_end(self, job: Job, end: End) -> Finished:
         # Where others wait for a slot, it is not for the thread to keep it.
-        may_start = not self._is_draining and not self._are_some_waiting
+        keeps_slot = not self._is_draining and not self._are_some_waiting
         finish = partial(
-            runs.finish, run_id=job.run_id, thread_id=job.thread_id, end=end, may_start=may_start
+            runs.finish,
+            run_id=job.run_id,
+            thread_id=job.thread_id,
+            end=end,
+            holder=self._membership.id if keeps_slot else None,
         )
         return await self._db.write(attempts.end, job.run_id, job.thread_id, job.attempt, finish)
 
@@ -344,34 +352,44 @@ class Scheduler:
             active = self._active.get(cancelled.run_id)
             if active is not None:
                 self._stop(active, cancelled.by)
+            else:
+                self._bell.ring(RUN, cancelled.run_id)
         else:
             self._logs.close(cancelled.run_id, cancelled.thread_id)
-            self._resolve(cancelled.run_id, NOTHING)
+            self.results.resolve(cancelled.run_id, NOTHING)
             # Its thread may have been for it alone.
-            self._sweep_later()
+            self._forgetting.later()
 
     def _stop(self, active: ActiveRun, by: RunInput) -> None:
         self._run_loop.loop.call_soon_threadsafe(active.stop, by)
-
-    def _resolve(self, run_id: str, result: bytes) -> None:
-        for waiter in list(self._waiters.get(run_id, ())):
-            if not waiter.done():
-                waiter.set_result(result)
 
     async def _fill(self) -> None:
         """Start what can be started."""
         while self._has_slot:
             free = self._slots - len(self._active) - self._reserved
             self._reserved += free
+            # Of what is still here and was taken over, nothing is begun anew.
+            mine = list(self._active)
+            self._are_some_waiting = False  # but for those that come from now on
             try:
-                jobs = await self._db.write(queue.claim, free, dict(self._begun))
+                claimed = await self._db.write(
+                    queue.claim, free, dict(self._begun), self._membership.id, without=mine
+                )
+            except BaseException:
+                self._are_some_waiting = True
+                raise
             finally:
                 self._reserved -= free
-            for job in jobs:
+            for job in claimed.jobs:
                 self._begun[job.priority] = time()
                 self._launch(job)
-            if len(jobs) < free:
-                self._are_some_waiting = False
+            if len(claimed.jobs) == free:
+                self._are_some_waiting = True
+            elif claimed.has_passed:
+                loop = asyncio.get_running_loop()
+                loop.call_later(PASSED_BY, self._start_more)
+                break
+            elif not self._are_some_waiting:
                 break
 
     async def _go_on(self) -> None:
@@ -384,10 +402,12 @@ class Scheduler:
         if start is not None:
             self._arm(start)
 
-    def _start_more(self) -> None:
-        """Start what had to wait for something that has happened now."""
+    def _start_more(self, *, is_told: bool = False) -> None:
+        """Start what had to wait for something that has happened now; others `is_told` of it."""
         self._are_some_waiting = True
-        if not self._is_closing:
+        if not is_told:
+            self._bell.ring(QUEUE)
+        if self._has_slot:
             self._spawn(self._fill())
 
     def _arm(self, start_at: str) -> None:
@@ -408,26 +428,6 @@ class Scheduler:
         self._timer = None
         if not self._is_closing:
             self._spawn(self._go_on())
-
-    def _sweep_later(self) -> None:
-        """Have the events of ended runs forgotten when nobody comes back for them any more."""
-        if self._sweep is not None:
-            # It is too early for what has ended just now.
-            self._sweeps_again = True
-        elif not self._is_closing:
-            loop = asyncio.get_running_loop()
-            self._sweep = loop.call_later(self._retention, lambda: self._spawn(self._forget()))
-
-    async def _forget(self) -> None:
-        self._sweep, sweeps_again, self._sweeps_again = None, self._sweeps_again, False
-        last = datetime.now(timezone.utc) - timedelta(seconds=self._retention)
-        before = last.isoformat(timespec="microseconds")
-        await self._db.write(runs.forget_temporary, before)
-        await self._run_loop.call(delete_all_remains(self._db, self._saver))
-        while await self._db.write(events.forget, before):
-            sweeps_again = True
-        if sweeps_again:
-            self._sweep_later()
 
     def _spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)

@@ -33,18 +33,24 @@ class Left(NamedTuple):
     kind: Kind
 
 
-def begin(connection: Connection, thread_id: str, kind: Kind) -> None:
-    """Note what is under way with a thread; `ApiError` if something else is."""
+def begin(connection: Connection, thread_id: str, kind: Kind, holder: str) -> None:
+    """Note what a replica does with a thread; `ApiError` if something else is under way."""
     known = statements.CHANGE.first(connection, id=thread_id)
     if known is not None and known.kind == "remains" and kind == "removal":
         end(connection, thread_id)
     elif known is not None:
         raise ApiError(409, f"Thread {thread_id} is being changed by another request: try again")
-    statements.ADD_CHANGE.run(connection, thread_id=thread_id, kind=kind, begun_at=now())
+    _add(connection, thread_id, kind, holder)
 
 
-def begin_update(connection: Connection, thread_id: str) -> None:
-    """Note that the state of a thread is changed; `ApiError` while a run changes it."""
+def _add(connection: Connection, thread_id: str, kind: Kind, holder: str | None) -> None:
+    statements.ADD_CHANGE.run(
+        connection, thread_id=thread_id, kind=kind, begun_at=now(), holder=holder
+    )
+
+
+def begin_update(connection: Connection, thread_id: str, holder: str) -> None:
+    """Note that a replica changes the state of a thread; `ApiError` while a run changes it."""
     hold_thread(connection, thread_id)
     known = select(threads.c.thread_id).where(threads.c.thread_id == thread_id)
     if connection.scalar(known) is None:
@@ -62,13 +68,14 @@ def begin_update(connection: Connection, thread_id: str) -> None:
             f"or cancel it (POST /threads/{thread_id}/runs/{run_id}/cancel?wait=true), and then "
             "update the state",
         )
-    begin(connection, thread_id, "update")
+    begin(connection, thread_id, "update", holder)
 
 
 def leave_remains(connection: Connection, thread_id: str) -> None:
     """Note that checkpoints are to be deleted, unless all of their thread is."""
     if statements.CHANGE.first(connection, id=thread_id) is None:
-        statements.ADD_CHANGE.run(connection, thread_id=thread_id, kind="remains", begun_at=now())
+        # Any replica may see to that.
+        _add(connection, thread_id, "remains", None)
 
 
 def forget_empty(connection: Connection, thread_id: str) -> None:
@@ -91,10 +98,10 @@ def end_remains(connection: Connection, thread_id: str) -> None:
     statements.END_REMAINS.run(connection, id=thread_id)
 
 
-def left(connection: Connection) -> list[Left]:
-    """Return what is under way; at the start of a server that is what another one has left."""
-    query = select(thread_changes.c.thread_id, thread_changes.c.kind)
-    return [Left(thread_id, kind) for thread_id, kind in connection.execute(query)]
+def remains(connection: Connection) -> list[str]:
+    """Return the threads of whose checkpoints something may remain."""
+    query = select(thread_changes.c.thread_id).where(thread_changes.c.kind == "remains")
+    return list(connection.scalars(query))
 
 
 def is_still(connection: Connection, thread_id: str) -> bool:

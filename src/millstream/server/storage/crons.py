@@ -159,13 +159,14 @@ def fire(
     plan: Callable[[Mapping[str, Any]], NewRun],
     filters: Filters | None,
     *,
-    may_start: bool,
+    holder: str | None,
+    is_shared: bool = False,
     known: Mapping[str, Any],
     to: str | None,
 ) -> Created:
     """Store the run of a cron together with when it is due next: both, or neither."""
     advance(connection, known, to)
-    return runs.create(connection, assistant_id, plan, filters, may_start=may_start)
+    return runs.create(connection, assistant_id, plan, filters, holder=holder, is_shared=is_shared)
 
 
 def _condition(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.utils.uuid import uuid7
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select, update
 
 from millstream.server.storage.tables import deliveries
 
@@ -17,24 +17,37 @@ def add(connection: Connection, run_id: str, url: str, body: Mapping[str, Any]) 
     connection.execute(deliveries.insert(), {**row, "body": body})
 
 
-def due(
-    connection: Connection, time: str, under_way: Sequence[str], limit: int
+def claim(
+    connection: Connection, time: str, under_way: Sequence[str], limit: int, holder: str
 ) -> list[dict[str, Any]]:
-    """Return what is to be told now, but for what is under way; what waits longest first."""
+    """Have a replica tell what is to be told now, and return it; what waits longest first.
+
+    What it has not got under way it has begun and not ended, and begins again.
+    """
     query = (
         select(deliveries)
-        .where(deliveries.c.next_attempt_at <= time, deliveries.c.delivery_id.not_in(under_way))
+        .where(
+            deliveries.c.next_attempt_at <= time,
+            or_(deliveries.c.holder.is_(None), deliveries.c.holder == holder),
+            deliveries.c.delivery_id.not_in(under_way),
+        )
         .order_by(deliveries.c.next_attempt_at, deliveries.c.delivery_id)
         .limit(limit)
+        .with_for_update(skip_locked=True)
     )
-    return [dict(row) for row in connection.execute(query).mappings()]
+    found = [dict(row) for row in connection.execute(query).mappings()]
+    if found:
+        ids = [row["delivery_id"] for row in found]
+        taking = update(deliveries).where(deliveries.c.delivery_id.in_(ids))
+        connection.execute(taking.values(holder=holder))
+    return found
 
 
-def next_attempt(connection: Connection, under_way: Sequence[str]) -> str | None:
-    """Return when the next webhook is to be told, but for what is under way."""
+def next_attempt(connection: Connection) -> str | None:
+    """Return when the next webhook is to be told that nobody tells yet."""
     query = (
         select(deliveries.c.next_attempt_at)
-        .where(deliveries.c.delivery_id.not_in(under_way), deliveries.c.next_attempt_at != "")
+        .where(deliveries.c.holder.is_(None), deliveries.c.next_attempt_at != "")
         .order_by(deliveries.c.next_attempt_at)
         .limit(1)
     )
@@ -46,7 +59,7 @@ def put_off(connection: Connection, delivery_id: str, attempts: int, until: str)
     connection.execute(
         deliveries.update()
         .where(deliveries.c.delivery_id == delivery_id)
-        .values(attempts=attempts, next_attempt_at=until)
+        .values(attempts=attempts, next_attempt_at=until, holder=None)
     )
 
 

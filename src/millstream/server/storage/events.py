@@ -178,14 +178,6 @@ def said(connection: Connection, run_id: str, modes: Sequence[str]) -> list[Entr
     return [_entry(row) for row in reversed(connection.execute(query).all())]
 
 
-def running(connection: Connection) -> list[tuple[str, str]]:
-    """Return the runs under way whose events are stored, each with its thread."""
-    query = select(runs.c.run_id, runs.c.thread_id).where(
-        runs.c.status == "running", runs.c.is_resumable
-    )
-    return [(run_id, thread_id) for run_id, thread_id in connection.execute(query)]
-
-
 def needs(connection: Connection, run_id: str) -> list[tuple[str, int]]:
     """Return what events of a run need to be stored, and the last that does; the last first."""
     last = func.max(run_events.c.seq)

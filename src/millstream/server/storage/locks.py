@@ -14,6 +14,11 @@ from sqlalchemy import Connection, Select, bindparam, select
 from millstream.server.storage.prepared import Prepared
 from millstream.server.storage.tables import threads
 
+_FREE: Final = Prepared(
+    select(threads.c.thread_id)
+    .where(threads.c.thread_id == bindparam("id"))
+    .with_for_update(key_share=True, skip_locked=True)
+)
 _ONE: Final = Prepared(
     select(threads.c.thread_id)
     .where(threads.c.thread_id == bindparam("id"))
@@ -30,6 +35,11 @@ def hold_thread(connection: Connection, thread_id: str) -> None:
     """Hold a thread, if it is there."""
     if are_many(connection):
         _ONE.first(connection, id=thread_id)
+
+
+def hold_if_free(connection: Connection, thread_id: str) -> bool:
+    """Hold a thread if nobody else does; return whether it is held."""
+    return _FREE.first(connection, id=thread_id) is not None
 
 
 def hold_threads(connection: Connection, thread_ids: Iterable[str]) -> bool:

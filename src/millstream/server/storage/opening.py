@@ -1,9 +1,8 @@
-"""Which of the two databases it is, and that no other server has it."""
+"""Which of the two databases it is, and that no other server has it if it is a file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from millstream.server.storage.ownership import owning
@@ -25,16 +24,9 @@ def open_database(config: ServerConfig, sealer: Sealer | None) -> Database:
     return PostgresDatabase(Address(config.postgres), sealer)
 
 
-def owning_database(
-    config: ServerConfig, on_lost: Callable[[], object] = lambda: None
-) -> AbstractContextManager[None]:
-    """Own the database of a configuration until the block ends.
+def owning_database(config: ServerConfig) -> AbstractContextManager[None]:
+    """Own the database of a configuration until the block ends, if it is a file.
 
-    `on_lost` is called, in any thread, if another server has it before that.
+    Servers share one in PostgreSQL: see `replicas`.
     """
-    if config.postgres is None:
-        return owning(config.database_path)
-    from millstream.server.storage.postgres_engine import Address
-    from millstream.server.storage.postgres_ownership import owning_postgres
-
-    return owning_postgres(Address(config.postgres), on_lost)
+    return nullcontext() if config.postgres else owning(config.database_path)

@@ -8,7 +8,7 @@ committed: the number of the transaction tells, so that nothing is written twice
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -27,7 +27,6 @@ from millstream.server.storage.postgres_engine import (
     Address,
     make_engine,
 )
-from millstream.server.storage.postgres_indexes import SearchIndex, complete, missing
 
 if TYPE_CHECKING:
     from millstream.server.encryption.sealer import Sealer
@@ -42,7 +41,7 @@ _TRIES: Final = 5
 _OVERTAKEN: Final = ("40001", "40P01", "23503", "23505")
 """The codes of errors that tell of others: a conflict, a deadlock, and rows that were not there, or
 were, when the function looked."""
-_UNREACHABLE: Final = ("08", "57P01", "57P02", "57P03", "53300")
+_UNREACHABLE: Final = ("08", "25P03", "57P01", "57P02", "57P03", "53300")
 """How the codes of errors begin that are about the server and not about what was asked."""
 _PASSING: Final = ("25006", "40", "53", "55", "57", "58")
 """The same of errors that may be gone later: conflicts, a full disk, a server that only reads."""
@@ -67,8 +66,7 @@ class PostgresDatabase(Database):
         self._is_ending = threading.Event()
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="millstream-writer")
         try:
-            if self._call(self._prepare, (schema,), Patience(0, self._is_ending)):
-                complete(address, schema)
+            self._call(self._prepare, (schema,), Patience(0, self._is_ending))
         except DBAPIError as error:
             self.engine.dispose()
             raise ConfigError(f"the database {self.name} cannot be used: {error.orig}") from None
@@ -76,8 +74,8 @@ class PostgresDatabase(Database):
             self.engine.dispose()
             raise
 
-    def _prepare(self, connection: Connection, schema: str) -> Sequence[SearchIndex]:
-        """See to the tables; return the indexes that are missing."""
+    def _prepare(self, connection: Connection, schema: str) -> None:
+        """See to the tables."""
         if not _has_schema(connection, schema) or revision(connection) != HEAD:
             # Who comes second waits here, and then sees that nothing is left to do.
             lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
@@ -87,7 +85,6 @@ class PostgresDatabase(Database):
                 connection.exec_driver_sql(f"CREATE SCHEMA {_quoted(connection, schema)}")
             migrate(connection, self.name)
         self._note_sealing(connection)
-        return missing(connection.connection.driver_connection, schema)
 
     def _note_sealing(self, connection: Connection) -> None:
         comment = "SELECT obj_description('alembic_version'::regclass, 'pg_class')"

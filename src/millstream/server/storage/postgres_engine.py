@@ -27,6 +27,7 @@ WRITES: Final = "millstream_writes"
 """The option of a connection whose transactions write."""
 TRANSACTION: Final = "millstream_transaction"
 """Where a connection notes which transaction it has begun."""
+_IDLE: Final = "SET LOCAL idle_in_transaction_session_timeout = '10s'"
 _PREPARED_AFTER: Final = 5
 """How often a statement is sent before the server is told to keep it."""
 
@@ -76,7 +77,8 @@ def make_engine(address: Address, schema: str, size: int) -> Engine:
     """Return an engine whose connections end where it says so, not where they are lent."""
     quoted = '"{}"'.format(schema.replace('"', '""'))
     place = f"SET LOCAL search_path = {quoted}"
-    writing = f"BEGIN; {place}; SELECT pg_current_xact_id()::text"
+    # What a process has locked that was stopped is free again before its lease is over.
+    writing = f"BEGIN; {place}; {_IDLE}; SELECT pg_current_xact_id()::text"
     reading = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {place}"
     engine = create_engine(
         "postgresql+psycopg://",
@@ -131,16 +133,13 @@ def _prepared(connection: Any) -> Any:
     for name in ("json", "jsonb"):
         # Whoever needs more of it than the text reads it.
         connection.adapters.register_loader(name, psycopg.types.string.TextLoader)
-    # Statements that are prepared through a pooler may be somebody else's, of the same name.
-    connection.prepare_threshold = _PREPARED_AFTER if is_direct(connection) else None
-    return connection
-
-
-def is_direct(connection: Any) -> bool:
-    """Say whether there is no pooler in between, which shows a process of its own."""
     with connection.cursor() as cursor:
         [process] = cursor.execute("SELECT pg_backend_pid()", prepare=False).fetchone()
-    return bool(process == connection.info.backend_pid)
+    # A pooler shows a process of its own. Statements that are prepared through it may be somebody
+    # else's, of the same name.
+    is_direct = process == connection.info.backend_pid
+    connection.prepare_threshold = _PREPARED_AFTER if is_direct else None
+    return connection
 
 
 @lru_cache(maxsize=1)

@@ -6,7 +6,7 @@ one end of an index, so that it does not count how many there are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -24,7 +24,7 @@ from millstream.server.runs.turns import (
 )
 from millstream.server.storage import events
 from millstream.server.storage import run_statements as statements
-from millstream.server.storage.locks import hold_threads
+from millstream.server.storage.locks import are_many, hold_if_free, hold_threads
 from millstream.server.storage.run_records import Job
 from millstream.server.storage.tables import PUT_OFF, now, runs
 
@@ -92,8 +92,8 @@ def free(connection: Connection, thread_id: str, time: str) -> None:
             enter(connection, waiting)
 
 
-def begin(connection: Connection, run_id: str, time: str) -> Job:
-    """Begin a run, or have it go on."""
+def begin(connection: Connection, run_id: str, time: str, holder: str) -> Job:
+    """Have a replica begin a run, or go on with it."""
     run = statements.WAITING.first(connection, id=run_id)
     attempt = run.attempt + 1
     statements.BEGIN.run(
@@ -102,10 +102,12 @@ def begin(connection: Connection, run_id: str, time: str) -> Job:
         status=status_after("pending", "claimed"),
         started_at=run.started_at or time,
         attempt=attempt,
+        holder=holder,
         turn=None,
         start_at=None,
     )
-    last = events.last_of(connection, run_id) if run.attempt and run.is_resumable else START
+    is_stored = run.is_resumable or run.is_followed
+    last = events.last_of(connection, run_id) if run.attempt and is_stored else START
     return Job(
         run_id,
         run.thread_id,
@@ -116,34 +118,84 @@ def begin(connection: Connection, run_id: str, time: str) -> Job:
         last,
         run.stop,
         run.priority,
+        run.is_followed,
     )
 
 
+class Claimed(NamedTuple):
+    """What a replica begins."""
+
+    jobs: Sequence[Job]
+    has_passed: bool = False
+    """It has passed by runs whose threads somebody else was changing."""
+
+
 def claim(
-    connection: Connection, limit: int, begun: Mapping[int, float], time: str | None = None
-) -> list[Job]:
-    """Begin up to `limit` runs; `begun` is when the last of each priority began."""
+    connection: Connection,
+    limit: int,
+    begun: Mapping[int, float],
+    holder: str,
+    *,
+    without: Collection[str] = (),
+    time: str | None = None,
+) -> Claimed:
+    """Have a replica begin up to `limit` runs.
+
+    `begun` is when the last of each priority began there, `without` the runs that it still has.
+    """
     moment = time or now()
-    chosen = _held(connection, lambda: _next(connection, limit, begun, moment))
-    jobs = [begin(connection, run.run_id, moment) for run in chosen]
+    chosen, has_passed = _free(
+        connection, lambda passed: _next(connection, limit, begun, moment, {*without, *passed})
+    )
+    jobs = [begin(connection, run.run_id, moment, holder) for run in chosen]
     for job in jobs:
         # It is not where the run was put off.
         statements.BUSY_AGAIN.run(connection, id=job.thread_id, status="busy", updated_at=moment)
-    return jobs
+    return Claimed(jobs, has_passed)
+
+
+def _free(
+    connection: Connection, find: Callable[[Collection[str]], Sequence[Any]]
+) -> tuple[Sequence[Any], bool]:
+    """Return runs whose threads nobody else changes, and whether others were passed by for that.
+
+    Nobody is waited for: whoever changes a thread may be beginning its run.
+    """
+    if not are_many(connection):
+        return find(()), False
+    held: set[str] = set()
+    passed: set[str] = set()
+    while True:
+        rows = find(passed)
+        new = [row for row in rows if row.thread_id not in held]
+        if not new:
+            # Nobody has begun or ended any of them since they were held.
+            return rows, bool(passed)
+        for row in sorted(new, key=lambda row: row.thread_id):
+            if hold_if_free(connection, row.thread_id):
+                held.add(row.thread_id)
+            else:
+                passed.add(row.run_id)
 
 
 def _next(
-    connection: Connection, limit: int, begun: Mapping[int, float], time: str
+    connection: Connection,
+    limit: int,
+    begun: Mapping[int, float],
+    time: str,
+    without: Collection[str],
 ) -> Sequence[Any]:
-    """Return the runs whose turn it is."""
+    """Return the runs whose turn it is, of all but some."""
     found: dict[str, Any] = {}
     queues = {}
     priority = MOST_URGENT - 1
     while first := statements.NEXT_PRIORITY.first(connection, after=priority):
         priority = first.priority
         rows = [first]
-        if limit > 1:
-            rows = statements.OF_PRIORITY.all(connection, priority=priority, most=limit)
+        if limit > 1 or without:
+            most = limit + len(without)
+            rows = statements.OF_PRIORITY.all(connection, priority=priority, most=most)
+            rows = [row for row in rows if row.run_id not in without][:limit]
         found.update((row.run_id, row) for row in rows)
         queues[priority] = [Waiting(row.run_id, row.turn, _seconds(row.due_at)) for row in rows]
     return [found[run.run_id] for run in choose(queues, begun, _seconds(time), limit)]
@@ -179,21 +231,12 @@ def next_start(connection: Connection) -> str | None:
     return connection.scalar(query)
 
 
-def recover(connection: Connection) -> None:
-    """Take note that nobody carries out any run: those that ran wait to be gone on with."""
-    connection.execute(
-        update(runs)
-        .where(runs.c.status == "running")
-        .values(status=status_after("running", "lease_lost"), turn=GOES_ON)
-    )
-
-
 def hand_back(connection: Connection, run_id: str) -> None:
     """Have a run wait for whoever goes on with it; that it was stopped is no death of it."""
     connection.execute(
         update(runs)
         .where(runs.c.run_id == run_id)
-        .values(status=status_after("running", "lease_lost"), turn=GOES_ON, place=None)
+        .values(status=status_after("running", "lease_lost"), turn=GOES_ON, holder=None, place=None)
     )
 
 

@@ -28,6 +28,8 @@ class Job:
     stop: RunInput | None = None
     """It was to stop before that attempt had ended."""
     priority: int = 0
+    is_followed: bool = False
+    """Another replica reads it."""
 
     @property
     def graph_id(self) -> str:

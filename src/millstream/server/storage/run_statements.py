@@ -88,7 +88,7 @@ AHEAD: Final = Prepared(
 CHANGE: Final = Prepared(
     select(thread_changes.c.kind).where(thread_changes.c.thread_id == bindparam("id"))
 )
-ADD_CHANGE: Final = Prepared(insert(thread_changes), "thread_id", "kind", "begun_at")
+ADD_CHANGE: Final = Prepared(insert(thread_changes), "thread_id", "kind", "begun_at", "holder")
 END_CHANGE: Final = Prepared(
     delete(thread_changes).where(thread_changes.c.thread_id == bindparam("id"))
 )
@@ -114,7 +114,9 @@ ADD_RUN: Final = Prepared(
     "turn",
     "started_at",
     "attempt",
+    "holder",
     "is_resumable",
+    "is_followed",
     "idempotency_key",
     "metadata",
     "kwargs",
@@ -231,6 +233,7 @@ WAITING: Final = Prepared(
         runs.c.attempt,
         runs.c.started_at,
         runs.c.is_resumable,
+        runs.c.is_followed,
         runs.c.stop,
         runs.c.metadata,
         runs.c.kwargs,
@@ -242,6 +245,7 @@ BEGIN: Final = Prepared(
     "status",
     "started_at",
     "attempt",
+    "holder",
     "turn",
     "start_at",
 )

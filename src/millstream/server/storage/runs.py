@@ -57,9 +57,14 @@ def create(
     plan: Callable[[Mapping[str, Any]], NewRun],
     filters: Filters | None,
     *,
-    may_start: bool,
+    holder: str | None,
+    is_shared: bool = False,
 ) -> Created:
-    """Store the run that is planned for an assistant; start it if it can, and `may_start`."""
+    """Store the run that is planned for an assistant, and start it if it can.
+
+    `holder` is the replica that has a slot for it, None if there is none here; `is_shared` says
+    that others may begin it as well.
+    """
     assistant = statements.ASSISTANT.first(connection, id=assistant_id)
     if assistant is None or is_of_others(assistant.metadata, filters):
         raise ApiError(404, NO_THREAD)
@@ -85,10 +90,11 @@ def create(
         and not any(run.is_running for run in superseded)
         and not any(run.is_ahead for run in left)
     )
-    starts = may_start and waits_for_slot
+    starts = holder is not None and waits_for_slot
     if starts and metadata is not None:
         starts = not changes.is_still(connection, new.thread_id)
-    row = _row_of(connection, new, starts=starts, waits_for_slot=waits_for_slot)
+    row = _row_of(connection, new, holder if starts else None, waits_for_slot=waits_for_slot)
+    row["is_followed"] = is_shared and not starts
     statements.ADD_RUN.run(connection, **row)
     if metadata is not None:
         _note_run(connection, new, metadata)
@@ -100,8 +106,9 @@ def create(
 
 
 def _row_of(
-    connection: Connection, new: NewRun, *, starts: bool, waits_for_slot: bool
+    connection: Connection, new: NewRun, holder: str | None, *, waits_for_slot: bool
 ) -> dict[str, Any]:
+    starts = holder is not None
     settings = queue.settle(connection, new.thread_id, new.settings)
     priority, owner = standing(settings, new.priority, new.owner)
     turn = None
@@ -122,6 +129,7 @@ def _row_of(
         "turn": turn,
         "started_at": new.created_at if starts else None,
         "attempt": 1 if starts else 0,
+        "holder": holder,
         "is_resumable": new.is_resumable,
         "idempotency_key": new.idempotency_key,
         "metadata": new.metadata,
@@ -219,9 +227,12 @@ def _note_run(connection: Connection, new: NewRun, metadata: dict[str, Any]) -> 
 
 
 def finish(
-    connection: Connection, run_id: str, thread_id: str, end: End, *, may_start: bool
+    connection: Connection, run_id: str, thread_id: str, end: End, *, holder: str | None
 ) -> Finished:
-    """Store the end of a run with what its thread has become, and start the thread's next run."""
+    """Store the end of a run with what its thread has become, and start the thread's next run.
+
+    `holder` is the replica that starts it, None if it has to wait for a slot.
+    """
     hold_thread(connection, thread_id)
     found = statements.RUN.first(connection, id=run_id)
     status = None if found is None else status_after(found.status, end.input)
@@ -262,8 +273,8 @@ def finish(
         statements.END_THREAD.run(connection, id=thread_id, **values)
     if waiting is None:
         return Finished(status)
-    if may_start:
-        return Finished(status, queue.begin(connection, waiting.run_id, time))
+    if holder is not None:
+        return Finished(status, queue.begin(connection, waiting.run_id, time, holder))
     queue.enter(connection, waiting)
     return Finished(status, has_queued=True)
 

@@ -240,6 +240,8 @@ QUEUED: Final = text("turn IS NOT NULL")
 """The condition that a run wants nothing but a slot."""
 PUT_OFF: Final = text("start_at IS NOT NULL")
 """The condition that the time of a run has not come yet."""
+HELD: Final = text("holder IS NOT NULL AND status IN ('pending', 'running')")
+"""The condition that a replica has to do with a run that has not ended."""
 
 runs: Final = Table(
     "runs",
@@ -263,6 +265,10 @@ runs: Final = Table(
     Column("started_at", Text),
     Column("ended_at", Text),
     Column("attempt", Integer, nullable=False, server_default=text("0")),
+    # The replica that carries it out, or sees to what one has left that died.
+    Column("holder", Text),
+    # Of the code that began it.
+    Column("revision", Text),
     # Why it is to stop that runs.
     Column("stop", Text),
     # The checkpoint that the last attempt went on from, and how many have died since it was made.
@@ -271,10 +277,16 @@ runs: Final = Table(
     # What there was of the thread before a command was given to it: see `runs.commands`.
     Column("found", Text),
     Column("is_resumable", Boolean, nullable=False, server_default=text("false")),
+    # Another replica than its holder reads it: its events are stored, and its result.
+    Column("is_followed", Boolean, nullable=False, server_default=text("false")),
+    # Up to which of its events others may read.
+    Column("shown", Integer, nullable=False, server_default=text("0")),
     Column("idempotency_key", Text, unique=True),
     Column("metadata", SearchedJson("run", "metadata"), nullable=False),
     Column("error", Json("run", "error")),
     Column("kwargs", Json("run", "kwargs"), nullable=False),
+    # What those get who wait for it at another replica.
+    Column("result", SealedBytes("run", "result")),
     Index("ix_runs_thread_id_created_at", "thread_id", "created_at"),
     # Of a thread, in the order in which they came.
     Index(
@@ -308,6 +320,7 @@ runs: Final = Table(
         sqlite_where=PUT_OFF,
         postgresql_where=PUT_OFF,
     ),
+    Index("ix_runs_held", "holder", sqlite_where=HELD, postgresql_where=HELD),
     Index(
         "ix_runs_one_running",
         "thread_id",
@@ -361,6 +374,8 @@ thread_changes: Final = Table(
     # What is under way with it, see `storage.changes`.
     Column("kind", Text, nullable=False),
     Column("begun_at", Text, nullable=False),
+    # The replica that sees to it; None where any may.
+    Column("holder", Text),
 )
 STILL: Final = ("update", "creation")
 """The kinds of changes that a run waits for which is asked for."""
@@ -374,5 +389,31 @@ deliveries: Final = Table(
     Column("url", Text, nullable=False),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("next_attempt_at", Text, nullable=False, index=True),
+    # The replica that tells the webhook now.
+    Column("holder", Text),
     Column("body", Json("run", "webhook"), nullable=False),
+)
+
+replicas: Final = Table(
+    "replicas",
+    metadata,
+    Column("replica_id", Text, primary_key=True),
+    # Where it is, for people.
+    Column("name", Text, nullable=False),
+    Column("revision", Text, nullable=False),
+    Column("started_at", Text, nullable=False),
+    # In seconds since 1970, by the clock of the database: then what it holds is for others.
+    Column("lease_until", Float, nullable=False),
+    # The number of a lock that it has while it is connected, None if it has had none.
+    Column("lock", Integer),
+)
+
+thread_readers: Final = Table(
+    "thread_readers",
+    metadata,
+    # No key: some are not there yet.
+    Column("thread_id", Text, primary_key=True),
+    Column("replica_id", ForeignKey("replicas.replica_id", ondelete="CASCADE"), primary_key=True),
+    # Somebody reads protocol events there.
+    Column("wants_protocol", Boolean, nullable=False, server_default=text("false")),
 )

@@ -71,7 +71,7 @@ def create(
     return {**row, "values": None}
 
 
-def create_to_fill(connection: Connection, thread_id: str, **given: Any) -> bool:
+def create_to_fill(connection: Connection, thread_id: str, *, holder: str, **given: Any) -> bool:
     """Make a thread that is going to get a state, or take the one that has its id.
 
     Note that this is under way, and say whether it is a new one.
@@ -79,9 +79,9 @@ def create_to_fill(connection: Connection, thread_id: str, **given: Any) -> bool
     is_new = _find(connection, thread_id, is_unread=True) is None
     create(connection, thread_id, **given)
     if is_new:
-        changes.begin(connection, thread_id, "creation")
+        changes.begin(connection, thread_id, "creation", holder)
     else:
-        changes.begin_update(connection, thread_id)
+        changes.begin_update(connection, thread_id, holder)
     return is_new
 
 

@@ -161,7 +161,7 @@ async def _once_asked(
     thread_id, service = found["thread_id"], call.service
     with suppress(asyncio.TimeoutError):
         for run in service.scheduler.running_in(thread_id):
-            ended = service.scheduler.result(run, thread_id, call.filters)
+            ended = service.scheduler.results.of(run, thread_id, call.filters)
             await asyncio.wait_for(ended, ENDING)
     return await _thread(call, thread_id)
 

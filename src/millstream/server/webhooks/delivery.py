@@ -46,11 +46,14 @@ class Webhooks(Chore):
         db: Database,
         policy: Policy,
         clock: Clock,
+        holder: Callable[[], str] = str,
         *,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        """Make them; `holder` names the replica that tells."""
         super().__init__("millstream-webhooks", clock)
         self.policy: Final = policy
+        self._holder = holder
         self._db = db
         self._jitter = jitter
         self._sending: dict[str, asyncio.Task[None]] = {}
@@ -61,14 +64,15 @@ class Webhooks(Chore):
         free = _TOGETHER - len(self._sending)
         # Who has been sent meanwhile wakes this.
         known = list(self._sending)
-        due = await self._db.read(rows.due, stamp(self.clock.now()), known, free)
+        time = stamp(self.clock.now())
+        due = await self._db.write(rows.claim, time, known, free, self._holder())
         for row in due:
             if row["delivery_id"] not in self._sending:
                 task = asyncio.get_running_loop().create_task(self._deliver(row))
                 self._sending[row["delivery_id"]] = task
         if len(due) == free:
             return None
-        found = await self._db.read(rows.next_attempt, list(self._sending))
+        found = await self._db.read(rows.next_attempt)
         return None if found is None else datetime.fromisoformat(found)
 
     async def close(self) -> None:

@@ -1,0 +1,19 @@
+"""Who rings, and who has nobody to ring for."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Rings(Protocol):
+    """Has other replicas told that something is new, which is committed."""
+
+    def ring(self, kind: str, id: str | None = None) -> None:
+        """Say of which kind it is, and which one; from any thread."""
+
+
+class Silence:
+    """Has nobody told anything: there are no other replicas."""
+
+    def ring(self, kind: str, id: str | None = None) -> None:
+        """Do nothing."""

@@ -1,0 +1,209 @@
+"""Queries about the replicas that share a database, and about what each of them holds.
+
+A replica holds the runs that it carries out, the changes of threads that it sees to, and what it
+tells webhooks. It does so under a lease, whose time is the database's. When that is over another
+replica takes what it holds for its own, in one transaction: what the former one still stores of
+its runs is refused from then on (`attempts`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    and_,
+    delete,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
+
+from millstream.server.runs.lifecycle import status_after
+from millstream.server.runs.turns import GOES_ON
+from millstream.server.storage.changes import Left
+from millstream.server.storage.locks import hold_threads_of
+from millstream.server.storage.tables import (
+    UNFINISHED,
+    deliveries,
+    now,
+    replicas,
+    runs,
+    thread_changes,
+)
+
+LOCKS = 0x6D696C6D
+"""The first of two numbers of the lock that a replica has while it is connected; the second is its
+own."""
+_CONNECTED = text(
+    """
+    SELECT objid::bigint FROM pg_locks
+    WHERE locktype = 'advisory' AND classid = :locks AND objsubid = 2 AND granted
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    """
+)
+_UP = text("SELECT extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())")
+_TIME = func.extract("epoch", func.clock_timestamp())
+
+
+class Member(NamedTuple):
+    """A replica, as another one sees it."""
+
+    replica_id: str
+    name: str
+    revision: str
+    is_over: bool
+    """Its lease is."""
+    is_connected: bool | None
+    """Whether it has its lock, None if it never had one."""
+
+
+class Look(NamedTuple):
+    """What a replica sees when it has renewed its lease."""
+
+    is_known: bool
+    """Nobody has taken it for dead."""
+    others: Sequence[Member]
+    uptime: float
+    """For how many seconds the server of the database has been up."""
+
+
+class Taken(NamedTuple):
+    """What a replica has taken over."""
+
+    runs: Sequence[tuple[str, str, bool]]
+    """The id of each, that of its thread, and whether its events are stored."""
+    changes: Sequence[Left]
+
+
+def register(
+    connection: Connection, replica_id: str, name: str, revision: str, seconds: float
+) -> None:
+    """Have a replica known, for so many seconds."""
+    connection.execute(
+        replicas.insert().values(
+            replica_id=replica_id,
+            name=name,
+            revision=revision,
+            started_at=now(),
+            lease_until=_TIME + seconds,
+        )
+    )
+
+
+def note_lock(connection: Connection, replica_id: str, lock: int) -> None:
+    """Note that a replica has its lock: from now on it is connected as long as it has."""
+    connection.execute(
+        update(replicas).where(replicas.c.replica_id == replica_id).values(lock=lock)
+    )
+
+
+def renew(connection: Connection, replica_id: str, seconds: float) -> Look:
+    """Renew a lease, and look at the other replicas."""
+    mine = replicas.c.replica_id == replica_id
+    renewed = connection.execute(update(replicas).where(mine).values(lease_until=_TIME + seconds))
+    rows = connection.execute(
+        select(
+            replicas.c.replica_id,
+            replicas.c.name,
+            replicas.c.revision,
+            replicas.c.lock,
+            (replicas.c.lease_until < _TIME).label("is_over"),
+        )
+        .where(~mine)
+        .order_by(replicas.c.replica_id)
+    ).all()
+    locks = set(connection.scalars(_CONNECTED, {"locks": LOCKS})) if rows else set()
+    others = [
+        Member(
+            row.replica_id,
+            row.name,
+            row.revision,
+            row.is_over,
+            None if row.lock is None else row.lock in locks,
+        )
+        for row in rows
+    ]
+    uptime = float(connection.scalar(_UP) or 0.0)
+    return Look(renewed.rowcount == 1, others, uptime)
+
+
+def leave(connection: Connection, replica_id: str) -> None:
+    """End the lease of a replica; it is known no more if it holds nothing."""
+    for table in (runs, thread_changes):
+        held = select(table.c.thread_id).where(table.c.holder == replica_id)
+        if table is runs:
+            held = held.where(UNFINISHED)
+        if connection.execute(held.limit(1)).first() is not None:
+            over = update(replicas).where(replicas.c.replica_id == replica_id)
+            connection.execute(over.values(lease_until=0))
+            return
+    connection.execute(
+        update(deliveries).where(deliveries.c.holder == replica_id).values(holder=None)
+    )
+    connection.execute(delete(replicas).where(replicas.c.replica_id == replica_id))
+
+
+def take_over(connection: Connection, dead: str | None, holder: str) -> Taken | None:
+    """Take for one replica what another one holds, or whoever is not known; None if that is done.
+
+    The runs wait for `put_back`, when it is known which of their
+    events count. If the taker ends before that, the next one takes them from it.
+    """
+    if dead is not None:
+        row = select(replicas.c.replica_id).where(replicas.c.replica_id == dead)
+        if connection.scalar(row.with_for_update(skip_locked=True)) is None:
+            return None
+    held = and_(
+        or_(
+            runs.c.status == "running",
+            # Taken over before, and not put back.
+            and_(runs.c.status == "pending", runs.c.holder.is_not(None)),
+        ),
+        _is_of(runs.c.holder, dead),
+    )
+    hold_threads_of(connection, select(runs.c.thread_id).where(held))
+    taken = connection.execute(
+        select(runs.c.run_id, runs.c.thread_id, runs.c.is_resumable, runs.c.is_followed).where(held)
+    ).all()
+    connection.execute(
+        update(runs)
+        .where(held)
+        .values(status=status_after("running", "lease_lost"), turn=None, holder=holder)
+    )
+    left = _take_changes(connection, dead, holder)
+    told = update(deliveries).where(_is_of(deliveries.c.holder, dead))
+    connection.execute(told.values(holder=None))
+    if dead is not None:
+        connection.execute(delete(replicas).where(replicas.c.replica_id == dead))
+    stored = [(run.run_id, run.thread_id, run.is_resumable or run.is_followed) for run in taken]
+    return Taken(stored, left)
+
+
+def _take_changes(connection: Connection, dead: str | None, holder: str) -> list[Left]:
+    theirs = _is_of(thread_changes.c.holder, dead)
+    query = select(thread_changes.c.thread_id, thread_changes.c.kind).where(theirs)
+    left = [Left(thread_id, kind) for thread_id, kind in connection.execute(query)]
+    connection.execute(update(thread_changes).where(theirs).values(holder=holder))
+    return left
+
+
+def _is_of(holder: Column[str], dead: str | None) -> ColumnElement[bool]:
+    """Say whether something is held by a replica, or by none that is known."""
+    if dead is not None:
+        return holder == dead
+    return or_(holder.is_(None), holder.not_in(select(replicas.c.replica_id)))
+
+
+def put_back(connection: Connection, run_ids: Sequence[str], holder: str) -> None:
+    """Have runs that were taken over wait to be gone on with, by whoever comes first."""
+    connection.execute(
+        update(runs)
+        .where(runs.c.run_id.in_(run_ids), runs.c.status == "pending", runs.c.holder == holder)
+        .values(turn=GOES_ON, holder=None)
+    )
