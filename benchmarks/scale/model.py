@@ -1,0 +1,232 @@
+"""The capacity model: what a load takes, and which part of it gives first. Formulas alone.
+
+Everything is a demand for a second: of processors, of bytes, of turns at a lock. What is demanded
+is divided by what there is; what comes to 1 first is what gives. Costs are those of `costs`, which
+are measured; what there is, is said by a `Cluster`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import Final
+
+from benchmarks.scale.costs import Cost, Costs
+from benchmarks.scale.simulation import REST
+
+SPARE: Final = 0.7
+"""Which part of a processor is given work: what waits for one that has more, waits for long."""
+RETENTION: Final = 120.0
+"""Seconds for which events are kept after the end of their run, by default."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is asked for."""
+
+    runs: float
+    """That begin in a second."""
+    seconds: float
+    """For which each of them goes on."""
+    events: float
+    """That each of them says."""
+    supersteps: float = 1.0
+    size: float = 0.0
+    """Bytes of an event's text, beside what it has here."""
+    elsewhere: float = 0.5
+    """Which part of the runs is read at another replica than that which carries them out."""
+    stored: float = 1.0
+    """Which part of the runs has its events stored: all that are resumable, or read elsewhere."""
+
+    @property
+    def streams(self) -> float:
+        """How many runs go on at a time, each with its reader."""
+        return self.runs * self.seconds
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What there is."""
+
+    database_cores: float
+    """Of one PostgreSQL server, of the kind that was measured."""
+    log_rate: float
+    """Bytes of its log that its disk takes in a second."""
+    connections: int = 100
+    """What one PostgreSQL server allows."""
+    memory: float = 4e9
+    """Bytes that a replica may take."""
+    databases: int = 1
+    """PostgreSQL servers; a thread is in one of them."""
+    is_pooled: bool = False
+    """Whether replicas share connections, through a pooler."""
+    are_rings_addressed: bool = False
+    """Whether a ring reaches only the replicas that follow the run, past the database."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a load takes, in a second, of all replicas and all database servers together."""
+
+    replica: float
+    """Processors, in the replicas."""
+    database: float
+    """Processors, in PostgreSQL."""
+    replicas: int
+    """Processes that serve: each computes with one processor."""
+    commits: float
+    trips: float
+    log: float
+    """Bytes of PostgreSQL's log."""
+    notifications: float
+    wake_ups: float
+    """Replicas woken by notifications."""
+    fetches: float
+    """Reads of events by replicas that have readers of runs of others."""
+    rows: float
+    """Events that are stored at a time."""
+    connections: int
+    """To one PostgreSQL server."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Something of which there is only so much."""
+
+    name: str
+    used: float
+    """Which part of it; 1 is all of it."""
+    instead: str
+    """What replaces it."""
+
+
+def batches_of(load: Load, seconds: float) -> float:
+    """Return in how many transactions a run stores its events, if each takes so many seconds.
+
+    The next one has what was said meanwhile.
+    """
+    if load.events <= 1:
+        return 0.0
+    together = max(1.0, seconds * (load.events - 1) / max(load.seconds, 1e-9))
+    return (load.events - 1) / together
+
+
+def seconds_of(cost: Cost, costs: Costs) -> float:
+    """Return how long something takes that has to wait for nobody."""
+    return cost.replica + cost.database + costs.flush
+
+
+def _sum(parts: Sequence[tuple[float, Cost]], name: str) -> float:
+    return sum(count * float(getattr(cost, name)) for count, cost in parts)
+
+
+def demand(load: Load, costs: Costs, cluster: Cluster) -> Demand:
+    """Return what a load takes."""
+    batches = batches_of(load, seconds_of(costs.batch, costs)) * load.stored
+    # A replica that is rung for several times while it reads, reads once.
+    fetches = (batches + 1) * load.elsewhere
+    of_run = [
+        (1.0, costs.run),
+        (load.supersteps - 1, costs.superstep),
+        (batches, costs.batch),
+        (load.events - 1, costs.event),
+        (load.elsewhere, costs.join),
+        (fetches, costs.fetch),
+        (load.elsewhere * load.events, costs.fetched),
+    ]
+    replica = load.runs * _sum(of_run, "replica")
+    told = load.runs * (batches + 1) * load.elsewhere
+    replicas = max(
+        1, ceil(replica / SPARE), ceil(load.streams * costs.stream_memory / cluster.memory)
+    )
+    # Rings change the number of replicas that they reach: twice is near enough.
+    for _ in range(2):
+        rings = min(told, replicas / REST)
+        heard = min(1.0, told / max(rings, 1e-9)) if cluster.are_rings_addressed else replicas
+        wake_ups = rings * (heard if replicas > 1 else 0)
+        ringing = rings * costs.ring.replica + wake_ups * costs.heard.replica
+        replicas = max(replicas, ceil((replica + ringing) / SPARE))
+    database = load.runs * _sum(of_run, "database")
+    if not cluster.are_rings_addressed:
+        database += rings * costs.ring.database + wake_ups * costs.heard.database
+    trips = load.runs * _sum(of_run, "trips")
+    # By Little's law: how many transactions are open at a time.
+    opened = trips * (costs.run.replica + costs.run.database) / max(costs.run.trips, 1.0)
+    opened += load.runs * _sum(of_run, "commits") * costs.flush
+    connections = ceil(opened / SPARE) if cluster.is_pooled else replicas * costs.connections
+    stored = load.runs * load.events * load.stored
+    return Demand(
+        replica=replica + ringing,
+        database=database,
+        replicas=replicas,
+        commits=load.runs * _sum(of_run, "commits"),
+        trips=trips,
+        log=load.runs * _sum(of_run, "log") + stored * load.size,
+        notifications=rings,
+        wake_ups=wake_ups,
+        fetches=load.runs * fetches,
+        rows=stored * (load.seconds / 2 + RETENTION),
+        # Each replica knows each server; a pooler shares what is open among the servers.
+        connections=ceil(connections / cluster.databases) if cluster.is_pooled else connections,
+    )
+
+
+def limits(load: Load, costs: Costs, cluster: Cluster) -> list[Limit]:
+    """Return what there is only so much of, that which gives first first."""
+    taken = demand(load, costs, cluster)
+    servers = cluster.databases
+    found = [
+        Limit(
+            "processors of PostgreSQL",
+            taken.database / (servers * cluster.database_cores * SPARE),
+            "several databases, by the hash of the thread",
+        ),
+        Limit(
+            "the log of PostgreSQL",
+            taken.log / (servers * cluster.log_rate),
+            "several databases, by the hash of the thread",
+        ),
+        Limit("connections", taken.connections / cluster.connections, "a pooler: PgBouncer"),
+    ]
+    if not cluster.are_rings_addressed:
+        found += [
+            Limit(
+                "the lock of notifications",
+                # It is held for as long as a ring takes, which does not wait for the disk.
+                taken.notifications * costs.ring.database / servers,
+                "rings from replica to replica",
+            ),
+            Limit(
+                "wake-ups of those who hear all rings",
+                # One processor hands notifications on for each that listens.
+                taken.wake_ups * costs.heard.replica / (taken.replicas * SPARE),
+                "rings for those who follow the run, from replica to replica",
+            ),
+        ]
+    return sorted(found, key=lambda limit: -limit.used)
+
+
+def capacity(load: Load, costs: Costs, cluster: Cluster) -> tuple[float, Limit]:
+    """Return how many runs of this kind may begin in a second, and what gives then."""
+    low, high = 0.0, 1e7
+    for _ in range(60):
+        middle = (low + high) / 2
+        if limits(replace(load, runs=middle), costs, cluster)[0].used > 1:
+            high = middle
+        else:
+            low = middle
+    return low, limits(replace(load, runs=high), costs, cluster)[0]
+
+
+def most_runs(load: Load, costs: Costs, processes: int, cores: int) -> float:
+    """Return how many runs in a second some processes can do that share these processors.
+
+    With the database and the client, which computes with one at most. It is what many clients come
+    to, while nothing waits for the disk.
+    """
+    taken = demand(replace(load, runs=1.0), costs, Cluster(cores, float("inf")))
+    client = costs.run.client + (load.events - 1) * costs.event.client
+    everything = (taken.replica + taken.database + client) * costs.slowing
+    lock = taken.replica * costs.held * costs.slowing / processes
+    return 1 / max(everything / cores, lock, client * costs.slowing)

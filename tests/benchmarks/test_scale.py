@@ -1,0 +1,255 @@
+"""The capacity model and the simulation: they agree with each other, and with what was measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from benchmarks.scale.calibrate import APART, STEPS, TOGETHER, Looked, combined, told_apart
+from benchmarks.scale.costs import Cost, Costs
+from benchmarks.scale.discrete import Activity, Clock, Disk, Flag, Station
+from benchmarks.scale.model import (
+    SPARE,
+    Cluster,
+    Load,
+    batches_of,
+    capacity,
+    demand,
+    limits,
+    most_runs,
+)
+from benchmarks.scale.simulation import REST, Scene, Simulation, figures
+
+COSTS = Costs(
+    run=Cost(replica=0.008, database=0.003, client=0.001, trips=20, commits=4, log=10_000),
+    superstep=Cost(replica=0.001, database=0.0005, trips=1, commits=1, log=1000),
+    batch=Cost(replica=0.0008, database=0.0004, trips=4, commits=1, log=200),
+    event=Cost(replica=5e-5, database=2e-5, client=1e-5, log=400),
+    join=Cost(replica=0.002, database=0.001, client=0.0005, trips=3),
+    fetch=Cost(replica=0.0005, database=0.0002, trips=2),
+    fetched=Cost(replica=2e-5, database=1e-5),
+    ring=Cost(replica=0.0002, database=0.0001, trips=1, commits=1),
+    heard=Cost(replica=5e-5, database=5e-5),
+    before_first=0.6,
+    held=0.8,
+    flush=0.0,
+    slowing=1.0,
+    stream_memory=50_000,
+    connections=20,
+)
+CLUSTER = Cluster(database_cores=16, log_rate=2e8)
+LOAD = Load(runs=10, seconds=10, events=100)
+
+
+# -- activities ----------------------------------------------------------------------------------
+
+
+def test_a_station_is_taken_in_the_order_of_asking() -> None:
+    clock, left = Clock(), list[tuple[str, float]]()
+    station = Station(clock, 1)
+
+    def visit(name: str, seconds: float) -> Activity:
+        yield from station.use(seconds)
+        left.append((name, clock.now))
+
+    for name, seconds in (("a", 2.0), ("b", 1.0), ("c", 1.0)):
+        clock.start(visit(name, seconds))
+    clock.run(10)
+
+    assert left == [("a", 2.0), ("b", 3.0), ("c", 4.0)]
+    assert station.busy == 4.0
+
+
+def test_a_flush_is_shared_by_those_who_asked_before_it_began() -> None:
+    clock, ended = Clock(), list[tuple[float, float]]()
+    disk = Disk(clock, 1.0)
+
+    def commit(at: float) -> Activity:
+        yield at
+        yield from disk.flush()
+        ended.append((at, clock.now))
+
+    for at in (0.5, 0.75, 1.0, 2.0):
+        clock.start(commit(at))
+    clock.run(10)
+
+    assert ended == [(0.5, 1.5), (0.75, 2.5), (1.0, 2.5), (2.0, 3.5)]
+    assert disk.flushes == 3
+
+
+def test_a_flag_that_is_set_is_waited_for_no_more() -> None:
+    clock, passed = Clock(), list[float]()
+    flag = Flag()
+
+    def wait(seconds: float) -> Activity:
+        yield seconds
+        yield flag
+        passed.append(clock.now)
+
+    clock.start(wait(1.0))
+    clock.start(wait(3.0))
+    clock.after(2.0, flag.set)
+    clock.run(10)
+
+    assert passed == [2.0, 3.0]
+
+
+# -- the simulation ------------------------------------------------------------------------------
+
+
+def test_a_run_that_waits_for_nobody_takes_what_it_costs() -> None:
+    seen = Simulation(Scene(), COSTS).play(5)
+
+    run = COSTS.run
+    assert seen.whole == pytest.approx(run.replica + run.database + run.client, rel=0.01)
+    assert seen.first < seen.whole
+    assert seen.runs == pytest.approx(1 / seen.whole, rel=0.02)
+
+
+def test_commits_wait_for_the_disk_each_in_its_turn() -> None:
+    at_once = Simulation(Scene(), COSTS).play(5)
+    waiting = Simulation(Scene(), replace(COSTS, flush=0.01)).play(5)
+
+    # It is stored, says something, has a checkpoint and ends.
+    assert waiting.whole - at_once.whole == pytest.approx(0.04, rel=0.01)
+    assert waiting.first - at_once.first == pytest.approx(0.02, rel=0.01)
+
+
+def test_many_clients_share_what_the_disk_does() -> None:
+    simulation = Simulation(Scene(clients=16, cores=64), replace(COSTS, flush=0.01, held=0.0))
+
+    seen = simulation.play(5)
+
+    assert simulation.disk.flushes <= 5 / 0.01
+    assert seen.runs * 4 > 2 * simulation.disk.flushes / 5
+
+
+def test_more_processes_do_more_until_the_cores_are_busy() -> None:
+    def runs(processes: int, cores: int) -> float:
+        return Simulation(Scene(processes, 32, 20, cores=cores), COSTS).play(4).runs
+
+    assert runs(2, 16) > 1.8 * runs(1, 16)
+    assert runs(4, 2) < 1.1 * runs(2, 2)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4])
+@pytest.mark.parametrize("cores", [2, 8])
+def test_formula_and_simulation_agree_on_what_many_clients_come_to(
+    processes: int, cores: int
+) -> None:
+    scene = Scene(processes, 32, cores=cores)
+    seen = Simulation(scene, COSTS).play(4)
+
+    load = Load(runs=1, seconds=1, events=1, elsewhere=0)
+    assert most_runs(load, COSTS, processes, cores) == pytest.approx(seen.runs, rel=0.1)
+
+
+def test_readers_elsewhere_see_every_event_and_later() -> None:
+    here = Simulation(Scene(2, 1, 20), COSTS).play(4)
+    simulation = Simulation(Scene(2, 1, 20, is_elsewhere=True), COSTS)
+    there = simulation.play(4)
+
+    assert there.first > here.first
+    assert there.events == 20 * there.runs
+    assert 0 < simulation.notifications <= 2 * 4 / REST
+
+
+def test_figures_need_a_run_that_has_ended() -> None:
+    with pytest.raises(ValueError, match=r"no run has ended in 8 s: give it more time"):
+        figures([], [], 1, 8.0)
+
+
+# -- the model -----------------------------------------------------------------------------------
+
+
+def test_events_are_stored_together_that_are_said_while_others_are_stored() -> None:
+    slow = Load(runs=1, seconds=100, events=101)
+
+    assert batches_of(slow, 0.5) == 100
+    assert batches_of(slow, 10.0) == 10
+    assert batches_of(replace(slow, events=1), 0.5) == 0
+
+
+def test_a_load_twice_as_high_takes_twice_as_much() -> None:
+    one = demand(replace(LOAD, elsewhere=0), COSTS, CLUSTER)
+    two = demand(replace(LOAD, elsewhere=0, runs=20), COSTS, CLUSTER)
+
+    for name in ("replica", "database", "commits", "log", "rows"):
+        assert getattr(two, name) == pytest.approx(2 * getattr(one, name))
+    assert one.replicas >= one.replica / SPARE
+
+
+def test_streams_that_wait_need_replicas_for_their_memory() -> None:
+    waiting = Load(runs=1, seconds=1e6, events=2)
+
+    assert waiting.streams == 1e6
+    needed = waiting.streams * COSTS.stream_memory / CLUSTER.memory
+    assert demand(waiting, COSTS, CLUSTER).replicas >= needed
+
+
+def test_what_gives_first_is_what_is_used_up_at_the_capacity() -> None:
+    most, limit = capacity(LOAD, COSTS, CLUSTER)
+
+    assert limit.used == pytest.approx(1, rel=0.3)
+    assert all(each.used <= limit.used for each in limits(replace(LOAD, runs=most), COSTS, CLUSTER))
+
+
+def test_what_replaces_a_limit_moves_it() -> None:
+    costs = replace(COSTS, flush=0.005)
+    ways = [
+        CLUSTER,
+        replace(CLUSTER, is_pooled=True),
+        replace(CLUSTER, is_pooled=True, connections=400),
+        replace(CLUSTER, is_pooled=True, connections=400, are_rings_addressed=True),
+        replace(CLUSTER, is_pooled=True, connections=400, are_rings_addressed=True, databases=4),
+    ]
+
+    found = [capacity(LOAD, costs, cluster) for cluster in ways]
+
+    assert [limit.name for _, limit in found] == [
+        "connections",
+        "connections",
+        "processors of PostgreSQL",
+        "processors of PostgreSQL",
+        "processors of PostgreSQL",
+    ]
+    numbers = [most for most, _ in found]
+    assert numbers == sorted(numbers)
+    assert numbers[-2] > 1.5 * numbers[-3]
+    assert numbers[-1] == pytest.approx(4 * numbers[-2], rel=0.01)
+
+
+# -- calibration ---------------------------------------------------------------------------------
+
+
+def test_costs_are_told_apart_by_scenes_that_have_more_of_one() -> None:
+    batch, event, steps = COSTS.batch, COSTS.event, COSTS.superstep
+
+    def looked(batches: int, events: int, supersteps: int) -> Looked:
+        cost = combined(
+            lambda run, step, batch, event: (
+                run + supersteps * step + batches * batch + events * event
+            ),
+            COSTS.run,
+            steps,
+            batch,
+            event,
+        )
+        return Looked(cost, 0.01, 0.02, 0.2)
+
+    found = {
+        "one": looked(0, 0, 0),
+        "steps": looked(0, 0, STEPS.supersteps - 1),
+        "apart": looked(90, APART.events - 1, 0),
+        "together": looked(7, TOGETHER.events - 1, 0),
+    }
+
+    told = told_apart(found)
+
+    for cost, wanted in zip(told, (COSTS.run, steps, batch, event), strict=True):
+        for name in ("replica", "database", "client", "log"):
+            assert getattr(cost, name) == pytest.approx(getattr(wanted, name), abs=1e-12)
+
+
+def test_costs_are_the_same_after_they_were_written_down() -> None:
+    assert Costs.of(COSTS.as_json()) == COSTS
