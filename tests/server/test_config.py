@@ -171,6 +171,7 @@ KEYS = dict(keys())
 OWN = (
     "host", "port", "database", "n_jobs_per_worker", "max_request_bytes", "api_key_file",
     "log_format", "log_level", "run_timeout_seconds", "event_retention_seconds", "grace_seconds",
+    "listen_database", "role", "revision", "lease_seconds",
 )  # fmt: skip
 """What is written without anything before it, and may come from the environment."""
 
@@ -195,7 +196,7 @@ def test_every_key_is_read_described_and_refused_where_it_cannot_be(here: Path, 
 
     good = GOOD.get(key, GOOD.get(str(KEYS[key])))
     assert good is not None, f"no example for {key}, which is {KEYS[key]}"
-    write(here, content_of(key, good))
+    write(here, {**content_of(key, good), **BESIDE.get(key, {})})
     found: Any = load()
     for name in key.split("."):
         found = getattr(found, name)
@@ -207,6 +208,8 @@ GOOD: dict[str, Any] = {
     "graphs": GRAPHS["graphs"],
     "env": {"A": "b"},
     "host": "0.0.0.0",
+    "role": "worker",
+    "lease_seconds": 7,
     "log_format": "json",
     "log_level": "debug",
     "checkpointer.serde": {"pickle_fallback": True},
@@ -232,6 +235,9 @@ GOOD: dict[str, Any] = {
     "collections.abc.Mapping[str, str] | None": {"a": "b"},
 }
 """Values by key, or by what it has to be."""
+SHARED = {"database": "postgresql://me@db.example/name"}
+BESIDE = {"role": SHARED, "listen_database": SHARED}
+"""What keys need that are nothing alone."""
 
 
 def test_the_environment_and_the_command_line_have_what_is_millstreams_own() -> None:
