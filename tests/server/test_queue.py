@@ -525,3 +525,29 @@ def test_runs_of_a_database_of_before_are_in_the_queue_if_nothing_is_before_them
         assert [job.run_id for job in claimed] == ["run-3", "run-6"]
 
     within(script)
+
+
+def test_a_run_that_is_being_taken_over_is_before_all_others_of_its_thread(within: Within) -> None:
+    def script(connection: Connection) -> None:
+        add(connection, Run("run-1", "thread-a", "", 0, 1), holder="first")
+        add(connection, Run("run-2", "thread-a", "", 0, 2))
+        add(connection, Run("run-3", "thread-a", "", 0, 3))
+
+        taken = replicas.take_over(connection, None, "second")
+        assert taken is not None
+        assert [run_id for run_id, *_ in taken.runs] == ["run-1"]
+        # Whatever happens meanwhile, nothing of its thread begins.
+        add(connection, Run("run-4", "thread-a", "", 0, 4), holder="third")
+        runs.cancel(connection, "interrupted", None, run_ids=["run-2"])
+        assert queue.claim(connection, 9, {}, "third").jobs == []
+        # Who takes it over may die as well.
+        again = replicas.take_over(connection, None, "third")
+        assert again is not None
+        assert [run_id for run_id, *_ in again.runs] == ["run-1"]
+        replicas.put_back(connection, ["run-1"], "second")
+        assert queue.claim(connection, 9, {}, "third").jobs == []
+        replicas.put_back(connection, ["run-1"], "third")
+        [job] = queue.claim(connection, 9, {}, "fourth").jobs
+        assert (job.run_id, job.attempt) == ("run-1", 2)
+
+    within(script)

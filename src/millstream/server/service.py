@@ -14,7 +14,7 @@ from langgraph.store.base import BaseStore
 
 from millstream.server.auth.guard import Guard
 from millstream.server.auth.loading import load_guard
-from millstream.server.clock import Clock
+from millstream.server.clock import Chore, Clock
 from millstream.server.config import ServerConfig
 from millstream.server.crons import Crons
 from millstream.server.doorbell.news import News
@@ -100,7 +100,7 @@ class Service:
             # Files have no seal: what is sealed elsewhere stays in memory.
             logs = Logs(config.limits.max_event_bytes, uses_files=sealer is None)
             metrics = Metrics(config.slots)
-            membership, bell = await _join(config, db, stack, lambda news: scheduler.hear(news))
+            membership, bell = _join(config, db, lambda news: scheduler.hear(news))
             webhooks = _webhooks(config, db, clock, membership)
             scheduler = Scheduler(
                 db,
@@ -120,11 +120,11 @@ class Service:
             retention = Retention(db, scheduler, run_loop, journal, clock, config.checkpointer.ttl)
             health = Health(db, run_loop)
             stack.callback(health.close)
-            stack.push_async_callback(scheduler.close)
-            await scheduler.open()
-            for part in (webhooks, crons, retention):
-                part.start()
+            for part in (bell, membership, scheduler):
                 stack.push_async_callback(part.close)
+            await scheduler.open()
+            await bell.start()
+            _start(stack, webhooks, crons, retention)
             yield cls(
                 config=config,
                 sealer=sealer,
@@ -158,13 +158,19 @@ async def _own(config: ServerConfig, stack: AsyncExitStack) -> None:
     stack.push_async_exit(leave)
 
 
+def _start(stack: AsyncExitStack, *chores: Chore) -> None:
+    for chore in chores:
+        chore.start()
+        stack.push_async_callback(chore.close)
+
+
 def _webhooks(config: ServerConfig, db: Database, clock: Clock, membership: Membership) -> Webhooks:
     policy = policy_of(config.webhooks, is_disabled=config.http.disable_webhooks)
     return Webhooks(db, policy, clock, lambda: membership.id)
 
 
-async def _join(
-    config: ServerConfig, db: Database, stack: AsyncExitStack, hear: Callable[[News], None]
+def _join(
+    config: ServerConfig, db: Database, hear: Callable[[News], None]
 ) -> tuple[Membership, Rings]:
     """Return what this server is among those that share its database, and what it rings."""
     if config.postgres is None:
@@ -175,9 +181,6 @@ async def _join(
     bell = Doorbell(
         config.postgres, hear, listen_address=config.listen_database, greet=membership.hold_lock
     )
-    stack.push_async_callback(bell.close)
-    await bell.start()
-    stack.push_async_callback(membership.close)
     return membership, bell
 
 

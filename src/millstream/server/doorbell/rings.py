@@ -11,9 +11,21 @@ class Rings(Protocol):
     def ring(self, kind: str, id: str | None = None) -> None:
         """Say of which kind it is, and which one; from any thread."""
 
+    async def start(self) -> None:
+        """Begin to ring, and to hear others."""
+
+    async def close(self) -> None:
+        """Ring for what is left, and hear nothing any more."""
+
 
 class Silence:
     """Has nobody told anything: there are no other replicas."""
 
     def ring(self, kind: str, id: str | None = None) -> None:
+        """Do nothing."""
+
+    async def start(self) -> None:
+        """Do nothing."""
+
+    async def close(self) -> None:
         """Do nothing."""

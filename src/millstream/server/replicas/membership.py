@@ -86,6 +86,8 @@ class SharedMembership(Membership):
         self._lock: int | None = None
         self._missing: dict[str, float] = {}
         """Replicas that are without their locks, and since when."""
+        self._taking: dict[str, asyncio.Future[Any]] = {}
+        """Replicas that are being taken over from."""
         self._task: asyncio.Task[None] | None = None
         self._take_over: Callable[[str | None], Awaitable[object]] = _take_nothing
         self._give_up: Callable[[], object] = bool
@@ -104,7 +106,7 @@ class SharedMembership(Membership):
     ) -> None:
         """Begin."""
         self._take_over, self._give_up = take_over, give_up
-        await self._register()
+        await self._register(self.id)
         await take_over(None)
         # Of those that are not connected nobody is waited for: this one begins.
         await self._look(patience=0.0)
@@ -112,9 +114,13 @@ class SharedMembership(Membership):
 
     async def close(self) -> None:
         """End; it holds nothing any more."""
+        tasks: list[asyncio.Future[Any]] = list(self._taking.values())
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            tasks.append(self._task)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         with suppress(Exception):  # the lease ends by itself
             await self._db.write(rows.leave, self.id)
 
@@ -133,12 +139,14 @@ class SharedMembership(Membership):
             self._lock = lock
             await self._db.write(rows.note_lock, self.id, lock)
 
-    async def _register(self) -> None:
+    async def _register(self, id: str) -> None:
         name = f"{socket.gethostname()} {os.getpid()}"
-        self._renewed_at = time.monotonic()
-        await self._db.write(rows.register, self.id, name, self.revision, self._lease)
+        asked_at = time.monotonic()
+        await self._db.write(rows.register, id, name, self.revision, self._lease)
+        # Only now may it hold anything: what is held by nobody that is known is taken over.
+        self.id, self._renewed_at, self._is_lost = id, asked_at, False
         if self._lock is not None:
-            await self._db.write(rows.note_lock, self.id, self._lock)
+            await self._db.write(rows.note_lock, id, self._lock)
 
     async def _go_on(self) -> None:
         while True:
@@ -165,10 +173,22 @@ class SharedMembership(Membership):
             return
         self._renewed_at, self._is_lost = asked_at, False
         for dead in self._dead(look, patience):
-            logger.warning(
-                "server %s (%s) is gone: what it held is taken over", dead.name, dead.replica_id
-            )
-            await self._take_over(dead.replica_id)
+            if dead.replica_id not in self._taking:
+                logger.warning("server %s is gone: what it held is taken over", dead.name)
+                self._begin_to_take(dead.replica_id)
+
+    def _begin_to_take(self, dead: str) -> None:
+        """Have what a replica held taken over while the lease of this one is renewed."""
+        taking = asyncio.ensure_future(self._take_over(dead))
+        self._taking[dead] = taking
+
+        def note(done: asyncio.Future[Any]) -> None:
+            del self._taking[dead]
+            error = None if done.cancelled() else done.exception()
+            if error is not None:
+                logger.error("what server %s held is not taken over", dead, exc_info=error)
+
+        taking.add_done_callback(note)
 
     def _dead(self, look: Look, patience: float) -> list[Member]:
         now = time.monotonic()
@@ -196,9 +216,7 @@ class SharedMembership(Membership):
         """Be another replica: what this one held was taken over."""
         logger.error("others have taken this server for dead, and have taken over its runs")
         self._give_up()
-        self.id = str(uuid7())
-        await self._register()
-        self._is_lost = False
+        await self._register(str(uuid7()))
 
 
 async def _take_nothing(_: str | None) -> None:

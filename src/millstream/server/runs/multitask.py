@@ -26,7 +26,7 @@ class Present:
     run_id: str
     status: RunStatus
     is_queued: bool = False
-    """It wants nothing but a slot."""
+    """It wants nothing but a slot, or will soon."""
 
     @property
     def is_ahead(self) -> bool:

@@ -115,12 +115,21 @@ class Scheduler:
 
     async def _take_over(self, dead: str | None) -> None:
         """Have what a replica held that is dead gone on with, or ended."""
-        taken = await self._db.write(replicas.take_over, dead, self._membership.id)
+        holder = self._membership.id
+        taken = await self._db.write(replicas.take_over, dead, holder)
         if taken is None:  # somebody else does that
             return
-        await self._run_loop.call(forget_unstored(self._db, self._saver, taken.runs))
         ids = [run_id for run_id, *_ in taken.runs]
-        await self._db.write(replicas.put_back, ids, self._membership.id)
+        while True:
+            try:
+                await self._run_loop.call(forget_unstored(self._db, self._saver, taken.runs))
+                await self._db.write(replicas.put_back, ids, holder)
+                break
+            except Exception as error:
+                # Nobody else will, as long as this replica lives.
+                if not self._db.may_pass(error):
+                    raise
+                await asyncio.sleep(RETRY)
         await self._run_loop.call(settle(self._db, self._saver, self._runner, taken.changes))
         self._tell()
         if dead is not None:

@@ -14,11 +14,6 @@ from sqlalchemy import Connection, Select, bindparam, select
 from millstream.server.storage.prepared import Prepared
 from millstream.server.storage.tables import threads
 
-_FREE: Final = Prepared(
-    select(threads.c.thread_id)
-    .where(threads.c.thread_id == bindparam("id"))
-    .with_for_update(key_share=True, skip_locked=True)
-)
 _ONE: Final = Prepared(
     select(threads.c.thread_id)
     .where(threads.c.thread_id == bindparam("id"))
@@ -37,9 +32,14 @@ def hold_thread(connection: Connection, thread_id: str) -> None:
         _ONE.first(connection, id=thread_id)
 
 
-def hold_if_free(connection: Connection, thread_id: str) -> bool:
-    """Hold a thread if nobody else does; return whether it is held."""
-    return _FREE.first(connection, id=thread_id) is not None
+def hold_free(connection: Connection, thread_ids: Iterable[str]) -> set[str]:
+    """Hold those of some threads that nobody else holds, and return them."""
+    free = (
+        select(threads.c.thread_id)
+        .where(threads.c.thread_id.in_(list(thread_ids)))
+        .with_for_update(key_share=True, skip_locked=True)
+    )
+    return set(connection.scalars(free))
 
 
 def hold_threads(connection: Connection, thread_ids: Iterable[str]) -> bool:

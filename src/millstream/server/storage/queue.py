@@ -24,7 +24,7 @@ from millstream.server.runs.turns import (
 )
 from millstream.server.storage import events
 from millstream.server.storage import run_statements as statements
-from millstream.server.storage.locks import are_many, hold_if_free, hold_threads
+from millstream.server.storage.locks import are_many, hold_free, hold_threads
 from millstream.server.storage.run_records import Job
 from millstream.server.storage.tables import PUT_OFF, now, runs
 
@@ -171,11 +171,8 @@ def _free(
         if not new:
             # Nobody has begun or ended any of them since they were held.
             return rows, bool(passed)
-        for row in sorted(new, key=lambda row: row.thread_id):
-            if hold_if_free(connection, row.thread_id):
-                held.add(row.thread_id)
-            else:
-                passed.add(row.run_id)
+        held |= hold_free(connection, [row.thread_id for row in new])
+        passed.update(row.run_id for row in new if row.thread_id not in held)
 
 
 def _next(

@@ -71,7 +71,7 @@ ADD_THREAD: Final = Prepared(
     "ttl_minutes",
     "expires_at",
 )
-_PRESENT: Final = select(runs.c.run_id, runs.c.status, runs.c.turn).where(
+_PRESENT: Final = select(runs.c.run_id, runs.c.status, runs.c.turn, runs.c.holder).where(
     runs.c.thread_id == bindparam("thread_id"), UNFINISHED
 )
 PRESENT: Final = Prepared(_PRESENT)
@@ -80,7 +80,9 @@ PRESENT: Final = Prepared(_PRESENT)
 ONE_PRESENT: Final = Prepared(_PRESENT.limit(_ONE).offset(_NONE))
 """One of them."""
 AHEAD: Final = Prepared(
-    _PRESENT.where(or_(runs.c.status == literal_column("'running'"), QUEUED))
+    _PRESENT.where(
+        or_(runs.c.status == literal_column("'running'"), QUEUED, runs.c.holder.is_not(None))
+    )
     .limit(_ONE)
     .offset(_NONE)
 )

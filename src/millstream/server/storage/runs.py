@@ -179,7 +179,11 @@ def _present(connection: Connection, new: NewRun) -> list[Present]:
         one = statements.AHEAD.first(connection, **of)
         one = one or statements.ONE_PRESENT.first(connection, **of)
         found = [one] if one else []
-    return [Present(row.run_id, row.status, row.turn is not None) for row in found]
+    return [
+        # One that is being taken over goes on before all others.
+        Present(row.run_id, row.status, row.turn is not None or row.holder is not None)
+        for row in found
+    ]
 
 
 def _supersede(connection: Connection, run: Present, thread_id: str, by: RunInput) -> Cancelled:
