@@ -97,13 +97,18 @@ def test_an_unknown_operator_lets_nothing_through() -> None:
         allowed(Column("m", Json), {"owner": {"$like": "a"}})
 
 
-def test_postgresql_finds_what_is_contained(new_database: str) -> None:
+@pytest.mark.parametrize("is_indexed", [False, True])
+def test_postgresql_finds_what_is_contained(new_database: str, is_indexed: bool) -> None:
     engine = make_engine(Address(new_database), "public", 1)
     table = Table(
         "t", MetaData(), Column("case", Integer), Column("a", SearchedJson), Column("b", Json)
     )
     with engine.connect().execution_options(**{WRITES: True}) as connection:
         table.create(connection)
+        if is_indexed:
+            # As `storage.postgres_indexes` does, and used however few rows there are.
+            connection.exec_driver_sql("CREATE INDEX ON t USING gin (a jsonb_path_ops)")
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
         rows = [{"case": n, "a": value, "b": value} for n, (_, value, _) in enumerate(CASES)]
         connection.execute(table.insert(), [*rows, {"case": -1, "a": None, "b": None}])
         found = [

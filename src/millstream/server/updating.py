@@ -17,6 +17,7 @@ from millstream.server.encryption.loading import load_sealer
 from millstream.server.errors import ConfigError
 from millstream.server.graph_files import prepare_imports
 from millstream.server.persistence import open_saver, open_store
+from millstream.server.storage import postgres_indexes
 from millstream.server.storage.backup import files_of
 from millstream.server.storage.migrations import steps
 from millstream.server.storage.opening import open_database, owning_database
@@ -118,11 +119,18 @@ def _in_postgres(text: str) -> dict[str, list[str]]:
             step = look("alembic_version", f"SELECT version_num FROM {SCHEMA}.alembic_version")
             number = f"SELECT value FROM {SCHEMA}.journal_numbers WHERE name = 'version'"
             version = look("journal_numbers", number)
+            indexes = postgres_indexes.missing(connection, SCHEMA)
     except psycopg.Error as error:
         raise ConfigError(f"the database {address} cannot be used: {error}") from None
     rows = _steps_after(step, str(address))
     threads = _versions(version, len(postgres_schema.MIGRATIONS))
-    return {str(address): [*rows, *(f"threads, {name}" for name in threads)]}
+    return {
+        str(address): [
+            *rows,
+            *(f"index {index.name}" for index in indexes),
+            *(f"threads, {name}" for name in threads),
+        ]
+    }
 
 
 def _steps_after(found: str | None, place: str) -> list[str]:

@@ -8,7 +8,7 @@ committed: the number of the transaction tells, so that nothing is written twice
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -27,6 +27,7 @@ from millstream.server.storage.postgres_engine import (
     Address,
     make_engine,
 )
+from millstream.server.storage.postgres_indexes import SearchIndex, complete, missing
 
 if TYPE_CHECKING:
     from millstream.server.encryption.sealer import Sealer
@@ -66,7 +67,8 @@ class PostgresDatabase(Database):
         self._is_ending = threading.Event()
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="millstream-writer")
         try:
-            self._call(self._prepare, (schema,), Patience(0, self._is_ending))
+            if self._call(self._prepare, (schema,), Patience(0, self._is_ending)):
+                complete(address, schema)
         except DBAPIError as error:
             self.engine.dispose()
             raise ConfigError(f"the database {self.name} cannot be used: {error.orig}") from None
@@ -74,8 +76,8 @@ class PostgresDatabase(Database):
             self.engine.dispose()
             raise
 
-    def _prepare(self, connection: Connection, schema: str) -> None:
-        """See to the tables."""
+    def _prepare(self, connection: Connection, schema: str) -> Sequence[SearchIndex]:
+        """See to the tables; return the indexes that are missing."""
         if not _has_schema(connection, schema) or revision(connection) != HEAD:
             # Who comes second waits here, and then sees that nothing is left to do.
             lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
@@ -85,6 +87,7 @@ class PostgresDatabase(Database):
                 connection.exec_driver_sql(f"CREATE SCHEMA {_quoted(connection, schema)}")
             migrate(connection, self.name)
         self._note_sealing(connection)
+        return missing(connection.connection.driver_connection, schema)
 
     def _note_sealing(self, connection: Connection) -> None:
         comment = "SELECT obj_description('alembic_version'::regclass, 'pg_class')"

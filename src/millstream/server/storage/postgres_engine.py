@@ -133,13 +133,16 @@ def _prepared(connection: Any) -> Any:
     for name in ("json", "jsonb"):
         # Whoever needs more of it than the text reads it.
         connection.adapters.register_loader(name, psycopg.types.string.TextLoader)
+    # Statements that are prepared through a pooler may be somebody else's, of the same name.
+    connection.prepare_threshold = _PREPARED_AFTER if is_direct(connection) else None
+    return connection
+
+
+def is_direct(connection: Any) -> bool:
+    """Say whether there is no pooler in between, which shows a process of its own."""
     with connection.cursor() as cursor:
         [process] = cursor.execute("SELECT pg_backend_pid()", prepare=False).fetchone()
-    # A pooler shows a process of its own. Statements that are prepared through it may be somebody
-    # else's, of the same name.
-    is_direct = process == connection.info.backend_pid
-    connection.prepare_threshold = _PREPARED_AFTER if is_direct else None
-    return connection
+    return bool(process == connection.info.backend_pid)
 
 
 @lru_cache(maxsize=1)

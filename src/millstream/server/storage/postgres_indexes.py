@@ -1,0 +1,96 @@
+"""Indexes by what objects of JSON contain, which only PostgreSQL has.
+
+They are no step of `migrations`, which are taken in a transaction: an index that is made in one
+keeps everybody from writing until it is there. Made `CONCURRENTLY` it keeps nobody, but then there
+is no transaction. So whoever opens the database makes what is missing, once its tables are there;
+nothing depends on these indexes but how long it takes to find something.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from millstream.server.storage.postgres_engine import Address, import_psycopg, is_direct
+
+logger = logging.getLogger("millstream.server")
+
+_PATIENCE: Final = 30
+"""Seconds for which transactions are waited for that were there before, several times."""
+_LIST: Final = 64
+"""Kilobytes of new entries that are kept in a list until they are sorted in. Who looks for
+something reads all of the list, so it is short; without one each run would log twice as much."""
+_VALID: Final = """
+SELECT relname FROM pg_catalog.pg_index
+JOIN pg_catalog.pg_class ON pg_class.oid = indexrelid
+JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
+WHERE nspname = %s AND relname = ANY(%s) AND indisvalid
+"""
+
+
+class SearchIndex(NamedTuple):
+    """An index of the metadata of a table's rows."""
+
+    name: str
+    table: str
+    condition: str = ""
+    """Which rows are in it; a query that looks for others too does not use it."""
+
+
+INDEXES: Final = (
+    SearchIndex("ix_threads_metadata", "threads", "WHERE is_temporary = false"),
+    SearchIndex("ix_assistants_metadata", "assistants"),
+    SearchIndex("ix_crons_metadata", "crons"),
+)
+
+
+def missing(connection: Any, schema: str) -> Sequence[SearchIndex]:
+    """Return the indexes that are not there, or not whole; `connection` is psycopg's."""
+    names = [index.name for index in INDEXES]
+    found = {row[0] for row in connection.execute(_VALID, (schema, names)).fetchall()}
+    return [index for index in INDEXES if index.name not in found]
+
+
+def complete(address: Address, schema: str) -> None:
+    """Make the indexes that are missing, while others read and write.
+
+    If somebody does so already, it is left to them. One that cannot be made is told to the log,
+    and made by who opens the database later.
+    """
+    psycopg = import_psycopg()
+    try:
+        with address.connect() as guard, address.connect() as connection:
+            # Those who make an index wait for everybody who may see rows as they were: the guard
+            # sees nothing between its statements, sent as one message that leaves no portal behind.
+            guard.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+            with guard.transaction():
+                lock = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
+                cursor = psycopg.ClientCursor(guard)
+                [is_alone] = cursor.execute(lock, (f"millstream.indexes {schema}",)).fetchone()
+                if is_alone:
+                    _make(connection, schema, missing(connection, schema))
+    except psycopg.Error as error:
+        logger.warning(
+            "the database %r lacks an index for searches by metadata, which read every row until a "
+            "server that starts later has made it: %s", address, error
+        )  # fmt: skip
+
+
+def _make(connection: Any, schema: str, indexes: Sequence[SearchIndex]) -> None:
+    from psycopg import sql
+
+    if is_direct(connection):
+        # Through a pooler the session is somebody else's later.
+        connection.execute("SET statement_timeout = 0")
+        connection.execute(f"SET lock_timeout = '{_PATIENCE} s'")
+    for index in indexes:
+        # What an attempt has left that was ended is of no use.
+        name = sql.Identifier(schema, index.name)
+        connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(name))
+        connection.execute(
+            sql.SQL(
+                "CREATE INDEX CONCURRENTLY {} ON {} USING gin (metadata jsonb_path_ops) "
+                f"WITH (gin_pending_list_limit = {_LIST}) {index.condition}"
+            ).format(sql.Identifier(index.name), sql.Identifier(schema, index.table))
+        )
