@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-server test-browser test-all test-bounds test-ecosystem test-deep check check-quick bench bench-quick bench-server beside format
+.PHONY: help demo serve test test-server test-browser test-all test-bounds test-ecosystem test-deep test-chaos check check-quick bench bench-quick bench-server beside format
 
 FILE ?= README.md
 export FILE PYTHON
@@ -13,6 +13,7 @@ help:
 	@echo "make test-ecosystem  run LangChain's packages on langgraph and on millstream"
 	@echo "make test-server  run the tests of the server alone"
 	@echo "make test-browser  run LangChain's hooks for React in a real browser, against the server"
+	@echo "make test-chaos  disturb three replicas for ten minutes while clients talk to them (SECONDS=90)"
 	@echo "make test-deep   compare many more random graphs with langgraph"
 	@echo "make check       ruff, mypy, import contracts, branch coverage of core and channels"
 	@echo "make check-quick what a commit needs of it, in less than a minute"
@@ -50,6 +51,10 @@ test-browser:
 	@scripts/setup-env .venv dev
 	@scripts/setup-programs chromium
 	@MILLSTREAM_BROWSER=1 .venv/bin/python -m pytest -q -m long tests/server/test_browser.py
+
+test-chaos:
+	@scripts/setup-env .venv dev
+	@PYTHONPATH=tests .venv/bin/python -m chaos --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
 
 test-deep:
 	@scripts/setup-env .venv dev
