@@ -1,4 +1,6 @@
-"""A balancer before the replicas: a connection goes to any that is ready.
+"""A balancer before the replicas: a request goes to any that is ready.
+
+Each has a connection of its own, so that what a client asks next may be answered elsewhere.
 
 It asks each replica all the time whether it is ready. One that says that it is not gets no new
 connections; one that does not answer loses those that it has, as with `on-marked-down
@@ -49,9 +51,12 @@ class Backend:
         async with self._known:
             await self._known.wait_for(lambda: self.state in states)
 
-    async def carry(self, client: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
-        """Carry a connection here; `OSError` if it cannot be made."""
+    async def carry(
+        self, client: tuple[asyncio.StreamReader, asyncio.StreamWriter], begun: bytes
+    ) -> None:
+        """Carry a connection here, that has begun with something; `OSError` if that cannot be."""
         server = await asyncio.wait_for(self._connect(), PATIENCE)
+        server[1].write(begun)
         carried = Carried(client, server)
         self._carried.add(carried)
         try:
@@ -128,21 +133,24 @@ class Balancer:
         self._tasks.add(task)
         try:
             await self._pass_on(reader, writer)
-        except asyncio.CancelledError:
+        except (OSError, asyncio.CancelledError):
             writer.transport.abort()
         finally:
             self._tasks.discard(task)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line = await reader.readline()
+        if not line:
+            writer.close()
+            return
         ready = [backend for backend in self.backends if backend.state == "ready"]
         self._rng.shuffle(ready)
         for backend in ready:
             with suppress(OSError, asyncio.TimeoutError):
-                await backend.carry((reader, writer))
+                await backend.carry((reader, writer), line + b"connection: close\r\n")
                 return
         self.turned_away += 1
         with suppress(OSError):
-            await reader.read(1)
             writer.write(_NONE)
             await writer.drain()
             writer.close()

@@ -93,6 +93,7 @@ def answering(status: str) -> Serve:
     return serve
 
 
+@pytest.mark.real_time(reason="the balancer asks all the time")
 def test_the_balancer_goes_by_what_replicas_say() -> None:
     async def main() -> None:
         servers = [

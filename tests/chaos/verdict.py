@@ -43,7 +43,8 @@ def of_conversation(told: Told, calm: Calm) -> Iterator[str]:
 def _of_turn(turn: Turn, calm: Calm, number: int) -> Iterator[str]:
     yield from streams.disorders(turn.seen)
     attempts = streams.attempts(turn.seen)
-    if attempts[:1] != [1] or attempts != sorted(set(attempts)):
+    # One that has died before it had said anything is not told of.
+    if not attempts or attempts != sorted(set(attempts)):
         yield f"its attempts are told as {attempts}"
     graphs, expected = streams.canonical(turn.seen), calm.graphs[number]
     for name in sorted({*graphs, *expected}):
