@@ -565,6 +565,26 @@ def test_a_join_in_the_middle_gets_what_comes(server: Running) -> None:
     assert following == [first + 1, first + 2, first + 3]
 
 
+def test_a_stream_that_broke_before_its_first_event_is_read_from_its_beginning(
+    server: Running,
+) -> None:
+    at = thread(server)
+    body = {"stream_mode": ["custom"], "stream_resumable": True}
+    made = server.http.post(
+        f"/threads/{at}/runs/stream",
+        json={"assistant_id": "slow", "input": {"n": 5, "delay": 0.0}, **body},
+    )
+    events, location = parse(made.text), made.headers["location"]
+
+    again = server.http.get(location)
+    assert parse(again.text) == events
+    assert again.headers["location"] == location.replace("=-1", "=0-0")
+    # Clients send the id of the last event that they have seen to the same address.
+    behind = server.http.get(location, headers={"last-event-id": str(events[2].id)})
+    assert parse(behind.text) == events[3:]
+    assert server.http.get(location.replace("-1", "no-id")).status_code == 422
+
+
 def test_many_readers_see_the_same(server: Running) -> None:
     at = thread(server)
     body = {"assistant_id": "slow", "stream_resumable": True, "stream_mode": ["custom", "values"]}

@@ -96,7 +96,12 @@ class Creation:
             source.close()
             service.logs.close(asked_for, self.thread_id)
             raise
-        headers = {"location": f"{self.path}/stream", "content-location": self.path}
+        # A stream that breaks before its first event is read again from its beginning.
+        beginning = "?last_event_id=-1" if self._body.stream_resumable else ""
+        headers = {
+            "location": f"{self.path}/stream{beginning}",
+            "content-location": self.path,
+        }
         return EventStream(source, headers, on_disconnect=self._on_disconnect())
 
     async def wait(self) -> Response:

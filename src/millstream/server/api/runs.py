@@ -19,7 +19,7 @@ from millstream.server.api.routing import Call, empty, operation, reply
 from millstream.server.api.run_creation import Creation, run_path
 from millstream.server.encoding import dumps
 from millstream.server.errors import ApiError, not_found
-from millstream.server.log.event_ids import START, parse_id
+from millstream.server.log.event_ids import START, format_id, parse_id
 from millstream.server.log.run_log import ERROR
 from millstream.server.responses import AwaitedJson, EventStream
 from millstream.server.runs.lifecycle import UNDER_WAY, RunInput
@@ -154,10 +154,12 @@ def join(call: Call, query: WaitQuery, thread_id: str | None) -> Response:
 async def stream_again(call: Call, query: JoinQuery, thread_id: str | None) -> Response:
     """Stream what a run says, of a thread or any."""
     await check_query(call, query)
-    after = last_event_id(call)
+    after = last_event_id(call, query.last_event_id)
     path = run_path(call, thread_id, call["run_id"])
     source = await _source(call, query, thread_id, after)
-    headers = {"location": f"{path}/stream", "content-location": path}
+    # Who comes back without having seen anything wants the same again.
+    place = "" if query.last_event_id is None else f"?last_event_id={format_id(after or START)}"
+    headers = {"location": f"{path}/stream{place}", "content-location": path}
     return EventStream(source, headers, on_disconnect=_canceller(call, query))
 
 
@@ -174,9 +176,9 @@ async def check_query(call: Call, query: WaitQuery) -> None:
                 raise ApiError(404, "Not Found")
 
 
-def last_event_id(call: Call) -> EventId | None:
+def last_event_id(call: Call, otherwise: str | None = None) -> EventId | None:
     """Return the place that a client has come to, None if it wants what is said from now on."""
-    text = call.request.headers.get("last-event-id")
+    text = call.request.headers.get("last-event-id", otherwise)
     if text is None:
         return None
     try:

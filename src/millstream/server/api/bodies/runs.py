@@ -135,6 +135,8 @@ class JoinQuery(WaitQuery):
     """What is read of a run's stream."""
 
     stream_mode: ListOf[str] = Field(default_factory=list)
+    # Of `Location`, for clients that have no id yet; the header goes before it.
+    last_event_id: str | None = None
 
 
 class CancelQuery(Query):
