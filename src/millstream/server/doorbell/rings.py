@@ -8,6 +8,10 @@ from typing import Protocol
 class Rings(Protocol):
     """Has other replicas told that something is new, which is committed."""
 
+    @property
+    def is_listening(self) -> bool:
+        """Whether what others ring for is heard at the moment."""
+
     def ring(self, kind: str, id: str | None = None) -> None:
         """Say of which kind it is, and which one; from any thread."""
 
@@ -20,6 +24,8 @@ class Rings(Protocol):
 
 class Silence:
     """Has nobody told anything: there are no other replicas."""
+
+    is_listening = True
 
     def ring(self, kind: str, id: str | None = None) -> None:
         """Do nothing."""

@@ -60,11 +60,13 @@ class Membership:
         self,
         take_over: Callable[[str | None], Awaitable[object]],
         give_up: Callable[[], object],
+        renewed: Callable[[], object],
     ) -> None:
         """Begin.
 
         `take_over` is called with the id of a replica that is dead, with None for what is held by
-        none that is known. `give_up` is called when others have taken this one for dead.
+        none that is known. `give_up` is called when others have taken this one for dead, `renewed`
+        each time that it has shown that it lives.
         """
         await take_over(None)
 
@@ -91,6 +93,7 @@ class SharedMembership(Membership):
         self._task: asyncio.Task[None] | None = None
         self._take_over: Callable[[str | None], Awaitable[object]] = _take_nothing
         self._give_up: Callable[[], object] = bool
+        self._renewed: Callable[[], object] = bool
         self._is_lost = False
         self._renewed_at = 0.0
 
@@ -103,9 +106,10 @@ class SharedMembership(Membership):
         self,
         take_over: Callable[[str | None], Awaitable[object]],
         give_up: Callable[[], object],
+        renewed: Callable[[], object],
     ) -> None:
         """Begin."""
-        self._take_over, self._give_up = take_over, give_up
+        self._take_over, self._give_up, self._renewed = take_over, give_up, renewed
         await self._register(self.id)
         await take_over(None)
         # Of those that are not connected nobody is waited for: this one begins.
@@ -153,6 +157,7 @@ class SharedMembership(Membership):
             await asyncio.sleep(self._beat)
             try:
                 await self._look()
+                self._renewed()
             except Exception as error:
                 # Who is not seen may be there.
                 self._missing.clear()

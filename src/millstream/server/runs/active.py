@@ -67,6 +67,10 @@ class ActiveRun:
         if self._stop is not None:
             self._stop()
 
+    def would_stop(self, by: RunInput) -> bool:
+        """Say whether stopping it would change anything."""
+        return self.stopped_by is None or (by == "rolled_back" and self.stopped_by != by)
+
     def kill(self) -> None:
         """Have it stop that was asked to stop when it can, and does not."""
         if self._kill is not None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final
 
 from millstream.server.encoding import dumps
 from millstream.server.runs.lifecycle import UNDER_WAY
@@ -21,8 +22,13 @@ NOT_FOUND: Final = {"error": "HTTPException", "message": "404: Run not found"}
 class Results:
     """Tells those who wait how runs have ended."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, follow: Callable[[str, str], Awaitable[bool]]) -> None:
+        """Make one; `follow` is given a run and its thread.
+
+        It has one followed that another replica holds, and says whether it has not ended.
+        """
         self._db = db
+        self._follow = follow
         self._waiters: dict[str, set[asyncio.Future[bytes]]] = {}
 
     def expect(self, run_id: str) -> asyncio.Future[bytes]:
@@ -45,21 +51,22 @@ class Results:
         expected = self.expect(run_id)
         try:
             row = await self._db.read(runs.outcome, run_id, thread_id, filters)
-            if row is None:
-                return dumps({"__error__": NOT_FOUND})
-            if row.status in UNDER_WAY:
-                return await expected
-            if row.status in ("error", "timeout"):
-                return dumps({"__error__": row.error})
-            if row.status == "interrupted":
-                return NOTHING
-            asked = [one for each in (row.thread_interrupts or {}).values() for one in each]
-            values = row.thread_values
-            if asked and isinstance(values, dict):
-                values = {**values, "__interrupt__": asked}
-            return dumps(values)
+            if row is not None and row.status in UNDER_WAY:
+                if await self._follow(run_id, row.thread_id):
+                    return await expected
+                row = await self._db.read(runs.outcome, run_id, thread_id, filters)
+            return dumps({"__error__": NOT_FOUND}) if row is None else _result_of(row)
         finally:
             expected.cancel()
+
+    async def known(self, run_id: str) -> bytes:
+        """Return the result of a run that has ended, as far as rows tell it."""
+        row = await self._db.read(runs.outcome, run_id, None, None)
+        return NOTHING if row is None else _result_of(row)
+
+    def are_awaited(self, run_id: str) -> bool:
+        """Whether anybody waits for a run."""
+        return run_id in self._waiters
 
     def resolve(self, run_id: str, result: bytes) -> None:
         """Tell those who wait for a run its result."""
@@ -73,3 +80,16 @@ class Results:
             for waiter in list(waiters):
                 if not waiter.done():
                     waiter.cancel()
+
+
+def _result_of(row: Any) -> bytes:
+    """Return the result of a run that has ended, from its row and that of its thread."""
+    if row.status in ("error", "timeout"):
+        return dumps({"__error__": row.error})
+    if row.status == "interrupted":
+        return NOTHING
+    asked = [one for each in (row.thread_interrupts or {}).values() for one in each]
+    values = row.thread_values
+    if asked and isinstance(values, dict):
+        values = {**values, "__interrupt__": asked}
+    return dumps(values)

@@ -19,7 +19,9 @@ from millstream.server.encryption.context import enter_context
 from millstream.server.log_lines import enter_run, log_run
 from millstream.server.runs.active import ActiveRun
 from millstream.server.runs.changes import Changes
+from millstream.server.runs.following import Following
 from millstream.server.runs.forgetting import Forgetting
+from millstream.server.runs.holding import Holding
 from millstream.server.runs.lifecycle import RunInput
 from millstream.server.runs.recovery import delete_remains, forget_unstored, settle
 from millstream.server.runs.results import Results
@@ -47,6 +49,9 @@ logger = logging.getLogger("millstream.server")
 RETRY: Final = 0.5
 MAX_RETRY: Final = 30.0
 """Seconds between two tries to store the end of a run, the first time and in the long run."""
+UNHEARD: Final = 5
+"""After how many beats everything is looked at, also while the doorbell is heard: who has to ring
+may have died before."""
 PASSED_BY: Final = 0.02
 """Seconds until runs are looked at again whose threads somebody else was changing."""
 
@@ -90,10 +95,22 @@ class Scheduler:
         self._tell = tell
         self.changes: Final = Changes(db, lambda: membership.id, self._start_more)
         """What is done to threads beside their runs."""
-        self.results: Final = Results(db)
+        self.results: Final = Results(db, self._follow)
         """Who waits for how runs end."""
         self._forgetting = Forgetting(db, run_loop, saver, retention, self._spawn)
         self._active: dict[str, ActiveRun] = {}
+        self._holding = Holding(db, self._active, self._stop, self._spawn)
+        self.following: Final = Following(
+            db,
+            logs,
+            self.results,
+            membership,
+            bell,
+            is_here=self._active.__contains__,
+            spawn=self._spawn,
+        )
+        """What goes on at other replicas."""
+        self._beats = 0
         self._reserved = 0
         """Slots of runs that are being stored."""
         self._are_some_waiting = True
@@ -109,7 +126,7 @@ class Scheduler:
 
     async def open(self) -> None:
         """Go on with what is stored: what was running, what waits, what was put off."""
-        await self._membership.open(self._take_over, self.give_up)
+        await self._membership.open(self._take_over, self.give_up, self._look)
         await self._go_on()
         self._forgetting.later()
 
@@ -142,12 +159,21 @@ class Scheduler:
 
     def hear(self, news: News) -> None:
         """See to what other replicas have rung for."""
+        self._holding.hear(news)
+        self.following.hear(news)
         if self._is_draining:
             return
         if news.concerns(PUT_OFF):
             self._spawn(self._go_on())
         elif news.concerns(QUEUE):
             self._start_more(is_told=True)
+
+    def _look(self) -> None:
+        """Look at what others may have rung for in vain."""
+        self._beats += 1
+        if not self._bell.is_listening or self._beats % UNHEARD == 0:
+            self._holding.look_at_all()
+            self.following.look_at_all()
 
     def drain(self) -> None:
         """Start nothing more: what waits is for the next process."""
@@ -171,6 +197,8 @@ class Scheduler:
         self._forgetting.close()
         if self._timer is not None:
             self._timer.cancel()
+        self._holding.close()
+        self.following.close()
         self.give_up()
         await self.changes.close(self._grace)
         if self._active:
@@ -219,6 +247,8 @@ class Scheduler:
             self._bell.ring(PUT_OFF)
         elif not may_start:
             self._start_more()
+        if created.job is None:
+            self.following.add(created.run["run_id"], created.run["thread_id"])
         return created
 
     async def cancel(
@@ -249,8 +279,11 @@ class Scheduler:
     async def stopped(self, run_ids: Sequence[str]) -> None:
         """Wait until runs have ended that were cancelled."""
         for run_id in run_ids:
-            while run_id in self._active:
-                await self.results.expect(run_id)
+            while True:
+                if run_id in self._active:
+                    await self.results.expect(run_id)
+                elif not await self.following.wait(run_id):
+                    break
 
     def running_in(self, thread_id: str) -> Sequence[str]:
         """Return the runs of a thread that are carried out now: one, or none."""
@@ -274,6 +307,7 @@ class Scheduler:
         if job.stop is not None:
             active.stop(job.stop)
         self._active[job.run_id] = active
+        self._holding.began(job.run_id)
         self._metrics.began(job)
         self._spawn(self._carry_out(active))
 
@@ -311,11 +345,13 @@ class Scheduler:
             self._logs.close(job.run_id, job.thread_id)
             if carried.end.input != "lease_lost":  # else it ends in another process
                 self.results.resolve(job.run_id, carried.result)
+            elif not self._is_closing:
+                self.following.add(job.run_id, job.thread_id)
             self._metrics.ended(active, status)
             log_run(active, carried.end, status)
             if next_job is not None:
                 self._launch(next_job)
-            if job.is_resumable:
+            if job.is_resumable or self._membership.has_others:
                 self._forgetting.later()
         if self._are_some_waiting and self._has_slot:
             await self._fill()
@@ -325,7 +361,7 @@ class Scheduler:
         job, pause = active.job, RETRY
         while True:
             try:
-                return await self._store_end(job, carried.end)
+                return await self._store_end(job, carried)
             except TakenOverError as error:  # noqa: PERF203
                 logger.warning("run %s is given up: %s", job.run_id, error)
                 carried.end = End("lease_lost")
@@ -344,25 +380,26 @@ class Scheduler:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, MAX_RETRY)
 
-    async def _store_end(self, job: Job, end: End) -> Finished:
+    async def _store_end(self, job: Job, carried: Carried) -> Finished:
         # Where others wait for a slot, it is not for the thread to keep it.
         keeps_slot = not self._is_draining and not self._are_some_waiting
         finish = partial(
             runs.finish,
             run_id=job.run_id,
             thread_id=job.thread_id,
-            end=end,
+            end=carried.end,
             holder=self._membership.id if keeps_slot else None,
+            result=carried.result,
         )
         return await self._db.write(attempts.end, job.run_id, job.thread_id, job.attempt, finish)
 
     def _note_cancelled(self, cancelled: Cancelled) -> None:
+        if cancelled.run_id not in self._active:
+            self._bell.ring(RUN, cancelled.run_id)
         if cancelled.is_running:
             active = self._active.get(cancelled.run_id)
             if active is not None:
                 self._stop(active, cancelled.by)
-            else:
-                self._bell.ring(RUN, cancelled.run_id)
         else:
             self._logs.close(cancelled.run_id, cancelled.thread_id)
             self.results.resolve(cancelled.run_id, NOTHING)
@@ -437,6 +474,9 @@ class Scheduler:
         self._timer = None
         if not self._is_closing:
             self._spawn(self._go_on())
+
+    async def _follow(self, run_id: str, thread_id: str) -> bool:
+        return await self.following.begin(run_id, thread_id)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)

@@ -222,6 +222,8 @@ def forget(connection: Connection, ended_before: str) -> int:
     ids = connection.scalars(query).all()
     if ids:
         connection.execute(delete(run_events).where(run_events.c.run_id.in_(ids)))
+        told = runs.c.run_id.in_(ids), runs.c.result.is_not(None)
+        connection.execute(update(runs).where(*told).values(result=None))
     return len(ids)
 
 

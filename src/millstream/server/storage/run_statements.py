@@ -133,13 +133,16 @@ BUSY_AGAIN: Final = Prepared(
     "status",
     "updated_at",
 )
-RUN: Final = Prepared(select(runs.c.status, runs.c.kwargs).where(runs.c.run_id == bindparam("id")))
+RUN: Final = Prepared(
+    select(runs.c.status, runs.c.is_followed, runs.c.kwargs).where(runs.c.run_id == bindparam("id"))
+)
 END_RUN: Final = Prepared(
     update(runs).where(runs.c.run_id == bindparam("id")),
     "status",
     "updated_at",
     "ended_at",
     "error",
+    "result",
 )
 DELETE_RUN: Final = Prepared(delete(runs).where(runs.c.run_id == bindparam("id")))
 DELETE_THREAD: Final = Prepared(delete(threads).where(threads.c.thread_id == bindparam("id")))
@@ -239,7 +242,10 @@ WAITING: Final = Prepared(
         runs.c.stop,
         runs.c.metadata,
         runs.c.kwargs,
-    ).where(runs.c.run_id == bindparam("id"))
+    )
+    .where(runs.c.run_id == bindparam("id"))
+    # Who wants to follow it comes before, or waits until it has begun.
+    .with_for_update(key_share=True)
 )
 """What is carried out."""
 BEGIN: Final = Prepared(

@@ -231,11 +231,18 @@ def _note_run(connection: Connection, new: NewRun, metadata: dict[str, Any]) -> 
 
 
 def finish(
-    connection: Connection, run_id: str, thread_id: str, end: End, *, holder: str | None
+    connection: Connection,
+    run_id: str,
+    thread_id: str,
+    end: End,
+    *,
+    holder: str | None,
+    result: bytes | None = None,
 ) -> Finished:
     """Store the end of a run with what its thread has become, and start the thread's next run.
 
-    `holder` is the replica that starts it, None if it has to wait for a slot.
+    `holder` is the replica that starts it, None if it has to wait for a slot. `result` is what
+    those get who wait, which is stored for those who do so elsewhere.
     """
     hold_thread(connection, thread_id)
     found = statements.RUN.first(connection, id=run_id)
@@ -245,15 +252,22 @@ def finish(
     time = now()
     if status == "pending":
         return _hand_back(connection, run_id, end)
-    # Whoever reads a stream that can be resumed may still come back for its end.
-    is_kept = found.kwargs["resumable"] and status != "deleted"
+    # Whoever reads a stream that can be resumed may still come back for its end, and another
+    # replica has not looked yet.
+    is_kept = (found.kwargs["resumable"] or found.is_followed) and status != "deleted"
     webhook = found.kwargs.get("webhook")
     if status == "deleted":
         statements.DELETE_RUN.run(connection, id=run_id)
     elif is_kept or webhook or not found.kwargs["temporary"]:
         events.append(connection, run_id, end.unstored)
         statements.END_RUN.run(
-            connection, id=run_id, status=status, updated_at=time, ended_at=time, error=end.error
+            connection,
+            id=run_id,
+            status=status,
+            updated_at=time,
+            ended_at=time,
+            error=end.error,
+            result=result if found.is_followed else None,
         )
         if webhook:
             _tell(connection, run_id, webhook, end)
