@@ -90,17 +90,26 @@ def app(graphs: ServerConfig | Mapping[str, Any], *, around: Around | None = Non
                 yield state
 
     prefix = config.http.mount_prefix
-    known: list[BaseRoute] = [*routes(config.http.disabled), *sockets(config.http.disabled)]
+    unserved = _unserved(config)
+    known: list[BaseRoute] = [*routes(unserved), *sockets(unserved)]
     application = Starlette(
         routes=[Mount(prefix, routes=known)] if prefix else known,
         lifespan=lifespan,
         middleware=[_cors(config.http.cors or {})],
         exception_handlers={HTTPException: _refuse},
     )
-    if custom is not None:
+    if custom is not None and config.role != "worker":
         whole = surround(custom, known, application, config.http)
         application.router.routes = [Mount(prefix, app=whole)]
     return application
+
+
+def _unserved(config: ServerConfig) -> frozenset[str]:
+    """Return the resources that are not served; who only carries out runs just tells how it is."""
+    if config.role != "worker":
+        return config.http.disabled
+    names = {resource.__name__.rpartition(".")[2] for resource in RESOURCES}
+    return config.http.disabled | names - {"system"}
 
 
 def _cors(given: Mapping[str, Any]) -> Middleware:

@@ -46,6 +46,11 @@ ENVIRONMENT: Final = {
     "BG_JOB_TIMEOUT_SECS": "run_timeout_seconds",
     "RESUMABLE_STREAM_TTL_SECONDS": "event_retention_seconds",
 }
+_TEXTS: Final = {
+    "host", "database", "listen_database", "role", "revision", "api_key_file", "log_format",
+    "log_level",
+}  # fmt: skip
+"""What the environment gives as it is; all else is a number."""
 _LINE: Final = re.compile(
     r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*"
     r"""('[^']*'|"(?:[^"\\]|\\.)*"|[^#\n]*?)\s*(?:#.*)?"""
@@ -228,7 +233,7 @@ def parse_env(text: str) -> dict[str, str]:
 
 
 def _number(key: str, text: str, variable: str) -> Any:
-    if key in ("host", "database", "api_key_file", "log_format", "log_level"):
+    if key in _TEXTS:
         return text
     if not text.strip().isdecimal():
         raise ConfigError(f"{variable} in the environment is a number, not {text!r}")

@@ -31,8 +31,15 @@ class Health:
     """What is known of the database and of the loop of the graphs. In the loop of HTTP."""
 
     def __init__(
-        self, db: Database, run_loop: RunLoop, clock: Callable[[], float] = time.monotonic
+        self,
+        db: Database,
+        run_loop: RunLoop,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        has_lease: Callable[[], bool] = lambda: True,
     ) -> None:
+        """Make it; `has_lease` says whether other replicas take this one for alive."""
+        self._has_lease = has_lease
         self._is_draining = False
         self._db = db
         self._run_loop = run_loop
@@ -56,6 +63,8 @@ class Health:
                 fault = f"The database has not answered for {PATIENCE:g} s"
             if fault is not None:
                 return fault
+            if not self._has_lease():
+                return "The lease of the server is over: others may have taken it for dead"
         return "The server is ending" if self._is_draining else None
 
     def drain(self) -> None:

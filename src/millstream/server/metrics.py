@@ -86,6 +86,14 @@ class Metrics:
         """What clients were refused, by what they had too much of."""
         self.events = 0
         """What ended runs have said."""
+        self.replicas = 1
+        """Servers on the same database that show that they live, this one among them."""
+        self.takeovers = 0
+        """How many of them this one has found dead."""
+        self.fenced = 0
+        """Runs whose events, supersteps or end were refused here, because another one has them."""
+        self.rings_sent = self.rings_received = 0
+        """What was said to the others, and what they have said; this one hears itself."""
         self.streams = 0
         """Answers that are being streamed or waited for."""
         self.slots: Final = slots
@@ -124,6 +132,7 @@ class Metrics:
 
     def ended(self, active: ActiveRun, status: str | None) -> None:
         """Note that a run has ended."""
+        self.fenced += active.was_refused
         if status == "pending":  # it goes on in another process
             return
         self.runs[status or "lost"] += 1
@@ -186,9 +195,18 @@ class _Collector(Collector):
         for limit, count in list(metrics.refused.items()):
             refused.add_metric([limit], count)
         yield refused
-        yield CounterMetricFamily(
-            "millstream_events", "Events of runs that have ended", value=metrics.events
-        )
+        for name, text, count in (
+            ("millstream_events", "Events of runs that have ended", metrics.events),
+            (
+                "millstream_takeovers",
+                "Dead servers that it has found",
+                metrics.takeovers,
+            ),
+            ("millstream_fenced", "Runs given up because others have them", metrics.fenced),
+            ("millstream_rings_sent", "Notifications to other servers", metrics.rings_sent),
+            ("millstream_rings_received", "Notifications heard", metrics.rings_received),
+        ):
+            yield CounterMetricFamily(name, text, value=count)
         waiting = metrics.waiting
         for name, text, value in (
             ("lg_api_workers_max", "Runs that may go on at a time", metrics.slots),
@@ -202,6 +220,7 @@ class _Collector(Collector):
                 "The longest wait of a run that only wants a slot",
                 waiting.free_longest or 0,
             ),
+            ("millstream_replicas", "Servers on the same database", metrics.replicas),
             ("millstream_streams_open", "Answers that are streamed or waited for", metrics.streams),
             ("millstream_loop_lag_seconds", "The delay of the graphs' event loop", metrics.lag),
         ):

@@ -43,8 +43,9 @@ class Retention(Chore):
     async def do(self) -> datetime:
         """See to the threads that are over; return when to look again."""
         time = stamp(self.clock.now())
-        for thread in await self.db.write(threads.expired, time, self._ttl.sweep_limit):
-            await self._try_to_see_to(thread, time)
+        if self.scheduler.is_first:
+            for thread in await self.db.write(threads.expired, time, self._ttl.sweep_limit):
+                await self._try_to_see_to(thread, time)
         return self.clock.now() + timedelta(minutes=self._ttl.sweep_interval_minutes)
 
     async def _try_to_see_to(self, thread: threads.Expired, time: str) -> None:

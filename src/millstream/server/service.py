@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -58,20 +59,31 @@ class Service:
     catalog: GraphCatalog
     logs: Logs
     scheduler: Scheduler
+    membership: Membership
+    """What this server is among those that share its database."""
+    bell: Rings
+    """What the others hear."""
     guard: Guard
     crons: Crons
     limits: Limits
     webhooks: Webhooks
     retention: Retention
-    configurable_headers: HeaderFilter
-    """Those that graphs see."""
-    logging_headers: HeaderFilter
-    """Those that the log tells of a request."""
     priorities: Priorities | None
     metrics: Metrics
     health: Health
     endless: set[asyncio.Task[Any]] = field(default_factory=set)
     """The tasks that answer with what does not end by itself."""
+
+    @cached_property
+    def configurable_headers(self) -> HeaderFilter:
+        """Return which headers graphs see."""
+        given = self.config.http.configurable_headers
+        return HeaderFilter("http.configurable_headers", given)
+
+    @cached_property
+    def logging_headers(self) -> HeaderFilter:
+        """Return which headers of a request the log tells."""
+        return HeaderFilter("http.logging_headers", self.config.http.logging_headers)
 
     def drain(self) -> None:
         """Be ready for no more requests, though those that come are answered; begin no run."""
@@ -118,7 +130,7 @@ class Service:
             priorities = await asyncio.to_thread(load_priorities, config, db)
             crons = Crons(db, scheduler, clock, config.ttl_of_threads, priorities)
             retention = Retention(db, scheduler, run_loop, journal, clock, config.checkpointer.ttl)
-            health = Health(db, run_loop)
+            health = Health(db, run_loop, has_lease=lambda: membership.has_lease)
             stack.callback(health.close)
             for part in (bell, membership, scheduler):
                 stack.push_async_callback(part.close)
@@ -135,13 +147,13 @@ class Service:
                 catalog=catalog,
                 logs=logs,
                 scheduler=scheduler,
+                membership=membership,
+                bell=bell,
                 guard=guard,
                 crons=crons,
                 limits=Limits(config.limits),
                 webhooks=webhooks,
                 retention=retention,
-                configurable_headers=_filter(config, "configurable_headers"),
-                logging_headers=_filter(config, "logging_headers"),
                 metrics=metrics,
                 health=health,
                 priorities=priorities,
@@ -182,10 +194,6 @@ def _join(
         config.postgres, hear, listen_address=config.listen_database, greet=membership.hold_lock
     )
     return membership, bell
-
-
-def _filter(config: ServerConfig, key: str) -> HeaderFilter:
-    return HeaderFilter(f"http.{key}", getattr(config.http, key))
 
 
 async def _open_sealer(config: ServerConfig, stack: AsyncExitStack) -> Sealer | None:

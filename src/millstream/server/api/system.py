@@ -45,7 +45,7 @@ async def livez(call: Call) -> Response:
 
 @operation("GET", "/readyz", auth=None)
 async def readyz(call: Call) -> Response:
-    """Say whether requests may be sent here: not when it ends or has no database, with 503."""
+    """Say whether requests may be sent here: 503 when it ends, or has no database or lease."""
     return _well(await call.service.health.unready())
 
 
@@ -92,6 +92,8 @@ async def metrics(call: Call, query: MetricsQuery) -> Response:
     known = service.metrics
     known.active = service.scheduler.active
     known.refused = service.limits.refused
+    known.replicas = 1 + len(service.membership.others)
+    known.rings_sent, known.rings_received = service.bell.sent, service.bell.received
     known.waiting = await service.db.read(
         waiting, datetime.now(timezone.utc), with_median=query.format == "json"
     )

@@ -12,6 +12,10 @@ class Rings(Protocol):
     def is_listening(self) -> bool:
         """Whether what others ring for is heard at the moment."""
 
+    sent: int
+    received: int
+    """Notifications, for who counts them."""
+
     def ring(self, kind: str, id: str | None = None) -> None:
         """Say of which kind it is, and which one; from any thread."""
 
@@ -26,6 +30,7 @@ class Silence:
     """Has nobody told anything: there are no other replicas."""
 
     is_listening = True
+    sent = received = 0
 
     def ring(self, kind: str, id: str | None = None) -> None:
         """Do nothing."""

@@ -52,6 +52,11 @@ class Membership:
         return False
 
     @property
+    def has_lease(self) -> bool:
+        """Whether others have to take it for alive."""
+        return True
+
+    @property
     def is_first(self) -> bool:
         """Whether it does what one of them has to do."""
         return not any(other.replica_id < self.id for other in self.others)
@@ -101,6 +106,11 @@ class SharedMembership(Membership):
     def has_others(self) -> bool:
         """Whether there may be others."""
         return True
+
+    @property
+    def has_lease(self) -> bool:
+        """Whether others have to take it for alive."""
+        return not self._is_lost
 
     async def open(
         self,

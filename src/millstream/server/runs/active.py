@@ -57,6 +57,8 @@ class ActiveRun:
         """It stores nothing more but its end."""
         self.is_given_up = False
         """Another replica has it: what is left of it here is still an attempt at it."""
+        self.was_refused = False
+        """Something was not stored, because another replica has it."""
         self._stop: Callable[[], object] | None = None
         self._kill: Callable[[], object] | None = None
 
@@ -70,6 +72,11 @@ class ActiveRun:
     def would_stop(self, by: RunInput) -> bool:
         """Say whether stopping it would change anything."""
         return self.stopped_by is None or (by == "rolled_back" and self.stopped_by != by)
+
+    def refuse(self) -> None:
+        """Have it stop, because another replica has it."""
+        self.was_refused = True
+        self.stop("lease_lost")
 
     def kill(self) -> None:
         """Have it stop that was asked to stop when it can, and does not."""

@@ -89,9 +89,7 @@ class Runner:
         job = active.job
         storing = None
         if active.log.is_resumable:
-            give_up = partial(
-                asyncio.get_running_loop().call_soon_threadsafe, active.stop, "lease_lost"
-            )
+            give_up = partial(asyncio.get_running_loop().call_soon_threadsafe, active.refuse)
             storing = Storing(self._db, active.log, job.attempt, give_up)
         repeats: Sequence[Repeats] = ()
         if job.last != START:
@@ -167,6 +165,7 @@ class Runner:
                 return await self._stopped(graph, call, active, error)
             except FencedError:
                 # Whoever has it reads what is stored of it.
+                active.was_refused = True
                 return Carried(End("lease_lost"))
             except ParentCommand as signal:
                 told.wire.write_command(signal.args[0])

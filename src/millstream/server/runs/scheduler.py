@@ -150,6 +150,7 @@ class Scheduler:
         await self._run_loop.call(settle(self._db, self._saver, self._runner, taken.changes))
         self._tell()
         if dead is not None:
+            self._metrics.takeovers += 1
             for run_id in ids:
                 self._bell.ring(RUN, run_id)
             self._bell.ring(PUT_OFF)
@@ -291,6 +292,11 @@ class Scheduler:
         return [each.job.run_id for each in active if each.job.thread_id == thread_id]
 
     @property
+    def is_first(self) -> bool:
+        """Whether this replica does what one of several has to do."""
+        return self._membership.is_first
+
+    @property
     def active(self) -> int:
         """How many runs are carried out now."""
         return len(self._active)
@@ -364,6 +370,7 @@ class Scheduler:
                 return await self._store_end(job, carried)
             except TakenOverError as error:  # noqa: PERF203
                 logger.warning("run %s is given up: %s", job.run_id, error)
+                active.was_refused = True
                 carried.end = End("lease_lost")
                 active.give_up()
                 return Finished(None)
