@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -31,8 +32,10 @@ PATIENCE: Final = 180.0
 """Seconds that clients have to end what they talk about, and runs to end."""
 SLACK: Final = 12
 """How many more things a replica may hold at the end: pools grow with what was at once."""
-_REFUSED: Final = "is over, another process has run"
-"""What the log says of each attempt whose writes were refused."""
+SHOWN: Final = 4
+"""So many faults are told of one conversation: one leads to others."""
+_REFUSED: Final = re.compile(r"attempt (\d+) is over, another process has run ([0-9a-f-]+)")
+"""What the log says of an attempt whose writes were refused, once or more often."""
 
 
 @dataclass
@@ -274,7 +277,7 @@ class Trial:
         for kind, seconds in takeovers(entries, ended):
             taken.setdefault(kind, []).append(seconds)
         logs = [replica.log.read_text(errors="replace") for replica in running.replicas]
-        refused = sum(log.count(_REFUSED) for log in logs)
+        refused = len({found for log in logs for found in _REFUSED.findall(log)})
         again = sum(count - 1 for count in attempts.values() if count)
         every = [seconds for each in taken.values() for seconds in each]
         self._outcome.lines += [
