@@ -63,6 +63,16 @@ def test_results_of_tasks_that_had_ended_are_told_once() -> None:
     assert not repeats.covers(UPDATES, ROOT, {"a": {"n": 1}, **CACHED})
 
 
+def test_a_result_like_that_of_an_earlier_superstep_is_told() -> None:
+    update = (UPDATES, ROOT, {"a": {"n": 1}})
+    asking = (VALUES, ROOT, {"n": 1, "__interrupt__": [QUESTION]})
+    checkpoint = (CHECKPOINTS, ROOT, {"config": {"configurable": {"checkpoint_id": "c"}}})
+    for ended in ((VALUES, ROOT, {"n": 1}), checkpoint):
+        assert not after(update, ended).covers(UPDATES, ROOT, {"a": {"n": 1}, **CACHED})
+    for other in (asking, (VALUES, ("b:1",), {"n": 1})):
+        assert after(update, other).covers(UPDATES, ROOT, {"a": {"n": 1}, **CACHED})
+
+
 def test_a_result_like_an_earlier_one_is_told() -> None:
     repeats = after((UPDATES, ROOT, {"a": {"n": 1}}))
 

@@ -39,6 +39,7 @@ class Repeats:
         self._values: dict[tuple[Namespace, bool], Any] = {}
         """By graph, the last state that was told, and the last one with questions."""
         self._updates: dict[Namespace, list[Any]] = {}
+        """By graph, what tasks of its last superstep have written."""
         self._has_gone_on: set[Namespace] = set()
         """Graphs that have told something which is new."""
         self._resumed: set[Namespace] = set()
@@ -58,6 +59,11 @@ class Repeats:
         if event == VALUES:
             is_asking = isinstance(data, dict) and INTERRUPT in data
             self._values[namespace, is_asking] = data
+            # In the protocol a question looks like the state before it.
+            if not is_asking and not self._is_protocol:
+                self._updates.pop(namespace, None)
+        elif event == CHECKPOINTS:
+            self._updates.pop(namespace, None)
         elif event == UPDATES:
             self._updates.setdefault(namespace, []).append(_plain(data))
         elif event == LIFECYCLE:
