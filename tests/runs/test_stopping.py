@@ -178,6 +178,21 @@ def test_drain_stops_before_the_next_superstep(starter: Starter) -> None:
     assert graph.get_state(THREAD).next == ("n1",)
 
 
+def test_a_task_whose_nested_graph_is_drained_has_not_failed(starter: Starter) -> None:
+    sleeper = starter.sleeper()
+    inner = row(sleeper.node, say(2))
+    graph = row(inner, checkpointer=InMemorySaver())
+    with starter.start(graph, config=THREAD) as run:
+        sleeper.wait()
+        run.drain("enough")
+        sleeper.may_go.set()
+        with pytest.raises(GraphDrained, match="enough"):
+            run.wait(IN_TIME)
+
+    [task] = graph.get_state(THREAD).tasks
+    assert (task.name, task.error) == ("n0", None)
+
+
 def test_a_control_of_the_caller_drains_all_runs_it_was_given_to(starter: Starter) -> None:
     control = RunControl()
     sleepers = [starter.sleeper() for _ in range(2)]

@@ -35,7 +35,7 @@ from millstream.core.strands import (
     together_record,
 )
 from millstream.core.tasks import ids_together, task_path_text
-from millstream.errors import is_invalid_resume
+from millstream.errors import GraphDrained, is_invalid_resume
 from millstream.saving.capabilities import stores_at_once, stores_by_version
 from millstream.saving.carrier import Carrier
 from millstream.saving.containers import PLAIN, is_special, keep_containers
@@ -356,6 +356,9 @@ def stored_writes(task: Task) -> list[Write]:
         return [] if task.still_waiting is None else [(INTERRUPT, tuple(task.still_waiting))]
     if task.interrupts:
         writes: list[Write] = [(INTERRUPT, task.interrupts)]
+    elif isinstance(task.error, GraphDrained):
+        # A graph that the task has called has stopped, and the task goes on with it: no failure.
+        writes = []
     elif task.error is not None:
         writes = [(ERROR, task.error)]
         # A failure that ends the run was not handled, whatever its node has: signals are for no
