@@ -22,7 +22,7 @@ from millstream.errors import InvalidUpdateError, MissingThreadError
 from millstream.graph import END, START, StateGraph
 from millstream.pregel import Pregel
 from millstream.pregel.protocol import PregelProtocol
-from millstream.types import StateUpdate
+from millstream.types import Send, StateUpdate
 
 METHODS = (
     "get_state",
@@ -191,3 +191,41 @@ def test_snapshots_survive_a_round_trip_as_configs(driver: Any) -> None:
 
     assert pickle.loads(pickle.dumps(config)) == config
     assert call(driver, graph, "get_state", config).config == config
+
+
+def all_but_two(before: list[int], more: list[int]) -> list[int]:
+    """Add what is not two."""
+    if more == [2]:
+        raise ValueError("not 2")
+    return before + more
+
+
+class Seen(TypedDict, total=False):
+    x: int
+    log: Annotated[list[int], all_but_two]
+
+
+@pytest.mark.parametrize("what", ["one value", "reducer"])
+def test_a_thread_can_be_read_whose_last_writes_do_not_fit_together(what: str) -> None:
+    def write(state: Any) -> dict[str, Any]:
+        return {"x": state["n"]} if what == "one value" else {"log": [state["n"]]}
+
+    builder = StateGraph(Seen).add_node("plan", lambda state: {}).add_node(write)
+    builder.add_edge(START, "plan")
+    builder.add_conditional_edges("plan", lambda state: [Send("write", {"n": n}) for n in (1, 2)])
+    graph = builder.compile(checkpointer=InMemorySaver())
+    kind = InvalidUpdateError if what == "one value" else ValueError
+    with pytest.raises(kind):
+        graph.invoke({"x": 0, "log": []}, thread())
+
+    found = graph.get_state(thread())
+    assert asyncio.run(graph.aget_state(thread())) == found
+    assert found.values == {"x": 0, "log": []}
+    assert found.next == ("write", "write")
+    assert len(found.tasks) == 2
+    # It is no other than that of the history, and the run does not get past it.
+    assert next(graph.get_state_history(thread())).values == found.values
+    with pytest.raises(kind):
+        graph.invoke(None, thread())
+    graph.update_state(thread(), {"x": 5}, as_node="write")
+    assert (graph.get_state(thread()).values["x"], graph.get_state(thread()).next) == (5, ())

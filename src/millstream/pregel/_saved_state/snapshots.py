@@ -85,7 +85,13 @@ def read_state(location: StateLocation, *, with_nested: bool) -> SaverGen[StateS
         inside = location.inside(task)
         if inside is not None:
             nested[task.id] = yield from read_state(inside, with_nested=True)
-    return _show(location, saved, machine, tasks, nested, is_live=not location.is_named)
+    is_live = not location.is_named
+    if is_live and not _apply_finished(machine, tasks):
+        # The superstep has failed, and is to be done again: it is shown as it began.
+        is_live, machine = False, restore(location, saved)
+        machine.apply_pending_commands()
+        tasks = machine.pending_tasks()
+    return _show(location, saved, machine, tasks, nested, is_live=is_live)
 
 
 def show_saved(location: StateLocation, saved: CheckpointTuple) -> StateSnapshot:
@@ -108,6 +114,17 @@ def _nothing(location: StateLocation) -> StateSnapshot:
     )
 
 
+def _apply_finished(machine: RunMachine, tasks: Sequence[Task]) -> bool:
+    """Have what finished tasks wrote count; return whether it fits together."""
+    done = [task for task in with_pending_writes(machine, tasks) if task.writes]
+    try:
+        if done:
+            machine.cells.end_step(done, None)
+    except Exception:  # a channel's, or whatever a reducer raises
+        return False
+    return True
+
+
 def _show(
     location: StateLocation,
     saved: CheckpointTuple,
@@ -117,9 +134,6 @@ def _show(
     *,
     is_live: bool,
 ) -> StateSnapshot:
-    done = [task for task in with_pending_writes(machine, tasks) if task.writes and is_live]
-    if done:
-        machine.cells.end_step(done, None)
     shown = tuple(_show_task(location, task, nested, is_live=is_live) for task in tasks)
     metadata = saved.metadata
     parent = saved.parent_config
