@@ -1,9 +1,10 @@
 """Run the tests: `lanes.py test` what proves the product, `lanes.py all` what takes longer.
 
-`all` runs the tests that are marked `long` on .venv, looks there which branches the others run
-(`covering` says of which folders, and how many are enough), and then runs the others on every other
-CPython found, but for those in LONGEST, which compare with langgraph or kill processes: they prove
-the same on each. A worker for each core shares the tests, because many of them wait for processes.
+`all` runs the tests that are marked `long` on .venv, those of the server that depend on its
+database once more on PostgreSQL, looks there which branches the others run (`covering` says of
+which folders, and how many are enough), and then runs the others on every other CPython found, but
+for those in LONGEST, which compare with langgraph or kill processes: they prove the same on each. A
+worker for each core shares the tests, because many of them wait for processes.
 Arguments are passed on to pytest; with some, nobody looks at branches.
 """
 
@@ -18,6 +19,14 @@ import covering
 # The summary names what failed, what was repeated and what was skipped.
 REPORTING = ("-q", "-rfERs")
 LONGEST = ("differential", "durability", "interchange")
+# What the server stores, finds and goes on with. What runs on both databases anyway is not here,
+# nor what is about clients, other programs, configuration and the log.
+ON_POSTGRES = (
+    "auth", "changes", "collecting", "crons", "deletion", "every_moment", "faults", "guarded",
+    "left_behind", "limits", "log_lines", "metrics", "persistence", "priorities", "recordings",
+    "recovery", "retention", "runs", "schedules", "sealing", "stopping", "store", "threads",
+    "traps", "turns", "v3", "webhooks",
+)  # fmt: skip
 
 
 def main() -> int:
@@ -28,11 +37,20 @@ def main() -> int:
         results = {default: run(default, ".venv", ["-m", "not long", *arguments])}
     else:
         results = {f"{default}, long": run(default, ".venv", ["-m", "long", *arguments])}
-        results |= {} if arguments else run_watched(default)
+        if not arguments:
+            results |= run_on_postgres(default) | run_watched(default)
         results |= run_others(default, arguments)
     for lane, result in results.items():
         sys.stdout.write(f"{lane}: {result}\n")
     return 0 if set(results.values()) == {"passed"} else 1
+
+
+def run_on_postgres(default: str) -> dict[str, str]:
+    """Run tests with servers on PostgreSQL; return how they ended."""
+    files = [f"tests/server/test_{name}.py" for name in ON_POSTGRES]
+    name = f"{default}, servers on PostgreSQL"
+    kind = {"MILLSTREAM_SERVER_DATABASE": "postgres"}
+    return {name: run(name, ".venv", ["-m", "not long", *files], kind)}
 
 
 def run_watched(default: str) -> dict[str, str]:
@@ -63,12 +81,15 @@ def run_others(default: str, arguments: list[str]) -> dict[str, str]:
     return results
 
 
-def run(version: str, venv: str, arguments: list[str]) -> str:
+def run(
+    version: str, venv: str, arguments: list[str], variables: dict[str, str] | None = None
+) -> str:
     """Run pytest in an environment; return what to say about it."""
     sys.stdout.write(f"== {version}\n")
     sys.stdout.flush()
     # Hundreds of processes import the same modules, which are compiled once.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    environment |= variables or {}
     workers = ("-n", str(os.cpu_count() or 1), "--dist=worksteal")
     done = subprocess.run(
         [f"{venv}/bin/python", "-m", "pytest", *REPORTING, *workers, *arguments],

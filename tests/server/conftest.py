@@ -10,7 +10,7 @@ import pytest
 
 from millstream.server.storage.database import Database
 from millstream.server.storage.sqlite import SqliteDatabase
-from server.databases import new_postgres
+from server.databases import KIND, new_postgres
 from server.fixtures import Running, config_of, running
 from server.graphs import make_graphs
 
@@ -25,6 +25,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     config = config_of(make_graphs(), tmp_path_factory.mktemp("server"))
     with running(config) as server:
         yield server
+
+
+@pytest.fixture
+def in_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the servers of a test keep everything in files, because it is about these."""
+    monkeypatch.delenv(KIND, raising=False)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

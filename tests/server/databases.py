@@ -13,12 +13,23 @@ from typing import Final
 
 import pytest
 
-SERVER = "MILLSTREAM_TEST_POSTGRES"
+SERVER: Final = "MILLSTREAM_TEST_POSTGRES"
+KIND: Final = "MILLSTREAM_SERVER_DATABASE"
+_LANGUAGE: Final = "TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'"
+"""Texts are sorted as a language has it, and not by their characters, as far as servers can."""
+_SETTINGS: Final = {
+    "timezone": "Asia/Kolkata",
+    "intervalstyle": "iso_8601",
+    "bytea_output": "escape",
+    "extra_float_digits": "0",
+    "default_transaction_isolation": "serializable",
+}
+"""What others may have set for the whole database: nothing depends on it."""
 
 
 @contextmanager
 def new_postgres() -> Iterator[str]:
-    """Give the address of a database in PostgreSQL that has nothing in it."""
+    """Give the address of a database in PostgreSQL that has nothing in it, but odd defaults."""
     server = os.environ.get(SERVER)
     if not server:
         pytest.skip("no PostgreSQL server: scripts/services.sh run -- pytest starts one")
@@ -26,7 +37,13 @@ def new_postgres() -> Iterator[str]:
 
     name = f"millstream_{uuid.uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        has_language = (
+            connection.info.server_version >= 150000
+            and connection.execute("SELECT 1 FROM pg_collation WHERE collprovider = 'i'").fetchone()
+        )
+        connection.execute(f"CREATE DATABASE {name} {_LANGUAGE if has_language else ''}")
+        for setting, value in _SETTINGS.items():
+            connection.execute(f"ALTER DATABASE {name} SET {setting} TO {value!r}")
     yield f"{server.rpartition('/')[0]}/{name}"
     # Fails when a test has left a connection open.
     with psycopg.connect(server, autocommit=True) as connection:
@@ -36,9 +53,10 @@ def new_postgres() -> Iterator[str]:
 def of_directory(directory: Path) -> str | None:
     """Return the database of the servers of a directory, None if it is a file.
 
-    With MILLSTREAM_SERVER_DATABASE=postgres all tests that make servers run on PostgreSQL.
+    With MILLSTREAM_SERVER_DATABASE=postgres all tests that make servers run on PostgreSQL, but for
+    those with the fixture `in_files`.
     """
-    if os.environ.get("MILLSTREAM_SERVER_DATABASE") != "postgres":
+    if os.environ.get(KIND) != "postgres":
         return None
     # Noted there, because directories are renamed.
     note = directory / ".millstream" / "postgres"

@@ -42,7 +42,8 @@ class Running(NamedTuple):
 def config_of(graphs: Mapping[str, Any], directory: Path, **options: Any) -> ServerConfig:
     """Return the configuration of a server with these graphs, whose files are in a directory."""
     sources = {id: GraphSource(graph) for id, graph in graphs.items()}
-    options.setdefault("database", of_directory(directory))
+    if "database" not in options:
+        options["database"] = of_directory(directory)
     return ServerConfig(graphs=sources, directory=directory, **options)
 
 

@@ -28,6 +28,8 @@ from server.databases import new_postgres
 from server.fixtures import Running, config_of, running
 from server.streams import start, thread
 
+pytestmark = pytest.mark.usefixtures("in_files")
+
 COUNT = 5
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 """Where PostgreSQL's programs are."""

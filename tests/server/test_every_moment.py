@@ -11,15 +11,15 @@ import itertools
 import json
 import operator
 import re
-import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
 import pytest
 from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
+from sqlalchemy import Connection, select
 from typing_extensions import TypedDict
 
 from executors.apart import Threads
@@ -28,7 +28,9 @@ from millstream.func import entrypoint, task
 from millstream.graph import END, START, MessagesState, StateGraph
 from millstream.prebuilt import ToolNode
 from millstream.saving.carrier import Carrier
+from millstream.server.storage.tables import run_events
 from millstream.types import Send, interrupt
+from server.copies import copy_files
 from server.fixtures import Running, config_of, running
 from server.protocol import result
 from server.streams import Event, parse, start, thread
@@ -161,26 +163,20 @@ class Moment(NamedTuple):
 
 
 @contextmanager
-def moments(server: Running, here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Moment]]:
-    """Copy the files of a server whenever something is stored, before and after."""
+def moments(
+    server: Running, here: Path, monkeypatch: pytest.MonkeyPatch, every: int
+) -> Iterator[list[Moment]]:
+    """Copy what a server has whenever something is stored, before and after: one time of some."""
     found: list[Moment] = []
     numbers = itertools.count()
 
     def copy() -> None:
         logs = list(server.service.logs._runs.values())
-        if not logs:
+        if not logs or (number := next(numbers)) % every:
             return
         (log,) = logs
         read = [entry.frame for entry in log.since(0) if entry.seq <= log.shown]
-        target = here / str(next(numbers)) / ".millstream"
-        target.mkdir(parents=True)
-        for file in sorted((here.parent / "first" / ".millstream").glob("*.db"), reverse=True):
-            with (
-                closing(sqlite3.connect(file)) as source,
-                closing(sqlite3.connect(target / file.name)) as copied,
-            ):
-                source.backup(copied)
-        found.append(Moment(target.parent, read))
+        found.append(Moment(copy_files(here.parent / "first", here / str(number)), read))
 
     carry_out, acarry_out = Carrier.carry_out, Carrier.acarry_out
 
@@ -253,9 +249,14 @@ def begin(server: Running, at: str, kind: str, *, is_protocol: bool, **body: Any
 def read_run(server: Running, at: str, run_id: str) -> list[bytes]:
     """Return all that a run has said, when it has ended."""
     server.http.get(f"/threads/{at}/runs/{run_id}/join")
-    with closing(sqlite3.connect(server.service.db.path)) as database:
-        query = "SELECT frame FROM run_events WHERE run_id = ? ORDER BY seq"
-        return [frame for (frame,) in database.execute(query, [run_id])]
+    return asyncio.run(server.service.db.read(frames_of, run_id))
+
+
+def frames_of(connection: Connection, run_id: str) -> list[bytes]:
+    """Return what is stored of what a run has said."""
+    events = run_events.c
+    query = select(events.frame).where(events.run_id == run_id).order_by(events.seq)
+    return [bytes(frame) for frame in connection.scalars(query)]
 
 
 def parsed(frames: Sequence[bytes]) -> list[Event]:
@@ -276,12 +277,12 @@ def check(
     graphs = {kind: KINDS[kind][0]}
     with running(config_of(graphs, here / "first")) as server:
         at = thread(server)
-        with moments(server, here / "moments", monkeypatch) as found:
+        with moments(server, here / "moments", monkeypatch, every) as found:
             run_id = begin(server, at, kind, is_protocol=is_protocol, **body)
             undisturbed = parsed(read_run(server, at, run_id))
         left = server.http.get(f"/threads/{at}").json()
-    assert len(found) > every
-    for moment in found[::every]:
+    assert len(found) > 1
+    for moment in found:
         with running(config_of(graphs, moment.files)) as server:
             frames = read_run(server, at, run_id)
             now = server.http.get(f"/threads/{at}").json()

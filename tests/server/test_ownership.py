@@ -33,6 +33,7 @@ async def opened(directory: Path) -> None:
         pass
 
 
+@pytest.mark.usefixtures("in_files")
 def test_a_second_server_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
     with running(config_of(make_graphs(), tmp_path)) as server:
         with pytest.raises(ConfigError, match=rf"\(process {os.getpid()}\): end that one"):

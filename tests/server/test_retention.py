@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from langgraph.store.sqlite.aio import AsyncSqliteStore
 
 import waiting
 from millstream.server.application import app
@@ -211,24 +212,30 @@ def test_a_thread_that_cannot_be_removed_keeps_no_other_alive(
     assert "cannot be removed" in caplog.text
 
 
+async def change_times(store: Any, statement: str) -> None:
+    """Carry out a statement in a store, in which `{before}` is a minute ago."""
+    if isinstance(store, AsyncSqliteStore):
+        await store.conn.execute(statement.format(before="DATETIME('now', '-1 minutes')"))
+        return
+    async with store.conn.connection() as connection:
+        await connection.execute(statement.format(before="now() - interval '1 minute'"))
+
+
 # The package's store gives sqlite3 a datetime as it is.
 @pytest.mark.filterwarnings("ignore:The default datetime adapter:DeprecationWarning")
 def test_what_is_in_the_store_is_forgotten_after_its_ttl_unless_it_is_read(tmp_path: Path) -> None:
     ttl = TtlConfig(default_ttl=60, sweep_interval_minutes=1)
 
     async def script(server: Served) -> None:
-        store: Any = server.service.store
+        shared: Any = server.service.store
+        store = shared._store
         for key in ("a", "b", "c"):
             item = {"namespace": ["x"], "key": key, "value": {"n": 1}}
             await server.http.put("/store/items", json=item)
 
-        async def age() -> None:
-            # Its clock is that of its database.
-            await store.conn.execute(
-                "UPDATE store SET expires_at = DATETIME('now', '-1 minutes') WHERE key <> 'a'"
-            )
-
-        await server.service.run_loop.call(age())
+        # Its clock is that of its database.
+        update = "UPDATE store SET expires_at = {before} WHERE key <> 'a'"
+        await server.service.run_loop.call(change_times(store, update))
         for key, refresh in (("b", "true"), ("c", "false")):
             query = {"namespace": "x", "key": key, "refresh_ttl": refresh}
             assert (await server.http.get("/store/items", params=query)).json() is not None

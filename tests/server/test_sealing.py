@@ -1,4 +1,4 @@
-"""Encryption handlers: what is in the files, who is told what, and what is refused."""
+"""Encryption handlers: what is stored, who is told what, and what is refused."""
 
 from __future__ import annotations
 
@@ -28,11 +28,13 @@ from millstream.server.encryption.journal import aes_serializer
 from millstream.server.encryption.loading import load_sealer
 from millstream.server.errors import ConfigError
 from millstream.server.service import Service
+from millstream.server.storage.postgres_engine import Address
 from millstream.server.storage.tables import runs, threads
 from millstream.store.base import BaseStore
 from millstream.types import interrupt
 from server import sealing
 from server.clocks import HandClock
+from server.databases import of_directory
 from server.fixtures import Running, config_of, running
 
 SECRET = "hunter2"
@@ -77,11 +79,39 @@ def serving(directory: Path, name: str | None = "whole", **options: Any) -> Iter
         yield server
 
 
-def plain_files(directory: Path, word: str = SECRET) -> list[str]:
-    """Return the names of the files that have a word in them."""
-    found = [path for path in directory.rglob("*") if path.is_file()]
-    assert any(path.suffix == ".db" for path in found)
-    return sorted(path.name for path in found if word.encode() in path.read_bytes())
+def plain_places(directory: Path, word: str = SECRET) -> set[str]:
+    """Return where a word is stored as it is: with the "server", its "threads", its "store"."""
+    address = of_directory(directory)
+    kept = kept_in_tables(address) if address else kept_in_files(directory)
+    assert {place for place, _ in kept} >= {"server", "threads", "store"}
+    return {place for place, content in kept if word.encode() in content}
+
+
+def kept_in_files(directory: Path) -> list[tuple[str, bytes]]:
+    """Return everything that files of databases have, and those beside them."""
+    files = [path for path in directory.rglob("*") if path.is_file()]
+    names = [path.name.partition(".db")[0].removeprefix("server-") for path in files]
+    return [(name, path.read_bytes()) for name, path in zip(names, files, strict=True)]
+
+
+def kept_in_tables(address: str) -> list[tuple[str, bytes]]:
+    """Return everything that a database in PostgreSQL has."""
+    tables = (
+        "SELECT schemaname, tablename FROM pg_tables "
+        "WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+    )
+    kept = []
+    with Address(address).connect() as connection:
+        for schema, table in connection.execute(tables).fetchall():
+            place = {"journal": "threads", "store": "store"}.get(table.partition("_")[0], "server")
+            rows = connection.execute(f"SELECT * FROM {schema}.{table}").fetchall()
+            values = [value for row in rows for value in row]
+            kept.append((place, b"\n".join(map(_as_bytes, values))))
+    return kept
+
+
+def _as_bytes(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
 
 
 def fill(server: Running) -> dict[str, Any]:
@@ -146,13 +176,13 @@ def seen(server: Running, ids: dict[str, Any]) -> list[Any]:
     return [stream.text, *(answer.json() for answer in answers)]
 
 
-def test_nothing_secret_is_in_the_files_and_clients_see_all_of_it(tmp_path: Path) -> None:
+def test_nothing_secret_is_stored_as_it_is_and_clients_see_all_of_it(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         ids = fill(server)
         before = seen(server, ids)
-        assert plain_files(tmp_path) == []
+        assert plain_places(tmp_path) == set()
 
-    assert plain_files(tmp_path) == []
+    assert plain_places(tmp_path) == set()
     assert all(SECRET in json.dumps(one) for one in before)
     assert "millstream:sealed" not in json.dumps(before)
     fields = {(model, field) for _, model, field, _ in sealing.asked}
@@ -170,11 +200,11 @@ def test_without_handlers_it_is_all_there(tmp_path: Path) -> None:
     with serving(tmp_path, None) as server:
         fill(server)
 
-    assert {"server.db", "server-store.db"} <= {*plain_files(tmp_path)}
+    assert plain_places(tmp_path) >= {"server", "store"}
 
 
 @pytest.mark.parametrize(
-    ("name", "plain"), [("blobs", {"server.db", "server-store.db"}), ("objects", {"server.db"})]
+    ("name", "plain"), [("blobs", {"server", "store"}), ("objects", {"server", "threads"})]
 )
 def test_handlers_of_one_kind_seal_what_they_are_for(
     tmp_path: Path, name: str, plain: set[str]
@@ -183,8 +213,7 @@ def test_handlers_of_one_kind_seal_what_they_are_for(
         seen(server, fill(server))
 
     # Events are bytes, and are in the server's own tables.
-    assert {name for name in plain_files(tmp_path) if name != "server-threads.db"} == plain
-    assert ("server-threads.db" in plain_files(tmp_path)) == (name == "objects")
+    assert plain_places(tmp_path) == plain
 
 
 def test_what_was_there_before_stays_readable_and_is_sealed_when_it_is_written(
@@ -243,7 +272,7 @@ def test_each_caller_has_their_context_wherever_their_runs_go_on(tmp_path: Path)
 
     said = {name: [f"{SECRET} said of {SECRET} of {name}"] * 2 for name in ("alice", "bob")}
     assert found == [(True, said["alice"]), (True, said["bob"])] * 6
-    assert plain_files(tmp_path) == []
+    assert plain_places(tmp_path) == set()
 
 
 def test_the_header_is_the_context_where_nobody_says_otherwise(tmp_path: Path) -> None:

@@ -109,6 +109,7 @@ def test_a_check_makes_no_files(here: Path, run: Run) -> None:
     assert list(here.iterdir()) == []
 
 
+@pytest.mark.usefixtures("in_files")
 def test_a_running_server_is_up_to_date_and_not_disturbed(here: Path, run: Run) -> None:
     with running(config_of(make_graphs(), here)) as server:
         thread(server)

@@ -32,6 +32,7 @@ from millstream.server.encryption.store import SealedStore
 from millstream.server.errors import ConfigError
 from millstream.server.graph_files import import_target, prepare_imports
 from millstream.server.runs.active import attempt_here
+from millstream.server.shared_store import MAX_KEY_IN_POSTGRES, SharedStore
 from millstream.server.storage.postgres_engine import SCHEMA
 
 _STORE_CONNECTIONS: Final = 4
@@ -121,8 +122,7 @@ async def _open_store(config: ServerConfig, stack: AsyncExitStack) -> BaseStore:
     if ttl is not None:
         stack.push_async_callback(store.stop_ttl_sweeper)
         await store.start_ttl_sweeper()
-    opened: BaseStore = store
-    return opened
+    return SharedStore(store, MAX_KEY_IN_POSTGRES if config.postgres else None)
 
 
 def _known_store(config: ServerConfig, options: Mapping[str, Any]) -> Any:

@@ -77,8 +77,10 @@ def make_engine(address: Address, schema: str, size: int) -> Engine:
     """Return an engine whose connections end where it says so, not where they are lent."""
     quoted = '"{}"'.format(schema.replace('"', '""'))
     place = f"SET LOCAL search_path = {quoted}"
-    # What a process has locked that was stopped is free again before its lease is over.
-    writing = f"BEGIN; {place}; {_IDLE}; SELECT pg_current_xact_id()::text"
+    # Whatever a database has as its default. What a process has locked that was stopped is free
+    # again before its lease is over.
+    begin = f"BEGIN ISOLATION LEVEL READ COMMITTED; {place}; {_IDLE}"
+    writing = f"{begin}; SELECT pg_current_xact_id()::text"
     reading = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {place}"
     engine = create_engine(
         "postgresql+psycopg://",

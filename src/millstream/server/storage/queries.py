@@ -10,14 +10,18 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Table,
+    Text,
     and_,
     func,
     literal,
     select,
     type_coerce,
 )
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
-from millstream.server.storage.tables import Json, RawJson
+from millstream.server.storage.tables import IS_FREE, Json, RawJson
 
 
 class Page(NamedTuple):
@@ -50,9 +54,11 @@ def page(
 ) -> Page:
     """Return the rows that fit, sorted by columns and "asc" or "desc".
 
-    What `raw` columns have is not looked at, and goes into the answer as it is.
+    What `raw` columns have is not looked at, and goes into the answer as it is. The order is the
+    same in either database: no value comes before all others, and texts are in that of their
+    characters.
     """
-    order = [getattr(table.c[name], direction)() for name, direction in sort]
+    order = [_ordered(table.c[name], direction) for name, direction in sort]
     chosen = [unread(table.c[name]) if name in raw else table.c[name] for name in columns]
     keys = [*table.primary_key]
     # Looked for by their keys: rows that are sorted, or passed over, are not read as a whole.
@@ -68,6 +74,32 @@ def page(
     if len(rows) == limit or (offset and not rows):
         total = count(connection, table, condition)
     return Page(rows, total, offset)
+
+
+def _ordered(column: Column[Any], direction: str) -> ColumnElement[Any]:
+    is_ascending = direction == "asc"
+    key = _AsWritten(column) if column.info.get(IS_FREE) else column
+    order = key.asc() if is_ascending else key.desc()
+    if not column.nullable:
+        return order  # as indexes have it
+    return order.nulls_first() if is_ascending else order.nulls_last()
+
+
+class _AsWritten(FunctionElement[str]):
+    """A text, to be sorted by its characters and not as the language of a database has it."""
+
+    inherit_cache = True
+    type = Text()
+
+
+@compiles(_AsWritten)
+def _in_sqlite(element: _AsWritten, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.clauses, **options)
+
+
+@compiles(_AsWritten, "postgresql")
+def _in_postgresql(element: _AsWritten, compiler: SQLCompiler, **options: Any) -> str:
+    return f'{compiler.process(element.clauses, **options)} COLLATE "C"'
 
 
 def unread(column: Column[Any]) -> ColumnElement[Any]:

@@ -38,6 +38,10 @@ _SEALER: Final = "millstream_sealer"
 """Where the dialect of an engine, which all types are given, has what seals its values."""
 
 
+IS_FREE: Final = "is_free"
+"""What is noted of a column whose texts are whatever somebody has written."""
+
+
 def seal_with(engine: Engine, sealer: Sealer | None) -> None:
     """Have values sealed on their way to a database, and opened on their way back."""
     setattr(engine.dialect, _SEALER, sealer)
@@ -165,8 +169,8 @@ assistants: Final = Table(
     "assistants",
     metadata,
     Column("assistant_id", Text, primary_key=True),
-    Column("graph_id", Text, nullable=False, index=True),
-    Column("name", Text),
+    Column("graph_id", Text, nullable=False, index=True, info={IS_FREE: True}),
+    Column("name", Text, info={IS_FREE: True}),
     Column("description", Text),
     Column("version", Integer, nullable=False),
     Column("created_at", Text, nullable=False),
@@ -358,7 +362,7 @@ crons: Final = Table(
     Column("enabled", Boolean, nullable=False, server_default=text("true")),
     Column("created_at", Text, nullable=False),
     Column("updated_at", Text, nullable=False),
-    Column("end_time", Text),
+    Column("end_time", Text, info={IS_FREE: True}),
     Column("next_run_date", Text, index=True),
     Column("metadata", SearchedJson("cron", "metadata"), nullable=False),
     Column("payload", Json("cron", "payload"), nullable=False),
