@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from millstream.server.config import CheckpointerConfig, StoreConfig
+from millstream.server.config import CheckpointerConfig, ServerConfig, StoreConfig
 from millstream.server.errors import ConfigError
 from millstream.server.persistence import open_saver, open_store, serializer_of
 from server.fixtures import config_of, running
@@ -92,3 +92,18 @@ def test_serde_says_what_the_serializer_may_read() -> None:
     ):
         with pytest.raises(ConfigError, match=told):
             serializer_of(given)
+
+
+def test_servers_that_start_at_once_make_the_tables_of_the_store_once(new_database: str) -> None:
+    config = ServerConfig(database=new_database)
+
+    async def main() -> None:
+        async with AsyncExitStack() as stack:
+            stores = await asyncio.gather(*(open_store(config, stack) for _ in range(4)))
+            await stores[0].aput(("a",), "k", {"is": "here"})
+            for store in stores:
+                item = await store.aget(("a",), "k")
+                assert item is not None
+                assert item.value == {"is": "here"}
+
+    asyncio.run(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import sqlite3
 import sys
@@ -10,6 +11,7 @@ from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
     AsyncExitStack,
+    ExitStack,
     closing,
 )
 from typing import Any, Final
@@ -33,7 +35,8 @@ from millstream.server.errors import ConfigError
 from millstream.server.graph_files import import_target, prepare_imports
 from millstream.server.runs.active import attempt_here
 from millstream.server.shared_store import MAX_KEY_IN_POSTGRES, SharedStore
-from millstream.server.storage.postgres_engine import SCHEMA
+from millstream.server.storage.postgres_engine import SCHEMA, Address
+from millstream.server.storage.postgres_turn import turn
 
 _STORE_CONNECTIONS: Final = 4
 _GOES_ON: Final = "run_id = %s::text AND attempt = %s::integer AND status = 'running'"
@@ -118,7 +121,12 @@ async def _open_store(config: ServerConfig, stack: AsyncExitStack) -> BaseStore:
             "sweep_interval_minutes": max(1, round(ttl.sweep_interval_minutes)),
         }
     store: Any = await stack.enter_async_context(_known_store(config, options))
-    await store.setup()
+    with ExitStack() as waiting:
+        if config.postgres is not None:
+            # It makes its tables step by step, and trips over another one that does.
+            ours = turn(Address(config.postgres), "millstream.store")
+            await asyncio.to_thread(waiting.enter_context, ours)
+        await store.setup()
     if ttl is not None:
         stack.push_async_callback(store.stop_ttl_sweeper)
         await store.start_ttl_sweeper()
