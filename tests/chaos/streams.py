@@ -26,6 +26,9 @@ _ID: Final = re.compile(
 )
 _OTHERWISE: Final = frozenset({"run_attempt", "__request_start_time_ms__", "__metadata__"})
 """What tells of the attempt, not of the run."""
+_OF_CHECKPOINT: Final = ("values", "next", "tasks")
+"""What checkpoints are compared by, beside the step and the source. A checkpoint that is told when
+another attempt goes on from it has the metadata that are stored, which are those of the run too."""
 
 
 def canonical(seen: Iterable[Seen]) -> dict[str, list[str]]:
@@ -37,7 +40,7 @@ def canonical(seen: Iterable[Seen]) -> dict[str, list[str]]:
     for event in seen:
         if event.mode not in STATE:
             continue
-        told = f"{event.mode} {plain(event.data)}"
+        told = f"{event.mode} {plain(_shown(event))}"
         if event.mode in ("values", "checkpoints"):
             supersteps[event.namespace] += [[told], []]
         else:
@@ -46,6 +49,15 @@ def canonical(seen: Iterable[Seen]) -> dict[str, list[str]]:
     for namespace, steps in supersteps.items():
         graphs[names(namespace)].append("\n".join(text for step in steps for text in sorted(step)))
     return {name: sorted(texts) for name, texts in graphs.items()}
+
+
+def _shown(event: Seen) -> Any:
+    data = event.data
+    if event.mode != "checkpoints":
+        return data
+    metadata = data.get("metadata") or {}
+    shown = {key: data.get(key) for key in _OF_CHECKPOINT}
+    return {**shown, "step": metadata.get("step"), "source": metadata.get("source")}
 
 
 def live(seen: Iterable[Seen]) -> Counter[str]:

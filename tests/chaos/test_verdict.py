@@ -19,7 +19,11 @@ NESTED: Final = f"inner:{TASKS[2]}"
 
 
 def place(number: int) -> dict[str, Any]:
-    return {"config": {"configurable": {"checkpoint_id": PLACES[number]}}, "step": number}
+    return {
+        "config": {"configurable": {"checkpoint_id": PLACES[number]}},
+        "metadata": {"step": number, "source": "loop"},
+        "values": {"seen": list(range(number))},
+    }
 
 
 def start(task: int) -> dict[str, Any]:
