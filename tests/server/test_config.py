@@ -101,6 +101,17 @@ def test_the_command_line_is_above_the_environment_and_that_above_the_file(here:
     assert config.database_path == here / "x.db"
 
 
+def test_what_the_environment_says_is_a_text_or_a_number_as_the_key_is(here: Path) -> None:
+    write(here, {**GRAPHS, "database": "postgresql://me@db.example/name"})
+    environment = {"MILLSTREAM_ROLE": "api", "MILLSTREAM_REVISION": "7", "MILLSTREAM_PORT": "x"}
+
+    with pytest.raises(ConfigError, match="MILLSTREAM_PORT in the environment is a number"):
+        load_config(None, environment=environment)
+    config = load_config(None, environment={**environment, "MILLSTREAM_PORT": "7"})
+
+    assert (config.role, config.revision, config.port) == ("api", "7", 7)
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
@@ -171,7 +182,7 @@ KEYS = dict(keys())
 OWN = (
     "host", "port", "database", "n_jobs_per_worker", "max_request_bytes", "api_key_file",
     "log_format", "log_level", "run_timeout_seconds", "event_retention_seconds", "grace_seconds",
-    "listen_database", "role", "revision", "lease_seconds",
+    "listen_database", "role", "revision", "on_new_revision", "lease_seconds",
 )  # fmt: skip
 """What is written without anything before it, and may come from the environment."""
 
@@ -209,6 +220,7 @@ GOOD: dict[str, Any] = {
     "env": {"A": "b"},
     "host": "0.0.0.0",
     "role": "worker",
+    "on_new_revision": "newest",
     "lease_seconds": 7,
     "log_format": "json",
     "log_level": "debug",

@@ -31,12 +31,13 @@ from millstream.server.storage import assistants, queue, replicas, run_statement
 from millstream.server.storage.database import Database
 from millstream.server.storage.migrations.versions import _0008_turns
 from millstream.server.storage.queue import Claimed
-from millstream.server.storage.run_records import End, Job
+from millstream.server.storage.run_records import End, Holder, Job
 from millstream.server.storage.sqlite import SqliteDatabase
 from millstream.server.storage.tables import runs as table
 from server.databases import new_postgres
 
 ASSISTANT = assistant_of("g")
+ME = Holder("me")
 
 
 class Line:
@@ -333,14 +334,14 @@ class Both:
         elif is_free:
             self.model.enter(run)
         created = self.write(
-            runs.create, ASSISTANT, lambda _: new_run(run), None, holder="me" if may_start else None
+            runs.create, ASSISTANT, lambda _: new_run(run), None, holder=ME if may_start else None
         )
         assert (created.job is not None) == (run.status == "running")
 
     def claim(self) -> None:
         limit = self.random.randint(1, 3)
         expected = self.model.claim(limit, self.begun, self.now)
-        jobs = self.write(queue.claim, limit, dict(self.begun), "me", time=at(self.now)).jobs
+        jobs = self.write(queue.claim, limit, dict(self.begun), ME, time=at(self.now)).jobs
         assert [job.run_id for job in jobs] == expected
         for job in jobs:
             self.begun[job.priority] = BEGINNING.timestamp() + self.now
@@ -361,7 +362,7 @@ class Both:
         elif next_run is not None:
             self.model.enter(next_run)
         end = End("finished")
-        holder = "me" if may_start else None
+        holder = ME if may_start else None
         finished = self.write(runs.finish, run.name, run.thread, end, holder=holder)
         assert (finished.next_job is not None) == (next_run is not None and may_start)
         assert finished.has_queued == (next_run is not None and not may_start)
@@ -416,7 +417,7 @@ def test_the_database_goes_by_the_same_rules(within: Within, seed: int) -> None:
     within(script)
 
 
-def add(connection: Connection, *given: Run, holder: str | None = None) -> None:
+def add(connection: Connection, *given: Run, holder: Holder | None = None) -> None:
     for run in given:
         plan = new_run(run)
         runs.create(connection, ASSISTANT, lambda _, plan=plan: plan, None, holder=holder)
@@ -425,14 +426,14 @@ def add(connection: Connection, *given: Run, holder: str | None = None) -> None:
 def test_what_was_put_off_for_the_same_moment_is_brought_in_several_goes(within: Within) -> None:
     def script(connection: Connection) -> None:
         late = [Run(f"run-{n:04}", f"thread-{n}", "", 0, n, start=1000.0) for n in range(101)]
-        add(connection, *late, holder="me")
+        add(connection, *late, holder=ME)
 
         assert queue.next_start(connection) == at(1000)
         assert queue.bring_due(connection, at(999)) is False
         assert queue.bring_due(connection, at(1000)) is True
         assert queue.bring_due(connection, at(1000)) is False
         assert queue.next_start(connection) is None
-        assert len(queue.claim(connection, 200, {}, "me").jobs) == 101
+        assert len(queue.claim(connection, 200, {}, ME).jobs) == 101
 
     within(script)
 
@@ -442,7 +443,7 @@ def test_those_who_claim_at_once_get_different_runs_and_one_of_each_thread(db: D
         add(connection, *(Run(f"run-{n:04}", f"thread-{n % 20}", "", 0, n) for n in range(40)))
 
     def claim() -> Future[Claimed]:
-        return db.write_soon(queue.claim, 20, {}, "me")
+        return db.write_soon(queue.claim, 20, {}, ME)
 
     db.write_soon(fill).result(30)
     try:
@@ -496,8 +497,8 @@ def test_runs_of_a_database_of_before_are_in_the_queue_if_nothing_is_before_them
     within: Within,
 ) -> None:
     def script(connection: Connection) -> None:
-        add(connection, Run("run-1", "thread-a", "", 0, 1), holder="me")
-        add(connection, Run("run-7", "thread-d", "", 0, 7), holder="me")
+        add(connection, Run("run-1", "thread-a", "", 0, 1), holder=ME)
+        add(connection, Run("run-7", "thread-d", "", 0, 7), holder=ME)
         add(
             connection,
             Run("run-2", "thread-a", "", 0, 2),
@@ -521,7 +522,7 @@ def test_runs_of_a_database_of_before_are_in_the_queue_if_nothing_is_before_them
             "run-6": ("pending", 1),
             "run-7": ("success", None),
         }
-        claimed = queue.claim(connection, 9, {}, "me").jobs
+        claimed = queue.claim(connection, 9, {}, ME).jobs
         assert [job.run_id for job in claimed] == ["run-3", "run-6"]
 
     within(script)
@@ -529,7 +530,7 @@ def test_runs_of_a_database_of_before_are_in_the_queue_if_nothing_is_before_them
 
 def test_a_run_that_is_being_taken_over_is_before_all_others_of_its_thread(within: Within) -> None:
     def script(connection: Connection) -> None:
-        add(connection, Run("run-1", "thread-a", "", 0, 1), holder="first")
+        add(connection, Run("run-1", "thread-a", "", 0, 1), holder=Holder("first"))
         add(connection, Run("run-2", "thread-a", "", 0, 2))
         add(connection, Run("run-3", "thread-a", "", 0, 3))
 
@@ -537,17 +538,17 @@ def test_a_run_that_is_being_taken_over_is_before_all_others_of_its_thread(withi
         assert taken is not None
         assert [run_id for run_id, *_ in taken.runs] == ["run-1"]
         # Whatever happens meanwhile, nothing of its thread begins.
-        add(connection, Run("run-4", "thread-a", "", 0, 4), holder="third")
+        add(connection, Run("run-4", "thread-a", "", 0, 4), holder=Holder("third"))
         runs.cancel(connection, "interrupted", None, run_ids=["run-2"])
-        assert queue.claim(connection, 9, {}, "third").jobs == []
+        assert queue.claim(connection, 9, {}, Holder("third")).jobs == []
         # Who takes it over may die as well.
         again = replicas.take_over(connection, None, "third")
         assert again is not None
         assert [run_id for run_id, *_ in again.runs] == ["run-1"]
         replicas.put_back(connection, ["run-1"], "second")
-        assert queue.claim(connection, 9, {}, "third").jobs == []
+        assert queue.claim(connection, 9, {}, Holder("third")).jobs == []
         replicas.put_back(connection, ["run-1"], "third")
-        [job] = queue.claim(connection, 9, {}, "fourth").jobs
+        [job] = queue.claim(connection, 9, {}, Holder("fourth")).jobs
         assert (job.run_id, job.attempt) == ("run-1", 2)
 
     within(script)

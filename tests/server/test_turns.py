@@ -16,6 +16,7 @@ import waiting
 from millstream.graph import START, StateGraph
 from millstream.server.runs.reading import FORGOTTEN
 from millstream.server.storage import queue
+from millstream.server.storage.run_records import Holder
 from millstream.server.storage.tables import now, runs
 from server.fixtures import Running, config_of, running
 
@@ -110,7 +111,7 @@ def test_a_thread_with_many_runs_hides_no_other_from_free_slots(tmp_path: Path) 
         assert waiting.until(lambda: gate.began == ["gate"])
 
         # As the next process does, that finds them with all of its slots free.
-        claimed = server.service.db.write_soon(queue.claim, 2, {}, "next").result(30).jobs
+        claimed = server.service.db.write_soon(queue.claim, 2, {}, Holder("next")).result(30).jobs
 
     assert [job.run_id for job in claimed] == [first, alone]
 

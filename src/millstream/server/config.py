@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from millstream.server.errors import ConfigError
 from millstream.server.headers import HeaderFilter
+from millstream.server.runs.revisions import RULES
 
 ROLES: Final = ("all", "api", "worker")
 FORMATS: Final = ("text", "json")
@@ -208,6 +209,9 @@ class ServerConfig:
     """`api` answers requests and carries out no runs, `worker` carries out runs alone."""
     revision: str = ""
     """Which version of the graphs this is, where servers with several of them share a database."""
+    on_new_revision: str = "same"
+    """Which version goes on with a run that another server has begun: the `same` as long as a
+    server has it, or the `newest`."""
     lease_seconds: float = 30
     """After how long a server that shows no sign of life is taken for dead by others."""
     host: str = "127.0.0.1"
@@ -240,7 +244,12 @@ class ServerConfig:
         """Refuse what cannot be."""
         self._check_numbers()
         self._check_sharing()
-        for name, options in (("log_format", FORMATS), ("log_level", LEVELS), ("role", ROLES)):
+        for name, options in (
+            ("log_format", FORMATS),
+            ("log_level", LEVELS),
+            ("role", ROLES),
+            ("on_new_revision", RULES),
+        ):
             if getattr(self, name) not in options:
                 raise ConfigError(f"{name} is {' or '.join(options)}, not {getattr(self, name)!r}")
         if self.database and self.postgres is None and "://" in self.database:

@@ -34,6 +34,7 @@ ENVIRONMENT: Final = {
     "MILLSTREAM_LISTEN_DATABASE": "listen_database",
     "MILLSTREAM_ROLE": "role",
     "MILLSTREAM_REVISION": "revision",
+    "MILLSTREAM_ON_NEW_REVISION": "on_new_revision",
     "MILLSTREAM_LEASE_SECONDS": "lease_seconds",
     "MILLSTREAM_API_KEY_FILE": "api_key_file",
     "MILLSTREAM_WORKERS_PER_PROCESS": "n_jobs_per_worker",
@@ -47,8 +48,8 @@ ENVIRONMENT: Final = {
     "RESUMABLE_STREAM_TTL_SECONDS": "event_retention_seconds",
 }
 _TEXTS: Final = {
-    "host", "database", "listen_database", "role", "revision", "api_key_file", "log_format",
-    "log_level",
+    "host", "database", "listen_database", "role", "revision", "on_new_revision", "api_key_file",
+    "log_format", "log_level",
 }  # fmt: skip
 """What the environment gives as it is; all else is a number."""
 _LINE: Final = re.compile(

@@ -189,7 +189,13 @@ def _join(
         return Membership(config.revision), Silence()
     from millstream.server.doorbell.doorbell import Doorbell
 
-    membership = SharedMembership(db, config.revision, lease=config.lease_seconds)
+    membership = SharedMembership(
+        db,
+        config.revision,
+        on_new_revision=config.on_new_revision,
+        slots=config.slots,
+        lease=config.lease_seconds,
+    )
     bell = Doorbell(
         config.postgres, hear, listen_address=config.listen_database, greet=membership.hold_lock
     )

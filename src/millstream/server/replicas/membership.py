@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from langchain_core.utils.uuid import uuid7
 
 from millstream.server.storage import replicas as rows
+from millstream.server.storage.run_records import Holder
 
 if TYPE_CHECKING:
     from millstream.server.storage.database import Database
@@ -39,10 +40,12 @@ FRESH: Final = 10.0
 class Membership:
     """A replica that may be alone. Used in the event loop that serves."""
 
-    def __init__(self, revision: str = "") -> None:
+    def __init__(self, revision: str = "", on_new_revision: str = "same") -> None:
         self.id = str(uuid7())
         """What it holds is held in this name."""
         self.revision: Final = revision
+        self.on_new_revision: Final = on_new_revision
+        """With which of the runs that others have begun it goes on, see `runs.revisions`."""
         self.others: Sequence[Member] = ()
         """Those that were there when it looked last."""
 
@@ -55,6 +58,16 @@ class Membership:
     def has_lease(self) -> bool:
         """Whether others have to take it for alive."""
         return True
+
+    @property
+    def holder(self) -> Holder:
+        """Return who carries out the runs that it begins."""
+        return Holder(self.id, self.revision)
+
+    @property
+    def may_hand_over(self) -> bool:
+        """Whether there are others that carry out runs."""
+        return any(other.slots > 0 and not other.is_over for other in self.others)
 
     @property
     def is_first(self) -> bool:
@@ -75,6 +88,9 @@ class Membership:
         """
         await take_over(None)
 
+    async def stop_beginning(self) -> None:
+        """Have the others know that this one begins no more runs."""
+
     async def close(self) -> None:
         """End; it holds nothing any more."""
 
@@ -83,10 +99,22 @@ class SharedMembership(Membership):
     """One of several replicas on a PostgreSQL database."""
 
     def __init__(
-        self, db: Database, revision: str = "", *, lease: float = 30.0, beat: float = BEAT
+        self,
+        db: Database,
+        revision: str = "",
+        *,
+        on_new_revision: str = "same",
+        slots: int = 1,
+        lease: float = 30.0,
+        beat: float = BEAT,
     ) -> None:
-        """Take a database; `lease` and `beat` are in seconds."""
-        super().__init__(revision)
+        """Take a database; `lease` and `beat` are in seconds.
+
+        `slots` is how many runs are carried out here at a time.
+        """
+        super().__init__(revision, on_new_revision)
+        self._slots = slots
+        self._started_at: str | None = None
         self._db = db
         self._lease = lease
         self._beat = min(beat, lease / 3)
@@ -126,6 +154,11 @@ class SharedMembership(Membership):
         await self._look(patience=0.0)
         self._task = asyncio.create_task(self._go_on(), name="millstream-membership")
 
+    async def stop_beginning(self) -> None:
+        """Have the others know that this one begins no more runs."""
+        self._slots = 0
+        await self._db.write(rows.stop_beginning, self.id)
+
     async def close(self) -> None:
         """End; it holds nothing any more."""
         tasks: list[asyncio.Future[Any]] = list(self._taking.values())
@@ -156,7 +189,15 @@ class SharedMembership(Membership):
     async def _register(self, id: str) -> None:
         name = f"{socket.gethostname()} {os.getpid()}"
         asked_at = time.monotonic()
-        await self._db.write(rows.register, id, name, self.revision, self._lease)
+        self._started_at = await self._db.write(
+            rows.register,
+            id,
+            name,
+            self._lease,
+            revision=self.revision,
+            slots=self._slots,
+            started_at=self._started_at,
+        )
         # Only now may it hold anything: what is held by nobody that is known is taken over.
         self.id, self._renewed_at, self._is_lost = id, asked_at, False
         if self._lock is not None:

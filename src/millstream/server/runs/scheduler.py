@@ -234,7 +234,7 @@ class Scheduler:
                 assistant_id,
                 plan,
                 filters,
-                holder=self._membership.id if may_start else None,
+                holder=self._membership.holder if may_start else None,
                 is_shared=self._membership.has_others,
             )
         finally:
@@ -395,7 +395,7 @@ class Scheduler:
             run_id=job.run_id,
             thread_id=job.thread_id,
             end=carried.end,
-            holder=self._membership.id if keeps_slot else None,
+            holder=self._membership.holder if keeps_slot else None,
             result=carried.result,
         )
         return await self._db.write(attempts.end, job.run_id, job.thread_id, job.attempt, finish)
@@ -426,7 +426,12 @@ class Scheduler:
             self._are_some_waiting = False  # but for those that come from now on
             try:
                 claimed = await self._db.write(
-                    queue.claim, free, dict(self._begun), self._membership.id, without=mine
+                    queue.claim,
+                    free,
+                    dict(self._begun),
+                    self._membership.holder,
+                    rule=self._membership.on_new_revision,
+                    without=mine,
                 )
             except BaseException:
                 self._are_some_waiting = True

@@ -15,7 +15,7 @@ from millstream.server.storage.tables import assistants, crons
 
 if TYPE_CHECKING:
     from millstream.server.runs.requests import NewRun
-    from millstream.server.storage.run_records import Created
+    from millstream.server.storage.run_records import Created, Holder
 
 KEYS: Final = (
     "cron_id",
@@ -159,7 +159,7 @@ def fire(
     plan: Callable[[Mapping[str, Any]], NewRun],
     filters: Filters | None,
     *,
-    holder: str | None,
+    holder: Holder | None,
     is_shared: bool = False,
     known: Mapping[str, Any],
     to: str | None,

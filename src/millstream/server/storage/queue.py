@@ -6,14 +6,17 @@ one end of an index, so that it does not count how many there are.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from functools import cache
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from sqlalchemy import Connection, select, update
 
 from millstream.server.log.event_ids import START
 from millstream.server.runs.lifecycle import status_after
+from millstream.server.runs.revisions import Living, may_go_on
 from millstream.server.runs.turns import (
     GOES_ON,
     MOST_URGENT,
@@ -25,9 +28,11 @@ from millstream.server.runs.turns import (
 from millstream.server.storage import events
 from millstream.server.storage import run_statements as statements
 from millstream.server.storage.locks import are_many, hold_free, hold_threads
-from millstream.server.storage.run_records import Job
+from millstream.server.storage.run_records import Holder, Job
 from millstream.server.storage.tables import PUT_OFF, now, runs
 
+_Judge: TypeAlias = Callable[[str | None], bool]
+"""What says by the revision that has begun a run whether it may be gone on with here."""
 _TOGETHER: Final = 100
 """Runs whose time has come that enter the queue in one transaction."""
 
@@ -92,7 +97,7 @@ def free(connection: Connection, thread_id: str, time: str) -> None:
             enter(connection, waiting)
 
 
-def begin(connection: Connection, run_id: str, time: str, holder: str) -> Job:
+def begin(connection: Connection, run_id: str, time: str, holder: Holder) -> Job:
     """Have a replica begin a run, or go on with it."""
     run = statements.WAITING.first(connection, id=run_id)
     attempt = run.attempt + 1
@@ -102,7 +107,8 @@ def begin(connection: Connection, run_id: str, time: str, holder: str) -> Job:
         status=status_after("pending", "claimed"),
         started_at=run.started_at or time,
         attempt=attempt,
-        holder=holder,
+        holder=holder.replica_id,
+        revision=holder.revision,
         turn=None,
         start_at=None,
     )
@@ -134,19 +140,24 @@ def claim(
     connection: Connection,
     limit: int,
     begun: Mapping[int, float],
-    holder: str,
+    holder: Holder,
     *,
+    rule: str = "same",
     without: Collection[str] = (),
     time: str | None = None,
 ) -> Claimed:
     """Have a replica begin up to `limit` runs.
 
-    `begun` is when the last of each priority began there, `without` the runs that it still has.
+    `begun` is when the last of each priority began there, `rule` with which of the runs that
+    others have begun it goes on, `without` the runs that it still has.
     """
     moment = time or now()
-    chosen, has_passed = _free(
-        connection, lambda passed: _next(connection, limit, begun, moment, {*without, *passed})
-    )
+    may = _judge(connection, holder.revision, rule)
+
+    def find(passed: Collection[str]) -> Sequence[Any]:
+        return _next(connection, limit, begun, moment, {*without, *passed}, may)
+
+    chosen, has_passed = _free(connection, find)
     jobs = [begin(connection, run.run_id, moment, holder) for run in chosen]
     for job in jobs:
         # It is not where the run was put off.
@@ -175,16 +186,41 @@ def _free(
         passed.update(row.run_id for row in new if row.thread_id not in held)
 
 
+def _judge(connection: Connection, own: str, rule: str) -> _Judge:
+    """Return what says with which runs a replica may go on."""
+    if not are_many(connection):
+        return lambda _: True
+
+    @cache
+    def living() -> Sequence[Living]:
+        return [Living(*row) for row in statements.LIVING.all(connection)]
+
+    return lambda begun_by: begun_by is None or may_go_on(begun_by, own, living(), rule)
+
+
 def _next(
     connection: Connection,
     limit: int,
     begun: Mapping[int, float],
     time: str,
     without: Collection[str],
+    may: _Judge,
 ) -> Sequence[Any]:
     """Return the runs whose turn it is, of all but some."""
-    found: dict[str, Any] = {}
-    queues = {}
+    rows = _first(connection, limit, without)
+    if not all(row.turn != GOES_ON or may(row.revision) for row in rows):
+        # However many are for others, none of them is looked at.
+        rows = _first_of(connection, limit, without, may)
+    found = {row.run_id: row for row in rows}
+    queues: dict[int, list[Waiting]] = defaultdict(list)
+    for row in rows:
+        queues[row.priority].append(Waiting(row.run_id, row.turn, _seconds(row.due_at)))
+    return [found[run.run_id] for run in choose(queues, begun, _seconds(time), limit)]
+
+
+def _first(connection: Connection, limit: int, without: Collection[str]) -> Sequence[Any]:
+    """Return the first runs of each priority, of all but some."""
+    found: list[Any] = []
     priority = MOST_URGENT - 1
     while first := statements.NEXT_PRIORITY.first(connection, after=priority):
         priority = first.priority
@@ -193,9 +229,29 @@ def _next(
             most = limit + len(without)
             rows = statements.OF_PRIORITY.all(connection, priority=priority, most=most)
             rows = [row for row in rows if row.run_id not in without][:limit]
-        found.update((row.run_id, row) for row in rows)
-        queues[priority] = [Waiting(row.run_id, row.turn, _seconds(row.due_at)) for row in rows]
-    return [found[run.run_id] for run in choose(queues, begun, _seconds(time), limit)]
+        found += rows
+    return found
+
+
+def _first_of(
+    connection: Connection, limit: int, without: Collection[str], may: _Judge
+) -> Sequence[Any]:
+    """Return them where some that have begun are for replicas of another revision."""
+    most = limit + len(without)
+    found = [*statements.OF_NO_REVISION.all(connection, most=most)]
+    if may(""):
+        found += statements.OF_REVISION.all(connection, revision="", most=most)
+    after = ""
+    while row := statements.NEXT_REVISION.first(connection, after=after):
+        after = row.revision
+        if may(after):
+            found += statements.OF_REVISION.all(connection, revision=after, most=most)
+    found.sort(key=lambda row: (row.due_at, row.run_id))
+    priority = MOST_URGENT - 1
+    while first := statements.NEXT_PRIORITY.first(connection, after=priority):
+        priority = first.priority
+        found += statements.NOT_BEGUN.all(connection, priority=priority, most=most)
+    return [row for row in found if row.run_id not in without]
 
 
 def bring_due(connection: Connection, time: str | None = None) -> bool:

@@ -9,6 +9,7 @@ its runs is refused from then on (`attempts`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from typing import NamedTuple
 
 from sqlalchemy import (
@@ -31,7 +32,6 @@ from millstream.server.storage.locks import hold_threads_of
 from millstream.server.storage.tables import (
     UNFINISHED,
     deliveries,
-    now,
     replicas,
     runs,
     thread_changes,
@@ -57,6 +57,8 @@ class Member(NamedTuple):
     replica_id: str
     name: str
     revision: str
+    slots: int
+    """How many runs it carries out at a time."""
     is_over: bool
     """Its lease is."""
     is_connected: bool | None
@@ -82,18 +84,39 @@ class Taken(NamedTuple):
 
 
 def register(
-    connection: Connection, replica_id: str, name: str, revision: str, seconds: float
-) -> None:
-    """Have a replica known, for so many seconds."""
+    connection: Connection,
+    replica_id: str,
+    name: str,
+    seconds: float,
+    *,
+    revision: str,
+    slots: int,
+    started_at: str | None,
+) -> str:
+    """Have a replica known, for so many seconds; return when it was started.
+
+    That is now, unless it was known by another id before.
+    """
+    if started_at is None:
+        time = connection.scalar(select(_TIME))
+        assert time is not None, "clocks have a time"
+        started_at = datetime.fromtimestamp(float(time), timezone.utc).isoformat()
     connection.execute(
         replicas.insert().values(
             replica_id=replica_id,
             name=name,
             revision=revision,
-            started_at=now(),
+            slots=slots,
+            started_at=started_at,
             lease_until=_TIME + seconds,
         )
     )
+    return started_at
+
+
+def stop_beginning(connection: Connection, replica_id: str) -> None:
+    """Note that a replica begins no more runs, and goes on with none that wait."""
+    connection.execute(update(replicas).where(replicas.c.replica_id == replica_id).values(slots=0))
 
 
 def note_lock(connection: Connection, replica_id: str, lock: int) -> None:
@@ -112,6 +135,7 @@ def renew(connection: Connection, replica_id: str, seconds: float) -> Look:
             replicas.c.replica_id,
             replicas.c.name,
             replicas.c.revision,
+            replicas.c.slots,
             replicas.c.lock,
             (replicas.c.lease_until < _TIME).label("is_over"),
         )
@@ -124,6 +148,7 @@ def renew(connection: Connection, replica_id: str, seconds: float) -> Look:
             row.replica_id,
             row.name,
             row.revision,
+            row.slots,
             row.is_over,
             None if row.lock is None else row.lock in locks,
         )

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from millstream.server.log.event_ids import START, EventId
 from millstream.server.runs.lifecycle import RunInput, RunStatus
 
 if TYPE_CHECKING:
     from millstream.server.log.run_log import Entry
+
+
+class Holder(NamedTuple):
+    """Who carries out a run."""
+
+    replica_id: str
+    revision: str = ""
+    """Of its graphs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
+    func,
     insert,
     literal_column,
     or_,
@@ -19,11 +20,13 @@ from sqlalchemy import (
 from millstream.server.runs.turns import GOES_ON
 from millstream.server.storage.prepared import Prepared
 from millstream.server.storage.tables import (
+    GOING_ON,
     PUT_OFF,
     QUEUED,
     STILL,
     UNFINISHED,
     assistants,
+    replicas,
     run_events,
     runs,
     thread_changes,
@@ -117,6 +120,7 @@ ADD_RUN: Final = Prepared(
     "started_at",
     "attempt",
     "holder",
+    "revision",
     "is_resumable",
     "is_followed",
     "idempotency_key",
@@ -205,7 +209,7 @@ OWN_TURN: Final = Prepared(
 )
 """The last turn that an owner has among the runs of a priority."""
 _IN_TURN: Final = (runs.c.turn, runs.c.due_at, runs.c.run_id)
-_WAITING: Final = (runs.c.priority, *_IN_TURN, runs.c.thread_id)
+_WAITING: Final = (runs.c.priority, *_IN_TURN, runs.c.thread_id, runs.c.revision)
 _MAY_BEGIN: Final = ~exists().where(
     thread_changes.c.thread_id == runs.c.thread_id,
     thread_changes.c.kind.in_([literal_column(f"'{kind}'") for kind in STILL]),
@@ -226,6 +230,45 @@ OF_PRIORITY: Final = Prepared(
     .offset(_NONE)
 )
 """The runs of a priority in the queue, in their turns."""
+NOT_BEGUN: Final = Prepared(
+    select(*_WAITING)
+    .where(
+        QUEUED,
+        _MAY_BEGIN,
+        runs.c.priority == bindparam("priority"),
+        runs.c.turn > literal_column(str(GOES_ON)),
+    )
+    .order_by(*_IN_TURN)
+    .limit(bindparam("most"))
+    .offset(_NONE)
+)
+"""Those of them that have not begun before."""
+NEXT_REVISION: Final = Prepared(
+    select(runs.c.revision)
+    .where(GOING_ON, runs.c.revision > bindparam("after"))
+    .order_by(runs.c.revision)
+    .limit(_ONE)
+    .offset(_NONE)
+)
+"""The next of the revisions that have begun runs which wait to be gone on with."""
+_GOES_ON: Final = (
+    select(*_WAITING)
+    .where(GOING_ON, _MAY_BEGIN)
+    .order_by(runs.c.priority, runs.c.due_at, runs.c.run_id)
+    .limit(bindparam("most"))
+    .offset(_NONE)
+)
+OF_REVISION: Final = Prepared(_GOES_ON.where(runs.c.revision == bindparam("revision")))
+"""The runs that wait to be gone on with and that a revision has begun."""
+OF_NO_REVISION: Final = Prepared(_GOES_ON.where(runs.c.revision.is_(None)))
+"""Those of which it is not known."""
+LIVING: Final = Prepared(
+    select(replicas.c.revision, replicas.c.started_at).where(
+        replicas.c.slots > _NONE,
+        replicas.c.lease_until >= func.extract("epoch", func.clock_timestamp()),
+    )
+)
+"""The replicas that carry out runs."""
 ENTER: Final = Prepared(
     update(runs).where(runs.c.run_id == bindparam("id")), "turn", "due_at", "start_at"
 )
@@ -254,6 +297,7 @@ BEGIN: Final = Prepared(
     "started_at",
     "attempt",
     "holder",
+    "revision",
     "turn",
     "start_at",
 )

@@ -23,7 +23,14 @@ from millstream.server.storage import changes, deliveries, events, queue
 from millstream.server.storage import run_statements as statements
 from millstream.server.storage.containment import Filters, allows, exact, is_of_others
 from millstream.server.storage.locks import hold_thread, hold_threads_of
-from millstream.server.storage.run_records import Cancelled, Created, End, Finished, Job
+from millstream.server.storage.run_records import (
+    Cancelled,
+    Created,
+    End,
+    Finished,
+    Holder,
+    Job,
+)
 from millstream.server.storage.tables import UNFINISHED_RUN, now, runs, threads
 from millstream.server.storage.threads import FOREVER, lifetime
 
@@ -57,7 +64,7 @@ def create(
     plan: Callable[[Mapping[str, Any]], NewRun],
     filters: Filters | None,
     *,
-    holder: str | None,
+    holder: Holder | None,
     is_shared: bool = False,
 ) -> Created:
     """Store the run that is planned for an assistant, and start it if it can.
@@ -106,7 +113,7 @@ def create(
 
 
 def _row_of(
-    connection: Connection, new: NewRun, holder: str | None, *, waits_for_slot: bool
+    connection: Connection, new: NewRun, holder: Holder | None, *, waits_for_slot: bool
 ) -> dict[str, Any]:
     starts = holder is not None
     settings = queue.settle(connection, new.thread_id, new.settings)
@@ -129,7 +136,8 @@ def _row_of(
         "turn": turn,
         "started_at": new.created_at if starts else None,
         "attempt": 1 if starts else 0,
-        "holder": holder,
+        "holder": holder and holder.replica_id,
+        "revision": holder and holder.revision,
         "is_resumable": new.is_resumable,
         "idempotency_key": new.idempotency_key,
         "metadata": new.metadata,
@@ -236,7 +244,7 @@ def finish(
     thread_id: str,
     end: End,
     *,
-    holder: str | None,
+    holder: Holder | None,
     result: bytes | None = None,
 ) -> Finished:
     """Store the end of a run with what its thread has become, and start the thread's next run.

@@ -242,6 +242,8 @@ UNFINISHED_RUN: Final = text("runs.status IN ('pending', 'running')")
 """The same where another table has a status, too."""
 QUEUED: Final = text("turn IS NOT NULL")
 """The condition that a run wants nothing but a slot."""
+GOING_ON: Final = text("turn = 0")
+"""The condition that a run has begun before, and waits to be gone on with."""
 PUT_OFF: Final = text("start_at IS NOT NULL")
 """The condition that the time of a run has not come yet."""
 HELD: Final = text("holder IS NOT NULL AND status IN ('pending', 'running')")
@@ -271,7 +273,7 @@ runs: Final = Table(
     Column("attempt", Integer, nullable=False, server_default=text("0")),
     # The replica that carries it out, or sees to what one has left that died.
     Column("holder", Text),
-    # Of the code that began it.
+    # Of the graphs with which its last attempt has begun, see `runs.revisions`.
     Column("revision", Text),
     # Why it is to stop that runs.
     Column("stop", Text),
@@ -309,6 +311,15 @@ runs: Final = Table(
         "run_id",
         sqlite_where=QUEUED,
         postgresql_where=QUEUED,
+    ),
+    Index(
+        "ix_runs_going_on",
+        "revision",
+        "priority",
+        "due_at",
+        "run_id",
+        sqlite_where=GOING_ON,
+        postgresql_where=GOING_ON,
     ),
     Index(
         "ix_runs_turns",
@@ -410,6 +421,8 @@ replicas: Final = Table(
     Column("lease_until", Float, nullable=False),
     # The number of a lock that it has while it is connected, None if it has had none.
     Column("lock", Integer),
+    # How many runs it carries out at a time; none when it is about to end.
+    Column("slots", Integer, nullable=False, server_default=text("1")),
 )
 
 thread_readers: Final = Table(
@@ -420,4 +433,11 @@ thread_readers: Final = Table(
     Column("replica_id", ForeignKey("replicas.replica_id", ondelete="CASCADE"), primary_key=True),
     # Somebody reads protocol events there.
     Column("wants_protocol", Boolean, nullable=False, server_default=text("false")),
+)
+
+usable_from: Final = Table(
+    "usable_from",
+    metadata,
+    # Programs that know no later step than this one may use the tables, see `migrations`.
+    Column("step", Text, primary_key=True),
 )

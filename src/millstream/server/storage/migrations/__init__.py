@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, inspect, text
 
-HEAD: Final = "0009"
+HEAD: Final = "0010"
 """The last step: a database that has taken it is ready without a look at the others."""
 
 
