@@ -65,6 +65,7 @@ def complete(address: Address, schema: str) -> None:
             # sees nothing between its statements, sent as one message that leaves no portal behind.
             guard.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
             with guard.transaction():
+                guard.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
                 lock = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
                 cursor = psycopg.ClientCursor(guard)
                 [is_alone] = cursor.execute(lock, (f"millstream.indexes {schema}",)).fetchone()
