@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-server test-browser test-all test-bounds test-ecosystem test-deep test-chaos check check-quick bench bench-quick bench-server beside format
+.PHONY: help demo serve studio test-studio test test-server test-browser test-all test-bounds test-ecosystem test-deep test-chaos check check-quick bench bench-quick bench-server beside format
 
 FILE ?= README.md
 export FILE PYTHON
@@ -7,11 +7,13 @@ export FILE PYTHON
 help:
 	@echo "make demo        watch a graph summarise README.md (FILE=any.txt make demo)"
 	@echo "make serve       serve the graphs of examples/ on http://127.0.0.1:2024"
+	@echo "make studio      build the page to watch runs into the package; served at /studio"
 	@echo "make test        run the tests on the default CPython, in about five minutes"
 	@echo "make test-all    run what takes longer, and the tests on every other CPython 3.10-3.14"
 	@echo "make test-bounds  run the tests with the lowest and the newest packages allowed"
 	@echo "make test-ecosystem  run LangChain's packages on langgraph and on millstream"
 	@echo "make test-server  run the tests of the server alone"
+	@echo "make test-studio check the studio and test it in a real browser"
 	@echo "make test-browser  run LangChain's hooks for React in a real browser, against the server"
 	@echo "make test-chaos  disturb three replicas for ten minutes while clients talk to them (SECONDS=90)"
 	@echo "make test-deep   compare many more random graphs with langgraph"
@@ -30,6 +32,14 @@ demo:
 serve:
 	@scripts/setup-env .venv server
 	@.venv/bin/millstream dev --config examples/langgraph.json
+
+studio:
+	@scripts/studio build
+
+test-studio:
+	@scripts/setup-env .venv dev
+	@scripts/setup-programs chromium
+	@scripts/studio test
 
 test:
 	@scripts/services.sh run -- scripts/test

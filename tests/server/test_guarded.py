@@ -35,6 +35,9 @@ OPEN: Final = {
     ("GET", "/metrics"),
     ("GET", "/docs"),
     ("GET", "/openapi.json"),
+    ("GET", "/studio"),
+    ("GET", "/studio/"),
+    ("GET", "/studio/assets/{name}"),
 }
 """What everybody may ask: it says nothing of anybody."""
 SECRET: Final = "the-secret-of-alice"

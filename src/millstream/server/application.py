@@ -42,6 +42,7 @@ from millstream.server.custom import load_custom, surround
 from millstream.server.errors import ConfigError
 from millstream.server.log_lines import log_request
 from millstream.server.service import Service
+from millstream.server.studio import studio_routes
 
 RESOURCES: Final = (
     a2a,
@@ -92,6 +93,8 @@ def app(graphs: ServerConfig | Mapping[str, Any], *, around: Around | None = Non
     prefix = config.http.mount_prefix
     unserved = _unserved(config)
     known: list[BaseRoute] = [*routes(unserved), *sockets(unserved)]
+    if config.role != "worker" and not config.http.disable_ui:
+        known.extend(studio_routes())
     application = Starlette(
         routes=[Mount(prefix, routes=known)] if prefix else known,
         lifespan=lifespan,

@@ -1,0 +1,172 @@
+/** The API of an Agent Server: the one that serves this page, or another one. */
+
+import { eventsOf, type StreamEvent } from "./sse";
+import type {
+  Assistant,
+  Checkpoint,
+  DrawnGraph,
+  Json,
+  JsonObject,
+  Run,
+  RunRequest,
+  Schemas,
+  Thread,
+  ThreadState,
+} from "./types";
+
+/** All that a run can tell; what a server does not know it refuses, and then it is left out. */
+export const STREAM_MODES = ["values", "updates", "tasks", "checkpoints", "messages-tuple", "custom"];
+
+export class ApiError extends Error {
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.name = "ApiError";
+    this.status = status;
+  }
+}
+
+export interface ThreadSearch {
+  status?: string;
+  metadata?: JsonObject;
+  limit: number;
+  offset: number;
+}
+
+export class Api {
+  readonly base: string;
+
+  constructor(base: string) {
+    this.base = base.replace(/\/$/, "");
+  }
+
+  /** The server that serves the page, which is one folder below it. */
+  static here(): Api {
+    return new Api(new URL("..", document.baseURI).href);
+  }
+
+  assistants(): Promise<Assistant[]> {
+    return this.#json("POST", "/assistants/search", { limit: 100 });
+  }
+
+  graph(assistantId: string): Promise<DrawnGraph> {
+    return this.#json("GET", `/assistants/${assistantId}/graph?xray=true`);
+  }
+
+  schemas(assistantId: string): Promise<Schemas> {
+    return this.#json("GET", `/assistants/${assistantId}/schemas`);
+  }
+
+  threads(search: ThreadSearch): Promise<Thread[]> {
+    return this.#json("POST", "/threads/search", { ...search, sort_by: "updated_at" });
+  }
+
+  thread(threadId: string): Promise<Thread> {
+    return this.#json("GET", `/threads/${threadId}`);
+  }
+
+  makeThread(metadata: JsonObject = {}): Promise<Thread> {
+    return this.#json("POST", "/threads", { metadata });
+  }
+
+  deleteThread(threadId: string): Promise<void> {
+    return this.#json("DELETE", `/threads/${threadId}`);
+  }
+
+  history(threadId: string, limit: number, before?: Checkpoint): Promise<ThreadState[]> {
+    const place = before === undefined ? {} : { before: { configurable: before } };
+    return this.#json("POST", `/threads/${threadId}/history`, { limit, ...place });
+  }
+
+  state(threadId: string, checkpointId?: string): Promise<ThreadState> {
+    const place = checkpointId === undefined ? "" : `/${checkpointId}`;
+    return this.#json("GET", `/threads/${threadId}/state${place}?subgraphs=true`);
+  }
+
+  updateState(
+    threadId: string,
+    values: Json,
+    checkpoint?: Checkpoint,
+    asNode?: string,
+  ): Promise<{ checkpoint: Checkpoint }> {
+    return this.#json("POST", `/threads/${threadId}/state`, {
+      values,
+      ...(checkpoint === undefined ? {} : { checkpoint }),
+      ...(asNode === undefined ? {} : { as_node: asNode }),
+    });
+  }
+
+  runs(threadId: string, limit = 20): Promise<Run[]> {
+    return this.#json("GET", `/threads/${threadId}/runs?limit=${limit}`);
+  }
+
+  /** Begins a run whose stream can be read again from anywhere. */
+  start(threadId: string, request: RunRequest): Promise<Run> {
+    return this.#json("POST", `/threads/${threadId}/runs`, {
+      ...request,
+      stream_mode: STREAM_MODES,
+      stream_subgraphs: true,
+      stream_resumable: true,
+    });
+  }
+
+  cancel(threadId: string, runId: string): Promise<void> {
+    return this.#json("POST", `/threads/${threadId}/runs/${runId}/cancel?wait=1`);
+  }
+
+  info(): Promise<JsonObject> {
+    return this.#json("GET", "/info");
+  }
+
+  /** Yields what a run says after an event, from its beginning for "-1". */
+  async *stream(
+    threadId: string,
+    runId: string,
+    lastEventId: string,
+    signal: AbortSignal,
+  ): AsyncGenerator<StreamEvent[]> {
+    const response = await this.#fetch("GET", `/threads/${threadId}/runs/${runId}/stream`, undefined, {
+      signal,
+      headers: { accept: "text/event-stream", "last-event-id": lastEventId },
+    });
+    yield* eventsOf(response);
+  }
+
+  async #json<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const response = await this.#fetch(method, path, body);
+    const text = await response.text();
+    // What is waited for begins with line ends.
+    return (text.trim() === "" ? undefined : JSON.parse(text)) as T;
+  }
+
+  async #fetch(
+    method: string,
+    path: string,
+    body?: unknown,
+    options: RequestInit = {},
+  ): Promise<Response> {
+    const headers = new Headers(options.headers);
+    if (body !== undefined) headers.set("content-type", "application/json");
+    const response = await fetch(this.base + path, {
+      ...options,
+      method,
+      headers,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    if (!response.ok) throw new ApiError(response.status, await faultOf(response));
+    return response;
+  }
+}
+
+async function faultOf(response: Response): Promise<string> {
+  const text = await response.text();
+  try {
+    const { detail } = JSON.parse(text) as { detail?: unknown };
+    if (typeof detail === "string") return detail;
+    if (detail !== undefined) return JSON.stringify(detail);
+  } catch {
+    // It is no JSON: a proxy's page, say.
+  }
+  return text.slice(0, 300) || `${response.status} ${response.statusText}`;
+}

@@ -1,0 +1,37 @@
+/** Where the nodes of a picture are: worked out in a worker, so that the page stays quick. */
+
+import { graphlib, layout } from "@dagrejs/dagre";
+
+export interface Size {
+  id: string;
+  width: number;
+  height: number;
+}
+
+export interface LayoutRequest {
+  request: number;
+  nodes: Size[];
+  edges: { source: string; target: string }[];
+}
+
+export interface LayoutAnswer {
+  request: number;
+  places: Record<string, { x: number; y: number }>;
+}
+
+export function placesOf({ nodes, edges }: Pick<LayoutRequest, "nodes" | "edges">): LayoutAnswer["places"] {
+  const graph = new graphlib.Graph();
+  graph.setGraph({ rankdir: "TB", nodesep: 28, ranksep: 44, marginx: 12, marginy: 12 });
+  graph.setDefaultEdgeLabel(() => ({}));
+  for (const { id, width, height } of nodes) graph.setNode(id, { width, height });
+  for (const { source, target } of edges) {
+    if (source !== target && graph.hasNode(source) && graph.hasNode(target)) graph.setEdge(source, target);
+  }
+  layout(graph);
+  const places: LayoutAnswer["places"] = {};
+  for (const { id, width, height } of nodes) {
+    const { x, y } = graph.node(id) as { x: number; y: number };
+    places[id] = { x: x - width / 2, y: y - height / 2 };
+  }
+  return places;
+}
