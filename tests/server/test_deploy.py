@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,15 +22,18 @@ import waiting
 from millstream.server.config_files import ENVIRONMENT, load_config
 from millstream.server.serving import LAST
 from server.fixtures import Running
-from server.proxying import DEPLOY, shipped
+from server.proxying import DEPLOY, HERE, shipped
 
 ROOT: Final = DEPLOY.parent
 PROBES: Final = {"startupProbe": "/readyz", "readinessProbe": "/readyz", "livenessProbe": "/livez"}
 
 
-def unit() -> dict[str, str]:
+UNITS: Final = ("millstream.service", "millstream@.service")
+
+
+def unit(name: str = UNITS[0]) -> dict[str, str]:
     """Return what systemd is told."""
-    lines = shipped("millstream.service").splitlines()
+    lines = shipped(name).splitlines()
     return dict(line.split("=", 1) for line in lines if re.match(r"\w+=", line))
 
 
@@ -38,8 +44,14 @@ def manifests() -> dict[str, Any]:
 
 def container() -> dict[str, Any]:
     """Return the container that Kubernetes is told of."""
-    [found] = manifests()["StatefulSet"]["spec"]["template"]["spec"]["containers"]
+    [found] = manifests()["Deployment"]["spec"]["template"]["spec"]["containers"]
     return dict(found)
+
+
+def composed() -> dict[str, Any]:
+    """Return the services that Compose is told of."""
+    found: dict[str, Any] = yaml.safe_load(shipped("compose.yaml"))["services"]
+    return found
 
 
 def grace_of(command: list[str]) -> float:
@@ -49,18 +61,22 @@ def grace_of(command: list[str]) -> float:
 
 
 def test_who_ends_the_server_waits_as_long_as_that_may_take() -> None:
-    compose = yaml.safe_load(shipped("compose.yaml"))["services"]["millstream"]
-    pod = manifests()["StatefulSet"]["spec"]["template"]["spec"]
-    program, *command = shlex.split(unit()["ExecStart"])
-    waits = [
-        (grace_of(compose["command"]), float(compose["stop_grace_period"].removesuffix("s"))),
-        (grace_of(container()["args"]), pod["terminationGracePeriodSeconds"]),
-        (grace_of(command), float(unit()["TimeoutStopSec"])),
-    ]
+    pod = manifests()["Deployment"]["spec"]["template"]["spec"]
+    # Kubernetes counts from before it tells.
+    [_, before] = container()["lifecycle"]["preStop"]["exec"]["command"]
+    wait = pod["terminationGracePeriodSeconds"] - int(before)
+    waits = [(grace_of(container()["args"]), wait)]
+    for name in ("one", "two"):
+        told = composed()[name]
+        wait = float(told["stop_grace_period"].removesuffix("s"))
+        waits.append((grace_of(told["command"]), wait))
+    for name in UNITS:
+        program, *command = shlex.split(unit(name)["ExecStart"])
+        assert Path(program).name == "millstream"
+        waits.append((grace_of(command), float(unit(name)["TimeoutStopSec"])))
 
-    assert Path(program).name == "millstream"
     # With something for the interpreter, and for a machine that is busy.
-    assert [grace + LAST + 3 <= wait for grace, wait in waits] == [True] * 3
+    assert [grace + LAST + 3 <= wait for grace, wait in waits] == [True] * 5
 
 
 def test_probes_ask_what_there_is_and_the_image_knows_what_it_is_told() -> None:
@@ -68,9 +84,11 @@ def test_probes_ask_what_there_is_and_the_image_knows_what_it_is_told() -> None:
     text = (DEPLOY / "Dockerfile").read_text()
     told = set(re.findall(r"\bMILLSTREAM_\w+", text + shipped("millstream.service")))
     assert told == {"MILLSTREAM_HOST", "MILLSTREAM_DATABASE", "MILLSTREAM_LOG_FORMAT"}
+    for name in ("compose.yaml", "kubernetes.yaml", "millstream@.service"):
+        told |= set(re.findall(r"\bMILLSTREAM_\w+", shipped(name)))
     assert told <= set(ENVIRONMENT)
     # The user, and who owns the volume.
-    context = manifests()["StatefulSet"]["spec"]["template"]["spec"]["securityContext"]
+    context = manifests()["Deployment"]["spec"]["template"]["spec"]["securityContext"]
     assert f"--uid {context['runAsUser']} " in text
     assert f"USER {context['runAsUser']}\n" in text
     assert context["fsGroup"] == context["runAsUser"]
@@ -78,6 +96,36 @@ def test_probes_ask_what_there_is_and_the_image_knows_what_it_is_told() -> None:
         for name in path.replace("${APP}", "examples").split():
             assert (ROOT / name).exists()
     assert load_config(ROOT / "examples" / "langgraph.json").graphs
+
+
+def test_units_of_one_server_and_of_several_are_locked_in_alike() -> None:
+    def after(name: str) -> list[str]:
+        lines = shipped(name).partition("[Service]")[2].splitlines()
+        own = ("ExecStart=", "EnvironmentFile=", "StateDirectory")
+        return [line for line in lines if not line.startswith(own)]
+
+    one, several = map(after, UNITS)
+
+    assert len(one) > 20
+    assert several == one
+    assert "--port %i" in unit(UNITS[1])["ExecStart"]
+
+
+def test_as_many_servers_are_started_as_proxies_know() -> None:
+    """Compose starts two, and writes their names into nginx's file, as its shell does here."""
+    program = composed()["nginx"]["command"]
+    [change] = re.findall(r"sed '(.*?)' /etc/nginx/millstream.conf", program[-1])
+    command = ["sed", change, str(DEPLOY / "nginx.conf")]
+    changed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    known = re.findall(r"^    server (\S+):2024;$", changed, re.M)
+
+    assert sorted(known) == sorted(set(composed()) - {"nginx", "database"}) == ["one", "two"]
+    for name in ("nginx.conf", "haproxy.cfg"):
+        assert [here in shipped(name) for here in HERE] == [True] * 2
+    # Their addresses have one port, that of the server.
+    assert {port["port"] for port in manifests()["Service"]["spec"]["ports"]} == {2024}
+    update = manifests()["Deployment"]["spec"]["strategy"]["rollingUpdate"]
+    assert update == {"maxSurge": 0, "maxUnavailable": 1}
 
 
 def test_what_is_to_be_watched_is_there(server: Running) -> None:
@@ -98,13 +146,13 @@ def test_kubernetes_and_compose_know_what_they_are_told(tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         return done.returncode, done.stdout + done.stderr
 
-    assert sorted(manifests()) == ["Service", "StatefulSet"]
+    assert sorted(manifests()) == ["Deployment", "PodDisruptionBudget", "Service"]
     for name in ("kubernetes.yaml", "compose.yaml"):
         assert validate(DEPLOY / name)[0] == 0, validate(DEPLOY / name)
     # It would say so if something were wrong.
     for name, right, wrong in (
         ("kubernetes.yaml", "livenessProbe", "livenessprobe"),
-        ("compose.yaml", "stop_grace_period", "stop_grace"),
+        ("compose.yaml", "read_only", "readonly"),
     ):
         other = tmp_path / name
         other.write_text(shipped(name, {right: wrong}))
@@ -114,24 +162,46 @@ def test_kubernetes_and_compose_know_what_they_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("name", UNITS)
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd")
-def test_systemd_takes_its_unit(tmp_path: Path) -> None:
+def test_systemd_takes_its_units(name: str, tmp_path: Path) -> None:
     program = tmp_path / "millstream"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
 
     def verify(text: str) -> str:
-        file = tmp_path / "millstream.service"
+        file = tmp_path / name.replace("@", "@2024")
         file.write_text(text.replace("/opt/millstream/.venv/bin/millstream", str(program)))
         command = ["systemd-analyze", "verify", "--man=no", str(file)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        return "".join(
-            line for line in done.stderr.splitlines(keepends=True) if "millstream.service" in line
-        )
+        return "".join(line for line in done.stderr.splitlines(keepends=True) if file.name in line)
 
-    assert verify(shipped("millstream.service")) == ""
+    assert verify(shipped(name)) == ""
     # It would say so if something were wrong.
-    assert "Unknown key" in verify(shipped("millstream.service", {"UMask=": "Umasc="}))
+    assert "Unknown key" in verify(shipped(name, {"UMask=": "Umasc="}))
+
+
+@contextmanager
+def started(command: list[str], **environment: str) -> Iterator[str]:
+    """Start what systemd starts, and give its address when it is ready; it ends as it is told."""
+    program = [sys.executable, "-m", "millstream.cli"]
+    process = subprocess.Popen(
+        [*program, *command],
+        cwd=ROOT / "examples",
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    try:
+        assert process.stdout is not None
+        [url] = re.findall(r"on (http://\S+) ", process.stdout.readline())
+        assert waiting.until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
+        yield url
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+
+    assert process.returncode == -signal.SIGTERM
 
 
 @pytest.mark.long
@@ -139,15 +209,18 @@ def test_what_systemd_starts_serves_and_ends(tmp_path: Path) -> None:
     _, *command = shlex.split(unit()["ExecStart"])
     at = command.index("--database")
     command[at + 1] = str(tmp_path / "server.db")
-    program = [sys.executable, "-m", "millstream.cli"]
-    examples = ROOT / "examples"
-    process = subprocess.Popen(
-        [*program, *command, "--port", "0"], cwd=examples, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    [url] = re.findall(r"on (http://\S+) ", process.stdout.readline())
-    assert waiting.until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
 
-    assert process.returncode == -signal.SIGTERM
+    with started([*command, "--port", "0"]) as url:
+        assert httpx.get(f"{url}/ok").status_code == 200
+
+
+@pytest.mark.long
+def test_what_systemd_starts_twice_is_one_server_for_clients(new_database: str) -> None:
+    _, *command = shlex.split(unit("millstream@.service")["ExecStart"].replace("%i", "0"))
+
+    with (
+        started(command, MILLSTREAM_DATABASE=new_database) as first,
+        started(command, MILLSTREAM_DATABASE=new_database) as second,
+    ):
+        made = httpx.post(f"{first}/threads", json={}).json()
+        assert httpx.get(f"{second}/threads/{made['thread_id']}").json() == made

@@ -276,3 +276,35 @@ def test_a_quiet_stream_stays_open_beyond_the_timeouts(server: Running, tmp_path
             pass_gate(input)
             assert next(said) == {"i": 1}
             assert list(said) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_several_servers_are_one_and_the_rest_answers_when_one_has_ended(
+    kind: Kind, new_database: str, tmp_path: Path
+) -> None:
+    def serving(name: str) -> ExitStack:
+        ending = stack.enter_context(ExitStack())
+        directory = tmp_path / name
+        directory.mkdir()
+        config = config_of({"loud": of(shout)}, directory, database=new_database)
+        servers.append(ending.enter_context(running(config)))
+        return ending
+
+    def ask(times: int) -> list[int]:
+        return [proxy.http.post("/threads", json={}).status_code for _ in range(times)]
+
+    def asked(server: Running) -> int:
+        return int(server.service.metrics.requests["POST", "/threads", 200])
+
+    servers: list[Running] = []
+    with ExitStack() as stack:
+        first, _ = serving("a"), serving("b")
+        one, two = servers
+        proxy = stack.enter_context(proxying(kind, one.url, tmp_path, other=two.url))
+        assert ask(20) == [200] * 20
+        assert asked(one) + asked(two) == 20
+        assert min(asked(one), asked(two)) > 0
+        before = asked(two)
+        first.close()
+        assert ask(20) == [200] * 20
+        assert asked(two) == before + 20
