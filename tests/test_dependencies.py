@@ -55,6 +55,7 @@ DISTRIBUTIONS: Final = {
     # pydantic needs one version of it, exactly.
     "pydantic_core": "pydantic",
     "pytest": "pytest",
+    "redis": "redis",
     "requests": "requests",
     "rich": "rich",
     "schemathesis": "schemathesis",

@@ -182,7 +182,7 @@ KEYS = dict(keys())
 OWN = (
     "host", "port", "database", "n_jobs_per_worker", "max_request_bytes", "api_key_file",
     "log_format", "log_level", "run_timeout_seconds", "event_retention_seconds", "grace_seconds",
-    "listen_database", "role", "revision", "on_new_revision", "lease_seconds",
+    "listen_database", "redis", "role", "revision", "on_new_revision", "lease_seconds",
 )  # fmt: skip
 """What is written without anything before it, and may come from the environment."""
 
@@ -219,6 +219,7 @@ GOOD: dict[str, Any] = {
     "graphs": GRAPHS["graphs"],
     "env": {"A": "b"},
     "host": "0.0.0.0",
+    "redis": "redis://redis.example",
     "role": "worker",
     "on_new_revision": "newest",
     "lease_seconds": 7,
@@ -248,7 +249,7 @@ GOOD: dict[str, Any] = {
 }
 """Values by key, or by what it has to be."""
 SHARED = {"database": "postgresql://me@db.example/name"}
-BESIDE = {"role": SHARED, "listen_database": SHARED}
+BESIDE = {"role": SHARED, "listen_database": SHARED, "redis": SHARED}
 """What keys need that are nothing alone."""
 
 

@@ -265,7 +265,7 @@ def test_behind_pgbouncer_a_replica_listens_at_the_server_itself(
 def test_who_listens_through_pgbouncer_is_told_what_to_do(
     postgres: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing fails there by itself: what is rung for is lost in silence."""
+    """Nothing would fail there by itself: what is rung for is lost in silence."""
     monkeypatch.setattr(doorbell, "PATIENCE", 1.0)
 
     async def main() -> None:
@@ -274,7 +274,25 @@ def test_who_listens_through_pgbouncer_is_told_what_to_do(
             await replica.bell.start()
             assert await waiting.auntil(lambda: "address of the server itself" in caplog.text)
             assert not replica.bell.is_listening
+            # It would go on in a session that others have next.
+            assert ask(address, "SELECT pg_listening_channels()") == []
             await replica.bell.close()
+
+    run(main)
+
+
+def test_who_listens_elsewhere_than_it_rings_is_told_so(
+    postgres: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doorbell, "PATIENCE", 0.5)
+    elsewhere = psycopg.conninfo.make_conninfo(postgres, dbname="postgres")
+
+    async def main() -> None:
+        replica = Replica(postgres, listen_address=elsewhere)
+        await replica.bell.start()
+        assert await waiting.auntil(lambda: "the same database" in caplog.text)
+        assert not replica.bell.is_listening
+        await replica.bell.close()
 
     run(main)
 

@@ -42,6 +42,10 @@ ListenDatabase = Annotated[
         help="The address of PostgreSQL itself, where --database is that of a pooler.",
     ),
 ]
+Redis = Annotated[
+    str | None,
+    typer.Option(help="redis://host:port, by which servers on one database ring at each other."),
+]
 Role = Annotated[
     str | None,
     typer.Option(help="all; api: answer requests and carry out no runs; worker: carry out runs."),
@@ -111,6 +115,7 @@ def serve(
     port: Port = None,
     database: DatabasePath = None,
     listen_database: ListenDatabase = None,
+    redis: Redis = None,
     role: Role = None,
     revision: Revision = None,
     workers: Workers = None,
@@ -125,6 +130,7 @@ def serve(
         *(targets or ()),
         database=database,
         listen_database=listen_database,
+        redis=redis,
         role=role,
         revision=revision,
         api_key_file=api_key_file,

@@ -205,6 +205,9 @@ class ServerConfig:
     listen_database: str | None = field(default=None, repr=False)
     """The address of PostgreSQL itself, where `database` is a pooler's: other servers are heard
     there."""
+    # There may be a password in it.
+    redis: str | None = field(default=None, repr=False)
+    """The address of a Redis server by which servers that share a database ring at each other."""
     role: str = "all"
     """`api` answers requests and carries out no runs, `worker` carries out runs alone."""
     revision: str = ""
@@ -274,12 +277,17 @@ class ServerConfig:
             raise ConfigError(f"http.mount_prefix is like '/api', not {prefix!r}")
 
     def _check_sharing(self) -> None:
-        if self.postgres is None and (self.role != "all" or self.listen_database):
-            name = "listen_database" if self.listen_database else "role"
+        shared = {"listen_database": self.listen_database, "redis": self.redis}
+        names = [name for name, given in shared.items() if given]
+        if self.role != "all":
+            names.append("role")
+        if self.postgres is None and names:
             raise ConfigError(
-                f"{name} is for servers that share a database in PostgreSQL: name it with "
+                f"{names[0]} is for servers that share a database in PostgreSQL: name it with "
                 "--database postgresql://..."
             )
+        if self.redis and not self.redis.startswith(("redis://", "rediss://", "unix://")):
+            raise ConfigError("redis is an address like redis://:password@host:6379/0")
         if not self.lease_seconds >= 3:
             raise ConfigError(f"lease_seconds is a number from 3 on, not {self.lease_seconds!r}")
 

@@ -32,6 +32,7 @@ ENVIRONMENT: Final = {
     "MILLSTREAM_PORT": "port",
     "MILLSTREAM_DATABASE": "database",
     "MILLSTREAM_LISTEN_DATABASE": "listen_database",
+    "MILLSTREAM_REDIS": "redis",
     "MILLSTREAM_ROLE": "role",
     "MILLSTREAM_REVISION": "revision",
     "MILLSTREAM_ON_NEW_REVISION": "on_new_revision",
@@ -48,8 +49,8 @@ ENVIRONMENT: Final = {
     "RESUMABLE_STREAM_TTL_SECONDS": "event_retention_seconds",
 }
 _TEXTS: Final = {
-    "host", "database", "listen_database", "role", "revision", "on_new_revision", "api_key_file",
-    "log_format", "log_level",
+    "host", "database", "listen_database", "redis", "role", "revision", "on_new_revision",
+    "api_key_file", "log_format", "log_level",
 }  # fmt: skip
 """What the environment gives as it is; all else is a number."""
 _LINE: Final = re.compile(

@@ -197,7 +197,11 @@ def _join(
         lease=config.lease_seconds,
     )
     bell = Doorbell(
-        config.postgres, hear, listen_address=config.listen_database, greet=membership.hold_lock
+        config.postgres,
+        hear,
+        listen_address=config.listen_database,
+        greet=membership.hold_lock,
+        redis=config.redis,
     )
     return membership, bell
 

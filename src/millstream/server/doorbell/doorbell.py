@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
@@ -20,15 +19,14 @@ import psycopg
 from millstream.journal.postgres_connections import checked_address
 from millstream.server.doorbell.listening import Ear
 from millstream.server.doorbell.news import News, read
+from millstream.server.doorbell.pauses import Pauses
+from millstream.server.doorbell.relay import Relay
 from millstream.server.log.signal import Signal
 
 logger = logging.getLogger("millstream.server")
 
 REST: Final = 0.003
 """Seconds after a ring in which what comes is rung for together."""
-FIRST_PAUSE: Final = 0.1
-LONGEST_PAUSE: Final = 1.0
-"""Seconds before it is tried again to connect; each time twice as many."""
 PATIENCE: Final = 10.0
 """Seconds in which a replica has to hear its own ring, to know that it hears others."""
 LAST_MOMENT: Final = 1.0
@@ -51,10 +49,12 @@ class Doorbell:
         *,
         listen_address: str | None = None,
         greet: Callable[[Any], Awaitable[object]] | None = None,
+        redis: str | None = None,
         channel: str = "millstream",
     ) -> None:
         """Take the address of the database, and of the server itself if the other is a pooler's.
 
+        With the address of a `redis` server rings go by that, and by the database where it is away.
         `heard` is called in the event loop with what is new: everything after each time that rings
         may have been missed. `greet` gets each connection that is going to listen, before it does.
         """
@@ -71,13 +71,20 @@ class Doorbell:
         self._is_closing = False
         self._tasks: list[asyncio.Task[None]] = []
         self._probed: tuple[str, asyncio.Future[None]] | None = None
-        self.is_listening = False
-        """Whether it hears others at the moment."""
+        self._hears_database = False
+        self._relay = Relay(redis, channel, self._take, self._say_all) if redis else None
         self.sent = self.received = 0
         """Notifications."""
 
+    @property
+    def is_listening(self) -> bool:
+        """Whether it hears others at the moment, in whatever way they ring."""
+        return self._hears_database and (self._relay is None or self._relay.is_listening)
+
     async def start(self) -> None:
         """Begin to ring and to listen; waits for no connection."""
+        if self._relay is not None:
+            self._relay.start()
         self._signal = Signal()
         self._tasks = [
             asyncio.create_task(self._tell(), name="millstream-doorbell"),
@@ -104,17 +111,19 @@ class Doorbell:
         await asyncio.wait([telling], timeout=LAST_MOMENT)
         telling.cancel()
         await asyncio.gather(telling, listening, return_exceptions=True)
+        if self._relay is not None:
+            await self._relay.close()
 
     # -- ringing ---------------------------------------------------------------------------------
 
     async def _tell(self) -> None:
         signal = self._signal
         assert signal is not None, "it was started"
-        pauses = _Pauses()
+        pauses = Pauses()
         while not self._is_closing or self._news:
             await self._tell_while_connected(signal, pauses)
 
-    async def _tell_while_connected(self, signal: Signal, pauses: _Pauses) -> None:
+    async def _tell_while_connected(self, signal: Signal, pauses: Pauses) -> None:
         try:
             async with await _connect(self._address) as connection:
                 pauses.begin_anew()
@@ -130,8 +139,7 @@ class Doorbell:
                 news, self._news = self._news, News()
             if news:
                 try:
-                    values = (self._channel, news.payload(self._name))
-                    await connection.execute("SELECT pg_notify(%s, %s)", values)
+                    await self._send(connection, news)
                 except BaseException:
                     # Perhaps nobody has heard it.
                     with self._lock:
@@ -144,13 +152,22 @@ class Doorbell:
                 await asyncio.sleep(REST)
             await signal.wait()
 
+    async def _send(self, connection: Any, news: News) -> None:
+        payload = news.payload(self._name)
+        # A probe has to go the way that it proves.
+        if self._relay is None or news.concerns(_PROBE) or not await self._relay.publish(payload):
+            values = (self._channel, payload)
+            await connection.execute("SELECT pg_notify(%s, %s)", values)
+
     # -- listening -------------------------------------------------------------------------------
 
     async def _listen(self) -> None:
-        pauses = _Pauses()
+        pauses = Pauses()
         while True:
             try:
                 async with await _connect(self._listen_address) as connection:
+                    if not await _is_direct(connection):
+                        raise _PooledError
                     if self._greet is not None:
                         await self._greet(connection)
                     ear = Ear(connection, self._take)
@@ -158,20 +175,27 @@ class Doorbell:
                         await ear.listen(self._channel)
                         await self._probe()
                         pauses.begin_anew()
-                        self.is_listening = True
-                        self._say(News(is_everything=True))
+                        self._hears_database = True
+                        self._say_all()
                         await ear.lost
                     finally:
-                        self.is_listening = False
+                        self._hears_database = False
                         ear.stop()
                 logger.warning("the connection that hears other replicas was lost")
             except asyncio.TimeoutError:  # another class on Python 3.10
                 logger.error(
                     "a ring of this replica did not come back to it in %.0f s, so it may not hear "
-                    "others: if the database is behind a pooler such as PgBouncer, give the "
-                    "address of the server itself for listening",
+                    "others: are --database and --listen-database the same database of the same "
+                    "server?",
                     PATIENCE,
                 )
+            except _PooledError:
+                logger.error(
+                    "other replicas are not heard, and see late that this one is gone: the "
+                    "database is behind a pooler such as PgBouncer; give the address of the server "
+                    "itself with --listen-database, or in MILLSTREAM_LISTEN_DATABASE"
+                )
+                await asyncio.sleep(PATIENCE)
             except _LOST as error:
                 logger.log(
                     pauses.level, "other replicas are not heard, it is tried again: %s", error
@@ -204,6 +228,10 @@ class Doorbell:
         if together:
             self._say(together)
 
+    def _say_all(self) -> None:
+        """Say that everything may be new: something may have been missed."""
+        self._say(News(is_everything=True))
+
     def _say(self, news: News) -> None:
         try:
             self._heard(news)
@@ -211,25 +239,15 @@ class Doorbell:
             logger.exception("what another replica has rung for is not looked at")
 
 
-class _Pauses:
-    """How long it is waited before something is tried again."""
+class _PooledError(Exception):
+    """A pooler is in between, which loses what others ring for."""
 
-    def __init__(self) -> None:
-        self._next = FIRST_PAUSE
 
-    @property
-    def level(self) -> int:
-        """How loudly it is told that it is tried again: once, and then for who looks for it."""
-        return logging.WARNING if self._next == FIRST_PAUSE else logging.DEBUG
-
-    def begin_anew(self) -> None:
-        """Wait little the next time: it has gone well."""
-        self._next = FIRST_PAUSE
-
-    async def wait(self) -> None:
-        """Wait, twice as long each time; not all replicas at once."""
-        pause, self._next = self._next, min(2 * self._next, LONGEST_PAUSE)
-        await asyncio.sleep(pause * (0.5 + random.random() / 2))
+async def _is_direct(connection: Any) -> bool:
+    """Say whether a connection is to the server itself: a pooler shows a process of its own."""
+    cursor = await connection.execute("SELECT pg_backend_pid()")
+    [process] = await cursor.fetchone()
+    return bool(process == connection.info.backend_pid)
 
 
 async def _connect(address: str) -> Any:

@@ -172,11 +172,10 @@ class SharedMembership(Membership):
             await self._db.write(rows.leave, self.id)
 
     async def hold_lock(self, connection: Any) -> None:
-        """Show by a connection to the server of the database that this process lives."""
-        cursor = await connection.execute("SELECT pg_backend_pid()")
-        [process] = await cursor.fetchone()
-        if process != connection.info.backend_pid:
-            return  # a pooler is in between, whose connection goes on when this process has ended
+        """Show by a connection to the server of the database that this process lives.
+
+        No pooler may be in between: its own connection goes on when this process has ended.
+        """
         lock = self._lock
         if lock is None:
             lock = random.randrange(1, 2**31)
