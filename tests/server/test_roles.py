@@ -184,7 +184,7 @@ def test_the_first_of_several_servers_sweeps_for_all(new_database: str, tmp_path
 
 def test_who_came_first_is_the_first_as_long_as_it_is_there() -> None:
     def member(id: str) -> Member:
-        return Member(id, "", "", is_over=False, is_connected=True)
+        return Member(id, "", "", slots=1, is_over=False, is_connected=True)
 
     one = Membership()
     one.id = "b"
