@@ -9,6 +9,7 @@ from contextlib import (
     asynccontextmanager,
     nullcontext,
 )
+from functools import partial
 from time import time
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
 
+from millstream.server import state
 from millstream.server.api import (
     a2a,
     assistants,
@@ -86,9 +88,10 @@ def app(graphs: ServerConfig | Mapping[str, Any], *, around: Around | None = Non
                 application.state.refusal = error
                 raise
             application.state.service = service
+            service.scheduler.elsewhere.threads.on_state = partial(state.tell, service)
             theirs = nullcontext() if custom is None else custom.router.lifespan_context(custom)
-            async with theirs as state, around(application) if around else nullcontext():
-                yield state
+            async with theirs as given, around(application) if around else nullcontext():
+                yield given
 
     prefix = config.http.mount_prefix
     unserved = _unserved(config)

@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -18,7 +18,7 @@ from millstream.server.auth.loading import load_guard
 from millstream.server.clock import Chore, Clock
 from millstream.server.config import ServerConfig
 from millstream.server.crons import Crons
-from millstream.server.doorbell.news import News
+from millstream.server.doorbell.news import RUN, News
 from millstream.server.doorbell.rings import Rings, Silence
 from millstream.server.encryption.loading import load_sealer
 from millstream.server.encryption.sealer import Sealer
@@ -118,7 +118,7 @@ class Service:
                 db,
                 run_loop,
                 logs,
-                Runner(catalog, db, journal, timeout=config.run_timeout_seconds),
+                _runner(config, db, journal, catalog, membership, bell),
                 journal,
                 membership,
                 bell,
@@ -174,6 +174,18 @@ def _start(stack: AsyncExitStack, *chores: Chore) -> None:
     for chore in chores:
         chore.start()
         stack.push_async_callback(chore.close)
+
+
+def _runner(
+    config: ServerConfig,
+    db: Database,
+    journal: BaseCheckpointSaver[Any],
+    catalog: GraphCatalog,
+    membership: Membership,
+    bell: Rings,
+) -> Runner:
+    ring = partial(bell.ring, RUN) if membership.has_others else None
+    return Runner(catalog, db, journal, timeout=config.run_timeout_seconds, ring=ring)
 
 
 def _webhooks(config: ServerConfig, db: Database, clock: Clock, membership: Membership) -> Webhooks:

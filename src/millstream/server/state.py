@@ -14,6 +14,7 @@ from millstream.server.errors import ApiError
 from millstream.server.graphs import Access
 from millstream.server.persistence import is_storage_error
 from millstream.server.runs.calls import command_of
+from millstream.server.storage import threads
 from millstream.types import StateUpdate
 
 if TYPE_CHECKING:
@@ -83,6 +84,14 @@ async def read(thread: Thread, place: Mapping[str, Any] | None, *, subgraphs: bo
             return dumps(shown(found))
 
     return await thread.service.run_loop.call(get())
+
+
+async def tell(service: Service, thread_id: str) -> None:
+    """Tell those who read a thread its state, which was changed at another replica."""
+    metadata = await service.db.read(threads.metadata_of, thread_id)
+    found = await read(Thread(service, thread_id, metadata), None, subgraphs=False)
+    told = {"state": orjson.Fragment(found), "thread_id": thread_id}
+    service.logs.tell_state(thread_id, dumps(told))
 
 
 async def history(

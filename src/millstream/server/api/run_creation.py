@@ -57,9 +57,6 @@ class Creation:
         self.run_id = str(uuid7())
         self.thread_id = str(uuid7()) if thread_id is None else thread_id
         self._assistant_id = assistant_id_of(call, body.assistant_id)
-        if protocol is None and call.service.logs.is_watched(self.thread_id) and _can_tell(body):
-            # Who reads the thread is told of all of its runs.
-            protocol = "too"
         self._protocol = protocol
 
     @property
@@ -72,6 +69,9 @@ class Creation:
         call = self._call
         if self._nth is None:
             call.service.limits.count_runs(call.request, call.user)
+        if self._protocol is None and _can_tell(self._body) and await self._is_watched():
+            # Who reads the thread is told of all of its runs.
+            self._protocol = "too"
         created: Created = await call.service.scheduler.submit(
             self._assistant_id, self._plan(await self._settings()), call.filters
         )
@@ -124,6 +124,13 @@ class Creation:
             return known
 
         return AwaitedJson(wait, headers, on_disconnect=self._on_disconnect())
+
+    async def _is_watched(self) -> bool:
+        """Say whether somebody reads the protocol events of the thread."""
+        service = self._call.service
+        if self._is_stateless or service.logs.is_watched(self.thread_id):
+            return not self._is_stateless
+        return bool(await service.scheduler.elsewhere.want_protocol(self.thread_id))
 
     async def _settings(self) -> Settings | None:
         priorities = self._call.service.priorities

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from starlette.responses import Response
@@ -194,27 +194,44 @@ async def _source(
     row = await service.db.read(storage.outcome, run_id, thread_id, call.filters)
     if row is None:
         return FixedSource(frame(ERROR, dumps(NOT_FOUND)))
-    if row.status in UNDER_WAY:
-        last = START
-        if row.is_resumable and service.logs.get(run_id) is None:
-            # It may wait to be gone on with, after attempts that have said something.
-            last = await service.db.read(events.last_of, run_id)
+    following = service.scheduler.elsewhere.following
+    if row.status in UNDER_WAY and (place := await _place(call, row, after)) is not None:
+        last, seq = place
         log = service.logs.open(run_id, row.thread_id, is_resumable=row.is_resumable, last=last)
-        seq = log.last
-        if after is not None:
-            known = log.seq_of(after)
-            if known is None:
-                known = await service.db.read(events.place_of, run_id, after)
-            seq = known
-        source = RunSource(service.db, log, seq, query.stream_mode)
+        source = RunSource(service.db, log, log.last if seq is None else seq, query.stream_mode)
+        following.add(run_id, row.thread_id)
         # It may have ended before its log was there to be closed.
         again = await service.db.read(storage.outcome, run_id, thread_id, call.filters)
         if again is None or again.status not in UNDER_WAY:
-            service.logs.close(run_id, row.thread_id)
+            following.end(run_id, row.thread_id)
         return source
     if after is None or not row.is_resumable:
         return FixedSource()
     return StoredSource(service.db, run_id, after, query.stream_mode)
+
+
+async def _place(call: Call, row: Any, after: EventId | None) -> tuple[EventId, int | None] | None:
+    """Return the last event that may be read of a run under way, and from where it is read on.
+
+    None for the latter is from now on; None if the run has ended meanwhile.
+    """
+    service, run_id = call.service, row.run_id
+    last: EventId | None = START
+    if service.logs.get(run_id) is None:
+        if service.scheduler.elsewhere.replica is not None:
+            last = await service.scheduler.elsewhere.following.join(run_id, row.thread_id)
+        elif row.is_resumable:
+            # It may wait to be gone on with, after attempts that have said something.
+            last = await service.db.read(events.last_of, run_id)
+    if last is None:
+        return None
+    seq = None
+    if after is not None:
+        log = service.logs.get(run_id)
+        seq = None if log is None else log.seq_of(after)
+        if seq is None:
+            seq = await service.db.read(events.place_of, run_id, after)
+    return last, seq
 
 
 def _canceller(call: Call, query: WaitQuery) -> Callable[[], object] | None:

@@ -23,5 +23,13 @@ async def stream_thread(call: Call, query: ThreadStreamQuery) -> Response:
         raise not_found(f"Thread with ID {thread_id}")
     # What is no mode is passed by: clients are newer than servers.
     modes = [mode for mode in (*query.stream_modes, *query.stream_mode) if mode in THREAD_MODES]
-    source = ThreadSource(service.db, service.logs, thread_id, modes, after)
+    elsewhere = service.scheduler.elsewhere
+    source = ThreadSource(
+        service.db, service.logs, thread_id, modes, after, replica=elsewhere.replica
+    )
+    try:
+        await elsewhere.threads.ready(thread_id)
+    except BaseException:
+        source.close()
+        raise
     return EventStream(source, among=service.endless)

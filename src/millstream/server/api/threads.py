@@ -198,6 +198,7 @@ async def keep(thread: state.Thread, left: state.Updated) -> None:
     )
     if left.told is not None:
         thread.service.logs.tell_state(thread.thread_id, left.told)
+    thread.service.scheduler.elsewhere.tell_state(thread.thread_id)
 
 
 def _ttl(given: Ttl | None) -> dict[str, Any] | None:

@@ -17,7 +17,9 @@ PUT_OFF: Final = "put_off"
 RUN: Final = "run"
 """A run has said something, has ended, is to stop, or is read elsewhere."""
 THREAD: Final = "thread"
-"""A run of a thread begins, or its state was changed without one."""
+"""A run of a thread begins that is read elsewhere."""
+STATE: Final = "state"
+"""The state of a thread was changed without a run."""
 MOST_IDS: Final = 150
 """Of how many things of one kind ids are kept: then it is said that all of them may be new."""
 MOST_BYTES: Final = 7900

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from time import time_ns
 from typing import Protocol
 
@@ -45,6 +45,8 @@ class Logs:
         self._watchers: dict[str, list[Watcher]] = {}
         self._numbers = _Numbers()
         """The last protocol event of threads, which may have been deleted since."""
+        self.on_readers: Callable[[str], object] = _nobody_asks
+        """What is told of each thread that is read from now on, or no more."""
         self._ended_ms = 0
         """When the last event of a run that has ended was said."""
 
@@ -87,15 +89,10 @@ class Logs:
             return
         if log.protocol_seq:
             self._numbers[thread_id] = log.protocol_seq
-        logs = self._by_thread.get(thread_id)
-        if logs is not None:
-            logs.discard(log)
-            if not logs:
-                del self._by_thread[thread_id]
-            for waiting in logs:
-                # It says everything later than this one did.
-                waiting.ms = max(waiting.ms, log.ms + 1)
-                waiting.protocol_seq = max(waiting.protocol_seq, log.protocol_seq)
+        for waiting in self._remove(log, thread_id):
+            # It says everything later than this one did.
+            waiting.ms = max(waiting.ms, log.ms + 1)
+            waiting.protocol_seq = max(waiting.protocol_seq, log.protocol_seq)
         if log.is_resumable:
             log.holds.settle()
             log.reveal(log.last)
@@ -104,6 +101,23 @@ class Logs:
             done = dumps({"status": "run_done", "run_id": run_id})
             log.follower.follow(Entry(log.last + 1, log.ms, METADATA, sse.frame(METADATA, done)))
         log.close()
+
+    def let_go(self, run_id: str, thread_id: str) -> None:
+        """Forget the log of a run that goes on elsewhere, unless somebody reads it."""
+        log = self._runs.get(run_id)
+        if log is None or log.has_readers or log.follower is not None:
+            return
+        del self._runs[run_id]
+        self._remove(log, thread_id)
+        log.close()
+
+    def _remove(self, log: RunLog, thread_id: str) -> Collection[RunLog]:
+        """Take a log from those of its thread, and return those that are left."""
+        logs = self._by_thread.get(thread_id, set())
+        logs.discard(log)
+        if not logs:
+            self._by_thread.pop(thread_id, None)
+        return logs
 
     def close_all(self) -> None:
         """End everything that is read here, when the server stops."""
@@ -119,6 +133,7 @@ class Logs:
     def watch(self, thread_id: str, watcher: Watcher) -> None:
         """Tell a watcher of the runs of a thread, those that are there already first."""
         self._watchers.setdefault(thread_id, []).append(watcher)
+        self.on_readers(thread_id)
         for log in sorted(self._by_thread.get(thread_id, ()), key=lambda log: log.run_id):
             watcher.attach(log, 0)
 
@@ -129,6 +144,7 @@ class Logs:
             watchers.remove(watcher)
         if not watchers:
             self._watchers.pop(thread_id, None)
+            self.on_readers(thread_id)
 
     def of_thread(self, thread_id: str) -> Collection[RunLog]:
         """Return the logs of the runs of a thread that have not ended."""
@@ -151,6 +167,7 @@ class Logs:
             channel = self._channels[thread_id] = ThreadChannel(thread_id)
             for log in self._by_thread.get(thread_id, ()):
                 log.follower = channel
+            self.on_readers(thread_id)
         return ThreadReader(channel, modes, after)
 
     def leave(self, thread_id: str, reader: ThreadReader) -> None:
@@ -161,6 +178,7 @@ class Logs:
             del self._channels[thread_id]
             for log in self._by_thread.get(thread_id, ()):
                 log.follower = None
+            self.on_readers(thread_id)
 
     def is_read(self, thread_id: str) -> bool:
         """Whether anybody reads what is said in a thread; from any thread."""
@@ -177,3 +195,7 @@ class Logs:
     def tell_state(self, thread_id: str, data: bytes) -> None:
         """Say that the state of a thread was changed without a run."""
         self.tell_thread(thread_id, STATE_UPDATE, data)
+
+
+def _nobody_asks(_: str) -> None:
+    """Tell nobody: there are no other replicas."""

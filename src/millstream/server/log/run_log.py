@@ -17,7 +17,7 @@ import logging
 import sys
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from time import time_ns
 from typing import Final, NamedTuple, Protocol
 
@@ -119,6 +119,8 @@ class RunLog:
         """The thread, where somebody reads that."""
         self.sink: Callable[[Entry], None] | None = None
         """What stores the events."""
+        self.on_shown: Callable[[], None] | None = None
+        """What is told when more of what is stored may be read."""
         self.lock: Final = threading.RLock()
         """Held by whoever changes something."""
         self.holds: Final = Holds(self.lock, self._show, self._hand_over)
@@ -179,16 +181,38 @@ class RunLog:
                 reader.signal.ring()
             if self.follower is not None:
                 self.follower.follow(entry)
-        elif self.sink is not None:
+        if self.sink is not None:
             if holds.open:
                 self._untold.append(entry)
             else:
                 self.sink(entry)
+        self._count(frame)
+        return entry
+
+    def _count(self, frame: bytes) -> None:
         self._unseen_events += 1
         self._unseen_bytes += len(frame)
         if self._unseen_events >= KEPT_EVENTS or self._unseen_bytes >= KEPT_BYTES:
             self._let_go()
-        return entry
+
+    def take(self, entries: Iterable[Entry]) -> None:
+        """Take events that another process has said, which are stored and may be read."""
+        with self.lock:
+            for entry in entries:
+                if entry.seq <= self.last:
+                    continue
+                if entry.seq != self.last + 1:
+                    # What is missing could not be stored: it is nowhere.
+                    self._window = (entry.seq - 1, [])
+                    self._held_bytes = self._unseen_bytes = 0
+                self._window[1].append(entry)
+                self.last, self.ms = entry.seq, max(self.ms, entry.ms)
+                self.stored = self.shown = entry.seq
+                if self.follower is not None:
+                    self.follower.follow(entry)
+                self._count(entry.frame)
+            for reader in self._readers:
+                reader.signal.ring()
 
     def _hand_over(self) -> None:
         """Have events stored, each with what it needs."""
@@ -197,6 +221,13 @@ class RunLog:
             for entry in entries:
                 self.sink(entry._replace(needs=self.holds.needs_of(entry.seq)))
 
+    def go_back(self) -> None:
+        """Forget what may not be read: another process has the run, and says something else."""
+        with self.lock:
+            base, entries = self._window
+            self.last = self.stored = self.shown
+            self._window = (base, entries[: max(0, self.shown - base)])
+
     def reveal(self, seq: int) -> None:
         """Have events read up to this one, which is stored, as far as they are not held back.
 
@@ -204,7 +235,8 @@ class RunLog:
         """
         with self.lock:
             self.stored = max(self.stored, seq)
-            self._show()
+            if self.is_resumable:
+                self._show()
 
     def _show(self) -> None:
         limit = self.holds.limit
@@ -218,6 +250,8 @@ class RunLog:
         self.shown = end
         for reader in self._readers:
             reader.signal.ring()
+        if self.on_shown is not None:
+            self.on_shown()
 
     def close(self) -> None:
         """End the log: readers come to their end when they have read everything."""

@@ -1,4 +1,8 @@
-"""Storing the events of a run while it goes on: one write at a time, of all that have come."""
+"""Storing the events of a run while it goes on: one write at a time, of all that have come.
+
+Those of a resumable run are stored to be shown, those of any run once another replica reads it. For
+that one it is stored as well up to where the events may be read.
+"""
 
 from __future__ import annotations
 
@@ -20,34 +24,77 @@ logger = logging.getLogger("millstream.server")
 
 
 class Storing:
-    """Stores the events of one resumable run, which are read when they are stored.
+    """Stores the events of one run.
 
     The first one is stored at once, those that come meanwhile together when that is done; a node
     that blocks its event loop holds up none.
     """
 
     def __init__(
-        self, db: Database, log: RunLog, attempt: int, give_up: Callable[[], object]
+        self,
+        db: Database,
+        log: RunLog,
+        attempt: int,
+        give_up: Callable[[], object],
+        ring: Callable[[], object],
     ) -> None:
-        """Begin; `give_up` is called, in any thread, when somebody else carries out the run."""
+        """Make what stores when it is asked to.
+
+        `give_up` is called, in any thread, when somebody else carries out the run, `ring` when
+        there is something for other replicas.
+        """
         self._db = db
         self._log = log
         self._attempt = attempt
         self._give_up = give_up
+        self._ring = ring
         self._lock = log.lock
         self._waiting: list[Entry] = []
         self._under_way: Future[None] | None = None
         self._is_held = False
+        self._is_followed = False
+        """Another replica reads it."""
+        self._published = -1
+        """Up to where that one may read."""
         # It goes on writing from a thread of the database, which writes for others too.
         self._context = copy_context()
-        log.sink = self.note
+
+    def begin(self) -> None:
+        """Store what comes from now on."""
+        self._log.sink = self.note
+
+    def follow(self) -> None:
+        """Have another replica read the run, with what is still here of what it has said."""
+        with self._lock:
+            if self._is_followed or self._is_held:
+                return
+            self._is_followed = True
+            if self._log.sink is None:
+                self._waiting.extend(self._log.since(self._log.stored))
+                self.begin()
+            self._log.on_shown = self._go_on
+            self._go_on()
 
     def note(self, entry: Entry) -> None:
         """Have an event stored; from the thread that appends."""
         with self._lock:
             self._waiting.append(entry)
-            if self._under_way is None and not self._is_held:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Write what there is, if nothing is being written."""
+        with self._lock:
+            is_free = self._under_way is None and not self._is_held
+            if is_free and (self._waiting or self._shown_after(()) > self._published):
                 self._write()
+
+    def _shown_after(self, entries: Sequence[Entry]) -> int:
+        """Return up to where others may read when these are stored; -1 where nobody does."""
+        if not self._is_followed:
+            return -1
+        stored = entries[-1].seq if entries else self._log.stored
+        limit = self._log.holds.limit
+        return stored if limit is None else min(stored, limit)
 
     async def stored(self) -> None:
         """Return when everything is stored that was said until now, or could not be."""
@@ -80,23 +127,27 @@ class Storing:
         """Return what is not stored yet: it is stored with the end of the run."""
         with self._lock:
             self._log.holds.settle()
-            self._log.sink = None
+            self._log.sink = self._log.on_shown = None
             rest, self._waiting = self._waiting, []
         return rest
 
     def _write(self) -> None:
         entries, self._waiting = self._waiting, []
+        shown = self._shown_after(entries)
+        told = () if shown < 0 else (shown,)
+        run_id, attempt = self._log.run_id, self._attempt
         try:
             future = self._context.run(
-                self._db.write_soon, attempts.append, self._log.run_id, self._attempt, entries
+                self._db.write_soon, attempts.append, run_id, attempt, entries, *told
             )
         except RuntimeError:  # the database is closed
             self._under_way = None
             return
         noted = self._under_way = Future()
-        future.add_done_callback(lambda done: self._note_stored(done, noted, entries[-1].seq))
+        last = entries[-1].seq if entries else self._log.stored
+        future.add_done_callback(lambda done: self._note_stored(done, noted, last, shown))
 
-    def _note_stored(self, done: Future[None], noted: Future[None], last: int) -> None:
+    def _note_stored(self, done: Future[None], noted: Future[None], last: int, shown: int) -> None:
         error = done.exception()
         if isinstance(error, TakenOverError):
             # Nobody is shown what it has said, and it says no more.
@@ -116,6 +167,8 @@ class Storing:
         self._log.reveal(last)
         with self._lock:
             self._under_way = None
-            if self._waiting and not self._is_held:
-                self._write()
+            self._published = max(self._published, shown)
+            self._go_on()
         noted.set_result(None)
+        if shown >= 0:
+            self._ring()

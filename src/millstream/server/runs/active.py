@@ -59,6 +59,9 @@ class ActiveRun:
         """Another replica has it: what is left of it here is still an attempt at it."""
         self.was_refused = False
         """Something was not stored, because another replica has it."""
+        self.is_followed = job.is_followed
+        """Another replica reads it."""
+        self._follow: Callable[[], object] | None = None
         self._stop: Callable[[], object] | None = None
         self._kill: Callable[[], object] | None = None
 
@@ -68,6 +71,18 @@ class ActiveRun:
             self.stopped_by = by
         if self._stop is not None:
             self._stop()
+
+    def follow(self) -> None:
+        """Have what it says stored for another replica that reads it."""
+        self.is_followed = True
+        if self._follow is not None:
+            self._follow()
+
+    def on_follow(self, follow: Callable[[], object]) -> None:
+        """Say what stores it for others; at once if one reads it already."""
+        self._follow = follow
+        if self.is_followed:
+            follow()
 
     def would_stop(self, by: RunInput) -> bool:
         """Say whether stopping it would change anything."""

@@ -60,7 +60,9 @@ class Told:
 
     def log(self, write: Callable[[Any], None]) -> WireLog:
         """Return a log for the engine that has its items written."""
-        return WireLog(self.active.log, write, self.storing, self.repeats)
+        log = self.active.log
+        # What cannot be resumed is read at once: nothing waits until it is stored.
+        return WireLog(log, write, self.storing if log.is_resumable else None, self.repeats)
 
 
 async def drive(graph: Any, call: GraphCall, told: Told) -> Outcome:

@@ -13,7 +13,7 @@ from millstream.server.storage import following
 if TYPE_CHECKING:
     from millstream.server.doorbell.news import News
     from millstream.server.runs.active import ActiveRun
-    from millstream.server.runs.lifecycle import RunInput
+    from millstream.server.runs.run_loop import RunLoop
     from millstream.server.storage.database import Database
 
 
@@ -27,14 +27,14 @@ class Holding:
     def __init__(
         self,
         db: Database,
+        run_loop: RunLoop,
         active: Mapping[str, ActiveRun],
-        stop: Callable[[ActiveRun, RunInput], object],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
-        """Take the runs that are carried out, as they come and go, and how one is stopped."""
+        """Take the runs that are carried out, as they come and go, and the loop they run in."""
         self._db = db
         self._active = active
-        self._stop = stop
+        self._run_loop = run_loop
         self._looking = Looking(self._look, spawn)
         self._rung = _Rung()
         """Runs that are not carried out here, or whose beginning has not been noted yet."""
@@ -63,7 +63,12 @@ class Holding:
         self._looking.close()
 
     async def _look(self, run_ids: Collection[str]) -> None:
-        for run_id, stop, _ in await self._db.read(following.wishes, run_ids):
+        call = self._run_loop.loop.call_soon_threadsafe
+        for run_id, stop, is_followed in await self._db.read(following.wishes, run_ids):
             active = self._active.get(run_id)
-            if active is not None and stop is not None and active.would_stop(stop):
-                self._stop(active, stop)
+            if active is None:
+                continue
+            if is_followed and not active.is_followed:
+                call(active.follow)
+            if stop is not None and active.would_stop(stop):
+                call(active.stop, stop)

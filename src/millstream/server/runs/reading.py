@@ -130,8 +130,12 @@ class ThreadSource:
         thread_id: str,
         modes: Collection[str],
         after: EventId | None,
+        *,
+        replica: str | None = None,
     ) -> None:
+        """Read a thread; `replica` is the one that does, where there are several."""
         self._db = db
+        self._replica = replica
         self._logs = logs
         self._thread_id = thread_id
         # Before what is stored is read: it goes on meanwhile.
@@ -148,7 +152,9 @@ class ThreadSource:
         """Return frames that are there now, first those that are stored."""
         while self._replayed is not None:
             after = self._replayed
-            stored = await self._db.read(events.read_thread, self._thread_id, after, PAGE)
+            stored = await self._db.read(
+                events.read_thread, self._thread_id, after, PAGE, self._replica
+            )
             self._replayed = stored[-1][1].id if len(stored) == PAGE else None
             # What is held back comes to the reader later.
             shown = [entry for run_id, entry in stored if self._logs.is_shown(run_id, entry.seq)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -64,11 +64,14 @@ class Runner:
         saver: BaseCheckpointSaver[Any],
         *,
         timeout: float,
+        ring: Callable[[str], object] | None = None,
     ) -> None:
+        """Make one; `ring` tells other replicas of what is stored of a run, if there are any."""
         self._catalog = catalog
         self._db = db
         self._saver = saver
         self._timeout = timeout
+        self._ring = ring
 
     async def carry_out(self, active: ActiveRun) -> Carried:
         """Carry out a run, and say how it has ended; never raises for what the run did."""
@@ -87,10 +90,7 @@ class Runner:
 
     async def _carry_out(self, active: ActiveRun) -> Carried:
         job = active.job
-        storing = None
-        if active.log.is_resumable:
-            give_up = partial(asyncio.get_running_loop().call_soon_threadsafe, active.refuse)
-            storing = Storing(self._db, active.log, job.attempt, give_up)
+        storing = self._storing(active)
         repeats: Sequence[Repeats] = ()
         if job.last != START:
             said = await self._db.read(events.said, job.run_id, STATE_MODES)
@@ -125,6 +125,21 @@ class Runner:
         if storing is not None:
             end.unstored = storing.rest()
         return carried
+
+    def _storing(self, active: ActiveRun) -> Storing | None:
+        """Return what stores what a run says, None where nobody can want that."""
+        log, ring = active.log, self._ring
+        if not log.is_resumable and ring is None:
+            return None
+        loop = asyncio.get_running_loop()
+        give_up = partial(loop.call_soon_threadsafe, active.refuse)
+        tell = partial(ring or _ring_for_nobody, log.run_id)
+        storing = Storing(self._db, log, active.job.attempt, give_up, tell)
+        if log.is_resumable:
+            storing.begin()
+        if ring is not None:
+            active.on_follow(storing.follow)
+        return storing
 
     async def _number(self, active: ActiveRun) -> None:
         """Have the protocol events of a run numbered on from those of its thread."""
@@ -240,6 +255,10 @@ class Runner:
             end.is_asking = bool(state.next)
         result = dumps({"__error__": end.error}) if by == "time_up" else NOTHING
         return Carried(end, result)
+
+
+def _ring_for_nobody(_: str) -> None:
+    """Ring for nobody: there are no other replicas."""
 
 
 def failed(error: BaseException) -> Carried:

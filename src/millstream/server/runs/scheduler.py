@@ -19,9 +19,8 @@ from millstream.server.encryption.context import enter_context
 from millstream.server.log_lines import enter_run, log_run
 from millstream.server.runs.active import ActiveRun
 from millstream.server.runs.changes import Changes
-from millstream.server.runs.following import Following
+from millstream.server.runs.elsewhere import Elsewhere
 from millstream.server.runs.forgetting import Forgetting
-from millstream.server.runs.holding import Holding
 from millstream.server.runs.lifecycle import RunInput
 from millstream.server.runs.recovery import delete_remains, forget_unstored, settle
 from millstream.server.runs.results import Results
@@ -49,9 +48,6 @@ logger = logging.getLogger("millstream.server")
 RETRY: Final = 0.5
 MAX_RETRY: Final = 30.0
 """Seconds between two tries to store the end of a run, the first time and in the long run."""
-UNHEARD: Final = 5
-"""After how many beats everything is looked at, also while the doorbell is heard: who has to ring
-may have died before."""
 PASSED_BY: Final = 0.02
 """Seconds until runs are looked at again whose threads somebody else was changing."""
 
@@ -99,18 +95,10 @@ class Scheduler:
         """Who waits for how runs end."""
         self._forgetting = Forgetting(db, run_loop, saver, retention, self._spawn)
         self._active: dict[str, ActiveRun] = {}
-        self._holding = Holding(db, self._active, self._stop, self._spawn)
-        self.following: Final = Following(
-            db,
-            logs,
-            self.results,
-            membership,
-            bell,
-            is_here=self._active.__contains__,
-            spawn=self._spawn,
+        self.elsewhere: Final = Elsewhere(
+            db, logs, self.results, membership, bell, run_loop, self._active, self._spawn
         )
         """What goes on at other replicas."""
-        self._beats = 0
         self._reserved = 0
         """Slots of runs that are being stored."""
         self._are_some_waiting = True
@@ -126,7 +114,7 @@ class Scheduler:
 
     async def open(self) -> None:
         """Go on with what is stored: what was running, what waits, what was put off."""
-        await self._membership.open(self._take_over, self.give_up, self._look)
+        await self._membership.open(self._take_over, self.give_up, self.elsewhere.look)
         await self._go_on()
         self._forgetting.later()
 
@@ -160,21 +148,13 @@ class Scheduler:
 
     def hear(self, news: News) -> None:
         """See to what other replicas have rung for."""
-        self._holding.hear(news)
-        self.following.hear(news)
+        self.elsewhere.hear(news)
         if self._is_draining:
             return
         if news.concerns(PUT_OFF):
             self._spawn(self._go_on())
         elif news.concerns(QUEUE):
             self._start_more(is_told=True)
-
-    def _look(self) -> None:
-        """Look at what others may have rung for in vain."""
-        self._beats += 1
-        if not self._bell.is_listening or self._beats % UNHEARD == 0:
-            self._holding.look_at_all()
-            self.following.look_at_all()
 
     def drain(self) -> None:
         """Start nothing more: what waits is for the next process."""
@@ -198,8 +178,7 @@ class Scheduler:
         self._forgetting.close()
         if self._timer is not None:
             self._timer.cancel()
-        self._holding.close()
-        self.following.close()
+        self.elsewhere.close()
         self.give_up()
         await self.changes.close(self._grace)
         if self._active:
@@ -249,7 +228,7 @@ class Scheduler:
         elif not may_start:
             self._start_more()
         if created.job is None:
-            self.following.add(created.run["run_id"], created.run["thread_id"])
+            self.elsewhere.following.add(created.run["run_id"], created.run["thread_id"])
         return created
 
     async def cancel(
@@ -283,13 +262,15 @@ class Scheduler:
             while True:
                 if run_id in self._active:
                     await self.results.expect(run_id)
-                elif not await self.following.wait(run_id):
+                elif not await self.elsewhere.following.wait(run_id):
                     break
 
-    def running_in(self, thread_id: str) -> Sequence[str]:
-        """Return the runs of a thread that are carried out now: one, or none."""
-        active = self._active.values()
-        return [each.job.run_id for each in active if each.job.thread_id == thread_id]
+    async def running_in(self, thread_id: str) -> str | None:
+        """Return the run of a thread that is carried out now, None if none is."""
+        for active in self._active.values():
+            if active.job.thread_id == thread_id:
+                return active.job.run_id
+        return await self.elsewhere.speaking(thread_id)
 
     @property
     def is_first(self) -> bool:
@@ -313,7 +294,7 @@ class Scheduler:
         if job.stop is not None:
             active.stop(job.stop)
         self._active[job.run_id] = active
-        self._holding.began(job.run_id)
+        self.elsewhere.began(job)
         self._metrics.began(job)
         self._spawn(self._carry_out(active))
 
@@ -326,6 +307,7 @@ class Scheduler:
         status: str | None = None
         try:
             try:
+                await self.elsewhere.following.hand_over(active.log, job)
                 with self._run_loop.watchdog.watching():
                     carried = await self._run_loop.call(self._runner.carry_out(active))
             except Exception as error:
@@ -348,11 +330,11 @@ class Scheduler:
             logger.exception("the end of run %s cannot be stored", job.run_id)
         finally:
             del self._active[job.run_id]
-            self._logs.close(job.run_id, job.thread_id)
-            if carried.end.input != "lease_lost":  # else it ends in another process
+            if carried.end.input != "lease_lost":
+                self._logs.close(job.run_id, job.thread_id)
                 self.results.resolve(job.run_id, carried.result)
-            elif not self._is_closing:
-                self.following.add(job.run_id, job.thread_id)
+            else:  # it ends in another process
+                self._leave(active)
             self._metrics.ended(active, status)
             log_run(active, carried.end, status)
             if next_job is not None:
@@ -361,6 +343,14 @@ class Scheduler:
                 self._forgetting.later()
         if self._are_some_waiting and self._has_slot:
             await self._fill()
+
+    def _leave(self, active: ActiveRun) -> None:
+        """Have those follow a run that read it here, or wait for it."""
+        job, following = active.job, self.elsewhere.following
+        if not following.stay(active.log, job.thread_id):
+            self._logs.close(job.run_id, job.thread_id)
+        if not self._is_closing:
+            following.add(job.run_id, job.thread_id)
 
     async def _finish(self, active: ActiveRun, carried: Carried) -> Finished:
         """Store how a run has ended, when the database can; if it never can, that it failed."""
@@ -488,7 +478,7 @@ class Scheduler:
             self._spawn(self._go_on())
 
     async def _follow(self, run_id: str, thread_id: str) -> bool:
-        return await self.following.begin(run_id, thread_id)
+        return await self.elsewhere.following.begin(run_id, thread_id)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)

@@ -41,10 +41,24 @@ class TakenOverError(RuntimeError):
         return f"attempt {self.attempt} is over, another process has run {self.run_id}"
 
 
-def append(connection: Connection, run_id: str, attempt: int, entries: Sequence[Entry]) -> None:
-    """Store events of an attempt at a run, in their order."""
+def append(
+    connection: Connection,
+    run_id: str,
+    attempt: int,
+    entries: Sequence[Entry],
+    shown: int | None = None,
+) -> None:
+    """Store events of an attempt at a run, in their order.
+
+    `shown` is up to where other replicas may read, if any does.
+    """
+    if shown is not None:
+        mine = (runs.c.run_id == run_id, runs.c.attempt == attempt, runs.c.status == "running")
+        told = connection.execute(update(runs).where(*mine).values(shown=shown))
+        if not told.rowcount:
+            raise TakenOverError(run_id, attempt)
     # The owner of a file need not ask: the operating system knows whose it is.
-    if are_many(connection):
+    elif are_many(connection):
         found = _HELD.first(connection, id=run_id)
         if found is None or (found.attempt, found.status) != (attempt, "running"):
             raise TakenOverError(run_id, attempt)

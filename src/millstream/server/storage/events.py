@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
+    ScalarSelect,
     and_,
     delete,
     exists,
@@ -18,11 +19,13 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    true,
     update,
 )
 
 from millstream.server.log.event_ids import EventId
 from millstream.server.log.run_log import PROTOCOL, Entry
+from millstream.server.runs.lifecycle import UNDER_WAY
 from millstream.server.storage.run_statements import ADD_EVENT
 from millstream.server.storage.tables import run_events, runs, threads
 
@@ -59,7 +62,7 @@ def read(connection: Connection, run_id: str, after: EventId, limit: int) -> lis
         .order_by(run_events.c.seq)
         .limit(limit)
     )
-    return [_entry(row) for row in connection.execute(query)]
+    return [entry_of(row) for row in connection.execute(query)]
 
 
 def read_from(connection: Connection, run_id: str, seq: int, limit: int) -> list[Entry]:
@@ -70,11 +73,16 @@ def read_from(connection: Connection, run_id: str, seq: int, limit: int) -> list
         .order_by(run_events.c.seq)
         .limit(limit)
     )
-    return [_entry(row) for row in connection.execute(query)]
+    return [entry_of(row) for row in connection.execute(query)]
 
 
 def read_of_thread(
-    connection: Connection, thread_id: str, run_id: str, seq: int, limit: int
+    connection: Connection,
+    thread_id: str,
+    run_id: str,
+    seq: int,
+    limit: int,
+    replica: str | None = None,
 ) -> list[Entry]:
     """Return the first events of a run after a place, none if it is of another thread."""
     query = (
@@ -84,39 +92,52 @@ def read_of_thread(
             runs.c.thread_id == thread_id,
             run_events.c.run_id == run_id,
             run_events.c.seq > seq,
+            _is_shown(replica),
         )
         .order_by(run_events.c.seq)
         .limit(limit)
     )
-    return [_entry(row) for row in connection.execute(query)]
+    return [entry_of(row) for row in connection.execute(query)]
 
 
 def read_thread(
-    connection: Connection, thread_id: str, after: EventId, limit: int
+    connection: Connection,
+    thread_id: str,
+    after: EventId,
+    limit: int,
+    replica: str | None = None,
 ) -> list[tuple[str, Entry]]:
-    """Return the first stored events of all runs of a thread after an id, each with its run."""
+    """Return the first stored events of all runs of a thread after an id, each with its run.
+
+    `replica` is the one that asks, where there are several: of what others carry out it gets what
+    they have shown.
+    """
     query = (
         select(run_events)
         .join(runs, runs.c.run_id == run_events.c.run_id)
-        .where(runs.c.thread_id == thread_id, _after(after))
+        .where(runs.c.thread_id == thread_id, _after(after), _is_shown(replica))
         .order_by(run_events.c.ms, run_events.c.seq)
         .limit(limit)
     )
-    return [(row.run_id, _entry(row)) for row in connection.execute(query)]
+    return [(row.run_id, entry_of(row)) for row in connection.execute(query)]
 
 
 def read_protocol(
-    connection: Connection, thread_id: str, after: EventId, limit: int
+    connection: Connection,
+    thread_id: str,
+    after: EventId,
+    limit: int,
+    replica: str | None = None,
 ) -> list[tuple[str, Entry]]:
     """Return the first protocol events of a thread after an id, each with its run."""
     query = (
         select(run_events)
         .join(runs, runs.c.run_id == run_events.c.run_id)
-        .where(runs.c.thread_id == thread_id, _after(after), _is_protocol())
+        .where(runs.c.thread_id == thread_id, _after(after), _is_protocol(), _is_shown(replica))
         .order_by(run_events.c.ms, run_events.c.seq)
         .limit(limit)
     )
-    return [(row.run_id, _entry(row)) for row in connection.execute(query)]
+    return [(row.run_id, entry_of(row)) for row in connection.execute(query)]
 
 
 def last_protocol_frame(connection: Connection, thread_id: str) -> bytes | None:
@@ -166,6 +187,22 @@ def last_of(connection: Connection, run_id: str) -> EventId:
     return (0, 0) if row is None else (row.ms, row.seq)
 
 
+def last_seq(run_id: str | ColumnElement[str]) -> ScalarSelect[Any]:
+    """Return what finds the place of the last event that is stored of a run, 0 if none is."""
+    last = func.coalesce(func.max(run_events.c.seq), 0)
+    return select(last).where(run_events.c.run_id == run_id).scalar_subquery()
+
+
+def last_ms(connection: Connection, thread_id: str) -> int:
+    """Return when the last event was said that is stored of a thread, 0 if none is."""
+    query = (
+        select(func.max(run_events.c.ms))
+        .join(runs, runs.c.run_id == run_events.c.run_id)
+        .where(runs.c.thread_id == thread_id)
+    )
+    return connection.scalar(query) or 0
+
+
 def said(connection: Connection, run_id: str, modes: Sequence[str]) -> list[Entry]:
     """Return the last events of some modes that are stored of a run, in either form."""
     channels = [run_events.c.mode.startswith(f"{PROTOCOL}{mode}\n") for mode in modes]
@@ -175,7 +212,7 @@ def said(connection: Connection, run_id: str, modes: Sequence[str]) -> list[Entr
         .order_by(run_events.c.seq.desc())
         .limit(MOST_SAID)
     )
-    return [_entry(row) for row in reversed(connection.execute(query).all())]
+    return [entry_of(row) for row in reversed(connection.execute(query).all())]
 
 
 def needs(connection: Connection, run_id: str) -> list[tuple[str, int]]:
@@ -241,10 +278,19 @@ def _is_protocol() -> ColumnElement[bool]:
     return run_events.c.mode.startswith(PROTOCOL)
 
 
+def _is_shown(replica: str | None) -> ColumnElement[bool]:
+    """Say whether a replica may read an event, which knows by itself what it shows of its runs."""
+    if replica is None:
+        return true()
+    is_here = and_(runs.c.status == "running", runs.c.holder == replica)
+    return or_(runs.c.status.not_in(UNDER_WAY), is_here, run_events.c.seq <= runs.c.shown)
+
+
 def _after(id: EventId) -> ColumnElement[bool]:
     ms, seq = id
     return or_(run_events.c.ms > ms, and_(run_events.c.ms == ms, run_events.c.seq > seq))
 
 
-def _entry(row: Row[Any]) -> Entry:
+def entry_of(row: Row[Any]) -> Entry:
+    """Return the event that a row has."""
     return Entry(row.seq, row.ms, row.mode, bytes(row.frame), row.needs)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Integer, Text, column, or_, select, update, values
 
+from millstream.server.log.event_ids import START, EventId
+from millstream.server.log.run_log import Entry
 from millstream.server.runs.lifecycle import UNDER_WAY, RunInput, RunStatus
-from millstream.server.storage.tables import UNFINISHED, runs
+from millstream.server.storage import events
+from millstream.server.storage.tables import UNFINISHED, run_events, runs
+
+MOST: Final = 2000
+"""How many events are read together."""
 
 
 class Followed(NamedTuple):
@@ -17,7 +23,6 @@ class Followed(NamedTuple):
     run_id: str
     thread_id: str
     status: RunStatus
-    attempt: int
     shown: int
     """Up to which of its events others may read."""
     result: bytes | None
@@ -29,6 +34,16 @@ class Followed(NamedTuple):
         return self.status in UNDER_WAY
 
 
+class News(NamedTuple):
+    """What is new of runs that are followed."""
+
+    runs: Mapping[str, Followed]
+    """Those that are there."""
+    events: Mapping[str, list[Entry]]
+    is_whole: bool
+    """There are no more events."""
+
+
 class Wish(NamedTuple):
     """What others want of a run, for whoever carries it out."""
 
@@ -37,35 +52,61 @@ class Wish(NamedTuple):
     is_followed: bool
 
 
-_FOLLOWED = (
-    runs.c.run_id,
-    runs.c.thread_id,
-    runs.c.status,
-    runs.c.attempt,
-    runs.c.shown,
-    runs.c.result,
-)
+_FOLLOWED = (runs.c.run_id, runs.c.thread_id, runs.c.status, runs.c.shown, runs.c.result)
 
 
-def follow(connection: Connection, run_id: str) -> bool | None:
+def follow(connection: Connection, run_id: str) -> tuple[Followed, bool] | None:
     """Note that another replica than its holder reads a run; None if it has ended.
 
-    Say whether that is new, so that its holder has to be told.
+    Return how it stands, and whether its holder has to be told.
     """
-    mine = runs.c.run_id == run_id
-    noted = connection.execute(
-        update(runs).where(mine, UNFINISHED, runs.c.is_followed.is_(False)).values(is_followed=True)
-    )
-    if noted.rowcount:
-        return True
-    known = connection.scalar(select(runs.c.run_id).where(mine, UNFINISHED))
-    return None if known is None else False
+    new = (runs.c.run_id == run_id, UNFINISHED, runs.c.is_followed.is_(False))
+    noted = connection.execute(update(runs).where(*new).values(is_followed=True))
+    found = states(connection, [run_id]).get(run_id)
+    return (found, noted.rowcount > 0) if found is not None and found.is_under_way else None
 
 
 def states(connection: Connection, run_ids: Collection[str]) -> Mapping[str, Followed]:
     """Return how runs stand, of those that are there."""
     query = select(*_FOLLOWED).where(runs.c.run_id.in_(run_ids))
     return {row.run_id: Followed(*row) for row in connection.execute(query)}
+
+
+def news(connection: Connection, run_ids: Collection[str], read: Mapping[str, int]) -> News:
+    """Return how runs stand, and of those that are read what comes after a place."""
+    found = states(connection, run_ids)
+    told: dict[str, list[Entry]] = {}
+    count = 0
+    if read:
+        place = values(column("run_id", Text), column("after", Integer), name="place")
+        place = place.data(list(read.items()))
+        query = (
+            select(run_events)
+            .join(place, run_events.c.run_id == place.c.run_id)
+            .join(runs, runs.c.run_id == run_events.c.run_id)
+            .where(
+                run_events.c.seq > place.c.after,
+                or_(run_events.c.seq <= runs.c.shown, runs.c.status.not_in(UNDER_WAY)),
+            )
+            .order_by(run_events.c.run_id, run_events.c.seq)
+            .limit(MOST)
+        )
+        for row in connection.execute(query):
+            told.setdefault(row.run_id, []).append(events.entry_of(row))
+            count += 1
+    return News(found, told, count < MOST)
+
+
+def place(connection: Connection, run_id: str) -> EventId | None:
+    """Return the last event of a run that others than its holder may read; None if it has ended."""
+    found = states(connection, [run_id]).get(run_id)
+    if found is None or not found.is_under_way:
+        return None
+    if not found.shown:
+        return START
+    of = (run_events.c.run_id == run_id, run_events.c.seq == found.shown)
+    ms = connection.scalar(select(run_events.c.ms).where(*of))
+    return START if ms is None else (ms, found.shown)
 
 
 def wishes(connection: Connection, run_ids: Collection[str]) -> list[Wish]:

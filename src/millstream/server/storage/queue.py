@@ -25,7 +25,7 @@ from millstream.server.runs.turns import (
     choose,
     turn_of,
 )
-from millstream.server.storage import events
+from millstream.server.storage import events, thread_readers
 from millstream.server.storage import run_statements as statements
 from millstream.server.storage.locks import are_many, hold_free, hold_threads
 from millstream.server.storage.run_records import Holder, Job
@@ -101,6 +101,9 @@ def begin(connection: Connection, run_id: str, time: str, holder: Holder) -> Job
     """Have a replica begin a run, or go on with it."""
     run = statements.WAITING.first(connection, id=run_id)
     attempt = run.attempt + 1
+    is_followed = run.is_followed or thread_readers.are_elsewhere(
+        connection, run.thread_id, holder.replica_id
+    )
     statements.BEGIN.run(
         connection,
         id=run_id,
@@ -109,10 +112,11 @@ def begin(connection: Connection, run_id: str, time: str, holder: Holder) -> Job
         attempt=attempt,
         holder=holder.replica_id,
         revision=holder.revision,
+        is_followed=is_followed,
         turn=None,
         start_at=None,
     )
-    is_stored = run.is_resumable or run.is_followed
+    is_stored = run.is_resumable or is_followed
     last = events.last_of(connection, run_id) if run.attempt and is_stored else START
     return Job(
         run_id,
@@ -124,7 +128,7 @@ def begin(connection: Connection, run_id: str, time: str, holder: Holder) -> Job
         last,
         run.stop,
         run.priority,
-        run.is_followed,
+        is_followed,
     )
 
 
@@ -289,7 +293,13 @@ def hand_back(connection: Connection, run_id: str) -> None:
     connection.execute(
         update(runs)
         .where(runs.c.run_id == run_id)
-        .values(status=status_after("running", "lease_lost"), turn=GOES_ON, holder=None, place=None)
+        .values(
+            status=status_after("running", "lease_lost"),
+            turn=GOES_ON,
+            holder=None,
+            place=None,
+            shown=events.last_seq(run_id),
+        )
     )
 
 

@@ -27,6 +27,7 @@ from sqlalchemy import (
 
 from millstream.server.runs.lifecycle import status_after
 from millstream.server.runs.turns import GOES_ON
+from millstream.server.storage import events
 from millstream.server.storage.changes import Left
 from millstream.server.storage.locks import hold_threads_of
 from millstream.server.storage.tables import (
@@ -230,5 +231,6 @@ def put_back(connection: Connection, run_ids: Sequence[str], holder: str) -> Non
     connection.execute(
         update(runs)
         .where(runs.c.run_id.in_(run_ids), runs.c.status == "pending", runs.c.holder == holder)
-        .values(turn=GOES_ON, holder=None)
+        # What has been said of things that were not stored is forgotten by now.
+        .values(turn=GOES_ON, holder=None, shown=events.last_seq(runs.c.run_id))
     )

@@ -298,6 +298,7 @@ BEGIN: Final = Prepared(
     "attempt",
     "holder",
     "revision",
+    "is_followed",
     "turn",
     "start_at",
 )

@@ -19,7 +19,7 @@ from millstream.server.runs.lifecycle import (
 )
 from millstream.server.runs.multitask import BUSY, SUPERSEDING, Present, admit
 from millstream.server.runs.turns import standing
-from millstream.server.storage import changes, deliveries, events, queue
+from millstream.server.storage import changes, deliveries, events, queue, thread_readers
 from millstream.server.storage import run_statements as statements
 from millstream.server.storage.containment import Filters, allows, exact, is_of_others
 from millstream.server.storage.locks import hold_thread, hold_threads_of
@@ -101,11 +101,18 @@ def create(
     if starts and metadata is not None:
         starts = not changes.is_still(connection, new.thread_id)
     row = _row_of(connection, new, holder if starts else None, waits_for_slot=waits_for_slot)
-    row["is_followed"] = is_shared and not starts
+    # Whoever begins it, it may be read here, or at any replica that reads its thread.
+    row["is_followed"] = is_shared and (
+        holder is None
+        or not starts
+        or thread_readers.are_elsewhere(connection, new.thread_id, holder.replica_id)
+    )
     statements.ADD_RUN.run(connection, **row)
     if metadata is not None:
         _note_run(connection, new, metadata)
-    job = _begun(new, row["priority"]) if starts else None
+    job = None
+    if starts:
+        job = _begun(new, priority=row["priority"], is_followed=row["is_followed"])
     shown_run = {column.name: row[column.name] for column in _SHOWN}
     # Nobody has to know that it was started in the same breath.
     shown_run.update(status="pending", langsmith_session_name=None)
@@ -145,9 +152,10 @@ def _row_of(
     }
 
 
-def _begun(new: NewRun, priority: int) -> Job:
+def _begun(new: NewRun, *, priority: int, is_followed: bool) -> Job:
     ids = new.run_id, new.thread_id, new.assistant_id
-    return Job(*ids, new.kwargs, new.metadata, attempt=1, priority=priority)
+    told = new.kwargs, new.metadata
+    return Job(*ids, *told, attempt=1, priority=priority, is_followed=is_followed)
 
 
 def _enter_thread(

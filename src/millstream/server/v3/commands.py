@@ -160,7 +160,8 @@ async def _once_asked(
         return found
     thread_id, service = found["thread_id"], call.service
     with suppress(asyncio.TimeoutError):
-        for run in service.scheduler.running_in(thread_id):
+        run = await service.scheduler.running_in(thread_id)
+        if run is not None:
             ended = service.scheduler.results.of(run, thread_id, call.filters)
             await asyncio.wait_for(ended, ENDING)
     return await _thread(call, thread_id)
@@ -265,7 +266,9 @@ async def _get_tree(call: Call, thread_id: str, params: Params) -> Result:
         _text(run_id, "agent.getTree", "run_id")
     tree = None
     if await _thread(call, thread_id) is not None:
-        tree = await tree_of(call.service.db, call.service.logs, thread_id, run_id)
+        service = call.service
+        elsewhere = service.scheduler.elsewhere
+        tree = await tree_of(service.db, service.logs, elsewhere, thread_id, run_id)
     if tree is None:
         if run_id is not None:
             raise ProtocolError("no_such_run", f"Unknown run: {run_id[:100]}")

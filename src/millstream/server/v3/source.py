@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from millstream.server.errors import not_found
+from millstream.server.log.event_ids import START
 from millstream.server.log.run_log import Entry, RunLog
 from millstream.server.log.signal import Signal
 from millstream.server.storage import events
@@ -40,12 +41,15 @@ class ProtocolSource:
         place: Place,
         may_see: MaySee | None = None,
         signal: Signal | None = None,
+        replica: str | None = None,
     ) -> None:
         """Read what passes a filter after a place.
 
         `may_see` is asked before the first event is shown: the thread may not exist before.
-        `signal` is what is rung, where one task reads several sources.
+        `signal` is what is rung, where one task reads several sources, `replica` the one that
+        reads, where there are several.
         """
+        self._replica = replica
         self.signal: Final = signal or Signal()
         self.is_over = False
         self._db = db
@@ -56,6 +60,8 @@ class ProtocolSource:
         self._may_see = may_see
         self._replayed: EventId | None = place.id
         """How far stored runs have been read, None if that is done."""
+        self._passed: EventId = START
+        """The last one of those."""
         self._lives: list[_Live] = []
         self._attached: dict[str, int] = {}
         """Runs that are read from their logs -> after which place."""
@@ -109,13 +115,15 @@ class ProtocolSource:
             entries = [entry for entry in stored if entry.seq <= live.log.readable]
         if entries:
             live.seq = entries[-1].seq
-            return entries
+            return [entry for entry in entries if entry.id > self._passed]
         # What is gone, of a run that is not stored.
         live.seq = max(live.seq, live.log.base)
         return ()
 
     async def _next_stored(self, after: EventId) -> Iterable[Entry]:
-        stored = await self._db.read(events.read_protocol, self.thread_id, after, PAGE)
+        stored = await self._db.read(
+            events.read_protocol, self.thread_id, after, PAGE, self._replica
+        )
         attached = self._attached
         found = [entry for run_id, entry in stored if entry.seq <= attached.get(run_id, entry.seq)]
         if len(stored) == PAGE:
@@ -123,6 +131,9 @@ class ProtocolSource:
         else:
             self._replayed = None
             attached.clear()
+        if found and self._replica is not None:
+            # The log of a run elsewhere may come later, with all that it has said.
+            self._passed = found[-1].id
         return found
 
     def _next_live(self) -> _Live | None:
@@ -175,7 +186,16 @@ async def open_source(
     wanted, place = EventFilter(params), Place.of(params, last_event_id)
     service = call.service
     may_see = await admitted(call, thread_id)
-    return ProtocolSource(service.db, service.logs, thread_id, wanted, place, may_see, signal)
+    elsewhere = service.scheduler.elsewhere
+    source = ProtocolSource(
+        service.db, service.logs, thread_id, wanted, place, may_see, signal, elsewhere.replica
+    )
+    try:
+        await elsewhere.threads.ready(thread_id)
+    except BaseException:
+        source.close()
+        raise
+    return source
 
 
 async def admitted(call: Call, thread_id: str) -> MaySee | None:

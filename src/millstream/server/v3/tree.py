@@ -12,33 +12,37 @@ from millstream.server.v3.protocol import EventFilter, text_of
 if TYPE_CHECKING:
     from millstream.server.log.hub import Logs
     from millstream.server.log.run_log import Entry
+    from millstream.server.runs.elsewhere import Elsewhere
     from millstream.server.storage.database import Database
 
 PAGE = 256
 
 
 async def tree_of(
-    db: Database, logs: Logs, thread_id: str, run_id: str | None
+    db: Database, logs: Logs, elsewhere: Elsewhere, thread_id: str, run_id: str | None
 ) -> dict[str, Any] | None:
     """Return the tree of a run, or of the one that goes on in a thread; None if there is none."""
     nodes: dict[tuple[str, ...], dict[str, Any]] = {}
     wanted = EventFilter({"channels": ["lifecycle"]})
     if run_id is None:
         active = logs.speaking(thread_id)
-        if active is None:
+        run_id = await elsewhere.speaking(thread_id) if active is None else active.run_id
+        if run_id is None:
             return None
-        run_id = active.run_id
-    async for entry in _entries(db, logs, thread_id, run_id):
+    await elsewhere.reach(run_id, thread_id)
+    async for entry in _entries(db, logs, thread_id, run_id, elsewhere.replica):
         if entry.mode in wanted:
             params = loads(text_of(entry.frame))["params"]
             _note(nodes, params["namespace"], params["data"])
     return nodes.get(())
 
 
-async def _entries(db: Database, logs: Logs, thread_id: str, run_id: str) -> AsyncIterator[Entry]:
+async def _entries(
+    db: Database, logs: Logs, thread_id: str, run_id: str, replica: str | None
+) -> AsyncIterator[Entry]:
     log = logs.get(run_id)
     seq = 0
-    while page := await db.read(events.read_of_thread, thread_id, run_id, seq, PAGE):
+    while page := await db.read(events.read_of_thread, thread_id, run_id, seq, PAGE, replica):
         seq = page[-1].seq
         for entry in page:
             yield entry
