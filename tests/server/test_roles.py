@@ -78,6 +78,23 @@ def test_a_worker_carries_out_runs_and_tells_nothing_but_how_it_is(
     assert read(api)["lg_api_workers_max",] == 0
 
 
+def test_a_worker_that_hears_nobody_looks_for_runs_by_itself(
+    new_database: str, tmp_path: Path
+) -> None:
+    elsewhere = f"{new_database.rpartition('/')[0]}/postgres"
+    with (
+        serving(new_database, tmp_path / "api", role="api") as api,
+        serving(
+            new_database, tmp_path / "worker", role="worker", listen_database=elsewhere
+        ) as worker,
+    ):
+        assert waiting.until(lambda: bool(worker.service.membership.others))
+        at = thread(api)
+        run_id = start(api, at, "steps", {})["run_id"]
+        assert waiting.until(lambda: status(api, at, run_id) == "success")
+        assert not worker.service.bell.is_listening
+
+
 def test_a_worker_enters_what_is_around_an_application_and_has_none_of_its_routes(
     new_database: str, tmp_path: Path
 ) -> None:

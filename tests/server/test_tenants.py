@@ -31,7 +31,7 @@ from server.test_guarded import (
 psycopg = pytest.importorskip("psycopg")
 pytestmark = pytest.mark.real_time(reason="servers tell each other what is new in a while")
 
-KINDS: Final = {news.QUEUE, news.PUT_OFF, news.RUN, news.THREAD, "probe"}
+KINDS: Final = {news.QUEUE, news.PUT_OFF, news.RUN, news.THREAD, news.STATE, "probe"}
 NAMES: Final = (SECRET, "alice", "bob", "acme")
 """What nobody else is to read: what was said, and who has said it."""
 STREAMS: Final = (

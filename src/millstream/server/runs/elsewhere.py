@@ -68,12 +68,17 @@ class Elsewhere:
         for each in (self._holding, self.following, self.threads):
             each.hear(news)
 
-    def look(self) -> None:
-        """Look at what others may have rung for in vain: the lease was renewed."""
+    def look(self) -> bool:
+        """Look at what others may have rung for in vain, now that the lease was renewed.
+
+        Return whether it is time for that.
+        """
         self._renewals += 1
-        if not self._bell.is_listening or self._renewals % UNHEARD == 0:
+        is_time = not self._bell.is_listening or self._renewals % UNHEARD == 0
+        if is_time:
             for each in (self._holding, self.following, self.threads):
                 each.look_at_all()
+        return is_time
 
     def began(self, job: Job) -> None:
         """Take note that a run is carried out here from now on."""

@@ -114,7 +114,7 @@ class Scheduler:
 
     async def open(self) -> None:
         """Go on with what is stored: what was running, what waits, what was put off."""
-        await self._membership.open(self._take_over, self.give_up, self.elsewhere.look)
+        await self._membership.open(self._take_over, self.give_up, self._look)
         await self._go_on()
         self._forgetting.later()
 
@@ -155,6 +155,11 @@ class Scheduler:
             self._spawn(self._go_on())
         elif news.concerns(QUEUE):
             self._start_more(is_told=True)
+
+    def _look(self) -> None:
+        """Look at what others may have rung for in vain."""
+        if self.elsewhere.look() and not self._is_draining:
+            self._spawn(self._go_on())
 
     def drain(self) -> None:
         """Start nothing more: what waits is for the next process."""
