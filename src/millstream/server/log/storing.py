@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from contextvars import copy_context
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from millstream.server.storage import attempts
 from millstream.server.storage.attempts import TakenOverError
@@ -21,6 +21,17 @@ if TYPE_CHECKING:
     from millstream.server.storage.database import Database
 
 logger = logging.getLogger("millstream.server")
+
+
+class _Batch(NamedTuple):
+    """What is stored together."""
+
+    entries: Sequence[Entry]
+    shown: int
+    """Up to where other replicas may read then, -1 if none reads."""
+    noted: Future[None]
+    """Resolved when it is stored, or never will be."""
+    is_first_try: bool = True
 
 
 class Storing:
@@ -52,6 +63,8 @@ class Storing:
         self._waiting: list[Entry] = []
         self._under_way: Future[None] | None = None
         self._is_held = False
+        self._fault: Exception | None = None
+        """Why something of what was said is not stored, and never will be."""
         self._is_followed = False
         """Another replica reads it."""
         self._published = -1
@@ -97,16 +110,25 @@ class Storing:
         return stored if limit is None else min(stored, limit)
 
     async def stored(self) -> None:
-        """Return when everything is stored that was said until now, or could not be."""
+        """Return when everything is stored that was said until now.
+
+        If it cannot be, that is raised: then what it tells of must not be stored either.
+        """
         last = self._log.last
         while (future := self._next(last)) is not None:
             await asyncio.wait([asyncio.wrap_future(future)])
+        self._check()
 
     def wait(self) -> None:
         """Do what `stored` does in this thread."""
         last = self._log.last
         while (future := self._next(last)) is not None:
             wait([future])
+        self._check()
+
+    def _check(self) -> None:
+        if self._fault is not None:
+            raise self._fault
 
     def _next(self, last: int) -> Future[None] | None:
         """Return what has to be waited for next, None if an event is stored or never will be."""
@@ -133,31 +155,40 @@ class Storing:
 
     def _write(self) -> None:
         entries, self._waiting = self._waiting, []
-        shown = self._shown_after(entries)
-        told = () if shown < 0 else (shown,)
+        self._under_way = Future()
+        self._send(_Batch(entries, self._shown_after(entries), self._under_way))
+
+    def _send(self, batch: _Batch) -> None:
+        told = () if batch.shown < 0 else (batch.shown,)
         run_id, attempt = self._log.run_id, self._attempt
         try:
             future = self._context.run(
-                self._db.write_soon, attempts.append, run_id, attempt, entries, *told
+                self._db.write_soon, attempts.append, run_id, attempt, batch.entries, *told
             )
-        except RuntimeError:  # the database is closed
-            self._under_way = None
+        except RuntimeError as error:  # the database is closed
+            with self._lock:
+                self._fault, self._is_held, self._under_way = error, True, None
+            batch.noted.set_result(None)
             return
-        noted = self._under_way = Future()
-        last = entries[-1].seq if entries else self._log.stored
-        future.add_done_callback(lambda done: self._note_stored(done, noted, last, shown))
+        future.add_done_callback(lambda done: self._note_stored(done, batch))
 
-    def _note_stored(self, done: Future[None], noted: Future[None], last: int, shown: int) -> None:
-        error = done.exception()
+    def _note_stored(self, done: Future[None], batch: _Batch) -> None:
+        error, noted, shown = done.exception(), batch.noted, batch.shown
+        last = batch.entries[-1].seq if batch.entries else self._log.stored
         if isinstance(error, TakenOverError):
             # Nobody is shown what it has said, and it says no more.
             logger.warning("run %s is given up: %s", self._log.run_id, error)
-            self._is_held = True
+            self._fault, self._is_held = error, True
             self._give_up()
             noted.set_result(None)
             return
+        if isinstance(error, Exception) and batch.is_first_try and self._db.may_pass(error):
+            # Whoever writes has waited for the database, and waits once more.
+            self._send(batch._replace(is_first_try=False))
+            return
         if error is not None:
             # Those who read now have them; whoever comes back later does not.
+            self._fault = error if isinstance(error, Exception) else RuntimeError(str(error))
             logger.error(
                 "events of run %s up to %d cannot be stored",
                 self._log.run_id,

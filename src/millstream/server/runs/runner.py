@@ -26,6 +26,7 @@ from millstream.server.runs.calls import GraphCall
 from millstream.server.runs.driving import Outcome, Told
 from millstream.server.runs.wire import EVENTS, Wire
 from millstream.server.storage import attempts, events
+from millstream.server.storage.attempts import TakenOverError
 from millstream.server.storage.run_records import End
 from millstream.server.tracing import note_end, run_span
 from millstream.server.v3.projection import Projection
@@ -178,7 +179,7 @@ class Runner:
                     outcome = await driving.drive(graph, call, told)
             except (RunCancelledError, GraphDrained, asyncio.CancelledError) as error:
                 return await self._stopped(graph, call, active, error)
-            except FencedError:
+            except (FencedError, TakenOverError):
                 # Whoever has it reads what is stored of it.
                 active.was_refused = True
                 return Carried(End("lease_lost"))
