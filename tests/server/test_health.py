@@ -60,7 +60,13 @@ class Watched:
         self.clock = clock
         self.db = Database()
         self.loop = Loop()
-        self.health = Health(self.db, self.loop, clock.monotonic)  # type: ignore[arg-type]
+        self.has_lease = True
+        self.health = Health(
+            self.db,  # type: ignore[arg-type]
+            self.loop,  # type: ignore[arg-type]
+            clock.monotonic,
+            has_lease=lambda: self.has_lease,
+        )
 
 
 def watch(test: Any) -> None:
@@ -115,6 +121,21 @@ def test_who_has_no_database_is_not_ready_until_it_has() -> None:
         assert await watched.health.unready() == "The database does not answer: OSError"
         watched.db.error = None
         watched.clock.seconds += KEPT
+        assert await watched.health.unready() is None
+
+    watch(test)
+
+
+def test_who_others_may_have_taken_for_dead_is_not_ready() -> None:
+    """It has a database, and no right to what it held."""
+
+    async def test(watched: Watched) -> None:
+        watched.has_lease = False
+        fault = "The lease of the server is over: others may have taken it for dead"
+        assert await watched.health.unready() == fault
+        # A new process would have no other database.
+        assert await watched.health.dead() is None
+        watched.has_lease = True
         assert await watched.health.unready() is None
 
     watch(test)
