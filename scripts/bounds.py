@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 
 from packaging.requirements import Requirement
 from packaging.version import Version
+from scratch import scratch
 
 TOOLS: Final = ("hypothesis", "pytest", "pytest-rerunfailures", "pytest-timeout", "pytest-xdist")
 EXTRAS: Final = ("ascii", "postgres", "sqlite")
@@ -226,7 +227,8 @@ def test(python: str, arguments: list[str]) -> str:
     # The cache of pytest is that of .venv.
     chosen = ("-p", "no:cacheprovider", "-m", "not long")
     command = [python, "-m", "pytest", "-q", "-rfERs", *workers, *chosen, *arguments]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, check=False)
+    with scratch() as environment:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, env=environment, check=False)
     return "passed" if done.returncode == 0 else "FAILED"
 
 

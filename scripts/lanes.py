@@ -15,6 +15,7 @@ import subprocess
 import sys
 
 import covering
+from scratch import scratch
 
 # The summary names what failed, what was repeated and what was skipped.
 REPORTING = ("-q", "-rfERs")
@@ -87,16 +88,13 @@ def run(
     """Run pytest in an environment; return what to say about it."""
     sys.stdout.write(f"== {version}\n")
     sys.stdout.flush()
-    # Hundreds of processes import the same modules, which are compiled once.
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    environment |= variables or {}
     workers = ("-n", str(os.cpu_count() or 1), "--dist=worksteal")
-    done = subprocess.run(
-        [f"{venv}/bin/python", "-m", "pytest", *REPORTING, *workers, *arguments],
-        stdin=subprocess.DEVNULL,
-        env=environment,
-        check=False,
-    )
+    command = [f"{venv}/bin/python", "-m", "pytest", *REPORTING, *workers, *arguments]
+    with scratch() as environment:
+        # Hundreds of processes import the same modules, which are compiled once.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        environment |= variables or {}
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, env=environment, check=False)
     return "passed" if done.returncode == 0 else "FAILED"
 
 
