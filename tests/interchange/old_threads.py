@@ -12,7 +12,7 @@ import operator
 import pathlib
 import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 from typing_extensions import TypedDict
@@ -44,8 +44,16 @@ class Programs:
         self.is_fixed = is_fixed
 
     def build(self, edges: str, *branches: Any, **options: Any) -> Callable[[Any], Any]:
-        """Return what compiles a graph of edges such as "START>a a>b a+b>c"."""
+        """Return what makes a graph of edges such as "START>a a>b a+b>c", for a saver."""
         nodes = options.pop("nodes", {})
+
+        def make(saver: Any) -> Any:
+            builder = self._wired(edges, branches, nodes)
+            return builder.compile(checkpointer=saver, **options)
+
+        return make
+
+    def _wired(self, edges: str, branches: Iterable[Any], nodes: dict[str, Any]) -> Any:
         builder = self.engine.StateGraph(Log)
         pairs = [edge.split(">") for edge in edges.split()]
         targets = {end for _, end in pairs}
@@ -60,7 +68,7 @@ class Programs:
                 builder.add_edge(self._name(start), end)
         for start, path, ends in branches:
             builder.add_conditional_edges(self._name(start), path, ends)
-        return lambda saver: builder.compile(checkpointer=saver, **options)
+        return builder
 
     def _name(self, name: str) -> str:
         return "__start__" if name == "START" else name

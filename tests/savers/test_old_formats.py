@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import pytest
@@ -105,16 +105,20 @@ def _put(runs: SyncRuns, saved: Any, thread_id: str) -> None:
         runs.call(put_writes, {"configurable": named}, written, task_id)
 
 
-def graphs(runs: SyncRuns) -> dict[str, Any]:
-    programs = Programs(runs.engine.graph, runs.engine.types)
-    return {name: make(runs.saver) for name, make in programs.all().items()}
+def graphs(runs: SyncRuns, names: Iterable[str]) -> dict[str, Any]:
+    programs = Programs(runs.engine.graph, runs.engine.types).all()
+    return {name: programs[name](runs.saver) for name in names}
+
+
+def graph_of(runs: SyncRuns, name: str) -> Any:
+    return graphs(runs, [name])[name]
 
 
 @recordings
 def test_what_waits_is_known(runs: SyncRuns, recording: str) -> None:
     names = names_in(recording)
     thread = restore(runs, recording, *names)
-    made = graphs(runs)
+    made = graphs(runs, names)
 
     states = {n: runs.get_state(made[n], thread(n)) for n in names}
 
@@ -133,7 +137,7 @@ def test_what_waits_is_known(runs: SyncRuns, recording: str) -> None:
 @pytest.mark.parametrize("recording", [r for r in RECORDINGS if r != KNOWS_NO_WRITES])
 def test_a_nested_graph_is_found_as_it_waits(runs: SyncRuns, recording: str) -> None:
     thread = restore(runs, recording, "asks_inside")
-    graph = graphs(runs)["asks_inside"]
+    graph = graph_of(runs, "asks_inside")
 
     (task,) = runs.get_state(graph, thread("asks_inside"), subgraphs=True).tasks
 
@@ -145,7 +149,7 @@ def test_a_nested_graph_is_found_as_it_waits(runs: SyncRuns, recording: str) -> 
 def test_the_thread_goes_on(runs: SyncRuns, recording: str) -> None:
     names = names_in(recording)
     thread = restore(runs, recording, *names)
-    made = graphs(runs)
+    made = graphs(runs, names)
     results = {}
 
     for name in names:
@@ -169,7 +173,7 @@ def test_the_thread_goes_on(runs: SyncRuns, recording: str) -> None:
 @recordings
 def test_every_checkpoint_of_the_past_can_be_gone_on_from(runs: SyncRuns, recording: str) -> None:
     thread = restore(runs, recording, "sends")
-    graph = graphs(runs)["sends"]
+    graph = graph_of(runs, "sends")
     past = runs.history(graph, thread("sends"))
 
     results = [runs.invoke(graph, None, found.config) for found in past[:-1]]
@@ -183,7 +187,7 @@ def test_every_checkpoint_of_the_past_can_be_gone_on_from(runs: SyncRuns, record
 @recordings
 def test_an_update_keeps_what_waits(runs: SyncRuns, recording: str) -> None:
     thread = restore(runs, recording, "both")
-    graph = graphs(runs)["both"]
+    graph = graph_of(runs, "both")
 
     runs.update_state(graph, thread("both"), {"log": ["me"]}, as_node="z")
 
@@ -194,7 +198,7 @@ def test_an_update_keeps_what_waits(runs: SyncRuns, recording: str) -> None:
 @recordings
 def test_a_copy_is_as_the_original(runs: SyncRuns, recording: str) -> None:
     thread = restore(runs, recording, "both")
-    graph = graphs(runs)["both"]
+    graph = graph_of(runs, "both")
 
     runs.update_state(graph, thread("both"), None, as_node="__copy__")
 
@@ -205,7 +209,7 @@ def test_a_copy_is_as_the_original(runs: SyncRuns, recording: str) -> None:
 @recordings
 def test_new_input_starts_anew(runs: SyncRuns, recording: str) -> None:
     thread = restore(runs, recording, "joined")
-    graph = graphs(runs)["joined"]
+    graph = graph_of(runs, "joined")
 
     result = runs.invoke(graph, {"log": ["new"]}, thread("joined"))
 
