@@ -5,11 +5,13 @@
 environment for the oldest CPython found, `newest` one for the newest. Whatever the project does not
 ask for is what pip chooses, as it is for users; only the tools of the tests are those of
 constraints.txt. langgraph is missing in the first two environments, because it needs newer
-versions: what compares with it runs in the last.
+versions: what compares with it runs in the last. While nothing is newer than in constraints.txt, the
+last is what `make test-all` has run already, and is not run again.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -20,11 +22,14 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 from scratch import scratch
 
 TOOLS: Final = ("hypothesis", "pytest", "pytest-rerunfailures", "pytest-timeout", "pytest-xdist")
 EXTRAS: Final = ("ascii", "postgres", "sqlite")
+# Itself, and what brings packages.
+NOT_PINNED: Final = ("millstream==", "pip==", "setuptools==")
 # The plugin of the anyio that fits to an older LangSmith warns of the pytest we use.
 WITHOUT_ANYIO: Final = ("-p", "no:anyio")
 
@@ -135,6 +140,10 @@ def main(given: list[str]) -> int:
         python = pythons_of[name]
         if python is None:
             results[name] = "FAILED (its environment could not be made)"
+        elif not (given or lane.bounds or others(python, lane.version)):
+            # `make test-all` has run all of these tests with them.
+            sys.stdout.write(f"== the {name} versions are those of constraints.txt\n")
+            results[name] = "passed"
         else:
             sys.stdout.write(f"== the {name} versions, CPython {lane.version}\n")
             sys.stdout.flush()
@@ -218,6 +227,27 @@ def make(name: str, lane: Lane, pythons: Mapping[str, str]) -> str | None:
     except subprocess.CalledProcessError:
         return None
     return python
+
+
+def others(python: str, version: str) -> set[str]:
+    """Return what an environment has in another version than constraints.txt."""
+    listed = [python, "-m", "pip", "--disable-pip-version-check", "list", "--format=json"]
+    found = subprocess.run(listed, stdout=subprocess.PIPE, text=True, check=True)
+    has = {
+        f"{canonicalize_name(each['name'])}=={each['version']}" for each in json.loads(found.stdout)
+    }
+    return {one for one in has - pinned(version) if not one.startswith(NOT_PINNED)}
+
+
+def pinned(version: str) -> set[str]:
+    """Return what constraints.txt names for a CPython, as `name==version`."""
+    lines = Path("constraints.txt").read_text(encoding="utf-8").splitlines()
+    requirements = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return {
+        f"{canonicalize_name(each.name)}{each.specifier}"
+        for each in requirements
+        if each.marker is None or each.marker.evaluate({"python_version": version})
+    }
 
 
 def test(python: str, arguments: list[str]) -> str:
