@@ -20,6 +20,7 @@ from differential.registry import Call, Late, Look, Matrix, Program
 from differential.render import mask, number, render, render_raised
 
 DEFAULT_MODE: Final = "default"
+VERSIONS: Final = ("v1", "v2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,10 @@ def settings(program: Program) -> Iterator[Setting]:
 
 
 def first_settings(program: Program) -> Iterator[Setting]:
-    """Yield those in which everything is seen: all modes at once in both versions, and invoke."""
+    """Yield those in which everything is seen: all modes at once, and invoke.
+
+    Of two drivers each is asked for one version, which it knows nothing of.
+    """
     modes = tuple(program.modes)
     for driver in program.drivers:
         if program.probe is not None:
@@ -64,18 +68,29 @@ def first_settings(program: Program) -> Iterator[Setting]:
             yield Setting(driver, "stream")
             yield Setting(driver, "invoke")
         else:
-            yield Setting(driver, "stream", modes, "v1", True)
-            yield Setting(driver, "stream", modes, "v2", False)
+            for version in _first_versions(program, driver):
+                yield Setting(driver, "stream", modes, version, True)
             yield Setting(driver, "invoke", None, "v1")
+
+
+def _first_versions(program: Program, driver: str) -> Sequence[str]:
+    if len(program.drivers) < 2:
+        return VERSIONS
+    return [VERSIONS[program.drivers.index(driver)]]
 
 
 def further_settings(program: Program) -> Iterator[Setting]:
     """Yield those that differ in how the program is asked: the other versions, one mode alone."""
-    if program.probe is not None or program.matrix not in (Matrix.BRIEF, Matrix.FULL):
+    if program.probe is not None or program.matrix is Matrix.AS_WRITTEN:
         return
     modes = tuple(program.modes)
     for driver in program.drivers:
-        yield Setting(driver, "stream", modes, "v2", True)
+        for version in VERSIONS:
+            if version not in _first_versions(program, driver):
+                yield Setting(driver, "stream", modes, version, True)
+        yield Setting(driver, "stream", modes, "v2", False)
+        if program.matrix is Matrix.TOGETHER:
+            continue
         yield Setting(driver, "invoke", None, "v2")
         if program.matrix is Matrix.BRIEF:
             continue

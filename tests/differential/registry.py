@@ -57,7 +57,7 @@ class Matrix(Enum):
 
     FULL = "every mode alone and all together, v1 and v2, with and without subgraphs, invoke"
     BRIEF = "all modes together, v1 with, v2 with and without subgraphs, invoke"
-    TOGETHER = "all modes together, v1 with and v2 without subgraphs, invoke"
+    TOGETHER = "the same, but invoke in v1 alone"
     AS_WRITTEN = "stream and invoke with exactly the arguments of the call"
 
 
