@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from langgraph.checkpoint.base import empty_checkpoint
@@ -106,7 +106,10 @@ def test_writes_may_come_before_their_checkpoint(calls: SyncCalls, between: str)
     assert len(calls.list(journal, new_config("thread"))) == count
 
 
-@pytest.mark.parametrize("seed", range(4))
+MORE: Final = [pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 4)]
+
+
+@pytest.mark.parametrize("seed", [0, *MORE])
 def test_a_journal_reads_what_full_copies_have(
     calls: SyncCalls, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import random
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -143,7 +143,13 @@ def answers(storage: Any, writer: Writer, line: int, thread_id: str) -> list[Any
     ]
 
 
-@pytest.mark.parametrize(("seed", "window"), [(seed, (1, 3, 8)[seed % 3]) for seed in range(12)])
+WINDOWS: Final = (1, 3, 8)
+MORE: Final = [
+    pytest.param(seed, WINDOWS[seed % 3], marks=pytest.mark.long) for seed in range(3, 12)
+]
+
+
+@pytest.mark.parametrize(("seed", "window"), [*enumerate(WINDOWS), *MORE])
 def test_a_file_answers_what_memory_does(
     tmp_path: pathlib.Path, seed: int, window: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
