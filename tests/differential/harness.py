@@ -122,7 +122,7 @@ def record(program: Program, root: str, setting: Setting) -> Recording:
 def _ask(program: Program, subject: Engine, driver: str) -> list[str]:
     assert program.probe is not None
     try:
-        facts = program.probe(subject, driver)
+        facts = _shown(program, program.probe(subject, driver))
     except Exception as error:
         return [f"raised {render_raised(error)}"]
     if isinstance(facts, dict):
