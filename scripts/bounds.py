@@ -5,8 +5,8 @@
 environment for the oldest CPython found, `newest` one for the newest. Whatever the project does not
 ask for is what pip chooses, as it is for users; only the tools of the tests are those of
 constraints.txt. langgraph is missing in the first two environments, because it needs newer
-versions: what compares with it runs in the last. While nothing is newer than in constraints.txt, the
-last is what `make test-all` has run already, and is not run again.
+versions: what compares with it runs in the last. While nothing is newer than in constraints.txt,
+the last is what `make test-all` has run already, and is not run again.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Where the temporary files of tests are: in memory, if the machine has enough of it.
 
 LangGraph's SQLite savers wait for the disk with each commit, and databases do when they are closed.
-Nothing of a test has to outlive the machine, so its files need not wait. What is left goes with the
-session; run a test by itself to look at its files.
+Nothing of a test has to outlive the machine, so its files need not wait. They go when it has
+passed, so that memory holds those of a few tests, and all go with the session: run a test by itself
+to look at its files.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Final
 
 MEMORY: Final = "/dev/shm"
 ENOUGH: Final = 1 << 30
-"""Bytes: several times what a session of tests writes."""
+"""Bytes: many times what a few tests have written."""
 
 
 @contextmanager
@@ -26,7 +27,8 @@ def scratch() -> Iterator[dict[str, str]]:
         return
     # Paths of sockets may have no more than a hundred letters.
     with tempfile.TemporaryDirectory(prefix="t", dir=MEMORY, ignore_cleanup_errors=True) as folder:
-        yield {**os.environ, "TMPDIR": folder}
+        options = f"{os.environ.get('PYTEST_ADDOPTS', '')} -o tmp_path_retention_policy=failed"
+        yield {**os.environ, "TMPDIR": folder, "PYTEST_ADDOPTS": options}
 
 
 def is_good(folder: str) -> bool:
