@@ -19,7 +19,7 @@ from chaos.postgres import Postgres
 from chaos.replicas import Replica, Settings
 from listening import free_port
 
-START: Final = 60.0
+START: Final = 120.0
 """Seconds that a replica has to become ready."""
 
 
