@@ -132,13 +132,23 @@ class Cluster:
     async def _start(self, replica: Replica) -> None:
         await replica.start()
         self._note("started", who=replica.name)
+        replica.backend.state = "gone"  # until it answers
         self._watching[replica.number] = asyncio.create_task(self._watch(replica))
 
     async def _watch(self, replica: Replica) -> None:
-        """Start a replica again that ends by itself, as whoever watches over it would."""
-        status = await replica.ended()
-        self.faults.append(f"{replica.name} has ended by itself, with {status}")
-        self._note("ended by itself", who=replica.name, status=status)
+        """Start a replica again that ends by itself, as whoever watches over it would.
+
+        It may where the database cannot be reached while it starts, and at no other time.
+        """
+        ready = asyncio.create_task(replica.backend.reaches("ready"))
+        try:
+            status = await replica.ended()
+            was_ready = ready.done()
+        finally:
+            ready.cancel()
+        self._note("ended by itself", who=replica.name, status=status, was_ready=was_ready)
+        if was_ready:
+            self.faults.append(f"{replica.name} has ended by itself, with {status}")
         await asyncio.sleep(1)
         await self._start(replica)
 

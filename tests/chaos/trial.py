@@ -244,7 +244,8 @@ class Trial:
                 if told.state is not None:
                     faults += verdict.of_history(told, await _history(http, told.thread_id))
                 self._outcome.faults += [
-                    f"{told.name} ({told.scenario}, {told.durability}): {fault}" for fault in faults
+                    f"{told.name} ({told.scenario}, {told.durability}): {fault}"
+                    for fault in faults[:SHOWN]
                 ]
                 known[told.thread_id] = [turn.run_id for turn in told.turns]
                 durability |= {turn.run_id: told.durability for turn in told.turns}
