@@ -1,6 +1,8 @@
-"""A balancer before the replicas: a request goes to any that is ready.
+"""A balancer before the replicas: a connection goes to any that is ready.
 
-Each has a connection of its own, so that what a client asks next may be answered elsewhere.
+Clients in Python make a new one for each request, so that what they ask next is answered elsewhere.
+Those in JavaScript cannot, and a response with `connection: close` that breaks off would be a whole
+one to `fetch`: they find the balancer at several addresses, with connections to each.
 
 It asks each replica all the time whether it is ready. One that says that it is not gets no new
 connections; one that does not answer loses those that it has, as with `on-marked-down
@@ -15,6 +17,7 @@ from contextlib import suppress
 from typing import Final, Literal
 
 from chaos.links import Carried, Gate
+from listening import free_port
 
 State = Literal["ready", "unready", "gone"]
 EVERY: Final = 0.5
@@ -23,6 +26,8 @@ PATIENCE: Final = 1.5
 """Seconds that a replica has to answer."""
 FALLS: Final = 2
 """So many questions without an answer make it gone."""
+ADDRESSES: Final = 8
+"""From 127.0.0.1 on."""
 _NONE: Final = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -51,12 +56,9 @@ class Backend:
         async with self._known:
             await self._known.wait_for(lambda: self.state in states)
 
-    async def carry(
-        self, client: tuple[asyncio.StreamReader, asyncio.StreamWriter], begun: bytes
-    ) -> None:
-        """Carry a connection here, that has begun with something; `OSError` if that cannot be."""
+    async def carry(self, client: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+        """Carry a connection here; `OSError` if it cannot be made."""
         server = await asyncio.wait_for(self._connect(), PATIENCE)
-        server[1].write(begun)
         carried = Carried(client, server)
         self._carried.add(carried)
         try:
@@ -115,8 +117,10 @@ class Balancer:
     async def listen(self) -> str:
         """Begin; return the address."""
         self._watching = [asyncio.create_task(backend.watch()) for backend in self.backends]
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        port = free_port()
+        hosts = [f"127.0.0.{number}" for number in range(1, ADDRESSES + 1)]
+        self._server = await asyncio.start_server(self._accept, hosts, port)
+        return f"http://127.0.0.1:{port}"
 
     async def close(self) -> None:
         """End."""
@@ -139,18 +143,15 @@ class Balancer:
             self._tasks.discard(task)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        line = await reader.readline()
-        if not line:
-            writer.close()
-            return
         ready = [backend for backend in self.backends if backend.state == "ready"]
         self._rng.shuffle(ready)
         for backend in ready:
             with suppress(OSError, asyncio.TimeoutError):
-                await backend.carry((reader, writer), line + b"connection: close\r\n")
+                await backend.carry((reader, writer))
                 return
         self.turned_away += 1
         with suppress(OSError):
+            await reader.read(1)
             writer.write(_NONE)
             await writer.drain()
             writer.close()

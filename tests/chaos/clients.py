@@ -37,7 +37,8 @@ class Client:
     """One client of a server."""
 
     def __init__(self, url: str, records: TextIO) -> None:
-        self._sdk = get_client(url=url, api_key=None)
+        # What is asked next may be answered by another replica.
+        self._sdk = get_client(url=url, api_key=None, headers={"connection": "close"})
         self._sdk.http.client.event_hooks["response"].append(self._note_response)
         self._records = records
         self._has: dict[str, Any] = {}

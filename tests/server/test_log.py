@@ -368,7 +368,7 @@ def test_what_tells_of_something_is_read_when_that_is_stored() -> None:
         look()  # in their order
         first.keep()
         look()
-        assert needs == [None, "\nc\nt", "\nd\n"]
+        assert needs == [None, "\nc\nt\n", "\nd\n\n"]
         return read
 
     assert asyncio.run(main()) == [["0"], [], ["1", "2"]]

@@ -9,8 +9,10 @@ The log can hold back from its readers what is not true yet, and forget it if it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, runtime_checkable
+
+from millstream.constants import ERROR, ERROR_SOURCE_NODE, INTERRUPT, RESUME
 
 if TYPE_CHECKING:
     from millstream.modes.parts import Namespace
@@ -22,6 +24,26 @@ class Place(NamedTuple):
     ns: str
     checkpoint_id: str
     task_id: str = ""
+    outcome: str = ""
+    """What has become of the task, see `outcome_of`: more than once something is stored of it."""
+
+
+_OF_STOPPED: Final = (INTERRUPT, RESUME, ERROR, ERROR_SOURCE_NODE)
+
+
+def outcome_of(writes: Iterable[tuple[str, Any]]) -> str:
+    """Return what has become of a task of which this is stored.
+
+    It has finished, or it has stopped and was given so many answers until then: what it has asked
+    before stays where it is stored when it goes on.
+    """
+    answers: Any = ()
+    for channel, value in writes:
+        if channel not in _OF_STOPPED:
+            return "finished"
+        if channel == RESUME:
+            answers = value if isinstance(value, (list, tuple)) else (value,)
+    return f"stopped after {len(answers)} answers"
 
 
 class Promise(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from millstream.outbox.write_ahead import Place
+from millstream.outbox.write_ahead import Place, outcome_of
 from millstream.saving.capabilities import path_argument
 from millstream.saving.unstorable import refuse_unstorable
 
@@ -81,7 +81,8 @@ class PutWrites:
     def place(self) -> Place:
         """What is stored."""
         named = self.config["configurable"]
-        return Place(named.get("checkpoint_ns", ""), named["checkpoint_id"], self.task_id)
+        ns, outcome = named.get("checkpoint_ns", ""), outcome_of(self.writes)
+        return Place(ns, named["checkpoint_id"], self.task_id, outcome)
 
     def store(self, saver: BaseCheckpointSaver[Any]) -> None:
         """Carry it out in this thread."""

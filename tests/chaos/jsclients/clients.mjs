@@ -12,6 +12,7 @@ const { modes, scenarios } = JSON.parse(readFileSync(scenariosPath, "utf8"));
 const records = createWriteStream(recordsPath, { flags: "a" });
 const PAUSE = 500;
 const PATIENCE = 120;
+const ADDRESSES = 8;
 const USED = /was used for run ([0-9a-f-]{36})/;
 
 let isOver = false;
@@ -29,9 +30,12 @@ class Talker {
     this.has = {};
     this.key = "";
     this.failingSince = null;
-    const fetch = async (url, init) => {
+    const fetch = async (text, init) => {
+      // What is asked next may be answered by another replica.
+      const url = new URL(text);
+      url.hostname = `127.0.0.${1 + Math.floor(Math.random() * ADDRESSES)}`;
       const response = await globalThis.fetch(url, init);
-      if ((init?.method ?? "GET") === "GET" && new URL(url).pathname.endsWith("/stream")) {
+      if ((init?.method ?? "GET") === "GET" && url.pathname.endsWith("/stream")) {
         this.note("joined", { status: response.status });
       }
       return response;

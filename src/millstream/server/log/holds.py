@@ -24,7 +24,7 @@ def written(place: Place) -> str:
 def read(text: str) -> Place:
     """Return what was `written`."""
     # A namespace has names of nodes, in which anything may stand; ids have no line breaks.
-    return Place(*text.rsplit("\n", 2))
+    return Place(*text.rsplit("\n", 3))
 
 
 class Hold:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from millstream.outbox.write_ahead import outcome_of
 from millstream.server.log import holds
 from millstream.server.storage import changes, events, threads
 
@@ -61,7 +62,10 @@ async def is_stored(saver: BaseCheckpointSaver[Any], thread_id: str, place: Plac
     found = await saver.aget_tuple({"configurable": configurable})
     if found is None or not place.task_id:
         return found is not None
-    return any(task_id == place.task_id for task_id, *_ in found.pending_writes or ())
+    pending = found.pending_writes or ()
+    left = [(channel, value) for task_id, channel, value in pending if task_id == place.task_id]
+    # What servers of before have noted says nothing of it.
+    return bool(left) and (not place.outcome or outcome_of(left) == place.outcome)
 
 
 async def settle(
