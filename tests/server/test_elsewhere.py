@@ -463,3 +463,20 @@ def test_many_readers_cost_one_query_a_ring(servers: Pair) -> None:
     assert len(told[0]) == COUNT - 3
     # And those that are due while a lease is renewed.
     assert 0 < len(asked) <= 2 * heard + 10
+
+
+def test_a_server_that_is_alone_rings_for_nobody(new_database: str, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        alone = stack.enter_context(serving(new_database, tmp_path / "a", role="api"))
+        bell = alone.service.bell
+        assert waiting.until(lambda: bell.is_listening)
+        before = bell.sent
+        at = thread(alone)
+        first = start(alone, at, "steps", {})["run_id"]
+        assert bell.sent == before
+        stack.enter_context(serving(new_database, tmp_path / "b"))
+        # What was there is found, what comes is rung for.
+        assert ended(alone, at, first) == "success"
+        second = start(alone, at, "steps", {"seen": []})["run_id"]
+        assert ended(alone, at, second) == "success"
+        assert waiting.until(lambda: bell.sent > before)

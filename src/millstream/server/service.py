@@ -213,6 +213,7 @@ def _join(
         hear,
         listen_address=config.listen_database,
         greet=membership.hold_lock,
+        is_alone=lambda: not membership.others,
         redis=config.redis,
     )
     return membership, bell

@@ -50,6 +50,7 @@ class Doorbell:
         listen_address: str | None = None,
         greet: Callable[[Any], Awaitable[object]] | None = None,
         redis: str | None = None,
+        is_alone: Callable[[], bool] = lambda: False,
         channel: str = "millstream",
     ) -> None:
         """Take the address of the database, and of the server itself if the other is a pooler's.
@@ -57,11 +58,16 @@ class Doorbell:
         With the address of a `redis` server rings go by that, and by the database where it is away.
         `heard` is called in the event loop with what is new: everything after each time that rings
         may have been missed. `greet` gets each connection that is going to listen, before it does.
+        While it `is_alone` and has never heard anybody, nobody is rung for: whoever begins to
+        listen rings, and looks at everything.
         """
         self._address = checked_address(address)
         self._listen_address = checked_address(listen_address or address)
         self._heard = heard
         self._greet = greet
+        self._is_alone = is_alone
+        self._has_heard = False
+        """Others have rung at some time."""
         self._channel = channel
         self._name = uuid4().hex[:12]
         """Who has rung: a replica does not hear itself."""
@@ -93,6 +99,8 @@ class Doorbell:
 
     def ring(self, kind: str, id: str | None = None) -> None:
         """Have others told that something is new, which is committed; from any thread."""
+        if kind != _PROBE and not self._has_heard and self._is_alone():
+            return
         with self._lock:
             self._news.add(kind, id)
         if self._signal is not None:
@@ -219,6 +227,7 @@ class Doorbell:
             self.received += 1
             sender, news = read(payload)
             if sender != self._name:
+                self._has_heard = True
                 news.discard(_PROBE)
                 together.merge(news)
             elif self._probed is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from millstream.server.doorbell.news import STATE, THREAD
+from millstream.server.doorbell.news import PUT_OFF, QUEUE, RUN, STATE, THREAD
 from millstream.server.runs.following import Following
 from millstream.server.runs.holding import Holding
 from millstream.server.runs.thread_following import ThreadFollowing
@@ -57,6 +57,7 @@ class Elsewhere:
         self.threads: Final = ThreadFollowing(db, logs, membership, self.following, **here)
         """Threads that are read here."""
         self._renewals = 0
+        self._had_others = False
 
     @property
     def replica(self) -> str | None:
@@ -74,6 +75,11 @@ class Elsewhere:
         Return whether it is time for that.
         """
         self._renewals += 1
+        if self._membership.others and not self._had_others:
+            # One that has come since nobody was rung for may have looked before.
+            for kind in (QUEUE, PUT_OFF, RUN, THREAD):
+                self._bell.ring(kind)
+        self._had_others = bool(self._membership.others)
         is_time = not self._bell.is_listening or self._renewals % UNHEARD == 0
         if is_time:
             for each in (self._holding, self.following, self.threads):
