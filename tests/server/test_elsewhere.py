@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ import sqlalchemy
 
 import waiting
 from millstream.server.replicas import membership
+from millstream.server.storage.tables import runs
 from server import held as holding
 from server.fixtures import Running
 from server.protocol import ALL, is_end, listening, result, until
@@ -352,8 +354,8 @@ def test_a_client_of_the_protocol_subscribes_here_and_commands_there(servers: Pa
     assert told[0] == told[1]
     seqs = [event.data["seq"] for event in told[0]]
     assert seqs == list(range(1, len(seqs) + 1))
-    runs = [first["run_id"], second["run_id"], third["run_id"]]
-    assert [ended(servers.other, at, run) for run in runs] == ["success"] * 3
+    made = [first["run_id"], second["run_id"], third["run_id"]]
+    assert [ended(servers.other, at, run) for run in made] == ["success"] * 3
     assert not kept(servers.other, before)
     # What is replayed is the same as well.
     with listening(servers.other, at) as there, connected(servers.other, at) as socket:
@@ -480,3 +482,29 @@ def test_a_server_that_is_alone_rings_for_nobody(new_database: str, tmp_path: Pa
         second = start(alone, at, "steps", {"seen": []})["run_id"]
         assert ended(alone, at, second) == "success"
         assert waiting.until(lambda: bell.sent > before)
+
+
+def test_who_has_read_more_than_is_known_here_reads_nothing_twice(servers: Pair) -> None:
+    at = thread(servers.holder)
+    modes = {"stream_mode": ["values", "updates"], "stream_resumable": True}
+    run_id = servers.begin(at, **modes)
+    path = f"/threads/{at}/runs/{run_id}/stream"
+    with servers.holder.http.stream("GET", path, headers={"last-event-id": "-1"}) as here:
+        told = live(here)
+        first = [next(told) for _ in range(4)]
+
+    def show_one(connection: sqlalchemy.Connection) -> None:
+        mine = sqlalchemy.update(runs).where(runs.c.run_id == run_id)
+        connection.execute(mine.values(is_followed=True, shown=1))
+
+    asyncio.run(servers.other.service.db.write(show_one))
+    stream = servers.other.http.stream
+    with (
+        stream("GET", path, headers={"last-event-id": "-1"}) as whole,
+        stream("GET", path, headers={"last-event-id": str(first[-1].id)}) as rest,
+        stream("GET", f"/threads/{at}/stream", headers={"last-event-id": str(first[-1].id)}) as all,
+    ):
+        servers.gate.is_open = True
+        of_run, then = (parse(each.read().decode()) for each in (whole, rest))
+        assert of_run == [*first, *then]
+        assert run_done(live(all), 1)[:-1] == then

@@ -229,8 +229,9 @@ async def _place(call: Call, row: Any, after: EventId | None) -> tuple[EventId, 
     if after is not None:
         log = service.logs.get(run_id)
         seq = None if log is None else log.seq_of(after)
-        if seq is None:
-            seq = await service.db.read(events.place_of, run_id, after)
+        # What was read at another replica may not have come here yet.
+        if log is None or seq is None or after[1] > log.last:
+            seq = max(seq or 0, await service.db.read(events.place_of, run_id, after))
     return last, seq
 
 

@@ -141,6 +141,9 @@ class ThreadSource:
         # Before what is stored is read: it goes on meanwhile.
         self._reader: ThreadReader = logs.read_thread(thread_id, modes)
         self._replayed = after
+        if after is not None:
+            # It was read at another replica, and may come here later.
+            self._reader.skip(after)
         self.signal: Final = self._reader.signal
 
     @property
