@@ -132,9 +132,10 @@ def test_a_server_that_is_older_has_to_end_first(
 
 def test_a_newer_database_and_what_is_none_are_left_alone(here: Path, run: Run) -> None:
     database = SqliteDatabase(here / "newer.db")
-    asyncio.run(
-        database.write(lambda c: c.execute(text("UPDATE alembic_version SET version_num='9'")))
-    )
+    for change in ("alembic_version SET version_num", "usable_from SET step"):
+        asyncio.run(
+            database.write(lambda c, change=change: c.execute(text(f"UPDATE {change}='9'")))
+        )
     database.close()
     (here / "text.db").write_text("this is no database, and long enough to be none" * 9)
 

@@ -98,7 +98,13 @@ _FIRST: Final = (
     "INSERT INTO @numbers VALUES ('lines', 0)",
 )
 MIGRATIONS: Final = (_FIRST,)
-"""What makes each version of the one before it. Never changed, only added to."""
+"""What makes each version of the one before it. Never changed, only added to.
+
+It may be done while programs of the version before use the tables: it adds what those do not look
+at, and locks nothing for long.
+"""
+OLDEST: Final = 1
+"""The oldest version whose programs may go on using today's tables."""
 
 
 def quoted(schema: str) -> str:
@@ -114,7 +120,7 @@ def in_schema(text: str, schema: str) -> bytes:
 
 
 def find_version(schema: str) -> Steps[tuple[int, int]]:
-    """Return the version of the tables, 0 if there are none, and the process of the server."""
+    """Return as which version tables are used, 0 if there are none, and the server's process."""
     # Not to_regclass: within a transaction it does not see what others have made meanwhile.
     query = """
         SELECT pg_backend_pid(), (
@@ -126,8 +132,19 @@ def find_version(schema: str) -> Steps[tuple[int, int]]:
     [[(pid, found)]] = yield [Statement(query, (schema,))]
     if not found:
         return 0, pid
-    [rows] = yield [Statement("SELECT value FROM @numbers WHERE name = 'version'")]
-    return (rows[0][0] if rows else 0), pid
+    query = "SELECT name, value FROM @numbers WHERE name IN ('version', 'oldest')"
+    [rows] = yield [Statement(query)]
+    noted = dict(rows)
+    return usable_as(noted.get("version", 0), noted.get("oldest")), pid
+
+
+def usable_as(found: int, oldest: int | None) -> int:
+    """Return as which version those tables are used that are of a version that was found.
+
+    `oldest` is that of the programs that may use them, as a newer one has noted it.
+    """
+    known = len(MIGRATIONS)
+    return known if oldest is not None and oldest <= known < found else found
 
 
 def migrate(schema: str, place: str) -> Steps[None]:
@@ -149,10 +166,10 @@ def migrate(schema: str, place: str) -> Steps[None]:
         for text in statements:
             yield [Statement(text, has_rows=False)]
     note = (
-        "INSERT INTO @numbers VALUES ('version', %s::bigint) "
+        "INSERT INTO @numbers VALUES ('version', %s::bigint), ('oldest', %s::bigint) "
         "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
     )
-    yield [Statement(note, (str(len(MIGRATIONS)),), has_rows=False)]
+    yield [Statement(note, (str(len(MIGRATIONS)), str(OLDEST)), has_rows=False)]
 
 
 def refuse_newer(found: int, place: str) -> None:

@@ -17,9 +17,8 @@ from millstream.server.encryption.loading import load_sealer
 from millstream.server.errors import ConfigError
 from millstream.server.graph_files import prepare_imports
 from millstream.server.persistence import open_saver, open_store
-from millstream.server.storage import postgres_indexes
+from millstream.server.storage import migrations, postgres_indexes
 from millstream.server.storage.backup import files_of
-from millstream.server.storage.migrations import steps
 from millstream.server.storage.opening import open_database, owning_database
 from millstream.server.storage.ownership import InUseError
 from millstream.server.storage.postgres_engine import SCHEMA, Address, import_psycopg
@@ -87,12 +86,17 @@ def _in_files(config: ServerConfig) -> dict[str, list[str]]:
     return found
 
 
-def _last_step(connection: sqlite3.Connection) -> str | None:
-    tables = "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"
-    if connection.execute(tables).fetchone() is None:
-        return None
-    found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    return None if found is None else str(found[0])
+def _last_step(connection: sqlite3.Connection) -> tuple[str | None, str | None]:
+    """Return the last step that was taken, and up to which one those have to know who use it."""
+
+    def look(table: str, column: str) -> str | None:
+        tables = "SELECT 1 FROM sqlite_master WHERE name = ?"
+        if connection.execute(tables, [table]).fetchone() is None:
+            return None
+        found = connection.execute(f"SELECT {column} FROM {table}").fetchone()
+        return None if found is None else str(found[0])
+
+    return look("alembic_version", "version_num"), look("usable_from", "step")
 
 
 def _version(path: Path, look: Callable[[sqlite3.Connection], VersionT]) -> VersionT | None:
@@ -116,7 +120,10 @@ def _in_postgres(text: str) -> dict[str, list[str]]:
 
     try:
         with address.connect() as connection:
-            step = look("alembic_version", f"SELECT version_num FROM {SCHEMA}.alembic_version")
+            step = (
+                look("alembic_version", f"SELECT version_num FROM {SCHEMA}.alembic_version"),
+                look("usable_from", f"SELECT step FROM {SCHEMA}.usable_from"),
+            )
             number = f"SELECT value FROM {SCHEMA}.journal_numbers WHERE name = 'version'"
             version = look("journal_numbers", number)
             indexes = postgres_indexes.missing(connection, SCHEMA)
@@ -133,13 +140,11 @@ def _in_postgres(text: str) -> dict[str, list[str]]:
     }
 
 
-def _steps_after(found: str | None, place: str) -> list[str]:
-    known = steps()
-    if found is not None and found not in known:
-        raise ConfigError(
-            f"the database {place} is of a newer version of millstream (step {found} is unknown); "
-            "start that one, or name another database"
-        )
+def _steps_after(taken: tuple[str | None, str | None] | None, place: str) -> list[str]:
+    found, usable_from = taken or (None, None)
+    if found is not None and not migrations.is_usable(found, usable_from):
+        raise ConfigError(migrations.newer(place, found, usable_from))
+    known = migrations.steps()
     return [name for number, name in known.items() if found is None or number > found]
 
 

@@ -19,7 +19,6 @@ from sqlalchemy.exc import DBAPIError
 from millstream._base.patience import Patience
 from millstream.server.errors import ConfigError
 from millstream.server.storage.database import READERS, Database
-from millstream.server.storage.migrations import HEAD, migrate, revision
 from millstream.server.storage.postgres_engine import (
     SCHEMA,
     TRANSACTION,
@@ -28,6 +27,7 @@ from millstream.server.storage.postgres_engine import (
     make_engine,
 )
 from millstream.server.storage.postgres_indexes import SearchIndex, complete, missing
+from millstream.server.storage.postgres_migrations import bring_up_to_date
 
 if TYPE_CHECKING:
     from millstream.server.encryption.sealer import Sealer
@@ -67,7 +67,8 @@ class PostgresDatabase(Database):
         self._is_ending = threading.Event()
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="millstream-writer")
         try:
-            if self._call(self._prepare, (schema,), Patience(0, self._is_ending)):
+            bring_up_to_date(self._write_once, address, self.name, schema)
+            if self._write_once(self._prepare, schema):
                 complete(address, schema)
         except DBAPIError as error:
             self.engine.dispose()
@@ -77,15 +78,7 @@ class PostgresDatabase(Database):
             raise
 
     def _prepare(self, connection: Connection, schema: str) -> Sequence[SearchIndex]:
-        """See to the tables; return the indexes that are missing."""
-        if not _has_schema(connection, schema) or revision(connection) != HEAD:
-            # Who comes second waits here, and then sees that nothing is left to do.
-            lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
-            connection.execute(lock, {"name": f"millstream.server {schema}"})
-            if not _has_schema(connection, schema):
-                # Making one takes a right, also where it is there and nothing is made.
-                connection.exec_driver_sql(f"CREATE SCHEMA {_quoted(connection, schema)}")
-            migrate(connection, self.name)
+        """See to the sealing; return the indexes that are missing."""
         self._note_sealing(connection)
         return missing(connection.connection.driver_connection, schema)
 
@@ -114,6 +107,10 @@ class PostgresDatabase(Database):
     def _submit(self, function: Callable[..., T], args: tuple[Any, ...]) -> Future[T]:
         patience = Patience(self._patience, self._is_ending)
         return self._writers.submit(self._call, function, args, patience)
+
+    def _write_once(self, function: Callable[..., T], *args: Any) -> T:
+        """Return what a function returns; a server that cannot be reached is not waited for."""
+        return self._call(function, args, Patience(0, self._is_ending))
 
     def _end_writing(self) -> None:
         self._is_ending.set()
@@ -160,15 +157,6 @@ class PostgresDatabase(Database):
                 if driver.closed and not connection.invalidated:
                     connection.invalidate()
                 raise
-
-
-def _has_schema(connection: Connection, schema: str) -> bool:
-    query = text("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = :name")
-    return connection.scalar(query, {"name": schema}) is not None
-
-
-def _quoted(connection: Connection, name: str) -> str:
-    return connection.dialect.identifier_preparer.quote_identifier(name)
 
 
 def _code(error: DBAPIError) -> str | None:

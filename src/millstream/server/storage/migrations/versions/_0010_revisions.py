@@ -9,6 +9,8 @@ from sqlalchemy import text
 revision = "0010"
 down_revision = "0009"
 
+INDEXES = {"ix_runs_going_on": "runs (revision, priority, due_at, run_id) WHERE turn = 0"}
+
 
 def upgrade() -> None:
     """Take this step."""
@@ -20,11 +22,5 @@ def upgrade() -> None:
         sa.Column("step", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("step", name=op.f("pk_usable_from")),
     )
-    op.create_index(
-        "ix_runs_going_on",
-        "runs",
-        ["revision", "priority", "due_at", "run_id"],
-        sqlite_where=text("turn = 0"),
-        postgresql_where=text("turn = 0"),
-        if_not_exists=True,
-    )
+    for name, place in INDEXES.items():
+        op.execute(f"CREATE INDEX IF NOT EXISTS {name} ON {place}")
