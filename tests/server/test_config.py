@@ -183,6 +183,7 @@ OWN = (
     "host", "port", "database", "n_jobs_per_worker", "max_request_bytes", "api_key_file",
     "log_format", "log_level", "run_timeout_seconds", "event_retention_seconds", "grace_seconds",
     "listen_database", "redis", "role", "revision", "on_new_revision", "lease_seconds",
+    "drain_seconds",
 )  # fmt: skip
 """What is written without anything before it, and may come from the environment."""
 

@@ -225,6 +225,9 @@ class ServerConfig:
     """How long a run may take."""
     grace_seconds: float = 3
     """How long runs go on when the process is told to end; the others go on in the next one."""
+    drain_seconds: float = 0
+    """How long requests are taken after that though others could take them: until whoever sends
+    them knows that this server is not ready any more."""
     event_retention_seconds: float = 120
     """How long what a run has said can be read again after its end, if its stream is resumable."""
     max_request_bytes: int = 128 << 20
@@ -299,8 +302,9 @@ class ServerConfig:
         for name in ("run_timeout_seconds", "event_retention_seconds"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} is a number above 0, not {getattr(self, name)!r}")
-        if not self.grace_seconds >= 0:
-            raise ConfigError(f"grace_seconds is a number from 0 on, not {self.grace_seconds!r}")
+        for name in ("grace_seconds", "drain_seconds"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{name} is a number from 0 on, not {getattr(self, name)!r}")
         if not 0 <= self.port < 65536:
             raise ConfigError(f"port is a number from 0 to 65535, not {self.port!r}")
 

@@ -42,6 +42,7 @@ ENVIRONMENT: Final = {
     "MILLSTREAM_LOG_FORMAT": "log_format",
     "MILLSTREAM_LOG_LEVEL": "log_level",
     "MILLSTREAM_GRACE_SECONDS": "grace_seconds",
+    "MILLSTREAM_DRAIN_SECONDS": "drain_seconds",
     "MILLSTREAM_MAX_REQUEST_BYTES": "max_request_bytes",
     "N_JOBS_PER_WORKER": "n_jobs_per_worker",
     "BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS": "grace_seconds",

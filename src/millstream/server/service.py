@@ -90,6 +90,18 @@ class Service:
         self.health.drain()
         self.scheduler.drain()
 
+    async def hand_over(self) -> None:
+        """Leave to other servers what they can go on with."""
+        try:
+            await self.scheduler.hand_over()
+        except Exception as error:  # they find it when this one has ended
+            logger.warning("other servers cannot be told that this one ends: %s", error)
+
+    @property
+    def has_heirs(self) -> bool:
+        """Whether there are other servers that carry out runs."""
+        return self.membership.may_hand_over
+
     def cut(self) -> None:
         """End what does not end by itself: its readers come back."""
         for task in self.endless:

@@ -24,6 +24,7 @@ from millstream.server.collecting import little_collecting
 from millstream.server.config import ServerConfig
 from millstream.server.connections import patient
 from millstream.server.errors import ConfigError
+from millstream.server.leaving import no_longer_kept, stop_accepting
 from millstream.server.log_lines import writing
 from millstream.server.reloading import reload_on_change
 from millstream.server.sleeping import SleepingServer
@@ -35,6 +36,9 @@ PATIENCE: Final = 1
 """Seconds that open requests have when no run is waited for any more."""
 LAST: Final = 7.0
 """Seconds behind the grace, after which the process ends whatever it is at."""
+KEPT: Final = 6.0
+"""Seconds for which connections are kept open that others may use again, where requests go to
+another server: longer than any of them is kept while the server goes on."""
 _CLOSE: Final = (b"connection", b"close")
 
 
@@ -85,7 +89,7 @@ def run(
         timeout_graceful_shutdown=PATIENCE,
     )
     logging.getLogger("uvicorn.error").addFilter(_is_no_cut)
-    server = _Server(options, application, config.grace_seconds)
+    server = _Server(options, application, grace=config.grace_seconds, drain=config.drain_seconds)
     with listening, writing(config.log_format, config.log_level), _refusing(application):
         try:
             server.run(sockets=[listening])
@@ -98,10 +102,13 @@ def run(
 class _Server(SleepingServer):
     """A server that lets runs go on for a while when it is told to end, and ends in any case."""
 
-    def __init__(self, options: uvicorn.Config, application: Starlette, grace: float) -> None:
+    def __init__(
+        self, options: uvicorn.Config, application: Starlette, *, grace: float, drain: float
+    ) -> None:
         super().__init__(options)
         self._application = application
         self._grace = grace
+        self._drain = drain
         self.is_over: Final = threading.Event()
         """Nothing is left of it."""
 
@@ -118,13 +125,21 @@ class _Server(SleepingServer):
         service.drain()
         # Whoever sends requests looks for another server, where there is one.
         self.server_state.default_headers.append(_CLOSE)
-        await service.scheduler.settle(self._grace)
+        handing_over = asyncio.ensure_future(service.hand_over())
+        settled = asyncio.ensure_future(service.scheduler.settle(self._grace))
+        await asyncio.sleep(self._drain)
+        if service.has_heirs:
+            await stop_accepting(self, sockets or ())
+            await no_longer_kept(self, KEPT)
+        await settled
+        await asyncio.wait([handing_over], timeout=PATIENCE)
+        handing_over.cancel()
         service.cut()
         await super().shutdown(sockets)
 
     def _end(self) -> None:
         """End the process when it does not end by itself: the next one goes on with its runs."""
-        seconds = self._grace + LAST
+        seconds = max(self._grace, self._drain + KEPT) + LAST
         if self.is_over.wait(seconds):
             return
         logger.warning("Not all has stopped %g s after the signal to end: it is left", seconds)

@@ -13,7 +13,7 @@ import orjson
 QUEUE: Final = "queue"
 """A run wants nothing but a slot."""
 PUT_OFF: Final = "put_off"
-"""A run was put off, or nobody is there any more who waits for its time."""
+"""A run was put off, or nobody is there any more who waits for its time, or for a slot."""
 RUN: Final = "run"
 """A run has said something, has ended, is to stop, or is read elsewhere."""
 THREAD: Final = "thread"

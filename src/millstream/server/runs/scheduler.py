@@ -19,6 +19,7 @@ from millstream.server.encryption.context import enter_context
 from millstream.server.log_lines import enter_run, log_run
 from millstream.server.runs.active import ActiveRun
 from millstream.server.runs.changes import Changes
+from millstream.server.runs.draining import unread
 from millstream.server.runs.elsewhere import Elsewhere
 from millstream.server.runs.forgetting import Forgetting
 from millstream.server.runs.lifecycle import RunInput
@@ -75,8 +76,7 @@ class Scheduler:
 
         `membership` is this replica's; others hear the `bell`. `slots` is how many runs are carried
         out at a time: with none, others carry them out. `retention` is for how many seconds after
-        its end the events of a run can be read again; `tell` is called when a webhook is to be told
-        of the end of a run.
+        its end the events of a run can be read again; `tell` is called when webhooks are told.
         """
         self._db = db
         self._run_loop = run_loop
@@ -142,7 +142,6 @@ class Scheduler:
             for run_id in ids:
                 self._bell.ring(RUN, run_id)
             self._bell.ring(PUT_OFF)
-            self._bell.ring(QUEUE)
             await self._go_on()
             self._forgetting.later()
 
@@ -165,6 +164,13 @@ class Scheduler:
         """Start nothing more: what waits is for the next process."""
         self._is_draining = True
 
+    async def hand_over(self) -> None:
+        """Have others begin what waits, and go on at once with what nobody reads here."""
+        await self._membership.stop_beginning()
+        self._bell.ring(PUT_OFF)
+        if self._membership.may_hand_over:
+            self.give_up(unread(self._active.values(), self._logs, self.results))
+
     async def settle(self, seconds: float) -> None:
         """Wait until no run is carried out, or it has been so many seconds."""
         loop = asyncio.get_running_loop()
@@ -172,9 +178,9 @@ class Scheduler:
         while self._active and (left := until - loop.time()) > 0:
             await asyncio.wait(self._tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
 
-    def give_up(self) -> None:
-        """Carry out no run any more of those that are: another replica takes them for its own."""
-        for active in list(self._active.values()):
+    def give_up(self, some: Sequence[ActiveRun] | None = None) -> None:
+        """Carry out no more runs, or not some of them: another replica takes them for its own."""
+        for active in list(self._active.values() if some is None else some):
             self._stop(active, "lease_lost")
 
     async def close(self) -> None:
@@ -192,9 +198,7 @@ class Scheduler:
             self._run_loop.loop.call_soon_threadsafe(active.kill)
         if self._tasks:
             await asyncio.wait(self._tasks)
-        # What waits is for others.
         self._bell.ring(PUT_OFF)
-        self._bell.ring(QUEUE)
         self._logs.close_all()
         self.results.close()
 
@@ -439,8 +443,7 @@ class Scheduler:
             if len(claimed.jobs) == free:
                 self._are_some_waiting = True
             elif claimed.has_passed:
-                loop = asyncio.get_running_loop()
-                loop.call_later(PASSED_BY, self._start_more)
+                asyncio.get_running_loop().call_later(PASSED_BY, self._start_more)
                 break
             elif not self._are_some_waiting:
                 break

@@ -82,11 +82,18 @@ def end(
     return finish(connection)
 
 
+HANDED_BACK: Final = "handed back"
+"""The place of a run whose attempt has not died: it was stopped, for another one to go on."""
+
+
 def go_on(connection: Connection, run_id: str, place: str) -> int:
     """Note that another attempt begins at a place; return how many have died there."""
     query = select(runs.c.place, runs.c.deaths).where(runs.c.run_id == run_id)
     known = connection.execute(query).first()
-    deaths = known.deaths + 1 if known is not None and known.place == place else 1
+    if known is not None and known.place == HANDED_BACK:
+        deaths = 0
+    else:
+        deaths = known.deaths + 1 if known is not None and known.place == place else 1
     connection.execute(
         update(runs).where(runs.c.run_id == run_id).values(place=place, deaths=deaths)
     )

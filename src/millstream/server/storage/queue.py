@@ -27,6 +27,7 @@ from millstream.server.runs.turns import (
 )
 from millstream.server.storage import events, thread_readers
 from millstream.server.storage import run_statements as statements
+from millstream.server.storage.attempts import HANDED_BACK
 from millstream.server.storage.locks import are_many, hold_free, hold_threads
 from millstream.server.storage.run_records import Holder, Job
 from millstream.server.storage.tables import PUT_OFF, now, runs
@@ -297,7 +298,7 @@ def hand_back(connection: Connection, run_id: str) -> None:
             status=status_after("running", "lease_lost"),
             turn=GOES_ON,
             holder=None,
-            place=None,
+            place=HANDED_BACK,
             shown=events.last_seq(run_id),
         )
     )

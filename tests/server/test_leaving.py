@@ -1,0 +1,148 @@
+"""A server that is told to end where others go on: its runs, and its connections."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from sqlalchemy import Connection, select
+
+import waiting
+from millstream.server.leaving import no_longer_kept, stop_accepting
+from millstream.server.storage.tables import runs
+from server.fixtures import Running
+from server.streams import start, thread
+from server.test_recovery import COUNT, Gate
+from server.test_replicas import held, own, seen, serving, status
+
+REQUEST = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
+
+
+def leave(server: Running) -> None:
+    """Have a server begin nothing more, and hand over what it can."""
+
+    async def drain() -> None:
+        server.service.drain()
+        await server.service.hand_over()
+
+    asyncio.run_coroutine_threadsafe(drain(), server.loop).result(30)
+
+
+def deaths(server: Running, run_id: str) -> int:
+    def read(connection: Connection) -> Any:
+        return connection.scalar(select(runs.c.deaths).where(runs.c.run_id == run_id))
+
+    return int(server.service.db.write_soon(read).result(30))
+
+
+@pytest.mark.real_time(reason="leases end by the clock of the database")
+def test_what_nobody_reads_goes_on_elsewhere_at_once(new_database: str, tmp_path: Path) -> None:
+    gate = Gate(3)
+    with ExitStack() as stack:
+        ending = stack.enter_context(serving(new_database, tmp_path / "a", gate))
+        at = thread(ending)
+        run_id = start(ending, at, "steps", {})["run_id"]
+        assert waiting.until(lambda: gate.is_reached)
+        # The one looks now and then who else there is.
+        other = stack.enter_context(serving(new_database, tmp_path / "b"))
+        assert waiting.until(lambda: ending.service.has_heirs)
+        leave(ending)
+        gate.is_open = True
+        assert waiting.until(lambda: status(other, at, run_id) == "success")
+        assert held(other, run_id)[1] == 2
+        assert deaths(other, run_id) == 0
+        assert seen(other, at) == list(range(COUNT))
+        # What is asked for now begins elsewhere at once.
+        later = start(ending, thread(ending), "steps", {})
+        assert waiting.until(
+            lambda: status(other, later["thread_id"], later["run_id"]) == "success"
+        )
+        assert held(other, later["run_id"]) == (own(other), 1)
+        assert not other.service.has_heirs
+
+
+@pytest.mark.real_time(reason="leases end by the clock of the database")
+def test_what_is_read_here_comes_to_its_end_here(new_database: str, tmp_path: Path) -> None:
+    gate = Gate(3)
+    with ExitStack() as stack:
+        ending = stack.enter_context(serving(new_database, tmp_path / "a", gate))
+        other = stack.enter_context(serving(new_database, tmp_path / "b"))
+        assert waiting.until(lambda: ending.service.has_heirs)
+        at = thread(ending)
+        # `other` carries out nothing: it is there.
+        other.service.scheduler.drain()
+        said: list[str] = []
+
+        def read() -> None:
+            body = {"assistant_id": "steps", "input": {}, "stream_mode": ["updates"]}
+            with ending.http.stream("POST", f"/threads/{at}/runs/stream", json=body) as response:
+                said.extend(response.iter_lines())
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        assert waiting.until(lambda: gate.is_reached)
+        leave(ending)
+        gate.is_open = True
+        reader.join()
+        [run] = other.http.get(f"/threads/{at}/runs").json()
+        assert run["status"] == "success"
+        assert held(other, run["run_id"])[1] == 1
+        assert sum(line == "event: updates" for line in said) == COUNT
+
+
+async def answer(scope: Any, receive: Any, send: Any) -> None:
+    """Answer a request with its path."""
+    if scope["type"] != "http":
+        return
+    length = (b"content-length", b"2")
+    await send({"type": "http.response.start", "status": 200, "headers": [length]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+async def exchange(client: socket.socket) -> bytes:
+    """Ask on a connection, and return what is answered first."""
+    loop = asyncio.get_running_loop()
+    client.setblocking(False)
+    await loop.sock_sendall(client, REQUEST)
+    return await loop.sock_recv(client, 4096)
+
+
+@pytest.mark.real_time(reason="connections are real")
+def test_who_has_connected_is_answered_and_who_comes_later_is_refused() -> None:
+    async def main() -> None:
+        listening = socket.create_server(("127.0.0.1", 0), backlog=100)
+        place = listening.getsockname()
+        server = uvicorn.Server(
+            uvicorn.Config(answer, http="httptools", lifespan="off", log_config=None)
+        )
+        server.config.load()
+        server.lifespan = server.config.lifespan_class(server.config)
+        await server.startup([listening])
+        kept = socket.create_connection(place)
+        assert (await exchange(kept)).startswith(b"HTTP/1.1 200")
+        # In one turn of the loop: nobody has taken them when the server lets go.
+        clients = [socket.create_connection(place) for _ in range(20)]
+        await stop_accepting(server, [listening])
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(place)
+        for client in clients:
+            assert (await exchange(client)).startswith(b"HTTP/1.1 200")
+            client.close()
+        # One that is kept is waited for: somebody may just use it.
+        server.server_state.default_headers.append((b"connection", b"close"))
+        waits = asyncio.ensure_future(no_longer_kept(server, 60))
+        await asyncio.sleep(0)
+        assert not waits.done()
+        assert b"connection: close" in await exchange(kept)
+        await waits
+        kept.close()
+        with suppress(asyncio.TimeoutError):
+            await server.shutdown([])
+
+    asyncio.run(main())
