@@ -117,7 +117,7 @@ def test_as_many_servers_are_started_as_proxies_know() -> None:
     [change] = re.findall(r"sed '(.*?)' /etc/nginx/millstream.conf", program[-1])
     command = ["sed", change, str(DEPLOY / "nginx.conf")]
     changed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    known = re.findall(r"^    server (\S+):2024;$", changed, re.M)
+    known = re.findall(r"^    server (\S+):2024 max_fails=0;$", changed, re.M)
 
     assert sorted(known) == sorted(set(composed()) - {"nginx", "database"}) == ["one", "two"]
     for name in ("nginx.conf", "haproxy.cfg"):
