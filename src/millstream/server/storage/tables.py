@@ -124,7 +124,7 @@ def _text_of(stored: str, dialect: Dialect) -> str:
 
 
 class SealedBytes(TypeDecorator[bytes]):
-    """Bytes; `model` and `field` are what handlers know them by."""
+    """Bytes, or None; `model` and `field` are what handlers know them by."""
 
     impl = LargeBinary
     cache_ok = True
@@ -137,7 +137,9 @@ class SealedBytes(TypeDecorator[bytes]):
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         """Return what the database is given."""
         sealer = _sealer_of(dialect)
-        return value if sealer is None else sealer.seal_bytes(self.model, self.field, value)
+        if sealer is None or value is None:
+            return value
+        return sealer.seal_bytes(self.model, self.field, value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         """Return what the database has."""
