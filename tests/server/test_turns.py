@@ -86,7 +86,7 @@ def test_runs_that_want_a_slot_begin_in_the_order_in_which_they_came(tmp_path: P
 
 def test_no_more_runs_go_on_than_there_are_slots(tmp_path: Path) -> None:
     with serving(tmp_path, n_jobs_per_worker=3) as (server, gate):
-        for _ in range(5):
+        for _ in range(8):
             start(server, thread(server), "gate")
         assert waiting.until(lambda: len(gate.began) == 3)
         assert server.service.scheduler.active == 3
@@ -97,7 +97,9 @@ def test_no_more_runs_go_on_than_there_are_slots(tmp_path: Path) -> None:
         gate.opened.set()
         assert waiting.until(lambda: server.http.get(at).json()["status"] == "idle")
 
-    assert gate.began == ["gate"] * 5 + ["last"]
+    # Of three that take the last slots at the same time any may be first.
+    assert gate.began[:6] == ["gate"] * 6
+    assert sorted(gate.began) == ["gate"] * 8 + ["last"]
 
 
 def test_a_thread_with_many_runs_hides_no_other_from_free_slots(tmp_path: Path) -> None:
