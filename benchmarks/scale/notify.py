@@ -59,7 +59,9 @@ def pgbench(address: str, script: str, clients: int, seconds: int, rate: int = 0
     return numbers
 
 
-async def doorbell(address: str, rings: int, seconds: float) -> dict[str, float]:
+async def doorbell(
+    address: str, rings: int, seconds: float, redis: str | None = None
+) -> dict[str, float]:
     """Ring so often a second for one replica, and say what another one hears."""
     delays: list[float] = []
     rung: dict[str, float] = {}
@@ -68,12 +70,16 @@ async def doorbell(address: str, rings: int, seconds: float) -> dict[str, float]
     def hear(news: News) -> None:
         now = time.perf_counter()
         ids = news.ids("events")
-        if ids is None:
-            are_there[1].set()
-            return
-        delays.extend(now - rung[id] for id in ids if id in rung)
+        delays.extend(now - rung[id] for id in ids or () if id in rung)
+        note(news)
 
-    one, other = Doorbell(address, lambda news: are_there[0].set()), Doorbell(address, hear)
+    def note(_: News) -> None:
+        # By the database and by redis, which both say when they listen.
+        for bell, event in zip((one, other), are_there, strict=True):
+            if bell.is_listening:
+                event.set()
+
+    one, other = (Doorbell(address, heard, redis=redis) for heard in (note, hear))
     for bell in (one, other):
         await bell.start()
     for event in are_there:
@@ -142,6 +148,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--clients", type=int, nargs="*", default=[1, 8])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--redis", help="also ring by way of this server")
     options = parser.parse_args()
     with database() as address:
         with psycopg.connect(address, autocommit=True) as connection:
@@ -166,9 +173,11 @@ def main() -> None:
                     print(json.dumps({"disk": is_durable, "clients": clients, "tps": shown}))
             set_durable(False)
         for rings in (100, 1000, 10_000):
-            found_by = asyncio.run(doorbell(address, rings, options.seconds))
-            shown_by = {name: round(number, 2) for name, number in found_by.items()}
-            print(json.dumps({"rings/s wanted": rings, **shown_by}))
+            for redis in (None, options.redis) if options.redis else (None,):
+                found_by = asyncio.run(doorbell(address, rings, options.seconds, redis))
+                shown_by = {name: round(number, 2) for name, number in found_by.items()}
+                by = "database" if redis is None else "redis"
+                print(json.dumps({"rings/s wanted": rings, "by": by, **shown_by}))
 
 
 if __name__ == "__main__":
