@@ -420,6 +420,28 @@ def test_readers_elsewhere_stay_when_their_run_is_taken_over(
         assert result.result() == joined(taker, at, run_id)
 
 
+def test_a_plain_stream_of_a_run_that_was_taken_over_does_not_look_whole(
+    new_database: str, tmp_path: Path
+) -> None:
+    gate, way = Gate(3), Way(new_database)
+    with ExitStack() as stack:
+        stack.callback(way.close)
+        cut_off = stack.enter_context(serving(way.address, tmp_path / "a", gate))
+        at = thread(cut_off)
+        run_id = str(start(cut_off, at, "steps", {}, stream_mode=["updates"])["run_id"])
+        assert waiting.until(lambda: gate.is_reached)
+        taker = stack.enter_context(serving(new_database, tmp_path / "b"))
+        path = f"/threads/{at}/runs/{run_id}/stream"
+        with cut_off.http.stream("GET", path) as here:
+            way.is_shut = True
+            way.cut()
+            assert ended(taker, at, run_id) == "success"
+            way.is_shut = False
+            gate.is_open = True
+            with pytest.raises(httpx.RemoteProtocolError):
+                here.read()
+
+
 @pytest.mark.parametrize("is_back", [False, True])
 def test_nothing_is_missed_when_the_doorbell_is_cut(
     new_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_back: bool

@@ -38,3 +38,10 @@ class EventTooLargeError(ValueError):
 
 class ConfigError(ValueError):
     """The configuration asks for something that cannot be; the text names file, key and value."""
+
+
+class CutError(RuntimeError):
+    """What is read goes on at another replica: it has not come to its end."""
+
+    def __str__(self) -> str:
+        return "the run goes on at another server; what it says cannot be read on at this one"

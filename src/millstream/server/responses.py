@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from starlette.responses import Response
 
+from millstream.server.errors import CutError
 from millstream.server.log.signal import Signal
 from millstream.server.sse import HEARTBEAT
 
@@ -161,7 +162,12 @@ class EventStream(LongResponse):
         while not self._is_gone:
             signal.clear()
             is_over = source.is_over  # asked first: what came before the end is there then
-            body = await source.take()
+            try:
+                body = await source.take()
+            except CutError:
+                # The connection ends in the middle, which no client takes for the end.
+                self._is_gone = True
+                return
             if self._is_due:
                 self._is_due = False
                 body += HEARTBEAT

@@ -105,6 +105,8 @@ class RunLog:
         self.is_resumable: Final = is_resumable
         """Frames have ids, and are stored."""
         self.is_closed = False
+        self.is_lost = False
+        """It has not ended: it goes on at another replica, and cannot be read on here."""
         self.last = last[1]
         """The `seq` of the last event."""
         self.ms = last[0]

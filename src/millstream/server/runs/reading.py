@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
+from millstream.server.errors import CutError
 from millstream.server.log.event_ids import START, EventId
 from millstream.server.log.run_log import RunLog, RunReader, is_wanted, wanted_modes
 from millstream.server.log.signal import Signal
@@ -48,6 +49,8 @@ class RunSource:
                 frames = reader.take()
                 # It may have fallen behind in this moment.
                 if frames or not reader.is_behind:
+                    if self._log.is_lost and reader.is_over and not frames:
+                        raise CutError
                     return frames
             base = self._log.base
             if self._log.is_resumable:

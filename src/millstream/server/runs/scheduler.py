@@ -357,6 +357,7 @@ class Scheduler:
         """Have those follow a run that read it here, or wait for it."""
         job, following = active.job, self.elsewhere.following
         if not following.stay(active.log, job.thread_id):
+            active.log.is_lost = not self._is_closing
             self._logs.close(job.run_id, job.thread_id)
         if not self._is_closing:
             following.add(job.run_id, job.thread_id)
