@@ -20,10 +20,9 @@ from typing import Any, Final, TypeAlias
 from uuid import uuid4
 
 from benchmarks.scale.server import set_durable
-from benchmarks.scale.serving import Replicas, serving
+from benchmarks.scale.serving import Replicas, serving, spent
 from benchmarks.servers.client import ask, ask_well
 from benchmarks.servers.launching import Running, Server, running
-from benchmarks.servers.resources import processor_time
 from benchmarks.servers.scenes import percentile
 
 FILES: Final = "files"
@@ -175,7 +174,7 @@ def servers() -> Iterator[list[Kept]]:
 
     with running(Server("files", command), SERVED) as files, serving(1) as replicas:
         yield [
-            Kept(FILES, files.port, lambda: processor_time(files.pid)),
+            Kept(FILES, files.port, lambda: spent(files.pid)[0]),
             *(
                 Kept(name, replicas.ports[0], lambda: _used(replicas, replicas.running[0]))
                 for name in (POSTGRES, WAITING)
@@ -184,7 +183,7 @@ def servers() -> Iterator[list[Kept]]:
 
 
 def _used(replicas: Replicas, server: Running) -> float:
-    return replicas.usage().database + processor_time(server.pid)
+    return replicas.usage().database + spent(server.pid)[0]
 
 
 def rows(measured: dict[str, Samples]) -> Iterator[str]:
