@@ -22,6 +22,7 @@ from millstream.server.errors import ConfigError
 from millstream.server.replicas.membership import Membership
 from millstream.server.service import Service
 from millstream.server.storage import threads
+from millstream.server.storage.postgres_engine import Address
 from millstream.server.storage.replicas import Member
 from server import custom_app
 from server.clocks import HandClock
@@ -158,6 +159,25 @@ def test_servers_tell_of_each_other_in_numbers(new_database: str, tmp_path: Path
         told = other.http.get("/metrics").text + cut_off.http.get("/metrics").text
         for name in (at, run_id, own(other), own(cut_off)):
             assert name not in told
+
+
+@pytest.mark.parametrize("is_resumable", [True, False])
+def test_a_run_that_was_refused_here_is_counted_once(
+    new_database: str, tmp_path: Path, *, is_resumable: bool
+) -> None:
+    """By its events, its superstep or its end, whichever is refused first."""
+    gate = Gate(3)
+    with serving(new_database, tmp_path / "a", gate, lease_seconds=30) as server:
+        at = thread(server)
+        run_id = start(server, at, "steps", {}, stream_resumable=is_resumable)["run_id"]
+        assert waiting.until(lambda: gate.is_reached)
+        assert read(server)["millstream_fenced_total",] == 0
+        with Address(new_database).connect() as other:
+            taken = "UPDATE millstream.runs SET attempt = attempt + 1, holder = 'other'"
+            other.execute(f"{taken} WHERE run_id = %s", [run_id])
+        gate.is_open = True
+        assert waiting.until(lambda: not server.service.scheduler.active)
+        assert read(server)["millstream_fenced_total",] == 1
 
 
 def test_the_first_of_several_servers_sweeps_for_all(new_database: str, tmp_path: Path) -> None:
