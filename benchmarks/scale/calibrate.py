@@ -2,7 +2,7 @@
 
 One client asks for one run after the other, so that nothing waits but for what it costs. What a
 run costs, an event and so on is told apart by runs that have more of one of them.
-`scripts/services.sh run -- .venv/bin/python -m benchmarks.scale.calibrate` prints them as JSON.
+`scripts/services.sh run -- .venv/bin/python -m benchmarks.scale.calibrate` writes them down.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ import argparse
 import asyncio
 import json
 import multiprocessing
+import os
+import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
 import psycopg
 
-from benchmarks.scale.costs import Cost, Costs
+from benchmarks.scale.costs import MEASURED, Cost, Costs, written
 from benchmarks.scale.server import database, set_durable
 from benchmarks.scale.serving import Replicas, Usage, serving, speak
 from benchmarks.scale.simulation import Scene
@@ -31,7 +34,8 @@ APART: Final = Scene(events=101, delay=0.005)
 """Each of its events is stored alone."""
 TOGETHER: Final = Scene(events=1001)
 """Its events are stored with others."""
-RUNS: Final = {ONE: 100, STEPS: 25, APART: 10, TOGETHER: 10}
+UNSTORED: Final = replace(TOGETHER, is_resumable=False)
+RUNS: Final = {ONE: 100, STEPS: 25, APART: 10, TOGETHER: 10, UNSTORED: 10}
 """How many runs of each are looked at in a round."""
 _FIELDS: Final = ("replica", "database", "client", "trips", "commits", "log")
 _STREAMS: Final = 400
@@ -78,19 +82,23 @@ def middle(looked: Sequence[Looked]) -> Looked:
     )
 
 
-async def look_at_all(replicas: Replicas, rounds: int, **where: Any) -> dict[str, Looked]:
+SCENES: Final = {
+    "one": ONE,
+    "steps": STEPS,
+    "apart": APART,
+    "together": TOGETHER,
+    "unstored": UNSTORED,
+}
+
+
+async def look_at_all(
+    replicas: Replicas, rounds: int, *, is_elsewhere: bool = False
+) -> dict[str, Looked]:
     """Look at runs of each scene, in turns."""
     found: dict[str, list[Looked]] = {}
     for number in range(rounds + 1):
-        for name, scene in (
-            ("one", ONE),
-            ("steps", STEPS),
-            ("apart", APART),
-            ("together", TOGETHER),
-        ):
-            there = Scene(
-                events=scene.events, delay=scene.delay, supersteps=scene.supersteps, **where
-            )
+        for name, scene in SCENES.items():
+            there = replace(scene, is_elsewhere=is_elsewhere)
             looked = await look(replicas, there, RUNS[scene])
             if number:  # else statements are not prepared yet, and threads not started
                 found.setdefault(name, []).append(looked)
@@ -194,6 +202,18 @@ def flush_of_disk(commits: int = 200) -> float:
             set_durable(False)
 
 
+def log_rate_of_disk(size: int = 1 << 28, piece: int = 1 << 20) -> float:
+    """Return how many bytes a second the disk takes that are written one after the other."""
+    data = os.urandom(piece)
+    with tempfile.TemporaryFile() as file:
+        began = time.perf_counter()
+        for _ in range(size // piece):
+            file.write(data)
+            file.flush()
+            os.fdatasync(file.fileno())
+        return size / (time.perf_counter() - began)
+
+
 def _spin(count: int) -> None:
     total = 0
     for number in range(count):
@@ -215,11 +235,6 @@ def slowing_of_cores(cores: int = 2, count: int = 5_000_000) -> float:
     """Return how many times as long computing takes while the other cores compute too."""
     alone = min(_timed(1, count) for _ in range(5))
     return max(1.0, min(_timed(cores, count) for _ in range(5)) / alone)
-
-
-async def elsewhere(replicas: Replicas, rounds: int) -> dict[str, Looked]:
-    """Look at runs that are read at another replica."""
-    return await look_at_all(replicas, rounds, is_elsewhere=True)
 
 
 def reading_costs(
@@ -248,13 +263,14 @@ def reading_costs(
 
 
 def main() -> None:
-    """Measure, and print JSON."""
+    """Measure, and write it down."""
     parser = argparse.ArgumentParser()
+    parser.add_argument("--to", type=Path, default=MEASURED)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--replicas", type=int, default=2, help="1 leaves out reading elsewhere")
     options = parser.parse_args()
     slowing = slowing_of_cores()
-    flush = flush_of_disk()
+    flush, log_rate = flush_of_disk(), log_rate_of_disk()
     ring, heard = ring_costs()
     with serving(1) as replicas:
         here = asyncio.run(look_at_all(replicas, options.rounds))
@@ -262,15 +278,17 @@ def main() -> None:
     join = fetch = fetched = Cost()
     if options.replicas > 1:
         with serving(2) as replicas:
-            far = asyncio.run(elsewhere(replicas, options.rounds))
-        join, fetch, fetched = reading_costs(here, far, ring, heard)
+            there = asyncio.run(look_at_all(replicas, options.rounds, is_elsewhere=True))
+        join, fetch, fetched = reading_costs(here, there, ring, heard)
     run, superstep, batch, event = told_apart(here)
-    one = here["one"]
+    one, further = here["one"], UNSTORED.events - 1
+    said = combined(lambda many, one: (many - one) / further, here["unstored"].cost, run)
     costs = Costs(
         run=run,
         superstep=superstep,
         batch=batch,
         event=event,
+        said=said,
         join=join,
         fetch=fetch,
         fetched=fetched,
@@ -279,11 +297,14 @@ def main() -> None:
         before_first=one.first / one.whole,
         held=1 - one.system,
         flush=flush,
+        log_rate=log_rate,
         slowing=slowing,
         stream_memory=stream_memory,
         connections=connections,
     )
-    print(json.dumps(costs.as_json(), indent=2))
+    known = {**written(options.to), "costs": costs.as_json()}
+    options.to.write_text(json.dumps(known, indent=1) + "\n")
+    print(json.dumps(known["costs"], indent=1))
     for name, looked in here.items():
         print(json.dumps({"scene": name, "first": looked.first, "whole": looked.whole}))
 

@@ -42,6 +42,8 @@ class Costs:
     """Each further transaction that stores events."""
     event: Cost
     """Each further event: it is said, stored with others, sent and read."""
+    said: Cost
+    """Each further event of a run whose events are not stored."""
     join: Cost
     """A reader that comes to a run at another replica."""
     fetch: Cost
@@ -58,6 +60,8 @@ class Costs:
     """Which part of what a replica computes holds the interpreter's lock."""
     flush: float
     """Seconds that the disk takes to have the log; 0 if nobody waits for it."""
+    log_rate: float
+    """Bytes a second that the disk takes of a log."""
     slowing: float
     """How many times as long something takes while the other cores are busy, too."""
     stream_memory: float
@@ -77,7 +81,7 @@ class Costs:
         return asdict(self)
 
 
-def measured() -> dict[str, Any]:
-    """Return what is written down in the file beside this one."""
-    known: dict[str, Any] = json.loads(MEASURED.read_text())
+def written(file: Path = MEASURED) -> dict[str, Any]:
+    """Return what is written down in a file: `costs`, and `figures` of several processes."""
+    known: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     return known

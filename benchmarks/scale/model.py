@@ -21,6 +21,10 @@ RETENTION: Final = 120.0
 """Seconds for which events are kept after the end of their run, by default."""
 
 
+TOO_MANY: Final = 10_000_000
+"""Replicas: where each more has the others do more than it does itself, none are enough."""
+
+
 @dataclass(frozen=True)
 class Load:
     """What is asked for."""
@@ -61,6 +65,9 @@ class Cluster:
     """PostgreSQL servers; a thread is in one of them."""
     is_pooled: bool = False
     """Whether replicas share connections, through a pooler."""
+    batching: float = 0.0
+    """Seconds in which a replica stores what all its runs have said in one transaction; 0 where
+    each run stores its own."""
     are_rings_addressed: bool = False
     """Whether a ring reaches only the replicas that follow the run, past the database."""
 
@@ -123,52 +130,66 @@ def _sum(parts: Sequence[tuple[float, Cost]], name: str) -> float:
 
 def demand(load: Load, costs: Costs, cluster: Cluster) -> Demand:
     """Return what a load takes."""
-    batches = batches_of(load, seconds_of(costs.batch, costs)) * load.stored
-    # A replica that is rung for several times while it reads, reads once.
-    fetches = (batches + 1) * load.elsewhere
-    of_run = [
-        (1.0, costs.run),
-        (load.supersteps - 1, costs.superstep),
+    replicas, taken = 0, _demand(load, costs, cluster, 1)
+    # What is done by replica depends on how many there are: never on fewer than are needed.
+    while replicas < taken.replicas and replicas < TOO_MANY:
+        replicas = taken.replicas
+        taken = _demand(load, costs, cluster, replicas)
+    return taken
+
+
+def _demand(load: Load, costs: Costs, cluster: Cluster, replicas: int) -> Demand:
+    """Return what a load takes of so many replicas, and how many it needs."""
+    batches = load.runs * load.stored * batches_of(load, seconds_of(costs.batch, costs))
+    if cluster.batching:
+        batches = min(batches, replicas / cluster.batching)
+    told = batches * load.elsewhere + load.runs * load.elsewhere
+    # Who rings, or reads what it was rung for, does it for all that has come meanwhile.
+    rings = min(told, replicas / REST) if replicas > 1 else 0.0
+    fetches = min(told, replicas / REST) if replicas > 1 else 0.0
+    heard = min(replicas, told / max(rings, 1e-9)) if cluster.are_rings_addressed else replicas
+    wake_ups = rings * heard
+    further = load.runs * (load.events - 1)
+    parts = [
+        (load.runs, costs.run),
+        (load.runs * (load.supersteps - 1), costs.superstep),
         (batches, costs.batch),
-        (load.events - 1, costs.event),
-        (load.elsewhere, costs.join),
+        (further * load.stored, costs.event),
+        (further * (1 - load.stored), costs.said),
+        (load.runs * load.elsewhere, costs.join),
         (fetches, costs.fetch),
-        (load.elsewhere * load.events, costs.fetched),
+        (load.runs * load.events * load.elsewhere, costs.fetched),
+        (rings, Cost(replica=costs.ring.replica)),
+        (wake_ups, Cost(replica=costs.heard.replica)),
     ]
-    replica = load.runs * _sum(of_run, "replica")
-    told = load.runs * (batches + 1) * load.elsewhere
-    replicas = max(
+    if not cluster.are_rings_addressed:
+        parts += [
+            (rings, Cost(database=costs.ring.database)),
+            (wake_ups, Cost(database=costs.heard.database)),
+        ]
+    replica, database = _sum(parts, "replica"), _sum(parts, "database")
+    commits, trips = _sum(parts, "commits"), _sum(parts, "trips")
+    needed = max(
         1, ceil(replica / SPARE), ceil(load.streams * costs.stream_memory / cluster.memory)
     )
-    # Rings change the number of replicas that they reach: twice is near enough.
-    for _ in range(2):
-        rings = min(told, replicas / REST)
-        heard = min(1.0, told / max(rings, 1e-9)) if cluster.are_rings_addressed else replicas
-        wake_ups = rings * (heard if replicas > 1 else 0)
-        ringing = rings * costs.ring.replica + wake_ups * costs.heard.replica
-        replicas = max(replicas, ceil((replica + ringing) / SPARE))
-    database = load.runs * _sum(of_run, "database")
-    if not cluster.are_rings_addressed:
-        database += rings * costs.ring.database + wake_ups * costs.heard.database
-    trips = load.runs * _sum(of_run, "trips")
-    # By Little's law: how many transactions are open at a time.
-    opened = trips * (costs.run.replica + costs.run.database) / max(costs.run.trips, 1.0)
-    opened += load.runs * _sum(of_run, "commits") * costs.flush
-    connections = ceil(opened / SPARE) if cluster.is_pooled else replicas * costs.connections
+    connections = needed * costs.connections
+    if cluster.is_pooled:
+        # By Little's law: as many as there are transactions open at a time, here and there.
+        opened = trips * (costs.run.replica + costs.run.database) / max(costs.run.trips, 1.0)
+        connections = ceil((opened + commits * costs.flush) / SPARE / cluster.databases)
     stored = load.runs * load.events * load.stored
     return Demand(
-        replica=replica + ringing,
+        replica=replica,
         database=database,
-        replicas=replicas,
-        commits=load.runs * _sum(of_run, "commits"),
+        replicas=needed,
+        commits=commits,
         trips=trips,
-        log=load.runs * _sum(of_run, "log") + stored * load.size,
+        log=_sum(parts, "log") + stored * load.size,
         notifications=rings,
         wake_ups=wake_ups,
-        fetches=load.runs * fetches,
+        fetches=fetches,
         rows=stored * (load.seconds / 2 + RETENTION),
-        # Each replica knows each server; a pooler shares what is open among the servers.
-        connections=ceil(connections / cluster.databases) if cluster.is_pooled else connections,
+        connections=connections,
     )
 
 

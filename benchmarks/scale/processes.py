@@ -1,6 +1,7 @@
-"""Measure what several replicas on one PostgreSQL do, beside what the simulation says of it.
+"""Measure what several replicas on one PostgreSQL do, to be compared with the simulation.
 
-`scripts/services.sh run -- .venv/bin/python -m benchmarks.scale.processes --costs FILE`
+`scripts/services.sh run -- .venv/bin/python -m benchmarks.scale.processes` writes it into the file
+that has the costs.
 """
 
 from __future__ import annotations
@@ -8,69 +9,66 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from benchmarks.scale.costs import MEASURED, Costs
+from benchmarks.scale.costs import MEASURED, written
 from benchmarks.scale.server import set_durable
-from benchmarks.scale.serving import play, serving
-from benchmarks.scale.simulation import Scene, Simulation
+from benchmarks.scale.serving import Replicas, play, serving
+from benchmarks.scale.simulation import Scene
 
-SIMULATED: Final = 20.0
-"""Seconds of a simulated time."""
+SCENES: Final = tuple(
+    Scene(clients=clients, events=events) for clients in (1, 16) for events in (1, 20, 100)
+)
+WAITING: Final = tuple(Scene(clients=clients, events=20) for clients in (1, 16))
+"""What is also measured where commits wait for the disk."""
 
 
-def predicted(costs: Costs, scene: Scene) -> dict[str, float]:
-    """Return what the simulation says of a scene."""
-    return asdict(Simulation(scene, costs).play(SIMULATED))
+def measure(
+    replicas: Replicas, scenes: tuple[Scene, ...], seconds: float
+) -> Iterator[dict[str, Any]]:
+    """Play scenes, and return what clients have seen of each, and what was used for it."""
+    for scene in scenes:
+        before = replicas.usage()
+        seen = asyncio.run(play(replicas.ports, scene, seconds))
+        used = replicas.usage() - before
+        yield {"scene": asdict(scene), "seen": asdict(seen), "used": used.__dict__}
 
 
 def main() -> None:
-    """Measure, and print JSON, a line for each figure."""
+    """Measure, print a line of JSON for each scene, and write them down."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--costs", type=Path, default=MEASURED)
+    parser.add_argument("--to", type=Path, default=MEASURED)
     parser.add_argument("--processes", type=int, nargs="*", default=[1, 2, 4])
-    parser.add_argument("--clients", type=int, nargs="*", default=[1, 16])
-    parser.add_argument("--events", type=int, nargs="*", default=[20])
-    parser.add_argument("--delay", type=float, default=0.0)
-    parser.add_argument("--seconds", type=float, default=8.0)
-    parser.add_argument("--elsewhere", action="store_true")
-    parser.add_argument("--durable", action="store_true")
+    parser.add_argument("--seconds", type=float, default=6.0)
+    parser.add_argument("--elsewhere", action="store_true", help="read at another replica")
     options = parser.parse_args()
-    known = json.loads(options.costs.read_text())
-    costs = Costs.of(known.get("costs", known))
-    if not options.durable:
-        costs = replace(costs, flush=0.0)
+    found = []
     for processes in options.processes:
         with serving(processes) as replicas:
-            set_durable(options.durable)
-            ports = replicas.ports
-            warming = Scene(clients=4 * processes, events=5, is_elsewhere=options.elsewhere)
-            asyncio.run(play(ports, warming, 4.0))
-            for clients in options.clients:
-                for events in options.events:
-                    scene = Scene(
-                        processes, clients, events, options.delay, is_elsewhere=options.elsewhere
-                    )
-                    before = replicas.usage()
-                    seen = asdict(asyncio.run(play(ports, scene, options.seconds)))
-                    used = replicas.usage() - before
-                    said = predicted(costs, scene)
-                    ratios = {name: round(said[name] / seen[name], 3) for name in seen}
-                    print(
-                        json.dumps(
-                            {
-                                "scene": asdict(scene),
-                                "measured": seen,
-                                "predicted": said,
-                                "ratio": ratios,
-                                "used": used.__dict__,
-                            }
-                        ),
-                        flush=True,
-                    )
+            for is_durable, scenes in ((False, SCENES), (True, WAITING)):
+                there = tuple(
+                    replace(scene, processes=processes, is_elsewhere=options.elsewhere)
+                    for scene in scenes
+                )
+                set_durable(is_durable)
+                if not is_durable:
+                    warming = replace(there[0], clients=4 * processes, events=5)
+                    asyncio.run(play(replicas.ports, warming, 4.0))
+                for figure in measure(replicas, there, options.seconds):
+                    print(json.dumps({"is_durable": is_durable, **figure}), flush=True)
+                    found.append({"is_durable": is_durable, **figure})
             set_durable(False)
+    known = written(options.to)
+    kept = [
+        figure
+        for figure in known.get("figures", ())
+        if (figure["scene"]["processes"], figure["scene"]["is_elsewhere"])
+        not in [(processes, options.elsewhere) for processes in options.processes]
+    ]
+    options.to.write_text(json.dumps({**known, "figures": [*kept, *found]}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

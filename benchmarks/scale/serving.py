@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -84,12 +84,12 @@ class Replicas:
             "pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
         ).fetchone()
         assert row is not None
-        spent = [spent(one.pid) for one in self.running]
+        spent = [_spent(one.pid) for one in self.running]
         sessions = self._sessions()
         return Usage(
             sum(each[0] for each in spent),
             sum(_system(one.pid) for one in self.running),
-            sum(spent(pid)[0] for pid in _children(self._postmaster)),
+            sum(_spent(pid)[0] for pid in _children(self._postmaster)),
             time.process_time(),
             sum(_switches(pid) for pid in sessions),
             int(row[0]),
@@ -131,7 +131,7 @@ async def speak(ports: Sequence[int], scene: Scene, place: int = 0) -> Answer:
         "input": {"count": scene.events, "delay": scene.delay, "steps": scene.supersteps},
         "config": {"recursion_limit": 10_000},
         "stream_mode": ["custom"],
-        "stream_resumable": True,
+        "stream_resumable": scene.is_resumable,
         "if_not_exists": "create",
     }
     here = ports[place % len(ports)]
@@ -142,7 +142,7 @@ async def speak(ports: Sequence[int], scene: Scene, place: int = 0) -> Answer:
         run = await ask_well(here, "POST", thread, body)
         asked = time.perf_counter() - began
         there = ports[(place + 1) % len(ports)]
-        path = f"{thread}/{run['run_id']}/stream?stream_mode=custom"
+        path = f"{thread}/{run['run_id']}/stream?stream_mode=custom&last_event_id=-1"
         read = await ask(there, "GET", path, mark=_MARK)
         answer = Answer(read.status, read.data, read.first + asked, read.whole + asked)
     said = answer.count(_MARK)
@@ -177,13 +177,15 @@ def _children(pid: int) -> list[int]:
     ]
 
 
-def spent(pid: int) -> tuple[float, float]:
+def _spent(pid: int) -> tuple[float, float]:
     """Return the seconds for which threads of a process have run, and were kept from running."""
     ran = kept = 0
-    with suppress(OSError):  # it has ended, a thread of it or all of it
-        for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+    for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        try:
             numbers = file.read_text().split()
-            ran, kept = ran + int(numbers[0]), kept + int(numbers[1])
+        except OSError:  # it has ended
+            continue
+        ran, kept = ran + int(numbers[0]), kept + int(numbers[1])
     return ran / 1e9, kept / 1e9
 
 

@@ -34,6 +34,8 @@ class Scene:
     delay: float = 0.0
     """Seconds before each event."""
     supersteps: int = 1
+    is_resumable: bool = True
+    """Whether its events are stored; all that are simulated are."""
     is_elsewhere: bool = False
     """Whether each run is read at another replica than that which it was given to."""
     cores: int = 2
