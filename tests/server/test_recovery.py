@@ -221,7 +221,9 @@ def test_a_run_whose_server_ends_in_one_superstep_is_given_up(tmp_path: Path) ->
     def act(server: Running) -> None:
         if not known:
             known["thread"] = thread(server)
-            run = start(server, known["thread"], "steps", {}, stream_resumable=True)
+            # Each time the same superstep is stored when its files are copied.
+            more = {"stream_resumable": True, "durability": "sync"}
+            run = start(server, known["thread"], "steps", {}, **more)
             known["run"] = run["run_id"]
 
     here = tmp_path
