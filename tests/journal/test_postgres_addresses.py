@@ -14,7 +14,7 @@ from journal.states import States, Thread
 from journal.test_postgres import ask
 from millstream.journal import PostgresJournal
 from millstream.journal.exchange.postgres import PostgresTables
-from millstream.journal.postgres_connections import checked_address
+from millstream.journal.postgres_connections import checked_address, greeting
 from pooling import PROGRAM, pooled
 
 psycopg = pytest.importorskip("psycopg")
@@ -93,6 +93,32 @@ def test_all_that_libpq_knows_is_passed_on(postgres: str, is_url: bool) -> None:
     assert options["sslmode"] == "disable"
     assert options["keepalives_idle"] == "7"
     assert options["tcp_user_timeout"] == "30000"
+
+
+def test_a_network_without_a_sign_counts_as_gone_when_it_is_said() -> None:
+    address = checked_address("postgresql://host/database?keepalives_count=9", 15)
+    options = psycopg.conninfo.conninfo_to_dict(address)
+    assert [options[f"keepalives_{name}"] for name in ("idle", "interval", "count")] == list("539")
+    assert options["tcp_user_timeout"] == "15000"
+    assert checked_address(address) == checked_address(address, 99) == address
+
+
+def test_a_server_is_told_when_a_client_counts_as_gone() -> None:
+    assert greeting(checked_address("postgresql://host/database", 15)) == (
+        "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 3; "
+        "SET tcp_keepalives_count = 3; SET tcp_user_timeout = 15000"
+    )
+    assert greeting(checked_address("postgresql://host/database?keepalives=0")) == ""
+
+
+def test_each_connection_has_the_server_notice_that_it_is_gone(postgres: str) -> None:
+    with PostgresJournal(postgres) as journal:
+        journal.put(*Thread(States(1), "thread").next())
+        pool = journal._storage._pool
+        with pool.connection() as first, pool.connection() as second:
+            for connection in (first, second):
+                found = connection.execute("SHOW tcp_keepalives_idle").fetchone()
+                assert found == ("20",)
 
 
 def test_a_server_without_tls_is_not_spoken_to_where_tls_is_wanted(postgres: str) -> None:

@@ -260,7 +260,9 @@ class PostgresStorage:
             pool = self._where
         try:
             with pool.connection() as connection:
-                self._see_to_tables(connection)
+                is_direct = self._see_to_tables(connection)
+                if is_direct and isinstance(pool, Connections):
+                    pool.know_server(connection)
         except BaseException:
             if isinstance(pool, Connections):
                 pool.close()
@@ -274,7 +276,8 @@ class PostgresStorage:
         _INHERITED.append(self._pool)
         self._begin()
 
-    def _see_to_tables(self, connection: psycopg.Connection[Any]) -> None:
+    def _see_to_tables(self, connection: psycopg.Connection[Any]) -> bool:
+        """See to the tables; return whether no pooler is in between."""
         own = connection.autocommit
         if not own:
             connection.autocommit = True
@@ -288,16 +291,18 @@ class PostgresStorage:
         finally:
             if not own and not connection.closed:
                 connection.autocommit = False
-        self._note_server(connection, pid)
+        return self._note_server(connection, pid)
 
     def _place(self, connection: psycopg.BaseConnection[Any]) -> str:
         return f"Schema {self._schema!r} of database {connection.info.dbname!r}"
 
-    def _note_server(self, connection: psycopg.BaseConnection[Any], pid: int) -> None:
+    def _note_server(self, connection: psycopg.BaseConnection[Any], pid: int) -> bool:
+        # A pooler shows a process of its own. Statements that are prepared through it may be
+        # somebody else's, of the same name.
+        is_direct: bool = pid == connection.info.backend_pid
         if self._wants_prepared is None:
-            # A pooler shows a process of its own. Statements that are prepared through it may be
-            # somebody else's, of the same name.
-            self._prepares = pid == connection.info.backend_pid
+            self._prepares = is_direct
+        return is_direct
 
     def close(self) -> None:
         """Close the connections, but for those that were given; calling it again does nothing."""

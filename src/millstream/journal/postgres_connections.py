@@ -29,6 +29,13 @@ _PATIENCE: Final = {
 }
 """Unless an address says otherwise: that a network is gone is noticed in less than a minute. The
 system's own keepalives take hours, and what waits for the server as long."""
+_SIGNS: Final = {
+    "keepalives_idle": "tcp_keepalives_idle",
+    "keepalives_interval": "tcp_keepalives_interval",
+    "keepalives_count": "tcp_keepalives_count",
+    "tcp_user_timeout": "tcp_user_timeout",
+}
+"""What the server calls that by which a connection notices that its other end is gone."""
 
 # A password in a URL ends at the first of these, whatever was meant: what is behind it is a host.
 _CUT: Final = re.compile(r"\w+://[^/]*(@[^/]*|/[^?]*)@")
@@ -45,8 +52,11 @@ def import_psycopg() -> Any:
     return psycopg
 
 
-def checked_address(address: str) -> str:
+def checked_address(address: str, silence: float | None = None) -> str:
     """Return the address of a database as it is connected to.
+
+    A network from which there is no sign for the seconds of `silence` counts as gone; what the
+    address itself says of that counts more.
 
     Raises:
         ValueError: It is none. What libpq would say of it shows parts of the password.
@@ -59,11 +69,36 @@ def checked_address(address: str) -> str:
     ports = str(options.get("port", "")).replace(",", "")
     if _CUT.match(address) or (ports and not ports.isdecimal()):
         raise ValueError(_refusal(address))
-    added = {name: value for name, value in _PATIENCE.items() if name not in options}
+    patience = _PATIENCE if silence is None else _patience(silence)
+    added = {name: value for name, value in patience.items() if name not in options}
     if "PGCONNECT_TIMEOUT" in os.environ:
         added.pop("connect_timeout", None)
     completed: str = psycopg.conninfo.make_conninfo(address, **added)
     return completed
+
+
+def _patience(silence: float) -> dict[str, str]:
+    # Signs are asked for after a third of it, and then so often that some may be lost.
+    return {
+        "connect_timeout": str(max(2, min(10, int(silence)))),
+        "keepalives_idle": str(max(1, int(silence / 3))),
+        "keepalives_interval": str(max(1, int(silence / 5))),
+        "keepalives_count": "3",
+        "tcp_user_timeout": str(int(silence * 1000)),
+    }
+
+
+def greeting(address: str) -> str:
+    """Return what has the server, too, notice when a client is gone; empty if there is nothing.
+
+    Its own keepalives take hours as well, and what the client has locked is locked as long. It is
+    for a session that nobody shares.
+    """
+    options = import_psycopg().conninfo.conninfo_to_dict(address)
+    if str(options.get("keepalives", "1")) == "0":
+        return ""
+    known = {_SIGNS[name]: options[name] for name in _SIGNS if options.get(name)}
+    return "; ".join(f"SET {name} = {int(value)}" for name, value in known.items())
 
 
 def _refusal(address: str) -> str:
@@ -88,6 +123,8 @@ class Connections:
     def __init__(self, address: str, most: int, timeout: float) -> None:
         self._psycopg = import_psycopg()
         self._address = address
+        self._greeting = greeting(address)
+        self._is_direct = False
         self._most = most
         self._timeout = timeout
         self._free = threading.BoundedSemaphore(most)
@@ -145,7 +182,22 @@ class Connections:
                 self._address, autocommit=True, client_encoding="utf8"
             )
             self._open.add(connection)
+            try:
+                if self._is_direct:
+                    self._greet(connection)
+            except BaseException:
+                self._discard(connection)
+                raise
             return connection
+
+    def know_server(self, connection: psycopg.Connection[Any]) -> None:
+        """Take note that no pooler is in between, by whose sessions others go on; one is lent."""
+        self._is_direct = True
+        self._greet(connection)
+
+    def _greet(self, connection: psycopg.Connection[Any]) -> None:
+        if self._greeting:
+            connection.execute(self._greeting, prepare=False)
 
     def _give_back(self, connection: psycopg.Connection[Any]) -> None:
         is_idle = connection.pgconn.transaction_status == self._psycopg.pq.TransactionStatus.IDLE
