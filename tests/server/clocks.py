@@ -12,6 +12,7 @@ class HandClock(Clock):
     """It stands until it is put forward."""
 
     def __init__(self, text: str) -> None:
+        super().__init__()
         self.time = datetime.fromisoformat(text).astimezone(timezone.utc)
         self.waiting: list[tuple[asyncio.Event, datetime | None]] = []
         self._moved = asyncio.Event()
@@ -19,6 +20,10 @@ class HandClock(Clock):
     def now(self) -> datetime:
         """Return the time that it shows."""
         return self.time
+
+    def seconds(self) -> float:
+        """Return it in seconds since 1970, whatever a database tells."""
+        return self.time.timestamp()
 
     async def wait(self, event: asyncio.Event, until: datetime | None) -> None:
         """Return when an event is set, or a time has come by hand."""

@@ -15,6 +15,7 @@ import uvicorn
 
 import waiting
 from millstream.server.application import app
+from millstream.server.clock import Clock
 from millstream.server.config import GraphSource, ServerConfig
 from millstream.server.connections import patient
 from server.databases import of_directory
@@ -54,9 +55,9 @@ async def _noting(application: Any) -> AsyncIterator[None]:
 
 
 @contextmanager
-def running(config: ServerConfig) -> Iterator[Running]:
+def running(config: ServerConfig, clock: Clock | None = None) -> Iterator[Running]:
     """Serve until the block ends; then nothing of it is left."""
-    application = app(config, around=_noting)
+    application = app(config, around=_noting, clock=clock)
     options = uvicorn.Config(
         application,
         log_level="warning",

@@ -20,8 +20,9 @@ from millstream.server.storage.migrations import HEAD, NewerDatabaseError
 from millstream.server.storage.postgres_indexes import INDEXES
 from millstream.server.storage.queries import unread
 from millstream.server.storage.sqlite import SqliteDatabase
-from millstream.server.storage.tables import metadata, now, threads
+from millstream.server.storage.tables import metadata, threads
 from millstream.server.storage.threads import create, search
+from millstream.server.storage.times import now
 
 
 @pytest.fixture
@@ -145,8 +146,8 @@ def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
         SqliteDatabase(path)
 
 
-def test_times_sort_as_texts() -> None:
-    first, second = now(), now()
+def test_times_sort_as_texts(file: Database) -> None:
+    first, second = (asyncio.run(file.write(now)) for _ in range(2))
 
     assert first <= second
     assert len(first) == len("2026-11-20T23:25:54.046501+00:00")

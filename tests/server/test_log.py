@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from millstream.outbox.write_ahead import Place
+from millstream.server.clock import Clock
 from millstream.server.log import holds
 from millstream.server.log.event_ids import format_id, parse_id
 from millstream.server.log.hub import Logs
@@ -385,6 +386,29 @@ def test_a_log_that_is_over_holds_nothing_back() -> None:
         return data_of(reader.take())
 
     assert asyncio.run(main()) == ["1"]
+
+
+def test_what_was_not_stored_of_a_run_that_was_given_up_is_not_shown() -> None:
+    async def main() -> tuple[list[str], bool, list[str]]:
+        logs = Logs()
+        thread = logs.read_thread("t")
+        log = logs.open("r", "t", is_resumable=True)
+        reader = RunReader(log, 0)
+        said(log, "1", "2")
+        log.reveal(1)
+        logs.close("r", "t", is_stored=False)
+        said(log, "left behind")
+        return data_of(reader.take()), reader.is_over, data_of(thread.take())
+
+    assert asyncio.run(main()) == (["1"], True, ["1"])
+
+
+def test_a_log_goes_on_after_what_was_said_before_whatever_the_clock_shows() -> None:
+    log = RunLog("r", clock=Clock(lambda: 5.0))
+    log.go_on_after(7000)
+    assert log.append("m", "m", b"1").id == (7001, 1)
+    log.go_on_after(6000)
+    assert log.append("m", "m", b"2").id == (7001, 2)
 
 
 def test_what_an_event_needs_is_read_as_it_was_written_whatever_nodes_are_called() -> None:

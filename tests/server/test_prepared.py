@@ -12,14 +12,15 @@ from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from millstream.server.storage import run_statements
 from millstream.server.storage.database import Database
 from millstream.server.storage.prepared import Prepared
-from millstream.server.storage.tables import now, threads
+from millstream.server.storage.tables import threads
 from millstream.server.storage.threads import FOREVER
+from millstream.server.storage.times import now
 
 
 def add(connection: Connection, thread_id: str, **given: Any) -> None:
     """Add a thread."""
     row = {"status": "idle", "is_temporary": False, "metadata": {}, "config": {}, **FOREVER}
-    times = dict.fromkeys(("created_at", "updated_at", "state_updated_at"), now())
+    times = dict.fromkeys(("created_at", "updated_at", "state_updated_at"), now(connection))
     values = {**row, **times, **given}
     run_statements.ADD_THREAD.run(connection, thread_id=thread_id, **values)
 
@@ -80,8 +81,9 @@ def test_several_sets_of_values_are_written_together(db: Database) -> None:
     def write(connection: Connection) -> None:
         for id in "ab":
             add(connection, id)
+        time = now(connection)
         rename.run_each(
-            connection, [{"id": id, "status": f"{id}!", "updated_at": now()} for id in "ab"]
+            connection, [{"id": id, "status": f"{id}!", "updated_at": time} for id in "ab"]
         )
 
     asyncio.run(db.write(write))

@@ -333,9 +333,8 @@ class Both:
             run.status = "running"
         elif is_free:
             self.model.enter(run)
-        created = self.write(
-            runs.create, ASSISTANT, lambda _: new_run(run), None, holder=ME if may_start else None
-        )
+        holder = ME if may_start else None
+        created = self.write(runs.create, ASSISTANT, lambda *_: new_run(run), None, holder=holder)
         assert (created.job is not None) == (run.status == "running")
 
     def claim(self) -> None:
@@ -420,7 +419,7 @@ def test_the_database_goes_by_the_same_rules(within: Within, seed: int) -> None:
 def add(connection: Connection, *given: Run, holder: Holder | None = None) -> None:
     for run in given:
         plan = new_run(run)
-        runs.create(connection, ASSISTANT, lambda _, plan=plan: plan, None, holder=holder)
+        runs.create(connection, ASSISTANT, lambda *_, plan=plan: plan, None, holder=holder)
 
 
 def test_what_was_put_off_for_the_same_moment_is_brought_in_several_goes(within: Within) -> None:

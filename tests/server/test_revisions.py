@@ -20,7 +20,8 @@ from millstream.server.storage.database import Database
 from millstream.server.storage.postgres import PostgresDatabase
 from millstream.server.storage.postgres_engine import Address
 from millstream.server.storage.run_records import Holder
-from millstream.server.storage.tables import now, runs, threads
+from millstream.server.storage.tables import runs, threads
+from millstream.server.storage.times import now
 from server.databases import new_postgres
 from server.streams import start, thread
 from server.test_recovery import COUNT, Gate
@@ -93,7 +94,7 @@ def db() -> Iterator[Database]:
 
 def add(connection: Connection, name: str, revision: str | None, turn: int = GOES_ON) -> None:
     """Add a run that waits, in a thread of its own."""
-    time = now()
+    time = now(connection)
     connection.execute(
         insert(threads).values(
             thread_id=f"at {name}",

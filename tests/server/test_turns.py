@@ -17,7 +17,8 @@ from millstream.graph import START, StateGraph
 from millstream.server.runs.reading import FORGOTTEN
 from millstream.server.storage import queue
 from millstream.server.storage.run_records import Holder
-from millstream.server.storage.tables import now, runs
+from millstream.server.storage.tables import runs
+from millstream.server.storage.times import now
 from server.fixtures import Running, config_of, running
 
 
@@ -219,7 +220,8 @@ def test_the_next_process_goes_on_with_what_had_begun_and_keeps_the_turns(tmp_pa
             """Leave what a process leaves behind that is killed, an hour later."""
             begun = update(runs).where(runs.c.run_id == had_begun)
             connection.execute(begun.values(status="running", turn=None, attempt=1))
-            connection.execute(update(runs).where(runs.c.run_id == late).values(start_at=now()))
+            due = update(runs).where(runs.c.run_id == late)
+            connection.execute(due.values(start_at=now(connection)))
 
         server.service.db.write_soon(end).result(30)
         server.loop.call_soon_threadsafe(server.service.drain)

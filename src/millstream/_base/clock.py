@@ -40,9 +40,13 @@ class Clock:
         """Return the seconds since 1970, UTC."""
         return time.time()
 
+    def nanos(self) -> int:
+        """Return the nanoseconds since 1970, UTC: what checkpoints are stamped with."""
+        return time.time_ns()
+
     def now(self) -> str:
         """Return the time, ISO 8601."""
-        return _text(time.time_ns())
+        return _text(self.nanos())
 
     def sleep(self, seconds: float) -> None:
         """Block this thread for so long."""
@@ -61,7 +65,7 @@ class Clock:
 
         A UUID of version 6, as LangGraph's ids are: the time, then the step.
         """
-        return _id(time.time_ns(), step)
+        return _id(self.nanos(), step)
 
     def stamp(self, step: int) -> tuple[str, str]:
         """Return the id of a checkpoint that is made now, and the time."""

@@ -10,7 +10,7 @@ from contextlib import (
     nullcontext,
 )
 from functools import partial
-from time import time
+from time import monotonic
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -39,6 +39,7 @@ from millstream.server.api import (
 )
 from millstream.server.api.routing import reply, routes
 from millstream.server.api.sockets import sockets
+from millstream.server.clock import Clock
 from millstream.server.config import GraphSource, ServerConfig
 from millstream.server.custom import load_custom, surround
 from millstream.server.errors import ConfigError
@@ -68,12 +69,17 @@ EXPOSED: Final = ("x-pagination-total", "x-pagination-next", "content-location",
 Around = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
 
-def app(graphs: ServerConfig | Mapping[str, Any], *, around: Around | None = None) -> Starlette:
+def app(
+    graphs: ServerConfig | Mapping[str, Any],
+    *,
+    around: Around | None = None,
+    clock: Clock | None = None,
+) -> Starlette:
     """Return an ASGI application that serves graphs: a configuration, or graphs by their ids.
 
     What it needs is opened by its lifespan, which a server starts, and which an application that
     mounts it starts with `async with app.router.lifespan_context(app)`. `around` is entered when
-    all is open, and left before it is closed.
+    all is open, and left before it is closed. `clock` is the time of day.
     """
     config = graphs if isinstance(graphs, ServerConfig) else _config_of(graphs)
     custom = load_custom(config)
@@ -82,7 +88,7 @@ def app(graphs: ServerConfig | Mapping[str, Any], *, around: Around | None = Non
     async def lifespan(application: Starlette) -> AsyncIterator[Any]:
         async with AsyncExitStack() as stack:
             try:
-                service = await stack.enter_async_context(Service.open(config))
+                service = await stack.enter_async_context(Service.open(config, clock))
             except ConfigError as error:
                 # For who has started it: a server only logs what it fails with.
                 application.state.refusal = error
@@ -146,5 +152,5 @@ def _config_of(graphs: Mapping[str, Any]) -> ServerConfig:
 async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     service: Service = request.app.state.service
-    log_request(request, error.status_code, time(), service.logging_headers)
+    log_request(request, error.status_code, monotonic(), service.logging_headers)
     return reply({"detail": error.detail}, error.status_code, error.headers)

@@ -130,12 +130,13 @@ def _plan(cron: Mapping[str, Any], ttl: Mapping[str, Any] | None, settings: Sett
     run_id = str(uuid7())
     thread_id = str(uuid7()) if is_stateless else cron["thread_id"]
 
-    def plan(assistant: Mapping[str, Any]) -> NewRun:
+    def plan(assistant: Mapping[str, Any], now: datetime) -> NewRun:
         return plan_run(
             body,
             run_id=run_id,
             thread_id=thread_id,
             assistant=assistant,
+            now=now,
             asker=asker,
             is_stateless=is_stateless,
             ttl=ttl,

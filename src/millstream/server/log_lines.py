@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from datetime import datetime, timezone
 from logging.handlers import QueueHandler, QueueListener
 from queue import Full, Queue
-from time import time
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -65,7 +65,7 @@ def log_request(
         "method": method,
         "path": path,
         "status": status,
-        "ms": _ms(time() - began),
+        "ms": _ms(monotonic() - began),
         "request_id": request_id_of(connection),
     }
     if user is not None and user.identity:
@@ -86,7 +86,7 @@ def log_run(active: ActiveRun, end: End, status: str | None) -> None:
         "graph_id": job.graph_id,
         "status": status or "lost",
         "attempt": job.attempt,
-        "ms": _ms(time() - active.began_at),
+        "ms": _ms(monotonic() - active.began_at),
         "events": active.log.last,
         "request_id": job.kwargs["config"]["configurable"].get("langgraph_request_id"),
     }

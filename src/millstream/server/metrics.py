@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from statistics import fmean
-from time import time
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
@@ -20,8 +20,10 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection, case, func, select
 
 from millstream.server.storage.tables import UNFINISHED, runs
+from millstream.server.storage.times import moment
 
 if TYPE_CHECKING:
+    from millstream.server.clock import Clock
     from millstream.server.runs.active import ActiveRun
     from millstream.server.storage.run_records import Job
 
@@ -44,8 +46,9 @@ class Waiting(NamedTuple):
     """How long these wait usually, if anybody wants to know that."""
 
 
-def waiting(connection: Connection, now: datetime, *, with_median: bool) -> Waiting:
+def waiting(connection: Connection, *, with_median: bool) -> Waiting:
     """Return how many runs are under way, and how long others wait."""
+    now = moment(connection)
 
     def seconds(due_at: str | None) -> float | None:
         if due_at is None:
@@ -77,7 +80,8 @@ def waiting(connection: Connection, now: datetime, *, with_median: bool) -> Wait
 class Metrics:
     """The numbers of one server."""
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, clock: Clock) -> None:
+        self._clock = clock
         self.requests: Counter[tuple[str, str, int]] = Counter()
         """By method, path and status."""
         self.runs: Counter[str] = Counter()
@@ -127,7 +131,7 @@ class Metrics:
     def began(self, job: Job) -> None:
         """Note that a run begins."""
         if job.attempt == 1:
-            waited = max(0.0, time() - _could_begin(job))
+            waited = max(0.0, self._clock.seconds() - _could_begin(job))
             self._queue.labels(job.priority).observe(waited)
 
     def ended(self, active: ActiveRun, status: str | None) -> None:
@@ -137,7 +141,7 @@ class Metrics:
             return
         self.runs[status or "lost"] += 1
         self.events += active.log.last
-        self._whole.observe(time() - active.began_at)
+        self._whole.observe(monotonic() - active.began_at)
         if active.log.first_ms and active.job.attempt == 1:
             self._first.observe(max(0.0, active.log.first_ms / 1000 - _could_begin(active.job)))
 

@@ -35,7 +35,7 @@ from millstream.server.errors import ConfigError
 from millstream.server.graph_files import import_target, prepare_imports
 from millstream.server.runs.active import attempt_here
 from millstream.server.shared_store import MAX_KEY_IN_POSTGRES, SharedStore
-from millstream.server.storage.postgres_engine import SCHEMA, Address
+from millstream.server.storage.postgres_engine import SCHEMA, Address, within_lease
 from millstream.server.storage.postgres_turn import turn
 
 _STORE_CONNECTIONS: Final = 4
@@ -70,9 +70,10 @@ def _journal(config: ServerConfig, sealer: Sealer | None, options: Mapping[str, 
     if config.postgres is not None:
         guard = Guard(f"{SCHEMA}.runs", _GOES_ON, attempt_here)
         options = {**options, "patience": _PATIENCE, "guard": guard}
+        address = within_lease(config.postgres, config.lease_seconds)
         if sealer is not None:
-            return SealedPostgresJournal(config.postgres, sealer, **options)
-        return PostgresJournal(config.postgres, **options)
+            return SealedPostgresJournal(address, sealer, **options)
+        return PostgresJournal(address, **options)
     path = config.file_beside("threads")
     if sealer is not None:
         return SealedJournal(path, sealer, **options)
@@ -144,6 +145,7 @@ def _known_store(config: ServerConfig, options: Mapping[str, Any]) -> Any:
     from langgraph.store.postgres import AsyncPostgresStore
     from psycopg_pool import AsyncConnectionPool
 
+    address = within_lease(config.postgres, config.lease_seconds)
     # A pool, because a connection that is lost has to be replaced; without statements that are
     # prepared, because a pooler may be in between.
     pool: Any = {
@@ -152,7 +154,7 @@ def _known_store(config: ServerConfig, options: Mapping[str, Any]) -> Any:
         "check": AsyncConnectionPool.check_connection,
         "kwargs": {"prepare_threshold": None},
     }
-    return AsyncPostgresStore.from_conn_string(config.postgres, pool_config=pool, **options)
+    return AsyncPostgresStore.from_conn_string(address, pool_config=pool, **options)
 
 
 def _let_readers_be(path: str) -> None:

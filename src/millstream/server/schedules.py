@@ -19,6 +19,8 @@ FORMAT = (
     "day_of_week). Example: '*/5 * * * *' for every 5 minutes."
 )
 
+_ANY_TIME = datetime(2000, 1, 1, tzinfo=timezone.utc)
+
 
 def next_after(
     time: datetime, schedule: str, zone: str | None, end_time: str | None
@@ -44,7 +46,7 @@ def check_schedule(schedule: str) -> None:
     """Refuse what is no schedule."""
     if len(schedule.split()) == 5:
         try:
-            CronSim(schedule, datetime.now(timezone.utc))
+            CronSim(schedule, _ANY_TIME)
         except CronSimError:
             pass
         else:

@@ -13,6 +13,7 @@ from typing import Any
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.store.base import BaseStore
 
+from millstream._base.clock import SYSTEM
 from millstream.server.auth.guard import Guard
 from millstream.server.auth.loading import load_guard
 from millstream.server.clock import Chore, Clock
@@ -33,6 +34,7 @@ from millstream.server.persistence import open_saver, open_store
 from millstream.server.priorities import Priorities, load_priorities
 from millstream.server.replicas.membership import Membership, SharedMembership
 from millstream.server.retention import Retention
+from millstream.server.runs.run_clock import RunClock
 from millstream.server.runs.run_loop import RunLoop
 from millstream.server.runs.runner import Runner
 from millstream.server.runs.scheduler import Scheduler
@@ -116,14 +118,14 @@ class Service:
         async with AsyncExitStack() as stack:
             await _own(config, stack)
             sealer = await _open_sealer(config, stack)
-            db = await asyncio.to_thread(open_database, config, sealer)
+            db = await asyncio.to_thread(open_database, config, sealer, clock)
             stack.push_async_callback(asyncio.to_thread, db.close)
-            run_loop, journal, store, catalog = await _open_graphs(config, stack, sealer)
+            run_loop, journal, store, catalog = await _open_graphs(config, stack, sealer, clock)
             guard = await asyncio.to_thread(load_guard, config)
             await db.write(assistants.ensure_own, catalog.ids())
             # Files have no seal: what is sealed elsewhere stays in memory.
-            logs = Logs(config.limits.max_event_bytes, uses_files=sealer is None)
-            metrics = Metrics(config.slots)
+            logs = Logs(config.limits.max_event_bytes, uses_files=sealer is None, clock=clock)
+            metrics = Metrics(config.slots, clock)
             membership, bell = _join(config, db, lambda news: scheduler.hear(news))
             webhooks = _webhooks(config, db, clock, membership)
             scheduler = Scheduler(
@@ -212,6 +214,7 @@ def _join(
     if config.postgres is None:
         return Membership(config.revision), Silence()
     from millstream.server.doorbell.doorbell import Doorbell
+    from millstream.server.storage.postgres_engine import within_lease
 
     membership = SharedMembership(
         db,
@@ -220,10 +223,14 @@ def _join(
         slots=config.slots,
         lease=config.lease_seconds,
     )
+    address, listening = (
+        within_lease(text, config.lease_seconds)
+        for text in (config.postgres, config.listen_database or config.postgres)
+    )
     bell = Doorbell(
-        config.postgres,
+        address,
         hear,
-        listen_address=config.listen_database,
+        listen_address=listening,
         greet=membership.hold_lock,
         is_alone=lambda: not membership.others,
         redis=config.redis,
@@ -239,10 +246,11 @@ async def _open_sealer(config: ServerConfig, stack: AsyncExitStack) -> Sealer | 
 
 
 async def _open_graphs(
-    config: ServerConfig, stack: AsyncExitStack, sealer: Sealer | None
+    config: ServerConfig, stack: AsyncExitStack, sealer: Sealer | None, clock: Clock
 ) -> tuple[RunLoop, BaseCheckpointSaver[Any], BaseStore, GraphCatalog]:
     """Load the graphs, and open what they use: in the loop in which they run."""
-    run_loop = RunLoop()
+    # Alone it has the time of this machine anyway.
+    run_loop = RunLoop(clock=SYSTEM if config.postgres is None else RunClock(clock))
     stack.push_async_callback(asyncio.to_thread, run_loop.close)
     opened = AsyncExitStack()
     stack.push_async_callback(lambda: run_loop.call(opened.aclose()))

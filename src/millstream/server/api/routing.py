@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from reprlib import Repr
-from time import time
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, get_type_hints
 from uuid import UUID
 
@@ -216,7 +216,7 @@ class _Endpoint:
             self.operations.setdefault("HEAD", operations["GET"])
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        began = time()
+        began = monotonic()
         request = Request(scope, receive, send)
         found = self.operations.get(request.method)
         if found is None:

@@ -22,9 +22,11 @@ from millstream.server.tracing import trace_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from millstream.server.api.bodies.runs import RunCreate
     from millstream.server.api.routing import Call
+    from millstream.server.runs.requests import Plan
     from millstream.server.runs.turns import Settings
     from millstream.server.storage.run_records import Created
 
@@ -144,7 +146,7 @@ class Creation:
             metadata=self._body.metadata,
         )
 
-    def _plan(self, settings: Settings | None) -> Callable[[Mapping[str, Any]], NewRun]:
+    def _plan(self, settings: Settings | None) -> Plan:
         headers = self._call.request.headers
         key = headers.get("idempotency-key")
         if key is not None and not 0 < len(key) <= MAX_KEY:
@@ -169,12 +171,13 @@ class Creation:
         body, is_stateless = self._body, self._is_stateless
         protocol = self._protocol
 
-        def plan(assistant: Mapping[str, Any]) -> NewRun:
+        def plan(assistant: Mapping[str, Any], now: datetime) -> NewRun:
             return plan_run(
                 body,
                 run_id=run_id,
                 thread_id=thread_id,
                 assistant=assistant,
+                now=now,
                 asker=asker,
                 is_stateless=is_stateless,
                 idempotency_key=key,

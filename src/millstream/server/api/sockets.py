@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from time import time
+from time import monotonic
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -39,7 +39,7 @@ class EventSocket:
         websocket = WebSocket(scope, receive, send)
         # A handshake is a request: whoever looks at one is given it as such.
         request = Request({**scope, "type": "http", "method": "GET"})
-        began, status = time(), 101
+        began, status = monotonic(), 101
         try:
             call = await self._call(request, scope["path_params"])
         except ApiError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from time import perf_counter
 from typing import Literal
 
@@ -94,9 +93,7 @@ async def metrics(call: Call, query: MetricsQuery) -> Response:
     known.refused = service.limits.refused
     known.replicas = 1 + len(service.membership.others)
     known.rings_sent, known.rings_received = service.bell.sent, service.bell.received
-    known.waiting = await service.db.read(
-        waiting, datetime.now(timezone.utc), with_median=query.format == "json"
-    )
+    known.waiting = await service.db.read(waiting, with_median=query.format == "json")
     asked_at = perf_counter()
     await service.run_loop.call(_come_round())
     known.lag = perf_counter() - asked_at

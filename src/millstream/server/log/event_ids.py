@@ -3,7 +3,8 @@
 `seq` counts the events of one run without holes. The time never goes back within a run, and not
 from one run of a thread to the next. So ids are in order as pairs of numbers, within a run as
 within a thread, also when a run was taken up again whose last events were lost: what is said then
-has a later time.
+has a later time. No clock has to be right for that: when a run ends, the time of its last event is
+stored in its thread (`state_updated_at`, which never goes back), and the next one begins after it.
 """
 
 from __future__ import annotations

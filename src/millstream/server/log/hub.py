@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection
-from time import time_ns
 from typing import Protocol
 
 from millstream._base.bounded import BoundedDict
 from millstream.server import sse
+from millstream.server.clock import Clock
 from millstream.server.encoding import dumps
 from millstream.server.log.event_ids import START, EventId
 from millstream.server.log.run_log import METADATA, Entry, RunLog
@@ -32,13 +32,20 @@ class _Numbers(BoundedDict[str, int]):
 class Logs:
     """The logs of this process. Used in the event loop that serves, but for appending."""
 
-    def __init__(self, most_bytes: int | None = None, *, uses_files: bool = True) -> None:
+    def __init__(
+        self,
+        most_bytes: int | None = None,
+        *,
+        uses_files: bool = True,
+        clock: Clock | None = None,
+    ) -> None:
         """Make them; `most_bytes` is what an event may have.
 
         What slow readers have not come to is kept in files, or else in memory.
         """
         self._most_bytes = sys.maxsize if most_bytes is None else most_bytes
         self._uses_files = uses_files
+        self._clock = clock or Clock()
         self._runs: dict[str, RunLog] = {}
         self._channels: dict[str, ThreadChannel] = {}
         self._by_thread: dict[str, set[RunLog]] = {}
@@ -62,9 +69,10 @@ class Logs:
                 last=last,
                 most_bytes=self._most_bytes,
                 uses_files=self._uses_files,
+                clock=self._clock,
             )
             # Later than the run before: what is said in a thread is ordered by its ids.
-            log.ms = max(log.ms, self._ended_ms + 1)
+            log.go_on_after(self._ended_ms)
             log.follower = self._channels.get(thread_id)
             log.protocol_seq = self._numbers.get(thread_id, 0)
             self._by_thread.setdefault(thread_id, set()).add(log)
@@ -82,22 +90,26 @@ class Logs:
         log = self._runs.get(run_id)
         return log is None or seq <= log.shown
 
-    def close(self, run_id: str, thread_id: str) -> None:
-        """End the log of a run, after everything about its end is stored."""
+    def close(self, run_id: str, thread_id: str, *, is_stored: bool = True) -> None:
+        """End the log of a run, after everything about its end is stored.
+
+        Where that `is_stored` no more, because somebody else says it, or something else in its
+        place, nobody reads what was not shown before.
+        """
         log = self._runs.pop(run_id, None)
         if log is None:
             return
-        if log.protocol_seq:
+        if log.protocol_seq and is_stored:
             self._numbers[thread_id] = log.protocol_seq
         for waiting in self._remove(log, thread_id):
             # It says everything later than this one did.
-            waiting.ms = max(waiting.ms, log.ms + 1)
+            waiting.go_on_after(log.ms)
             waiting.protocol_seq = max(waiting.protocol_seq, log.protocol_seq)
-        if log.is_resumable:
+        self._ended_ms = max(self._ended_ms, log.ms)
+        if log.is_resumable and is_stored:
             log.holds.settle()
             log.reveal(log.last)
-        self._ended_ms = max(self._ended_ms, log.ms)
-        if log.follower is not None and log.last:
+        if log.follower is not None and log.last and is_stored:
             done = dumps({"status": "run_done", "run_id": run_id})
             log.follower.follow(Entry(log.last + 1, log.ms, METADATA, sse.frame(METADATA, done)))
         log.close()
@@ -189,7 +201,7 @@ class Logs:
         channel = self._channels.get(thread_id)
         if channel is not None:
             # It belongs to no run: it has a time, and no place.
-            entry = Entry(0, time_ns() // 1_000_000, mode, sse.frame(mode, data))
+            entry = Entry(0, self._clock.ms(), mode, sse.frame(mode, data))
             channel.follow(entry)
 
     def tell_state(self, thread_id: str, data: bytes) -> None:

@@ -18,10 +18,10 @@ import sys
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Sequence
-from time import time_ns
 from typing import Final, NamedTuple, Protocol
 
 from millstream.server import sse
+from millstream.server.clock import Clock
 from millstream.server.errors import EventTooLargeError
 from millstream.server.log.event_ids import EventId, format_id
 from millstream.server.log.holds import Hold, Holds
@@ -95,6 +95,7 @@ class RunLog:
         last: EventId = (0, 0),
         most_bytes: int = sys.maxsize,
         uses_files: bool = True,
+        clock: Clock | None = None,
     ) -> None:
         """Begin after `last`, which is what is stored of a run that is taken up again.
 
@@ -104,6 +105,8 @@ class RunLog:
         self.run_id: Final = run_id
         self.is_resumable: Final = is_resumable
         """Frames have ids, and are stored."""
+        self.clock: Final = clock or Clock()
+        """What tells when something is said."""
         self.is_closed = False
         self.is_lost = False
         """It has not ended: it goes on at another replica, and cannot be read on here."""
@@ -161,8 +164,13 @@ class RunLog:
         with self.lock:
             return self.holds.add(self.last)
 
+    def go_on_after(self, ms: int) -> None:
+        """Say everything from now on later than at a time, in milliseconds since 1970."""
+        with self.lock:
+            self.ms = max(self.ms, ms + 1)
+
     def _next_id(self) -> EventId:
-        ms = time_ns() // 1_000_000
+        ms = self.clock.ms()
         if ms < self.ms:  # the clock was set back
             ms = self.ms
         self.ms = ms
@@ -370,7 +378,7 @@ class RunReader:
     @property
     def is_over(self) -> bool:
         """Whether there will be nothing more."""
-        return self._log.is_closed and self.seq >= self._log.last
+        return self._log.is_closed and self.seq >= self._log.readable
 
     @property
     def is_behind(self) -> bool:

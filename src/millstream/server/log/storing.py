@@ -187,14 +187,20 @@ class Storing:
             self._send(batch._replace(is_first_try=False))
             return
         if error is not None:
+            error = error if isinstance(error, Exception) else RuntimeError(str(error))
             # Those who read now have them; whoever comes back later does not.
-            self._fault = error if isinstance(error, Exception) else RuntimeError(str(error))
+            self._fault = error
             logger.error(
                 "events of run %s up to %d cannot be stored",
                 self._log.run_id,
                 last,
                 exc_info=error,
             )
+            if not self._db.writes_in_order and self._db.may_pass(error):
+                # Another replica may say something else in their place by now.
+                self._is_held = True
+                noted.set_result(None)
+                return
         self._log.reveal(last)
         with self._lock:
             self._under_way = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from time import time
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from millstream.server.runs.lifecycle import RunInput
@@ -50,7 +50,7 @@ class ActiveRun:
     def __init__(self, job: Job, log: RunLog) -> None:
         self.job: Final = job
         self.log: Final = log
-        self.began_at: Final = time()
+        self.began_at: Final = monotonic()
         self.stopped_by: RunInput | None = None
         """Why it is to stop, None if it is not."""
         self.is_over = False

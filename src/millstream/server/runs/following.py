@@ -151,9 +151,6 @@ class Following:
             log.take(found)
             if not found:
                 break
-        if job.is_resumable or job.is_followed:
-            # Later than what was said before, by another clock.
-            log.ms = max(log.ms, await self._db.read(events.last_ms, job.thread_id) + 1)
 
     async def settle(self, thread_id: str) -> None:
         """Read what is left of runs of a thread, of which another one begins."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from millstream.server.clock import stamp
 from millstream.server.runs.recovery import delete_all_remains
 from millstream.server.storage import events, runs
 
@@ -55,8 +56,7 @@ class Forgetting:
 
     async def _forget(self) -> None:
         self._timer, sweeps_again, self._sweeps_again = None, self._sweeps_again, False
-        last = datetime.now(timezone.utc) - timedelta(seconds=self._retention)
-        before = last.isoformat(timespec="microseconds")
+        before = stamp(self._db.clock.now() - timedelta(seconds=self._retention))
         await self._db.write(runs.forget_temporary, before)
         await self._run_loop.call(delete_all_remains(self._db, self._saver))
         while await self._db.write(events.forget, before):

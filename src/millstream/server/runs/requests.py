@@ -6,12 +6,12 @@ who asked, and which run, thread, graph and assistant it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
-from time import time_ns
-from typing import TYPE_CHECKING, Any, Final, Literal
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+from millstream.server.clock import stamp
 from millstream.server.errors import ApiError
 from millstream.server.runs.turns import (
     LEAST_URGENT,
@@ -86,12 +86,17 @@ class NewRun:
         return bool(self.kwargs["resumable"])
 
 
+Plan: TypeAlias = Callable[[Mapping[str, Any], datetime], NewRun]
+"""Plans a run for an assistant, at a time."""
+
+
 def plan_run(
     body: RunCreate,
     *,
     run_id: str,
     thread_id: str,
     assistant: Mapping[str, Any],
+    now: datetime,
     asker: Asker,
     is_stateless: bool,
     idempotency_key: str | None = None,
@@ -101,7 +106,6 @@ def plan_run(
 ) -> NewRun:
     """Return what is stored of a run; `ApiError` where it contradicts itself."""
     check(body)
-    now = datetime.now(timezone.utc)
     delay = timedelta(seconds=body.after_seconds)
     metadata = _metadata(body, assistant, is_stateless=is_stateless)
     return NewRun(
@@ -115,7 +119,7 @@ def plan_run(
             "config": {
                 **_without_configurable(assistant["config"]),
                 **_without_configurable(body.config),
-                "configurable": _configurable(body, run_id, thread_id, assistant, asker),
+                "configurable": _configurable(body, run_id, thread_id, assistant, now, asker),
                 "metadata": {**(body.config.get("metadata") or {}), **metadata},
             },
             "context": {**assistant["context"], **body.context},
@@ -137,8 +141,8 @@ def plan_run(
         },
         metadata=metadata,
         strategy=body.multitask_strategy,
-        created_at=_stamp(now),
-        start_at=_stamp(now + delay) if delay else None,
+        created_at=stamp(now),
+        start_at=stamp(now + delay) if delay else None,
         creates_thread=is_stateless or body.if_not_exists == "create",
         is_stateless=is_stateless,
         priority=body.priority if "priority" in body.model_fields_set else None,
@@ -170,10 +174,6 @@ def check(body: RunCreate) -> None:
 
 
 _KINDS: Final = {dict: "an object", list: "a list"}
-
-
-def _stamp(time: datetime) -> str:
-    return time.isoformat(timespec="microseconds")
 
 
 def _command(body: RunCreate) -> dict[str, Any] | None:
@@ -213,6 +213,7 @@ def _configurable(
     run_id: str,
     thread_id: str,
     assistant: Mapping[str, Any],
+    now: datetime,
     asker: Asker,
 ) -> dict[str, Any]:
     user, user_id = asker.user, asker.name
@@ -235,7 +236,7 @@ def _configurable(
         "langgraph_auth_user_id": user_id,
         "langgraph_auth_permissions": [] if user is None else list(user.get("permissions") or ()),
         "langgraph_request_id": asker.request_id,
-        "__request_start_time_ms__": time_ns() // 1_000_000,
+        "__request_start_time_ms__": int(now.timestamp() * 1000),
         "__after_seconds__": int(body.after_seconds),
         "run_id": run_id,
         "thread_id": thread_id,

@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from millstream._base.clock import SYSTEM, Clock, given
 from millstream.server.runs.watchdog import Watchdog
 
 T = TypeVar("T")
@@ -17,7 +18,9 @@ T = TypeVar("T")
 class RunLoop:
     """A thread with an event loop, for all that calls code of graphs."""
 
-    def __init__(self, name: str = "millstream-runs") -> None:
+    def __init__(self, name: str = "millstream-runs", clock: Clock = SYSTEM) -> None:
+        """Begin; `clock` is where what is called there has the time from."""
+        self._clock = clock
         self.loop = _new_loop()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self.watchdog = Watchdog(self.loop, self._thread)
@@ -29,7 +32,8 @@ class RunLoop:
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         """Start a coroutine there."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        with given(self._clock):
+            return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
     def close(self) -> None:
         """Cancel what still runs, wait for it, and end the thread."""

@@ -148,9 +148,11 @@ class Runner:
         stored = await self._db.read(events.last_protocol_frame, job.thread_id)
         if stored is not None:
             log.protocol_seq = max(log.protocol_seq, seq_of(stored))
-        elif not log.protocol_seq:
-            # What was said before is forgotten, and was not a thousand events in a second.
-            log.protocol_seq = await self._db.read(events.age_of_thread, job.thread_id, job.run_id)
+        else:
+            # What was said before is forgotten, and was not a thousand events in a second; who has
+            # said it may have been another replica.
+            age = await self._db.read(events.age_of_thread, job.thread_id, job.run_id, log.ms)
+            log.protocol_seq = max(log.protocol_seq, age)
 
     async def _run(self, told: Told) -> Carried:
         active, job = told.active, told.active.job

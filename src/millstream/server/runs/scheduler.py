@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from datetime import datetime, timezone
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime
 from functools import partial
-from time import time
 from typing import TYPE_CHECKING, Any, Final
 
 from millstream.server.doorbell.news import PUT_OFF, QUEUE, RUN
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from millstream.server.log.hub import Logs
     from millstream.server.metrics import Metrics
     from millstream.server.replicas.membership import Membership
-    from millstream.server.runs.requests import NewRun
+    from millstream.server.runs.requests import Plan
     from millstream.server.runs.run_loop import RunLoop
     from millstream.server.storage.containment import Filters
     from millstream.server.storage.database import Database
@@ -205,7 +204,7 @@ class Scheduler:
     async def submit(
         self,
         assistant_id: str,
-        plan: Callable[[Mapping[str, Any]], NewRun],
+        plan: Plan,
         filters: Filters | None = None,
         *,
         create: Callable[..., Created] = runs.create,
@@ -299,6 +298,7 @@ class Scheduler:
         log = self._logs.open(
             job.run_id, job.thread_id, is_resumable=job.is_resumable, last=job.last
         )
+        log.go_on_after(job.said_ms)
         active = ActiveRun(job, log)
         if job.stop is not None:
             active.stop(job.stop)
@@ -314,6 +314,7 @@ class Scheduler:
         carried = Carried(End("lease_lost"))
         next_job = None
         status: str | None = None
+        is_stored = False
         try:
             try:
                 await self.elsewhere.following.hand_over(active.log, job)
@@ -327,6 +328,7 @@ class Scheduler:
             active.end()
             finished = await self._finish(active, carried)
             next_job, status = finished.next_job, finished.status
+            is_stored = not active.is_given_up or status is not None
             self._bell.ring(RUN, job.run_id)
             if finished.has_queued or status == "pending":
                 self._are_some_waiting = True
@@ -340,10 +342,10 @@ class Scheduler:
         finally:
             del self._active[job.run_id]
             if carried.end.input != "lease_lost":
-                self._logs.close(job.run_id, job.thread_id)
+                self._logs.close(job.run_id, job.thread_id, is_stored=is_stored)
                 self.results.resolve(job.run_id, carried.result)
             else:  # it ends in another process
-                self._leave(active)
+                self._leave(active, is_stored=is_stored)
             self._metrics.ended(active, status)
             log_run(active, carried.end, status)
             if next_job is not None:
@@ -353,12 +355,12 @@ class Scheduler:
         if self._are_some_waiting and self._has_slot:
             await self._fill()
 
-    def _leave(self, active: ActiveRun) -> None:
+    def _leave(self, active: ActiveRun, *, is_stored: bool) -> None:
         """Have those follow a run that read it here, or wait for it."""
         job, following = active.job, self.elsewhere.following
         if not following.stay(active.log, job.thread_id):
             active.log.is_lost = not self._is_closing
-            self._logs.close(job.run_id, job.thread_id)
+            self._logs.close(job.run_id, job.thread_id, is_stored=is_stored)
         if not self._is_closing:
             following.add(job.run_id, job.thread_id)
 
@@ -366,9 +368,10 @@ class Scheduler:
         """Store how a run has ended, when the database can; if it never can, that it failed."""
         job, pause = active.job, RETRY
         while True:
+            carried.end.said_ms = active.log.ms
             try:
                 return await self._store_end(job, carried)
-            except TakenOverError as error:  # noqa: PERF203
+            except TakenOverError as error:
                 logger.warning("run %s is given up: %s", job.run_id, error)
                 active.was_refused = True
                 carried.end = End("lease_lost")
@@ -439,7 +442,7 @@ class Scheduler:
             finally:
                 self._reserved -= free
             for job in claimed.jobs:
-                self._begun[job.priority] = time()
+                self._begun[job.priority] = self._db.clock.seconds()
                 self._launch(job)
             if len(claimed.jobs) == free:
                 self._are_some_waiting = True
@@ -476,7 +479,7 @@ class Scheduler:
             if self._next_start <= start_at:
                 return
             self._timer.cancel()
-        delay = (datetime.fromisoformat(start_at) - datetime.now(timezone.utc)).total_seconds()
+        delay = self._db.clock.until(datetime.fromisoformat(start_at))
         self._next_start = start_at
         # A moment later: claiming compares with the time of day.
         self._timer = asyncio.get_running_loop().call_later(max(0.0, delay) + 0.001, self._wake)

@@ -11,7 +11,8 @@ from millstream.server.errors import ApiError, not_found
 from millstream.server.graphs import assistant_of
 from millstream.server.storage.containment import Filters, allowed, allows, contains
 from millstream.server.storage.queries import Page, count, merged, page
-from millstream.server.storage.tables import assistant_versions, assistants, crons, now, threads
+from millstream.server.storage.tables import assistant_versions, assistants, crons, threads
+from millstream.server.storage.times import now
 
 KEYS: Final = (
     "assistant_id",
@@ -87,7 +88,7 @@ def patch(
             assistant_versions.c.assistant_id == assistant_id
         )
     )
-    time = now()
+    time = now(connection)
     row = {
         **known,
         **{key: value for key, value in changes.items() if key != "metadata"},
@@ -114,7 +115,7 @@ def set_latest(
     old = found.one_or_none()
     if old is None:
         raise not_found(f"Version {version} of assistant {assistant_id}")
-    row = {**known, **old, "version": version, "updated_at": now()}
+    row = {**known, **old, "version": version, "updated_at": now(connection)}
     _update(connection, row)
     return row
 
@@ -245,7 +246,7 @@ def _allowed(
 
 
 def _insert(connection: Connection, assistant_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    time = now()
+    time = now(connection)
     given: dict[str, Any] = {
         "assistant_id": assistant_id,
         "config": {},

@@ -13,7 +13,8 @@ from sqlalchemy import Connection, and_, delete, exists, or_, select
 from millstream.server.errors import ApiError, not_found
 from millstream.server.storage import run_statements as statements
 from millstream.server.storage.locks import hold_thread
-from millstream.server.storage.tables import STILL, now, runs, thread_changes, threads
+from millstream.server.storage.tables import STILL, runs, thread_changes, threads
+from millstream.server.storage.times import now
 
 Kind: TypeAlias = Literal["update", "creation", "removal", "remains"]
 """What is under way with a thread.
@@ -45,7 +46,7 @@ def begin(connection: Connection, thread_id: str, kind: Kind, holder: str) -> No
 
 def _add(connection: Connection, thread_id: str, kind: Kind, holder: str | None) -> None:
     statements.ADD_CHANGE.run(
-        connection, thread_id=thread_id, kind=kind, begun_at=now(), holder=holder
+        connection, thread_id=thread_id, kind=kind, begun_at=now(connection), holder=holder
     )
 
 

@@ -14,7 +14,7 @@ from millstream.server.storage.queries import Page, count, page
 from millstream.server.storage.tables import assistants, crons
 
 if TYPE_CHECKING:
-    from millstream.server.runs.requests import NewRun
+    from millstream.server.runs.requests import Plan
     from millstream.server.storage.run_records import Created, Holder
 
 KEYS: Final = (
@@ -156,7 +156,7 @@ def advance(connection: Connection, known: Mapping[str, Any], to: str | None) ->
 def fire(
     connection: Connection,
     assistant_id: str,
-    plan: Callable[[Mapping[str, Any]], NewRun],
+    plan: Plan,
     filters: Filters | None,
     *,
     holder: Holder | None,

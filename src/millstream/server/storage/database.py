@@ -18,8 +18,10 @@ from sqlalchemy import Connection, Engine
 from millstream.server.encryption.context import bound
 from millstream.server.errors import ConfigError
 from millstream.server.storage.tables import seal_with
+from millstream.server.storage.times import keep_time
 
 if TYPE_CHECKING:
+    from millstream.server.clock import Clock
     from millstream.server.encryption.sealer import Sealer
 
 P = ParamSpec("P")
@@ -38,12 +40,17 @@ class Database(ABC):
     writes_in_order: bool
     """Whether what is written soon is written in the order in which it was given."""
 
-    def __init__(self, name: str, engine: Engine, sealer: Sealer | None) -> None:
-        """Take an engine; `name` is what errors call the database."""
+    def __init__(self, name: str, engine: Engine, sealer: Sealer | None, clock: Clock) -> None:
+        """Take an engine; `name` is what errors call the database.
+
+        `clock` tells the time where the database does not, and is told it where it does.
+        """
         self.name = name
         self.engine = engine
         self.is_sealing = sealer is not None
+        self.clock: Final = clock
         seal_with(engine, sealer)
+        keep_time(engine, clock)
         self._lock = threading.Lock()
         self._is_closed = False
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="millstream-reader")

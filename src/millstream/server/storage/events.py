@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -28,6 +27,7 @@ from millstream.server.log.run_log import PROTOCOL, Entry
 from millstream.server.runs.lifecycle import UNDER_WAY
 from millstream.server.storage.run_statements import ADD_EVENT
 from millstream.server.storage.tables import run_events, runs, threads
+from millstream.server.storage.times import ms_of
 
 FORGOTTEN_TOGETHER: Final = 200
 """Of how many runs events are deleted in one transaction: nobody waits for it for long."""
@@ -153,15 +153,15 @@ def last_protocol_frame(connection: Connection, thread_id: str) -> bytes | None:
     return None if frame is None else bytes(frame)
 
 
-def age_of_thread(connection: Connection, thread_id: str, run_id: str) -> int:
-    """Return for how many milliseconds a thread has been there, 0 if this is its first run."""
+def age_of_thread(connection: Connection, thread_id: str, run_id: str, ms: int) -> int:
+    """Return for how long a thread has been there at a time, 0 if this is its first run.
+
+    Both are in milliseconds, the time since 1970.
+    """
     others = exists().where(runs.c.thread_id == thread_id, runs.c.run_id != run_id)
     query = select(threads.c.created_at).where(threads.c.thread_id == thread_id, others)
     made = connection.scalar(query)
-    if made is None:
-        return 0
-    age = datetime.now(timezone.utc) - datetime.fromisoformat(made)
-    return max(0, int(age.total_seconds() * 1000))
+    return 0 if made is None else max(0, ms - ms_of(made))
 
 
 def place_of(connection: Connection, run_id: str, id: EventId) -> int:
@@ -191,16 +191,6 @@ def last_seq(run_id: str | ColumnElement[str]) -> ScalarSelect[Any]:
     """Return what finds the place of the last event that is stored of a run, 0 if none is."""
     last = func.coalesce(func.max(run_events.c.seq), 0)
     return select(last).where(run_events.c.run_id == run_id).scalar_subquery()
-
-
-def last_ms(connection: Connection, thread_id: str) -> int:
-    """Return when the last event was said that is stored of a thread, 0 if none is."""
-    query = (
-        select(func.max(run_events.c.ms))
-        .join(runs, runs.c.run_id == run_events.c.run_id)
-        .where(runs.c.thread_id == thread_id)
-    )
-    return connection.scalar(query) or 0
 
 
 def said(connection: Connection, run_id: str, modes: Sequence[str]) -> list[Entry]:

@@ -9,19 +9,20 @@ from millstream.server.storage.ownership import owning
 from millstream.server.storage.sqlite import SqliteDatabase
 
 if TYPE_CHECKING:
+    from millstream.server.clock import Clock
     from millstream.server.config import ServerConfig
     from millstream.server.encryption.sealer import Sealer
     from millstream.server.storage.database import Database
 
 
-def open_database(config: ServerConfig, sealer: Sealer | None) -> Database:
+def open_database(config: ServerConfig, sealer: Sealer | None, clock: Clock) -> Database:
     """Open the database that a configuration names; its tables are up to date then."""
     if config.postgres is None:
-        return SqliteDatabase(config.database_path, sealer)
+        return SqliteDatabase(config.database_path, sealer, clock=clock)
     from millstream.server.storage.postgres import PostgresDatabase
     from millstream.server.storage.postgres_engine import Address
 
-    return PostgresDatabase(Address(config.postgres), sealer)
+    return PostgresDatabase(Address(config.postgres, config.lease_seconds), sealer, clock=clock)
 
 
 def owning_database(config: ServerConfig) -> AbstractContextManager[None]:

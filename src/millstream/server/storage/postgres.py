@@ -17,6 +17,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from millstream._base.patience import Patience
+from millstream.server.clock import Clock
 from millstream.server.errors import ConfigError
 from millstream.server.storage.database import READERS, Database
 from millstream.server.storage.postgres_engine import (
@@ -61,8 +62,11 @@ class PostgresDatabase(Database):
         *,
         schema: str = SCHEMA,
         patience: float = _PATIENCE,
+        clock: Clock | None = None,
     ) -> None:
-        super().__init__(repr(address), make_engine(address, schema, READERS + _WRITERS), sealer)
+        clock = clock or Clock()
+        engine = make_engine(address, schema, READERS + _WRITERS, clock)
+        super().__init__(repr(address), engine, sealer, clock)
         self._patience = patience
         self._is_ending = threading.Event()
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="millstream-writer")

@@ -11,15 +11,19 @@ import os
 import select
 import socket
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import InvalidatePoolError
 
-from millstream.journal.postgres_connections import checked_address
+from millstream.journal.postgres_connections import checked_address, greeting
 from millstream.server.errors import ConfigError
 from millstream.server.storage.nul import hidden, shown
 from millstream.server.storage.prepared import told
+from millstream.server.storage.times import TOLD
+
+if TYPE_CHECKING:
+    from millstream.server.clock import Clock
 
 SCHEMA: Final = "millstream"
 """Where the tables are, beside those of the journal."""
@@ -28,6 +32,9 @@ WRITES: Final = "millstream_writes"
 TRANSACTION: Final = "millstream_transaction"
 """Where a connection notes which transaction it has begun."""
 _IDLE: Final = "SET LOCAL idle_in_transaction_session_timeout = '10s'"
+LEASE: Final = 30.0
+"""Seconds after which a server that shows no sign of life is taken for dead, unless others are
+said."""
 _PREPARED_AFTER: Final = 5
 """How often a statement is sent before the server is told to keep it."""
 
@@ -44,21 +51,26 @@ def import_psycopg() -> Any:
     return psycopg
 
 
+def within_lease(text: str, lease: float) -> str:
+    """Return the address of a database that is noticed to be gone well before a lease is over."""
+    import_psycopg()
+    try:
+        return checked_address(text, lease / 2)
+    except ValueError:
+        # Words about what is in the wrong place may have the password in them.
+        raise ConfigError(
+            "database is no address of PostgreSQL: write it as "
+            "postgresql://user:password@host:5432/name?sslmode=require, with what is special "
+            "in it as %-codes (`@` is %40, `/` is %2F)"
+        ) from None
+
+
 class Address:
     """The address of a database; what it says of a password is shown to nobody."""
 
-    def __init__(self, text: str) -> None:
-        psycopg = import_psycopg()
-        try:
-            self._text = checked_address(text)
-        except ValueError:
-            # Words about what is in the wrong place may have the password in them.
-            raise ConfigError(
-                "database is no address of PostgreSQL: write it as "
-                "postgresql://user:password@host:5432/name?sslmode=require, with what is special "
-                "in it as %-codes (`@` is %40, `/` is %2F)"
-            ) from None
-        self._known = psycopg.conninfo.conninfo_to_dict(self._text)
+    def __init__(self, text: str, lease: float = LEASE) -> None:
+        self._text = within_lease(text, lease)
+        self._known = import_psycopg().conninfo.conninfo_to_dict(self._text)
 
     def __repr__(self) -> str:
         host = self._known.get("host") or self._known.get("service") or ""
@@ -72,19 +84,25 @@ class Address:
         named = {"application_name": name, **options}
         return psycopg.connect(self._text, **named, autocommit=True, client_encoding="utf8")
 
+    @property
+    def greeting(self) -> str:
+        """What has the server notice when a client is gone that has a session alone."""
+        return greeting(self._text)
 
-def make_engine(address: Address, schema: str, size: int) -> Engine:
+
+def make_engine(address: Address, schema: str, size: int, clock: Clock) -> Engine:
     """Return an engine whose connections end where it says so, not where they are lent."""
     quoted = '"{}"'.format(schema.replace('"', '""'))
     place = f"SET LOCAL search_path = {quoted}"
     # Whatever a database has as its default. What a process has locked that was stopped is free
     # again before its lease is over.
     begin = f"BEGIN ISOLATION LEVEL READ COMMITTED; {place}; {_IDLE}"
-    writing = f"{begin}; SELECT pg_current_xact_id()::text"
+    told_too = "SELECT pg_current_xact_id()::text, extract(epoch FROM clock_timestamp())::float8"
+    writing = f"{begin}; {told_too}"
     reading = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {place}"
     engine = create_engine(
         "postgresql+psycopg://",
-        creator=lambda: _prepared(address.connect()),
+        creator=lambda: _prepared(address),
         pool_size=size,
         max_overflow=0,
         use_native_hstore=False,
@@ -103,6 +121,8 @@ def make_engine(address: Address, schema: str, size: int) -> Engine:
         is_writing = connection.get_execution_options().get(WRITES)
         text = writing if is_writing else reading
         driver: Any = connection.connection
+        connection.info.pop(TOLD, None)
+        asked_at = clock.steady()
         with driver.cursor() as cursor:
             try:
                 # All of it in one message, which cannot be prepared.
@@ -112,7 +132,8 @@ def make_engine(address: Address, schema: str, size: int) -> Engine:
             if is_writing:
                 while cursor.nextset():
                     pass
-                [connection.info[TRANSACTION]] = cursor.fetchone()
+                connection.info[TRANSACTION], connection.info[TOLD] = cursor.fetchone()
+                clock.note(connection.info[TOLD], asked_at)
 
     return engine
 
@@ -125,9 +146,10 @@ def _is_readable(file: int) -> bool:
     return bool(poll.poll(0))
 
 
-def _prepared(connection: Any) -> Any:
+def _prepared(address: Address) -> Any:
     """Return a connection that has values as the tables mean them."""
     psycopg = import_psycopg()
+    connection = address.connect()
     sent, received = _adapters()
     connection.adapters.register_dumper(str, sent)
     for name in ("text", "varchar"):
@@ -136,7 +158,11 @@ def _prepared(connection: Any) -> Any:
         # Whoever needs more of it than the text reads it.
         connection.adapters.register_loader(name, psycopg.types.string.TextLoader)
     # Statements that are prepared through a pooler may be somebody else's, of the same name.
-    connection.prepare_threshold = _PREPARED_AFTER if is_direct(connection) else None
+    connection.prepare_threshold = None
+    if is_direct(connection):
+        connection.prepare_threshold = _PREPARED_AFTER
+        if address.greeting:
+            connection.execute(address.greeting, prepare=False)
     return connection
 
 

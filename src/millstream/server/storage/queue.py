@@ -30,7 +30,8 @@ from millstream.server.storage import run_statements as statements
 from millstream.server.storage.attempts import HANDED_BACK
 from millstream.server.storage.locks import are_many, hold_free, hold_threads
 from millstream.server.storage.run_records import Holder, Job
-from millstream.server.storage.tables import PUT_OFF, now, runs
+from millstream.server.storage.tables import PUT_OFF, runs
+from millstream.server.storage.times import ms_of, now
 
 _Judge: TypeAlias = Callable[[str | None], bool]
 """What says by the revision that has begun a run whether it may be gone on with here."""
@@ -130,6 +131,7 @@ def begin(connection: Connection, run_id: str, time: str, holder: Holder) -> Job
         run.stop,
         run.priority,
         is_followed,
+        ms_of(run.state_updated_at),
     )
 
 
@@ -156,7 +158,7 @@ def claim(
     `begun` is when the last of each priority began there, `rule` with which of the runs that
     others have begun it goes on, `without` the runs that it still has.
     """
-    moment = time or now()
+    moment = time or now(connection)
     may = _judge(connection, holder.revision, rule)
 
     def find(passed: Collection[str]) -> Sequence[Any]:
@@ -261,7 +263,7 @@ def _first_of(
 
 def bring_due(connection: Connection, time: str | None = None) -> bool:
     """Have runs in the queue that were put off until now; return whether there may be more."""
-    moment = time or now()
+    moment = time or now(connection)
     due = _held(connection, lambda: statements.DUE.all(connection, time=moment, most=_TOGETHER))
     for run in due:
         if statements.AHEAD.first(connection, thread_id=run.thread_id) is None:

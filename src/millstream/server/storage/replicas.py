@@ -9,7 +9,6 @@ its runs is refused from then on (`attempts`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from typing import NamedTuple
 
 from sqlalchemy import (
@@ -37,6 +36,7 @@ from millstream.server.storage.tables import (
     runs,
     thread_changes,
 )
+from millstream.server.storage.times import now
 
 LOCKS = 0x6D696C6D
 """The first of two numbers of the lock that a replica has while it is connected; the second is its
@@ -99,9 +99,7 @@ def register(
     That is now, unless it was known by another id before.
     """
     if started_at is None:
-        time = connection.scalar(select(_TIME))
-        assert time is not None, "clocks have a time"
-        started_at = datetime.fromtimestamp(float(time), timezone.utc).isoformat()
+        started_at = now(connection)
     connection.execute(
         replicas.insert().values(
             replica_id=replica_id,

@@ -38,6 +38,8 @@ class Job:
     priority: int = 0
     is_followed: bool = False
     """Another replica reads it."""
+    said_ms: int = 0
+    """When the last of all was said that was said in its thread before."""
 
     @property
     def graph_id(self) -> str:
@@ -101,6 +103,8 @@ class End:
     """The thread keeps the values it has."""
     unstored: Sequence[Entry] = ()
     """The events that are not stored yet."""
+    said_ms: int = 0
+    """When its last event was said."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,11 +47,11 @@ ASSISTANT: Final = Prepared(
     ).where(assistants.c.assistant_id == bindparam("id"))
 )
 THREAD: Final = Prepared(
-    select(threads.c.metadata)
+    select(threads.c.metadata, threads.c.state_updated_at)
     .where(threads.c.thread_id == bindparam("id"))
     .with_for_update(key_share=True)
 )
-"""The metadata of a thread that is held, see `locks`."""
+"""A thread that is held, see `locks`."""
 SETTINGS: Final = Prepared(
     select(threads.c.priority, threads.c.fairness_group, threads.c.metadata).where(
         threads.c.thread_id == bindparam("id")
@@ -283,12 +283,14 @@ WAITING: Final = Prepared(
         runs.c.is_resumable,
         runs.c.is_followed,
         runs.c.stop,
+        threads.c.state_updated_at,
         runs.c.metadata,
         runs.c.kwargs,
     )
+    .join(threads, threads.c.thread_id == runs.c.thread_id)
     .where(runs.c.run_id == bindparam("id"))
     # Who wants to follow it comes before, or waits until it has begun.
-    .with_for_update(key_share=True)
+    .with_for_update(key_share=True, of=runs)
 )
 """What is carried out."""
 BEGIN: Final = Prepared(

@@ -6,7 +6,7 @@ written down.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Row, delete, select, update
@@ -31,13 +31,14 @@ from millstream.server.storage.run_records import (
     Holder,
     Job,
 )
-from millstream.server.storage.tables import UNFINISHED_RUN, now, runs, threads
+from millstream.server.storage.tables import UNFINISHED_RUN, runs, threads
 from millstream.server.storage.threads import FOREVER, lifetime
+from millstream.server.storage.times import moment, ms_of, now, stamp_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Select
 
-    from millstream.server.runs.requests import NewRun
+    from millstream.server.runs.requests import NewRun, Plan
 
 NO_MATCH: Final = (
     "No matching runs to cancel. Please verify the thread ID and run IDs are correct, and the runs "
@@ -61,7 +62,7 @@ _SHOWN: Final = (
 def create(
     connection: Connection,
     assistant_id: str,
-    plan: Callable[[Mapping[str, Any]], NewRun],
+    plan: Plan,
     filters: Filters | None,
     *,
     holder: Holder | None,
@@ -75,14 +76,14 @@ def create(
     assistant = statements.ASSISTANT.first(connection, id=assistant_id)
     if assistant is None or is_of_others(assistant.metadata, filters):
         raise ApiError(404, NO_THREAD)
-    new = plan(assistant._asdict())
+    new = plan(assistant._asdict(), moment(connection))
     if new.idempotency_key is not None:
         query = select(*_SHOWN).where(runs.c.idempotency_key == new.idempotency_key)
         known = _first(connection, query)
         if known is not None:
             return Created(shown(known), is_new=False)
-    metadata = _enter_thread(connection, new, filters)
-    present = () if metadata is None else _present(connection, new)
+    thread = _enter_thread(connection, new, filters)
+    present = () if thread is None else _present(connection, new)
     admission = admit(new.strategy, present)
     if admission.is_rejected:
         raise ApiError(409, BUSY)
@@ -98,7 +99,7 @@ def create(
         and not any(run.is_ahead for run in left)
     )
     starts = holder is not None and waits_for_slot
-    if starts and metadata is not None:
+    if starts and thread is not None:
         starts = not changes.is_still(connection, new.thread_id)
     row = _row_of(connection, new, holder if starts else None, waits_for_slot=waits_for_slot)
     # Whoever begins it, it may be read here, or at any replica that reads its thread.
@@ -108,11 +109,11 @@ def create(
         or thread_readers.are_elsewhere(connection, new.thread_id, holder.replica_id)
     )
     statements.ADD_RUN.run(connection, **row)
-    if metadata is not None:
-        _note_run(connection, new, metadata)
-    job = None
-    if starts:
-        job = _begun(new, priority=row["priority"], is_followed=row["is_followed"])
+    said_ms = 0
+    if thread is not None:
+        _note_run(connection, new, thread.metadata)
+        said_ms = ms_of(thread.state_updated_at)
+    job = _begun(new, row, said_ms) if starts else None
     shown_run = {column.name: row[column.name] for column in _SHOWN}
     # Nobody has to know that it was started in the same breath.
     shown_run.update(status="pending", langsmith_session_name=None)
@@ -152,20 +153,18 @@ def _row_of(
     }
 
 
-def _begun(new: NewRun, *, priority: int, is_followed: bool) -> Job:
+def _begun(new: NewRun, row: Mapping[str, Any], said_ms: int) -> Job:
     ids = new.run_id, new.thread_id, new.assistant_id
-    told = new.kwargs, new.metadata
-    return Job(*ids, *told, attempt=1, priority=priority, is_followed=is_followed)
+    standing = {"priority": row["priority"], "is_followed": row["is_followed"]}
+    return Job(*ids, new.kwargs, new.metadata, attempt=1, **standing, said_ms=said_ms)
 
 
-def _enter_thread(
-    connection: Connection, new: NewRun, filters: Filters | None
-) -> dict[str, Any] | None:
-    """Return the metadata of the thread of a new run, None if the thread was made for it."""
+def _enter_thread(connection: Connection, new: NewRun, filters: Filters | None) -> Any:
+    """Return what is known of the thread of a new run, None if the thread was made for it."""
     if not new.is_stateless:
         found = statements.THREAD.first(connection, id=new.thread_id)
         if found is not None and allows(found.metadata, filters):
-            return dict(found.metadata)
+            return found
         if found is not None or not new.creates_thread:
             raise ApiError(404, NO_THREAD)
     time = new.created_at
@@ -224,7 +223,7 @@ def _end_pending(connection: Connection, run_id: str, thread_id: str, by: RunInp
     if status == "deleted":
         remove(connection, run_id, thread_id)
     else:
-        time = now()
+        time = now(connection)
         connection.execute(
             update(runs)
             .where(runs.c.run_id == run_id)
@@ -265,9 +264,10 @@ def finish(
     status = None if found is None else status_after(found.status, end.input)
     if found is None or status is None:
         return Finished(None)
-    time = now()
     if status == "pending":
         return _hand_back(connection, run_id, end)
+    # What is said next in this thread is later, see `log.event_ids`.
+    time = max(now(connection), stamp_of(end.said_ms))
     # Whoever reads a stream that can be resumed may still come back for its end, and another
     # replica has not looked yet.
     is_kept = (found.kwargs["resumable"] or found.is_followed) and status != "deleted"
@@ -430,7 +430,7 @@ def cancel(
     cancelled = [
         _supersede(connection, Present(row.run_id, row.status), row.thread_id, by) for row in rows
     ]
-    time = now()
+    time = now(connection)
     for id in {run.thread_id for run in cancelled if not run.is_running}:
         queue.free(connection, id, time)
         _free(connection, id)
@@ -443,7 +443,7 @@ def _free(connection: Connection, thread_id: str) -> None:
         connection.execute(
             update(threads)
             .where(threads.c.thread_id == thread_id, threads.c.status == "busy")
-            .values(status="idle", updated_at=now())
+            .values(status="idle", updated_at=now(connection))
         )
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
 
+from millstream.server.clock import Clock
 from millstream.server.storage.containment import holds
 from millstream.server.storage.database import READERS, Database
 from millstream.server.storage.migrations import migrate
@@ -45,10 +46,16 @@ class SqliteDatabase(Database):
 
     writes_in_order = True
 
-    def __init__(self, path: str | os.PathLike[str], sealer: Sealer | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        sealer: Sealer | None = None,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
         self.path = Path(path).absolute()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        super().__init__(str(self.path), _engine(self.path), sealer)
+        super().__init__(str(self.path), _engine(self.path), sealer, clock or Clock())
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         try:
             with self._writing() as connection, connection.begin():

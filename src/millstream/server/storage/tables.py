@@ -6,7 +6,6 @@ the last column, so that looking through the others does not read it.
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -152,11 +151,6 @@ class SealedBytes(TypeDecorator[bytes]):
 def _sealer_of(dialect: Dialect) -> Sealer | None:
     sealer: Sealer | None = getattr(dialect, _SEALER, None)
     return sealer
-
-
-def now() -> str:
-    """Return the time, as rows and clients have it."""
-    return datetime.now(timezone.utc).isoformat(timespec="microseconds")
 
 
 metadata: Final = MetaData(

@@ -10,14 +10,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, false, func, select, true
+from sqlalchemy import ColumnElement, Connection, and_, false, select, true
 
 from millstream.server.errors import ApiError, not_found
 from millstream.server.storage import changes
 from millstream.server.storage.containment import Filters, allowed, allows, contains
 from millstream.server.storage.locks import hold_thread
 from millstream.server.storage.queries import Page, count, merged, page, unread
-from millstream.server.storage.tables import now, runs, threads
+from millstream.server.storage.tables import runs, threads
+from millstream.server.storage.times import now
 
 KEYS: Final = (
     "thread_id",
@@ -55,7 +56,7 @@ def create(
         if must_be_new or not allows(known["metadata"], filters):
             raise ApiError(409, f"Thread with ID {thread_id} already exists")
         return shown(known)
-    time = now()
+    time = now(connection)
     row = {
         "thread_id": thread_id,
         "created_at": time,
@@ -142,7 +143,7 @@ def patch(
     """Lay metadata over those of a thread, or give it another time to live."""
     hold_thread(connection, thread_id)
     known = need(connection, thread_id, is_unread=True, filters=filters)
-    time = now()
+    time = now(connection)
     changed = {"metadata": merged(known["metadata"], metadata), "updated_at": time}
     connection.execute(
         threads.update().where(threads.c.thread_id == thread_id),
@@ -161,8 +162,10 @@ def set_state(
 ) -> None:
     """Keep what an update of the state has left, with which it is done."""
     hold_thread(connection, thread_id)
-    found = connection.scalar(select(threads.c.status).where(threads.c.thread_id == thread_id))
-    time = now()
+    query = select(threads.c.status, threads.c.state_updated_at)
+    found = connection.execute(query.where(threads.c.thread_id == thread_id)).one_or_none()
+    # What is said in a thread is later than its state, see `log.event_ids`: that never goes back.
+    time = max(now(connection), "" if found is None else found.state_updated_at)
     changed: dict[str, Any] = {
         "updated_at": time,
         "state_updated_at": time,
@@ -171,7 +174,7 @@ def set_state(
         "error": None,
         "config": {"configurable": {}},
     }
-    if found != "busy":  # else runs wait
+    if found is None or found.status != "busy":  # else runs wait
         changed["status"] = "interrupted" if is_asking else "idle"
     connection.execute(threads.update().where(threads.c.thread_id == thread_id), changed)
     changes.end(connection, thread_id)
@@ -180,7 +183,10 @@ def set_state(
 def newest_run(connection: Connection, thread_id: str) -> str | None:
     """Return the id of the newest run of a thread, None if it has none."""
     newest: str | None = connection.scalar(
-        select(func.max(runs.c.run_id)).where(runs.c.thread_id == thread_id)
+        select(runs.c.run_id)
+        .where(runs.c.thread_id == thread_id)
+        .order_by(runs.c.created_at.desc(), runs.c.run_id.desc())
+        .limit(1)
     )
     return newest
 
@@ -208,7 +214,7 @@ def copy(
     known = _find(connection, thread_id, is_unread=True)
     if known is None or not allows(known["metadata"], filters):
         raise missing(thread_id)
-    time = now()
+    time = now(connection)
     row = {
         **known,
         "thread_id": new_id,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from time import time_ns
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from millstream.modes import names
@@ -112,8 +111,8 @@ class Projection:
                     # What Python's client reads.
                     "value": question.value,
                 }
-                namespace = self._askers.get(question.id, [])
-                self._tell("input", "input.requested", namespace, _now(), dumps_compact(told))
+                namespace, now = self._askers.get(question.id, []), self._log.clock.ms()
+                self._tell("input", "input.requested", namespace, now, dumps_compact(told))
         self._tell_lifecycle([], phase, None if error is None else error["message"])
 
     def _encoded(self, method: str, namespace: list[str], data: Any) -> Iterator[bytes]:
@@ -166,13 +165,13 @@ class Projection:
                 told["error"] = data["error"]
         if self._repeats is not None and self._repeats.covers_life(path, phase):
             return
-        self._tell("lifecycle", "lifecycle", namespace, _now(), dumps(told))
+        self._tell("lifecycle", "lifecycle", namespace, self._log.clock.ms(), dumps(told))
 
     def _tell_lifecycle(self, namespace: list[str], phase: str, error: str | None = None) -> None:
         told = {"event": phase, "graph_name": self._graph_name}
         if error is not None:
             told["error"] = error
-        self._tell("lifecycle", "lifecycle", namespace, _now(), dumps(told))
+        self._tell("lifecycle", "lifecycle", namespace, self._log.clock.ms(), dumps(told))
 
     def _tell(
         self, channel: str, method: str, namespace: list[str], timestamp: int, data: bytes
@@ -215,10 +214,6 @@ def part_of(event: ProtocolEvent) -> Part | None:
     elif method == names.VALUES and (asked := params.get("interrupts")) and isinstance(data, dict):
         data = {**data, INTERRUPT: asked}
     return tuple(namespace), method, data, None
-
-
-def _now() -> int:
-    return time_ns() // 1_000_000
 
 
 def _is_named(data: Any) -> bool:

@@ -167,7 +167,7 @@ class _Live:
     @property
     def is_over(self) -> bool:
         """Whether there will be nothing more."""
-        return self.log.is_closed and self.seq >= self.log.last
+        return self.log.is_closed and self.seq >= self.log.readable
 
 
 async def open_source(
