@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from millstream.journal import Journal, postgres_schema, sqlite_schema
-from millstream.server.clock import Clock
 from millstream.server.config import ServerConfig
 from millstream.server.encryption.loading import load_sealer
 from millstream.server.errors import ConfigError
@@ -68,7 +67,7 @@ async def _open_all(config: ServerConfig) -> None:
         sealer = load_sealer(config)
         if sealer is not None:
             stack.callback(sealer.close)
-        stack.callback(open_database(config, sealer, Clock()).close)
+        stack.callback(open_database(config, sealer).close)
         saver = await open_saver(config, stack, sealer)
         if isinstance(saver, Journal):
             # Its tables are made by who reads first.

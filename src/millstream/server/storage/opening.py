@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from millstream.server.storage.database import Database
 
 
-def open_database(config: ServerConfig, sealer: Sealer | None, clock: Clock) -> Database:
+def open_database(
+    config: ServerConfig, sealer: Sealer | None, clock: Clock | None = None
+) -> Database:
     """Open the database that a configuration names; its tables are up to date then."""
     if config.postgres is None:
         return SqliteDatabase(config.database_path, sealer, clock=clock)

@@ -11,19 +11,17 @@ import os
 import select
 import socket
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import InvalidatePoolError
 
 from millstream.journal.postgres_connections import checked_address, greeting
+from millstream.server.clock import Clock
 from millstream.server.errors import ConfigError
 from millstream.server.storage.nul import hidden, shown
 from millstream.server.storage.prepared import told
 from millstream.server.storage.times import TOLD
-
-if TYPE_CHECKING:
-    from millstream.server.clock import Clock
 
 SCHEMA: Final = "millstream"
 """Where the tables are, beside those of the journal."""
@@ -90,8 +88,9 @@ class Address:
         return greeting(self._text)
 
 
-def make_engine(address: Address, schema: str, size: int, clock: Clock) -> Engine:
+def make_engine(address: Address, schema: str, size: int, clock: Clock | None = None) -> Engine:
     """Return an engine whose connections end where it says so, not where they are lent."""
+    told_to = clock or Clock()
     quoted = '"{}"'.format(schema.replace('"', '""'))
     place = f"SET LOCAL search_path = {quoted}"
     # Whatever a database has as its default. What a process has locked that was stopped is free
@@ -122,7 +121,7 @@ def make_engine(address: Address, schema: str, size: int, clock: Clock) -> Engin
         text = writing if is_writing else reading
         driver: Any = connection.connection
         connection.info.pop(TOLD, None)
-        asked_at = clock.steady()
+        asked_at = told_to.steady()
         with driver.cursor() as cursor:
             try:
                 # All of it in one message, which cannot be prepared.
@@ -133,7 +132,7 @@ def make_engine(address: Address, schema: str, size: int, clock: Clock) -> Engin
                 while cursor.nextset():
                     pass
                 connection.info[TRANSACTION], connection.info[TOLD] = cursor.fetchone()
-                clock.note(connection.info[TOLD], asked_at)
+                told_to.note(connection.info[TOLD], asked_at)
 
     return engine
 
