@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -84,17 +84,17 @@ class Replicas:
             "pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
         ).fetchone()
         assert row is not None
-        spent = [_spent(one.pid) for one in self.running]
+        replicas = [spent(one.pid) for one in self.running]
         sessions = self._sessions()
         return Usage(
-            sum(each[0] for each in spent),
+            sum(each[0] for each in replicas),
             sum(_system(one.pid) for one in self.running),
-            sum(_spent(pid)[0] for pid in _children(self._postmaster)),
+            sum(spent(pid)[0] for pid in _children(self._postmaster)),
             time.process_time(),
             sum(_switches(pid) for pid in sessions),
             int(row[0]),
             int(row[1]),
-            sum(each[1] for each in spent),
+            sum(each[1] for each in replicas),
         )
 
     def _sessions(self) -> list[int]:
@@ -177,15 +177,13 @@ def _children(pid: int) -> list[int]:
     ]
 
 
-def _spent(pid: int) -> tuple[float, float]:
+def spent(pid: int) -> tuple[float, float]:
     """Return the seconds for which threads of a process have run, and were kept from running."""
     ran = kept = 0
-    for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-        try:
+    with suppress(OSError):  # it has ended, a thread of it or all of it
+        for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
             numbers = file.read_text().split()
-        except OSError:  # it has ended
-            continue
-        ran, kept = ran + int(numbers[0]), kept + int(numbers[1])
+            ran, kept = ran + int(numbers[0]), kept + int(numbers[1])
     return ran / 1e9, kept / 1e9
 
 
