@@ -64,6 +64,7 @@ test-browser:
 
 test-chaos:
 	@scripts/setup-env .venv dev
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || scripts/install-debian postgresql
 	@PYTHONPATH=tests .venv/bin/python -m chaos --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
 
 test-deep:
