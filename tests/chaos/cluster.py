@@ -9,12 +9,12 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from chaos import disturbances as kinds
 from chaos.balancer import Balancer
 from chaos.disturbances import Disturbance
-from chaos.network import Loopback, Namespaces, Place
+from chaos.network import Loopback, Namespaces, Place, may_namespaces
 from chaos.postgres import Postgres
 from chaos.replicas import Replica, Settings
 from listening import free_port
@@ -94,13 +94,13 @@ class Cluster:
             return
         replica = self.replicas[one.target]
         if one.kind == kinds.KILL:
-            await self._unwatched(replica)
+            self._leave_alone(replica)
             replica.signal(signal.SIGKILL)
             await replica.ended()
             await asyncio.sleep(one.seconds)
             await self._start(replica)
         elif one.kind == kinds.TERM:
-            await self._unwatched(replica)
+            self._leave_alone(replica)
             self._check_end(replica, await replica.terminate())
             await self._start(replica)
         elif one.kind == kinds.STOP:
@@ -152,7 +152,8 @@ class Cluster:
         await asyncio.sleep(1)
         await self._start(replica)
 
-    async def _unwatched(self, replica: Replica) -> None:
+    def _leave_alone(self, replica: Replica) -> None:
+        """Do not start a replica again when its process ends: whoever ends it does."""
         self._watching.pop(replica.number).cancel()
 
     def _check_end(self, replica: Replica, status: int) -> None:
@@ -166,9 +167,9 @@ async def running(
 ) -> AsyncIterator[Cluster]:
     """Have a cluster until the block ends."""
     async with AsyncExitStack() as stack:
-        place: Any = Loopback()
-        if note_namespaces(note):
-            place = await Namespaces.made(replicas)
+        has_namespaces = may_namespaces()
+        note("network", namespaces=has_namespaces)
+        place: Place = await Namespaces.made(replicas) if has_namespaces else Loopback()
         stack.push_async_callback(place.close)
         postgres = Postgres("127.0.0.1")
         stack.push_async_callback(postgres.stop)
@@ -183,12 +184,3 @@ async def running(
         stack.push_async_callback(cluster.close)
         await cluster.start()
         yield cluster
-
-
-def note_namespaces(note: Callable[..., None]) -> bool:
-    """Say whether replicas are in network namespaces, and note it."""
-    from chaos.network import may_namespaces
-
-    found = may_namespaces()
-    note("network", namespaces=found)
-    return found

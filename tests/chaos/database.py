@@ -73,7 +73,7 @@ class Rows:
         import psycopg
 
         with psycopg.connect(self._address, autocommit=True) as connection:
-            return connection.execute(query).fetchall()  # type: ignore[arg-type]
+            return connection.execute(query).fetchall()
 
 
 def foreign_runs(runs: Mapping[str, list[str]], known: Mapping[str, list[str]]) -> Iterator[str]:
