@@ -192,6 +192,13 @@ def test_what_is_stored_otherwise_is_found(change: Callable[[list[str]], list[st
     assert [*verdict.of_stored(conversation(STREAM), {"run": change(kept()["run"])})]
 
 
+def test_numbers_that_are_left_out_are_counted() -> None:
+    ids = kept()["run"]
+
+    assert verdict.holes([]) == verdict.holes(ids) == 0
+    assert verdict.holes([*ids[:3], *ids[5:]]) == 2
+
+
 def history(*places: tuple[int, int | None]) -> list[dict[str, Any]]:
     return [
         {

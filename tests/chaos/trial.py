@@ -252,6 +252,7 @@ class Trial:
                 clients[told.client[:2]] += 1
                 if not told.client.startswith("calm"):
                     figures.take(told)
+        figures.holes = sum(map(verdict.holes, stored.values()))
         self._outcome.faults += foreign_runs(await rows.runs(), known)
         entries = [*ledger.read(self.folder / "ledger.jsonl")]
         strict = [entry for entry in entries if durability.get(entry.run_id) == "sync"]
@@ -288,7 +289,7 @@ class Trial:
             f"conversations: {counted(figures.conversations)}; runs {len(attempts)}",
             f"events seen: {figures.events}; streams that were asked for again: {figures.joined}; "
             f"what the SDKs gave up: {figures.failed}; streams that ended before their run: "
-            f"{figures.early}",
+            f"{figures.early}; numbers of events left out: {figures.holes}",
             f"attempts beyond the first: {again}; tasks that were repeated: "
             f"{verdict.repeated(entries)}; attempts whose writes were refused: {refused}; "
             f"connections that no replica could take: {running.balancer.turned_away}",
@@ -303,7 +304,7 @@ class Figures:
 
     def __init__(self) -> None:
         self.conversations: Counter[str] = Counter()
-        self.events = self.joined = self.failed = self.early = 0
+        self.events = self.joined = self.failed = self.early = self.holes = 0
         self.gaps: list[float] = []
 
     def take(self, told: Told) -> None:
