@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from journal.journals import new_config
 from journal.states import States, Thread
 from millstream.journal import PostgresJournal
+from millstream.journal.postgres_direct import Direct
 from millstream.journal.storage import JournalClosedError, NewerSchemaError
 
 psycopg = pytest.importorskip("psycopg")
@@ -347,3 +349,20 @@ def test_who_is_cancelled_takes_nobody_along(address: str) -> None:
             await journal.aclose()
 
     asyncio.run(main())
+
+
+def test_what_goes_wrong_behind_the_rows_is_told_as_what_it_is() -> None:
+    status = psycopg.pq.ExecStatus
+    ok, fatal = status.TUPLES_OK, status.FATAL_ERROR
+    rows = SimpleNamespace(status=ok, ntuples=1)
+    refused = SimpleNamespace(
+        status=fatal,
+        ntuples=0,
+        error_field=lambda _: b"40001",
+        get_error_message=lambda encoding="": "could not serialize",
+        error_message=b"could not serialize",
+    )
+
+    assert Direct()._count([rows], "utf-8") == 1
+    with pytest.raises(psycopg.errors.SerializationFailure):
+        Direct()._count([rows, refused], "utf-8")

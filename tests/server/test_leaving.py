@@ -14,7 +14,7 @@ import uvicorn
 from sqlalchemy import Connection, select
 
 import waiting
-from millstream.server.leaving import no_longer_kept, stop_accepting
+from millstream.server.leaving import Closing, no_longer_kept, stop_accepting
 from millstream.server.storage.tables import runs
 from server.fixtures import Running
 from server.streams import start, thread
@@ -118,8 +118,9 @@ def test_who_has_connected_is_answered_and_who_comes_later_is_refused() -> None:
     async def main() -> None:
         listening = socket.create_server(("127.0.0.1", 0), backlog=100)
         place = listening.getsockname()
+        closing = Closing(answer)
         server = uvicorn.Server(
-            uvicorn.Config(answer, http="httptools", lifespan="off", log_config=None)
+            uvicorn.Config(closing, http="httptools", lifespan="off", log_config=None)
         )
         server.config.load()
         server.lifespan = server.config.lifespan_class(server.config)
@@ -135,7 +136,7 @@ def test_who_has_connected_is_answered_and_who_comes_later_is_refused() -> None:
             assert (await exchange(client)).startswith(b"HTTP/1.1 200")
             client.close()
         # One that is kept is waited for: somebody may just use it.
-        server.server_state.default_headers.append((b"connection", b"close"))
+        closing.begin()
         waits = asyncio.ensure_future(no_longer_kept(server, 60))
         await asyncio.sleep(0)
         assert not waits.done()
@@ -146,3 +147,24 @@ def test_who_has_connected_is_answered_and_who_comes_later_is_refused() -> None:
             await server.shutdown([])
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("length", [b"2", None])
+def test_a_stream_does_not_say_that_its_connection_ends_with_it(length: bytes | None) -> None:
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        headers = [] if length is None else [(b"content-length", length)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def main() -> list[Any]:
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(dict(message["headers"]).get(b"connection"))
+
+        closing = Closing(answer)
+        for _ in range(2):
+            await closing({"type": "http"}, None, send)  # type: ignore[arg-type]
+            closing.begin()
+        return sent
+
+    assert asyncio.run(main()) == [None, None if length is None else b"close"]

@@ -93,10 +93,11 @@ class Direct:
         return given
 
     def _count(self, results: Sequence[Any], encoding: str) -> int:
-        [result] = results
         status = self._psycopg.pq.ExecStatus
-        if result.status in (status.TUPLES_OK, status.COMMAND_OK):
-            count: int = result.ntuples
-            return count
-        error: Exception = self._psycopg.errors.error_from_result(result, encoding=encoding)
-        raise error
+        for result in results:
+            # Also behind the rows: when it is committed, something may go wrong.
+            if result.status not in (status.TUPLES_OK, status.COMMAND_OK):
+                error: Exception = self._psycopg.errors.error_from_result(result, encoding=encoding)
+                raise error
+        count: int = results[0].ntuples
+        return count

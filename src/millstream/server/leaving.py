@@ -16,9 +16,39 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import uvicorn
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _PAUSE: Final = 0.05
 """Seconds between two looks at connections."""
+_CLOSE: Final = (b"connection", b"close")
+
+
+class Closing:
+    """An application whose answers end their connections, once it is to end.
+
+    Not those whose length is not known, streams say: some clients take one of these that breaks off
+    for a whole one where its connection was going to be closed.
+    """
+
+    def __init__(self, application: ASGIApp) -> None:
+        self._application = application
+        self._has_begun = False
+
+    def begin(self) -> None:
+        """Have whoever sends requests look for another server from now on."""
+        self._has_begun = True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+
+        async def closing(message: Message) -> None:
+            if self._has_begun and message["type"] == "http.response.start":
+                headers = list(message.get("headers", ()))
+                if any(name.lower() == b"content-length" for name, _ in headers):
+                    message = {**message, "headers": [*headers, _CLOSE]}
+            await send(message)
+
+        await self._application(scope, receive, closing if scope["type"] == "http" else send)
 
 
 async def stop_accepting(server: uvicorn.Server, sockets: Iterable[socket.socket]) -> None:

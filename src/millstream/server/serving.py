@@ -24,7 +24,7 @@ from millstream.server.collecting import little_collecting
 from millstream.server.config import ServerConfig
 from millstream.server.connections import patient
 from millstream.server.errors import ConfigError
-from millstream.server.leaving import no_longer_kept, stop_accepting
+from millstream.server.leaving import Closing, no_longer_kept, stop_accepting
 from millstream.server.log_lines import writing
 from millstream.server.reloading import reload_on_change
 from millstream.server.sleeping import SleepingServer
@@ -39,7 +39,6 @@ LAST: Final = 7.0
 KEPT: Final = 6.0
 """Seconds for which connections are kept open that others may use again, where requests go to
 another server: longer than any of them is kept while the server goes on."""
-_CLOSE: Final = (b"connection", b"close")
 
 
 def run(
@@ -76,8 +75,9 @@ def run(
                     await watching
 
     application = app(config, around=around)
+    closing = Closing(application)
     options = uvicorn.Config(
-        application,
+        closing,
         loop="asyncio" if sys.platform == "win32" else "uvloop",
         http=patient(config.limits.request_seconds),
         ws="websockets-sansio",
@@ -89,7 +89,8 @@ def run(
         timeout_graceful_shutdown=PATIENCE,
     )
     logging.getLogger("uvicorn.error").addFilter(_is_no_cut)
-    server = _Server(options, application, grace=config.grace_seconds, drain=config.drain_seconds)
+    seconds = {"grace": config.grace_seconds, "drain": config.drain_seconds}
+    server = _Server(options, application, closing, **seconds)
     with listening, writing(config.log_format, config.log_level), _refusing(application):
         try:
             server.run(sockets=[listening])
@@ -103,10 +104,17 @@ class _Server(SleepingServer):
     """A server that lets runs go on for a while when it is told to end, and ends in any case."""
 
     def __init__(
-        self, options: uvicorn.Config, application: Starlette, *, grace: float, drain: float
+        self,
+        options: uvicorn.Config,
+        application: Starlette,
+        closing: Closing,
+        *,
+        grace: float,
+        drain: float,
     ) -> None:
         super().__init__(options)
         self._application = application
+        self._closing = closing
         self._grace = grace
         self._drain = drain
         self.is_over: Final = threading.Event()
@@ -123,8 +131,7 @@ class _Server(SleepingServer):
         threading.Thread(target=self._end, name="millstream-end", daemon=True).start()
         service = self._application.state.service
         service.drain()
-        # Whoever sends requests looks for another server, where there is one.
-        self.server_state.default_headers.append(_CLOSE)
+        self._closing.begin()
         handing_over = asyncio.ensure_future(service.hand_over())
         settled = asyncio.ensure_future(service.scheduler.settle(self._grace))
         await asyncio.sleep(self._drain)
