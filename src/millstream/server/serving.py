@@ -128,8 +128,12 @@ class _Server(SleepingServer):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer while runs go on, for the grace; then end what does not end by itself."""
-        threading.Thread(target=self._end, name="millstream-end", daemon=True).start()
         service = self._application.state.service
+        kept = KEPT if service.has_heirs else 0
+        seconds = max(self._grace, self._drain + kept) + LAST
+        end = threading.Thread(target=self._end, args=(seconds,), name="millstream-end")
+        end.daemon = True
+        end.start()
         service.drain()
         self._closing.begin()
         handing_over = asyncio.ensure_future(service.hand_over())
@@ -144,9 +148,8 @@ class _Server(SleepingServer):
         service.cut()
         await super().shutdown(sockets)
 
-    def _end(self) -> None:
+    def _end(self, seconds: float) -> None:
         """End the process when it does not end by itself: the next one goes on with its runs."""
-        seconds = max(self._grace, self._drain + KEPT) + LAST
         if self.is_over.wait(seconds):
             return
         logger.warning("Not all has stopped %g s after the signal to end: it is left", seconds)
