@@ -49,6 +49,8 @@ class Elsewhere:
         self._db = db
         self._membership = membership
         self._bell = bell
+        self._logs = logs
+        self._results = results
         self._active = active
         self._holding = Holding(db, run_loop, active, spawn)
         here: dict[str, Any] = {"is_here": active.__contains__, "spawn": spawn}
@@ -63,6 +65,10 @@ class Elsewhere:
     def replica(self) -> str | None:
         """The name of this replica, None if it is alone."""
         return self._membership.id if self._membership.has_others else None
+
+    def is_read(self, run_id: str) -> bool:
+        """Say whether a run is read here, or waited for; from any thread."""
+        return self._logs.get(run_id) is not None or self._results.are_awaited(run_id)
 
     def hear(self, news: News) -> None:
         """See to what other replicas have rung for."""

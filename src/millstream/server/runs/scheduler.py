@@ -222,7 +222,7 @@ class Scheduler:
                 plan,
                 filters,
                 holder=self._membership.holder if may_start else None,
-                is_shared=self._membership.has_others,
+                is_read=self.elsewhere.is_read if self._membership.has_others else None,
             )
         finally:
             self._reserved -= may_start

@@ -160,13 +160,13 @@ def fire(
     filters: Filters | None,
     *,
     holder: Holder | None,
-    is_shared: bool = False,
+    is_read: Callable[[str], bool] | None = None,
     known: Mapping[str, Any],
     to: str | None,
 ) -> Created:
     """Store the run of a cron together with when it is due next: both, or neither."""
     advance(connection, known, to)
-    return runs.create(connection, assistant_id, plan, filters, holder=holder, is_shared=is_shared)
+    return runs.create(connection, assistant_id, plan, filters, holder=holder, is_read=is_read)
 
 
 def _condition(

@@ -6,7 +6,7 @@ written down.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Row, delete, select, update
@@ -66,12 +66,12 @@ def create(
     filters: Filters | None,
     *,
     holder: Holder | None,
-    is_shared: bool = False,
+    is_read: Callable[[str], bool] | None = None,
 ) -> Created:
     """Store the run that is planned for an assistant, and start it if it can.
 
-    `holder` is the replica that has a slot for it, None if there is none here; `is_shared` says
-    that others may begin it as well.
+    `holder` is the replica that has a slot for it, None if there is none here. Where others may
+    begin it as well, `is_read` says whether a run is read here, or waited for.
     """
     assistant = statements.ASSISTANT.first(connection, id=assistant_id)
     if assistant is None or is_of_others(assistant.metadata, filters):
@@ -102,11 +102,11 @@ def create(
     if starts and thread is not None:
         starts = not changes.is_still(connection, new.thread_id)
     row = _row_of(connection, new, holder if starts else None, waits_for_slot=waits_for_slot)
-    # Whoever begins it, it may be read here, or at any replica that reads its thread.
-    row["is_followed"] = is_shared and (
-        holder is None
-        or not starts
-        or thread_readers.are_elsewhere(connection, new.thread_id, holder.replica_id)
+    # Who begins it later sees by itself whether its thread is read elsewhere.
+    row["is_followed"] = is_read is not None and (
+        thread_readers.are_elsewhere(connection, new.thread_id, holder.replica_id)
+        if starts and holder is not None
+        else is_read(new.run_id)
     )
     statements.ADD_RUN.run(connection, **row)
     said_ms = 0
