@@ -49,6 +49,26 @@ def test_a_log_that_was_fed_goes_on_as_a_live_one() -> None:
     asyncio.run(act())
 
 
+def test_what_an_attempt_has_left_behind_says_nothing_to_who_reads_on() -> None:
+    async def act() -> None:
+        log = RunLog("r", is_resumable=True)
+        reader = RunReader(log, 0)
+        for n in range(3):
+            log.append("custom", "custom", b"%d" % n)
+        log.reveal(2)
+        # Another process has the run, and has not seen the third one.
+        log.go_back()
+        log.append("custom", "custom", b"99")
+        log.take([entry(3), entry(4)])
+        assert numbers(reader.take()) == [0, 1, 3, 4]
+        log.go_on()
+        assert log.append("custom", "custom", b"5").seq == 5
+        log.reveal(5)
+        assert numbers(reader.take()) == [5]
+
+    asyncio.run(act())
+
+
 def test_what_could_not_be_stored_is_passed_by() -> None:
     async def act() -> None:
         log = RunLog("r")

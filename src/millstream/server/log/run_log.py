@@ -129,6 +129,8 @@ class RunLog:
         self.lock: Final = threading.RLock()
         """Held by whoever changes something."""
         self.holds: Final = Holds(self.lock, self._show, self._hand_over)
+        self._is_left = False
+        """What is said here comes from what an attempt has left behind, and is nobody's."""
         self._untold: list[Entry] = []
         """What waits to be stored until it is known what it needs."""
         self._window: tuple[int, list[Entry]] = (last[1], [])
@@ -182,6 +184,8 @@ class RunLog:
             raise EventTooLargeError(mode, len(frame), self._most_bytes)
         holds = self.holds
         entry = Entry(seq, ms, mode, frame, holds.needs)
+        if self._is_left:
+            return entry
         self._window[1].append(entry)
         if seq == 2:
             self.first_ms = entry.ms
@@ -234,9 +238,14 @@ class RunLog:
     def go_back(self) -> None:
         """Forget what may not be read: another process has the run, and says something else."""
         with self.lock:
+            self._is_left = True
             base, entries = self._window
             self.last = self.stored = self.shown
             self._window = (base, entries[: max(0, self.shown - base)])
+
+    def go_on(self) -> None:
+        """Take what is said here again: the run goes on in this process."""
+        self._is_left = False
 
     def reveal(self, seq: int) -> None:
         """Have events read up to this one, which is stored, as far as they are not held back.

@@ -145,6 +145,7 @@ class Following:
         """Have the log of a run that begins here go on behind what others have said of it."""
         if not self._membership.has_others:
             return
+        log.go_on()
         await self.settle(job.thread_id)
         while log.last < job.last[1]:
             found = await self._db.read(events.read_from, job.run_id, log.last, rows.MOST)
