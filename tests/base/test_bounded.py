@@ -12,7 +12,11 @@ from millstream._base.bounded import BoundedDict
 from millstream.graph import START, StateGraph
 
 SOURCE = Path(millstream.__file__).parent
-UNBOUNDED = {"absent": "named by LangGraph's modules", "_model_attributes": "one answer"}
+UNBOUNDED = {
+    "absent": "named by LangGraph's modules",
+    "_model_attributes": "one answer",
+    "living": "one answer, for a transaction",
+}
 """Functions whose answers are all kept, and why they are few."""
 
 

@@ -285,5 +285,7 @@ def test_leaving_does_not_fail_when_a_channel_refuses_what_was_seen(driver: Any)
     read() if driver.name == "sync" else asyncio.run(aread())
 
     assert len(seen) == 2
+    # As after a run that was read to its end.
+    assert graph.get_state(THREAD).next == ("a", "b")
     with pytest.raises(InvalidUpdateError):
-        graph.get_state(THREAD)  # as after a run that was read to its end
+        graph.invoke(None, THREAD)

@@ -137,9 +137,13 @@ def test_the_migrations_make_the_tables_that_the_code_means(db: Database) -> Non
 def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "server.db"
     first = SqliteDatabase(path)
-    asyncio.run(
-        first.write(lambda c: c.execute(text("UPDATE alembic_version SET version_num='9'")))
-    )
+
+    def change(connection: Connection) -> None:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9'"))
+        # Nor can it be used by those of before.
+        connection.execute(text("UPDATE usable_from SET step = '9'"))
+
+    asyncio.run(first.write(change))
     first.close()
 
     with pytest.raises(NewerDatabaseError, match="newer version of millstream"):

@@ -64,7 +64,7 @@ def test_what_nobody_reads_goes_on_elsewhere_at_once(new_database: str, tmp_path
             lambda: status(other, later["thread_id"], later["run_id"]) == "success"
         )
         assert held(other, later["run_id"]) == (own(other), 1)
-        assert not other.service.has_heirs
+        assert waiting.until(lambda: not other.service.has_heirs)
 
 
 @pytest.mark.real_time(reason="leases end by the clock of the database")

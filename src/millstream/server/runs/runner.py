@@ -148,9 +148,9 @@ class Runner:
         stored = await self._db.read(events.last_protocol_frame, job.thread_id)
         if stored is not None:
             log.protocol_seq = max(log.protocol_seq, seq_of(stored))
-        else:
-            # What was said before is forgotten, and was not a thousand events in a second; who has
-            # said it may have been another replica.
+        elif not log.protocol_seq or self._ring is not None:
+            # What was said before is forgotten, and was not a thousand events in a second. What is
+            # known here may be less than what another replica has said since.
             age = await self._db.read(events.age_of_thread, job.thread_id, job.run_id, log.ms)
             log.protocol_seq = max(log.protocol_seq, age)
 
