@@ -200,7 +200,9 @@ class Connections:
             connection.execute(self._greeting, prepare=False)
 
     def _give_back(self, connection: psycopg.Connection[Any]) -> None:
-        is_idle = connection.pgconn.transaction_status == self._psycopg.pq.TransactionStatus.IDLE
+        session, status = connection.pgconn, self._psycopg.pq.TransactionStatus
+        # Nor one in which answers of others may still come.
+        is_idle = session.transaction_status == status.IDLE and not session.pipeline_status
         if is_idle and not self._is_closed:
             self._idle.append(connection)
         else:
