@@ -90,6 +90,8 @@ def test_metrics_tell_what_waits_and_for_how_long(tmp_path: Path) -> None:
             server.http.post(f"/threads/{thread}/runs", json=SLOW)
             server.http.post("/runs", json=SLOW)
             server.http.post("/runs", json={**SLOW, "after_seconds": 600})
+            # By the clock of the database they may have come just now.
+            assert waiting.until(lambda: get()["queue"]["pending_runs_wait_time_max_secs"])
             busy = get()
             samples = read(server)
             server.http.post("/runs/cancel", json={"status": "all"})

@@ -192,7 +192,6 @@ class Runner:
             except Exception as error:
                 if active.stopped_by is not None:
                     return await self._stopped(graph, call, active, error)
-                logger.debug("run %s has failed", job.run_id, exc_info=error)
                 carried = failed(error)
                 state = await graph.aget_state(call.place)
                 carried.end.values, carried.end.interrupts = (

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, true
 
+from millstream.server.clock import stamp
 from millstream.server.errors import ApiError, not_found
 from millstream.server.graphs import assistant_of
 from millstream.server.storage.containment import Filters, allowed, allows, contains
 from millstream.server.storage.queries import Page, count, merged, page
 from millstream.server.storage.tables import assistant_versions, assistants, crons, threads
-from millstream.server.storage.times import now
+from millstream.server.storage.times import moment, now
 
 KEYS: Final = (
     "assistant_id",
@@ -43,11 +45,14 @@ _OF_A_VERSION: Final = ("graph_id", "config", "context", "metadata", "name", "de
 def ensure_own(connection: Connection, graph_ids: Sequence[str]) -> None:
     """See to it that every graph has the assistant that clients expect of it."""
     known = set(connection.scalars(select(assistants.c.assistant_id)))
-    for graph_id in graph_ids:
+    time = moment(connection)
+    for place, graph_id in enumerate(graph_ids):
         assistant_id = assistant_of(graph_id)
         if assistant_id not in known:
             values = {"graph_id": graph_id, "name": graph_id, "metadata": {"created_by": "system"}}
-            _insert(connection, assistant_id, values)
+            # One after the other: so they are listed in the order of the graphs.
+            at = stamp(time + timedelta(microseconds=place))
+            _insert(connection, assistant_id, values, at)
 
 
 def create(
@@ -61,7 +66,7 @@ def create(
     """Make an assistant, or return the one that has its id."""
     known = _find(connection, assistant_id)
     if known is None:
-        return _insert(connection, assistant_id, values)
+        return _insert(connection, assistant_id, values, now(connection))
     if must_be_new or not allows(known["metadata"], filters):
         raise ApiError(409, f"Assistant {assistant_id} already exists")
     return known
@@ -245,8 +250,9 @@ def _allowed(
     return found
 
 
-def _insert(connection: Connection, assistant_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    time = now(connection)
+def _insert(
+    connection: Connection, assistant_id: str, values: Mapping[str, Any], time: str
+) -> dict[str, Any]:
     given: dict[str, Any] = {
         "assistant_id": assistant_id,
         "config": {},
