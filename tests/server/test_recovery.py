@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import operator
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Annotated, Any
 
 import pytest
-from sqlalchemy import Connection
 from typing_extensions import TypedDict
 
 import waiting
 from millstream.graph import START, StateGraph
-from millstream.outbox.write_ahead import Place
-from millstream.server import sse
-from millstream.server.log import holds
-from millstream.server.log.run_log import Entry
-from millstream.server.runs.recovery import forget_unstored
-from millstream.server.storage import assistants, events
 from millstream.server.storage import runs as storage
-from millstream.server.storage.database import Database
 from millstream.types import interrupt
 from server.copies import copy_files, journal_of
 from server.fixtures import Running, config_of, running
 from server.streams import Event, parse, start, thread
-from server.test_queue import Run, add
 
 COUNT = 6
 
@@ -254,60 +243,3 @@ def test_a_run_whose_server_ends_in_one_superstep_is_given_up(tmp_path: Path) ->
         path = f"/threads/{at}/runs/{run_id}/stream"
         last = parse(server.http.get(path, headers={"last-event-id": "-1"}).text)[-1]
         assert (last.name, last.data["error"]) == ("error", "RunLostError")
-
-
-class Knowing:
-    """A saver that has some checkpoints, and what some tasks wrote next to them."""
-
-    def __init__(self, *stored: tuple[str, str, str]) -> None:
-        self._stored = stored
-
-    async def aget_tuple(self, config: Any) -> Any:
-        """Return what is stored of a checkpoint."""
-        place = config["configurable"]
-        wanted = place["checkpoint_ns"], place["checkpoint_id"]
-        tasks = [task_id for ns, id, task_id in self._stored if (ns, id) == wanted]
-        if not tasks:
-            return None
-        writes = [(task_id, "seen", 1) for task_id in tasks if task_id]
-        return SimpleNamespace(pending_writes=writes)
-
-
-def test_what_is_stored_out_of_order_is_told_again_and_nothing_else(db: Database) -> None:
-    def told(seq: int, name: str, place: tuple[str, str, str] | None) -> Entry:
-        frame = sse.frame(name, b"{}")
-        needs = None if place is None else holds.written(Place(*place, ""))
-        return Entry(seq, seq, name.partition("|")[0], frame, needs)
-
-    before, task, nested, later = (
-        ("", "c1", ""),
-        ("", "c1", "plain"),
-        ("team:t2", "n1", ""),
-        ("", "c1", "other"),
-    )
-    said = [
-        told(1, "metadata", None),
-        told(2, "values", before),
-        told(3, "updates", task),
-        told(4, "tasks", task),
-        # Beside it, and of the nested graph, whatever was said before it.
-        told(5, "custom|team:t2", task),
-        told(6, "tasks|team:t2", task),
-        told(7, "values|team:t2", nested),
-        told(8, "updates", later),
-        told(9, "custom", later),
-    ]
-
-    def prepare(connection: Connection) -> None:
-        assistants.ensure_own(connection, ["g"])
-        add(connection, Run("run-1", "thread-a", "", 0, 1))
-        events.append(connection, "run-1", said)
-
-    async def forget() -> list[int]:
-        await db.write(prepare)
-        # What the task wrote beside the nested graph is not stored, nor what came last.
-        saver: Any = Knowing(before, nested)
-        await forget_unstored(db, saver, [("run-1", "thread-a", True)])
-        return [entry.seq for entry in await db.read(events.read_from, "run-1", 0, 100)]
-
-    assert asyncio.run(forget()) == [1, 2, 5, 6, 7]

@@ -170,13 +170,6 @@ def _facts(mode: str, namespace: Namespace, data: Any) -> Iterator[tuple[Any, ..
             yield INTERRUPT, UPDATES, namespace, id
 
 
-def tells_of(entry: Entry, ns: str) -> bool:
-    """Say whether an event tells of what a graph stores: of its tasks and its checkpoints."""
-    is_protocol = entry.mode.startswith(PROTOCOL)
-    event, namespace, _ = _parsed(entry, is_protocol=is_protocol)
-    return event in STATE_MODES and namespace == (tuple(ns.split("|")) if ns else ())
-
-
 def _parsed(entry: Entry, *, is_protocol: bool) -> tuple[str, Namespace, Any]:
     """Return the mode of an event, the graph that it is about, and its data."""
     lines = dict(line.split(b": ", 1) for line in entry.frame.split(b"\r\n") if b": " in line)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from millstream.outbox.write_ahead import outcome_of
 from millstream.server.log import holds
-from millstream.server.log.repeats import tells_of
 from millstream.server.storage import changes, events, threads
 
 if TYPE_CHECKING:
@@ -35,37 +34,22 @@ async def forget_unstored(
         if not is_stored:
             continue
         try:
-            last, missing = await _stored(db, saver, run_id, thread_id)
+            last = await _last_stored(db, saver, run_id, thread_id)
         except Exception:  # whatever somebody's saver raises
             logger.exception("what run %s has said cannot be compared with its state", run_id)
             continue
         await db.write(events.forget_needing, run_id, last)
-        for text in missing:
-            said = await db.read(events.needing, run_id, text)
-            place = holds.read(text)
-            of_it = [entry.seq for entry in said if tells_of(entry, place.ns)]
-            await db.write(events.forget_each, run_id, of_it)
 
 
-async def _stored(
+async def _last_stored(
     db: Database, saver: BaseCheckpointSaver[Any], run_id: str, thread_id: str
-) -> tuple[int, list[str]]:
-    """Return the last event of a run of which it is known that what it tells of is stored.
-
-    And what events before it need that is not: a graph stores what it does in one order, but not
-    before or after what graphs that are nested in it store at the same time.
-    """
-    last, missing = 0, []
+) -> int:
+    """Return the last event of a run of which it is known that what it tells of is stored."""
+    # What a run stores it stores in one order, so that the last one is soon found.
     for text, seq in await db.read(events.needs, run_id):
-        place = holds.read(text)
-        if await is_stored(saver, thread_id, place):
-            last = max(last, seq)
-            if not place.ns and not place.task_id:
-                # When the outermost graph has come here, all that was before is stored.
-                break
-        elif last:
-            missing.append(text)
-    return last, missing
+        if await is_stored(saver, thread_id, holds.read(text)):
+            return seq
+    return 0
 
 
 async def is_stored(saver: BaseCheckpointSaver[Any], thread_id: str, place: Place) -> bool:

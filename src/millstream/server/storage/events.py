@@ -229,19 +229,6 @@ def forget_needing(connection: Connection, run_id: str, after: int) -> None:
     )
 
 
-def needing(connection: Connection, run_id: str, needs: str) -> list[Entry]:
-    """Return the events of a run that need something."""
-    query = select(run_events).where(run_events.c.run_id == run_id, run_events.c.needs == needs)
-    return [entry_of(row) for row in connection.execute(query.order_by(run_events.c.seq))]
-
-
-def forget_each(connection: Connection, run_id: str, seqs: Sequence[int]) -> None:
-    """Delete some events of a run."""
-    connection.execute(
-        delete(run_events).where(run_events.c.run_id == run_id, run_events.c.seq.in_(seqs))
-    )
-
-
 def keep(connection: Connection, run_id: str) -> None:
     """Note that all events of a run count that are stored: they were shown."""
     connection.execute(update(run_events).where(run_events.c.run_id == run_id).values(needs=None))
