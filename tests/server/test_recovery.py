@@ -243,3 +243,33 @@ def test_a_run_whose_server_ends_in_one_superstep_is_given_up(tmp_path: Path) ->
         path = f"/threads/{at}/runs/{run_id}/stream"
         last = parse(server.http.get(path, headers={"last-event-id": "-1"}).text)[-1]
         assert (last.name, last.data["error"]) == ("error", "RunLostError")
+
+
+def test_a_nested_graph_that_gets_on_is_not_given_up_with_its_superstep(tmp_path: Path) -> None:
+    known: dict[str, str] = {}
+    gates: list[Gate] = []
+
+    def graphs(gate: Gate) -> dict[str, Any]:
+        inner = gate.graphs()["steps"]
+        return {
+            "outer": StateGraph(Steps).add_node("inner", inner).add_edge(START, "inner").compile()
+        }
+
+    def run_until(gate: Gate, here: Path, there: Path) -> None:
+        with running(config_of(graphs(gate), here)) as server:
+            if not known:
+                more = {"stream_resumable": True, "durability": "sync"}
+                known["thread"] = thread(server)
+                known["run"] = start(server, known["thread"], "outer", {}, **more)["run_id"]
+            assert waiting.until(lambda: gate.is_reached)
+            copy_files(here, there)
+            gate.is_open = True
+        gates.append(gate)
+
+    for place in range(1, 5):
+        run_until(Gate(place), tmp_path / str(place), tmp_path / str(place + 1))
+    with running(config_of(graphs(Gate(-1)), tmp_path / "5")) as server:
+        assert ended(server, known["thread"], known["run"]) == "success"
+        found = server.http.get(f"/threads/{known['thread']}/state").json()
+    assert len(gates) == 4
+    assert found["values"] == {"seen": list(range(COUNT))}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -31,6 +31,7 @@ from millstream.server.storage.run_records import End
 from millstream.server.tracing import note_end, run_span
 from millstream.server.v3.projection import Projection
 from millstream.server.v3.protocol import seq_of
+from millstream.types import StateSnapshot
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -211,9 +212,10 @@ class Runner:
         job = active.job
         if active.stopped_by is not None:
             return await self._stopped(graph, call, active, RunCancelledError(job.graph_id))
-        state = await graph.aget_state(call.place)
+        # Also where nested graphs have come to: they get on while their superstep does not.
+        state = await graph.aget_state(call.place, subgraphs=True)
         is_begun = (state.metadata or {}).get("run_id") == job.run_id
-        place = state.config["configurable"]["checkpoint_id"] if is_begun else ""
+        place = "|".join(_places_of(state)) if is_begun else ""
         deaths = await self._db.write(attempts.go_on, job.run_id, place)
         if deaths >= MAX_DEATHS:
             return _lost(state, deaths)
@@ -299,6 +301,14 @@ def _result(values: Any, interrupts: Sequence[Any]) -> bytes:
     if not isinstance(shown, dict):
         shown = {}
     return dumps({**shown, "__interrupt__": list(interrupts)})
+
+
+def _places_of(state: Any) -> Iterator[str]:
+    """Yield the checkpoints of a graph and of those that are nested in it."""
+    yield state.config["configurable"].get("checkpoint_id", "")
+    for task in state.tasks:
+        if isinstance(task.state, StateSnapshot):
+            yield from _places_of(task.state)
 
 
 def _values_of(state: Any) -> Any:
