@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
+import psycopg
 import pytest
 from langchain_core.runnables import RunnableConfig
 from sqlalchemy import Connection, event, select, text
@@ -371,3 +372,21 @@ def test_errors_of_the_database_are_told_from_those_of_what_it_is_given(
             asyncio.run(database.read(failing, statement.replace("57P03", "57000")))
         assert database.may_pass(caught.value) is passes
     assert not database.may_pass(ValueError())
+
+
+def test_a_server_that_does_not_answer_is_waited_for(database: PostgresDatabase) -> None:
+    tries = 0
+
+    def asked(connection: Connection) -> str:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            # What psycopg raises when it has waited for long enough is of a class of its own.
+            late = psycopg.errors.ConnectionTimeout("connection timeout expired")
+            raise DBAPIError("SELECT 1", None, late)
+        return "answered"
+
+    assert asyncio.run(database.read(asked)) == "answered"
+    assert asyncio.run(database.write(asked)) == "answered"
+    late = psycopg.errors.ConnectionTimeout("connection timeout expired")
+    assert database.may_pass(DBAPIError("SELECT 1", None, late))

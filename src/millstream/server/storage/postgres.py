@@ -25,6 +25,7 @@ from millstream.server.storage.postgres_engine import (
     TRANSACTION,
     WRITES,
     Address,
+    import_psycopg,
     make_engine,
 )
 from millstream.server.storage.postgres_indexes import SearchIndex, complete, missing
@@ -174,4 +175,5 @@ def _is_lost(error: DBAPIError) -> bool:
     if code is not None:
         return code.startswith(_UNREACHABLE)
     # It has said nothing any more.
-    return error.connection_invalidated or type(error.orig).__name__ == "OperationalError"
+    is_about_server = isinstance(error.orig, import_psycopg().OperationalError)
+    return error.connection_invalidated or is_about_server
