@@ -4,7 +4,7 @@
 database once more on PostgreSQL, looks there which branches the others run (`covering` says of
 which folders, and how many are enough), and then runs the others on every other CPython found, but
 for those in LONGEST, which compare with langgraph or kill processes: they prove the same on each. A
-worker for each core shares the tests, because many of them wait for processes; long ones one more.
+worker for each core shares the tests, because many of them wait for processes.
 Arguments are passed on to pytest; with some, nobody looks at branches.
 """
 
@@ -37,8 +37,7 @@ def main() -> int:
     if what == "test":
         results = {default: run(default, ".venv", ["-m", "not long", *arguments])}
     else:
-        name = f"{default}, long"
-        results = {name: run(name, ".venv", ["-m", "long", *arguments], waits=True)}
+        results = {f"{default}, long": run(default, ".venv", ["-m", "long", *arguments])}
         if not arguments:
             results |= run_on_postgres(default) | run_watched(default)
         results |= run_others(default, arguments)
@@ -84,21 +83,12 @@ def run_others(default: str, arguments: list[str]) -> dict[str, str]:
 
 
 def run(
-    version: str,
-    venv: str,
-    arguments: list[str],
-    variables: dict[str, str] | None = None,
-    *,
-    waits: bool = False,
+    version: str, venv: str, arguments: list[str], variables: dict[str, str] | None = None
 ) -> str:
-    """Run pytest in an environment; return what to say about it.
-
-    Where it mostly `waits`, for processes that are killed and started again, there is one worker
-    more than cores.
-    """
+    """Run pytest in an environment; return what to say about it."""
     sys.stdout.write(f"== {version}\n")
     sys.stdout.flush()
-    workers = ("-n", str((os.cpu_count() or 1) + waits), "--dist=worksteal")
+    workers = ("-n", str(os.cpu_count() or 1), "--dist=worksteal")
     command = [f"{venv}/bin/python", "-m", "pytest", *REPORTING, *workers, *arguments]
     with scratch() as environment:
         # Hundreds of processes import the same modules, which are compiled once.
