@@ -70,10 +70,6 @@ export class Api {
     return this.#json("POST", "/threads", { metadata });
   }
 
-  deleteThread(threadId: string): Promise<void> {
-    return this.#json("DELETE", `/threads/${threadId}`);
-  }
-
   history(threadId: string, limit: number, before?: Checkpoint): Promise<ThreadState[]> {
     const place = before === undefined ? {} : { before: { configurable: before } };
     return this.#json("POST", `/threads/${threadId}/history`, { limit, ...place });
@@ -113,10 +109,6 @@ export class Api {
 
   cancel(threadId: string, runId: string): Promise<void> {
     return this.#json("POST", `/threads/${threadId}/runs/${runId}/cancel?wait=1`);
-  }
-
-  info(): Promise<JsonObject> {
-    return this.#json("GET", "/info");
   }
 
   /** Yields what a run says after an event, from its beginning for "-1". */

@@ -5,7 +5,7 @@ import { useMemo, useSyncExternalStore } from "react";
 export type Panel = "graph" | "timeline" | "state" | "tokens";
 
 export interface Route {
-  page: "threads" | "inbox" | "graphs" | "thread";
+  page: "threads" | "inbox" | "thread";
   threadId: string | null;
   panel: Panel;
   checkpointId: string | null;
@@ -20,7 +20,7 @@ export function parseRoute(hash: string): Route {
   const given = new URLSearchParams(query);
   const isThread = first === "threads" && second !== "";
   return {
-    page: isThread ? "thread" : first === "inbox" ? "inbox" : first === "graphs" ? "graphs" : "threads",
+    page: isThread ? "thread" : first === "inbox" ? "inbox" : "threads",
     threadId: isThread ? second : null,
     panel: PANELS.includes(third) ? (third as Panel) : "graph",
     checkpointId: given.get("checkpoint"),

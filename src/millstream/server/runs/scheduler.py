@@ -447,7 +447,8 @@ class Scheduler:
             if len(claimed.jobs) == free:
                 self._are_some_waiting = True
             elif claimed.has_passed:
-                asyncio.get_running_loop().call_later(PASSED_BY, self._start_more)
+                again = partial(self._start_more, is_told=True)  # the others pass them by, too
+                asyncio.get_running_loop().call_later(PASSED_BY, again)
                 break
             elif not self._are_some_waiting:
                 break

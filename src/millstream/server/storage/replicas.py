@@ -159,14 +159,12 @@ def renew(connection: Connection, replica_id: str, seconds: float) -> Look:
 
 def leave(connection: Connection, replica_id: str) -> None:
     """End the lease of a replica; it is known no more if it holds nothing."""
-    for table in (runs, thread_changes):
-        held = select(table.c.thread_id).where(table.c.holder == replica_id)
-        if table is runs:
-            held = held.where(UNFINISHED)
-        if connection.execute(held.limit(1)).first() is not None:
-            over = update(replicas).where(replicas.c.replica_id == replica_id)
-            connection.execute(over.values(lease_until=0))
-            return
+    run = select(runs.c.run_id).where(runs.c.holder == replica_id, UNFINISHED)
+    change = select(thread_changes.c.thread_id).where(thread_changes.c.holder == replica_id)
+    if connection.scalar(select(or_(run.exists(), change.exists()))):
+        over = update(replicas).where(replicas.c.replica_id == replica_id)
+        connection.execute(over.values(lease_until=0))
+        return
     connection.execute(
         update(deliveries).where(deliveries.c.holder == replica_id).values(holder=None)
     )
