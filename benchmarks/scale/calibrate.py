@@ -94,10 +94,15 @@ SCENES: Final = {
 async def look_at_all(
     replicas: Replicas, rounds: int, *, is_elsewhere: bool = False
 ) -> dict[str, Looked]:
-    """Look at runs of each scene, in turns."""
+    """Look at runs of each scene, in turns.
+
+    What is not stored cannot be read from its beginning elsewhere.
+    """
     found: dict[str, list[Looked]] = {}
     for number in range(rounds + 1):
         for name, scene in SCENES.items():
+            if is_elsewhere and not scene.is_resumable:
+                continue
             there = replace(scene, is_elsewhere=is_elsewhere)
             looked = await look(replicas, there, RUNS[scene])
             if number:  # else statements are not prepared yet, and threads not started

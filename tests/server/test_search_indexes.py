@@ -160,7 +160,10 @@ def test_others_write_and_start_while_an_index_is_made(new_database: str) -> Non
             reader.execute("SELECT count(*) FROM millstream.threads")
             first = pool.submit(PostgresDatabase, Address(new_database))
             # It waits for who may have seen the table without the index.
-            query = "SELECT count(*) FROM pg_stat_progress_create_index"
+            query = (
+                "SELECT count(*) FROM pg_stat_progress_create_index "
+                "WHERE datname = current_database() AND phase LIKE 'waiting for %'"
+            )
             assert waiting.until(lambda: writer.execute(query).fetchone() == (1,))
             writer.execute(INSERT, ["a"])
             second = PostgresDatabase(Address(new_database))
