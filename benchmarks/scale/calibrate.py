@@ -247,8 +247,8 @@ def reading_costs(
 ) -> tuple[Cost, Cost, Cost]:
     """Return what reading elsewhere costs: to come, each fetch and each event fetched."""
     more = {
-        name: combined(lambda far, near: far - near, there[name].cost, looked.cost)
-        for name, looked in here.items()
+        name: combined(lambda far, near: far - near, looked.cost, here[name].cost)
+        for name, looked in there.items()
     }
     bell = combined(lambda a, b: a + 2 * b, ring, heard)
     join = combined(lambda one, bell: one - bell, more["one"], bell)

@@ -155,6 +155,21 @@ def test_others_read_what_the_holder_shows() -> None:
     assert rung == ["rung"] * 3
 
 
+def test_of_a_run_that_is_handed_over_what_is_true_is_stored_with_that() -> None:
+    notes, log, rung = Notes(), RunLog("r", is_resumable=True), list[str]()
+    stores = storing(notes, log, rung)
+    stores.begin()
+    log.append("custom", "custom", b"1")
+    log.append("custom", "custom", b"2")
+    log.hold().bind(Place("", "checkpoint", ""))
+    log.append("custom", "custom", b"3")
+    log.hold()
+    log.append("custom", "custom", b"4")
+    assert [entry.seq for entry in stores.cut()] == [2]
+    notes.commit()
+    assert (log.last, log.readable) == (2, 1)
+
+
 def test_nothing_is_told_of_a_run_that_was_taken_over() -> None:
     notes, log, rung = Notes(), RunLog("r", is_resumable=True), list[str]()
     stores = storing(notes, log, rung)

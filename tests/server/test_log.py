@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -373,6 +376,65 @@ def test_what_tells_of_something_is_read_when_that_is_stored() -> None:
         return read
 
     assert asyncio.run(main()) == [["0"], [], ["1", "2"]]
+
+
+def test_what_follows_is_told_apart_from_what_tells_of_something() -> None:
+    log, needs = RunLog("r", is_resumable=True), list[tuple[bytes, str | None]]()
+    log.sink = lambda entry: needs.append((entry.frame.split(b"data: ")[1][:1], entry.needs))
+    first = log.hold()
+    said(log, "1")
+    # A node in a thread of its own says something meanwhile, and graphs nested in others store.
+    elsewhere(lambda: said(log, "2"))
+    second = elsewhere(log.hold)
+    elsewhere(lambda: said(log, "3"))
+    said(log, "4")
+    first.bind(Place("", "c", "t"))
+    second.bind(Place("n", "d"))
+    said(log, "5")
+    of_first, of_second = "\nc\nt\n", "n\nd\n\n"
+    assert needs == [
+        (b"1", of_first),
+        (b"2", of_first + " behind"),
+        (b"3", of_second),
+        (b"4", of_first),
+        (b"5", of_second + " behind"),
+    ]
+    assert [holds.read(text or "") for _, text in needs[:2]] == [Place("", "c", "t")] * 2
+    assert [holds.is_behind(text or "") for _, text in needs[:2]] == [False, True]
+
+
+def elsewhere(do: Callable[[], Any]) -> Any:
+    """Return what a function returns in another thread."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(do).result()
+
+
+@pytest.mark.parametrize("is_bound", [False, True])
+def test_what_is_held_back_when_a_run_is_given_up_is_never_read(is_bound: bool) -> None:
+    async def main() -> None:
+        log = RunLog("r", is_resumable=True)
+        needs: list[str | None] = []
+        log.sink = lambda entry: needs.append(entry.needs)
+        reader = RunReader(log, 0)
+        said(log, "1", "2")
+        hold = log.hold()
+        said(log, "3")
+        if is_bound:
+            hold.bind(Place("", "c"))
+        log.cut()
+        hold.bind(Place("", "c"))
+        hold.keep()
+        said(log, "left behind")
+        log.reveal(3)
+        assert data_of(reader.take()) == ["1", "2"]
+        # It goes on here.
+        log.go_on()
+        said(log, "4")
+        log.reveal(3)
+        assert data_of(reader.take()) == ["4"]
+        assert needs == [None, None, *(["\nc\n\n"] if is_bound else []), None]
+
+    asyncio.run(main())
 
 
 def test_a_log_that_is_over_holds_nothing_back() -> None:

@@ -10,6 +10,7 @@ The log can hold back from its readers what is not true yet, and forget it if it
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, runtime_checkable
 
 from millstream.constants import ERROR, ERROR_SOURCE_NODE, INTERRUPT, RESUME
@@ -28,6 +29,7 @@ class Place(NamedTuple):
     """What has become of the task, see `outcome_of`: more than once something is stored of it."""
 
 
+_FINISHED: Final = "finished"
 _OF_STOPPED: Final = (INTERRUPT, RESUME, ERROR, ERROR_SOURCE_NODE)
 
 
@@ -40,10 +42,19 @@ def outcome_of(writes: Iterable[tuple[str, Any]]) -> str:
     answers: Any = ()
     for channel, value in writes:
         if channel not in _OF_STOPPED:
-            return "finished"
+            return _FINISHED
         if channel == RESUME:
             answers = value if isinstance(value, (list, tuple)) else (value,)
     return f"stopped after {len(answers)} answers"
+
+
+def has_come_to(outcome: str, wanted: str) -> bool:
+    """Say whether a task of which this has become has been there, or is there."""
+    return _rank(outcome) >= _rank(wanted)
+
+
+def _rank(outcome: str) -> float:
+    return inf if outcome == _FINISHED else int(outcome.split()[2])
 
 
 class Promise(Protocol):

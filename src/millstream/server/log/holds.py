@@ -8,6 +8,7 @@ another attempt, if the process ends before it is stored.
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -21,10 +22,23 @@ def written(place: Place) -> str:
     return "\n".join(place)
 
 
+_BEHIND: Final = " behind"
+
+
+def behind(needs: str) -> str:
+    """Return what stands for it with an event that only follows those which tell of it."""
+    return needs + _BEHIND
+
+
+def is_behind(needs: str) -> bool:
+    """Say whether this was noted with an event that only follows."""
+    return needs.endswith(_BEHIND)
+
+
 def read(text: str) -> Place:
     """Return what was `written`."""
     # A namespace has names of nodes, in which anything may stand; ids have no line breaks.
-    return Place(*text.rsplit("\n", 3))
+    return Place(*text.removesuffix(_BEHIND).rsplit("\n", 3))
 
 
 class Hold:
@@ -42,7 +56,8 @@ class Hold:
 
     def bind(self, place: Place) -> None:
         """Take note what it is that is going to be stored."""
-        self._holds.bind(self, written(place))
+        if not self.is_over:
+            self._holds.bind(self, written(place))
 
     def keep(self) -> None:
         """Take note that it is stored, or that there is nothing to store after all."""
@@ -64,6 +79,8 @@ class Holds:
         self._holds: deque[Hold] = deque()
         self._bound: list[Hold] = []
         """Those that were bound while others were open."""
+        self._own: dict[int, Hold] = {}
+        """By thread, the open one that it has made last."""
         self.needs: str | None = None
         """What has to be stored for what is said now to count, if there are no open ones."""
         self.open: Final[set[Hold]] = set()
@@ -75,17 +92,29 @@ class Holds:
         hold = Hold(self, after)
         self._holds.append(hold)
         self.open.add(hold)
+        self._own[threading.get_ident()] = hold
         return hold
+
+    @property
+    def own(self) -> Hold | None:
+        """The one of which this thread tells: it was made there, and is open."""
+        hold = self._own.get(threading.get_ident())
+        return None if hold is None or hold.is_bound else hold
 
     @property
     def limit(self) -> int | None:
         """The place up to which the log may be read, None if there is no such limit."""
         return self._holds[0].after if self._holds else None
 
-    def needs_of(self, seq: int) -> str | None:
-        """Return what has to be stored for an event to count."""
+    def needs_of(self, seq: int, own: Hold | None) -> str | None:
+        """Return what has to be stored for an event to count, which was told of a hold or none."""
+        if own is not None and own.needs is not None:
+            return own.needs
         before = [hold for hold in self._bound if hold.after < seq]
-        return max(before, key=lambda hold: hold.after).needs if before else self.needs
+        if not before:
+            return self.needs
+        needs = max(before, key=lambda hold: hold.after).needs
+        return None if needs is None else behind(needs)
 
     def bind(self, hold: Hold, needs: str) -> None:
         """Take note what a hold is for."""
@@ -97,6 +126,8 @@ class Holds:
     def keep(self, hold: Hold) -> None:
         """Let go of a hold."""
         with self._lock:
+            if hold.is_over:
+                return
             hold.is_over = True
             self._resolve(hold)
             while self._holds and self._holds[0].is_over:
@@ -108,6 +139,25 @@ class Holds:
         with self._lock:
             for hold in tuple(self._holds):
                 self.keep(hold)
+
+    def drop(self) -> int | None:
+        """Forget all, as nothing of what they are for will be stored; return what `limit` was.
+
+        What was said behind that is for who goes on with the run.
+        """
+        with self._lock:
+            limit = self.limit
+            for hold in self._holds:
+                hold.is_over = hold.is_bound = True
+            self._holds.clear()
+            self._bound.clear()
+            self.open.clear()
+            self._own.clear()
+            self.needs = None
+            settled, self._settled = self._settled, None
+        if settled is not None:
+            settled.set_result(None)
+        return limit
 
     def unsettled(self) -> Future[None] | None:
         """Return what is resolved when it is known of all what they are for; None if it is."""
@@ -125,8 +175,10 @@ class Holds:
             return
         self._resolved()
         if self._bound:
-            self.needs = max(self._bound, key=lambda hold: hold.after).needs
+            needs = max(self._bound, key=lambda hold: hold.after).needs
+            self.needs = None if needs is None else behind(needs)
             self._bound.clear()
+        self._own.clear()
         settled, self._settled = self._settled, None
         if settled is not None:
             settled.set_result(None)

@@ -131,8 +131,8 @@ class RunLog:
         self.holds: Final = Holds(self.lock, self._show, self._hand_over)
         self._is_left = False
         """What is said here comes from what an attempt has left behind, and is nobody's."""
-        self._untold: list[Entry] = []
-        """What waits to be stored until it is known what it needs."""
+        self._untold: list[tuple[Entry, Hold | None]] = []
+        """What waits to be stored until it is known what it needs, and of which hold it tells."""
         self._window: tuple[int, list[Entry]] = (last[1], [])
         """The events that are here, and the `seq` before the first of them."""
         self._readers: tuple[Reader, ...] = ()
@@ -197,7 +197,7 @@ class RunLog:
                 self.follower.follow(entry)
         if self.sink is not None:
             if holds.open:
-                self._untold.append(entry)
+                self._untold.append((entry, holds.own))
             else:
                 self.sink(entry)
         self._count(frame)
@@ -232,16 +232,28 @@ class RunLog:
         """Have events stored, each with what it needs."""
         entries, self._untold = self._untold, []
         if self.sink is not None:
-            for entry in entries:
-                self.sink(entry._replace(needs=self.holds.needs_of(entry.seq)))
+            for entry, own in entries:
+                self.sink(entry._replace(needs=self.holds.needs_of(entry.seq, own)))
+
+    def cut(self) -> None:
+        """Forget what is held back, and take nothing more: another process goes on from there."""
+        with self.lock:
+            self._is_left = True
+            self._untold.clear()
+            limit = self.holds.drop()
+            if limit is not None:
+                self._shorten(limit)
 
     def go_back(self) -> None:
         """Forget what may not be read: another process has the run, and says something else."""
         with self.lock:
             self._is_left = True
-            base, entries = self._window
-            self.last = self.stored = self.shown
-            self._window = (base, entries[: max(0, self.shown - base)])
+            self._shorten(self.shown)
+
+    def _shorten(self, last: int) -> None:
+        base, entries = self._window
+        self.last, self.stored = last, min(self.stored, last)
+        self._window = (base, entries[: max(0, last - base)])
 
     def go_on(self) -> None:
         """Take what is said here again: the run goes on in this process."""
@@ -253,7 +265,8 @@ class RunLog:
         What nobody has read can be said otherwise by another attempt at the run.
         """
         with self.lock:
-            self.stored = max(self.stored, seq)
+            # What was stored and is forgotten since is not there any more.
+            self.stored = max(self.stored, min(seq, self.last))
             if self.is_resumable:
                 self._show()
 

@@ -149,8 +149,22 @@ class Storing:
         """Return what is not stored yet: it is stored with the end of the run."""
         with self._lock:
             self._log.holds.settle()
-            self._log.sink = self._log.on_shown = None
-            rest, self._waiting = self._waiting, []
+            return self._take_rest()
+
+    def cut(self) -> Sequence[Entry]:
+        """Return what is not stored yet of a run that goes on elsewhere, and is true.
+
+        What tells of something that is not stored is forgotten: it is said there, or something else
+        in its place.
+        """
+        with self._lock:
+            rest = self._take_rest()
+            self._log.cut()
+            return [entry for entry in rest if entry.seq <= self._log.last]
+
+    def _take_rest(self) -> Sequence[Entry]:
+        self._log.sink = self._log.on_shown = None
+        rest, self._waiting = self._waiting, []
         return rest
 
     def _write(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from millstream.outbox.write_ahead import outcome_of
+from millstream.outbox.write_ahead import has_come_to, outcome_of
 from millstream.server.log import holds
 from millstream.server.storage import changes, events, threads
 
@@ -34,22 +34,36 @@ async def forget_unstored(
         if not is_stored:
             continue
         try:
-            last = await _last_stored(db, saver, run_id, thread_id)
+            last, lost = await _look_for(db, saver, run_id, thread_id)
         except Exception:  # whatever somebody's saver raises
             logger.exception("what run %s has said cannot be compared with its state", run_id)
             continue
-        await db.write(events.forget_needing, run_id, last)
+        await db.write(events.forget_needing, run_id, last, lost)
 
 
-async def _last_stored(
+async def _look_for(
     db: Database, saver: BaseCheckpointSaver[Any], run_id: str, thread_id: str
-) -> int:
-    """Return the last event of a run of which it is known that what it tells of is stored."""
-    # What a run stores it stores in one order, so that the last one is soon found.
+) -> tuple[int, Sequence[str]]:
+    """Return the last event of which is stored what it needs, and what is lost that others need.
+
+    Each graph stores in one order, so that the last thing it has stored is soon found. Beside it
+    graphs that are nested in it do, which have ended before the checkpoint that follows.
+    """
+    last = 0
+    lost: list[str] = []
+    known: set[str] = set()
     for text, seq in await db.read(events.needs, run_id):
-        if await is_stored(saver, thread_id, holds.read(text)):
-            return seq
-    return 0
+        place = holds.read(text)
+        if place.ns in known:
+            continue
+        if await is_stored(saver, thread_id, place):
+            last = last or seq
+            known.add(place.ns)
+            if not place.ns and not place.task_id:
+                break
+        elif last and not holds.is_behind(text):
+            lost.append(text)
+    return last, lost
 
 
 async def is_stored(saver: BaseCheckpointSaver[Any], thread_id: str, place: Place) -> bool:
@@ -65,7 +79,7 @@ async def is_stored(saver: BaseCheckpointSaver[Any], thread_id: str, place: Plac
     pending = found.pending_writes or ()
     left = [(channel, value) for task_id, channel, value in pending if task_id == place.task_id]
     # What servers of before have noted says nothing of it.
-    return bool(left) and (not place.outcome or outcome_of(left) == place.outcome)
+    return bool(left) and (not place.outcome or has_come_to(outcome_of(left), place.outcome))
 
 
 async def settle(

@@ -119,11 +119,14 @@ class Runner:
         if storing is not None:
             # Who sees the end of a run goes on with what it has left.
             await storing.hold()
-        if end.input != "lease_lost":
-            fault = end.error if end.input in ("failed", "time_up") else None
-            if projection is not None:
-                projection.end(_phase_of(end), fault, end.interrupts)
-            wire.end(_phase_of(end), fault)
+        if end.input == "lease_lost":
+            if storing is not None:
+                end.unstored, end.last = storing.cut(), active.log.last
+            return carried
+        fault = end.error if end.input in ("failed", "time_up") else None
+        if projection is not None:
+            projection.end(_phase_of(end), fault, end.interrupts)
+        wire.end(_phase_of(end), fault)
         if storing is not None:
             end.unstored = storing.rest()
         return carried

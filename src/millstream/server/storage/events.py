@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from millstream.server.log.event_ids import EventId
+from millstream.server.log.repeats import STATE_MODES
 from millstream.server.log.run_log import PROTOCOL, Entry
 from millstream.server.runs.lifecycle import UNDER_WAY
 from millstream.server.storage.run_statements import ADD_EVENT
@@ -31,6 +32,8 @@ from millstream.server.storage.times import ms_of
 
 FORGOTTEN_TOGETHER: Final = 200
 """Of how many runs events are deleted in one transaction: nobody waits for it for long."""
+_TOGETHER: Final = 500
+"""Of how many things what was told is deleted in one statement."""
 MOST_SAID: Final = 1000
 """How many events of the attempts before are looked at: those of the last few supersteps."""
 
@@ -195,10 +198,9 @@ def last_seq(run_id: str | ColumnElement[str]) -> ScalarSelect[Any]:
 
 def said(connection: Connection, run_id: str, modes: Sequence[str]) -> list[Entry]:
     """Return the last events of some modes that are stored of a run, in either form."""
-    channels = [run_events.c.mode.startswith(f"{PROTOCOL}{mode}\n") for mode in modes]
     query = (
         select(run_events)
-        .where(run_events.c.run_id == run_id, or_(run_events.c.mode.in_(modes), *channels))
+        .where(run_events.c.run_id == run_id, _is_of(modes))
         .order_by(run_events.c.seq.desc())
         .limit(MOST_SAID)
     )
@@ -217,8 +219,14 @@ def needs(connection: Connection, run_id: str) -> list[tuple[str, int]]:
     return [(text, seq) for text, seq in connection.execute(query)]
 
 
-def forget_needing(connection: Connection, run_id: str, after: int) -> None:
-    """Delete the events of a run after a place from the first one on that needs anything."""
+def forget_needing(
+    connection: Connection, run_id: str, after: int, lost: Sequence[str] = ()
+) -> None:
+    """Delete what a run has said of things that are not stored, and never will be.
+
+    These are its events after a place, from the first one on that needs anything, and those before
+    it that tell the state, of what is `lost`.
+    """
     first = select(func.min(run_events.c.seq)).where(
         run_events.c.run_id == run_id, run_events.c.seq > after, run_events.c.needs.is_not(None)
     )
@@ -226,6 +234,17 @@ def forget_needing(connection: Connection, run_id: str, after: int) -> None:
         delete(run_events).where(
             run_events.c.run_id == run_id, run_events.c.seq >= first.scalar_subquery()
         )
+    )
+    for start in range(0, len(lost), _TOGETHER):
+        needed = run_events.c.needs.in_(lost[start : start + _TOGETHER])
+        of_run = run_events.c.run_id == run_id
+        connection.execute(delete(run_events).where(of_run, needed, _is_of(STATE_MODES)))
+
+
+def forget_after(connection: Connection, run_id: str, seq: int) -> None:
+    """Delete the events of a run after a place."""
+    connection.execute(
+        delete(run_events).where(run_events.c.run_id == run_id, run_events.c.seq > seq)
     )
 
 
@@ -262,6 +281,12 @@ def _spoken() -> CTE:
     following = select(func.min(later.c.run_id)).where(later.c.run_id > spoken.c.run_id)
     rest = select(following.scalar_subquery()).where(spoken.c.run_id.is_not(None))
     return spoken.union_all(rest)
+
+
+def _is_of(modes: Sequence[str]) -> ColumnElement[bool]:
+    """Say whether an event is of some modes, in either form."""
+    channels = [run_events.c.mode.startswith(f"{PROTOCOL}{mode}\n") for mode in modes]
+    return or_(run_events.c.mode.in_(modes), *channels)
 
 
 def _is_protocol() -> ColumnElement[bool]:
