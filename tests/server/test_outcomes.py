@@ -48,7 +48,9 @@ def test_a_task_that_was_told_of_is_stored_if_that_came_of_it(
 
     outcomes = [[ASKED], [ANSWERED, ASKED], [ANSWERED, WRITTEN]]
     # What is stored of one that has got on was stored before of where it has been.
-    passed = 0 if true is None else [outcome_of(each) for each in outcomes].index(outcome_of(true)) + 1
+    passed = (
+        0 if true is None else [outcome_of(each) for each in outcomes].index(outcome_of(true)) + 1
+    )
     assert [told(each) for each in outcomes] == [place < passed for place in range(3)]
     # Servers of before have noted nothing of what came of it.
     of = Place("a:1", checkpoint["id"], "task")

@@ -56,9 +56,7 @@ class Thread:
 
 def left_of(db: Database, thread: Thread, told: Sequence[tuple[str, str | None]]) -> list[int]:
     """Return which events of a run are left of which these are the modes, and what they need."""
-    said = [
-        Entry(seq, 1, mode, b"frame", needs) for seq, (mode, needs) in enumerate(told, start=1)
-    ]
+    said = [Entry(seq, 1, mode, b"frame", needs) for seq, (mode, needs) in enumerate(told, start=1)]
 
     async def act() -> list[int]:
         await db.write(add, ["t"], None, 0)
