@@ -2,12 +2,24 @@
 
 Import from the submodules, as with LangGraph: `millstream.graph`, `millstream.types`,
 `millstream.config`. Importing this package alone loads nothing else. Programs that import
-`langgraph`, or packages that do, run on millstream after `install_as_langgraph`.
+`langgraph`, or packages that do, run on millstream after `install_as_langgraph`. `replay` shows a
+recorded run again.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from millstream.version import __version__
 
-__all__ = ("__version__", "install_as_langgraph")
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Collection
+    from typing import IO, Any
+
+    from millstream.replaying.replay import Replay
+
+__all__ = ("__version__", "install_as_langgraph", "replay")
 
 
 def install_as_langgraph() -> None:
@@ -21,3 +33,38 @@ def install_as_langgraph() -> None:
     from millstream.compat.finder import install
 
     install()
+
+
+def replay(
+    source: str | os.PathLike[str] | IO[bytes],
+    *,
+    graph: Any = None,
+    speed: float | None = None,
+    allowed: Collection[tuple[str, str]] = (),
+) -> Replay:
+    """Return a recorded run, whose `stream`, `astream` and their relatives show it again.
+
+    Args:
+        source: The path of a recording, or a binary file that can be read from its beginning.
+        graph: The graph that ran, for streams that show instances of the classes of its state.
+        speed: How fast: 1 is as it was, 2 twice as fast; None does not wait at all.
+        allowed: Module and name of classes that the file may have instances of, besides messages
+            and what is safe anywhere. Only those of a graph that is given are allowed with it.
+
+    Raises:
+        RecordingError: The file is no recording.
+
+    Example:
+        >>> import io, millstream
+        >>> from millstream.graph import START, MessagesState, StateGraph
+        >>> def answer(state: MessagesState, writer) -> dict:
+        ...     writer("thinking")
+        ...     return {"messages": "Hello!"}
+        >>> builder = StateGraph(MessagesState).add_node(answer).add_edge(START, "answer")
+        >>> _ = builder.compile().invoke({"messages": "Hi"}, record=(file := io.BytesIO()))
+        >>> list(millstream.replay(file).stream(stream_mode="custom"))
+        ['thinking']
+    """
+    from millstream.replaying.replay import Replay
+
+    return Replay(source, graph=graph, speed=speed, allowed=allowed)

@@ -41,6 +41,8 @@ async def drive(prepare: Callable[[], RunRequest]) -> AsyncIterator[Any]:
         if requests:
             run = driver.run
             run.outbox.ignore(is_stopping=run.is_left or run.has_failed)
+            if run.request.recording is not None:
+                run.request.recording.close()
 
 
 def _rest(run: Run) -> list[Any]:

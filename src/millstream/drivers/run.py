@@ -25,6 +25,7 @@ from millstream.drivers.questions import (
     record_nested_questions,
     record_progress,
 )
+from millstream.drivers.recorded import emit_custom_to, end_recording
 from millstream.drivers.run_request import Replay
 from millstream.drivers.run_scope import RunScope
 from millstream.drivers.subgraphs import EmitEnd, emit_started
@@ -32,6 +33,7 @@ from millstream.drivers.taps import taps_of, tool_taps_of
 from millstream.errors import GraphDrained, GraphInterrupt, is_invalid_resume, recursion_error
 from millstream.modes.names import CUSTOM, GRAPHS, VALUES
 from millstream.modes.projectors import RunView, both, observe
+from millstream.recording.lines import RECORDED
 from millstream.runtime import _no_op_stream_writer
 from millstream.saving import delta_history
 from millstream.stimuli.log import machine_class
@@ -85,6 +87,8 @@ class Run(RunScope):
         self.listener = request.listener
         self.graph_run = self.emit_end = self.last_values = None
         self.shows_values = self.has_values = False
+        if request.recording is not None:
+            request.recording.open()
 
     def enter(self, loaded: LoadedCheckpoint) -> None:
         """Build the machine, from the saved checkpoint if there is one, and give it its input."""
@@ -193,6 +197,8 @@ class Run(RunScope):
     def _observer(self, lineage: Lineage | None) -> Observer:
         """Return what tells everybody who wants to see something of this run."""
         above = self.parent.run.forwards if self.parent is not None else ()
+        if self.request.recording is not None:
+            above = [*above, (self.request.recording.emit, RECORDED)]
         observer = NOT_WATCHED
         if self.subscription.modes or above:
             observer = self._showing(lineage, above)
@@ -223,6 +229,10 @@ class Run(RunScope):
             self.emit_custom = emit_from_task
         elif above and parent is not None:
             self.emit_custom = parent.run.emit_custom
+        if (tape := self.request.recording) is not None:
+            self.emit_custom = emit_custom_to(
+                tape, self, self.emit_custom, has_subgraphs=subscription.has_subgraphs
+            )
         self.taps = taps_of(self, emit_from_task)
         if tool_taps := tool_taps_of(self, emit_from_task):
             self.tool_taps = tool_taps
@@ -344,6 +354,7 @@ class Run(RunScope):
         if failed is not None and failed.error is not error and error.__context__ is None:
             error.__context__ = failed.error
         self._emit_end(error)
+        end_recording(self, error)
 
     def conclude(self) -> None:
         """Raise what the run's end means to its caller; return if it ended well.
@@ -354,6 +365,7 @@ class Run(RunScope):
         if machine.status is not DONE:
             self._raise_end(machine)
         self._emit_end(None)
+        end_recording(self, None)
         self.close()
 
     def close(self) -> None:

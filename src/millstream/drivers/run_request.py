@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from millstream.modes.subscription import Subscription
     from millstream.outbox.backpressure import BufferLimit
     from millstream.outbox.write_ahead import WriteAheadLog
+    from millstream.recording.tape import Tape
     from millstream.runtime import RunControl, ServerInfo
     from millstream.types import CachePolicy, RetryPolicy
 
@@ -142,3 +143,5 @@ class RunRequest(NamedTuple):
     """Where the run has the time from, and what it draws at random."""
     ahead: WriteAheadLog | None = None
     """What gets all that the root run tells, and is told what it and nested ones store."""
+    recording: Tape | None = None
+    """What keeps all that the run and nested ones tell, whatever the consumer sees."""

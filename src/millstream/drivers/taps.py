@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from millstream.modes.parts import Emit
     from millstream.modes.tap import Tap
     from millstream.modes.tool_tap import ToolTap
+    from millstream.recording.tape import Tape
 
 TapT = TypeVar("TapT", bound="Tap")
 
@@ -32,6 +33,8 @@ def taps_of(run: RunScope, emit: Emit) -> tuple[MessageTap, ...]:
     """
     above = run.parent.run.taps if run.parent is not None else ()
     own = (_message_tap(run, emit),) if MESSAGES in run.subscription.modes else ()
+    if run.request.recording is not None:
+        own = (*_recorded_messages(run, run.request.recording), *own)
     return _with_own(run, above, own) if above else own
 
 
@@ -39,6 +42,8 @@ def tool_taps_of(run: RunScope, emit: Emit) -> tuple[ToolTap, ...]:
     """Return the taps of everybody who wants to hear the run's tools."""
     above = run.parent.run.tool_taps if run.parent is not None else ()
     own = (_tool_tap(run, emit),) if TOOLS in run.subscription.modes else ()
+    if run.request.recording is not None:
+        own = (_recorded_tools(run, run.request.recording), *own)
     return _with_own(run, above, own) if above else own
 
 
@@ -65,6 +70,18 @@ def _tool_tap(run: RunScope, emit: Emit) -> ToolTap:
     from millstream.modes.tool_tap import ToolTap
 
     return ToolTap(emit, run.namespace, run.shape, has_subgraphs=run.subscription.has_subgraphs)
+
+
+def _recorded_messages(run: RunScope, tape: Tape) -> tuple[MessageTap, ...]:
+    from millstream.recording.taps import recorded_messages
+
+    return recorded_messages(tape.emit, run.namespace, run.shape)
+
+
+def _recorded_tools(run: RunScope, tape: Tape) -> ToolTap:
+    from millstream.recording.taps import recorded_tools
+
+    return recorded_tools(tape.emit, run.namespace, run.shape)
 
 
 def record_input(context: TaskContext) -> None:

@@ -97,7 +97,7 @@ def _with_coerced_values(make: Make, checkpoint: dict[str, Any]) -> dict[str, An
 
 def encode_protocol(event: Event) -> ProtocolEvent:
     """Encode an event as a protocol event, with its `seq` and its time."""
-    encoded = _encode_at(event, event.timestamp)
+    encoded = encode_protocol_at(event, event.timestamp)
     encoded["seq"] = event.seq
     return encoded
 
@@ -108,10 +108,11 @@ def protocol_encoder(clock: Clock) -> Encode:
 
 
 def _encode_now(time: Callable[[], float], part: Part) -> ProtocolEvent:
-    return _encode_at(part, int(time() * 1000))
+    return encode_protocol_at(part, int(time() * 1000))
 
 
-def _encode_at(said: Said, timestamp: int) -> ProtocolEvent:
+def encode_protocol_at(said: Said, timestamp: int) -> ProtocolEvent:
+    """Encode as a protocol event that happens then."""
     mode = said[1]
     # Only these pass through a typed part; the others are most of what run streams send.
     if mode in MODES_WITH_STATE:

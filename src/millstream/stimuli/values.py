@@ -56,7 +56,7 @@ class RecordedExit(BaseException):
 
 def encode(value: Any) -> Json:
     """Return the JSON for a value; never raises."""
-    return _convert(value, (), _as_stored, _as_text)
+    return _convert(value, (), as_stored, as_text)
 
 
 def digest(value: Any) -> str:
@@ -92,21 +92,23 @@ def _convert(
     def convert(item: Any) -> Json:
         return _convert(item, inner, convert_other, convert_rest)
 
-    converter = _CONVERTERS.get(kind)
+    converter = CONVERTERS.get(kind)
     try:
         return convert_other(value) if converter is None else converter(value, convert)
     except Exception:  # whatever a class raises that is asked for its contents
         return convert_rest(value)
 
 
-def _as_stored(value: Any) -> Json:
+def as_stored(value: Any) -> Json:
+    """Return what a saver would store of a value, and its text; raises what the saver would."""
     if isinstance(value, BaseException):
         return {"$error": encode_error(value)}
     form, stored = SERIALIZER.dumps_typed(value)
     return {"$stored": [form, b64encode(stored).decode()], **_about(value, MAX_TEXT)}
 
 
-def _as_text(value: Any) -> Json:
+def as_text(value: Any) -> Json:
+    """Return the text of a value."""
     if isinstance(value, Unreadable):
         return {"$text": None, "text": value.text, "class": value.kind}
     return {"$text": None, **_about(value, None)}
@@ -147,7 +149,7 @@ def _from_send(value: Send, convert: Callable[[Any], Json]) -> Json:
     return {"$send": [value.node, convert(value.arg), None if limits is None else asdict(limits)]}
 
 
-_CONVERTERS: Final[Mapping[type[Any], Converter]] = {
+CONVERTERS: Final[Mapping[type[Any], Converter]] = {
     list: lambda value, convert: [convert(item) for item in value],
     tuple: lambda value, convert: {"$tuple": [convert(item) for item in value]},
     dict: _from_dict,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from millstream._types.stream_parts import StreamPart
+    from millstream.recording.recording import RecordTo
     from millstream.runtime import RunControl
     from millstream.types import All, Command, Durability, GraphOutput, StreamMode
 
@@ -40,6 +41,7 @@ class InvokeOptions(TypedDict, Generic[ContextT], total=False):
     control: RunControl | None
     subgraphs: bool
     debug: bool | None
+    record: RecordTo | None
     checkpoint_during: bool | None
     """Deprecated: `durability` says more."""
 
@@ -91,6 +93,7 @@ class InvokableGraph(EventStreamGraph[StateT, ContextT, InputT, OutputT]):
         debug: bool | None = None,
         version: Literal["v1", "v2"] = "v1",
         max_buffered: int | None = None,
+        record: RecordTo | None = None,
         **kwargs: Any,
     ) -> Generator[Any, None, None]:
         """Run the graph in this thread and yield what happens, as it happens.
@@ -121,6 +124,7 @@ class InvokableGraph(EventStreamGraph[StateT, ContextT, InputT, OutputT]):
             version: `v2` yields `StreamPart` dicts with `type`, `ns` and `data`, for any modes.
             max_buffered: How many items may be there unread before a node that writes more custom
                 items or tokens has to wait; by default nodes do not wait for a slow reader.
+            record: The path of a file that everything the run says is kept in, or a `Recording`.
             kwargs: Deprecated arguments; a warning names those nobody knows.
 
         Raises:
@@ -153,6 +157,7 @@ class InvokableGraph(EventStreamGraph[StateT, ContextT, InputT, OutputT]):
             debug,
             version,
             max_buffered,
+            record,
             kwargs,
         )
         return sync.drive(partial(open_call, self, input, config, options))
@@ -194,6 +199,7 @@ class InvokableGraph(EventStreamGraph[StateT, ContextT, InputT, OutputT]):
         debug: bool | None = None,
         version: Literal["v1", "v2"] = "v1",
         max_buffered: int | None = None,
+        record: RecordTo | None = None,
         **kwargs: Any,
     ) -> AsyncGenerator[Any, None]:
         """Run the graph and yield what happens, as it happens; see `stream`.
@@ -219,6 +225,7 @@ class InvokableGraph(EventStreamGraph[StateT, ContextT, InputT, OutputT]):
             debug,
             version,
             max_buffered,
+            record,
             kwargs,
         )
         return aio.drive(partial(open_call, self, input, config, options))
@@ -298,7 +305,7 @@ class InvokableGraph(EventStreamGraph[StateT, ContextT, InputT, OutputT]):
             control: A switch that stops the run between two supersteps.
             version: `v2` returns a `GraphOutput` with `value`, an instance of the state class, and
                 `interrupts`.
-            kwargs: `subgraphs` and `debug` are those of `stream`.
+            kwargs: `subgraphs`, `debug` and `record` are those of `stream`.
 
         Returns:
             A dict of the output keys, None when nothing was written to them. The questions at which
@@ -332,6 +339,7 @@ class InvokableGraph(EventStreamGraph[StateT, ContextT, InputT, OutputT]):
             kwargs.pop("debug", None),
             version,
             None,
+            kwargs.pop("record", None),
             kwargs,
             stream_mode == "values",
         )
@@ -417,6 +425,7 @@ class InvokableGraph(EventStreamGraph[StateT, ContextT, InputT, OutputT]):
             kwargs.pop("debug", None),
             version,
             None,
+            kwargs.pop("record", None),
             kwargs,
             stream_mode == "values",
         )

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from millstream.modes.parts import Part
     from millstream.outbox.write_ahead import WriteAheadLog
     from millstream.pregel._structure.definition import GraphDefinition
+    from millstream.recording.recording import RecordTo
 
 DURABILITIES: Final = ("sync", "async", "exit")
 NO_MODES: frozenset[str] = frozenset()
@@ -84,6 +85,7 @@ class CallOptions:
     debug: bool | None = None
     version: str = "v1"
     max_buffered: int | None = None
+    record: RecordTo | None = None
     unknown: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     is_result_wanted: bool = False
     """Only the final state is wanted: nothing is streamed to the caller."""
@@ -121,6 +123,31 @@ def open_run(
     options: CallOptions,
 ) -> RunRequest:
     """Check a call and return the run it asks for; nothing of it has happened yet."""
+    request = _open_run(graph, input, config, options)
+    return request if options.record is None else _recorded(request, graph, options)
+
+
+def _recorded(
+    request: RunRequest, graph: GraphDefinition[Any, Any, Any, Any], options: CallOptions
+) -> RunRequest:
+    # Few runs are recorded.
+    from millstream.pregel._running.recorded import tape_of
+
+    subscription = request.subscription
+    if options.is_result_wanted:
+        # What is recorded is what a stream would show.
+        seen = dataclasses.replace(options, stream_mode=(), is_result_wanted=False)
+        subscription = _subscription(graph, request.spec, seen, is_explicit=False)
+    tape = tape_of(options.record, graph, request)
+    return request._replace(subscription=subscription, recording=tape)
+
+
+def _open_run(
+    graph: GraphDefinition[Any, Any, Any, Any],
+    input: Any,
+    config: ConfigLike | None,
+    options: CallOptions,
+) -> RunRequest:
     if options.max_buffered is not None:
         check_limit(options.max_buffered)
     is_told = options.durability is not None or options.unknown
@@ -273,9 +300,10 @@ def open_events(
         )
     request = open_run(graph, input, full, options)
     shown = request.subscription
-    subscription = dataclasses.replace(
-        shown, encode=listener.encoder(shown.encode), yielded=shown.yielded | {EVENTS}
-    )
+    encode = listener.encoder(shown.encode)
+    if request.recording is not None:
+        encode = request.recording.hear_events(encode)
+    subscription = dataclasses.replace(shown, encode=encode, yielded=shown.yielded | {EVENTS})
     return request._replace(subscription=subscription, listener=listener)
 
 

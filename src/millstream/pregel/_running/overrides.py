@@ -65,6 +65,7 @@ def stream_arguments(
         "durability": call.durability,
         "control": call.control,
         "debug": call.debug,
+        "record": call.record,
     }
     mode: Any = call.stream_mode
     if call.is_result_wanted:

@@ -196,8 +196,10 @@ class GraphDefinition(PregelProtocol[StateT, ContextT, InputT, OutputT]):
 
         Only what `LANGGRAPH_STRICT_MSGPACK` asks for: empty when it is not set.
         """
-        if not is_strict():
-            return frozenset()
+        return self.state_classes() if is_strict() else frozenset()
+
+    def state_classes(self) -> frozenset[tuple[str, str]]:
+        """Return module and name of the classes that this graph declares for its state."""
         if self._stored_classes is None:
             types = [kind for c in self.channels.values() for kind in _stored_types(c)]
             self._stored_classes = declared_classes([*types, *self._declared_schemas()])

@@ -1,0 +1,207 @@
+"""`Tape`: what one run tells, on its way into its recording.
+
+It is told at once, from whichever thread, and encodes at once: nodes may change afterwards what
+they have emitted. The run never fails by it: a file that cannot be written to its end is one that
+was cut, and a filter that fails leaves its line out.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from millstream.constants import MISSING
+from millstream.modes.event_listener import EVENTS
+from millstream.modes.names import CHECKPOINTS, DEBUG, MESSAGES, TASKS
+from millstream.recording.lines import (
+    ALONE,
+    AT,
+    BLOCKS,
+    COUNT,
+    DEFINE,
+    END,
+    FORMAT,
+    HEADER,
+    LEFT_OUT,
+    STARTED,
+)
+from millstream.recording.values import dumps, encode, loads
+from millstream.recording.writing import LineWriter, logger
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from millstream._base.clock import Clock
+    from millstream.modes.parts import Encode, Namespace, Part
+    from millstream.recording.lines import Status
+    from millstream.recording.recording import Recording
+
+SAID: Final = frozenset((MESSAGES, ALONE, BLOCKS))
+"""The modes of what models say, with metadata beside it that are the same for a whole message."""
+WRAPPED: Final = frozenset((TASKS, CHECKPOINTS))
+"""What `debug` tells again."""
+KEPT: Final = (HEADER, STARTED, AT, END, COUNT)
+"""What is written of the first and the last line if a filter leaves them out."""
+KNOWN: Final = 64
+"""How many metadata are remembered."""
+MANY_PREFIXES: Final = 4096
+
+
+class Tape:
+    """The recording of one run while it goes on."""
+
+    def __init__(
+        self, recording: Recording, facts: Mapping[str, Any], draw: Callable[[], Any], clock: Clock
+    ) -> None:
+        """Make the tape of a run that has not begun, of which these facts are known.
+
+        `draw` returns the drawing of its graph.
+        """
+        self._recording = recording
+        self._facts = facts
+        self._draw = draw
+        self._nanos: Final = clock.nanos
+        self._started = 0
+        self._is_open = False
+        self._waits_for_events = False
+        self._writer: LineWriter
+        self._prefixes: dict[tuple[Namespace, str], bytes] = {}
+        self._wrapped: dict[Namespace, Any] = {}
+        """What `debug` is about to tell again, by namespace."""
+        self._numbers = itertools.count(1)
+        self._known: OrderedDict[int, tuple[Any, Any, bytes]] = OrderedDict()
+        """Metadata that have a number, by identity; as they were, for they may be changed."""
+        self._count = itertools.count()
+        self._ending: dict[str, Any] = {END: "cancelled"}
+
+    def open(self) -> None:
+        """Make the file, and write what is known of the run."""
+        self._started = self._nanos() // 1000
+        file, is_owner = self._recording.open()
+        self._writer = LineWriter(file, self._recording.name, is_owner=is_owner)
+        # A run that is dropped without an end has its file closed.
+        weakref.finalize(self, self._writer.stop).atexit = False
+        header = {HEADER: FORMAT, STARTED: self._started, **self._facts}
+        header["drawing"] = self._drawing()
+        self._put(b"{%b}\n" % b",".join(_items(header)), is_event=False)
+        self._writer.start()
+        self._is_open = True
+
+    def _drawing(self) -> Any:
+        try:
+            return self._draw()
+        except Exception:  # a graph runs that cannot be drawn
+            return None
+
+    def emit(self, part: Part) -> None:
+        """Take what the run tells."""
+        if not self._is_open:
+            return
+        at = self._nanos() // 1000 - self._started
+        namespace, mode, payload, _ = part
+        if mode in SAID and type(payload) is tuple and len(payload) == 2:
+            data = b'{"$tuple":[%b,%b]}' % (encode(payload[0]), self._reference(payload[1]))
+        elif mode in WRAPPED:
+            self._wrapped[namespace] = payload
+            data = encode(payload)
+        elif mode == DEBUG:
+            data = self._encode_debug(namespace, payload)
+        else:
+            data = encode(payload)
+        prefix = self._prefixes.get((namespace, mode)) or self._prefix(namespace, mode)
+        next(self._count)
+        self._put(b'{"at":%d%b%b}\n' % (at, prefix, data))
+
+    def _prefix(self, namespace: Namespace, mode: str) -> bytes:
+        if len(self._prefixes) > MANY_PREFIXES:
+            self._prefixes.clear()
+        prefix = b',"ns":%b,"mode":%b,"data":' % (dumps([*namespace]), dumps(mode))
+        self._prefixes[namespace, mode] = prefix
+        return prefix
+
+    def _encode_debug(self, namespace: Namespace, payload: Any) -> bytes:
+        # What was told last, in this namespace, is what this tells again.
+        if payload["payload"] is self._wrapped.pop(namespace, None):
+            payload = {key: value for key, value in payload.items() if key != "payload"}
+        return encode(payload)
+
+    def _reference(self, metadata: Any) -> bytes:
+        """Return what stands for metadata that are defined once."""
+        known = self._known.get(id(metadata))
+        if known is not None and known[0] is metadata and known[1] == metadata:
+            return known[2]
+        number, value = next(self._numbers), encode(metadata)
+        # First what it stands for, then who may use it.
+        self._put(b'{"%b":%d,"value":%b}\n' % (DEFINE.encode(), number, value), is_event=False)
+        reference = b'{"$ref":%d}' % number
+        kept = metadata.copy() if type(metadata) is dict else metadata
+        self._known[id(metadata)] = metadata, kept, reference
+        while len(self._known) > KNOWN:
+            self._known.popitem(last=False)
+        return reference
+
+    def _put(self, line: bytes, *, is_event: bool = True) -> None:
+        if self._recording.filter is not None:
+            line = self._filtered(line, is_event=is_event)
+        if line:
+            self._writer.put(line)
+
+    def _filtered(self, line: bytes, *, is_event: bool) -> bytes:
+        data, function = loads(line), self._recording.filter
+        assert function is not None
+        kept = {key: data[key] for key in KEPT if key in data}
+        try:
+            shown = function(data)
+        except Exception as error:
+            logger.warning(
+                "The filter of the recording %s failed, and its line is left out: %r",
+                self._recording.name,
+                error,
+            )
+            shown = {**kept, LEFT_OUT: type(error).__name__}
+        if shown is None:
+            shown = None if is_event else kept
+        return b"" if not shown else dumps(shown) + b"\n"
+
+    def hear_events(self, encode_event: Encode) -> Encode:
+        """Return a function that encodes a part as an event of LangChain's and records that.
+
+        The recording is held open until the events are at their end, which comes after the run's.
+        """
+        self._waits_for_events = True
+
+        def encode_and_record(part: Part) -> Any:
+            event = encode_event(part)
+            if event is not None:
+                self.emit(((), EVENTS, event, None))
+            return event
+
+        return encode_and_record
+
+    def end(self, status: Status, error: BaseException | None, output: Any = MISSING) -> None:
+        """Take how the run has ended."""
+        self._ending = {END: status}
+        if error is not None:
+            self._ending["error"] = error
+        if output is not MISSING:
+            self._ending["output"] = output
+        if not self._waits_for_events:
+            self.close()
+
+    def close(self) -> None:
+        """Write the end, and close the file. Nothing is taken any more."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        at = self._nanos() // 1000 - self._started
+        last = {AT: at, **self._ending, COUNT: next(self._count)}
+        self._put(b"{%b}\n" % b",".join(_items(last)), is_event=False)
+        self._writer.close()
+
+
+def _items(data: Mapping[str, Any]) -> list[bytes]:
+    """Return the JSON of each item of an object, whose keys are ours."""
+    return [b"%b:%b" % (dumps(key), encode(value)) for key, value in data.items()]
