@@ -2,7 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -10,7 +10,18 @@ import { fileURLToPath } from "node:url";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const MILLSTREAM = process.env.MILLSTREAM ?? join(HERE, "../../.venv/bin/millstream");
-const GRAPHS = ["slow", "asks", "fails", "talks"];
+const OWN = ["slow", "fans", "asks", "fails", "talks", "counts", "hostile", "agents"];
+const GRAPHS = {
+  ...Object.fromEntries(OWN.map((name) => [name, `${HERE}graphs.py:${name}`])),
+  ...Object.fromEntries(["chat", "digest"].map((name) => [name, `${join(HERE, "../../examples", name)}.py:graph`])),
+};
+
+/** What the studio asks a run for: see src/api/client.ts. */
+const TOLD = {
+  stream_mode: ["values", "updates", "tasks", "checkpoints", "messages-tuple", "custom"],
+  stream_subgraphs: true,
+  stream_resumable: true,
+};
 
 export class Server {
   #folder;
@@ -20,6 +31,8 @@ export class Server {
   static async make() {
     const server = new Server();
     server.#folder = await mkdtemp(join(tmpdir(), "studio-"));
+    await mkdir(server.#gates);
+    await writeFile(server.#config, JSON.stringify({ dependencies: ["."], graphs: GRAPHS }));
     await server.start();
     return server;
   }
@@ -32,11 +45,19 @@ export class Server {
     return `${this.url}/studio/`;
   }
 
+  get #gates() {
+    return join(this.#folder, "gates");
+  }
+
+  get #config() {
+    return join(this.#folder, "langgraph.json");
+  }
+
   async start() {
-    const targets = GRAPHS.map((name) => `${HERE}graphs.py:${name}`);
-    const options = ["--port", String(this.port), "--database", join(this.#folder, "server.db"), "--log-level", "error"];
-    this.#process = spawn(MILLSTREAM, ["serve", ...targets, ...options], {
+    const places = ["--config", this.#config, "--database", join(this.#folder, "server.db"), "--port", String(this.port)];
+    this.#process = spawn(MILLSTREAM, ["serve", ...places, "--log-level", "error"], {
       cwd: this.#folder,
+      env: { ...process.env, STUDIO_GATES: this.#gates },
       stdio: ["ignore", "pipe", "inherit"],
     });
     for await (const line of createInterface(this.#process.stdout)) {
@@ -60,12 +81,44 @@ export class Server {
     await rm(this.#folder, { recursive: true });
   }
 
+  /** Lets what waits at a gate pass, up to a number. */
+  async allow(gate, number) {
+    const path = join(this.#gates, gate);
+    await writeFile(`${path}.new`, String(number));
+    await rename(`${path}.new`, path);
+  }
+
   async post(path, body) {
-    const response = await fetch(this.url + path, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(body),
-    });
+    return this.#json(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  }
+
+  async get(path) {
+    return this.#json(path, {});
+  }
+
+  async #json(path, options) {
+    const response = await fetch(this.url + path, options);
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
     return response.json();
+  }
+
+  /** Begins a run as the studio does, on a new thread unless one is given; returns its thread. */
+  async run(graph, input, { threadId, ...more } = {}) {
+    const thread = threadId ?? (await this.post("/threads", { metadata: { graph_id: graph } })).thread_id;
+    const { run_id: runId } = await this.post(`/threads/${thread}/runs`, { assistant_id: graph, input, ...TOLD, ...more });
+    return { threadId: thread, runId };
+  }
+
+  /** Runs a graph to its end, however it ends; returns its thread. */
+  async ran(graph, input, options) {
+    const begun = await this.run(graph, input, options);
+    await this.ended(begun);
+    return begun.threadId;
+  }
+
+  /** Waits for the end of a run. */
+  async ended({ threadId, runId }) {
+    const response = await fetch(`${this.url}/threads/${threadId}/runs/${runId}/join`);
+    await response.text();
   }
 }
