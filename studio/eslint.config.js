@@ -14,9 +14,12 @@ export default ts.config(
     rules: { "@typescript-eslint/no-non-null-assertion": "off" },
   },
   {
-    files: ["e2e/**/*.mjs"],
+    // Some of what they say is said to the page.
+    files: ["e2e/**/*.mjs", "bench/**/*.mjs"],
     languageOptions: {
-      globals: { process: "readonly", fetch: "readonly", URL: "readonly", globalThis: "readonly" },
+      globals: Object.fromEntries(
+        ["process", "console", "fetch", "URL", "globalThis", "document", "innerWidth", "navigator", "performance", "requestAnimationFrame", "MutationObserver", "PerformanceObserver"].map((name) => [name, "readonly"]),
+      ),
     },
   },
 );

@@ -15,25 +15,35 @@ import { fileURLToPath } from "node:url";
 import axe from "axe-core";
 import { chromium } from "playwright-core";
 
+import { Reference } from "./reference.mjs";
 import { Server } from "./server.mjs";
 
 /** How long a page may take to show something, on a machine that is busy with others. */
-export const PATIENCE = 60_000;
+const PATIENCE = 60_000;
+/** Whose server it is: ours, or that of LangGraph. */
+export const IS_REFERENCE = process.env.STUDIO_SERVER === "reference";
 const FAILURES = fileURLToPath(new URL("../../build/studio", import.meta.url));
 
 export const scenes = [];
 
-/** Adds a scene; with `own` its server is nobody else's, so that it may be killed. */
-export function scene(name, play, { own = false } = {}) {
-  scenes.push({ name, play, own });
+/**
+ * Adds a scene. With `own` its server is nobody else's, so that it may be killed; `lacks` says why it
+ * cannot be played with LangGraph's server.
+ */
+export function scene(name, play, { own = false, lacks } = {}) {
+  scenes.push({ name, play, own, lacks });
 }
 
 /** What scenes share: a browser, and a server that nobody kills. */
 export class House {
   static async open() {
     const house = new House();
-    [house.server, house.browser] = await Promise.all([Server.make(), launch()]);
+    [house.server, house.browser] = await Promise.all([house.serve(), launch()]);
     return house;
+  }
+
+  serve() {
+    return IS_REFERENCE ? Reference.make() : Server.make();
   }
 
   async close() {
@@ -42,8 +52,8 @@ export class House {
   }
 
   async play({ name, play, own }) {
-    const server = own ? await Server.make() : this.server;
-    const stage = await Stage.open(server, await this.browser.newContext({ viewport: { width: 1280, height: 900 }, permissions: ["clipboard-read", "clipboard-write"] }));
+    const server = own ? await this.serve() : this.server;
+    const stage = await Stage.open(server, this.browser);
     try {
       await play(stage);
       stage.check();
@@ -71,9 +81,10 @@ export class Stage {
   foreign = [];
   faults = [];
 
-  static async open(server, context) {
+  static async open(server, browser, viewport = { width: 1280, height: 900 }) {
     const stage = new Stage();
     stage.server = server;
+    const context = await browser.newContext({ viewport, permissions: ["clipboard-read", "clipboard-write"] });
     stage.context = context;
     context.setDefaultTimeout(PATIENCE);
     context.on("request", (request) => {

@@ -11,7 +11,8 @@ import { fileURLToPath } from "node:url";
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const MILLSTREAM = process.env.MILLSTREAM ?? join(HERE, "../../.venv/bin/millstream");
 const OWN = ["slow", "fans", "asks", "fails", "talks", "counts", "hostile", "agents"];
-const GRAPHS = {
+/** What is served: the graphs beside this file, and two of the examples. */
+export const GRAPHS = {
   ...Object.fromEntries(OWN.map((name) => [name, `${HERE}graphs.py:${name}`])),
   ...Object.fromEntries(["chat", "digest"].map((name) => [name, `${join(HERE, "../../examples", name)}.py:graph`])),
 };
@@ -24,15 +25,16 @@ const TOLD = {
 };
 
 export class Server {
-  #folder;
+  folder;
   #process = null;
   port = 0;
 
-  static async make() {
+  /** Starts a server of graphs, which are targets by their names. */
+  static async make(graphs = GRAPHS) {
     const server = new Server();
-    server.#folder = await mkdtemp(join(tmpdir(), "studio-"));
-    await mkdir(server.#gates);
-    await writeFile(server.#config, JSON.stringify({ dependencies: ["."], graphs: GRAPHS }));
+    server.folder = await mkdtemp(join(tmpdir(), "studio-"));
+    await mkdir(server.gates);
+    await writeFile(server.#config, JSON.stringify({ dependencies: ["."], graphs }));
     await server.start();
     return server;
   }
@@ -45,19 +47,19 @@ export class Server {
     return `${this.url}/studio/`;
   }
 
-  get #gates() {
-    return join(this.#folder, "gates");
+  get gates() {
+    return join(this.folder, "gates");
   }
 
   get #config() {
-    return join(this.#folder, "langgraph.json");
+    return join(this.folder, "langgraph.json");
   }
 
   async start() {
-    const places = ["--config", this.#config, "--database", join(this.#folder, "server.db"), "--port", String(this.port)];
+    const places = ["--config", this.#config, "--database", join(this.folder, "server.db"), "--port", String(this.port)];
     this.#process = spawn(MILLSTREAM, ["serve", ...places, "--log-level", "error"], {
-      cwd: this.#folder,
-      env: { ...process.env, STUDIO_GATES: this.#gates },
+      cwd: this.folder,
+      env: { ...process.env, STUDIO_GATES: this.gates },
       stdio: ["ignore", "pipe", "inherit"],
     });
     for await (const line of createInterface(this.#process.stdout)) {
@@ -78,12 +80,12 @@ export class Server {
 
   async close() {
     await this.kill("SIGTERM");
-    await rm(this.#folder, { recursive: true });
+    await rm(this.folder, { recursive: true });
   }
 
   /** Lets what waits at a gate pass, up to a number. */
   async allow(gate, number) {
-    const path = join(this.#gates, gate);
+    const path = join(this.gates, gate);
     await writeFile(`${path}.new`, String(number));
     await rename(`${path}.new`, path);
   }

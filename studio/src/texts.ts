@@ -46,7 +46,13 @@ export const TEXTS = {
   image: "image",
   copy: "Copy",
   notJson: "This is no JSON: ",
+  lines: "Lines",
+  pieceBefore: "Lines before these",
+  pieceAfter: "Lines after these",
+  findInText: "Find in the whole text",
+  notInText: "It is nowhere in the text.",
   more: "more",
   less: "less",
+  before: "characters before",
   perSecond: "tokens/s",
 } as const;

@@ -1,7 +1,8 @@
 /** Following the newest run of a thread: what it has said from its beginning, and what it says. */
 
-import { begun, ended, reduce, type RunView } from "../model/run";
+import { begun, ended, isRead, reduceAll, type RunView, type Told } from "../model/run";
 import type { Api } from "./client";
+import { atNextFrame } from "./frames";
 import type { StreamEvent } from "./sse";
 import type { Json, Run } from "./types";
 
@@ -15,6 +16,8 @@ export interface Followed {
 const IDLE_LOOK = 2_000;
 const FIRST_PAUSE = 250;
 const LONGEST_PAUSE = 5_000;
+/** How many events wait for the next frame at most. */
+const MOST_WAITING = 5_000;
 const UNDER_WAY = new Set(["pending", "running"]);
 
 /**
@@ -93,16 +96,34 @@ export class Follower {
     let last = "-1";
     let now = run;
     this.#say({ run, view });
+    let waiting: Told[] = [];
+    let isAsked = false;
+    // More than one picture for each frame would be drawn for nobody.
+    const take = () => {
+      isAsked = false;
+      if (waiting.length === 0 || this.#stop.signal.aborted) return;
+      view = reduceAll(view, waiting);
+      waiting = [];
+      this.#say({ view });
+    };
     for (let pause = FIRST_PAUSE; !this.#stop.signal.aborted; ) {
       try {
         const stream = this.#api.stream(this.#threadId, run.run_id, last, this.#stop.signal);
         for await (const events of stream) {
           pause = FIRST_PAUSE;
           last = lastId(events) ?? last;
-          const at = Date.now();
-          for (const { event, data } of events) view = reduce(view, event, parsed(data), at);
-          this.#say({ view, trouble: null });
+          if (this.#known.trouble !== null) this.#say({ trouble: null });
+          const now = Date.now();
+          for (const { id, event, data } of events) {
+            if (isRead(event)) waiting.push({ event, data: parsed(data), at: timeOf(id) ?? now });
+          }
+          if (waiting.length > MOST_WAITING) take();
+          else if (!isAsked) {
+            isAsked = true;
+            atNextFrame(take);
+          }
         }
+        take();
         now = await this.#current(run);
         // One that is under way was cut off: it is read on.
         if (!UNDER_WAY.has(now.status)) break;
@@ -113,6 +134,7 @@ export class Follower {
       await this.#wait(pause);
       pause = Math.min(2 * pause, LONGEST_PAUSE);
     }
+    take();
     this.#say({ run: now, view: ended(view, Date.now(), await this.#errors(now)), trouble: null });
   }
 
@@ -146,6 +168,15 @@ export class Follower {
 
 function lastId(events: StreamEvent[]): string | undefined {
   return events.findLast((event) => event.id !== "")?.id;
+}
+
+/**
+ * Returns when an event was said, as its id has it: what is read again later was not said later.
+ * Null where the ids of a server tell no time.
+ */
+export function timeOf(id: string): number | null {
+  const found = /^(\d{13})-\d+$/.exec(id);
+  return found === null ? null : Number(found[1]);
 }
 
 function parsed(data: string): Json {

@@ -9,14 +9,19 @@ export interface StreamEvent {
 
 /** Takes texts as they arrive, and returns the events that are whole. */
 export class EventParser {
-  #rest = "";
+  /** What came since the last line end: its pieces, so that a long line is looked through once. */
+  #rest: string[] = [];
   #lastId = "";
   #event = "";
   #data: string[] = [];
 
   push(text: string): StreamEvent[] {
-    const lines = (this.#rest + text).split(/\r\n|\n|\r(?!$)/);
-    this.#rest = lines.pop() ?? "";
+    // A "\r" at the end may be half a line end.
+    const isCut = this.#rest.at(-1)?.endsWith("\r") === true;
+    this.#rest.push(text);
+    if (!isCut && !/[\r\n]/.test(text)) return [];
+    const lines = this.#rest.join("").split(/\r\n|\n|\r(?!$)/);
+    this.#rest = [lines.pop() ?? ""];
     const found: StreamEvent[] = [];
     for (const line of lines) {
       if (line === "") {

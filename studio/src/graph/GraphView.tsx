@@ -4,26 +4,19 @@ import {
   Handle,
   Position,
   ReactFlow,
-  type Edge,
   type Node,
   type NodeProps,
 } from "@xyflow/react";
 import "@xyflow/react/dist/style.css";
-import { memo, useEffect, useMemo, useState } from "react";
+import { memo, useMemo, useState } from "react";
 
-import { nestedIn, pictureOf, ranPicture, standingsOf, type Standing } from "../model/drawing";
+import { nestedIn, pictureOf, ranPicture, standingsOf } from "../model/drawing";
 import type { DrawnGraph } from "../api/types";
 import type { RunView } from "../model/run";
 import { TEXTS } from "../texts";
-import { HEIGHT, useLayout, widthOf } from "./useLayout";
-
-interface Shown extends Record<string, unknown> {
-  label: string;
-  isEnd: boolean;
-  isGraph: boolean;
-  standing: Standing | undefined;
-  breaks: string;
-}
+import { Drawing, type Shown } from "./drawing";
+import { Elapsed } from "./Elapsed";
+import { useLayout } from "./useLayout";
 
 interface Props {
   drawn: DrawnGraph | null;
@@ -51,36 +44,9 @@ export function GraphView({ drawn, run, breakpoints, onTask, onBreak }: Props) {
   const places = useLayout(picture);
   const standings = useMemo(() => standingsOf(run, picture), [run, picture]);
 
-  const nodes = useMemo<Node<Shown>[]>(
-    () =>
-      picture.nodes.map((node) => ({
-        id: node.id,
-        type: "shown",
-        position: places?.[node.id] ?? { x: 0, y: 0 },
-        width: widthOf(node.label),
-        height: HEIGHT,
-        data: {
-          label: node.label,
-          isEnd: node.isEnd,
-          isGraph: node.isGraph,
-          standing: standings.get(node.id),
-          breaks: breakpoints.get(node.id) ?? "",
-        },
-      })),
-    [picture, places, standings, breakpoints],
-  );
-  const edges = useMemo<Edge[]>(
-    () =>
-      picture.edges.map((edge) => ({
-        id: edge.id,
-        source: edge.source,
-        target: edge.target,
-        label: edge.label,
-        ...(edge.isConditional ? { className: "conditional" } : {}),
-        animated: standings.get(edge.target)?.status === "running",
-      })),
-    [picture, standings],
-  );
+  const [drawing] = useState(() => new Drawing());
+  const nodes = useMemo(() => drawing.nodes(picture, places, standings, breakpoints), [drawing, picture, places, standings, breakpoints]);
+  const edges = useMemo(() => drawing.edges(picture, standings), [drawing, picture, standings]);
 
   return (
     <section className="graph" aria-label={TEXTS.graph}>
@@ -152,15 +118,6 @@ function ShownNode({ data }: NodeProps<Node<Shown>>) {
       <Handle type="source" position={Position.Bottom} isConnectable={false} />
     </div>
   );
-}
-
-export function Elapsed({ since }: { since: number }) {
-  const [now, setNow] = useState(() => Date.now());
-  useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), 200);
-    return () => clearInterval(timer);
-  }, []);
-  return <>{(Math.max(0, now - since) / 1000).toFixed(1)} s</>;
 }
 
 function toggled(known: ReadonlySet<string>, one: string): ReadonlySet<string> {

@@ -1,7 +1,7 @@
 /** The picture of a graph: which nodes are shown, and how each of them stands. */
 
 import type { DrawnGraph } from "../api/types";
-import type { NodeStatus, RunView, Task } from "./run";
+import { wholeOf, type NodeStatus, type RunView, type Task } from "./run";
 
 export interface ShownNode {
   id: string;
@@ -113,20 +113,32 @@ const RANK: Record<NodeStatus, number> = { running: 5, asks: 4, failed: 3, stopp
 export function standingsOf(run: RunView | null, picture: Picture): Map<string, Standing> {
   const standings = new Map<string, Standing>();
   const shown = new Set(picture.nodes.map((node) => node.id));
+  const places = new Map<string, Place | null>();
+  const placeOf = (whole: string) => {
+    if (!places.has(whole)) places.set(whole, nearest(whole, shown));
+    return places.get(whole) ?? null;
+  };
+  for (const [whole, { count, status }] of run?.past ?? []) {
+    const place = placeOf(whole);
+    if (place === null) continue;
+    const known = standings.get(place.id);
+    const isWorse = known === undefined || RANK[status] > rankOf(known);
+    standings.set(place.id, {
+      status: isWorse ? status : known.status,
+      count: (known?.count ?? 0) + (place.isItself ? count : 0),
+      running: 0,
+      since: null,
+      lastTask: null,
+    });
+  }
   for (const task of run?.tasks.values() ?? []) {
-    const whole = [...task.path.map(nameOf), task.name];
-    const id = nearest(whole, shown);
-    if (id === null) continue;
-    // A task of a graph that is folded up is shown by the task around it.
-    const isItself = id.split(":").length === whole.length;
+    const place = placeOf(wholeOf(task));
+    if (place === null) continue;
+    const { id, isItself } = place;
     const known = standings.get(id);
     const isRunning = task.status === "running";
-    const status =
-      known === undefined || known.status === "waits" || RANK[task.status] >= RANK[known.status]
-        ? task.status
-        : known.status;
     standings.set(id, {
-      status,
+      status: known === undefined || RANK[task.status] >= rankOf(known) ? task.status : known.status,
       count: (known?.count ?? 0) + (isItself ? 1 : 0),
       running: (known?.running ?? 0) + (isRunning && isItself ? 1 : 0),
       since: isRunning ? Math.min(known?.since ?? Infinity, task.startedAt) : (known?.since ?? null),
@@ -139,6 +151,10 @@ export function standingsOf(run: RunView | null, picture: Picture): Map<string, 
     }
   }
   return standings;
+}
+
+function rankOf(standing: Standing): number {
+  return standing.status === "waits" ? 0 : RANK[standing.status];
 }
 
 /** Returns the name of the node that a part of a namespace is about. */
@@ -160,10 +176,17 @@ function outermost(id: string, unfolded: ReadonlySet<string>): string {
   return id;
 }
 
-function nearest(whole: string[], shown: ReadonlySet<string>): string | null {
-  for (let length = whole.length; length > 0; length--) {
-    const id = whole.slice(0, length).join(":");
-    if (shown.has(id)) return id;
+interface Place {
+  id: string;
+  /** Whether it is the node itself; a task of a graph that is folded up is shown by the task around it. */
+  isItself: boolean;
+}
+
+function nearest(whole: string, shown: ReadonlySet<string>): Place | null {
+  const parts = whole.split(":");
+  for (let length = parts.length; length > 0; length--) {
+    const id = parts.slice(0, length).join(":");
+    if (shown.has(id)) return { id, isItself: length === parts.length };
   }
   return null;
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Json } from "../api/types";
 import { pictureOf, nestedIn, standingsOf, supersteps } from "./drawing";
 import { differences } from "./difference";
-import { begun, ended, reduce, type RunView } from "./run";
+import { begun, ended, isRead, MAX_SPEECHES, MAX_TASKS, reduce, reduceAll, type RunView, type Told } from "./run";
 
 function told(...events: [string, Json][]): RunView {
   return events.reduce((view, [event, data], at) => reduce(view, event, data, at), begun("r"));
@@ -59,6 +59,47 @@ describe("a run", () => {
     expect(ended(told(["tasks", START]), 5).tasks.get("t1")).toMatchObject({ status: "stopped", endedAt: 5 });
     const failed = ended(told(["tasks", START]), 5, new Map([["t1", "ValueError('x')"]]));
     expect(failed.tasks.get("t1")).toMatchObject({ status: "failed", error: "ValueError('x')" });
+  });
+
+  it("is the same by events one by one and all at once", () => {
+    const events: [string, Json][] = [
+      ["metadata", { run_id: "r", attempt: 1 }],
+      ["tasks", START],
+      ["messages", [{ type: "AIMessageChunk", id: "m", content: "a" }, { langgraph_node: "model" }]],
+      ["custom", { n: 1 }],
+      ["values", { a: 1 }],
+      ["tasks", { id: "t1", name: "model", result: {}, error: null, interrupts: [] }],
+    ];
+    const before = begun("r");
+    const all = reduceAll(before, events.map(([event, data], at) => ({ event, data, at })));
+    expect(all).toEqual(told(...events));
+    expect(before).toEqual(begun("r"));
+  });
+
+  it("is held in part if it is long, and still counted as a whole", () => {
+    const count = MAX_TASKS + 100;
+    const events: Told[] = [];
+    for (let at = 0; at < count; at++) {
+      const id = `t${at}`;
+      events.push({ event: "tasks|team:x", data: { id, name: "ask", triggers: [] }, at });
+      // The first one fails, and the last one goes on.
+      const error = at === 0 ? "ValueError()" : null;
+      if (at < count - 1) events.push({ event: "tasks|team:x", data: { id, name: "ask", result: {}, error, interrupts: [] }, at });
+      const message = { type: "AIMessageChunk", id, content: "a" };
+      events.push({ event: "messages", data: [message, { langgraph_node: "ask" }], at });
+    }
+    const view = reduceAll(begun("r"), events);
+    expect(view.tasks.size).toBeLessThanOrEqual(MAX_TASKS);
+    expect(view.speeches.size).toBeLessThanOrEqual(MAX_SPEECHES);
+    expect(view.tasks.get("t0")?.status).toBe("failed");
+    expect(view.tasks.has(`t${count - 1}`)).toBe(true);
+    const open = standingsOf(view, pictureOf(GRAPH, new Set(["team"])));
+    expect(open.get("team:ask")).toMatchObject({ status: "running", count, running: 1 });
+  });
+
+  it("needs only some of what is told", () => {
+    expect(["tasks|a:1", "messages", "values", "custom|x:1"].map(isRead)).toEqual([true, true, true, true]);
+    expect(["updates", "checkpoints", "values|a:1", "messages/partial", ""].map(isRead)).toEqual([false, false, false, false, false]);
   });
 
   it("is not disturbed by what makes no sense", () => {

@@ -44,10 +44,18 @@ export interface ToolCall {
   args: string;
 }
 
+/** What is still known of tasks that are not held any more, of one node. */
+export interface Past {
+  count: number;
+  status: NodeStatus;
+}
+
 export interface RunView {
   runId: string;
   attempt: number;
   tasks: ReadonlyMap<string, Task>;
+  /** Tasks that are not held any more, by the names of the nodes around them and theirs, with colons. */
+  past: ReadonlyMap<string, Past>;
   speeches: ReadonlyMap<string, Speech>;
   custom: readonly { at: number; path: string[]; data: Json }[];
   values: Json;
@@ -55,13 +63,26 @@ export interface RunView {
   isOver: boolean;
 }
 
+/** One event of a stream, and when it was said. */
+export interface Told {
+  event: string;
+  data: Json;
+  at: number;
+}
+
 export const MAX_CUSTOM = 1000;
+/** How much of a run is held: a page that is open for days must not grow with it. */
+export const MAX_TASKS = 5000;
+export const MAX_SPEECHES = 1000;
+/** The part of them that is let go at a time. */
+const LET_GO = 0.1;
 
 export function begun(runId: string): RunView {
   return {
     runId,
     attempt: 1,
     tasks: new Map(),
+    past: new Map(),
     speeches: new Map(),
     custom: [],
     values: null,
@@ -72,27 +93,132 @@ export function begun(runId: string): RunView {
 
 /** Returns what is known after an event; the same value where it says nothing new. */
 export function reduce(view: RunView, event: string, data: Json, now: number): RunView {
-  const [mode = "", ...namespace] = event.split("|");
-  const path = namespace;
-  switch (mode) {
-    case "metadata":
-      return noteAttempt(view, object(data));
-    case "tasks":
-      return noteTask(view, path, object(data), now);
-    case "messages":
-    case "messages-tuple":
-      return noteMessage(view, path, data, now);
-    case "values":
-      return path.length === 0 ? { ...view, values: data } : view;
-    case "custom": {
-      const custom = [...view.custom, { at: now, path, data }];
-      return { ...view, custom: custom.slice(-MAX_CUSTOM) };
+  return reduceAll(view, [{ event, data, at: now }]);
+}
+
+/** Returns what is known after events; each thing is copied once, however many they are. */
+export function reduceAll(view: RunView, events: readonly Told[]): RunView {
+  const draft = new Draft(view);
+  for (const { event, data, at } of events) {
+    const [mode = "", ...path] = event.split("|");
+    switch (mode) {
+      case "metadata":
+        noteAttempt(draft, object(data));
+        break;
+      case "tasks":
+        noteTask(draft, path, object(data), at);
+        break;
+      case "messages":
+      case "messages-tuple":
+        noteMessage(draft, path, data, at);
+        break;
+      case "values":
+        if (path.length === 0) draft.change({ values: data });
+        break;
+      case "custom":
+        draft.custom.push({ at, path, data });
+        break;
+      case "error":
+        draft.change({ error: errorOf(data) });
+        break;
     }
-    case "error":
-      return { ...view, error: errorOf(data) };
-    default:
-      return view;
   }
+  return draft.finish();
+}
+
+const READ = new Set(["metadata", "tasks", "messages", "messages-tuple", "values", "custom", "error"]);
+
+/** Says whether an event changes what is known: the others need not be parsed. */
+export function isRead(event: string): boolean {
+  const [mode = "", ...path] = event.split("|");
+  return READ.has(mode) && (mode !== "values" || path.length === 0);
+}
+
+/** A view that is being changed: its parts are copied when they are first asked for. */
+class Draft {
+  view: RunView;
+  #tasks: Map<string, Task> | null = null;
+  #speeches: Map<string, Speech> | null = null;
+  #custom: RunView["custom"][number][] | null = null;
+
+  constructor(view: RunView) {
+    this.view = view;
+  }
+
+  get tasks(): Map<string, Task> {
+    return (this.#tasks ??= new Map(this.view.tasks));
+  }
+
+  get speeches(): Map<string, Speech> {
+    return (this.#speeches ??= new Map(this.view.speeches));
+  }
+
+  get custom(): RunView["custom"][number][] {
+    return (this.#custom ??= [...this.view.custom]);
+  }
+
+  /** What is known of a task, without changing any. */
+  task(id: string): Task | undefined {
+    return (this.#tasks ?? this.view.tasks).get(id);
+  }
+
+  speech(id: string): Speech | undefined {
+    return (this.#speeches ?? this.view.speeches).get(id);
+  }
+
+  get speechCount(): number {
+    return (this.#speeches ?? this.view.speeches).size;
+  }
+
+  change(part: Partial<RunView>): void {
+    this.view = { ...this.view, ...part };
+  }
+
+  setTask(task: Task): void {
+    this.tasks.set(task.id, task);
+    if (this.tasks.size > MAX_TASKS) this.#letTasksGo();
+  }
+
+  setSpeech(speech: Speech): void {
+    this.speeches.set(speech.id, speech);
+    if (this.speeches.size <= MAX_SPEECHES) return;
+    for (const id of [...this.speeches.keys()].slice(0, LET_GO * MAX_SPEECHES)) this.speeches.delete(id);
+  }
+
+  /** Only counts the oldest tasks from now on, those that went well before others. */
+  #letTasksGo(): void {
+    const past = new Map(this.view.past);
+    const oldest = [...this.tasks.values()].filter((task) => task.status !== "running");
+    const wentWell = oldest.filter((task) => task.status === "done");
+    for (const task of [...wentWell, ...oldest].slice(0, LET_GO * MAX_TASKS)) {
+      if (!this.tasks.delete(task.id)) continue;
+      const node = wholeOf(task);
+      past.set(node, { count: (past.get(node)?.count ?? 0) + 1, status: task.status });
+    }
+    this.change({ past });
+  }
+
+  finish(): RunView {
+    if (this.#tasks === null && this.#speeches === null && this.#custom === null) return this.view;
+    return {
+      ...this.view,
+      ...(this.#tasks === null ? {} : { tasks: this.#tasks }),
+      ...(this.#speeches === null ? {} : { speeches: this.#speeches }),
+      ...(this.#custom === null ? {} : { custom: this.#custom.slice(-MAX_CUSTOM) }),
+    };
+  }
+}
+
+const wholes = new WeakMap<Task, string>();
+
+/** Returns where a task was: the names of the nodes around it and its own, with colons. */
+export function wholeOf(task: Task): string {
+  let whole = wholes.get(task);
+  if (whole === undefined) {
+    whole = [...task.path.map((part) => part.split(":")[0]), task.name].join(":");
+    wholes.set(task, whole);
+  }
+  return whole;
 }
 
 /**
@@ -110,22 +236,21 @@ export function ended(view: RunView, now: number, errors: ReadonlyMap<string, st
   return { ...view, tasks, isOver: true };
 }
 
-function noteAttempt(view: RunView, data: JsonObject): RunView {
-  const attempt = typeof data.attempt === "number" ? data.attempt : view.attempt;
-  if (attempt === view.attempt) return view;
+function noteAttempt(draft: Draft, data: JsonObject): void {
+  const attempt = typeof data.attempt === "number" ? data.attempt : draft.view.attempt;
+  if (attempt === draft.view.attempt) return;
   // What the attempt before had begun is begun anew.
-  const tasks = new Map([...view.tasks].filter(([, task]) => task.status !== "running"));
-  return { ...view, attempt, tasks };
+  for (const [id, task] of draft.tasks) if (task.status === "running") draft.tasks.delete(id);
+  draft.change({ attempt });
 }
 
-function noteTask(view: RunView, path: string[], data: JsonObject, now: number): RunView {
+function noteTask(draft: Draft, path: string[], data: JsonObject, now: number): void {
   const id = text(data.id);
-  if (id === "") return view;
-  const known = view.tasks.get(id);
-  const tasks = new Map(view.tasks);
+  if (id === "") return;
+  const known = draft.task(id);
   if ("triggers" in data) {
-    if (known !== undefined && known.status !== "failed") return view;
-    tasks.set(id, {
+    if (known !== undefined && known.status !== "failed") return;
+    draft.setTask({
       id,
       name: text(data.name),
       path,
@@ -137,12 +262,12 @@ function noteTask(view: RunView, path: string[], data: JsonObject, now: number):
       error: null,
       questions: [],
     });
-    return { ...view, tasks };
+    return;
   }
   const questions = questionsOf(data.interrupts);
   const error = data.error === null || data.error === undefined ? null : text(data.error);
   const status = error !== null ? "failed" : questions.length > 0 ? "asks" : "done";
-  tasks.set(id, {
+  draft.setTask({
     id,
     name: text(data.name),
     path,
@@ -154,22 +279,21 @@ function noteTask(view: RunView, path: string[], data: JsonObject, now: number):
     error,
     questions,
   });
-  return { ...view, tasks };
 }
 
-function noteMessage(view: RunView, path: string[], data: Json, now: number): RunView {
-  if (!Array.isArray(data)) return view;
+function noteMessage(draft: Draft, path: string[], data: Json, now: number): void {
+  if (!Array.isArray(data)) return;
   const message = object(data[0] ?? null);
   const metadata = object(data[1] ?? null);
   const type = text(message.type);
-  if (type !== "AIMessageChunk" && type !== "ai") return view;
-  const id = text(message.id) || `${text(metadata.langgraph_node)}:${view.speeches.size}`;
-  const known = view.speeches.get(id);
+  if (type !== "AIMessageChunk" && type !== "ai") return;
+  const id = text(message.id) || `${text(metadata.langgraph_node)}:${draft.speechCount}`;
+  const known = draft.speech(id);
   const { said, reasoning } = contentOf(message.content ?? null);
   const isWhole = type === "ai";
   // A message that was told in pieces is told as a whole afterwards.
-  if (isWhole && known !== undefined) return view;
-  const speech: Speech = {
+  if (isWhole && known !== undefined) return;
+  draft.setSpeech({
     id,
     node: text(metadata.langgraph_node),
     path,
@@ -181,10 +305,7 @@ function noteMessage(view: RunView, path: string[], data: Json, now: number): Ru
     startedAt: known?.startedAt ?? now,
     lastAt: now,
     pieces: (known?.pieces ?? 0) + 1,
-  };
-  const speeches = new Map(view.speeches);
-  speeches.set(id, speech);
-  return { ...view, speeches };
+  });
 }
 
 function contentOf(content: Json): { said: string; reasoning: string } {

@@ -1,6 +1,7 @@
 import { useId, useState } from "react";
 
 import type { Json } from "../api/types";
+import { Pieces } from "../model/pieces";
 import { TEXTS } from "../texts";
 
 interface Props {
@@ -10,23 +11,33 @@ interface Props {
   rows?: number;
 }
 
-/** A text that has to be JSON; says where it is not once one has left it. */
+/**
+ * A text that has to be JSON; says where it is not once one has left it. A long one is edited a piece
+ * at a time: with megabytes in it a field of a browser is slow.
+ */
 export function JsonEditor({ label, text, onChange, rows = 8 }: Props) {
   const id = useId();
   const [fault, setFault] = useState<string | null>(null);
+  const [pieces] = useState(() => new Pieces(text));
+  const [place, setPlace] = useState(0);
   return (
     <div className="editor">
       <label htmlFor={id}>{label}</label>
-      {/* It is not React's to draw at each key: a state may have megabytes. */}
+      {pieces.count > 1 && <PieceChoice pieces={pieces} place={place} onPlace={setPlace} />}
+      {/* It is not React's to draw at each key. */}
       <textarea
+        key={place}
         id={id}
         rows={rows}
         spellCheck={false}
-        defaultValue={text}
+        defaultValue={pieces.piece(place)}
         aria-invalid={fault !== null}
         aria-describedby={fault === null ? undefined : `${id}-fault`}
-        onInput={(event) => onChange(event.currentTarget.value)}
-        onBlur={(event) => setFault(faultOf(event.currentTarget.value))}
+        onInput={(event) => {
+          pieces.set(place, event.currentTarget.value);
+          onChange(pieces.whole());
+        }}
+        onBlur={() => setFault(faultOf(pieces.whole()))}
       />
       {fault !== null && (
         <p id={`${id}-fault`} role="alert" className="fault">
@@ -35,6 +46,29 @@ export function JsonEditor({ label, text, onChange, rows = 8 }: Props) {
         </p>
       )}
     </div>
+  );
+}
+
+function PieceChoice({ pieces, place, onPlace }: { pieces: Pieces; place: number; onPlace: (place: number) => void }) {
+  const [wanted, setWanted] = useState("");
+  const [isMissing, setMissing] = useState(false);
+  const [first, last] = pieces.lines(place);
+  return (
+    <form
+      className="actions"
+      onSubmit={(event) => {
+        event.preventDefault();
+        const found = wanted === "" ? null : pieces.find(wanted, place);
+        setMissing(found === null);
+        if (found !== null) onPlace(found);
+      }}
+    >
+      <button type="button" aria-label={TEXTS.pieceBefore} disabled={place === 0} onClick={() => onPlace(place - 1)}>‹</button>
+      <span>{`${TEXTS.lines} ${first}–${last}`}</span>
+      <button type="button" aria-label={TEXTS.pieceAfter} disabled={place === pieces.count - 1} onClick={() => onPlace(place + 1)}>›</button>
+      <input type="search" aria-label={TEXTS.findInText} placeholder={TEXTS.findInText} value={wanted} onChange={(event) => setWanted(event.target.value)} />
+      {isMissing && <span role="status">{TEXTS.notInText}</span>}
+    </form>
   );
 }
 

@@ -1,4 +1,7 @@
-import type { RunView } from "../model/run";
+import { memo } from "react";
+
+import type { RunView, Speech } from "../model/run";
+import { LongText } from "../ui/LongText";
 import { TEXTS } from "../texts";
 import { rateOf } from "./Timeline";
 
@@ -8,19 +11,23 @@ export function Tokens({ run }: { run: RunView | null }) {
   if (speeches.length === 0) return <p className="empty">{TEXTS.noTokens}</p>;
   return (
     <section className="tokens" aria-label={TEXTS.tokens}>
-      {speeches.map((speech) => (
-        <article key={speech.id} className="speech">
-          <header>
-            <strong>{speech.node}</strong> {speech.model} · {rateOf(speech)} {TEXTS.perSecond}
-            {speech.usage !== null && ` · ${speech.usage.input} → ${speech.usage.output}`}
-          </header>
-          {speech.reasoning !== "" && <p className="reasoning">{speech.reasoning}</p>}
-          <p className="said">{speech.text}</p>
-          {speech.toolCalls.map((call, place) => (
-            <pre key={place} className="tool-call">{`${call.name}(${call.args})`}</pre>
-          ))}
-        </article>
-      ))}
+      {speeches.map((speech) => <Said key={speech.id} speech={speech} />)}
     </section>
   );
 }
+
+const Said = memo(function Said({ speech }: { speech: Speech }) {
+  return (
+    <article className="speech">
+      <header>
+        <strong>{speech.node}</strong> {speech.model} · {rateOf(speech)} {TEXTS.perSecond}
+        {speech.usage !== null && ` · ${speech.usage.input} → ${speech.usage.output}`}
+      </header>
+      {speech.reasoning !== "" && <LongText className="reasoning" text={speech.reasoning} />}
+      <LongText className="said" text={speech.text} />
+      {speech.toolCalls.map((call, place) => (
+        <pre key={place} className="tool-call">{`${call.name}(${call.args})`}</pre>
+      ))}
+    </article>
+  );
+});
