@@ -63,7 +63,7 @@ export class Server {
       stdio: ["ignore", "pipe", "inherit"],
     });
     for await (const line of createInterface(this.#process.stdout)) {
-      const found = /on http:\/\/127\.0\.0\.1:(\d+)/.exec(line);
+      const found = /on http:\/\/127\.0\.0\.1:(\d+) \(studio: /.exec(line);
       if (found !== null) {
         this.port = Number(found[1]);
         return;

@@ -28,6 +28,7 @@ from millstream.server.leaving import Closing, no_longer_kept, stop_accepting
 from millstream.server.log_lines import writing
 from millstream.server.reloading import reload_on_change
 from millstream.server.sleeping import SleepingServer
+from millstream.server.studio import is_built
 from millstream.version import __version__
 
 logger = logging.getLogger("millstream.server")
@@ -54,6 +55,7 @@ def run(
     The signal that has told it is raised again at the end.
     """
     url = address(config, listening)
+    has_studio = is_built() and config.role != "worker" and not config.http.disable_ui
 
     @asynccontextmanager
     async def around(application: Starlette) -> AsyncIterator[None]:
@@ -61,9 +63,12 @@ def run(
         stop = asyncio.Event()
         watching = asyncio.create_task(reload_on_change(service, stop)) if reload else None
         graphs = ", ".join(service.catalog.ids())
-        say(f"millstream {__version__} serves {graphs} on {url} (API: {url}/docs)")
+        pages = {"studio": f"{url}/studio/"} if has_studio else {}
+        pages["API"] = f"{url}/docs"
+        named = ", ".join(f"{name}: {page}" for name, page in pages.items())
+        say(f"millstream {__version__} serves {graphs} on {url} ({named})")
         if browser:
-            await asyncio.to_thread(webbrowser.open, f"{url}/docs")
+            await asyncio.to_thread(webbrowser.open, next(iter(pages.values())))
         try:
             with little_collecting():
                 yield

@@ -53,22 +53,31 @@ function PieceChoice({ pieces, place, onPlace }: { pieces: Pieces; place: number
   const [wanted, setWanted] = useState("");
   const [isMissing, setMissing] = useState(false);
   const [first, last] = pieces.lines(place);
+  function find(): void {
+    const found = wanted === "" ? null : pieces.find(wanted, place);
+    setMissing(found === null);
+    if (found !== null) onPlace(found);
+  }
   return (
-    <form
-      className="actions"
-      onSubmit={(event) => {
-        event.preventDefault();
-        const found = wanted === "" ? null : pieces.find(wanted, place);
-        setMissing(found === null);
-        if (found !== null) onPlace(found);
-      }}
-    >
+    <div className="actions">
       <button type="button" aria-label={TEXTS.pieceBefore} disabled={place === 0} onClick={() => onPlace(place - 1)}>‹</button>
       <span>{`${TEXTS.lines} ${first}–${last}`}</span>
       <button type="button" aria-label={TEXTS.pieceAfter} disabled={place === pieces.count - 1} onClick={() => onPlace(place + 1)}>›</button>
-      <input type="search" aria-label={TEXTS.findInText} placeholder={TEXTS.findInText} value={wanted} onChange={(event) => setWanted(event.target.value)} />
+      <input
+        type="search"
+        aria-label={TEXTS.findInText}
+        placeholder={TEXTS.findInText}
+        value={wanted}
+        onChange={(event) => setWanted(event.target.value)}
+        onKeyDown={(event) => {
+          if (event.key !== "Enter") return;
+          // It is no part of the form that it may be in.
+          event.preventDefault();
+          find();
+        }}
+      />
       {isMissing && <span role="status">{TEXTS.notInText}</span>}
-    </form>
+    </div>
   );
 }
 
