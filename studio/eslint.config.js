@@ -18,7 +18,7 @@ export default ts.config(
     files: ["e2e/**/*.mjs", "bench/**/*.mjs"],
     languageOptions: {
       globals: Object.fromEntries(
-        ["process", "console", "fetch", "URL", "globalThis", "document", "innerWidth", "navigator", "performance", "requestAnimationFrame", "MutationObserver", "PerformanceObserver"].map((name) => [name, "readonly"]),
+        ["process", "console", "fetch", "URL", "globalThis", "document", "innerWidth", "navigator", "performance", "requestAnimationFrame", "setTimeout", "MutationObserver", "PerformanceObserver"].map((name) => [name, "readonly"]),
       ),
     },
   },

@@ -15,5 +15,5 @@ export default defineConfig({
     chunkSizeWarningLimit: 400,
   },
   worker: { format: "es" },
-  test: { environment: "jsdom", include: ["src/**/*.test.ts", "src/**/*.test.tsx"] },
+  test: { environment: "node", include: ["src/**/*.test.ts", "src/**/*.test.tsx"] },
 });

@@ -3,6 +3,7 @@ import { lazy, Suspense } from "react";
 
 import type { Api } from "./api/client";
 import { TEXTS } from "./texts";
+import { Boundary } from "./ui/Boundary";
 import { hrefOf, useRoute } from "./ui/route";
 import { Inbox, Threads } from "./views/Lists";
 
@@ -32,9 +33,11 @@ export function App({ api }: { api: Api }) {
         <Threads api={api} assistants={assistants} current={route.threadId} />
         {route.page === "inbox" && <Inbox api={api} assistants={assistants} />}
         {route.page === "thread" && (
-          <Suspense fallback={<main aria-busy="true" />}>
-            <ThreadView key={route.threadId} api={api} route={route} assistants={assistants} />
-          </Suspense>
+          <Boundary place={`${route.threadId} ${route.panel}`}>
+            <Suspense fallback={<main aria-busy="true" />}>
+              <ThreadView key={route.threadId} api={api} route={route} assistants={assistants} />
+            </Suspense>
+          </Boundary>
         )}
         {route.page !== "inbox" && route.page !== "thread" && <main className="empty">{TEXTS.noThreads}</main>}
       </div>

@@ -45,6 +45,7 @@ export const TEXTS = {
   reconnecting: "The server does not answer; it is tried again.",
   image: "image",
   copy: "Copy",
+  cannotShow: "This cannot be shown: ",
   notJson: "This is no JSON: ",
   lines: "Lines",
   pieceBefore: "Lines before these",

@@ -43,7 +43,11 @@ for (const kind of ["state", "ask", "fail"]) {
       await page.locator(`.badge.${{ state: "idle", ask: "interrupted", fail: "error" }[kind]}`).first().waitFor();
       if (panel === "state") await page.locator(".checkpoints button").nth(1).waitFor();
       if (panel === "timeline") await page.locator(".row", { hasText: "hold" }).click();
-      for (const fold of await page.locator(".json-fold[aria-expanded=false]").all()) await fold.click().catch(() => undefined);
+      // Whatever can be unfolded is.
+      await page.evaluate(() => {
+        for (const fold of document.querySelectorAll(".json-fold[aria-expanded=false], .json-line .link, summary")) fold.click();
+      });
+      await page.evaluate("new Promise(requestAnimationFrame)");
       await checkPage(stage);
     }
   });

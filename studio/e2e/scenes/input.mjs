@@ -18,7 +18,7 @@ scene("a run begins with a message, and the conversation goes on", async (stage)
 scene("a run begins with a form from the schema of its graph", async (stage) => {
   const { page } = stage;
   await stage.make("fails");
-  await page.getByLabel("Text").fill("by a form");
+  await page.getByRole("textbox", { name: "Text", exact: true }).fill("by a form");
   await page.getByRole("button", { name: "Start", exact: true }).click();
   await page.getByRole("alert").filter({ hasText: "by a form" }).first().waitFor();
 });

@@ -15,7 +15,8 @@ async function shown(stage, page) {
     await panel.getByRole("region", { name }).waitFor();
     if (name === "Graph") await stage.node("team", undefined, page).waitFor();
     if (name === "State") await panel.getByText("→ team").waitFor();
-    said[name] = (await panel.locator(".node, .row, .checkpoints, .state-details, .speech").allInnerTexts()).sort();
+    // As text, because what is not in sight is not drawn.
+    said[name] = (await panel.locator(".node, .row, .checkpoints, .state-details, .speech").allTextContents()).sort();
   }
   return said;
 }

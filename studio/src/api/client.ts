@@ -51,11 +51,11 @@ export class Api {
   }
 
   graph(assistantId: string): Promise<DrawnGraph> {
-    return this.#json("GET", `/assistants/${assistantId}/graph?xray=true`);
+    return this.#json("GET", `/assistants/${part(assistantId)}/graph?xray=true`);
   }
 
   schemas(assistantId: string): Promise<Schemas> {
-    return this.#json("GET", `/assistants/${assistantId}/schemas`);
+    return this.#json("GET", `/assistants/${part(assistantId)}/schemas`);
   }
 
   threads(search: ThreadSearch): Promise<Thread[]> {
@@ -63,7 +63,7 @@ export class Api {
   }
 
   thread(threadId: string): Promise<Thread> {
-    return this.#json("GET", `/threads/${threadId}`);
+    return this.#json("GET", `/threads/${part(threadId)}`);
   }
 
   makeThread(metadata: JsonObject = {}): Promise<Thread> {
@@ -72,12 +72,12 @@ export class Api {
 
   history(threadId: string, limit: number, before?: Checkpoint): Promise<ThreadState[]> {
     const place = before === undefined ? {} : { before: { configurable: before } };
-    return this.#json("POST", `/threads/${threadId}/history`, { limit, ...place });
+    return this.#json("POST", `/threads/${part(threadId)}/history`, { limit, ...place });
   }
 
   state(threadId: string, checkpointId?: string): Promise<ThreadState> {
-    const place = checkpointId === undefined ? "" : `/${checkpointId}`;
-    return this.#json("GET", `/threads/${threadId}/state${place}?subgraphs=true`);
+    const place = checkpointId === undefined ? "" : `/${part(checkpointId)}`;
+    return this.#json("GET", `/threads/${part(threadId)}/state${place}?subgraphs=true`);
   }
 
   updateState(
@@ -86,7 +86,7 @@ export class Api {
     checkpoint?: Checkpoint,
     asNode?: string,
   ): Promise<{ checkpoint: Checkpoint }> {
-    return this.#json("POST", `/threads/${threadId}/state`, {
+    return this.#json("POST", `/threads/${part(threadId)}/state`, {
       values,
       ...(checkpoint === undefined ? {} : { checkpoint }),
       ...(asNode === undefined ? {} : { as_node: asNode }),
@@ -94,12 +94,12 @@ export class Api {
   }
 
   runs(threadId: string, limit = 20): Promise<Run[]> {
-    return this.#json("GET", `/threads/${threadId}/runs?limit=${limit}`);
+    return this.#json("GET", `/threads/${part(threadId)}/runs?limit=${limit}`);
   }
 
   /** Begins a run whose stream can be read again from anywhere. */
   start(threadId: string, request: RunRequest): Promise<Run> {
-    return this.#json("POST", `/threads/${threadId}/runs`, {
+    return this.#json("POST", `/threads/${part(threadId)}/runs`, {
       ...request,
       stream_mode: STREAM_MODES,
       stream_subgraphs: true,
@@ -108,7 +108,7 @@ export class Api {
   }
 
   cancel(threadId: string, runId: string): Promise<void> {
-    return this.#json("POST", `/threads/${threadId}/runs/${runId}/cancel?wait=1`);
+    return this.#json("POST", `/threads/${part(threadId)}/runs/${part(runId)}/cancel?wait=1`);
   }
 
   /** Yields what a run says after an event, from its beginning for "-1". */
@@ -118,7 +118,7 @@ export class Api {
     lastEventId: string,
     signal: AbortSignal,
   ): AsyncGenerator<StreamEvent[]> {
-    const response = await this.#fetch("GET", `/threads/${threadId}/runs/${runId}/stream`, undefined, {
+    const response = await this.#fetch("GET", `/threads/${part(threadId)}/runs/${part(runId)}/stream`, undefined, {
       signal,
       headers: { accept: "text/event-stream", "last-event-id": lastEventId },
     });
@@ -149,6 +149,12 @@ export class Api {
     if (!response.ok) throw new ApiError(response.status, await faultOf(response));
     return response;
   }
+}
+
+/** Returns an id as a part of a path: addresses of pages, and so ids, are made by anybody. */
+function part(id: string): string {
+  if (/^\.{0,2}$/.test(id)) throw new ApiError(404, `There is nothing with the id "${id}".`);
+  return encodeURIComponent(id);
 }
 
 async function faultOf(response: Response): Promise<string> {

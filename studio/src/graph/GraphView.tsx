@@ -4,13 +4,15 @@ import {
   Handle,
   Position,
   ReactFlow,
+  useReactFlow,
+  useStore,
   type Node,
   type NodeProps,
 } from "@xyflow/react";
 import "@xyflow/react/dist/style.css";
-import { memo, useMemo, useState } from "react";
+import { memo, useEffect, useMemo, useState } from "react";
 
-import { nestedIn, pictureOf, ranPicture, standingsOf } from "../model/drawing";
+import { nestedIn, pictureOf, ranPicture, standingsOf, type Picture } from "../model/drawing";
 import type { DrawnGraph } from "../api/types";
 import type { RunView } from "../model/run";
 import { TEXTS } from "../texts";
@@ -26,6 +28,7 @@ interface Props {
   onBreak: (node: string) => void;
 }
 
+const NOTHING: Picture = { nodes: [], edges: [] };
 const FIT = { maxZoom: 1, padding: 0.15 };
 const NODE_TYPES = { shown: memo(ShownNode) };
 
@@ -36,17 +39,17 @@ export function GraphView({ drawn, run, breakpoints, onTask, onBreak }: Props) {
   const ran = run?.tasks.size ?? 0;
   const picture = useMemo(() => {
     if (isAsRan && run !== null) return ranPicture(run);
-    return drawn === null ? { nodes: [], edges: [] } : pictureOf(drawn, unfolded);
+    return drawn === null ? NOTHING : pictureOf(drawn, unfolded);
     // As it ran, a picture changes with its tasks only.
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [drawn, unfolded, isAsRan, isAsRan ? ran : 0]);
   const nested = useMemo(() => (drawn === null ? [] : nestedIn(drawn)), [drawn]);
-  const places = useLayout(picture);
-  const standings = useMemo(() => standingsOf(run, picture), [run, picture]);
-
+  const laid = useLayout(picture);
+  const standings = useMemo(() => standingsOf(run, laid?.picture ?? NOTHING), [run, laid]);
+  const [isMoved, setMoved] = useState(false);
   const [drawing] = useState(() => new Drawing());
-  const nodes = useMemo(() => drawing.nodes(picture, places, standings, breakpoints), [drawing, picture, places, standings, breakpoints]);
-  const edges = useMemo(() => drawing.edges(picture, standings), [drawing, picture, standings]);
+  const nodes = useMemo(() => drawing.nodes(laid, standings, breakpoints), [drawing, laid, standings, breakpoints]);
+  const edges = useMemo(() => drawing.edges(laid, standings), [drawing, laid, standings]);
 
   return (
     <section className="graph" aria-label={TEXTS.graph}>
@@ -68,10 +71,8 @@ export function GraphView({ drawn, run, breakpoints, onTask, onBreak }: Props) {
           </button>
         ))}
       </div>
-      {places !== null && (
+      {laid !== null && laid.picture.nodes.length > 0 && (
         <ReactFlow
-          // Another picture is looked at as a whole.
-          key={picture.nodes.length}
           nodes={nodes}
           edges={edges}
           nodeTypes={NODE_TYPES}
@@ -82,18 +83,32 @@ export function GraphView({ drawn, run, breakpoints, onTask, onBreak }: Props) {
           nodesConnectable={false}
           onlyRenderVisibleElements
           proOptions={{ hideAttribution: true }}
+          // What a person has moved stays where it is; what moves by itself has no event.
+          onMoveStart={(event) => event !== null && setMoved(true)}
           onNodeClick={(event, node) => {
             if (event.shiftKey) onBreak(node.id);
             else if (node.data.isGraph) setUnfolded((known) => toggled(known, node.id));
             else if (node.data.standing?.lastTask != null) onTask(node.data.standing.lastTask);
           }}
         >
+          <Fitting picture={laid.picture} isFree={isMoved} />
           <Background />
           <Controls showInteractive={false} />
         </ReactFlow>
       )}
     </section>
   );
+}
+
+/** Shows a graph as a whole when it is another one or its place has another size, as when a form comes below it. */
+function Fitting({ picture, isFree }: { picture: Picture; isFree: boolean }) {
+  const { fitView } = useReactFlow();
+  const width = useStore((store) => store.width);
+  const height = useStore((store) => store.height);
+  useEffect(() => {
+    if (!isFree) void fitView(FIT);
+  }, [picture, isFree, fitView, width, height]);
+  return null;
 }
 
 function ShownNode({ data }: NodeProps<Node<Shown>>) {

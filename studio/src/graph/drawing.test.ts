@@ -12,10 +12,10 @@ const standing = (status: Standing["status"]): Standing => ({ status, count: 1, 
 
 it("draws anew only what has changed", () => {
   const drawing = new Drawing();
-  const places = { a: { x: 1, y: 2 }, b: { x: 3, y: 4 } };
+  const laid = { picture: PICTURE, places: { a: { x: 1, y: 2 }, b: { x: 3, y: 4 } } };
   const draw = (one: Standing["status"]) => {
     const standings = new Map([["a", standing("done")], ["b", standing(one)]]);
-    return [drawing.nodes(PICTURE, places, standings, new Map()), drawing.edges(PICTURE, standings)] as const;
+    return [drawing.nodes(laid, standings, new Map()), drawing.edges(laid, standings)] as const;
   };
   const [nodes, edges] = draw("waits");
   const [same, sameEdges] = draw("waits");

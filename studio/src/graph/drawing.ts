@@ -2,9 +2,8 @@
 
 import type { Edge, Node } from "@xyflow/react";
 
-import type { Picture, ShownEdge, ShownNode, Standing } from "../model/drawing";
-import type { LayoutAnswer } from "./layout";
-import { HEIGHT, widthOf } from "./useLayout";
+import type { ShownEdge, ShownNode, Standing } from "../model/drawing";
+import { HEIGHT, widthOf, type Laid } from "./useLayout";
 
 export interface Shown extends Record<string, unknown> {
   label: string;
@@ -22,12 +21,12 @@ export class Drawing {
   #nodes = new Map<string, Drawn<ShownNode, Node<Shown>>>();
   #edges = new Map<string, Drawn<ShownEdge, Edge>>();
 
-  nodes(picture: Picture, places: LayoutAnswer["places"] | null, standings: ReadonlyMap<string, Standing>, breaks: Breaks): Node<Shown>[] {
+  nodes(laid: Laid | null, standings: ReadonlyMap<string, Standing>, breaks: Breaks): Node<Shown>[] {
     const before = this.#nodes;
     this.#nodes = new Map();
-    return picture.nodes.map((node) => {
+    return (laid?.picture.nodes ?? []).map((node) => {
       const standing = standings.get(node.id);
-      const place = places?.[node.id] ?? { x: 0, y: 0 };
+      const place = laid?.places[node.id] ?? { x: 0, y: 0 };
       const like = JSON.stringify([place.x, place.y, standing, breaks.get(node.id)]);
       const known = before.get(node.id);
       const drawn = known?.of === node && known.like === like ? known : { of: node, like, what: drawNode(node, place, standing, breaks) };
@@ -36,10 +35,10 @@ export class Drawing {
     });
   }
 
-  edges(picture: Picture, standings: ReadonlyMap<string, Standing>): Edge[] {
+  edges(laid: Laid | null, standings: ReadonlyMap<string, Standing>): Edge[] {
     const before = this.#edges;
     this.#edges = new Map();
-    return picture.edges.map((edge) => {
+    return (laid?.picture.edges ?? []).map((edge) => {
       const like = standings.get(edge.target)?.status === "running" ? "running" : "";
       const known = before.get(edge.id);
       const drawn = known?.of === edge && known.like === like ? known : { of: edge, like, what: drawEdge(edge, like !== "") };

@@ -9,30 +9,37 @@ export function widthOf(label: string): number {
   return Math.min(260, Math.max(96, 44 + 8 * label.length));
 }
 
-/** Returns where the nodes of a picture are, null until that is known. */
-export function useLayout(picture: Picture): LayoutAnswer["places"] | null {
+/** A picture, and where its nodes are. */
+export interface Laid {
+  picture: Picture;
+  places: LayoutAnswer["places"];
+}
+
+/** Returns a picture with the places of its nodes: the one before while those of the newest are worked out. */
+export function useLayout(picture: Picture): Laid | null {
   const worker = useRef<Worker | null>(null);
-  const request = useRef(0);
-  const [places, setPlaces] = useState<LayoutAnswer["places"] | null>(null);
+  const newest = useRef({ request: 0, picture });
+  const [laid, setLaid] = useState<Laid | null>(null);
 
   useEffect(() => {
     const made = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
     made.onmessage = ({ data }: MessageEvent<LayoutAnswer>) => {
       // An older one is of another picture.
-      if (data.request === request.current) setPlaces(data.places);
+      if (data.request === newest.current.request) setLaid({ picture: newest.current.picture, places: data.places });
     };
     worker.current = made;
     return () => made.terminate();
   }, []);
 
   useEffect(() => {
+    newest.current = { request: newest.current.request + 1, picture };
     const asked: LayoutRequest = {
-      request: ++request.current,
+      request: newest.current.request,
       nodes: picture.nodes.map(({ id, label }) => ({ id, width: widthOf(label), height: HEIGHT })),
       edges: picture.edges.map(({ source, target }) => ({ source, target })),
     };
     worker.current?.postMessage(asked);
   }, [picture]);
 
-  return places;
+  return laid;
 }
