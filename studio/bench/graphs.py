@@ -30,11 +30,15 @@ async def turn(state: Loop) -> Loop:
     return {"seen": 1}
 
 
+def again(state: Loop) -> str:
+    return "turn" if state["seen"] < state["upto"] else "__end__"
+
+
 loop = (
     StateGraph(Loop)
     .add_node(turn)
     .add_edge(START, "turn")
-    .add_conditional_edges("turn", lambda state: "turn" if state["seen"] < state["upto"] else "__end__")
+    .add_conditional_edges("turn", again)
     .compile()
 )
 
@@ -44,7 +48,8 @@ class Large(TypedDict, total=False):
 
 
 def fill(state: Large) -> Large:
-    return {"records": [{"id": n, "name": f"record {n}", "text": "some words " * 8} for n in range(40_000)]}
+    text = "some words " * 8
+    return {"records": [{"id": n, "name": f"record {n}", "text": text} for n in range(40_000)]}
 
 
 large = StateGraph(Large).add_node(fill).add_edge(START, "fill").compile()

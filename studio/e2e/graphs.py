@@ -27,7 +27,11 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 async def passed(gate: str, number: int) -> None:
     """Wait until a gate is open for more than `number`."""
-    while not (GATES / gate).is_file() or int((GATES / gate).read_text() or 0) <= number:
+    path = GATES / gate
+    while True:
+        if path.is_file() and int(path.read_text()) > number:
+            return
+        # Another process opens it.
         await asyncio.sleep(0.02)
 
 
@@ -182,14 +186,20 @@ NASTY = {
     "bidi": "\u202eexe.gpj\u202c \u2066left\u2069 \u200f",
     "ansi": "\x1b[2J\x1b]0;owned\x07\x1b[31mred",
     "long": "x" * 300_000,
-    "<b onclick=alert(1)>key</b>\u202e": ["javascript:alert(1)", "data:text/html,<script>1</script>"],
+    "<b onclick=alert(1)>key</b>\u202e": [
+        "javascript:alert(1)",
+        "data:text/html,<script>1</script>",
+    ],
     "messages": [
         {
             "type": "ai",
             "content": [
                 {"type": "text", "text": HOSTILE},
                 {"type": "image_url", "image_url": {"url": "https://example.com/spy.png"}},
-                {"type": "image_url", "image_url": {"url": "data:image/svg+xml,<svg onload=alert(1)/>"}},
+                {
+                    "type": "image_url",
+                    "image_url": {"url": "data:image/svg+xml,<svg onload=alert(1)/>"},
+                },
             ],
             "name": "<i>\u202ename",
             "tool_calls": [{"name": "<u>tool\u202e", "args": {"a": HOSTILE}, "id": "1"}],
