@@ -225,6 +225,27 @@ def test_who_does_not_look_hears_the_next_ring(
     assert "while looking" in caplog.text
 
 
+def test_a_replica_whose_greeting_has_failed_hears_others_after_the_next_one(
+    postgres: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever goes wrong in it: nobody else would begin to listen again."""
+    greeted: list[Any] = []
+
+    async def greet(connection: Any) -> None:
+        greeted.append(connection)
+        if len(greeted) == 1:
+            raise ZeroDivisionError("while greeting")
+
+    async def main() -> None:
+        async with replicas(postgres, 1, greet=greet) as [one], replicas(postgres, 1) as [other]:
+            other.bell.ring("runs")
+            assert await waiting.auntil(lambda: one.has_heard("runs"))
+
+    run(main)
+    assert len(greeted) == 2
+    assert "ZeroDivisionError: while greeting" in caplog.text
+
+
 @pytest.mark.real_time(reason="that nothing happens takes time")
 def test_while_nobody_rings_nothing_runs(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 import psycopg
+from sqlalchemy.exc import DBAPIError
 
 from millstream.journal.postgres_connections import checked_address
 from millstream.server.doorbell.listening import Ear
@@ -32,7 +33,8 @@ PATIENCE: Final = 10.0
 LAST_MOMENT: Final = 1.0
 """Seconds for the last ring at the end."""
 _PROBE: Final = "probe"
-_LOST: Final = (psycopg.Error, OSError)
+_LOST: Final = (psycopg.Error, OSError, DBAPIError)
+"""What is raised where the server is away: also by who greets, through the tables."""
 
 
 class Doorbell:
@@ -136,8 +138,8 @@ class Doorbell:
             async with await _connect(self._address) as connection:
                 pauses.begin_anew()
                 await self._tell_through(connection, signal)
-        except _LOST as error:
-            logger.log(pauses.level, "no ring gets out, it is tried again: %s", error)
+        except Exception as error:  # nobody else would begin anew
+            _note(error, pauses, "no ring gets out")
             await pauses.wait()
 
     async def _tell_through(self, connection: Any, signal: Signal) -> None:
@@ -204,10 +206,8 @@ class Doorbell:
                     "itself with --listen-database, or in MILLSTREAM_LISTEN_DATABASE"
                 )
                 await asyncio.sleep(PATIENCE)
-            except _LOST as error:
-                logger.log(
-                    pauses.level, "other replicas are not heard, it is tried again: %s", error
-                )
+            except Exception as error:  # nobody else would begin anew
+                _note(error, pauses, "other replicas are not heard")
             await pauses.wait()
 
     async def _probe(self) -> None:
@@ -250,6 +250,12 @@ class Doorbell:
 
 class _PooledError(Exception):
     """A pooler is in between, which loses what others ring for."""
+
+
+def _note(error: Exception, pauses: Pauses, what: str) -> None:
+    """Tell that something is tried again; with its place if it is no lost connection."""
+    trace = None if isinstance(error, _LOST) else error
+    logger.log(pauses.level, "%s, it is tried again: %s", what, error, exc_info=trace)
 
 
 async def _is_direct(connection: Any) -> bool:

@@ -182,8 +182,12 @@ class SharedMembership(Membership):
         # Shared: a connection before may not be known to have ended.
         await connection.execute("SELECT pg_advisory_lock_shared(%s, %s)", (rows.LOCKS, lock))
         if self._lock is None:
+            noted: str | None = None
+            while noted != self.id:  # it may have become another replica meanwhile
+                noted = self.id
+                await self._db.write(rows.note_lock, noted, lock)
+            # What could not be noted is noted with the next connection.
             self._lock = lock
-            await self._db.write(rows.note_lock, self.id, lock)
 
     async def _register(self, id: str) -> None:
         name = f"{socket.gethostname()} {os.getpid()}"
@@ -218,9 +222,12 @@ class SharedMembership(Membership):
         """Renew the lease, see who is dead, and take over what they held."""
         asked_at = time.monotonic()
         renewing = asyncio.ensure_future(self._db.write(rows.renew, self.id, self._lease))
-        while not renewing.done():
-            await asyncio.wait([renewing], timeout=self._beat)
-            self._lose_in_time()
+        try:
+            while not renewing.done():
+                await asyncio.wait([renewing], timeout=self._beat)
+                self._lose_in_time()
+        finally:
+            renewing.cancel()
         look = renewing.result()
         self.others = look.others
         if not look.is_known:

@@ -41,6 +41,8 @@ from millstream.server.storage.times import now
 LOCKS = 0x6D696C6D
 """The first of two numbers of the lock that a replica has while it is connected; the second is its
 own."""
+ENDED = 0.0
+"""When a lease is over that its holder has ended."""
 _CONNECTED = text(
     """
     SELECT objid::bigint FROM pg_locks
@@ -126,9 +128,10 @@ def note_lock(connection: Connection, replica_id: str, lock: int) -> None:
 
 
 def renew(connection: Connection, replica_id: str, seconds: float) -> Look:
-    """Renew a lease, and look at the other replicas."""
+    """Renew a lease that has not been ended, and look at the other replicas."""
     mine = replicas.c.replica_id == replica_id
-    renewed = connection.execute(update(replicas).where(mine).values(lease_until=_TIME + seconds))
+    held = (mine, replicas.c.lease_until > ENDED)
+    renewed = connection.execute(update(replicas).where(*held).values(lease_until=_TIME + seconds))
     rows = connection.execute(
         select(
             replicas.c.replica_id,
@@ -163,7 +166,7 @@ def leave(connection: Connection, replica_id: str) -> None:
     change = select(thread_changes.c.thread_id).where(thread_changes.c.holder == replica_id)
     if connection.scalar(select(or_(run.exists(), change.exists()))):
         over = update(replicas).where(replicas.c.replica_id == replica_id)
-        connection.execute(over.values(lease_until=0))
+        connection.execute(over.values(lease_until=ENDED))
         return
     connection.execute(
         update(deliveries).where(deliveries.c.holder == replica_id).values(holder=None)
