@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from millstream.server.storage import assistants, threads
+from millstream.server.storage.database import Database
 from server.fixtures import Running
 from server.streams import start, stream, thread
+from server.test_queue import Run, add
 
 SLOW = {"n": 500, "delay": 0.01}
 
@@ -57,3 +60,16 @@ def test_a_run_that_ends_while_its_thread_is_deleted_leaves_no_checkpoints(
     assert said
     assert server.http.get(f"/threads/{at}").status_code == 404
     assert list(journal.list({"configurable": {"thread_id": at}})) == []
+
+
+def test_a_run_that_was_created_before_others_and_stored_after_them_is_seen(db: Database) -> None:
+    db.write_soon(assistants.ensure_own, ["g"]).result(30)
+    db.write_soon(add, Run("late", "at", "", 0, 2)).result(30)
+    known = db.write_soon(threads.run_ids, "at").result(30)
+    db.write_soon(add, Run("early", "at", "", 0, 1)).result(30)
+
+    assert not db.write_soon(threads.delete, "at", None, known).result(30)
+    known = db.write_soon(threads.run_ids, "at").result(30)
+    assert known == {"early", "late"}
+    assert db.write_soon(threads.delete, "at", None, known).result(30)
+    assert db.write_soon(threads.run_ids, "at").result(30) == frozenset()

@@ -51,9 +51,9 @@ async def remove(service: Holder, thread_id: str, filters: Filters | None = None
     """Delete a thread of which it is noted that nothing may be left."""
     is_gone = False
     while not is_gone:
-        newest = await service.db.read(threads.newest_run, thread_id)
+        known = await service.db.read(threads.run_ids, thread_id)
         cancelled = await service.scheduler.cancel("interrupted", thread_id=thread_id)
         await service.scheduler.stopped([run.run_id for run in cancelled])
         await service.run_loop.call(service.journal.adelete_thread(thread_id))
         # Not if somebody has begun a run meanwhile: that one ends, too.
-        is_gone = await service.db.write(threads.delete, thread_id, filters, newest)
+        is_gone = await service.db.write(threads.delete, thread_id, filters, known)

@@ -180,24 +180,24 @@ def set_state(
     changes.end(connection, thread_id)
 
 
-def newest_run(connection: Connection, thread_id: str) -> str | None:
-    """Return the id of the newest run of a thread, None if it has none."""
-    newest: str | None = connection.scalar(
-        select(runs.c.run_id)
-        .where(runs.c.thread_id == thread_id)
-        .order_by(runs.c.created_at.desc(), runs.c.run_id.desc())
-        .limit(1)
+def run_ids(connection: Connection, thread_id: str) -> frozenset[str]:
+    """Return the ids of all runs of a thread."""
+    return frozenset(
+        connection.scalars(select(runs.c.run_id).where(runs.c.thread_id == thread_id))
     )
-    return newest
 
 
 def delete(
-    connection: Connection, thread_id: str, filters: Filters | None, newest: str | None
+    connection: Connection, thread_id: str, filters: Filters | None, known: frozenset[str]
 ) -> bool:
-    """Delete a thread with its runs and their events, unless it has a newer run; say whether."""
+    """Delete a thread with its runs and their events, if it has none but these; say whether.
+
+    When they were created does not tell which are new: a transaction that has begun before others
+    may be committed after them.
+    """
     hold_thread(connection, thread_id)
     metadata_of(connection, thread_id, filters)
-    if newest_run(connection, thread_id) not in (newest, None):
+    if not run_ids(connection, thread_id) <= known:
         return False
     changes.take_back(connection, thread_id)
     return True
