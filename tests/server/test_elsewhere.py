@@ -507,6 +507,23 @@ def test_a_server_that_is_alone_rings_for_nobody(new_database: str, tmp_path: Pa
         assert waiting.until(lambda: bell.sent > before)
 
 
+def test_a_server_tells_who_has_come_since_it_has_looked_for_others(
+    new_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership, "BEAT", 60.0)
+    at = str(uuid.uuid4())
+    with (
+        serving(new_database, tmp_path / "a", lease_seconds=180) as before,
+        serving(new_database, tmp_path / "b", lease_seconds=180, role="api") as newcomer,
+    ):
+        assert waiting.until(lambda: newcomer.service.bell.is_listening)
+        with listening(newcomer, at) as there:
+            start(before, at, "steps", {}, stream_mode=["values"], if_not_exists="create")
+            told = until(there, is_end)
+        assert not before.service.membership.others
+    assert told
+
+
 def test_who_has_read_more_than_is_known_here_reads_nothing_twice(servers: Pair) -> None:
     at = thread(servers.holder)
     modes = {"stream_mode": ["values", "updates"], "stream_resumable": True}

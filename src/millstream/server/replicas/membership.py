@@ -106,9 +106,8 @@ class SharedMembership(Membership):
         on_new_revision: str = "same",
         slots: int = 1,
         lease: float = 30.0,
-        beat: float = BEAT,
     ) -> None:
-        """Take a database; `lease` and `beat` are in seconds.
+        """Take a database; `lease` is in seconds.
 
         `slots` is how many runs are carried out here at a time.
         """
@@ -117,7 +116,7 @@ class SharedMembership(Membership):
         self._started_at: str | None = None
         self._db = db
         self._lease = lease
-        self._beat = min(beat, lease / 3)
+        self._beat = min(BEAT, lease / 3)
         self._lock: int | None = None
         self._missing: dict[str, float] = {}
         """Replicas that are without their locks, and since when."""

@@ -105,7 +105,8 @@ class Elsewhere:
 
     async def want_protocol(self, thread_id: str) -> bool:
         """Say whether the protocol events of a thread are read elsewhere."""
-        if not self._membership.others:
+        # Also while no others are known: one may have come since this one has looked.
+        if not self._membership.has_others:
             return False
         return await self._db.read(thread_readers.want_protocol, thread_id)
 
