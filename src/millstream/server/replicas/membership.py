@@ -150,7 +150,7 @@ class SharedMembership(Membership):
         await self._register(self.id)
         await take_over(None)
         # Of those that are not connected nobody is waited for: this one begins.
-        await self._look(patience=0.0)
+        await self._look(0.0)
         self._task = asyncio.create_task(self._go_on(), name="millstream-membership")
 
     async def stop_beginning(self) -> None:
@@ -209,7 +209,7 @@ class SharedMembership(Membership):
         while True:
             await asyncio.sleep(self._beat)
             try:
-                await self._look()
+                await self._look(MISSED)
                 self._renewed()
             except Exception as error:
                 # Who is not seen may be there.
@@ -217,7 +217,7 @@ class SharedMembership(Membership):
                 logger.warning("the lease of this server cannot be renewed: %s", error)
                 self._lose_in_time()
 
-    async def _look(self, patience: float = MISSED) -> None:
+    async def _look(self, patience: float) -> None:
         """Renew the lease, see who is dead, and take over what they held."""
         asked_at = time.monotonic()
         renewing = asyncio.ensure_future(self._db.write(rows.renew, self.id, self._lease))
