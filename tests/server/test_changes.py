@@ -16,7 +16,7 @@ from sqlalchemy import Connection, select
 
 import waiting
 from millstream.server import state
-from millstream.server.runs.scheduler import Scheduler
+from millstream.server.runs.starting import Starting
 from millstream.server.storage import changes
 from millstream.server.storage import threads as rows
 from millstream.server.storage.tables import thread_changes
@@ -191,10 +191,10 @@ def test_the_state_of_a_run_that_waits_to_be_gone_on_with_is_not_updated(
 
     copy = left_by(tmp_path, gate, act)
 
-    async def begin_nothing(_: Scheduler) -> None:
+    async def begin_nothing(_: Starting) -> None:
         pass
 
-    monkeypatch.setattr(Scheduler, "_fill", begin_nothing)
+    monkeypatch.setattr(Starting, "fill", begin_nothing)
     with running(config_of(gate.graphs(), copy)) as server:
         answer = update(server, known["thread"], [9])
 

@@ -225,7 +225,7 @@ def test_the_next_process_goes_on_with_what_had_begun_and_keeps_the_turns(tmp_pa
 
         server.service.db.write_soon(end).result(30)
         server.loop.call_soon_threadsafe(server.service.drain)
-        assert waiting.until(lambda: not server.service.scheduler._has_slot)
+        assert waiting.until(lambda: not server.service.scheduler._starting.has_slot)
     with serving(tmp_path, n_jobs_per_worker=1) as (server, again):
         assert waiting.until(lambda: len(again.began) == 4)
 

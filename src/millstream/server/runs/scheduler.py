@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,7 +24,8 @@ from millstream.server.runs.lifecycle import RunInput
 from millstream.server.runs.recovery import delete_remains, forget_unstored, settle
 from millstream.server.runs.results import Results
 from millstream.server.runs.runner import NOTHING, Carried, Runner, failed
-from millstream.server.storage import attempts, queue, replicas, runs
+from millstream.server.runs.starting import Starting
+from millstream.server.storage import attempts, replicas, runs
 from millstream.server.storage.attempts import TakenOverError
 from millstream.server.storage.run_records import End, Finished
 
@@ -48,8 +48,6 @@ logger = logging.getLogger("millstream.server")
 RETRY: Final = 0.5
 MAX_RETRY: Final = 30.0
 """Seconds between two tries to store the end of a run, the first time and in the long run."""
-PASSED_BY: Final = 0.02
-"""Seconds until runs are looked at again whose threads somebody else was changing."""
 
 
 class Scheduler:
@@ -84,37 +82,29 @@ class Scheduler:
         self._saver = saver
         self._membership = membership
         self._bell = bell
-        self._slots = slots
         self._grace = grace
         self._metrics = metrics
         self._tell = tell
-        self.changes: Final = Changes(db, lambda: membership.id, self._start_more)
+        self._active: dict[str, ActiveRun] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._is_closing = False
+        self._starting = Starting(
+            db, membership, bell, self._active, self._launch, self._spawn, slots=slots
+        )
+        self.changes: Final = Changes(db, lambda: membership.id, self._starting.start_more)
         """What is done to threads beside their runs."""
         self.results: Final = Results(db, self._follow)
         """Who waits for how runs end."""
         self._forgetting = Forgetting(db, run_loop, saver, retention, self._spawn)
-        self._active: dict[str, ActiveRun] = {}
         self.elsewhere: Final = Elsewhere(
             db, logs, self.results, membership, bell, run_loop, self._active, self._spawn
         )
         """What goes on at other replicas."""
-        self._reserved = 0
-        """Slots of runs that are being stored."""
-        self._are_some_waiting = True
-        """There may be runs in the queue."""
-        self._begun: dict[int, float] = {}
-        """When the last run of each priority came out of it."""
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._timer: asyncio.TimerHandle | None = None
-        self._next_start: str | None = None
-        self._is_draining = False
-        """Nothing more is started."""
-        self._is_closing = False
 
     async def open(self) -> None:
         """Go on with what is stored: what was running, what waits, what was put off."""
         await self._membership.open(self._take_over, self.give_up, self._look)
-        await self._go_on()
+        await self._starting.go_on()
         self._forgetting.later()
 
     async def _take_over(self, dead: str | None) -> None:
@@ -141,27 +131,25 @@ class Scheduler:
             for run_id in ids:
                 self._bell.ring(RUN, run_id)
             self._bell.ring(PUT_OFF)
-            await self._go_on()
+            await self._starting.go_on()
             self._forgetting.later()
 
     def hear(self, news: News) -> None:
         """See to what other replicas have rung for."""
         self.elsewhere.hear(news)
-        if self._is_draining:
-            return
         if news.concerns(PUT_OFF):
-            self._spawn(self._go_on())
+            self._starting.look()
         elif news.concerns(QUEUE):
-            self._start_more(is_told=True)
+            self._starting.start_told()
 
     def _look(self) -> None:
         """Look at what others may have rung for in vain."""
-        if self.elsewhere.look() and not self._is_draining:
-            self._spawn(self._go_on())
+        if self.elsewhere.look():
+            self._starting.look()
 
     def drain(self) -> None:
         """Start nothing more: what waits is for the next process."""
-        self._is_draining = True
+        self._starting.drain()
 
     async def hand_over(self) -> None:
         """Have others begin what waits, and go on at once with what nobody reads here."""
@@ -184,10 +172,9 @@ class Scheduler:
 
     async def close(self) -> None:
         """Stop at the next superstep of each run, at once after a while; others go on later."""
-        self._is_draining = self._is_closing = True
+        self._is_closing = True
+        self._starting.close()
         self._forgetting.close()
-        if self._timer is not None:
-            self._timer.cancel()
         self.elsewhere.close()
         self.give_up()
         await self.changes.close(self._grace)
@@ -195,7 +182,7 @@ class Scheduler:
             await asyncio.wait(self._tasks, timeout=self._grace)
         for active in list(self._active.values()):
             self._run_loop.loop.call_soon_threadsafe(active.kill)
-        if self._tasks:
+        while self._tasks:  # what was being taken out of the queue has one of its own
             await asyncio.wait(self._tasks)
         self._bell.ring(PUT_OFF)
         self._logs.close_all()
@@ -213,9 +200,7 @@ class Scheduler:
 
         `create` may store something else in the same transaction.
         """
-        may_start = self._has_slot
-        self._reserved += may_start
-        try:
+        with self._starting.reserving() as may_start:
             created = await self._db.write(
                 create,
                 assistant_id,
@@ -224,17 +209,15 @@ class Scheduler:
                 holder=self._membership.holder if may_start else None,
                 is_read=self.elsewhere.is_read if self._membership.has_others else None,
             )
-        finally:
-            self._reserved -= may_start
         for cancelled in created.superseded:
             self._note_cancelled(cancelled)
         if created.job is not None:
             self._launch(created.job)
         elif created.start_at is not None:
-            self._arm(created.start_at)
+            self._starting.arm(created.start_at)
             self._bell.ring(PUT_OFF)
         elif not may_start:
-            self._start_more()
+            self._starting.start_more()
         if created.job is None:
             self.elsewhere.following.add(created.run["run_id"], created.run["thread_id"])
         return created
@@ -256,7 +239,7 @@ class Scheduler:
             self._note_cancelled(run)
         if not all(run.is_running for run in cancelled):
             # Others of its thread may have waited for one that waited for a slot.
-            self._start_more()
+            self._starting.start_more()
         return cancelled
 
     def cancel_soon(self, run_id: str, by: RunInput = "interrupted") -> None:
@@ -290,10 +273,6 @@ class Scheduler:
         """How many runs are carried out now."""
         return len(self._active)
 
-    @property
-    def _has_slot(self) -> bool:
-        return not self._is_draining and len(self._active) + self._reserved < self._slots
-
     def _launch(self, job: Job) -> None:
         log = self._logs.open(
             job.run_id, job.thread_id, is_resumable=job.is_resumable, last=job.last
@@ -302,6 +281,8 @@ class Scheduler:
         active = ActiveRun(job, log)
         if job.stop is not None:
             active.stop(job.stop)
+        elif self._is_closing:  # it was being taken out of the queue: others go on with it
+            active.stop("lease_lost")
         self._active[job.run_id] = active
         self.elsewhere.began(job)
         self._metrics.began(job)
@@ -331,8 +312,7 @@ class Scheduler:
             is_stored = not active.is_given_up or status is not None
             self._bell.ring(RUN, job.run_id)
             if finished.has_queued or status == "pending":
-                self._are_some_waiting = True
-                self._bell.ring(QUEUE)
+                self._starting.note_queued()
             if job.kwargs.get("webhook"):
                 self._tell()
             if job.is_temporary and finished.status not in (None, "pending"):
@@ -352,8 +332,7 @@ class Scheduler:
                 self._launch(next_job)
             if job.is_resumable or self._membership.has_others:
                 self._forgetting.later()
-        if self._are_some_waiting and self._has_slot:
-            await self._fill()
+        await self._starting.fill()
 
     def _leave(self, active: ActiveRun, *, is_stored: bool) -> None:
         """Have those follow a run that read it here, or wait for it."""
@@ -391,14 +370,12 @@ class Scheduler:
                 pause = min(2 * pause, MAX_RETRY)
 
     async def _store_end(self, job: Job, carried: Carried) -> Finished:
-        # Where others wait for a slot, it is not for the thread to keep it.
-        keeps_slot = not self._is_draining and not self._are_some_waiting
         finish = partial(
             runs.finish,
             run_id=job.run_id,
             thread_id=job.thread_id,
             end=carried.end,
-            holder=self._membership.holder if keeps_slot else None,
+            holder=self._membership.holder if self._starting.may_keep_slot else None,
             result=carried.result,
         )
         return await self._db.write(attempts.end, job.run_id, job.thread_id, job.attempt, finish)
@@ -418,77 +395,6 @@ class Scheduler:
 
     def _stop(self, active: ActiveRun, by: RunInput) -> None:
         self._run_loop.loop.call_soon_threadsafe(active.stop, by)
-
-    async def _fill(self) -> None:
-        """Start what can be started."""
-        while self._has_slot:
-            free = self._slots - len(self._active) - self._reserved
-            self._reserved += free
-            # Of what is still here and was taken over, nothing is begun anew.
-            mine = list(self._active)
-            self._are_some_waiting = False  # but for those that come from now on
-            try:
-                claimed = await self._db.write(
-                    queue.claim,
-                    free,
-                    dict(self._begun),
-                    self._membership.holder,
-                    rule=self._membership.on_new_revision,
-                    without=mine,
-                )
-            except BaseException:
-                self._are_some_waiting = True
-                raise
-            finally:
-                self._reserved -= free
-            for job in claimed.jobs:
-                self._begun[job.priority] = self._db.clock.seconds()
-                self._launch(job)
-            if len(claimed.jobs) == free:
-                self._are_some_waiting = True
-            elif claimed.has_passed:
-                again = partial(self._start_more, is_told=True)  # the others pass them by, too
-                asyncio.get_running_loop().call_later(PASSED_BY, again)
-                break
-            elif not self._are_some_waiting:
-                break
-
-    async def _go_on(self) -> None:
-        """See to the runs whose time has come, and be there when it comes for the next one."""
-        while await self._db.write(queue.bring_due):
-            pass
-        self._are_some_waiting = True
-        await self._fill()
-        start = await self._db.read(queue.next_start)
-        if start is not None:
-            self._arm(start)
-
-    def _start_more(self, *, is_told: bool = False) -> None:
-        """Start what had to wait for something that has happened now; others `is_told` of it."""
-        self._are_some_waiting = True
-        if not is_told:
-            self._bell.ring(QUEUE)
-        if self._has_slot:
-            self._spawn(self._fill())
-
-    def _arm(self, start_at: str) -> None:
-        """Be there when a run that was put off has to start."""
-        if self._is_closing:
-            return
-        if self._timer is not None:
-            assert self._next_start is not None
-            if self._next_start <= start_at:
-                return
-            self._timer.cancel()
-        delay = self._db.clock.until(datetime.fromisoformat(start_at))
-        self._next_start = start_at
-        # A moment later: claiming compares with the time of day.
-        self._timer = asyncio.get_running_loop().call_later(max(0.0, delay) + 0.001, self._wake)
-
-    def _wake(self) -> None:
-        self._timer = None
-        if not self._is_closing:
-            self._spawn(self._go_on())
 
     async def _follow(self, run_id: str, thread_id: str) -> bool:
         return await self.elsewhere.following.begin(run_id, thread_id)
