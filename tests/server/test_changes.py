@@ -16,10 +16,13 @@ from sqlalchemy import Connection, select
 
 import waiting
 from millstream.server import state
+from millstream.server.errors import ApiError
 from millstream.server.runs.starting import Starting
 from millstream.server.storage import changes
 from millstream.server.storage import threads as rows
+from millstream.server.storage.database import Database
 from millstream.server.storage.tables import thread_changes
+from millstream.server.storage.tables import threads as thread_table
 from server.copies import copy_files, copying, journal_of
 from server.fixtures import Running, config_of, running
 from server.streams import start, thread
@@ -342,3 +345,27 @@ def test_nothing_is_left_of_a_run_alone_that_was_cancelled_before_it_began(
         at = f"/threads/{run['thread_id']}"
         assert waiting.until(lambda: server.http.get(at).status_code == 404)
         assert waiting.until(lambda: not under_way(server))
+
+
+def test_what_another_server_has_taken_over_is_neither_kept_nor_ended(db: Database) -> None:
+    def row(connection: Connection) -> Any:
+        query = select(thread_table.c.status, thread_table.c["values"])
+        return tuple(connection.execute(query.where(thread_table.c.thread_id == "at")).one())
+
+    def write(function: Any, *given: Any, **named: Any) -> Any:
+        return db.write_soon(function, *given, **named).result(30)
+
+    left = {"values": {"seen": [9]}, "interrupts": {}, "is_asking": False}
+    write(rows.create, "at", metadata={})
+    write(changes.begin_update, "at", "other")
+
+    write(rows.set_state, "at", **left, holder="me")
+    write(changes.end_own, "at", "me")
+    with pytest.raises(ApiError, match="was taken for dead"):
+        write(rows.copy, "at", "at", {}, holder="me")
+    assert write(row) == ("idle", None)
+    assert write(noted_changes) == [("at", "update")]
+
+    write(rows.set_state, "at", **left, holder="other")
+    assert write(row) == ("idle", {"seen": [9]})
+    assert write(noted_changes) == []

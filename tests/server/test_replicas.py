@@ -6,6 +6,7 @@ import asyncio
 import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from sqlalchemy import Connection, select
 import waiting
 from millstream.errors import FencedError
 from millstream.graph import START, StateGraph
+from millstream.server import state
 from millstream.server.replicas import membership
 from millstream.server.storage.tables import replicas, runs
 from server.fixtures import Running, config_of, running
@@ -174,6 +176,44 @@ def test_a_run_of_a_server_that_is_cut_off_is_taken_over(
         # It is one of them again.
         last = start(cut_off, at, "steps", {"seen": []})["run_id"]
         assert ended(cut_off, at, last) == "success"
+
+
+def test_an_update_of_a_server_that_is_cut_off_is_refused_when_another_one_goes_on(
+    new_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go = threading.Event(), threading.Event()
+    write = state.update
+
+    async def held_up(*args: Any) -> Any:
+        begun.set()
+        await waiting.auntil(go.is_set)
+        return await write(*args)
+
+    monkeypatch.setattr(state, "update", held_up)
+    way = Way(new_database)
+    with ExitStack() as stack:
+        stack.callback(way.close)
+        cut_off = stack.enter_context(serving(way.address, tmp_path / "a"))
+        other = stack.enter_context(serving(new_database, tmp_path / "b"))
+        pool = stack.enter_context(ThreadPoolExecutor())
+        at = thread(other)
+        assert ended(other, at, start(other, at, "steps", {})["run_id"]) == "success"
+        body = {"values": {"seen": [99]}, "as_node": "step"}
+        updating = pool.submit(cut_off.http.post, f"/threads/{at}/state", json=body)
+        assert begun.wait(30)
+        way.is_shut = True
+        way.cut()
+        # It waits for the update, until that is taken over.
+        run_id = start(other, at, "steps", {"seen": []})["run_id"]
+        assert ended(other, at, run_id) == "success"
+        before = other.http.get(f"/threads/{at}").json()
+        way.is_shut = False
+        go.set()
+        answer = updating.result()
+        assert answer.status_code == 409
+        assert "was taken for dead" in answer.json()["detail"]
+        assert 99 not in seen(other, at)
+        assert other.http.get(f"/threads/{at}").json() == before
 
 
 def test_what_a_run_has_left_behind_stores_nothing_when_another_server_has_it(

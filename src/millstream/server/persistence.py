@@ -22,6 +22,7 @@ from langgraph.store.base import BaseStore
 
 from millstream._base.texts import safe_str
 from millstream.journal import Guard, PostgresJournal, SqliteJournal
+from millstream.journal.rows import Owner
 from millstream.journal.saver import Journal
 from millstream.server.config import ServerConfig
 from millstream.server.encryption.journal import (
@@ -33,7 +34,7 @@ from millstream.server.encryption.sealer import Sealer
 from millstream.server.encryption.store import SealedStore
 from millstream.server.errors import ConfigError
 from millstream.server.graph_files import import_target, prepare_imports
-from millstream.server.runs.active import attempt_here
+from millstream.server.runs.active import attempt_here, change_here
 from millstream.server.shared_store import MAX_KEY_IN_POSTGRES, SharedStore
 from millstream.server.storage.postgres_engine import SCHEMA, Address, within_lease
 from millstream.server.storage.postgres_turn import turn
@@ -41,6 +42,8 @@ from millstream.server.storage.postgres_turn import turn
 _STORE_CONNECTIONS: Final = 4
 _GOES_ON: Final = "run_id = %s::text AND attempt = %s::integer AND status = 'running'"
 """The condition that an attempt at a run goes on, in PostgreSQL."""
+_IS_CHANGED: Final = "thread_id = %s::text AND holder = %s::text"
+"""The condition that a replica still does what it does with a thread beside its runs."""
 _PATIENCE: Final = 60.0
 """Seconds for which runs wait for a PostgreSQL that cannot be reached."""
 _SERDE: Final = ("allowed_json_modules", "allowed_msgpack_modules", "pickle_fallback")
@@ -68,8 +71,7 @@ async def open_saver(
 
 def _journal(config: ServerConfig, sealer: Sealer | None, options: Mapping[str, Any]) -> Journal:
     if config.postgres is not None:
-        guard = Guard(f"{SCHEMA}.runs", _GOES_ON, attempt_here)
-        options = {**options, "patience": _PATIENCE, "guard": guard}
+        options = {**options, "patience": _PATIENCE, "guard": _Guard()}
         address = within_lease(config.postgres, config.lease_seconds)
         if sealer is not None:
             return SealedPostgresJournal(address, sealer, **options)
@@ -78,6 +80,18 @@ def _journal(config: ServerConfig, sealer: Sealer | None, options: Mapping[str, 
     if sealer is not None:
         return SealedJournal(path, sealer, **options)
     return SqliteJournal(path, **options)
+
+
+class _Guard(Guard):
+    """Lets runs store, and changes of threads, as long as no other replica has taken them over."""
+
+    def __init__(self) -> None:
+        super().__init__(f"{SCHEMA}.runs", _GOES_ON, attempt_here)
+        self._of_changes = Guard(f"{SCHEMA}.thread_changes", _IS_CHANGED, change_here)
+
+    def owner(self) -> Owner | None:
+        """Return whoever stores here and now, None if it needs no row."""
+        return super().owner() or self._of_changes.owner()
 
 
 def serializer_of(given: Mapping[str, Any] | None) -> JsonPlusSerializer | None:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from millstream.errors import ThreadBusyError
+from millstream.errors import FencedError, ThreadBusyError
 from millstream.server.encoding import dumps
 from millstream.server.errors import ApiError
 from millstream.server.graphs import Access
 from millstream.server.persistence import is_storage_error
 from millstream.server.runs.calls import command_of
-from millstream.server.storage import threads
+from millstream.server.storage import changes, threads
 from millstream.types import StateUpdate
 
 if TYPE_CHECKING:
@@ -241,6 +241,8 @@ async def _tried(update: Any) -> Mapping[str, Any]:
         raise
     except ThreadBusyError as error:
         raise ApiError(409, str(error)) from error
+    except FencedError as error:
+        raise changes.taken_over(error.thread_id) from error
     except Exception as error:
         if is_storage_error(error):
             raise

@@ -26,6 +26,7 @@ from millstream.server.deletion import delete_thread, remove
 from millstream.server.errors import ApiError
 from millstream.server.extraction import extract, parse
 from millstream.server.persistence import copy_thread
+from millstream.server.runs.changes import holder_here
 from millstream.server.storage import changes
 from millstream.server.storage import threads as rows
 
@@ -147,7 +148,12 @@ async def copy(call: Call) -> Response:
         try:
             await service.run_loop.call(copy_thread(service.journal, call["thread_id"], new_id))
             return await service.db.write(
-                rows.copy, call["thread_id"], new_id, made["metadata"], call.filters
+                rows.copy,
+                call["thread_id"],
+                new_id,
+                made["metadata"],
+                call.filters,
+                holder=holder_here(),
             )
         except BaseException:
             # What is copied already is nobody's.
@@ -195,6 +201,7 @@ async def keep(thread: state.Thread, left: state.Updated) -> None:
         values=left.values,
         interrupts=left.interrupts,
         is_asking=bool(left.interrupts),
+        holder=holder_here(),
     )
     if left.told is not None:
         thread.service.logs.tell_state(thread.thread_id, left.told)

@@ -1,11 +1,11 @@
-"""A run that is being carried out, and how it is stopped."""
+"""A run that is being carried out, and how it is stopped; and what stores something here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from millstream.server.runs.lifecycle import RunInput
 
@@ -27,18 +27,31 @@ REASONS: Final[Mapping[RunInput, Mapping[str, str]]] = {
 """What the thread says of a run that was stopped."""
 
 
-_here: Final[ContextVar[ActiveRun | None]] = ContextVar("millstream_active_run", default=None)
+class Change(NamedTuple):
+    """Something that a replica does with a thread beside its runs, see `runs.changes`."""
+
+    thread_id: str
+    holder: str
 
 
-def enter(active: ActiveRun) -> None:
-    """Have what follows, in this task, stored as something of a run."""
-    _here.set(active)
+_here: Final[ContextVar[ActiveRun | Change | None]] = ContextVar("millstream_stores", default=None)
+
+
+def enter(what: ActiveRun | Change) -> None:
+    """Have what follows, in this task, stored as something of a run, or of a change."""
+    _here.set(what)
+
+
+def change_here() -> Change | None:
+    """Return the change that stores here, None if none does."""
+    change = _here.get()
+    return change if isinstance(change, Change) else None
 
 
 def attempt_here() -> tuple[str, int] | None:
     """Return the run that stores here, and which attempt at it; None if none does."""
     active = _here.get()
-    if active is None or (active.is_over and not active.is_given_up):
+    if not isinstance(active, ActiveRun) or (active.is_over and not active.is_given_up):
         # What an ended run leaves behind, tasks of its nodes say, is nobody's.
         return None
     return active.job.run_id, active.job.attempt

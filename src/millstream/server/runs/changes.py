@@ -1,7 +1,9 @@
 """What happens to threads beside their runs: one thing at a time for each thread.
 
 What is under way is noted in the database (`storage.changes`), so that no run begins while the
-state of its thread is being changed, and the next process knows what this one has not ended.
+state of its thread is being changed, and the next process knows what this one has not ended. A
+process that was taken for dead stores nothing more of it: the row of the note guards that, as the
+row of a run guards what the run stores.
 """
 
 from __future__ import annotations
@@ -13,8 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
-from sqlalchemy.exc import OperationalError
-
+from millstream.server.runs.active import Change, change_here, enter
 from millstream.server.storage import changes
 
 if TYPE_CHECKING:
@@ -27,6 +28,13 @@ logger = logging.getLogger("millstream.server")
 
 RETRY: Final = 0.5
 """Seconds between two tries to note that nothing is under way any more."""
+
+
+def holder_here() -> str:
+    """Return the replica that changes a thread here."""
+    change = change_here()
+    assert change is not None, "it is asked for by what changes one"
+    return change.holder
 
 
 class Changes:
@@ -92,24 +100,27 @@ class Changes:
         if lock is None:
             lock = self._locks[thread_id] = asyncio.Lock()
         async with lock:
-            begun = await self._db.write(begin, holder=self._holder())
+            # It may have another name later: in this one it is taken over.
+            holder = self._holder()
+            begun = await self._db.write(begin, holder=holder)
+            enter(Change(thread_id, holder))
             try:
                 return await change(begun)
             except BaseException:
-                await self._end(thread_id)
+                await self._end(thread_id, holder)
                 raise
             finally:
                 if holds_runs:
                     self._wake()
 
-    async def _end(self, thread_id: str) -> None:
+    async def _end(self, thread_id: str, holder: str) -> None:
         """Note that nothing is under way any more, when the database can."""
         while True:
             try:
-                await self._db.write(changes.end, thread_id)
+                await self._db.write(changes.end_own, thread_id, holder)
                 return
-            except OperationalError as error:  # noqa: PERF203
-                if self._is_closing:
+            except Exception as error:  # noqa: PERF203
+                if self._is_closing or not self._db.may_pass(error):
                     raise
                 logger.error("thread %s cannot be let go of yet", thread_id, exc_info=error)
                 await asyncio.sleep(RETRY)

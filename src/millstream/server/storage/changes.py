@@ -72,6 +72,15 @@ def begin_update(connection: Connection, thread_id: str, holder: str) -> None:
     begin(connection, thread_id, "update", holder)
 
 
+def taken_over(thread_id: str) -> ApiError:
+    """Return the error for who was doing something with a thread, and was taken for dead."""
+    return ApiError(
+        409,
+        f"The server that was changing thread {thread_id} was taken for dead, and another one has "
+        "taken that over: look at the thread, and try again if it is not as it should be",
+    )
+
+
 def leave_remains(connection: Connection, thread_id: str) -> None:
     """Note that checkpoints are to be deleted, unless all of their thread is."""
     if statements.CHANGE.first(connection, id=thread_id) is None:
@@ -92,6 +101,18 @@ def forget_empty(connection: Connection, thread_id: str) -> None:
 def end(connection: Connection, thread_id: str) -> None:
     """Note that what was under way with a thread is done."""
     statements.END_CHANGE.run(connection, id=thread_id)
+
+
+def end_own(connection: Connection, thread_id: str, holder: str) -> None:
+    """Note that it is done, unless another replica has taken it over."""
+    statements.END_OWN_CHANGE.run(connection, id=thread_id, holder=holder)
+
+
+def hold_own(connection: Connection, thread_id: str, holder: str) -> bool:
+    """Keep others from taking over what a replica does with a thread; False if one has done so."""
+    mine = (thread_changes.c.thread_id == thread_id, thread_changes.c.holder == holder)
+    query = select(thread_changes.c.kind).where(*mine).with_for_update()
+    return connection.scalar(query) is not None
 
 
 def end_remains(connection: Connection, thread_id: str) -> None:

@@ -97,6 +97,12 @@ ADD_CHANGE: Final = Prepared(insert(thread_changes), "thread_id", "kind", "begun
 END_CHANGE: Final = Prepared(
     delete(thread_changes).where(thread_changes.c.thread_id == bindparam("id"))
 )
+END_OWN_CHANGE: Final = Prepared(
+    delete(thread_changes).where(
+        thread_changes.c.thread_id == bindparam("id"),
+        thread_changes.c.holder == bindparam("holder"),
+    )
+)
 END_REMAINS: Final = Prepared(
     delete(thread_changes).where(
         thread_changes.c.thread_id == bindparam("id"),

@@ -159,9 +159,16 @@ def set_state(
     values: Any,
     interrupts: Mapping[str, Any],
     is_asking: bool,
+    holder: str | None = None,
 ) -> None:
-    """Keep what an update of the state has left, with which it is done."""
+    """Keep what an update of the state has left, with which it is done.
+
+    `holder` is the replica that has updated it. If another one has taken that over it has shown the
+    state by now, or does so: then nothing is kept.
+    """
     hold_thread(connection, thread_id)
+    if holder is not None and not changes.hold_own(connection, thread_id, holder):
+        return
     query = select(threads.c.status, threads.c.state_updated_at)
     found = connection.execute(query.where(threads.c.thread_id == thread_id)).one_or_none()
     # What is said in a thread is later than its state, see `log.event_ids`: that never goes back.
@@ -182,9 +189,7 @@ def set_state(
 
 def run_ids(connection: Connection, thread_id: str) -> frozenset[str]:
     """Return the ids of all runs of a thread."""
-    return frozenset(
-        connection.scalars(select(runs.c.run_id).where(runs.c.thread_id == thread_id))
-    )
+    return frozenset(connection.scalars(select(runs.c.run_id).where(runs.c.thread_id == thread_id)))
 
 
 def delete(
@@ -209,8 +214,12 @@ def copy(
     new_id: str,
     metadata: Mapping[str, Any],
     filters: Filters | None = None,
+    *,
+    holder: str,
 ) -> dict[str, Any]:
-    """Make a thread of what another one has, but for its runs."""
+    """Make a thread of what another one has, but for its runs; `holder` is who copies it."""
+    if not changes.hold_own(connection, new_id, holder):
+        raise changes.taken_over(new_id)
     known = _find(connection, thread_id, is_unread=True)
     if known is None or not allows(known["metadata"], filters):
         raise missing(thread_id)
