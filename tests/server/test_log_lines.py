@@ -135,6 +135,7 @@ def test_what_clients_send_is_in_no_line(tmp_path: Path, monkeypatch: pytest.Mon
     assert SECRET not in json.dumps(lines)
     failed = [line for line in lines if line.get("error")]
     assert [line["error"] for line in failed] == ["ValueError"]
+    assert re.fullmatch(rf"{re.escape(__file__)}:\d+ in node", failed[0]["at"])
     shown = [line for line in lines if line.get("user") == "ada"]
     assert {line["x-shown"] for line in shown} == {"yes"}
 

@@ -93,6 +93,8 @@ def log_run(active: ActiveRun, end: End, status: str | None) -> None:
     if end.error is not None:
         # Its text may tell what is in the state.
         fields["error"] = end.error.get("error")
+    if end.raised_at is not None:
+        fields["at"] = end.raised_at
     _runs.info("run of %s: %s", job.graph_id, fields["status"], extra={"fields": fields})
 
 

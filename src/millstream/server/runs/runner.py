@@ -20,6 +20,7 @@ from millstream.server.encoding import dumps, error_of
 from millstream.server.log.event_ids import START
 from millstream.server.log.repeats import STATE_MODES, Repeats
 from millstream.server.log.storing import Storing
+from millstream.server.places import place_of_error
 from millstream.server.runs import commands, driving
 from millstream.server.runs.active import REASONS, ActiveRun, enter
 from millstream.server.runs.calls import GraphCall
@@ -272,7 +273,8 @@ def _ring_for_nobody(_: str) -> None:
 def failed(error: BaseException) -> Carried:
     """Return the end of a run that an error has ended."""
     told = error_of(error)
-    return Carried(End("failed", error=told), dumps({"__error__": told}))
+    end = End("failed", error=told, raised_at=place_of_error(error))
+    return Carried(end, dumps({"__error__": told}))
 
 
 def _lost(state: Any, deaths: int) -> Carried:

@@ -19,6 +19,7 @@ from typing import Any, Final
 from millstream.constants import NS_END
 from millstream.drivers.context import TaskContext
 from millstream.modes.parts import split_ns
+from millstream.server.places import place_of
 
 logger = logging.getLogger("millstream.server")
 
@@ -114,7 +115,7 @@ def _blocker(frame: FrameType | None) -> tuple[str, dict[str, Any]]:
             # At last the one that the engine has called.
             place = frame
         frame = frame.f_back
-    return f"Something at {_place_of(inner)}", {}
+    return f"Something at {place_of(inner)}", {}
 
 
 def _told_of(context: TaskContext, place: FrameType | None) -> tuple[str, dict[str, Any]]:
@@ -123,11 +124,5 @@ def _told_of(context: TaskContext, place: FrameType | None) -> tuple[str, dict[s
     node = "/".join([*above, context.task.node.name])
     graph = metadata.get("graph_id", context.run.name)
     run_id = metadata.get("run_id")
-    who = f"Node {node!r} of graph {graph!r} (run {run_id}, {_place_of(place)})"
+    who = f"Node {node!r} of graph {graph!r} (run {run_id}, {place_of(place)})"
     return who, {"run_id": run_id, "graph_id": graph, "node": node}
-
-
-def _place_of(frame: FrameType | None) -> str:
-    if frame is None:
-        return "a place unknown"
-    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"

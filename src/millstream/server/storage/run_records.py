@@ -93,6 +93,8 @@ class End:
 
     input: RunInput
     error: dict[str, str] | None = None
+    raised_at: str | None = None
+    """Where in the code the error was raised."""
     values: Any = None
     """The state of the thread, None if there is none."""
     interrupts: dict[str, Any] = field(default_factory=dict)
