@@ -230,6 +230,13 @@ threads: Final = Table(
     _of_listed("ix_threads_listed_created_at", "created_at", "thread_id"),
     _of_listed("ix_threads_listed_updated_at", "updated_at", "thread_id"),
     _of_listed("ix_threads_listed_status", "status", "created_at", "thread_id"),
+    # All others.
+    Index(
+        "ix_threads_temporary",
+        "thread_id",
+        sqlite_where=text("is_temporary = 1"),
+        postgresql_where=text("is_temporary = true"),
+    ),
 )
 
 UNFINISHED: Final = text("status IN ('pending', 'running')")

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, inspect, text
 
-HEAD: Final = "0010"
+HEAD: Final = "0011"
 """The last step: a database that has taken it is ready without a look at the others."""
 USABLE_FROM: Final = "0009"
 """Programs that know the steps up to this one may use tables that have taken all of them."""
