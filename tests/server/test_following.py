@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, cast
 
 from millstream.outbox.write_ahead import Place
+from millstream.server.log.hub import Logs
 from millstream.server.log.run_log import Entry, RunLog, RunReader
 from millstream.server.log.storing import Storing
+from millstream.server.replicas.membership import SharedMembership
 from millstream.server.runs.looking import Looking
+from millstream.server.runs.thread_following import ThreadFollowing
+from millstream.server.storage import thread_readers
 from millstream.server.storage.attempts import TakenOverError
 
 
@@ -215,5 +219,53 @@ def test_there_is_one_look_at_a_time_and_another_for_what_comes_meanwhile() -> N
         looking.at(["e"])
         await asyncio.gather(*tasks)
         assert len(looks) == 4
+
+    asyncio.run(act())
+
+
+class Readers:
+    """A database in which it stands which threads are read."""
+
+    def __init__(self) -> None:
+        self.noted: set[str] = set()
+        self.is_away = False
+
+    async def read(self, function: Any, *given: Any) -> list[Any]:
+        assert function is thread_readers.runs_of
+        return []
+
+    async def write(self, function: Any, ids: Any, *given: Any, **named: Any) -> Any:
+        if self.is_away:
+            raise RuntimeError("the database is not there")
+        if function is thread_readers.add:
+            self.noted.add(ids)
+            return thread_readers.Known((), "now")
+        assert function is thread_readers.remove
+        self.noted -= {*ids}
+
+
+def test_that_a_thread_is_read_no_more_is_noted_later_if_it_cannot_be_now() -> None:
+    """Else its runs would be stored for nobody, as long as the server lives."""
+
+    async def act() -> None:
+        db: Any = Readers()
+        tasks: list[asyncio.Task[None]] = []
+        logs, following = Logs(), cast("Any", None)
+        here: dict[str, Any] = {
+            "is_here": lambda _: False,
+            "spawn": lambda coroutine: tasks.append(asyncio.create_task(coroutine)),
+        }
+        threads = ThreadFollowing(db, logs, SharedMembership(db), following, **here)
+        reader = logs.read_thread("at")
+        await threads.ready("at")
+        assert db.noted == {"at"}
+        db.is_away = True
+        logs.leave("at", reader)
+        await asyncio.gather(*tasks)
+        assert db.noted == {"at"}
+        db.is_away = False
+        threads.look_at_all()
+        await asyncio.gather(*tasks)
+        assert db.noted == set()
 
     asyncio.run(act())

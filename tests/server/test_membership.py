@@ -54,6 +54,20 @@ def test_a_lease_that_was_ended_is_not_renewed_by_what_was_under_way(db: Databas
     assert [(other.replica_id, other.is_over) for other in look.others] == [("ends", True)]
 
 
+def test_what_is_held_in_a_name_that_nobody_has_any_more_is_taken_over_too(db: Database) -> None:
+    """It was stored while its replica was taken for dead, and got another name."""
+    register(db, "dies", "goes on")
+    for name, holder in (("first", "dies"), ("second", "dies, before"), ("third", "goes on")):
+        run = Run(name, f"of {name}", "", 0, 0)
+        db.write_soon(add, run, holder=Holder(holder)).result(30)
+
+    taken = db.write_soon(replicas.take_over, "dies", "goes on").result(30)
+
+    assert taken is not None
+    assert {run_id for run_id, *_ in taken.runs} == {"first", "second"}
+    assert db.write_soon(replicas.take_over, "dies", "goes on").result(30) is None
+
+
 class Noting:
     """A database that cannot be written to at first."""
 

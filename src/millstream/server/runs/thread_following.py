@@ -147,9 +147,15 @@ class ThreadFollowing:
         return [noted for noted in found if not noted.done()]
 
     async def _leave(self, thread_ids: Collection[str]) -> None:
-        left = [id for id in thread_ids if self._read.pop(id, None) is not None]
-        if left:
-            await self._db.write(rows.remove, left, self._membership.id)
+        left = {id: self._read.pop(id) for id in thread_ids if id in self._read}
+        if not left:
+            return
+        try:
+            await self._db.write(rows.remove, list(left), self._membership.id)
+        except Exception:
+            # It is still noted, and is taken back when all are looked at.
+            self._read.update(left)
+            raise
 
     async def _enter(self, thread_id: str) -> None:
         """Note that a thread is read, and follow the run that goes on in it from where it is."""

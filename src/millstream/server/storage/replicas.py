@@ -175,7 +175,7 @@ def leave(connection: Connection, replica_id: str) -> None:
 
 
 def take_over(connection: Connection, dead: str | None, holder: str) -> Taken | None:
-    """Take for one replica what another one holds, or whoever is not known; None if that is done.
+    """Take for one replica what another one holds, and who is not known; None if that is done.
 
     The runs wait for `put_back`, when it is known which of their
     events count. If the taker ends before that, the next one takes them from it.
@@ -220,9 +220,12 @@ def _take_changes(connection: Connection, dead: str | None, holder: str) -> list
 
 def _is_of(holder: Column[str], dead: str | None) -> ColumnElement[bool]:
     """Say whether something is held by a replica, or by none that is known."""
-    if dead is not None:
-        return holder == dead
-    return or_(holder.is_(None), holder.not_in(select(replicas.c.replica_id)))
+    is_unknown = holder.not_in(select(replicas.c.replica_id))
+    if dead is None:
+        return or_(holder.is_(None), is_unknown)
+    # What a replica was storing when it was taken for dead is held in the name that it had before.
+    # That it is held at all is said for the index.
+    return and_(holder.is_not(None), or_(holder == dead, is_unknown))
 
 
 def put_back(connection: Connection, run_ids: Sequence[str], holder: str) -> None:

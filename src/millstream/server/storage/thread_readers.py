@@ -14,8 +14,8 @@ from millstream.server.storage.locks import are_many, hold_thread
 from millstream.server.storage.prepared import Prepared
 from millstream.server.storage.tables import UNFINISHED, UNFINISHED_RUN, runs, thread_readers
 
-SKEW: Final = timedelta(minutes=1)
-"""By how much the clocks of replicas may differ."""
+ON_ITS_WAY: Final = timedelta(minutes=1)
+"""For how long a run may be on its way into the database: it has the time at which that began."""
 _ELSEWHERE: Final = Prepared(
     select(thread_readers.c.replica_id).where(
         thread_readers.c.thread_id == bindparam("thread_id"),
@@ -122,7 +122,7 @@ def runs_of(connection: Connection, known: Mapping[str, Known]) -> Sequence[Seen
 
 
 def _before(time: str) -> str:
-    return (datetime.fromisoformat(time) - SKEW).isoformat(timespec="microseconds")
+    return (datetime.fromisoformat(time) - ON_ITS_WAY).isoformat(timespec="microseconds")
 
 
 def speaking(connection: Connection, thread_id: str) -> str | None:
