@@ -1,7 +1,9 @@
 """Measure what everything costs: the parameters of `model` and `simulation`.
 
 One client asks for one run after the other, so that nothing waits but for what it costs. What a
-run costs, an event and so on is told apart by runs that have more of one of them.
+run costs, an event and so on is told apart by runs that have more of one of them. Several clients
+are there for two numbers, what is lost where threads want the same lock, and where processes want
+the same cores; and that is seen by the processor that is used, and not by how fast they are.
 `scripts/services.sh run -- .venv/bin/python -m benchmarks.scale.calibrate` writes them down.
 """
 
@@ -10,12 +12,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -26,6 +27,7 @@ from benchmarks.scale.costs import MEASURED, Cost, Costs, written
 from benchmarks.scale.server import database, set_durable
 from benchmarks.scale.serving import Replicas, Usage, serving, speak
 from benchmarks.scale.simulation import Scene
+from benchmarks.servers.client import Answer
 from millstream.server.doorbell.doorbell import Doorbell
 
 ONE: Final = Scene(events=1)
@@ -35,8 +37,31 @@ APART: Final = Scene(events=101, delay=0.005)
 TOGETHER: Final = Scene(events=1001)
 """Its events are stored with others."""
 UNSTORED: Final = replace(TOGETHER, is_resumable=False)
-RUNS: Final = {ONE: 100, STEPS: 25, APART: 10, TOGETHER: 10, UNSTORED: 10}
-"""How many runs of each are looked at in a round."""
+ALONE: Final = Scene(events=20)
+CROWD: Final = replace(ALONE, clients=8)
+"""Its runs go on at a time."""
+HERE: Final = {
+    "one": ONE,
+    "steps": STEPS,
+    "apart": APART,
+    "together": TOGETHER,
+    "unstored": UNSTORED,
+    "alone": ALONE,
+    "crowd": CROWD,
+}
+THERE: Final = {
+    "beside": ONE,
+    "one": replace(ONE, is_elsewhere=True),
+    "apart": replace(APART, is_elsewhere=True),
+    "together": replace(TOGETHER, is_elsewhere=True),
+    "alone": ALONE,
+    "crowd": CROWD,
+}
+"""What is looked at with two replicas."""
+RUNS: Final = {"one": 100, "beside": 100, "steps": 25, "alone": 50, "crowd": 160}
+"""How many runs of these are looked at in a round."""
+MANY_EVENTS: Final = 10
+"""The same of the others."""
 _FIELDS: Final = ("replica", "database", "client", "trips", "commits", "log")
 _STREAMS: Final = 400
 
@@ -53,12 +78,18 @@ class Looked:
 
 
 async def look(replicas: Replicas, scene: Scene, runs: int) -> Looked:
-    """Have runs of a scene speak, one after the other."""
+    """Have runs of a scene speak, each client's one after the other."""
+
+    async def ask(client: int) -> list[Answer]:
+        count = len(range(client, runs, scene.clients))
+        return [await speak(replicas.ports, scene, client) for _ in range(count)]
+
     before = replicas.usage()
-    answers = [await speak(replicas.ports, scene, place) for place in range(runs)]
+    asked = await asyncio.gather(*(ask(client) for client in range(scene.clients)))
     # What is done behind the last answer is of this scene, too.
     await asyncio.sleep(0.2)
     used = replicas.usage() - before
+    answers = [answer for each in asked for answer in each]
     firsts, wholes = [each.first for each in answers], [each.whole for each in answers]
     return Looked(_cost(used, runs), median(firsts), median(wholes), used.system / used.replica)
 
@@ -82,35 +113,20 @@ def middle(looked: Sequence[Looked]) -> Looked:
     )
 
 
-SCENES: Final = {
-    "one": ONE,
-    "steps": STEPS,
-    "apart": APART,
-    "together": TOGETHER,
-    "unstored": UNSTORED,
-}
-
-
 async def look_at_all(
-    replicas: Replicas, rounds: int, *, is_elsewhere: bool = False
+    replicas: Replicas, scenes: Mapping[str, Scene], rounds: int
 ) -> dict[str, Looked]:
-    """Look at runs of each scene, in turns.
-
-    What is not stored cannot be read from its beginning elsewhere.
-    """
+    """Look at runs of each scene, in turns."""
     found: dict[str, list[Looked]] = {}
     for number in range(rounds + 1):
-        for name, scene in SCENES.items():
-            if is_elsewhere and not scene.is_resumable:
-                continue
-            there = replace(scene, is_elsewhere=is_elsewhere)
-            looked = await look(replicas, there, RUNS[scene])
+        for name, scene in scenes.items():
+            looked = await look(replicas, scene, RUNS.get(name, MANY_EVENTS))
             if number:  # else statements are not prepared yet, and threads not started
                 found.setdefault(name, []).append(looked)
     return {name: middle(looked) for name, looked in found.items()}
 
 
-def told_apart(found: dict[str, Looked]) -> tuple[Cost, Cost, Cost, Cost]:
+def told_apart(found: Mapping[str, Looked]) -> tuple[Cost, Cost, Cost, Cost]:
     """Return the cost of a run, a superstep, a transaction that stores events, and an event."""
     run, steps = found["one"].cost, found["steps"].cost
     further = STEPS.supersteps - 1
@@ -219,39 +235,31 @@ def log_rate_of_disk(size: int = 1 << 28, piece: int = 1 << 20) -> float:
         return size / (time.perf_counter() - began)
 
 
-def _spin(count: int) -> None:
-    total = 0
-    for number in range(count):
-        total += number * number
+def slowing(alone: Looked, crowd: Looked) -> float:
+    """Return how many times as much processor a run takes where others have all cores, too."""
+    used = [each.cost.replica + each.cost.database for each in (alone, crowd)]
+    return max(1.0, used[1] / used[0])
 
 
-def _timed(processes: int, count: int) -> float:
-    context = multiprocessing.get_context("fork")
-    spinning = [context.Process(target=_spin, args=(count,)) for _ in range(processes)]
-    began = time.perf_counter()
-    for process in spinning:
-        process.start()
-    for process in spinning:
-        process.join()
-    return time.perf_counter() - began
+def crowding(alone: Looked, crowd: Looked, slowing: float) -> float:
+    """Return how many times as long the lock is held for a run where others want it.
 
-
-def slowing_of_cores(cores: int = 2, count: int = 5_000_000) -> float:
-    """Return how many times as long computing takes while the other cores compute too."""
-    alone = min(_timed(1, count) for _ in range(5))
-    return max(1.0, min(_timed(cores, count) for _ in range(5)) / alone)
+    What the kernel does for a process is done without it; what is slow for others is so anyway.
+    """
+    held = [each.cost.replica * (1 - each.system) for each in (alone, crowd)]
+    return max(1.0, held[1] / held[0] / slowing)
 
 
 def reading_costs(
-    here: dict[str, Looked], there: dict[str, Looked], ring: Cost, heard: Cost
-) -> tuple[Cost, Cost, Cost]:
-    """Return what reading elsewhere costs: to come, each fetch and each event fetched."""
+    here: Mapping[str, Looked], there: Mapping[str, Looked], ring: Cost, heard: Cost
+) -> tuple[Cost, Cost, Cost, Cost]:
+    """Return what another replica costs: to be there, to come to read, each fetch and event."""
+    beside = combined(lambda two, one: two - one, there["beside"].cost, here["one"].cost)
     more = {
-        name: combined(lambda far, near: far - near, looked.cost, here[name].cost)
-        for name, looked in there.items()
+        name: combined(lambda far, near: far - near, there[name].cost, here[name].cost)
+        for name in ("one", "apart", "together")
     }
     bell = combined(lambda a, b: a + 2 * b, ring, heard)
-    join = combined(lambda one, bell: one - bell, more["one"], bell)
     fetches = APART.events - 1
     # Those that came together were fetched in few pieces, as many as there were batches.
     fetched = combined(
@@ -264,7 +272,10 @@ def reading_costs(
         bell,
         fetched,
     )
-    return join, fetch, fetched
+    # Who comes fetches once, at least, and is told of the end.
+    parts = (beside, bell, fetch)
+    join = combined(lambda one, *parts: one - sum(parts), more["one"], *parts)
+    return beside, join, fetch, fetched
 
 
 def main() -> None:
@@ -272,19 +283,21 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--to", type=Path, default=MEASURED)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--replicas", type=int, default=2, help="1 leaves out reading elsewhere")
+    parser.add_argument("--replicas", type=int, default=2, help="1 leaves out what others cost")
     options = parser.parse_args()
-    slowing = slowing_of_cores()
     flush, log_rate = flush_of_disk(), log_rate_of_disk()
     ring, heard = ring_costs()
     with serving(1) as replicas:
-        here = asyncio.run(look_at_all(replicas, options.rounds))
+        here = asyncio.run(look_at_all(replicas, HERE, options.rounds))
         stream_memory, connections = asyncio.run(streams(replicas))
-    join = fetch = fetched = Cost()
+    there: dict[str, Looked] = {}
+    slowed = 1.0
+    beside = join = fetch = fetched = Cost()
     if options.replicas > 1:
         with serving(2) as replicas:
-            there = asyncio.run(look_at_all(replicas, options.rounds, is_elsewhere=True))
-        join, fetch, fetched = reading_costs(here, there, ring, heard)
+            there = asyncio.run(look_at_all(replicas, THERE, options.rounds))
+        beside, join, fetch, fetched = reading_costs(here, there, ring, heard)
+        slowed = slowing(there["alone"], there["crowd"])
     run, superstep, batch, event = told_apart(here)
     one, further = here["one"], UNSTORED.events - 1
     said = combined(lambda many, one: (many - one) / further, here["unstored"].cost, run)
@@ -294,6 +307,7 @@ def main() -> None:
         batch=batch,
         event=event,
         said=said,
+        beside=beside,
         join=join,
         fetch=fetch,
         fetched=fetched,
@@ -301,17 +315,18 @@ def main() -> None:
         heard=heard,
         before_first=one.first / one.whole,
         held=1 - one.system,
+        crowded=crowding(here["alone"], here["crowd"], slowed),
         flush=flush,
         log_rate=log_rate,
-        slowing=slowing,
+        slowing=slowed,
         stream_memory=stream_memory,
         connections=connections,
     )
     known = {**written(options.to), "costs": costs.as_json()}
     options.to.write_text(json.dumps(known, indent=1) + "\n")
     print(json.dumps(known["costs"], indent=1))
-    for name, looked in here.items():
-        print(json.dumps({"scene": name, "first": looked.first, "whole": looked.whole}))
+    for name, looked in (*here.items(), *there.items()):
+        print(json.dumps({"scene": name, **asdict(looked)}))
 
 
 if __name__ == "__main__":

@@ -44,6 +44,8 @@ class Costs:
     """Each further event: it is said, stored with others, sent and read."""
     said: Cost
     """Each further event of a run whose events are not stored."""
+    beside: Cost
+    """What each run takes more where there is another replica: what that may want of it."""
     join: Cost
     """A reader that comes to a run at another replica."""
     fetch: Cost
@@ -58,12 +60,14 @@ class Costs:
     """Which part of a run comes before its first event is read."""
     held: float
     """Which part of what a replica computes holds the interpreter's lock."""
+    crowded: float
+    """How many times as long it holds that lock for something while other threads want it."""
     flush: float
     """Seconds that the disk takes to have the log; 0 if nobody waits for it."""
     log_rate: float
     """Bytes a second that the disk takes of a log."""
     slowing: float
-    """How many times as long something takes while the other cores are busy, too."""
+    """How many times as long something takes where others use all cores, too, and the caches."""
     stream_memory: float
     """Bytes of memory in a replica of a run that waits, with its reader."""
     connections: int

@@ -67,6 +67,11 @@ class Station:
         self.busy = 0.0
         """Seconds for which places were taken, all together."""
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody waits for a place."""
+        return bool(self._queue)
+
     def begin(self, resume: Callable[[], None]) -> None:
         """Give a place to who is the next."""
         if self._free:

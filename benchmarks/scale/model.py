@@ -156,6 +156,7 @@ def _demand(load: Load, costs: Costs, cluster: Cluster, replicas: int) -> Demand
         (batches, costs.batch),
         (further * load.stored, costs.event),
         (further * (1 - load.stored), costs.said),
+        (load.runs if replicas > 1 else 0.0, costs.beside),
         (load.runs * load.elsewhere, costs.join),
         (fetches, costs.fetch),
         (load.runs * load.events * load.elsewhere, costs.fetched),
@@ -246,8 +247,9 @@ def most_runs(load: Load, costs: Costs, processes: int, cores: int) -> float:
     With the database and the client, which computes with one at most. It is what many clients come
     to, while nothing waits for the disk.
     """
-    taken = demand(replace(load, runs=1.0), costs, Cluster(cores, float("inf")))
+    taken = _demand(replace(load, runs=1.0), costs, Cluster(cores, float("inf")), processes)
     client = costs.run.client + (load.events - 1) * costs.event.client
-    everything = (taken.replica + taken.database + client) * costs.slowing
-    lock = taken.replica * costs.held * costs.slowing / processes
-    return 1 / max(everything / cores, lock, client * costs.slowing)
+    held = taken.replica * costs.held * (costs.crowded if processes < cores else 1.0)
+    everything = held + taken.replica * (1 - costs.held) + taken.database + client
+    busiest = max(everything / cores, held / processes, client)
+    return 1 / (busiest * costs.slowing)

@@ -20,13 +20,14 @@ WHAT: Final = {
     "batch": "each further transaction that stores events",
     "event": "each further event, that is stored with others",
     "said": "each further event, that is not stored",
+    "beside": "each run, where there is another replica",
     "join": "to come to a run of another replica",
     "fetch": "each read of its events there",
     "fetched": "each event that is read there",
     "ring": "a notification",
     "heard": "the same, for each replica that hears it",
 }
-SIMULATED: Final = 20.0
+SIMULATED: Final = 10.0
 """Seconds of a simulated time."""
 AGENT: Final = Load(runs=1, seconds=10, events=200, supersteps=5, size=100)
 """Runs that talk: twenty events a second for ten seconds. Half of them is read elsewhere."""

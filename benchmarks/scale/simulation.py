@@ -4,12 +4,16 @@ Processors, the lock of each replica's interpreter, the disk and the client are 
 little of. What a run does is a row of round trips: some computing in the replica, which holds the
 interpreter's lock for most of it, then some in the connection's process of the database. All costs
 are those of `costs`; nothing here is fitted to what several replicas reach.
+
+Who wants the lock has to be woken for it, and comes too late where its holder wants it again at
+once. So a loop keeps the lock as long as it has something to do: what a run says without a pause it
+says in one go, and what stores that, or sends it, goes on afterwards. And where a core is there for
+those that are woken in vain, all of it takes longer (`Costs.crowded`).
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -79,6 +83,16 @@ class Machine(Station):
         super().__init__(clock, cores)
         self._cores = cores
         self._slowing = slowing
+        self.computing = 0
+        """Replicas of which a thread holds the lock."""
+
+    @property
+    def has_core_for_more(self) -> bool:
+        """Whether the replicas that compute leave a core to a thread that is woken.
+
+        The database and the client only have one for moments.
+        """
+        return self.computing < self._cores
 
     def use(self, seconds: float) -> Activity:
         """Compute for so long, or longer if others compute too."""
@@ -90,26 +104,50 @@ class Machine(Station):
         self.leave()
 
 
+class Client:
+    """Who asks for runs and reads them, all in one thread."""
+
+    def __init__(self, clock: Clock, machine: Machine) -> None:
+        self._machine = machine
+        self._thread = Station(clock, 1)
+
+    def compute(self, seconds: float) -> Activity:
+        """Compute for so long."""
+        if seconds > 0:
+            yield self._thread
+            yield from self._machine.use(seconds)
+            self._thread.leave()
+
+
 class Replica:
     """A process that serves: one thread at a time holds its interpreter's lock."""
 
-    def __init__(self, clock: Clock, machine: Machine, held: float) -> None:
+    def __init__(self, clock: Clock, machine: Machine, costs: Costs) -> None:
         self._machine = machine
-        self._held = held
-        self.lock = Station(clock, 1)
+        self._costs = costs
+        self._lock = Station(clock, 1)
         self.news: set[int] = set()
         """The runs that there is something new of to ring for."""
         self.is_resting = False
+        self.followed: dict[int, Run] = {}
+        """The runs of others that are read here."""
+        self.due: set[int] = set()
+        """Those that may have said more."""
+        self.is_looking = False
 
     def compute(self, seconds: float) -> Activity:
         """Compute for so long, some of it without the lock."""
         if seconds <= 0:
             return
-        yield self.lock
-        yield from self._machine.use(seconds * self._held)
-        self.lock.leave()
-        if self._held < 1:
-            yield from self._machine.use(seconds * (1 - self._held))
+        yield self._lock
+        machine, costs = self._machine, self._costs
+        machine.computing += 1
+        is_crowded = self._lock.is_wanted and machine.has_core_for_more
+        yield from machine.use(seconds * costs.held * (costs.crowded if is_crowded else 1.0))
+        machine.computing -= 1
+        self._lock.leave()
+        if costs.held < 1:
+            yield from machine.use(seconds * (1 - costs.held))
 
 
 class Simulation:
@@ -121,15 +159,11 @@ class Simulation:
         self.clock = Clock()
         self.machine = Machine(self.clock, scene.cores, costs.slowing)
         self.disk = Disk(self.clock, costs.flush)
-        self.client = Replica(self.clock, self.machine, 1.0)
-        self.replicas = [
-            Replica(self.clock, self.machine, costs.held) for _ in range(scene.processes)
-        ]
-        self.followed: dict[int, Callable[[], None]] = {}
-        """What has the events of a run fetched elsewhere."""
-        self.notifications = 0
+        self.client = Client(self.clock, self.machine)
+        self.replicas = [Replica(self.clock, self.machine, costs) for _ in range(scene.processes)]
+        self.runs = self.notifications = self.looks = 0
+        """Runs that were begun, rings, and how often runs of others were looked at."""
         self._random = random.Random(seed)
-        self._runs = 0
         self._ended: list[tuple[float, float, float]] = []
         """When runs have ended, with the seconds until their first event and their end."""
 
@@ -145,8 +179,8 @@ class Simulation:
     def _ask(self, number: int) -> Activity:
         yield self._random.random() * 0.01
         while True:
-            run = Run(self, self._runs, number % self.scene.processes)
-            self._runs += 1
+            run = Run(self, self.runs, number % self.scene.processes)
+            self.runs += 1
             began = self.clock.now
             yield from run.go()
             now = self.clock.now
@@ -185,13 +219,37 @@ class Simulation:
     def _hear(self, replica: Replica, heard: Cost, told: set[int]) -> Activity:
         yield from self.machine.use(heard.database)
         yield from replica.compute(heard.replica)
-        for run in told:
-            if run in self.followed:
-                self.followed[run]()
+        self.look(replica, told & replica.followed.keys())
+
+    def look(self, reader: Replica, due: set[int]) -> None:
+        """Have a replica fetch what runs of others have said, all that are due at once."""
+        reader.due |= due
+        if reader.due and not reader.is_looking:
+            reader.is_looking = True
+            self.clock.start(self._look(reader))
+
+    def _look(self, reader: Replica) -> Activity:
+        while reader.due:
+            due, reader.due = reader.due, set()
+            runs = [reader.followed[number] for number in due if number in reader.followed]
+            if not runs:
+                continue
+            self.looks += 1
+            fetched = [(run, run.stored) for run in runs]
+            yield from self.work(reader, self.costs.fetch)
+            count = sum(end - run.fetched for run, end in fetched)
+            if count:
+                yield from self.work(reader, self.costs.fetched, count)
+            for run, end in fetched:
+                run.take(end)
+        reader.is_looking = False
 
 
 class Run:
-    """One run, from the request until its reader has seen the end, which is its last entry."""
+    """One run, from the request until its reader has seen the end.
+
+    It says that it begins, its events, and that it has ended.
+    """
 
     def __init__(self, simulation: Simulation, number: int, place: int) -> None:
         self._all = simulation
@@ -203,29 +261,31 @@ class Run:
         self._reader = replicas[(place + 1) % len(replicas)] if is_elsewhere else None
         self.first = 0.0
         """When its first event was read."""
-        self._said = self._stored = self._fetched = self._seen = 0
-        """Entries."""
-        self._entries = simulation.scene.events + 1
-        self._is_fetching = False
-        self._is_ending = False
+        self.stored = 0
+        """Entries, as all that is counted here."""
+        self.fetched = 0
+        """Those that its reader's replica has, where that is another one."""
+        self._said = self._seen = 0
+        self._entries = simulation.scene.events + 2
         self._storing: Flag | None = None
-        """Set when what is being stored is."""
+        """Set when all is stored that was said."""
         self._is_created = Flag()
         self._is_read = Flag()
 
     def go(self) -> Activity:
         """Be asked for, and be read to the end."""
-        everything, costs = self._all, self._costs
+        everything, costs, reader = self._all, self._costs, self._reader
         yield from everything.client.compute(costs.run.client / 2)
         everything.clock.start(self._carry_out())
-        if self._reader is not None:
+        if reader is not None:
             yield self._is_created
             yield from everything.client.compute(costs.join.client)
-            yield from everything.work(self._reader, costs.join)
-            everything.followed[self._number] = self._rung
-            self._rung()
+            yield from everything.work(reader, costs.join)
+            reader.followed[self._number] = self
+            everything.look(reader, {self._number})
         yield self._is_read
-        everything.followed.pop(self._number, None)
+        if reader is not None:
+            del reader.followed[self._number]
         yield from everything.client.compute(costs.run.client / 2)
 
     def _carry_out(self) -> Activity:
@@ -234,83 +294,85 @@ class Run:
         opening, closing = parts_of_run(costs)
         yield from everything.work(replica, opening, 0.5, commits=1)
         self._is_created.set()
+        # That it begins is the first that it says.
+        self._note(1)
         yield from everything.work(replica, opening, 0.5)
-        for index in range(scene.events):
-            if scene.delay:
-                yield scene.delay
-            if index:
-                yield from replica.compute(costs.event.replica)
-            self._said += 1
-            if self._storing is None:
-                self._storing = Flag()
-                everything.clock.start(self._store(self._storing))
+        yield from self._say()
         for _ in range(scene.supersteps - 1):
             yield from everything.work(replica, costs.superstep, commits=1)
-        self._is_ending = True
         if self._storing is not None:
+            # What tells of a superstep is stored before the superstep.
             yield self._storing
-        rest = self._said - self._stored
+        if len(everything.replicas) > 1:
+            yield from everything.work(replica, costs.beside)
         yield from everything.work(replica, closing, commits=2)
-        yield from everything.machine.use(rest * costs.event.database)
-        self._stored = self._entries
+        self.stored = self._entries
         self._show()
 
-    def _store(self, stored: Flag) -> Activity:
+    def _say(self) -> Activity:
+        scene = self._all.scene
+        if scene.delay:
+            for index in range(scene.events):
+                yield scene.delay
+                yield from self._replica.compute(self._costs.event.replica if index else 0.0)
+                self._note(1)
+        else:
+            self._note(1)
+            # Without a pause the loop does not let others have the lock in between.
+            yield from self._replica.compute((scene.events - 1) * self._costs.event.replica)
+            self._note(scene.events - 1)
+
+    def _note(self, count: int) -> None:
+        """Have stored what was said; that which comes meanwhile is stored together."""
+        self._said += count
+        if count and self._storing is None:
+            self._storing = Flag()
+            self._all.clock.start(self._store(self._storing))
+
+    def _store(self, done: Flag) -> Activity:
         everything, costs = self._all, self._costs
-        while (count := self._said - self._stored) > 0:
+        while (count := self._said - self.stored) > 0:
             yield from everything.machine.use(count * costs.event.database)
             yield from everything.work(self._replica, costs.batch, commits=1)
-            self._stored += count
+            self.stored += count
             self._show()
-            if self._is_ending:
-                # What comes now is stored with the end.
-                break
         self._storing = None
-        stored.set()
+        done.set()
 
     def _show(self) -> None:
         """Have what is stored read."""
-        if self._reader is None:
-            self._all.clock.start(self._read(self._stored))
-        else:
+        reader = self._reader
+        if reader is None:
+            self._all.clock.start(self._read(self.stored))
+        elif self._number in reader.followed or self.stored == self._entries:
             self._all.ring(self._replica, self._number)
 
-    def _rung(self) -> None:
-        if not self._is_fetching:
-            self._is_fetching = True
-            self._all.clock.start(self._fetch())
-
-    def _fetch(self) -> Activity:
-        everything, costs, reader = self._all, self._costs, self._reader
-        assert reader is not None, "somebody reads elsewhere"
-        while (count := self._stored - self._fetched) > 0:
-            end = self._stored
-            yield from everything.work(reader, costs.fetch)
-            yield from everything.work(reader, costs.fetched, count)
-            self._fetched = end
-            everything.clock.start(self._read(end))
-        self._is_fetching = False
+    def take(self, end: int) -> None:
+        """Have its reader's replica know it up to an entry."""
+        if end > self.fetched:
+            self.fetched = end
+            self._all.clock.start(self._read(end))
 
     def _read(self, end: int) -> Activity:
         """Have the client read up to an entry."""
         count, self._seen = max(0, end - self._seen), max(end, self._seen)
         yield from self._all.client.compute(count * self._costs.event.client)
-        if not self.first:
+        if not self.first and end > 1:
             self.first = self._all.clock.now
         if end == self._entries:
             self._is_read.set()
 
 
 def parts_of_run(costs: Costs) -> tuple[Cost, Cost]:
-    """Return what a run costs before it says something, and after it has said its first event.
+    """Return what a run costs before it says its first event, and after that.
 
-    Storing that event is neither.
+    Storing that event is neither, nor that it begins.
     """
     run, batch, part = costs.run, costs.batch, costs.before_first
     opening = Cost(
-        max(0.0, run.replica * part - batch.replica),
-        max(0.0, run.database * part - batch.database),
-        trips=max(1.0, run.trips * part - batch.trips),
+        max(0.0, run.replica * part - 2 * batch.replica),
+        max(0.0, run.database * part - 2 * batch.database),
+        trips=max(1.0, run.trips * part - 2 * batch.trips),
     )
     closing = Cost(
         run.replica * (1 - part), run.database * (1 - part), trips=max(1.0, run.trips * (1 - part))
