@@ -47,6 +47,7 @@ DISTRIBUTIONS: Final = {
     "orjson": "orjson",
     "ormsgpack": "ormsgpack",
     "packaging": "packaging",
+    "pexpect": "pexpect",
     "prometheus_client": "prometheus-client",
     "psycopg": "psycopg",
     # An extra of it.

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import pty
+import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pexpect
 import pytest
+from pexpect.fdpexpect import fdspawn
 
+from cli.terminal import Terminal
 from millstream.cli import main
 
 GRAPHS = """
@@ -166,3 +173,97 @@ def start(folder: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     for process in started:
         process.kill()
         process.communicate()
+
+
+class Called:
+    """A call of the command on a terminal, in a thread of this process."""
+
+    def __init__(self, arguments: tuple[str, ...], terminal: Terminal, encoding: str) -> None:
+        self.terminal = terminal
+        ours, theirs = pty.openpty()
+        self._files = [
+            open(theirs, encoding=encoding, closefd=False),  # noqa: SIM115
+            open(theirs, "w", encoding=encoding, errors="backslashreplace"),  # noqa: SIM115
+        ]
+        self._keyboard = fdspawn(ours, encoding="utf-8", timeout=60)
+        self._keyboard.logfile_read = self
+        self._raw: list[str] = []
+        self._code: int | None = None
+        self._thread = threading.Thread(target=self._call, args=(arguments,))
+        self._before = sys.stdin, sys.stdout, sys.stderr
+        sys.stdin, sys.stdout, sys.stderr = self._files[0], self._files[1], self._files[1]
+        self._thread.start()
+
+    @property
+    def raw(self) -> str:
+        """All that was written, with its codes."""
+        return "".join(self._raw)
+
+    def write(self, text: str) -> None:
+        """Take what was written; a log of pexpect."""
+        self._raw.append(text)
+        self.terminal.write(text)
+
+    def flush(self) -> None:
+        """Do nothing; a log of pexpect."""
+
+    def expect(self, pattern: str) -> None:
+        """Wait until something can be read."""
+        deadline = time.monotonic() + 60
+        while not re.search(pattern, self.terminal.text, re.MULTILINE):
+            assert time.monotonic() < deadline, f"{pattern} is not in\n{self.terminal.text}"
+            self._read()
+
+    def type(self, line: str) -> None:
+        """Type a line."""
+        self._keyboard.sendline(line)
+
+    def wait(self) -> int:
+        """Read to the end, and return the exit code."""
+        is_over = False
+        while self._read() or not is_over:
+            is_over = not self._thread.is_alive()
+        self.close()
+        assert self._code is not None
+        return self._code
+
+    def _read(self) -> bool:
+        try:
+            return bool(self._keyboard.read_nonblocking(65536, timeout=0.1))
+        except pexpect.TIMEOUT:
+            return False
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._files:
+            sys.stdin, sys.stdout, sys.stderr = self._before
+            files, self._files = self._files, []
+            self._thread.join(60)
+            for file in files:
+                file.close()
+            self._keyboard.close()
+
+    def _call(self, arguments: tuple[str, ...]) -> None:
+        self._code = main(arguments)
+        sys.stdout.flush()
+
+
+@pytest.fixture
+def on_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Called]]:
+    """Give the command as a function that calls it on a terminal of some width."""
+    calls: list[Called] = []
+
+    def call(
+        *arguments: str, width: int = 80, height: int = 24, encoding: str = "utf-8", **more: str
+    ) -> Called:
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        for name, value in {"TERM": "xterm-256color", **more}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setenv("LINES", str(height))
+        calls.append(Called(arguments, Terminal(width, height), encoding))
+        return calls[-1]
+
+    yield call
+    for each in calls:
+        each.close()

@@ -8,7 +8,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.messages.tool import tool_call, tool_call_chunk
 
-from millstream.cli.render import LiveRenderer
+from millstream.cli.render import BlockRenderer
 
 
 class Screen:
@@ -16,7 +16,7 @@ class Screen:
 
     def __init__(self) -> None:
         self._out = io.StringIO()
-        self.view = LiveRenderer(self._out)
+        self.view = BlockRenderer(self._out)
 
     def hear(self, node: str, message: Any, *namespace: str) -> str:
         """Show one event of the mode `messages` and return all that is printed by then."""
@@ -99,10 +99,11 @@ def test_whole_messages_say_who_speaks_and_from_where() -> None:
 
     screen.hear("chat", AIMessage("", tool_calls=[call]), "outer:1234567890")
     screen.hear("tools", ToolMessage("a cat", tool_call_id="1", name="look"))
-    screen.hear("guest", HumanMessage([{"type": "text", "text": "hm"}]))
+    image = {"type": "image", "base64": "A" * 356_000}
+    screen.hear("guest", HumanMessage([{"type": "text", "text": "hm "}, image]))
 
     assert screen.text.splitlines() == [
         *("● messages chat  in outer:12345678", 'calls look {"at": "ü"}'),
         *("● messages tools (tool look)", "a cat"),
-        *("● messages guest (human)", "hm"),
+        *("● messages guest (human)", "hm [image, 267 kB]"),
     ]

@@ -491,6 +491,22 @@ def test_invoke_prints_too(driver: Any, capsys: Any) -> None:
     assert capsys.readouterr().out == "\x1b[1m[updates]\x1b[0m {'a': {'log': ['a']}}\n"
 
 
+def test_what_is_printed_has_no_codes_where_nobody_wants_any(
+    driver: Any, capsys: Any, monkeypatch: Any
+) -> None:
+    class Evil:
+        def __repr__(self) -> str:
+            return "\x1b]0;title\x07"
+
+    monkeypatch.setenv("NO_COLOR", "1")
+    graph = chain(("node", lambda state: {"log": [Evil()]}), debug=True)
+    driver.invoke(graph, {"x": 1}, subgraphs=True)
+
+    assert capsys.readouterr().out.splitlines()[1] == (
+        "[updates] {'node': {'log': [\u241b]0;title\u2407]}}"
+    )
+
+
 def test_debug_prints_updates_and_values(driver: Any, capsys: Any) -> None:
     driver.invoke(chain(say("a"), debug=True), {"x": 1})
 

@@ -1,8 +1,9 @@
 """The `millstream` command: run and draw graphs from a terminal, and run programs of LangGraph.
 
-`commands` lists the commands. `target` finds the graph, `run` and `draw` are for graphs, `render`
-shows what a run emits, `speech` what is said in it; `execute` and `hook` are for programs,
-`threads` for what a journal keeps, `serving` and `database` for the server and what it keeps.
+`commands` lists the commands. `target` finds the graph, `run` and `draw` are for graphs; `views`
+chooses how a run is shown, on a terminal by `live`, elsewhere by `render`; `execute` and `hook` are
+for programs, `threads` for what a journal keeps, `serving` and `database` for the server and what
+it keeps.
 Nothing else in millstream imports this package, and it imports the engine only inside commands,
 so that `millstream --help` answers at once.
 """
@@ -17,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 from millstream.cli.failures import FAILED, INTERRUPTED, READER_GONE, USAGE, UsageError
+from millstream.cli.interrupting import leave
 from millstream.cli.output import Output, OutputError, ReaderGoneError, complain
 
 __all__ = ["main"]
@@ -46,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGINT, _interrupt_then_leave)
     code = _dispatch(given)
     if code == INTERRUPTED:
-        _leave()
+        # A plain exit would join the threads of sync nodes, which may run for long.
+        leave()
     return code
 
 
@@ -106,15 +109,5 @@ def _hold_standard_files() -> None:
 
 def _interrupt_then_leave(number: int, frame: FrameType | None) -> None:
     # The second Ctrl-C does not wait for nodes that are still running in threads.
-    signal.signal(signal.SIGINT, lambda *_: _leave())
+    signal.signal(signal.SIGINT, lambda *_: leave())
     raise KeyboardInterrupt
-
-
-def _leave() -> None:
-    # A plain exit would join the threads of sync nodes, which may run for long.
-    try:
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
-    finally:
-        os._exit(INTERRUPTED)

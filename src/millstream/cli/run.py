@@ -16,14 +16,13 @@ from millstream.cli.failures import (
     UsageError,
     print_failure,
 )
-from millstream.cli.output import Output, OutputError, ReaderGoneError
+from millstream.cli.output import OutputError, ReaderGoneError
 from millstream.cli.target import FORMS, load_graph
-from millstream.modes.names import CUSTOM, PUBLIC_MODES, UPDATES
+from millstream.modes.names import PUBLIC_MODES
 
 if TYPE_CHECKING:
     from millstream.cli.render import Renderer
 
-DEFAULT_MODES: Final = (UPDATES, CUSTOM)
 CONFIG_KINDS: Final[dict[str, tuple[type, str]]] = {
     "configurable": (dict, "a JSON object"),
     "metadata": (dict, "a JSON object"),
@@ -61,41 +60,38 @@ def run(
     ] = "{}",
 ) -> int:
     """Run the graph TARGET and show its events as they happen."""
-    modes = _check_modes(stream_mode or list(DEFAULT_MODES))
+    modes = None if stream_mode is None else _check_modes(stream_mode)
     value = _read_json(input, "--input")
     settings = _check_config(_read_json(config, "--config"))
 
-    from millstream.cli.render import JsonRenderer, LiveRenderer
+    from millstream.cli.views import choose_view
 
-    out = Output(sys.stdout)
-    # What nodes print must not stand between the JSON lines.
-    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+    renderer = choose_view(modes, has_subgraphs=subgraphs, as_json=as_json)
+    renderer.load(f"loading {target}")
+    with renderer.shown():
         graph = load_graph(target)
-        renderer = JsonRenderer(out) if as_json else LiveRenderer(out)
-        return _show_run(graph, value, _with_thread(graph, settings), modes, subgraphs, renderer)
+    return _show_run(graph, value, _with_thread(graph, settings), renderer)
 
 
-def _show_run(
-    graph: Any,
-    value: Any,
-    config: dict[str, Any],
-    modes: list[str],
-    subgraphs: bool,
-    renderer: Renderer,
-) -> int:
-    arguments: dict[str, Any] = {"stream_mode": modes, "subgraphs": subgraphs}
+def _show_run(graph: Any, value: Any, config: dict[str, Any], renderer: Renderer) -> int:
+    arguments: dict[str, Any] = {
+        "stream_mode": list(renderer.modes),
+        "subgraphs": renderer.has_subgraphs,
+    }
 
     def show(item: Any) -> None:
-        namespace, mode, payload = item if subgraphs else ((), *item)
+        namespace, mode, payload = item if renderer.has_subgraphs else ((), *item)
         renderer.show(namespace, mode, payload)
 
     try:
-        if _needs_event_loop(graph):
-            _consume_async(graph.astream(value, config, **arguments), show)
-        else:
-            with contextlib.closing(graph.stream(value, config, **arguments)) as items:
-                for item in items:
-                    show(item)
+        renderer.load("")
+        with renderer.shown():
+            if _needs_event_loop(graph):
+                _consume_async(graph.astream(value, config, **arguments), show)
+            else:
+                with contextlib.closing(graph.stream(value, config, **arguments)) as items:
+                    for item in items:
+                        show(item)
         renderer.finish()
     except (KeyboardInterrupt, UsageError, ReaderGoneError, OutputError):
         raise

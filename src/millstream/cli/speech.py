@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from millstream.cli.values import media_in
+
 
 @dataclass(slots=True)
 class Speech:
@@ -119,6 +121,7 @@ def _subject(message: Any, metadata: Any) -> str:
 def _texts(message: Any, speech: Speech) -> Iterator[str]:
     if message.text:
         yield str(message.text)
+    yield from media_in(message.content)
     if hasattr(message, "tool_call_chunks"):
         for call in message.tool_call_chunks:
             if call["name"]:

@@ -294,6 +294,7 @@ class NodeCall:
                 type(error).__name__,
                 safe_str(error),
                 exc_info=error,
+                extra={"checkpoint_ns": context.ns},
             )
         return delay
 

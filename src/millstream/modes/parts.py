@@ -12,6 +12,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
+from millstream._base.texts import visible
 from millstream.constants import NS_SEP
 from millstream.modes.names import MODES
 
@@ -69,14 +70,18 @@ def check_version(version: str) -> None:
         raise ValueError(f"Unknown stream version {version!r}; use one of {', '.join(VERSIONS)}")
 
 
-def format_part(part: Part, *, has_subgraphs: bool) -> str:
-    """Format a part as one line for `print_mode`, with the terminal codes programs expect."""
+def format_part(part: Part, *, has_subgraphs: bool, is_plain: bool) -> str:
+    """Format a part as one line for `print_mode`, with the terminal codes programs expect.
+
+    A plain one has no codes. What a class of the program says of its instance has none either.
+    """
     namespace, mode, payload, _ = part
-    line = f"\x1b[1m[{mode}]\x1b[0m "
+    line = f"[{mode}] " if is_plain else f"\x1b[1m[{mode}]\x1b[0m "
     # What is printed is what programs of LangGraph print, codes included.
     if has_subgraphs and namespace:
-        line += f"\x1b[1;30;33m[graph={namespace}]\x1b[0m "
-    return f"{line}{payload!r}"
+        graph = f"[graph={namespace}]"
+        line += f"{graph} " if is_plain else f"\x1b[1;30;33m{graph}\x1b[0m "
+    return f"{line}{visible(repr(payload))}"
 
 
 def as_modes(modes: str | Collection[str]) -> Sequence[str]:

@@ -15,6 +15,7 @@ by the driver whose reader it is.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -138,7 +139,8 @@ class Outbox:
     def _print(self, part: Part) -> Any:
         subscription = self._subscription
         if part[1] in subscription.printed:
-            print(format_part(part, has_subgraphs=subscription.has_subgraphs))  # noqa: T201
+            has_subgraphs, is_plain = subscription.has_subgraphs, bool(os.environ.get("NO_COLOR"))
+            print(format_part(part, has_subgraphs=has_subgraphs, is_plain=is_plain))  # noqa: T201
         return subscription.encode(part) if part[1] in subscription.yielded else NO_ITEM
 
     def take(self) -> Iterator[Any]:
