@@ -5,7 +5,8 @@ import type { Api } from "./api/client";
 import { TEXTS } from "./texts";
 import { Boundary } from "./ui/Boundary";
 import { hrefOf, useRoute } from "./ui/route";
-import { Inbox, Threads } from "./views/Lists";
+import { Inbox } from "./views/Lists";
+import { Threads } from "./views/Threads";
 
 // The drawing is most of the page: it comes when a thread is looked at.
 const ThreadView = lazy(() => import("./views/ThreadView").then(({ ThreadView }) => ({ default: ThreadView })));

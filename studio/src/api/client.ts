@@ -30,6 +30,8 @@ export class ApiError extends Error {
 export interface ThreadSearch {
   status?: string;
   metadata?: JsonObject;
+  ids?: string[];
+  select?: string[];
   limit: number;
   offset: number;
 }
@@ -70,9 +72,8 @@ export class Api {
     return this.#json("POST", "/threads", { metadata });
   }
 
-  history(threadId: string, limit: number, before?: Checkpoint): Promise<ThreadState[]> {
-    const place = before === undefined ? {} : { before: { configurable: before } };
-    return this.#json("POST", `/threads/${part(threadId)}/history`, { limit, ...place });
+  history(threadId: string, limit: number, metadata: JsonObject = {}): Promise<ThreadState[]> {
+    return this.#json("POST", `/threads/${part(threadId)}/history`, { limit, metadata });
   }
 
   state(threadId: string, checkpointId?: string): Promise<ThreadState> {
@@ -93,8 +94,23 @@ export class Api {
     });
   }
 
-  runs(threadId: string, limit = 20): Promise<Run[]> {
-    return this.#json("GET", `/threads/${part(threadId)}/runs?limit=${limit}`);
+  runs(threadId: string, limit = 20, status = ""): Promise<Run[]> {
+    const asked = status === "" ? "" : `&status=${status}`;
+    return this.#json("GET", `/threads/${part(threadId)}/runs?limit=${limit}${asked}`);
+  }
+
+  run(threadId: string, runId: string): Promise<Run> {
+    return this.#json("GET", `/threads/${part(threadId)}/runs/${part(runId)}`);
+  }
+
+  /** Returns the file of a run that a server has recorded, null if it has none. */
+  async recording(threadId: string, runId: string): Promise<Blob | null> {
+    try {
+      return await (await this.#fetch("GET", `/threads/${part(threadId)}/runs/${part(runId)}/recording`)).blob();
+    } catch (error) {
+      if (error instanceof ApiError) return null;
+      throw error;
+    }
   }
 
   /** Begins a run whose stream can be read again from anywhere. */

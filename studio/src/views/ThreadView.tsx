@@ -6,14 +6,16 @@ import type { Api } from "../api/client";
 import type { Assistant, RunRequest } from "../api/types";
 import { GraphView } from "../graph/GraphView";
 import { TEXTS } from "../texts";
+import { CopyId } from "../ui/CopyId";
 import { go, hrefOf, type Panel, type Route } from "../ui/route";
 import { Answer } from "./Answer";
 import { RunForm } from "./RunForm";
+import { Runs } from "./Runs";
 import { StateView } from "./StateView";
 import { Timeline } from "./Timeline";
 import { Tokens } from "./Tokens";
 
-const PANELS: readonly Panel[] = ["graph", "timeline", "state", "tokens"];
+const PANELS: readonly Panel[] = ["graph", "timeline", "state", "tokens", "runs"];
 const UNDER_WAY = new Set(["pending", "running"]);
 
 /** One thread: what its newest run does, and all that it has come to. */
@@ -60,9 +62,7 @@ export function ThreadView({ api, route, assistants }: { api: Api; route: Route;
       <header className="thread-head">
         <h2>
           <span className={`badge ${thread?.status ?? ""}`}>{thread?.status}</span>{" "}
-          <button type="button" className="link id" title={TEXTS.copy} onClick={() => void navigator.clipboard.writeText(threadId)}>
-            {threadId}
-          </button>
+          <CopyId id={threadId} />
         </h2>
         <nav aria-label={TEXTS.run}>
           {PANELS.map((panel) => (
@@ -112,6 +112,7 @@ export function ThreadView({ api, route, assistants }: { api: Api; route: Route;
           />
         )}
         {route.panel === "tokens" && <Tokens run={view} />}
+        {route.panel === "runs" && <Runs api={api} threadId={threadId} />}
       </div>
       <footer>
         {!isUnderWay && assistant !== undefined && questions.map((question) => (
