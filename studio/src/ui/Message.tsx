@@ -3,12 +3,6 @@ import { isObject, object, text } from "../model/run";
 import { TEXTS } from "../texts";
 import { JsonTree } from "./JsonTree";
 
-const ROLES = new Set(["human", "ai", "system", "tool", "function", "AIMessageChunk", "remove"]);
-
-export function isMessage(value: Json): value is JsonObject {
-  return isObject(value) && typeof value.type === "string" && ROLES.has(value.type) && "content" in value;
-}
-
 /** A message of a conversation. Its content is somebody's: it is shown as text, whatever it says. */
 export function Message({ message }: { message: JsonObject }) {
   const calls = Array.isArray(message.tool_calls) ? message.tool_calls.map(object) : [];

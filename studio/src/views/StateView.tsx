@@ -1,106 +1,97 @@
-import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useMemo, useState } from "react";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { lazy, Suspense, useMemo, useState } from "react";
 
 import type { Api } from "../api/client";
-import type { Json, ThreadState } from "../api/types";
+import type { Checkpoint, Json, ThreadState } from "../api/types";
 import { differences } from "../model/difference";
 import { isObject } from "../model/run";
-import { JsonEditor, faultOf } from "../ui/JsonEditor";
-import { JsonTree } from "../ui/JsonTree";
-import { Message, isMessage } from "../ui/Message";
+import { idOf } from "../model/tree";
 import { TEXTS } from "../texts";
+import { JsonTree } from "../ui/JsonTree";
+import { go, hrefOf, type Route } from "../ui/route";
+import { Value } from "../ui/Value";
+import { Checkpoints } from "./Checkpoints";
+
+const Compare = lazy(() => import("./Compare").then(({ Compare }) => ({ default: Compare })));
+const StateEditor = lazy(() => import("./StateEditor").then(({ StateEditor }) => ({ default: StateEditor })));
 
 interface Props {
   api: Api;
   threadId: string;
-  checkpointId: string | null;
+  assistantId: string | undefined;
+  route: Route;
+  /** Changes when there may be other states. */
   version: string;
-  onCheckpoint: (id: string) => void;
-  onFork: (checkpoint: NonNullable<ThreadState["checkpoint"]>) => Promise<void>;
+  onFork: (checkpoint: Checkpoint) => Promise<void>;
 }
 
 const PAGE = 50;
 
-/** The states of a thread, each with what has changed since the one before. */
-export function StateView({ api, threadId, checkpointId, version, onCheckpoint, onFork }: Props) {
+/** The states of a thread, each with what has changed since the one before, or beside another one. */
+export function StateView({ api, threadId, assistantId, route, version, onFork }: Props) {
   const [limit, setLimit] = useState(PAGE);
   const { data: states = [], error } = useQuery({
     queryKey: ["history", threadId, limit, version],
     queryFn: () => api.history(threadId, limit),
-    placeholderData: (before) => before,
+    placeholderData: keepPreviousData,
   });
-  const place = Math.max(0, states.findIndex((each) => each.checkpoint?.checkpoint_id === checkpointId));
-  const shown = states[place];
+  const shown = states.find((each) => idOf(each) === route.checkpointId) ?? states[0];
   const before = useMemo(() => {
     const id = shown?.parent_checkpoint?.checkpoint_id;
-    return states.find((each) => each.checkpoint?.checkpoint_id === id);
+    return states.find((each) => idOf(each) === id);
   }, [states, shown]);
   if (error !== null) return <p role="alert" className="fault">{error.message}</p>;
+  const current = shown === undefined ? "" : idOf(shown);
+  const show = (checkpointId: string, withId: string | null = null) => go({ ...route, checkpointId, withId });
   return (
     <section className="state" aria-label={TEXTS.state}>
-      <ol className="checkpoints">
-        {states.map((state, index) => (
-          <li key={state.checkpoint?.checkpoint_id ?? index}>
-            <button
-              type="button"
-              aria-current={index === place}
-              onClick={() => state.checkpoint !== null && onCheckpoint(state.checkpoint.checkpoint_id)}
-            >
-              <span>{String(state.metadata?.step ?? "")}</span>
-              <span>{labelOf(state)}</span>
-            </button>
-          </li>
-        ))}
+      <div className="history">
+        <Checkpoints states={states} current={current} onCheckpoint={(id) => show(id)} onCompare={(id) => show(current, id)} />
         {states.length === limit && (
-          <li><button type="button" className="link" onClick={() => setLimit(limit + 4 * PAGE)}>{TEXTS.earlier}</button></li>
+          <button type="button" className="link" onClick={() => setLimit(limit + 4 * PAGE)}>{TEXTS.earlier}</button>
         )}
-      </ol>
+      </div>
       {shown !== undefined && (
-        <StateDetails
-          key={shown.checkpoint?.checkpoint_id}
-          api={api}
-          threadId={threadId}
-          state={shown}
-          before={before}
-          onFork={onFork}
-        />
+        <Suspense fallback={<div aria-busy="true" />}>
+          {route.withId !== null ? (
+            <Compare
+              api={api}
+              threadId={threadId}
+              states={states}
+              leftId={route.checkpointId ?? current}
+              rightId={route.withId}
+              hrefOfCheckpoint={(checkpointId) => hrefOf({ ...route, checkpointId, withId: null })}
+              onSwap={() => show(route.withId!, current)}
+              onClose={() => show(current)}
+            />
+          ) : (
+            <StateDetails key={current} api={api} threadId={threadId} assistantId={assistantId} state={shown} before={before} states={states} onFork={onFork} />
+          )}
+        </Suspense>
       )}
     </section>
   );
 }
 
-function labelOf(state: ThreadState): string {
-  const failed = state.tasks.find((task) => task.error !== null);
-  if (failed !== undefined) return `✕ ${failed.name}`;
-  if (state.tasks.some((task) => task.interrupts.length > 0)) return `? ${state.next.join(", ")}`;
-  return state.next.length > 0 ? `→ ${state.next.join(", ")}` : "■";
-}
-
 interface DetailsProps {
   api: Api;
   threadId: string;
+  assistantId: string | undefined;
   state: ThreadState;
   before: ThreadState | undefined;
+  states: readonly ThreadState[];
   onFork: Props["onFork"];
 }
 
-function StateDetails({ api, threadId, state, before, onFork }: DetailsProps) {
-  const [edited, setEdited] = useState<string | null>(null);
+function StateDetails({ api, threadId, assistantId, state, before, states, onFork }: DetailsProps) {
+  const [isEditing, setEditing] = useState(false);
   const [fault, setFault] = useState<string | null>(null);
-  const client = useQueryClient();
   const changes = useMemo(() => differences(before?.values, state.values), [before, state]);
 
   async function fork(): Promise<void> {
     try {
       setFault(null);
-      let place = state.checkpoint;
-      if (edited !== null && place !== null) {
-        const values = changedKeys(state.values, JSON.parse(edited) as Json);
-        place = (await api.updateState(threadId, values, place)).checkpoint;
-        await client.invalidateQueries({ queryKey: ["history", threadId] });
-      }
-      if (place !== null) await onFork(place);
-      setEdited(null);
+      if (state.checkpoint !== null) await onFork(state.checkpoint);
     } catch (error) {
       setFault(error instanceof Error ? error.message : String(error));
     }
@@ -108,18 +99,15 @@ function StateDetails({ api, threadId, state, before, onFork }: DetailsProps) {
 
   return (
     <div className="state-details">
-      <div className="actions">
-        <button type="button" onClick={() => void fork()} disabled={edited !== null && faultOf(edited) !== null}>
-          {edited === null ? TEXTS.forkHere : TEXTS.forkEdited}
-        </button>
-        {edited === null ? (
-          <button type="button" onClick={() => setEdited(JSON.stringify(state.values, null, 2))}>{TEXTS.edit}</button>
-        ) : (
-          <button type="button" onClick={() => setEdited(null)}>{TEXTS.cancelEdit}</button>
-        )}
-      </div>
+      {isEditing ? (
+        <StateEditor api={api} threadId={threadId} assistantId={assistantId} state={state} states={states} onFork={onFork} onClose={() => setEditing(false)} />
+      ) : (
+        <div className="actions">
+          <button type="button" onClick={() => void fork()}>{TEXTS.forkHere}</button>
+          <button type="button" onClick={() => setEditing(true)}>{TEXTS.edit}</button>
+        </div>
+      )}
       {fault !== null && <p role="alert" className="fault">{fault}</p>}
-      {edited !== null && <JsonEditor label={TEXTS.values} text={edited} onChange={setEdited} rows={24} />}
       {state.tasks.filter((task) => task.error !== null).map((task) => (
         <pre key={task.id} className="fault">{`${task.name}: ${task.error}`}</pre>
       ))}
@@ -151,23 +139,4 @@ function Values({ values }: { values: Json }) {
       ))}
     </>
   );
-}
-
-const MESSAGES = 100;
-
-function Value({ value }: { value: Json }) {
-  if (isMessage(value)) return <Message message={value} />;
-  if (Array.isArray(value) && value.length > 0 && value.length <= MESSAGES && value.every(isMessage)) {
-    return <>{value.map((each, place) => <Message key={place} message={each} />)}</>;
-  }
-  return <JsonTree value={value} />;
-}
-
-/** Returns the keys whose values were edited: only they are written. */
-export function changedKeys(before: Json, after: Json): Json {
-  if (!isObject(before) || !isObject(after)) return after;
-  const changed = Object.entries(after).filter(
-    ([key, value]) => JSON.stringify(before[key]) !== JSON.stringify(value),
-  );
-  return Object.fromEntries(changed);
 }

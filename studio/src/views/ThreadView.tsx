@@ -97,9 +97,9 @@ export function ThreadView({ api, route, assistants }: { api: Api; route: Route;
           <StateView
             api={api}
             threadId={threadId}
-            checkpointId={route.checkpointId}
+            assistantId={assistant?.assistant_id}
+            route={route}
             version={`${version} ${isUnderWay ? (view?.tasks.size ?? 0) : ""}`}
-            onCheckpoint={(checkpointId) => go({ ...route, checkpointId })}
             onFork={async (checkpoint) => {
               await start({
                 assistant_id: assistant!.assistant_id,
@@ -107,7 +107,7 @@ export function ThreadView({ api, route, assistants }: { api: Api; route: Route;
                 checkpoint: { checkpoint_id: checkpoint.checkpoint_id, checkpoint_ns: checkpoint.checkpoint_ns },
               });
               // Where the new branch comes to.
-              go({ ...route, checkpointId: null });
+              go({ ...route, checkpointId: null, withId: null });
             }}
           />
         )}

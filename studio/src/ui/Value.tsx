@@ -1,0 +1,15 @@
+import type { Json } from "../api/types";
+import { isMessage } from "../model/message";
+import { JsonTree } from "./JsonTree";
+import { Message } from "./Message";
+
+const MESSAGES = 100;
+
+/** A value of a state: messages as such, anything else as a tree. */
+export function Value({ value }: { value: Json }) {
+  if (isMessage(value)) return <Message message={value} />;
+  if (Array.isArray(value) && value.length > 0 && value.length <= MESSAGES && value.every(isMessage)) {
+    return <>{value.map((each, place) => <Message key={place} message={each} />)}</>;
+  }
+  return <JsonTree value={value} />;
+}
