@@ -59,9 +59,3 @@ export async function* eventsOf(response: Response): AsyncGenerator<StreamEvent[
     await reader.cancel().catch(() => undefined);
   }
 }
-
-/** Returns when an event was said, as its id has it: `<milliseconds>-<number>`; null if it does not. */
-export function timeOf(id: string): number | null {
-  const found = /^(\d{13})-\d+$/.exec(id);
-  return found === null ? null : Number(found[1]);
-}

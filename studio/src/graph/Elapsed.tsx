@@ -1,6 +1,8 @@
 /** Times that go on: all of them by one clock, so that hundreds of them cost what one does. */
 
-import { useSyncExternalStore } from "react";
+import { useContext, useSyncExternalStore } from "react";
+
+import { ShownTime } from "../ui/clock";
 
 const EACH = 200;
 
@@ -25,6 +27,7 @@ function watch(changed: () => void): () => void {
 
 /** How long something has been going on, in seconds. */
 export function Elapsed({ since }: { since: number }) {
-  const seconds = useSyncExternalStore(watch, () => (Math.max(0, now - since) / 1000).toFixed(1));
+  const shown = useContext(ShownTime);
+  const seconds = useSyncExternalStore(watch, () => (Math.max(0, (shown ?? now) - since) / 1000).toFixed(1));
   return <>{seconds} s</>;
 }

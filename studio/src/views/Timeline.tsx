@@ -1,8 +1,9 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useMemo, useRef } from "react";
+import { useContext, useMemo, useRef } from "react";
 
 import { nameOf } from "../model/drawing";
 import type { RunView, Speech, Task } from "../model/run";
+import { ShownTime } from "../ui/clock";
 import { JsonTree } from "../ui/JsonTree";
 import { TEXTS } from "../texts";
 
@@ -21,13 +22,14 @@ const ROW = 26;
 /** What a run did when: a line for each task and each call of a model, what failed first. */
 export function Timeline({ run, taskId, onTask }: { run: RunView | null; taskId: string | null; onTask: (id: string) => void }) {
   const rows = useMemo(() => (run === null ? [] : rowsOf(run)), [run]);
+  const shown = useContext(ShownTime);
   const scroll = useRef<HTMLDivElement>(null);
   // The compiler leaves this component as it is, because the virtualizer changes by itself.
   // eslint-disable-next-line react-hooks/incompatible-library
   const virtual = useVirtualizer({ count: rows.length, getScrollElement: () => scroll.current, estimateSize: () => ROW, overscan: 20 });
   if (run === null || rows.length === 0) return <p className="empty">{TEXTS.notRun}</p>;
   const first = Math.min(...rows.map((row) => row.startedAt));
-  const last = Math.max(first + 1, ...rows.map((row) => row.endedAt ?? Date.now()));
+  const last = Math.max(first + 1, ...rows.map((row) => row.endedAt ?? shown ?? Date.now()));
   const chosen = taskId === null ? undefined : run.tasks.get(taskId);
   return (
     <section className="timeline" aria-label={TEXTS.timeline}>
