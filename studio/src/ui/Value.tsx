@@ -1,5 +1,6 @@
 import type { Json } from "../api/types";
 import { isMessage } from "../model/message";
+import { isObject } from "../model/run";
 import { JsonTree } from "./JsonTree";
 import { Message } from "./Message";
 
@@ -12,4 +13,19 @@ export function Value({ value }: { value: Json }) {
     return <>{value.map((each, place) => <Message key={place} message={each} />)}</>;
   }
   return <JsonTree value={value} />;
+}
+
+/** The values of a state, each by its key. */
+export function Values({ values }: { values: Json }) {
+  if (!isObject(values)) return <JsonTree value={values} />;
+  return (
+    <>
+      {Object.entries(values).map(([key, value]) => (
+        <details key={key} open>
+          <summary>{key}</summary>
+          <Value value={value} />
+        </details>
+      ))}
+    </>
+  );
 }

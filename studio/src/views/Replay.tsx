@@ -6,7 +6,7 @@ import { TEXTS } from "../texts";
 import { ShownTime } from "../ui/clock";
 import { CopyId } from "../ui/CopyId";
 import { go, hrefOf, type Panel, type Route } from "../ui/route";
-import { Value } from "../ui/Value";
+import { Values } from "../ui/Value";
 import { Timeline } from "./Timeline";
 import { Tokens } from "./Tokens";
 
@@ -53,7 +53,7 @@ export function Replay({ recording, route, children }: Props) {
           )}
           {route.panel === "timeline" && <Timeline run={view} taskId={route.taskId} onTask={(taskId) => go({ ...route, taskId })} />}
           {route.panel === "state" && (
-            <section className="state-details" aria-label={TEXTS.state}><Value value={view.values} /></section>
+            <section className="state-details" aria-label={TEXTS.state}><Values values={view.values} /></section>
           )}
           {route.panel === "tokens" && <Tokens run={view} />}
         </div>
@@ -94,7 +94,11 @@ function usePlayback(player: Player): Playback {
     time,
     speed,
     isPlaying,
-    setTime,
+    setTime: (chosen) => {
+      // It stays where it is put, unless it plays.
+      setMeantToPlay(isPlaying);
+      setTime(chosen);
+    },
     setSpeed,
     toggle: () => {
       // At its end it is begun again.

@@ -2,14 +2,13 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { lazy, Suspense, useMemo, useState } from "react";
 
 import type { Api } from "../api/client";
-import type { Checkpoint, Json, ThreadState } from "../api/types";
+import type { Checkpoint, ThreadState } from "../api/types";
 import { differences } from "../model/difference";
-import { isObject } from "../model/run";
 import { idOf } from "../model/tree";
 import { TEXTS } from "../texts";
 import { JsonTree } from "../ui/JsonTree";
 import { go, hrefOf, type Route } from "../ui/route";
-import { Value } from "../ui/Value";
+import { Value, Values } from "../ui/Value";
 import { Checkpoints } from "./Checkpoints";
 
 const Compare = lazy(() => import("./Compare").then(({ Compare }) => ({ default: Compare })));
@@ -124,19 +123,5 @@ function StateDetails({ api, threadId, assistantId, state, before, states, onFor
       <h3>{TEXTS.values}</h3>
       <Values values={state.values} />
     </div>
-  );
-}
-
-function Values({ values }: { values: Json }) {
-  if (!isObject(values)) return <JsonTree value={values} />;
-  return (
-    <>
-      {Object.entries(values).map(([key, value]) => (
-        <details key={key} open>
-          <summary>{key}</summary>
-          <Value value={value} />
-        </details>
-      ))}
-    </>
   );
 }
