@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { readFile } from "node:fs/promises";
+import { gunzipSync, gzipSync } from "node:zlib";
 
 import { scene } from "../frame.mjs";
 
@@ -54,7 +55,11 @@ scene("a run is shown again at any speed and moment, saved, and opened without a
   const saving = page.waitForEvent("download");
   await page.getByRole("button", { name: "Save as a file" }).click();
   const file = await readFile(await (await saving).path());
-  const asked = await openFile(stage, file);
+  // As others write it, in several members of gzip.
+  const lines = gunzipSync(file);
+  const middle = Math.floor(lines.length / 2);
+  const members = Buffer.concat([lines.subarray(0, middle), lines.subarray(middle)].map((part) => gzipSync(part)));
+  const asked = await openFile(stage, members);
   await slider.press("End");
   await stage.node("team", "done").waitFor();
   await page.getByRole("link", { name: "Tokens" }).click();

@@ -103,14 +103,14 @@ describe("a file", () => {
 
   it("of the engine's own says what the API would", async () => {
     const found = await opened([
-      { recording: 1, started: FIRST * 1000, graph: "g", drawing: null },
+      { recording: 1, started: FIRST * 1000, graph: "g", configurable: { run_id: "r" }, drawing: null, versions: {} },
       { define: 1, value: { langgraph_node: "speak" } },
       { at: 2_000, ns: ["team:1"], mode: "messages", data: { $tuple: [{ $message: "AIMessageChunk", content: "hi", id: "m" }, { $ref: 1 }] } },
       { at: 3_000, ns: [], mode: "tasks", data: { id: "1", name: "ask", result: { $dict: [[1, 2]] }, error: null, interrupts: [{ $interrupt: { value: "?", id: "q" } }] } },
       { at: 4_000, ns: [], mode: "custom", data: { a: { $stored: ["msgpack", "…"], text: "Point(1)", class: "Point" } } },
       { at: 5_000, end: "error", error: { $error: { class: "builtins.ValueError", text: "x" } }, events: 3 },
     ]);
-    expect(found).toMatchObject({ status: "error", note: "", graphId: "g" });
+    expect(found).toMatchObject({ status: "error", note: "", graphId: "g", runId: "r" });
     expect(found.events).toEqual([
       { at: FIRST + 2, event: "messages|team:1", data: [{ type: "AIMessageChunk", content: "hi", id: "m" }, { langgraph_node: "speak" }] },
       { at: FIRST + 3, event: "tasks", data: { id: "1", name: "ask", result: { 1: 2 }, error: null, interrupts: [{ value: "?", id: "q" }] } },
@@ -119,10 +119,35 @@ describe("a file", () => {
     ]);
   });
 
+  it("says of messages what they are, and of nothing what it is not", async () => {
+    const said = { type: "ai", content: [{ type: "text", text: "hi" }], id: "m" };
+    const told: Told[] = [
+      { at: FIRST, event: "messages", data: [said, { langgraph_node: "a" }] },
+      { at: FIRST, event: "values", data: { messages: [said], odd: { $ref: 1, $message: "AIMessage" } } },
+      { at: FIRST + 1, event: "error", data: { error: "ValueError", message: "x" } },
+    ];
+    const file = await packed(recorded(told, "error"));
+    const lines = (await new Response(file.stream().pipeThrough(new DecompressionStream("gzip"))).text()).trim().split("\n");
+    expect(lines.slice(1).map((line) => JSON.parse(line) as Json)).toEqual([
+      { at: 0, ns: [], mode: "messages", data: { $tuple: [{ $message: "AIMessage", content: said.content, id: "m" }, { langgraph_node: "a" }] } },
+      { at: 0, ns: [], mode: "values", data: { messages: [{ $message: "AIMessage", content: said.content, id: "m" }], odd: { $dict: [["$ref", 1], ["$message", "AIMessage"]] } } },
+      { at: 1000, end: "error", events: 2, error: { $error: { class: "ValueError", text: "x" } } },
+    ]);
+    expect((await openRecording(file)).events.map(({ event, data }) => [event, data])).toEqual(told.map(({ event, data }) => [event, data]));
+  });
+
+  it("may have several members of gzip", async () => {
+    const lines = [{ recording: 1, started: 0 }, { at: 1000, ns: [], mode: "custom", data: 1 }, { at: 2000, end: "success", events: 1 }];
+    const members = await Promise.all(
+      lines.map((line) => new Response(new Blob([`${JSON.stringify(line)}\n`]).stream().pipeThrough(new CompressionStream("gzip"))).blob()),
+    );
+    expect(await openRecording(new Blob(members))).toMatchObject({ status: "success", events: [{ at: 1, event: "custom", data: 1 }] });
+  });
+
   it("that is something else is refused in words", async () => {
     await expect(openRecording(new Blob(["PNG"]))).rejects.toThrow(RecordingError);
     await expect(opened([{ recording: 2 }])).rejects.toThrow("format 2");
     await expect(openRecording(new Blob([]))).rejects.toThrow("empty");
-    await expect(openRecording(new Blob([new Uint8Array([0x1f, 0x8b, 1, 2, 3])]))).rejects.toThrow("empty");
+    await expect(openRecording(new Blob([new Uint8Array([0x1f, 0x8b, 8, 0xff, 3])]))).rejects.toThrow("empty");
   });
 });

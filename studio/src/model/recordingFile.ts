@@ -4,6 +4,7 @@
  */
 
 import type { DrawnGraph, Json, JsonObject } from "../api/types";
+import { isMessage } from "./message";
 import type { Recording } from "./recording";
 import { isObject, object, text, type Told } from "./run";
 
@@ -15,6 +16,7 @@ export class RecordingError extends Error {
   override name = "RecordingError";
 }
 
+/** What the API calls the classes of messages. */
 const TYPES: Record<string, string> = {
   AIMessage: "ai",
   AIMessageChunk: "AIMessageChunk",
@@ -25,6 +27,7 @@ const TYPES: Record<string, string> = {
   ChatMessage: "chat",
   RemoveMessage: "remove",
 };
+const CLASSES = Object.fromEntries(Object.entries(TYPES).map(([name, type]) => [type, name]));
 
 /** Takes the lines of a file one by one, and gives the recording. */
 export class RecordingReader {
@@ -64,10 +67,11 @@ export class RecordingReader {
       const at = this.#events.at(-1)?.at ?? this.#started;
       this.#events.push({ at, event: "error", data: { error: text(error.class), message: text(error.text) } });
     }
+    const ids = object(header.configurable ?? null);
     return {
-      runId: text(header.run_id),
-      threadId: text(header.thread_id),
-      graphId: text(header.graph_id ?? header.graph),
+      runId: text(ids.run_id),
+      threadId: text(ids.thread_id),
+      graphId: text(header.graph),
       status: end === null ? "truncated" : text(end.end),
       events: this.#events,
       drawing: drawingOf(header.drawing),
@@ -115,13 +119,35 @@ export class RecordingReader {
 export function linesOf({ runId, threadId, graphId, status, events, drawing }: Recording): string[] {
   const first = events[0]?.at ?? 0;
   const at = (moment: number) => Math.round(1000 * (moment - first));
-  const header = { recording: FORMAT, started: Math.round(1000 * first), run_id: runId, thread_id: threadId, graph_id: graphId, drawing };
-  const lines = events.map(({ at: moment, event, data }) => {
-    const [mode, ...ns] = event.split("|");
-    return { at: at(moment), ns, mode, data };
-  });
-  const end = { at: at(events.at(-1)?.at ?? first), end: status, events: events.length };
+  const configurable = { thread_id: threadId, run_id: runId };
+  const header = { recording: FORMAT, started: Math.round(1000 * first), graph: graphId, configurable, drawing: marked(drawing as unknown as Json) };
+  const error = object(events.findLast(({ event }) => event === "error")?.data ?? null);
+  const lines = events
+    .filter(({ event }) => event !== "error" && event !== "metadata" && event !== "end")
+    .map(({ at: moment, event, data }) => {
+      const [mode = "", ...ns] = event.split("|");
+      const known = marked(data);
+      return { at: at(moment), ns, mode, data: mode === "messages" ? { $tuple: known } : known };
+    });
+  const end = {
+    at: at(events.at(-1)?.at ?? first),
+    end: status === "success" || status === "interrupted" ? status : "error",
+    events: lines.length,
+    ...(error.error === undefined ? {} : { error: { $error: { class: error.error, text: error.message ?? "" } } }),
+  };
   return [header, ...lines, end].map((line) => JSON.stringify(line));
+}
+
+/** Returns a value that the API has said with what a file marks: messages, and what only looks marked. */
+function marked(value: Json): Json {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(marked);
+  const entries = Object.entries(value).map(([key, each]): [string, Json] => [key, marked(each)]);
+  if (isMessage(value)) {
+    const { type, ...fields } = Object.fromEntries(entries);
+    return { $message: CLASSES[text(type)] ?? text(type), ...fields };
+  }
+  return entries.some(([key]) => key.startsWith("$")) ? { $dict: entries } : Object.fromEntries(entries);
 }
 
 function keyAndValue(pair: Json): [string, Json] {
