@@ -27,6 +27,7 @@ from benchmarks import (
     journals,
     keys,
     nested,
+    recordings,
     runs,
     saving,
     started,
@@ -57,6 +58,7 @@ SMALL = {
     "tokens": lambda: tokens.groups(3),
     "runs": lambda: runs.groups(3, 3),
     "started": lambda: started.groups(3),
+    "recordings": lambda: recordings.groups(3, 3),
     "backpressure": lambda: backpressure.groups(1),
     "building": lambda: building.groups(3),
     "saving": lambda: saving.groups(3, 2, 5),
@@ -96,7 +98,7 @@ def test_every_row_measures_its_contenders(
                 continue
             names = [contender.name for contender in row.contenders]
             assert MILLSTREAM in names
-            is_ours = area == "started" or row.title == "millstream --help"
+            is_ours = area in ("started", "recordings") or row.title == "millstream --help"
             assert LANGGRAPH in names or is_ours
             assert all(results[row.title, name].best > 0 for name in names)
 
