@@ -6,6 +6,7 @@ import asyncio
 import random
 import signal
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -41,6 +42,7 @@ class Cluster:
         self.url = ""
         self._note = note
         self._watching: dict[int, asyncio.Task[None]] = {}
+        self._disturbed: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.faults: list[str] = []
         """What processes have done that they must not."""
 
@@ -84,9 +86,11 @@ class Cluster:
         await asyncio.sleep(max(0.0, began + one.at - time.monotonic()))
         who = "database" if one.target < 0 else self.replicas[one.target].name
         known = {"what": one.kind, "who": who, "seconds": one.seconds}
-        self._note("disturbed", **known, text=str(one))
-        await self._do(one)
-        self._note("left alone", **known)
+        # One that ends may take longer than planned, until it has handed over everything.
+        async with self._disturbed[one.target]:
+            self._note("disturbed", **known, text=str(one))
+            await self._do(one)
+            self._note("left alone", **known)
 
     async def _do(self, one: Disturbance) -> None:
         if one.kind in kinds.OF_DATABASE:
