@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import cache
+from importlib import import_module
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
@@ -21,6 +23,15 @@ MAX_THREADS: Final = 32
 """Worker threads of one run unless `max_concurrency` says otherwise."""
 PATIENCE: Final = 1.0
 """Seconds a thread has to begin when Ctrl-C kept whoever started it from waiting for that."""
+
+
+@cache
+def import_for_threads() -> None:
+    """Import what LangChain imports when the first model is called.
+
+    Two threads that do so at once may find it half imported, and fail.
+    """
+    import_module("langchain_core.tracers.context")
 
 
 class Workers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from millstream._base.workers import MAX_THREADS, Workers
+from millstream._base.workers import MAX_THREADS, Workers, import_for_threads
 
 if TYPE_CHECKING:
     from millstream.drivers.context import TaskContext
@@ -29,6 +29,7 @@ class Callers(dict["TaskContext", int]):
     def workers(self) -> Workers:
         """Return the threads."""
         if self.threads is None:
+            import_for_threads()
             # A caller blocks the thread it is in, so that with as many threads as may be busy
             # nobody would be left to do what it waits for.
             self.threads = Workers(self._limit + len(self) - (self.here in self))

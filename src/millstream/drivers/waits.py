@@ -22,7 +22,7 @@ from langchain_core.runnables.config import (
     get_callback_manager_for_config,
 )
 
-from millstream._base.workers import resolve
+from millstream._base.workers import import_for_threads, resolve
 from millstream.outbox.abandoned import RunAbandoned
 
 if TYPE_CHECKING:
@@ -311,6 +311,7 @@ class Awaiting:
         # What the code sets stays with it, as in a thread of its own.
         ambient = contextvars.copy_context()
         hold = [partial(ambient.run, _call_for_future, callee, value, context)]
+        import_for_threads()
         await asyncio.get_running_loop().run_in_executor(None, _swap_for_result, hold)
         return hold.pop()
 
