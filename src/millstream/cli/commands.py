@@ -10,6 +10,7 @@ from millstream.cli.database import backup, migrate, restore
 from millstream.cli.draw import draw
 from millstream.cli.execute import execute
 from millstream.cli.hook import hook
+from millstream.cli.replay import replay
 from millstream.cli.run import run
 from millstream.cli.serving import dev, serve
 from millstream.cli.threads import threads
@@ -20,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(run)
+app.command()(replay)
 app.command()(draw)
 app.command()(hook)
 app.command()(dev)

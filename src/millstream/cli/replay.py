@@ -1,0 +1,120 @@
+"""`millstream replay`: show a recorded run again, as `millstream run` showed it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import warnings
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from millstream.cli.failures import DONE, FAILED, UsageError, print_failure
+from millstream.cli.output import OutputError, ReaderGoneError, complain
+from millstream.modes.names import PUBLIC_MODES
+
+if TYPE_CHECKING:
+    from millstream.cli.render import Renderer
+    from millstream.replaying.replay import Replay
+
+
+def replay(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The recording.")],
+    *,
+    stream_mode: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--stream-mode",
+            "-m",
+            metavar="MODE",
+            help=f"{', '.join(PUBLIC_MODES)}; repeatable.",
+        ),
+    ] = None,
+    subgraphs: Annotated[
+        bool, typer.Option("--subgraphs", help="Also show what happens in subgraphs.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help='One {"mode", "ns", "data"} object a line.')
+    ] = False,
+    speed: Annotated[
+        str | None,
+        typer.Option(
+            "--speed",
+            metavar="N|max",
+            help="How fast: 1 as it was, which is the default on a terminal; 2 twice as fast.",
+        ),
+    ] = None,
+) -> int:
+    """Show the run that FILE has recorded; nothing of it runs."""
+    modes = None if stream_mode is None else _check_modes(stream_mode)
+
+    from millstream.cli.views import choose_view
+
+    is_watched = not as_json and sys.stdout is not None and sys.stdout.isatty()
+    recorded = _open(file, _speed(speed, is_watched=is_watched))
+    renderer = choose_view(modes, has_subgraphs=subgraphs, as_json=as_json)
+    renderer.load("")
+    try:
+        with renderer.shown(), _truncation_told():
+            _show(recorded, renderer)
+            renderer.finish()
+    except (KeyboardInterrupt, UsageError, ReaderGoneError, OutputError):
+        raise
+    except BaseException as error:
+        renderer.stop()
+        print_failure(error)
+        return FAILED
+    return DONE
+
+
+def _show(recorded: Replay, renderer: Renderer) -> None:
+    items = recorded.stream(stream_mode=list(renderer.modes), subgraphs=renderer.has_subgraphs)
+    with contextlib.closing(items):
+        for item in items:
+            namespace, mode, payload = item if renderer.has_subgraphs else ((), *item)
+            renderer.show(namespace, mode, payload)
+
+
+@contextlib.contextmanager
+def _truncation_told() -> Any:
+    """Say on stderr that a recording ends before its run, when everything has been shown."""
+    from millstream.recording.reading import TruncatedRecordingWarning
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", TruncatedRecordingWarning)
+        yield
+    for warning in caught:
+        complain(str(warning.message))
+
+
+def _open(file: str, speed: float | None) -> Replay:
+    import millstream
+    from millstream.recording.reading import RecordingError
+
+    try:
+        return millstream.replay(file, speed=speed)
+    except RecordingError as error:
+        raise UsageError(str(error)) from error
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror or error}") from error
+
+
+def _speed(text: str | None, *, is_watched: bool) -> float | None:
+    if text is None:
+        return 1.0 if is_watched else None
+    if text == "max":
+        return None
+    try:
+        speed = float(text.removesuffix("x"))
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed < float("inf"):
+        raise UsageError(f"--speed must be a number above 0, or max, not {text!r:.80}")
+    return speed
+
+
+def _check_modes(modes: list[str]) -> list[str]:
+    for mode in modes:
+        if mode not in PUBLIC_MODES:
+            raise UsageError(f"no stream mode {mode!r}; choose from {', '.join(PUBLIC_MODES)}")
+    return list(dict.fromkeys(modes))

@@ -1,0 +1,95 @@
+"""`millstream replay` shows a recorded run again, and says what is wrong with a file."""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a function that records a run of one of the graphs of the fixture `millstream`."""
+
+    def record_run(name: str, given: Any) -> str:
+        path = tmp_path / f"{name}.jsonl.gz"
+        monkeypatch.syspath_prepend(".")
+        monkeypatch.delitem(sys.modules, "graphs", raising=False)
+        graph = getattr(importlib.import_module("graphs"), name)
+        if hasattr(graph, "compile"):
+            graph = graph.compile()
+        try:
+            graph.invoke(given, record=path)
+        except ZeroDivisionError:
+            pass
+        finally:
+            monkeypatch.delitem(sys.modules, "graphs", raising=False)
+        return str(path)
+
+    return record_run
+
+
+def test_a_run_is_shown_as_it_was_shown(millstream: Any, record: Any) -> None:
+    file = record("graph", {"x": 1})
+
+    live = millstream("run", "graphs.py:graph", "--input", '{"x": 1}')
+    again = millstream("replay", file)
+
+    assert again.out.splitlines()[:3] == live.out.splitlines()[:3]
+    assert (again.code, again.err) == (0, "")
+
+
+def test_it_is_shown_in_any_mode(millstream: Any, record: Any) -> None:
+    file = record("graph", {"x": 1})
+
+    outcome = millstream("replay", file, "--json", "-m", "values", "--speed", "1000")
+
+    assert [json.loads(line) for line in outcome.out.splitlines()] == [
+        {"mode": "values", "ns": [], "data": {"x": 1}},
+        {"mode": "values", "ns": [], "data": {"x": 2}},
+    ]
+    assert outcome.code == 0
+
+
+def test_a_run_that_failed_fails(millstream: Any, record: Any) -> None:
+    outcome = millstream("replay", record("failing", {"x": 0}), "--speed", "max")
+
+    assert outcome.code == 1
+    assert outcome.err.splitlines()[-1].startswith("ZeroDivisionError: ")
+
+
+def test_a_recording_that_was_cut_is_shown_as_far_as_it_goes(millstream: Any, record: Any) -> None:
+    file = Path(record("graph", {"x": 1}))
+    lines = gzip.decompress(file.read_bytes()).splitlines(keepends=True)
+    file.write_bytes(gzip.compress(b"".join(lines[:-1])))
+
+    outcome = millstream("replay", str(file), "--json")
+
+    assert len(outcome.out.splitlines()) == 2
+    assert "ends before the run does" in outcome.err
+    assert outcome.code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "nowhere cannot be read: No such file or directory"),
+        (["graphs.py"], "graphs.py is no recording"),
+        (["graphs.py", "--speed", "fast"], "--speed must be a number above 0, or max, not 'fast'"),
+        (["graphs.py", "--speed", "-1"], "--speed must be a number above 0"),
+        (["graphs.py", "-m", "oops"], "no stream mode 'oops'"),
+    ],
+)
+def test_what_cannot_be_replayed_is_said_in_a_line(
+    millstream: Any, arguments: list[str], message: str
+) -> None:
+    outcome = millstream("replay", *arguments)
+
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert len(outcome.err.splitlines()) == 1
