@@ -16,6 +16,9 @@ export interface Shown extends Record<string, unknown> {
 type Breaks = ReadonlyMap<string, "before" | "after">;
 type Drawn<Of, What> = { of: Of; like: string; what: What };
 
+/** Up to how many edges those to running nodes move: each is drawn anew with every frame. */
+const MOVING = 200;
+
 /** Remembers what was drawn: of hundreds of nodes few change with an event, and only they are drawn anew. */
 export class Drawing {
   #nodes = new Map<string, Drawn<ShownNode, Node<Shown>>>();
@@ -38,8 +41,10 @@ export class Drawing {
   edges(laid: Laid | null, standings: ReadonlyMap<string, Standing>): Edge[] {
     const before = this.#edges;
     this.#edges = new Map();
-    return (laid?.picture.edges ?? []).map((edge) => {
-      const like = standings.get(edge.target)?.status === "running" ? "running" : "";
+    const edges = laid?.picture.edges ?? [];
+    return edges.map((edge) => {
+      const isMoving = edges.length <= MOVING && standings.get(edge.target)?.status === "running";
+      const like = isMoving ? "moving" : "";
       const known = before.get(edge.id);
       const drawn = known?.of === edge && known.like === like ? known : { of: edge, like, what: drawEdge(edge, like !== "") };
       this.#edges.set(edge.id, drawn);
