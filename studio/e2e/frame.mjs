@@ -19,7 +19,7 @@ import { Reference } from "./reference.mjs";
 import { Server } from "./server.mjs";
 
 /** How long a page may take to show something, on a machine that is busy with others. */
-const PATIENCE = 60_000;
+const PATIENCE = Number(process.env.PATIENCE ?? 60_000);
 /** Whose server it is: ours, or that of LangGraph. */
 export const IS_REFERENCE = process.env.STUDIO_SERVER === "reference";
 const FAILURES = fileURLToPath(new URL("../../build/studio", import.meta.url));

@@ -59,6 +59,7 @@ export class Reference extends Server {
       env: { ...process.env, STUDIO_GATES: this.gates, LANGSMITH_TRACING: "false", LANGGRAPH_CLI_NO_ANALYTICS: "1", LOG_LEVEL: "ERROR" },
       stdio: ["ignore", "ignore", "ignore"],
     });
+    await once(this.#process, "spawn");
     let isUp = false;
     while (!isUp) {
       if (this.#process.exitCode !== null) throw new Error("langgraph dev ended before it was up");
