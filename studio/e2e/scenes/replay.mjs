@@ -78,6 +78,8 @@ scene("a file that was cut, and one that is none, are told as such", async (stag
   await page.getByText("The file ends before the run does").waitFor();
   await page.getByLabel("Open the file of a run").setInputFiles({ name: "run.gz", mimeType: "application/gzip", buffer: Buffer.from("PK") });
   await page.getByRole("alert").getByText("This is no recording of a run").waitFor();
+  await page.getByLabel("Open the file of a run").setInputFiles({ name: "run.gz", mimeType: "application/gzip", buffer: file });
+  await page.getByText("The file ends before the run does").waitFor({ state: "detached" });
   await page.getByRole("link", { name: "State" }).click();
   await page.getByRole("slider").press("End");
   await page.getByText("<script>").first().waitFor();
