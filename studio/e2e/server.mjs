@@ -9,7 +9,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
-const MILLSTREAM = process.env.MILLSTREAM ?? join(HERE, "../../.venv/bin/millstream");
+export const MILLSTREAM = process.env.MILLSTREAM ?? join(HERE, "../../.venv/bin/millstream");
 const OWN = ["slow", "fans", "asks", "fails", "talks", "counts", "hostile", "agents"];
 /** What is served: the graphs beside this file, and two of the examples. */
 export const GRAPHS = {

@@ -2,10 +2,23 @@
 
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { readFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { gunzipSync, gzipSync } from "node:zlib";
 
 import { scene } from "../frame.mjs";
+import { MILLSTREAM } from "../server.mjs";
+
+const GRAPHS = fileURLToPath(new URL("..", import.meta.url));
+const RECORD = `
+import asyncio, sys
+from graphs import talks
+asyncio.run(talks.ainvoke({"messages": [("user", "hello")]}, record=sys.argv[1]))
+`;
 
 async function shown(stage, graph, input, options) {
   const run = await stage.server.run(graph, input, options);
@@ -95,6 +108,12 @@ scene("a run whose stream is no more is shown from its checkpoints", async (stag
   await page.getByRole("slider").press("End");
   await stage.node("step", "done").waitFor();
   await page.getByText("×3").waitFor();
+  // The server has no file of it either: it has what was shown.
+  const saving = page.waitForEvent("download");
+  await page.getByRole("button", { name: "Save as a file" }).click();
+  await openFile(stage, await readFile(await (await saving).path()));
+  await page.getByRole("slider").press("End");
+  await page.getByText("×3").waitFor();
 });
 
 scene("which task of a run has failed is seen when it is shown again", async (stage) => {
@@ -104,4 +123,20 @@ scene("which task of a run has failed is seen when it is shown again", async (st
   await page.getByRole("link", { name: "Timeline" }).click();
   await page.locator(".row.failed", { hasText: "fail" }).click();
   await page.locator(".details .fault", { hasText: "because" }).waitFor();
+});
+
+scene("a file that a program has recorded is opened", async (stage) => {
+  const { page } = stage;
+  const folder = await mkdtemp(join(tmpdir(), "recorded-"));
+  const path = join(folder, "run.jsonl.gz");
+  await promisify(execFile)(join(dirname(MILLSTREAM), "python"), ["-c", RECORD, path], { cwd: GRAPHS });
+  await openFile(stage, await readFile(path));
+  await rm(folder, { recursive: true });
+  await page.getByRole("slider").press("End");
+  await page.getByRole("button", { name: "+ team" }).click();
+  await stage.node("speak", "done").waitFor();
+  await page.getByRole("link", { name: "Tokens" }).click();
+  await page.locator(".speech .said", { hasText: "You said: hello <script>" }).waitFor();
+  await page.getByRole("link", { name: "State" }).click();
+  await page.locator(".message.ai", { hasText: "[link](javascript:alert(1))" }).first().waitFor();
 });

@@ -119,6 +119,15 @@ describe("a file", () => {
     ]);
   });
 
+  it("of a server has what the API says, whatever it looks like", async () => {
+    const found = await opened([
+      { recording: 1, started: 0, source: "server", graph: "g" },
+      { at: 0, ns: [], mode: "messages", data: { $tuple: [{ $message: "AIMessage", type: "ai", content: "hi" }, {}] } },
+      { at: 0, ns: [], mode: "values", data: { $ref: 1 } },
+    ]);
+    expect(found.events.map(({ data }) => data)).toEqual([[{ type: "ai", content: "hi" }, {}], { $ref: 1 }]);
+  });
+
   it("says of messages what they are, and of nothing what it is not", async () => {
     const said = { type: "ai", content: [{ type: "text", text: "hi" }], id: "m" };
     const told: Told[] = [

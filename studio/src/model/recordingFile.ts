@@ -80,11 +80,13 @@ export class RecordingReader {
   }
 
   #toldOf(data: JsonObject): Told {
+    // What a server has put together is as the API says it, but for messages.
+    const isMarked = this.#header?.source !== "server" || data.mode === "messages";
     const namespace = Array.isArray(data.ns) ? data.ns.map(text) : [];
     return {
       at: this.#started + Number(data.at ?? 0) / 1000,
       event: [text(data.mode), ...namespace].join("|"),
-      data: this.#plain(data.data ?? null, 0),
+      data: isMarked ? this.#plain(data.data ?? null, 0) : (data.data ?? null),
     };
   }
 
