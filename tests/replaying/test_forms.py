@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import io
+import json
 import operator
 import re
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from typing_extensions import TypedDict
 import millstream
 from millstream.checkpoint.memory import InMemorySaver
 from millstream.graph import START, MessagesState, StateGraph
+from millstream.modes.encoders import encode_json
 from millstream.modes.names import MODES
 from millstream.prebuilt import ToolCallTransformer, ToolNode
 from millstream.stream.transformers import CheckpointsTransformer, CustomTransformer
@@ -356,3 +358,13 @@ def test_a_nested_run_can_be_recorded_itself(driver: Any, record_in: str) -> Non
     file = above if record_in == "above" else below
     assert list(millstream.replay(file).stream(**options)) == live
     assert list(millstream.replay(above).stream(stream_mode="custom")) == []
+
+
+def test_a_file_takes_a_fifth_of_the_json_of_its_events(example: tuple[Any, Any]) -> None:
+    graph, given = example
+    graph.invoke(given, config(), record=(file := io.BytesIO()))
+
+    items = millstream.replay(file).stream(stream_mode=ALL, subgraphs=True)
+    text = sum(len(json.dumps(encode_json((*item, None)))) + 1 for item in items)
+
+    assert len(file.getvalue()) * 5 <= text
