@@ -18,7 +18,7 @@ import millstream.server
 import waiting
 from millstream.server.clock import CORRECTIONS, Clock, stamp
 from millstream.server.log.event_ids import EventId, parse_id
-from millstream.server.replicas import membership
+from millstream.server.replicas import lease
 from millstream.server.storage import events, threads
 from millstream.server.storage.database import Database
 from millstream.server.storage.tables import crons, run_events, runs
@@ -197,9 +197,9 @@ def test_ids_of_a_thread_rise_when_the_clock_of_its_server_is_set_back(tmp_path:
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have nobody waited for whose connection is lost: the tests' database may be new."""
-    monkeypatch.setattr(membership, "FRESH", 0.0)
-    monkeypatch.setattr(membership, "MISSED", 0.5)
-    monkeypatch.setattr(membership, "BEAT", 0.2)
+    monkeypatch.setattr(lease, "FRESH", 0.0)
+    monkeypatch.setattr(lease, "MISSED", 0.5)
+    monkeypatch.setattr(lease, "BEAT", 0.2)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ import waiting
 from millstream.errors import FencedError
 from millstream.graph import START, StateGraph
 from millstream.server import state
-from millstream.server.replicas import membership
+from millstream.server.replicas import lease
 from millstream.server.storage.tables import replicas, runs
 from server.fixtures import Running, config_of, running
 from server.streams import start, thread
@@ -32,9 +32,9 @@ pytestmark = pytest.mark.real_time(reason="leases end by the clock of the databa
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have nobody waited for whose connection is lost: the tests' database may be new."""
-    monkeypatch.setattr(membership, "FRESH", 0.0)
-    monkeypatch.setattr(membership, "MISSED", 0.5)
-    monkeypatch.setattr(membership, "BEAT", 0.2)
+    monkeypatch.setattr(lease, "FRESH", 0.0)
+    monkeypatch.setattr(lease, "MISSED", 0.5)
+    monkeypatch.setattr(lease, "BEAT", 0.2)
 
 
 @contextmanager

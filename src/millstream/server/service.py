@@ -146,7 +146,7 @@ class Service:
             retention = Retention(db, scheduler, run_loop, journal, clock, config.checkpointer.ttl)
             health = Health(db, run_loop, has_lease=lambda: membership.has_lease)
             stack.callback(health.close)
-            for part in (bell, membership, scheduler):
+            for part in (bell, scheduler):
                 stack.push_async_callback(part.close)
             await scheduler.open()
             await bell.start()
