@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -238,9 +239,13 @@ class Called:
         if self._files:
             sys.stdin, sys.stdout, sys.stderr = self._before
             files, self._files = self._files, []
+            if self._thread.is_alive():
+                # It may wait for somebody to type.
+                self._keyboard.close()
             self._thread.join(60)
             for file in files:
-                file.close()
+                with suppress(OSError):
+                    file.close()
             self._keyboard.close()
 
     def _call(self, arguments: tuple[str, ...]) -> None:

@@ -1,9 +1,10 @@
 """The `millstream` command: run and draw graphs from a terminal, and run programs of LangGraph.
 
-`commands` lists the commands. `target` finds the graph, `run` and `draw` are for graphs, `replay`
-is for recordings; `views` chooses how a run is shown, on a terminal by `live`, elsewhere by
-`render`; `execute` and `hook` are for programs, `threads` for what a journal keeps, `serving` and
-`database` for the server and what it keeps.
+`commands` lists the commands. `target` finds the graph; `run`, `draw`, and `saved` (what is kept of
+a thread) are for graphs, `replay` is for recordings; `views` chooses how a run is shown, on a
+terminal by `live`, elsewhere by `render`; `asking` has questions answered; `execute` and `hook` are
+for programs, `threads` for what a journal keeps, `serving` and `database` for the server and what
+it keeps.
 Nothing else in millstream imports this package, and it imports the engine only inside commands,
 so that `millstream --help` answers at once.
 """

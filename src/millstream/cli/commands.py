@@ -12,6 +12,7 @@ from millstream.cli.execute import execute
 from millstream.cli.hook import hook
 from millstream.cli.replay import replay
 from millstream.cli.run import run
+from millstream.cli.saved import history, state
 from millstream.cli.serving import dev, serve
 from millstream.cli.threads import threads
 
@@ -22,6 +23,8 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(replay)
+app.command()(state)
+app.command()(history)
 app.command()(draw)
 app.command()(hook)
 app.command()(dev)

@@ -57,7 +57,7 @@ def replay(
     try:
         with renderer.shown(), _truncation_told():
             _show(recorded, renderer)
-            renderer.finish()
+        renderer.finish()
     except (KeyboardInterrupt, UsageError, ReaderGoneError, OutputError):
         raise
     except BaseException as error:

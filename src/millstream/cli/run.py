@@ -1,45 +1,62 @@
-"""`millstream run`: run a graph and show what it emits while it runs."""
+"""`millstream run`: run a graph, show what it emits while it runs, and answer what it asks."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import typer
 
-from millstream.cli.failures import (
-    DONE,
-    FAILED,
-    UsageError,
-    print_failure,
+from millstream.cli.failures import DONE, FAILED, UsageError, print_failure, text_of
+from millstream.cli.options import (
+    Checkpointer,
+    Config,
+    Target,
+    Thread,
+    check_modes,
+    read_config,
+    read_json,
 )
-from millstream.cli.output import OutputError, ReaderGoneError
-from millstream.cli.target import FORMS, load_graph
+from millstream.cli.output import Output, OutputError, ReaderGoneError, print_text
+from millstream.cli.target import load_graph
 from millstream.modes.names import PUBLIC_MODES
 
-if TYPE_CHECKING:
-    from millstream.cli.render import Renderer
 
-CONFIG_KINDS: Final[dict[str, tuple[type, str]]] = {
-    "configurable": (dict, "a JSON object"),
-    "metadata": (dict, "a JSON object"),
-    "tags": (list, "a JSON array"),
-    "callbacks": (type(None), "left out: JSON has no callbacks"),
-    "max_concurrency": (int, "a whole number"),
-    "recursion_limit": (int, "a whole number"),
-}
-"""Key of a config -> what its value has to be, and how that is called."""
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the command line asks for, as far as it is about the run."""
+
+    target: str
+    input: Any
+    answer: Any
+    has_input: bool
+    has_answer: bool
+    checkpointer: str | None
+    config_text: str
+    config: dict[str, Any]
+    is_named: bool
+    """Whether a thread is meant that may be there already."""
+    is_json: bool
 
 
 def run(
-    target: Annotated[str, typer.Argument(metavar="TARGET", help=f"The graph: {FORMS}.")],
+    target: Target,
     *,
     input: Annotated[
-        str, typer.Option("--input", "-i", metavar="JSON|@FILE|-", help="What the graph is given.")
-    ] = "{}",
+        str | None,
+        typer.Option(
+            "--input", "-i", metavar="JSON|@FILE|-", help="What the graph is given; {} if nothing."
+        ),
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume", "-r", metavar="JSON|@FILE|-", help="The answer to what the thread asks."
+        ),
+    ] = None,
+    thread: Thread = None,
+    checkpointer: Checkpointer = None,
     stream_mode: Annotated[
         list[str] | None,
         typer.Option(
@@ -55,14 +72,24 @@ def run(
     as_json: Annotated[
         bool, typer.Option("--json", help='One {"mode", "ns", "data"} object a line.')
     ] = False,
-    config: Annotated[
-        str, typer.Option("--config", "-c", metavar="JSON|@FILE", help="The config of the run.")
-    ] = "{}",
+    config: Config = "{}",
 ) -> int:
-    """Run the graph TARGET and show its events as they happen."""
-    modes = None if stream_mode is None else _check_modes(stream_mode)
-    value = _read_json(input, "--input")
-    settings = _check_config(_read_json(config, "--config"))
+    """Run the graph TARGET and show its events as they happen; what it asks is asked here."""
+    if resume is not None and input is not None:
+        raise UsageError("--resume answers what was asked, --input begins anew; give one of them")
+    modes = None if stream_mode is None else check_modes(stream_mode)
+    order = Order(
+        target=target,
+        input=read_json("{}" if input is None else input, "--input"),
+        answer=None if resume is None else read_json(resume, "--resume"),
+        has_input=input is not None,
+        has_answer=resume is not None,
+        checkpointer=checkpointer,
+        config_text=config,
+        config=read_config(config, thread),
+        is_named=thread is not None,
+        is_json=as_json,
+    )
 
     from millstream.cli.views import choose_view
 
@@ -70,124 +97,148 @@ def run(
     renderer.load(f"loading {target}")
     with renderer.shown():
         graph = load_graph(target)
-    return _show_run(graph, value, _with_thread(graph, settings), renderer)
-
-
-def _show_run(graph: Any, value: Any, config: dict[str, Any], renderer: Renderer) -> int:
-    arguments: dict[str, Any] = {
-        "stream_mode": list(renderer.modes),
-        "subgraphs": renderer.has_subgraphs,
-    }
-
-    def show(item: Any) -> None:
-        namespace, mode, payload = item if renderer.has_subgraphs else ((), *item)
-        renderer.show(namespace, mode, payload)
-
+    renderer.load("")
     try:
-        renderer.load("")
-        with renderer.shown():
-            if _needs_event_loop(graph):
-                _consume_async(graph.astream(value, config, **arguments), show)
-            else:
-                with contextlib.closing(graph.stream(value, config, **arguments)) as items:
-                    for item in items:
-                        show(item)
-        renderer.finish()
+        return _Conversation(order, graph, renderer).hold()
     except (KeyboardInterrupt, UsageError, ReaderGoneError, OutputError):
         raise
     except BaseException as error:
         renderer.stop()
         print_failure(error)
         return FAILED
-    return DONE
 
 
-def _consume_async(items: Any, show: Any) -> None:
-    import asyncio
+class _Conversation:
+    """A graph is run, and again with the answers to what it asks, if somebody is there."""
 
-    async def consume() -> None:
-        async with contextlib.aclosing(items):
-            async for item in items:
-                show(item)
+    def __init__(self, order: Order, graph: Any, renderer: Any) -> None:
+        from millstream.cli.asking.questions import is_attended
+        from millstream.cli.savers import (
+            has_saver,
+            is_lasting,
+            with_memory,
+            with_saver,
+            with_thread,
+        )
+        from millstream.cli.session import Session
 
-    asyncio.run(consume())
+        self._order = order
+        self._renderer = renderer
+        self._is_attended = is_attended() and not order.is_json
+        graph = with_saver(graph, order.checkpointer)
+        self._is_lasting = is_lasting(graph)
+        durability = None
+        self._has_thread = "thread_id" in (order.config.get("configurable") or {})
+        if order.has_answer and not self._has_thread:
+            raise UsageError("--resume needs --thread, the one that asks")
+        if not has_saver(graph) and (order.has_answer or order.is_named):
+            raise UsageError(
+                f"{order.target} has no saver, so no thread of it is kept; give --checkpointer PATH"
+            )
+        if self._is_attended and getattr(graph, "checkpointer", False) is None:
+            # Stored at the end alone: until then nobody can ask for it.
+            graph, durability = with_memory(graph), "exit"
+        config = with_thread(graph, order.config)
+        self._thread = str((config.get("configurable") or {}).get("thread_id", ""))
+        self._session = Session(graph, config, renderer, durability)
 
+    def hold(self) -> int:
+        """Run the graph until it ends, or nobody answers; return the exit code."""
+        from millstream.errors import is_invalid_resume
+        from millstream.types import Command
 
-def _needs_event_loop(graph: Any) -> bool:
-    # Threads serve everything but functions that exist only as `async def`.
-    return any(
-        getattr(step, "afunc", None) is not None and getattr(step, "func", None) is None
-        for step in _steps(graph)
-    )
+        given: Any = Command(resume=self._order.answer) if self._order.has_answer else None
+        if given is None:
+            given, is_over = self._first_input()
+            if is_over:
+                return DONE
+        while True:
+            try:
+                stop = self._session.play(given)
+            except Exception as error:
+                if not (self._is_attended and is_invalid_resume(error)):
+                    raise
+                self._say(f"refused: {' '.join(text_of(error).split())}")
+                stop = self._session.look()
+            if not (stop.is_waiting and self._is_attended):
+                break
+            answered, given = self._ask(stop)
+            if not answered:
+                break
+        self._renderer.finish()
+        self._say_how_to_go_on(stop)
+        return DONE
 
+    def _first_input(self) -> tuple[Any, bool]:
+        """Return what the graph is given first, and whether that is for nobody to say."""
+        order = self._order
+        if order.has_input or not self._has_thread:
+            return order.input, False
+        stop = self._session.look()
+        if not stop.questions:
+            return order.input, False
+        # A new input would leave the question unanswered, which nobody has asked for.
+        if not self._is_attended:
+            raise UsageError(f"thread {self._thread!r} waits for an answer: {self._command(stop)}")
+        answered, given = self._ask(stop)
+        if not answered:
+            self._say_how_to_go_on(stop)
+        return given, not answered
 
-def _steps(graph: Any) -> Iterator[Any]:
-    builder = getattr(graph, "builder", None)
-    for branches in getattr(builder, "branches", {}).values():
-        for branch in branches.values():
-            yield getattr(branch, "path", None)
-    for node in graph.nodes.values():
-        bound = getattr(node, "bound", node)
-        yield bound
-        yield from getattr(bound, "steps", ())
-        if hasattr(bound, "nodes"):
-            yield from _steps(bound)
+    def _ask(self, stop: Any) -> tuple[bool, Any]:
+        """Return whether somebody has answered, and what the graph is given then."""
+        from rich.console import Console
 
+        from millstream.cli.asking.questions import ask_all, ask_whether_to_go_on
+        from millstream.cli.live.paper import Paper
+        from millstream.types import Command
 
-def _with_thread(graph: Any, config: dict[str, Any]) -> dict[str, Any]:
-    if getattr(graph, "checkpointer", None) in (None, True, False):
-        return config
-    configurable = config.get("configurable") or {}
-    if "thread_id" in configurable:
-        return config
-    import uuid
+        out: Any = Output(sys.stdout)
+        paper = Paper(Console(file=out, highlight=False))
+        try:
+            if not stop.questions:
+                return ask_whether_to_go_on(stop.next, out, paper), None
+            answers = ask_all(stop.questions, out, paper)
+        except KeyboardInterrupt:
+            out.write("\n")
+            self._say_how_to_go_on(stop)
+            raise
+        return answers is not None, Command(resume=answers)
 
-    # A graph with a saver needs a thread; one run from a terminal starts a new one.
-    return {**config, "configurable": {**configurable, "thread_id": str(uuid.uuid4())}}
+    def _say_how_to_go_on(self, stop: Any) -> None:
+        if stop.is_lost:
+            self._say(
+                "waits for an answer, and cannot be given one: the graph has no saver; "
+                "give --checkpointer PATH"
+            )
+        elif stop.is_waiting and self._is_lasting:
+            what = "waits for an answer" if stop.questions else "has not ended"
+            self._say(f"{what}; to go on:\n  {self._command(stop)}")
+        elif stop.is_waiting:
+            self._say(
+                "waits for an answer, which only a saver would keep; give --checkpointer PATH"
+            )
 
+    def _command(self, stop: Any) -> str:
+        from millstream.cli.follow_up import follow_up
 
-def _check_config(config: Any) -> dict[str, Any]:
-    if not isinstance(config, dict):
-        raise UsageError("--config must be a JSON object, such as '{\"recursion_limit\": 50}'")
-    for key, (kind, name) in CONFIG_KINDS.items():
-        value = config.get(key)
-        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-            raise UsageError(f'"{key}" in --config must be {name}, not {value!r:.80}')
-    return config
+        order = self._order
+        return follow_up(
+            order.target,
+            thread=self._thread,
+            checkpointer=order.checkpointer,
+            config=order.config_text,
+            questions=stop.questions,
+        )
 
+    def _say(self, text: str) -> None:
+        from millstream._base.texts import visible
 
-def _check_modes(modes: list[str]) -> list[str]:
-    for mode in modes:
-        if mode not in PUBLIC_MODES:
-            raise UsageError(f"no stream mode {mode!r}; choose from {', '.join(PUBLIC_MODES)}")
-    return list(dict.fromkeys(modes))
-
-
-def _read_json(text: str, option: str) -> Any:
-    source = option
-    try:
-        if text == "-":
-            if sys.stdin is None:
-                raise UsageError(f"{option} -: stdin is closed; give JSON or @FILE")
-            source, text = "stdin", sys.stdin.read()
-        elif text.startswith("@"):
-            source = text[1:]
-            with open(source, encoding="utf-8-sig") as file:
-                text = file.read()
-    except OSError as error:
-        raise UsageError(f"{option} {text}: cannot read {source}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{option}: {source} is not UTF-8 text; give JSON in UTF-8") from error
-    try:
-        return json.loads(text, parse_constant=_refuse)
-    except RecursionError as error:
-        raise UsageError(f"{source} is nested too deeply to be read as JSON") from error
-    except ValueError as error:
-        raise UsageError(
-            f'{source} is not JSON: {error}; write it like \'{{"key": "value"}}\''
-        ) from error
-
-
-def _refuse(constant: str) -> None:
-    # Python's parser knows them, JSON does not.
-    raise ValueError(f"{constant} is not a number of JSON")
+        self._renderer.stop()
+        if self._order.is_json:
+            # Every line of stdout is an event.
+            print_text(f"{text}\n")
+            return
+        out = Output(sys.stdout)
+        out.write(visible(f"{text}\n"))
+        out.flush()

@@ -64,7 +64,12 @@ class _Form:
         kind = schema.get("type")
         if kind == "boolean" and not may_be_null and is_required:
             return (yield from confirm(label, schema.get("default")))
-        if kind == "object" and schema.get("properties") and depth < _DEPTH and is_required:
+        if (
+            kind == "object"
+            and _as_mapping(schema.get("properties"))
+            and depth < _DEPTH
+            and is_required
+        ):
             return (yield from self._object(schema, label, depth))
         if kind == "array" and is_required and self._is_scalar(schema.get("items")):
             return (yield from self._array(schema, label, depth))
@@ -84,6 +89,8 @@ class _Form:
                 break
             rest = [each for each in joined if each != {"type": "null"}]
             may_be_null = may_be_null or len(rest) < len(joined)
+            if not rest:
+                return {**more, "const": None}, True
             if len(rest) != 1:
                 return {**more, "anyOf": rest}, may_be_null
             schema = {**_as_mapping(rest[0]), **more}

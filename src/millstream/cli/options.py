@@ -1,0 +1,97 @@
+"""Options that commands about graphs have in common, and what is read from them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any, Final
+
+import typer
+
+from millstream.cli.failures import UsageError
+from millstream.cli.target import FORMS
+from millstream.modes.names import PUBLIC_MODES
+
+Target = Annotated[str, typer.Argument(metavar="TARGET", help=f"The graph: {FORMS}.")]
+Config = Annotated[
+    str, typer.Option("--config", "-c", metavar="JSON|@FILE", help="The config of the run.")
+]
+Thread = Annotated[
+    str | None, typer.Option("--thread", "-t", metavar="ID", help="The thread; else a new one.")
+]
+Checkpointer = Annotated[
+    str | None,
+    typer.Option(
+        "--checkpointer",
+        metavar="PATH|URL",
+        help="Where threads are kept: a file, or postgresql://...; else where the graph says.",
+    ),
+]
+
+CONFIG_KINDS: Final[dict[str, tuple[type, str]]] = {
+    "configurable": (dict, "a JSON object"),
+    "metadata": (dict, "a JSON object"),
+    "tags": (list, "a JSON array"),
+    "callbacks": (type(None), "left out: JSON has no callbacks"),
+    "max_concurrency": (int, "a whole number"),
+    "recursion_limit": (int, "a whole number"),
+}
+"""Key of a config -> what its value has to be, and how that is called."""
+
+
+def read_config(text: str, thread: str | None) -> dict[str, Any]:
+    """Return the config that is given, with the thread."""
+    config = read_json(text, "--config")
+    if not isinstance(config, dict):
+        raise UsageError("--config must be a JSON object, such as '{\"recursion_limit\": 50}'")
+    for key, (kind, name) in CONFIG_KINDS.items():
+        value = config.get(key)
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise UsageError(f'"{key}" in --config must be {name}, not {value!r:.80}')
+    if thread is None:
+        return config
+    configurable = config.get("configurable") or {}
+    if configurable.get("thread_id", thread) != thread:
+        raise UsageError(
+            f"--thread names {thread!r}, and --config {configurable['thread_id']!r}; give one"
+        )
+    return {**config, "configurable": {**configurable, "thread_id": thread}}
+
+
+def check_modes(modes: list[str]) -> list[str]:
+    """Return stream modes, each once, if there are such."""
+    for mode in modes:
+        if mode not in PUBLIC_MODES:
+            raise UsageError(f"no stream mode {mode!r}; choose from {', '.join(PUBLIC_MODES)}")
+    return list(dict.fromkeys(modes))
+
+
+def read_json(text: str, option: str) -> Any:
+    """Return the value of an option: JSON, of a file behind `@`, or `-` for stdin."""
+    source = option
+    try:
+        if text == "-":
+            if sys.stdin is None:
+                raise UsageError(f"{option} -: stdin is closed; give JSON or @FILE")
+            source, text = "stdin", sys.stdin.read()
+        elif text.startswith("@"):
+            source = text[1:]
+            with open(source, encoding="utf-8-sig") as file:
+                text = file.read()
+    except OSError as error:
+        raise UsageError(f"{option} {text}: cannot read {source}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{option}: {source} is not UTF-8 text; give JSON in UTF-8") from error
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except RecursionError as error:
+        raise UsageError(f"{source} is nested too deeply to be read as JSON") from error
+    except ValueError as error:
+        raise UsageError(
+            f'{source} is not JSON: {error}; write it like \'{{"key": "value"}}\''
+        ) from error
+
+
+def _refuse(constant: str) -> None:
+    # Python's parser knows them, JSON does not.
+    raise ValueError(f"{constant} is not a number of JSON")
