@@ -16,9 +16,10 @@ from sqlalchemy import Connection, select, update
 
 import millstream.server
 import waiting
+from millstream.server import service
 from millstream.server.clock import CORRECTIONS, Clock, stamp
 from millstream.server.log.event_ids import EventId, parse_id
-from millstream.server.replicas import membership
+from millstream.server.replicas import lease
 from millstream.server.storage import events, threads
 from millstream.server.storage.database import Database
 from millstream.server.storage.tables import crons, run_events, runs
@@ -197,9 +198,9 @@ def test_ids_of_a_thread_rise_when_the_clock_of_its_server_is_set_back(tmp_path:
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have nobody waited for whose connection is lost: the tests' database may be new."""
-    monkeypatch.setattr(membership, "FRESH", 0.0)
-    monkeypatch.setattr(membership, "MISSED", 0.5)
-    monkeypatch.setattr(membership, "BEAT", 0.2)
+    monkeypatch.setattr(lease, "FRESH", 0.0)
+    monkeypatch.setattr(lease, "MISSED", 0.5)
+    monkeypatch.setattr(lease, "BEAT", 0.2)
 
 
 @contextmanager
@@ -347,6 +348,29 @@ def test_a_cron_is_due_once_at_the_time_of_the_database(new_database: str, tmp_p
             assert waiting.until(lambda server=server: not server.service.crons.is_awake)
         counts = {at: len(ahead.http.get(f"/threads/{at}/runs").json()) for at, _ in made.values()}
         assert counts == {at: 0 if minutes else 1 for at, minutes in made.values()}
+
+
+def test_a_cron_of_which_another_server_was_told_is_due_when_that_one_is_gone(
+    new_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "LEFT", 0.2)
+    with serving(new_database, tmp_path / "a", 0.0) as here:
+        at = thread(here)
+        assert waiting.until(lambda: not here.service.crons.is_awake)
+        with serving(new_database, tmp_path / "b", 0.0, role="api") as told:
+            asked = {"assistant_id": "steps", "schedule": "0 0 1 1 *", "input": {}}
+            told.http.post(f"/threads/{at}/runs/crons", json=asked).raise_for_status()
+
+        def bring_near(connection: Connection) -> None:
+            connection.execute(update(crons).values(next_run_date=stamp(moment(connection))))
+
+        asyncio.run(here.service.db.write(bring_near))
+        assert waiting.until(
+            lambda: (
+                [run["status"] for run in here.http.get(f"/threads/{at}/runs").json()]
+                == ["success"]
+            )
+        )
 
 
 def test_what_runs_have_said_is_kept_by_the_time_of_the_database(

@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy
 
 import waiting
-from millstream.server.replicas import membership
+from millstream.server.replicas import lease
 from millstream.server.storage.tables import runs
 from server import held as holding
 from server.fixtures import Running
@@ -33,9 +33,9 @@ pytestmark = pytest.mark.real_time(reason="leases end by the clock of the databa
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have nobody waited for whose connection is lost: the tests' database may be new."""
-    monkeypatch.setattr(membership, "FRESH", 0.0)
-    monkeypatch.setattr(membership, "MISSED", 0.5)
-    monkeypatch.setattr(membership, "BEAT", 0.2)
+    monkeypatch.setattr(lease, "FRESH", 0.0)
+    monkeypatch.setattr(lease, "MISSED", 0.5)
+    monkeypatch.setattr(lease, "BEAT", 0.2)
 
 
 class Pair(NamedTuple):
@@ -148,7 +148,7 @@ def test_a_holder_that_hears_nobody_sees_with_its_lease_that_a_run_is_to_stop(
     new_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # It lives, though its connection is missed.
-    monkeypatch.setattr(membership, "MISSED", 60.0)
+    monkeypatch.setattr(lease, "MISSED", 60.0)
     way = Way(new_database)
     try:
         with pair(new_database, tmp_path, listen_database=way.address) as servers:
@@ -448,7 +448,7 @@ def test_nothing_is_missed_when_the_doorbell_is_cut(
     new_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_back: bool
 ) -> None:
     # Both live, though their connections are missed.
-    monkeypatch.setattr(membership, "MISSED", 60.0)
+    monkeypatch.setattr(lease, "MISSED", 60.0)
     way = Way(new_database)
     with ExitStack() as stack:
         stack.callback(way.close)
@@ -510,7 +510,7 @@ def test_a_server_that_is_alone_rings_for_nobody(new_database: str, tmp_path: Pa
 def test_a_server_tells_who_has_come_since_it_has_looked_for_others(
     new_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(membership, "BEAT", 60.0)
+    monkeypatch.setattr(lease, "BEAT", 60.0)
     at = str(uuid.uuid4())
     with (
         serving(new_database, tmp_path / "a", lease_seconds=180) as before,

@@ -15,7 +15,7 @@ from psycopg import conninfo
 from sqlalchemy import Connection
 
 import waiting
-from millstream.server.replicas import membership
+from millstream.server.replicas import lease
 from millstream.server.storage.postgres import PostgresDatabase
 from millstream.server.storage.postgres_engine import Address
 from server.fixtures import Running, config_of, running
@@ -37,9 +37,9 @@ DIRECTIONS = {
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have nobody waited for whose connection is lost: the tests' database may be new."""
-    monkeypatch.setattr(membership, "FRESH", 0.0)
-    monkeypatch.setattr(membership, "MISSED", 0.5)
-    monkeypatch.setattr(membership, "BEAT", 0.2)
+    monkeypatch.setattr(lease, "FRESH", 0.0)
+    monkeypatch.setattr(lease, "MISSED", 0.5)
+    monkeypatch.setattr(lease, "BEAT", 0.2)
 
 
 class Cut:
@@ -146,8 +146,8 @@ def test_a_run_goes_on_when_its_server_was_cut_off_for_less_than_its_lease(
     cut.way.hold(*directions)
     cut.gate.is_open = True
     # Since then it has asked, and has had no answer.
-    beat = time.monotonic()
-    assert waiting.until(lambda: time.monotonic() - beat > 2 * cut.member._beat)
+    began, beat = time.monotonic(), cut.server.service.scheduler._lease._beat
+    assert waiting.until(lambda: time.monotonic() - began > 2 * beat)
     cut.way.release()
     cut.check()
 

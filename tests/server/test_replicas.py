@@ -19,7 +19,7 @@ import waiting
 from millstream.errors import FencedError
 from millstream.graph import START, StateGraph
 from millstream.server import state
-from millstream.server.replicas import membership
+from millstream.server.replicas import lease
 from millstream.server.storage.tables import replicas, runs
 from server.fixtures import Running, config_of, running
 from server.streams import start, thread
@@ -32,9 +32,9 @@ pytestmark = pytest.mark.real_time(reason="leases end by the clock of the databa
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have nobody waited for whose connection is lost: the tests' database may be new."""
-    monkeypatch.setattr(membership, "FRESH", 0.0)
-    monkeypatch.setattr(membership, "MISSED", 0.5)
-    monkeypatch.setattr(membership, "BEAT", 0.2)
+    monkeypatch.setattr(lease, "FRESH", 0.0)
+    monkeypatch.setattr(lease, "MISSED", 0.5)
+    monkeypatch.setattr(lease, "BEAT", 0.2)
 
 
 @contextmanager
@@ -264,6 +264,8 @@ def test_what_a_run_has_left_behind_stores_nothing_when_another_server_has_it(
         gate.is_open = True
         assert waiting.until(lambda: not cut_off.service.scheduler.active)
         is_over.set()
-        assert waiting.until(lambda: len(stored) == len(left) == 4)
-        assert [type(each) for each in stored] == [FencedError] * 4
+        assert waiting.until(lambda: len(stored) == len(left))
+        # Perhaps it has begun another step, before it knew that the one before was refused.
+        assert len(left) >= 4
+        assert {type(each) for each in stored} == {FencedError}
         assert seen(other, at) == list(range(COUNT))

@@ -88,6 +88,31 @@ def test_what_the_database_did_not_let_begin_is_begun_later(
     assert all("runs that wait cannot be begun yet" in text for text, _ in told)
 
 
+def test_a_run_that_is_asked_for_while_others_are_looked_for_begins_at_once() -> None:
+    async def main() -> None:
+        go = asyncio.Event()
+
+        class Slow(Rows):
+            async def write(self, function: Any, *given: Any, **named: Any) -> Any:
+                await go.wait()
+                return await super().write(function, *given, **named)
+
+        here = Here(Slow(Claimed([job("a")]), Claimed([job("b")])), slots=2)
+        here.starting.start_more()
+        await asyncio.sleep(0)
+        with here.starting.reserving() as has_slot:
+            assert has_slot
+            go.set()
+            await asyncio.gather(*here.tasks)
+            # Not more than there are slots.
+            assert [*here.active] == ["a"]
+        here.starting.start_more()
+        await asyncio.gather(*here.tasks)
+        assert [*here.active] == ["a", "b"]
+
+    asyncio.run(main())
+
+
 def test_however_many_pass_a_run_by_it_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(starting, "PASSED_BY", 60.0)
     rows = Rows(*[Claimed((), has_passed=True)] * 5)

@@ -98,9 +98,11 @@ def stamp(time: datetime) -> str:
 class Chore(ABC):
     """Something that is done whenever it is due, and only then."""
 
-    def __init__(self, name: str, clock: Clock) -> None:
+    def __init__(self, name: str, clock: Clock, *, again_after: float | None = None) -> None:
+        """Make it; after so many seconds it looks again by itself, where others leave things."""
         self._name = name
         self.clock: Final = clock
+        self._again_after = again_after
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.is_awake = True
@@ -134,5 +136,12 @@ class Chore(ABC):
                 logger.exception("%s failed, and will be tried again", self._name)
                 until = self.clock.now() + AGAIN_AFTER
             self.is_awake = self._woken.is_set()
-            await self.clock.wait(self._woken, until)
+            await self.clock.wait(self._woken, self._at_latest(until))
             self.is_awake = True
+
+    def _at_latest(self, due: datetime | None) -> datetime | None:
+        """Return when to look again, if something is due at a time as far as it is known here."""
+        if self._again_after is None:
+            return due
+        latest = self.clock.now() + timedelta(seconds=self._again_after)
+        return latest if due is None else min(due, latest)

@@ -45,9 +45,15 @@ class Crons(Chore):
         clock: Clock,
         ttl: Mapping[str, Any] | None = None,
         priorities: Priorities | None = None,
+        *,
+        again_after: float | None = None,
     ) -> None:
-        """Make them; `ttl` is how long threads live that are made for runs."""
-        super().__init__("millstream-crons", clock)
+        """Make them; `ttl` is how long threads live that are made for runs.
+
+        After so many seconds they look again by themselves: where another replica was told of a
+        cron, which may be gone.
+        """
+        super().__init__("millstream-crons", clock, again_after=again_after)
         self._ttl = ttl
         self._priorities = priorities
         self._db = db

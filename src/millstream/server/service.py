@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Final
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.store.base import BaseStore
@@ -45,6 +45,9 @@ from millstream.server.webhooks.delivery import Webhooks
 from millstream.server.webhooks.policy import policy_of
 
 logger = logging.getLogger("millstream.server")
+
+LEFT: Final = 10.0
+"""Seconds after which a replica looks at the latest for what another one was going to do."""
 
 
 @dataclass
@@ -142,11 +145,11 @@ class Service:
                 metrics=metrics,
             )
             priorities = await asyncio.to_thread(load_priorities, config, db)
-            crons = Crons(db, scheduler, clock, config.ttl_of_threads, priorities)
+            crons = _crons(config, db, scheduler, clock, priorities, membership)
             retention = Retention(db, scheduler, run_loop, journal, clock, config.checkpointer.ttl)
             health = Health(db, run_loop, has_lease=lambda: membership.has_lease)
             stack.callback(health.close)
-            for part in (bell, membership, scheduler):
+            for part in (bell, scheduler):
                 stack.push_async_callback(part.close)
             await scheduler.open()
             await bell.start()
@@ -202,9 +205,22 @@ def _runner(
     return Runner(catalog, db, journal, timeout=config.run_timeout_seconds, ring=ring)
 
 
+def _crons(
+    config: ServerConfig,
+    db: Database,
+    scheduler: Scheduler,
+    clock: Clock,
+    priorities: Priorities | None,
+    membership: Membership,
+) -> Crons:
+    ttl, again_after = config.ttl_of_threads, LEFT if membership.has_others else None
+    return Crons(db, scheduler, clock, ttl, priorities, again_after=again_after)
+
+
 def _webhooks(config: ServerConfig, db: Database, clock: Clock, membership: Membership) -> Webhooks:
     policy = policy_of(config.webhooks, is_disabled=config.http.disable_webhooks)
-    return Webhooks(db, policy, clock, lambda: membership.id)
+    again_after = LEFT if membership.has_others else None
+    return Webhooks(db, policy, clock, lambda: membership.id, again_after=again_after)
 
 
 def _join(

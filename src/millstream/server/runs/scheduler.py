@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from millstream.server.doorbell.news import PUT_OFF, QUEUE, RUN
 from millstream.server.encryption.context import enter_context
 from millstream.server.log_lines import enter_run, log_run
+from millstream.server.replicas.lease import Lease
 from millstream.server.runs.active import ActiveRun
 from millstream.server.runs.changes import Changes
 from millstream.server.runs.draining import unread
@@ -100,10 +101,13 @@ class Scheduler:
             db, logs, self.results, membership, bell, run_loop, self._active, self._spawn
         )
         """What goes on at other replicas."""
+        self._lease = Lease(
+            membership, take_over=self._take_over, give_up=self.give_up, renewed=self._look
+        )
 
     async def open(self) -> None:
         """Go on with what is stored: what was running, what waits, what was put off."""
-        await self._membership.open(self._take_over, self.give_up, self._look)
+        await self._lease.open()
         await self._starting.go_on()
         self._forgetting.later()
 
@@ -172,6 +176,13 @@ class Scheduler:
 
     async def close(self) -> None:
         """Stop at the next superstep of each run, at once after a while; others go on later."""
+        try:
+            await self._stop_all()
+        finally:
+            # Until here it has to be taken for alive.
+            await self._lease.close()
+
+    async def _stop_all(self) -> None:
         self._is_closing = True
         self._starting.close()
         self._forgetting.close()

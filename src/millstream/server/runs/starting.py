@@ -170,16 +170,20 @@ class Starting:
         return self._slots - len(self._active) - self._reserved
 
     async def _begin(self) -> bool:
-        """Begin as many runs as there are slots; say whether it is worth to ask for more."""
-        free = self._free
-        self._reserved += free
+        """Begin runs in half of the slots; say whether it is worth to ask for more.
+
+        The other half is for what is asked for here meanwhile: it begins at once, and not by way of
+        the queue, where other replicas are rung for and take it.
+        """
+        asked = (self._free + 1) // 2
+        self._reserved += asked
         # Of what is still here and was taken over, nothing is begun anew.
         mine = list(self._active)
         self._are_some_waiting = False  # but for those that come from now on
         try:
             claimed = await self._db.write(
                 queue.claim,
-                free,
+                asked,
                 dict(self._begun),
                 self._membership.holder,
                 rule=self._membership.on_new_revision,
@@ -189,11 +193,11 @@ class Starting:
             self._are_some_waiting = True
             raise
         finally:
-            self._reserved -= free
+            self._reserved -= asked
         for job in claimed.jobs:
             self._begun[job.priority] = self._db.clock.seconds()
             self._launch(job)
-        if len(claimed.jobs) == free:
+        if len(claimed.jobs) == asked:
             self._are_some_waiting = True
         elif claimed.has_passed:
             self._later(PASSED_BY, self.start_told)  # the others pass them by, too

@@ -49,9 +49,14 @@ class Webhooks(Chore):
         holder: Callable[[], str] = str,
         *,
         jitter: Callable[[], float] = random.random,
+        again_after: float | None = None,
     ) -> None:
-        """Make them; `holder` names the replica that tells."""
-        super().__init__("millstream-webhooks", clock)
+        """Make them; `holder` names the replica that tells.
+
+        After so many seconds they look again by themselves: for what another replica has put off,
+        which may be gone.
+        """
+        super().__init__("millstream-webhooks", clock, again_after=again_after)
         self.policy: Final = policy
         self._holder = holder
         self._db = db
