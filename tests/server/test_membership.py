@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import sqlalchemy
 from sqlalchemy.exc import OperationalError
 
 from millstream.server.replicas.membership import SharedMembership
@@ -66,6 +67,40 @@ def test_what_is_held_in_a_name_that_nobody_has_any_more_is_taken_over_too(db: D
     assert taken is not None
     assert {run_id for run_id, *_ in taken.runs} == {"first", "second"}
     assert db.write_soon(replicas.take_over, "dies", "goes on").result(30) is None
+
+
+def test_what_is_begun_while_its_replica_is_taken_for_dead_is_taken_over_at_another_look(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(db, "stood still", "takes")
+    before, late = (Run(name, f"of {name}", "", 0, 0) for name in ("begun", "begun late"))
+    db.write_soon(add, before, holder=Holder("stood still")).result(30)
+    hold = replicas.hold_threads_of
+
+    def hold_slowly(connection: sqlalchemy.Connection, found: Any) -> set[str]:
+        held = hold(connection, found)
+        db.write_soon(add, late, holder=Holder("stood still")).result(30)
+        return held
+
+    with monkeypatch.context() as patched:
+        patched.setattr(replicas, "hold_threads_of", hold_slowly)
+        taken = db.write_soon(replicas.take_over, "stood still", "takes").result(30)
+    assert taken is not None
+    assert [run_id for run_id, *_ in taken.runs] == ["begun"]
+    db.write_soon(replicas.put_back, ["begun"], "takes").result(30)
+
+    def look() -> bool:
+        return db.write_soon(replicas.renew, "takes", 60.0).result(30).is_something_left
+
+    assert look()
+    # Whoever takes it may fail before it is put back.
+    for _ in range(2):
+        again = db.write_soon(replicas.take_over, None, "takes").result(30)
+        assert again is not None
+        assert [run_id for run_id, *_ in again.runs] == ["begun late"]
+        assert look()
+    db.write_soon(replicas.put_back, ["begun late"], "takes").result(30)
+    assert not look()
 
 
 class Noting:

@@ -46,8 +46,8 @@ class Lease:
         self._beat = min(BEAT, membership.seconds / 3)
         self._missing: dict[str, float] = {}
         """Replicas that are without their locks, and since when."""
-        self._taking: dict[str, asyncio.Future[Any]] = {}
-        """Replicas that are being taken over from."""
+        self._taking: dict[str | None, asyncio.Future[Any]] = {}
+        """Replicas that are being taken over from; None for what nobody holds that is known."""
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -101,9 +101,12 @@ class Lease:
             if dead.replica_id not in self._taking:
                 logger.warning("server %s is gone: what it held is taken over", dead.name)
                 self._begin_to_take(dead.replica_id)
+        if look.is_something_left and not self._taking:
+            # It was begun while its holder was taken for dead, or could not be put back.
+            self._begin_to_take(None)
 
-    def _begin_to_take(self, dead: str) -> None:
-        """Have what a replica held taken over while the lease of this one is renewed."""
+    def _begin_to_take(self, dead: str | None) -> None:
+        """Have taken over while the lease of this one is renewed what a replica held, or nobody."""
         taking = asyncio.ensure_future(self._take_over(dead))
         self._taking[dead] = taking
 
@@ -111,7 +114,8 @@ class Lease:
             del self._taking[dead]
             error = None if done.cancelled() else done.exception()
             if error is not None:
-                logger.error("what server %s held is not taken over", dead, exc_info=error)
+                held_by = "nobody that is known" if dead is None else f"server {dead}"
+                logger.error("what %s held is not taken over", held_by, exc_info=error)
 
         taking.add_done_callback(note)
 

@@ -130,10 +130,10 @@ class Scheduler:
                 await asyncio.sleep(RETRY)
         await self._run_loop.call(settle(self._db, self._saver, self._runner, taken.changes))
         self._tell()
-        if dead is not None:
-            self._metrics.takeovers += 1
-            for run_id in ids:
-                self._bell.ring(RUN, run_id)
+        self._metrics.takeovers += dead is not None
+        for run_id in ids:
+            self._bell.ring(RUN, run_id)
+        if dead is not None or ids:
             self._bell.ring(PUT_OFF)
             await self._starting.go_on()
             self._forgetting.later()

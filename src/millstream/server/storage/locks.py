@@ -58,7 +58,11 @@ def hold_threads(connection: Connection, thread_ids: Iterable[str]) -> bool:
     return bool(ids)
 
 
-def hold_threads_of(connection: Connection, runs: Select[Any]) -> None:
-    """Hold the threads of the runs that a query with their `thread_id` finds."""
-    if are_many(connection):
-        hold_threads(connection, [row.thread_id for row in connection.execute(runs)])
+def hold_threads_of(connection: Connection, runs: Select[Any]) -> set[str]:
+    """Hold the threads of the runs that a query with their `thread_id` finds; return their ids.
+
+    When they are held, runs of others may have come to be what the query finds.
+    """
+    ids = set(connection.scalars(runs))
+    hold_threads(connection, ids)
+    return ids

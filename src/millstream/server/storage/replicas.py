@@ -9,12 +9,13 @@ its runs is refused from then on (`attempts`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Select,
     and_,
     delete,
     func,
@@ -76,6 +77,8 @@ class Look(NamedTuple):
     others: Sequence[Member]
     uptime: float
     """For how many seconds the server of the database has been up."""
+    is_something_left: bool = False
+    """Runs are held by nobody that is known, or were taken over by this one and not put back."""
 
 
 class Taken(NamedTuple):
@@ -157,7 +160,8 @@ def renew(connection: Connection, replica_id: str, seconds: float) -> Look:
         for row in rows
     ]
     uptime = float(connection.scalar(_UP) or 0.0)
-    return Look(renewed.rowcount == 1, others, uptime)
+    is_something_left = bool(connection.scalar(select(_left(None, replica_id).exists())))
+    return Look(renewed.rowcount == 1, others, uptime, is_something_left)
 
 
 def leave(connection: Connection, replica_id: str) -> None:
@@ -177,28 +181,22 @@ def leave(connection: Connection, replica_id: str) -> None:
 def take_over(connection: Connection, dead: str | None, holder: str) -> Taken | None:
     """Take for one replica what another one holds, and who is not known; None if that is done.
 
-    The runs wait for `put_back`, when it is known which of their
-    events count. If the taker ends before that, the next one takes them from it.
+    The runs wait for `put_back`, when it is known which of their events count. If the taker ends
+    before that, the next one takes them from it. What the other one begins in this moment is left
+    for another look.
     """
     if dead is not None:
         row = select(replicas.c.replica_id).where(replicas.c.replica_id == dead)
         if connection.scalar(row.with_for_update(skip_locked=True)) is None:
             return None
-    held = and_(
-        or_(
-            runs.c.status == "running",
-            # Taken over before, and not put back.
-            and_(runs.c.status == "pending", runs.c.holder.is_not(None)),
-        ),
-        _is_of(runs.c.holder, dead),
-    )
-    hold_threads_of(connection, select(runs.c.thread_id).where(held))
-    taken = connection.execute(
-        select(runs.c.run_id, runs.c.thread_id, runs.c.is_resumable, runs.c.is_followed).where(held)
-    ).all()
+    held = _left(dead, holder)
+    threads = hold_threads_of(connection, held)
+    columns = (runs.c.run_id, runs.c.thread_id, runs.c.is_resumable, runs.c.is_followed)
+    query = held.with_only_columns(*columns).where(runs.c.thread_id.in_(threads))
+    taken = connection.execute(query).all()
     connection.execute(
         update(runs)
-        .where(held)
+        .where(runs.c.run_id.in_([run.run_id for run in taken]))
         .values(status=status_after("running", "lease_lost"), turn=None, holder=holder)
     )
     left = _take_changes(connection, dead, holder)
@@ -214,8 +212,22 @@ def _take_changes(connection: Connection, dead: str | None, holder: str) -> list
     theirs = _is_of(thread_changes.c.holder, dead)
     query = select(thread_changes.c.thread_id, thread_changes.c.kind).where(theirs)
     left = [Left(thread_id, kind) for thread_id, kind in connection.execute(query)]
-    connection.execute(update(thread_changes).where(theirs).values(holder=holder))
+    mine = thread_changes.c.thread_id.in_([each.thread_id for each in left])
+    connection.execute(update(thread_changes).where(theirs, mine).values(holder=holder))
     return left
+
+
+def _left(dead: str | None, taker: str) -> Select[Any]:
+    """Return what finds the runs that a replica may take from one that is dead, or unknown."""
+    holder, is_pending = runs.c.holder, runs.c.status == "pending"
+    return select(runs.c.thread_id).where(
+        UNFINISHED,
+        or_(
+            # Those that wait were taken over before, and not put back.
+            and_(_is_of(holder, dead), or_(runs.c.status == "running", holder.is_not(None))),
+            and_(is_pending, holder == taker),
+        ),
+    )
 
 
 def _is_of(holder: Column[str], dead: str | None) -> ColumnElement[bool]:
