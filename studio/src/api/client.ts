@@ -72,8 +72,9 @@ export class Api {
     return this.#json("POST", "/threads", { metadata });
   }
 
-  history(threadId: string, limit: number, metadata: JsonObject = {}): Promise<ThreadState[]> {
-    return this.#json("POST", `/threads/${part(threadId)}/history`, { limit, metadata });
+  history(threadId: string, limit: number, metadata: JsonObject = {}, before?: Checkpoint): Promise<ThreadState[]> {
+    const place = before === undefined ? {} : { before: { configurable: before } };
+    return this.#json("POST", `/threads/${part(threadId)}/history`, { limit, metadata, ...place });
   }
 
   state(threadId: string, checkpointId?: string): Promise<ThreadState> {

@@ -4,10 +4,11 @@ import { eventsOfHistory, failuresOf, type Recording } from "../model/recording"
 import type { Told } from "../model/run";
 import { TEXTS } from "../texts";
 import type { Api } from "./client";
+import { readHistory } from "./finding";
 import { timeOf } from "./following";
 import type { Json, Run, ThreadState } from "./types";
 
-const MOST_STATES = 1_000;
+const MOST_STATES = 5_000;
 /** Between events of which a server does not say when they were said. */
 const UNKNOWN_PAUSE = 50;
 
@@ -50,7 +51,7 @@ async function toldOf(api: Api, run: Run, signal: AbortSignal): Promise<{ events
 
 /** Returns the states that a run has made, the newest first, and the one that it went on from. */
 async function statesOf(api: Api, run: Run): Promise<ThreadState[]> {
-  const found = await api.history(run.thread_id, MOST_STATES, { run_id: run.run_id });
+  const found = await readHistory(api, run.thread_id, MOST_STATES, { run_id: run.run_id });
   const states = found.filter((state) => state.metadata?.run_id === run.run_id);
   const first = states.at(-1);
   const before = first?.parent_checkpoint?.checkpoint_id;

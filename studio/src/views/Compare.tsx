@@ -1,4 +1,3 @@
-import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 
 import type { Api } from "../api/client";
@@ -10,6 +9,7 @@ import { CopyId } from "../ui/CopyId";
 import { Message } from "../ui/Message";
 import { Value } from "../ui/Value";
 import { labelOf, stepOf, timeOf } from "./Checkpoints";
+import { useCheckpoint } from "./useCheckpoint";
 
 interface Props {
   api: Api;
@@ -25,21 +25,12 @@ interface Props {
 
 /** Two checkpoints side by side: where they part, and what differs. */
 export function Compare(props: Props) {
-  const left = useCheckpoint(props, props.leftId);
-  const right = useCheckpoint(props, props.rightId);
-  if (left === undefined || right === undefined) return <div className="comparison" aria-busy="true" />;
-  return <Sides {...props} left={left} right={right} />;
-}
-
-/** Returns a state of the history, asked for by itself if it is further back. */
-function useCheckpoint({ api, threadId, states }: Props, id: string): ThreadState | undefined {
-  const known = states.find((state) => idOf(state) === id);
-  const { data } = useQuery({
-    queryKey: ["state", threadId, id],
-    queryFn: () => api.state(threadId, id),
-    enabled: known === undefined,
-  });
-  return known ?? data;
+  const left = useCheckpoint(props.api, props.threadId, props.states, props.leftId);
+  const right = useCheckpoint(props.api, props.threadId, props.states, props.rightId);
+  const error = left.error ?? right.error;
+  if (error !== null) return <p role="alert" className="fault">{error.message}</p>;
+  if (left.state === undefined || right.state === undefined) return <div className="comparison" aria-busy="true" />;
+  return <Sides {...props} left={left.state} right={right.state} />;
 }
 
 function Sides({ states, left, right, hrefOfCheckpoint, onSwap, onClose }: Props & { left: ThreadState; right: ThreadState }) {

@@ -2,6 +2,7 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { lazy, Suspense, useMemo, useState } from "react";
 
 import type { Api } from "../api/client";
+import { readHistory } from "../api/finding";
 import type { Checkpoint, ThreadState } from "../api/types";
 import { differences } from "../model/difference";
 import { idOf } from "../model/tree";
@@ -10,6 +11,7 @@ import { JsonTree } from "../ui/JsonTree";
 import { go, hrefOf, type Route } from "../ui/route";
 import { Value, Values } from "../ui/Value";
 import { Checkpoints } from "./Checkpoints";
+import { useCheckpoint } from "./useCheckpoint";
 
 const Compare = lazy(() => import("./Compare").then(({ Compare }) => ({ default: Compare })));
 const StateEditor = lazy(() => import("./StateEditor").then(({ StateEditor }) => ({ default: StateEditor })));
@@ -31,10 +33,11 @@ export function StateView({ api, threadId, assistantId, route, version, onFork }
   const [limit, setLimit] = useState(PAGE);
   const { data: states = [], error } = useQuery({
     queryKey: ["history", threadId, limit, version],
-    queryFn: () => api.history(threadId, limit),
+    queryFn: () => readHistory(api, threadId, limit),
     placeholderData: keepPreviousData,
   });
-  const shown = states.find((each) => idOf(each) === route.checkpointId) ?? states[0];
+  const linked = useCheckpoint(api, threadId, states, route.checkpointId);
+  const shown = route.checkpointId === null ? states[0] : linked.state;
   const before = useMemo(() => {
     const id = shown?.parent_checkpoint?.checkpoint_id;
     return states.find((each) => idOf(each) === id);
@@ -50,6 +53,7 @@ export function StateView({ api, threadId, assistantId, route, version, onFork }
           <button type="button" className="link" onClick={() => setLimit(limit + 4 * PAGE)}>{TEXTS.earlier}</button>
         )}
       </div>
+      {linked.error !== null && <p role="alert" className="fault">{linked.error.message}</p>}
       {shown !== undefined && (
         <Suspense fallback={<div aria-busy="true" />}>
           {route.withId !== null ? (
