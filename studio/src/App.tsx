@@ -4,7 +4,7 @@ import { lazy, Suspense } from "react";
 import type { Api } from "./api/client";
 import { TEXTS } from "./texts";
 import { Boundary } from "./ui/Boundary";
-import { hrefOf, useRoute } from "./ui/route";
+import { hrefOf, useRoute, type Route } from "./ui/route";
 import { Inbox } from "./views/Lists";
 import { Threads } from "./views/Threads";
 
@@ -12,6 +12,14 @@ import { Threads } from "./views/Threads";
 const ThreadView = lazy(() => import("./views/ThreadView").then(({ ThreadView }) => ({ default: ThreadView })));
 const RunReplay = lazy(() => import("./views/RunReplay").then(({ RunReplay }) => ({ default: RunReplay })));
 const FilePage = lazy(() => import("./views/FilePage").then(({ FilePage }) => ({ default: FilePage })));
+// The other pages are small, and seldom looked at.
+const Assistants = lazy(() => import("./views/Assistants").then(({ Assistants }) => ({ default: Assistants })));
+const Crons = lazy(() => import("./views/Crons").then(({ Crons }) => ({ default: Crons })));
+const StoreBrowser = lazy(() => import("./views/StoreBrowser").then(({ StoreBrowser }) => ({ default: StoreBrowser })));
+const Server = lazy(() => import("./views/Server").then(({ Server }) => ({ default: Server })));
+
+const PAGES = ["threads", "inbox", "assistants", "crons", "store", "file", "server"] as const;
+const WITH_THREADS: readonly string[] = ["threads", "thread", "inbox"];
 
 export function App({ api }: { api: Api }) {
   const route = useRoute();
@@ -29,33 +37,37 @@ export function App({ api }: { api: Api }) {
       <header className="top">
         <h1>{TEXTS.title}</h1>
         <nav aria-label={TEXTS.title}>
-          <a href={hrefOf({ page: "threads" })} aria-current={route.page === "threads" || route.page === "thread" ? "page" : undefined}>{TEXTS.threads}</a>
-          <a href={hrefOf({ page: "inbox" })} aria-current={route.page === "inbox" ? "page" : undefined}>{TEXTS.inbox}</a>
-          <a href={hrefOf({ page: "file" })} aria-current={route.page === "file" ? "page" : undefined}>{TEXTS.file}</a>
+          {PAGES.map((page) => (
+            <a key={page} href={hrefOf({ page })} aria-current={pageOf(route) === page ? "page" : undefined}>{TEXTS[page]}</a>
+          ))}
         </nav>
       </header>
       {error !== null && <p role="alert" className="fault">{error.message}</p>}
-      <div className={route.page === "file" ? "body alone" : "body"}>
-        {route.page !== "file" && <Threads api={api} assistants={assistants} current={route.threadId} />}
-        {route.page === "inbox" && <Inbox api={api} assistants={assistants} />}
-        {route.page === "thread" && (
-          <Boundary place={`${route.threadId} ${route.panel}`}>
-            <Suspense fallback={<main aria-busy="true" />}>
-              {route.runId === null ? (
-                <ThreadView key={route.threadId} api={api} route={route} assistants={assistants} />
-              ) : (
-                <RunReplay key={route.runId} api={api} route={route} threadId={route.threadId!} runId={route.runId} />
-              )}
-            </Suspense>
-          </Boundary>
-        )}
-        {route.page === "file" && (
-          <Boundary place={`file ${route.panel}`}>
-            <Suspense fallback={<main aria-busy="true" />}><FilePage route={route} /></Suspense>
-          </Boundary>
-        )}
+      <div className={WITH_THREADS.includes(route.page) ? "body" : "body alone"}>
+        {WITH_THREADS.includes(route.page) && <Threads api={api} assistants={assistants} current={route.threadId} />}
         {route.page === "threads" && <main className="empty">{TEXTS.noThreads}</main>}
+        {route.page === "inbox" && <Inbox api={api} assistants={assistants} />}
+        <Boundary place={[route.page, route.threadId, route.panel, ...route.parts].join(" ")}>
+          <Suspense fallback={<main aria-busy="true" />}>
+            {route.page === "thread" && route.runId === null && (
+              <ThreadView key={route.threadId} api={api} route={route} assistants={assistants} />
+            )}
+            {route.page === "thread" && route.runId !== null && (
+              <RunReplay key={route.runId} api={api} route={route} threadId={route.threadId!} runId={route.runId} />
+            )}
+            {route.page === "assistants" && <Assistants api={api} route={route} assistants={assistants} />}
+            {route.page === "crons" && <Crons api={api} route={route} assistants={assistants} />}
+            {route.page === "store" && <StoreBrowser api={api} route={route} />}
+            {route.page === "file" && <FilePage route={route} />}
+            {route.page === "server" && <Server api={api} />}
+          </Suspense>
+        </Boundary>
       </div>
     </div>
   );
+}
+
+/** Returns the page of the menu that one is at. */
+function pageOf(route: Route): string {
+  return route.page === "thread" ? "threads" : route.page;
 }

@@ -15,7 +15,9 @@ import type {
 } from "./types";
 
 /** All that a run can tell; what a server does not know it refuses, and then it is left out. */
-export const STREAM_MODES = ["values", "updates", "tasks", "checkpoints", "messages-tuple", "custom"];
+export const STREAM_MODES = ["values", "updates", "tasks", "checkpoints", "messages-tuple", "custom", "tools"];
+/** What no other server than ours may know. */
+const OWN_MODES = new Set(["tools"]);
 
 export class ApiError extends Error {
   readonly status: number;
@@ -38,6 +40,7 @@ export interface ThreadSearch {
 
 export class Api {
   readonly base: string;
+  #modes = STREAM_MODES;
 
   constructor(base: string) {
     this.base = base.replace(/\/$/, "");
@@ -115,10 +118,23 @@ export class Api {
   }
 
   /** Begins a run whose stream can be read again from anywhere. */
-  start(threadId: string, request: RunRequest): Promise<Run> {
+  async start(threadId: string, request: RunRequest): Promise<Run> {
+    try {
+      return await this.#start(threadId, request, this.#modes);
+    } catch (error) {
+      if (!(error instanceof ApiError && error.status === 422) || this.#modes !== STREAM_MODES) throw error;
+      // Servers say in many ways what they do not know; one that refuses has begun nothing.
+      const modes = STREAM_MODES.filter((mode) => !OWN_MODES.has(mode));
+      const run = await this.#start(threadId, request, modes);
+      this.#modes = modes;
+      return run;
+    }
+  }
+
+  #start(threadId: string, request: RunRequest, modes: string[]): Promise<Run> {
     return this.#json("POST", `/threads/${part(threadId)}/runs`, {
       ...request,
-      stream_mode: STREAM_MODES,
+      stream_mode: modes,
       stream_subgraphs: true,
       stream_resumable: true,
     });
@@ -140,6 +156,11 @@ export class Api {
       headers: { accept: "text/event-stream", "last-event-id": lastEventId },
     });
     yield* eventsOf(response);
+  }
+
+  /** Asks for anything else of the API, and returns what the answer has as JSON. */
+  ask<T>(method: string, path: string, body?: unknown): Promise<T> {
+    return this.#json(method, path, body);
   }
 
   async #json<T>(method: string, path: string, body?: unknown): Promise<T> {
