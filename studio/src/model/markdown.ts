@@ -25,10 +25,10 @@ export type Block =
   | { kind: "rule" };
 
 /** What is longer is shown as it was written. */
-export const LONGEST = 50_000;
+export const LONGEST = 20_000;
 const DEEPEST = 8;
 /** How far away the other end of an emphasis or a link may be. */
-const NEAR = 1_000;
+const NEAR = 500;
 
 export function blocksOf(source: string): Block[] {
   return blocksIn(source.split(/\r\n|\n|\r/), 0);

@@ -148,7 +148,7 @@ describe("a picture", () => {
 
   it("tells supersteps by what was under way together", () => {
     const task = (id: string, startedAt: number, endedAt: number | null) =>
-      ({ id, name: id, path: [], status: "done", startedAt, endedAt, input: null, result: null, error: null, questions: [] }) as const;
+      ({ id, name: id, path: [], step: 1, status: "done", startedAt, endedAt, input: null, result: null, error: null, questions: [] }) as const;
     const steps = supersteps([task("a", 0, 5), task("b", 1, 9), task("c", 10, null)].map((each) => ({ ...each, path: [], questions: [] })));
     expect(steps.map((step) => step.map((each) => each.id))).toEqual([["a", "b"], ["c"]]);
   });

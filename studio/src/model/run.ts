@@ -1,6 +1,11 @@
 /** What a run has said, as the page shows it: a value that each event makes a new one of. */
 
 import type { Json, JsonObject, Question } from "../api/types";
+import { isObject, object, text } from "./json";
+import { added, count, rowOf, usageIn, type Usage, type UsageRow } from "./tokens";
+import { isToolMessage, toolAfter, toolAnswered, type ToolUse } from "./tools";
+
+export { isObject, object, text };
 
 export type NodeStatus = "running" | "done" | "failed" | "asks" | "stopped";
 
@@ -10,6 +15,8 @@ export interface Task {
   name: string;
   /** The graph that it is in: the tasks around it, the outermost first. */
   path: string[];
+  /** The superstep of the run that it is in, from 1; null in nested graphs. */
+  step: number | null;
   status: NodeStatus;
   /** In milliseconds since 1970, by the clock of the page. */
   startedAt: number;
@@ -30,7 +37,9 @@ export interface Speech {
   text: string;
   reasoning: string;
   toolCalls: ToolCall[];
-  usage: { input: number; output: number } | null;
+  usage: Usage | null;
+  /** What else is told of the call, as far as it is the same for all of it. */
+  metadata: JsonObject;
   startedAt: number;
   lastAt: number;
   /** How many pieces it came in. */
@@ -57,6 +66,11 @@ export interface RunView {
   /** Tasks that are not held any more, by the names of the nodes around them and theirs, with colons. */
   past: ReadonlyMap<string, Past>;
   speeches: ReadonlyMap<string, Speech>;
+  /** What speeches have used that are not held any more. */
+  spent: ReadonlyMap<string, UsageRow>;
+  tools: ReadonlyMap<string, ToolUse>;
+  /** The superstep of the outermost graph, and how many of its tasks go on. */
+  step: { number: number; open: number };
   custom: readonly { at: number; path: string[]; data: Json }[];
   values: Json;
   error: { error: string; message: string } | null;
@@ -74,6 +88,7 @@ export const MAX_CUSTOM = 1000;
 /** How much of a run is held: a page that is open for days must not grow with it. */
 export const MAX_TASKS = 5000;
 export const MAX_SPEECHES = 1000;
+export const MAX_TOOLS = 5000;
 /** The part of them that is let go at a time. */
 const LET_GO = 0.1;
 
@@ -84,6 +99,9 @@ export function begun(runId: string): RunView {
     tasks: new Map(),
     past: new Map(),
     speeches: new Map(),
+    spent: new Map(),
+    tools: new Map(),
+    step: { number: 0, open: 0 },
     custom: [],
     values: null,
     error: null,
@@ -112,6 +130,9 @@ export function reduceAll(view: RunView, events: readonly Told[]): RunView {
       case "messages-tuple":
         noteMessage(draft, path, data, at);
         break;
+      case "tools":
+        noteTool(draft, toolAfter(draft.tool(text(object(data).tool_call_id)), path, object(data), at));
+        break;
       case "values":
         if (path.length === 0) draft.change({ values: data });
         break;
@@ -126,7 +147,7 @@ export function reduceAll(view: RunView, events: readonly Told[]): RunView {
   return draft.finish();
 }
 
-const READ = new Set(["metadata", "tasks", "messages", "messages-tuple", "values", "custom", "error"]);
+const READ = new Set(["metadata", "tasks", "messages", "messages-tuple", "tools", "values", "custom", "error"]);
 
 /** Says whether an event changes what is known: the others need not be parsed. */
 export function isRead(event: string): boolean {
@@ -139,6 +160,7 @@ class Draft {
   view: RunView;
   #tasks: Map<string, Task> | null = null;
   #speeches: Map<string, Speech> | null = null;
+  #tools: Map<string, ToolUse> | null = null;
   #custom: RunView["custom"][number][] | null = null;
 
   constructor(view: RunView) {
@@ -153,6 +175,10 @@ class Draft {
     return (this.#speeches ??= new Map(this.view.speeches));
   }
 
+  get tools(): Map<string, ToolUse> {
+    return (this.#tools ??= new Map(this.view.tools));
+  }
+
   get custom(): RunView["custom"][number][] {
     return (this.#custom ??= [...this.view.custom]);
   }
@@ -164,6 +190,15 @@ class Draft {
 
   speech(id: string): Speech | undefined {
     return (this.#speeches ?? this.view.speeches).get(id);
+  }
+
+  tool(id: string): ToolUse | undefined {
+    return (this.#tools ?? this.view.tools).get(id);
+  }
+
+  /** What models have said, the newest last. */
+  get said(): Speech[] {
+    return [...(this.#speeches ?? this.view.speeches).values()];
   }
 
   get speechCount(): number {
@@ -182,7 +217,33 @@ class Draft {
   setSpeech(speech: Speech): void {
     this.speeches.set(speech.id, speech);
     if (this.speeches.size <= MAX_SPEECHES) return;
-    for (const id of [...this.speeches.keys()].slice(0, LET_GO * MAX_SPEECHES)) this.speeches.delete(id);
+    const spent = new Map(this.view.spent);
+    for (const each of [...this.speeches.values()].slice(0, LET_GO * MAX_SPEECHES)) {
+      this.speeches.delete(each.id);
+      count(spent, rowOf(each));
+    }
+    this.change({ spent });
+  }
+
+  setTool(tool: ToolUse): void {
+    this.tools.set(tool.id, tool);
+    if (this.tools.size <= MAX_TOOLS) return;
+    for (const id of [...this.tools.keys()].slice(0, LET_GO * MAX_TOOLS)) this.tools.delete(id);
+  }
+
+  /** Returns the superstep of a task that begins: another one where no other task goes on. */
+  stepFor(path: string[]): number | null {
+    if (path.length > 0) return null;
+    const { number, open } = this.view.step;
+    const step = { number: open === 0 ? number + 1 : number, open: open + 1 };
+    this.change({ step });
+    return step.number;
+  }
+
+  endInStep(task: Task | undefined): void {
+    if (task?.status !== "running" || task.step === null) return;
+    const { number, open } = this.view.step;
+    this.change({ step: { number, open: Math.max(0, open - 1) } });
   }
 
   /** Only counts the oldest tasks from now on, those that went well before others. */
@@ -199,11 +260,12 @@ class Draft {
   }
 
   finish(): RunView {
-    if (this.#tasks === null && this.#speeches === null && this.#custom === null) return this.view;
+    if ([this.#tasks, this.#speeches, this.#tools, this.#custom].every((part) => part === null)) return this.view;
     return {
       ...this.view,
       ...(this.#tasks === null ? {} : { tasks: this.#tasks }),
       ...(this.#speeches === null ? {} : { speeches: this.#speeches }),
+      ...(this.#tools === null ? {} : { tools: this.#tools }),
       ...(this.#custom === null ? {} : { custom: this.#custom.slice(-MAX_CUSTOM) }),
     };
   }
@@ -233,7 +295,11 @@ export function ended(view: RunView, now: number, errors: ReadonlyMap<string, st
     const status = error === null ? "stopped" : "failed";
     tasks.set(id, { ...task, status, error, endedAt: task.endedAt ?? now });
   }
-  return { ...view, tasks, isOver: true };
+  const tools = new Map(view.tools);
+  for (const [id, tool] of tools) {
+    if (tool.status === "running") tools.set(id, { ...tool, status: "stopped", endedAt: now });
+  }
+  return { ...view, tasks, tools, isOver: true };
 }
 
 function noteAttempt(draft: Draft, data: JsonObject): void {
@@ -241,7 +307,7 @@ function noteAttempt(draft: Draft, data: JsonObject): void {
   if (attempt === draft.view.attempt) return;
   // What the attempt before had begun is begun anew.
   for (const [id, task] of draft.tasks) if (task.status === "running") draft.tasks.delete(id);
-  draft.change({ attempt });
+  draft.change({ attempt, step: { ...draft.view.step, open: 0 } });
 }
 
 function noteTask(draft: Draft, path: string[], data: JsonObject, now: number): void {
@@ -254,6 +320,7 @@ function noteTask(draft: Draft, path: string[], data: JsonObject, now: number): 
       id,
       name: text(data.name),
       path,
+      step: draft.stepFor(path),
       status: "running",
       startedAt: now,
       endedAt: null,
@@ -267,10 +334,12 @@ function noteTask(draft: Draft, path: string[], data: JsonObject, now: number): 
   const questions = questionsOf(data.interrupts);
   const error = data.error === null || data.error === undefined ? null : text(data.error);
   const status = error !== null ? "failed" : questions.length > 0 ? "asks" : "done";
+  draft.endInStep(known);
   draft.setTask({
     id,
     name: text(data.name),
     path,
+    step: known !== undefined ? known.step : path.length === 0 ? draft.view.step.number : null,
     startedAt: known?.startedAt ?? now,
     input: known?.input ?? null,
     status,
@@ -286,6 +355,10 @@ function noteMessage(draft: Draft, path: string[], data: Json, now: number): voi
   const message = object(data[0] ?? null);
   const metadata = object(data[1] ?? null);
   const type = text(message.type);
+  if (isToolMessage(message)) {
+    noteTool(draft, toolAnswered(draft.tool(text(message.tool_call_id)), path, message, draft.said, now));
+    return;
+  }
   if (type !== "AIMessageChunk" && type !== "ai") return;
   const id = text(message.id) || `${text(metadata.langgraph_node)}:${draft.speechCount}`;
   const known = draft.speech(id);
@@ -301,11 +374,16 @@ function noteMessage(draft: Draft, path: string[], data: Json, now: number): voi
     text: (known?.text ?? "") + said,
     reasoning: (known?.reasoning ?? "") + reasoning,
     toolCalls: mergeCalls(known?.toolCalls ?? [], message),
-    usage: addUsage(known?.usage ?? null, message.usage_metadata ?? null),
+    usage: added(known?.usage ?? null, usageIn(message)),
+    metadata: known?.metadata ?? metadata,
     startedAt: known?.startedAt ?? now,
     lastAt: now,
     pieces: (known?.pieces ?? 0) + 1,
   });
+}
+
+function noteTool(draft: Draft, tool: ToolUse | null): void {
+  if (tool !== null) draft.setTool(tool);
 }
 
 function contentOf(content: Json): { said: string; reasoning: string } {
@@ -346,15 +424,6 @@ function mergeCalls(known: ToolCall[], message: JsonObject): ToolCall[] {
   return calls.filter((call) => call !== undefined);
 }
 
-function addUsage(known: Speech["usage"], given: Json): Speech["usage"] {
-  const usage = object(given);
-  if (typeof usage.input_tokens !== "number" || typeof usage.output_tokens !== "number") return known;
-  return {
-    input: (known?.input ?? 0) + usage.input_tokens,
-    output: (known?.output ?? 0) + usage.output_tokens,
-  };
-}
-
 function questionsOf(given: Json | undefined): Question[] {
   if (!Array.isArray(given)) return [];
   return given.map((each) => {
@@ -371,16 +440,4 @@ function questionsOf(given: Json | undefined): Question[] {
 function errorOf(data: Json): RunView["error"] {
   const { error, message } = object(data);
   return { error: text(error) || "Error", message: typeof message === "string" ? message : JSON.stringify(data) };
-}
-
-export function isObject(value: Json | undefined): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-export function object(value: Json): JsonObject {
-  return isObject(value) ? value : {};
-}
-
-export function text(value: Json | undefined): string {
-  return typeof value === "string" ? value : value === null || value === undefined ? "" : String(value);
 }

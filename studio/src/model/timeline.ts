@@ -1,10 +1,13 @@
 /** What a run did when, as lines: its tasks, the calls of models and tools, and its supersteps. */
 
-import { supersteps } from "./drawing";
-import type { RunView, Task } from "./run";
+import { TEXTS } from "../texts";
+import { took } from "../ui/time";
+import type { RunView, Speech } from "./run";
 
 export interface Row {
   id: string;
+  /** The superstep that it is in, null in nested graphs and for calls. */
+  step: number | null;
   kind: "task" | "model" | "tool";
   label: string;
   depth: number;
@@ -13,28 +16,44 @@ export interface Row {
   status: string;
   /** Why it has failed; else nothing. */
   error: string | null;
+  /** Tokens a second, of the call of a model. */
+  rate: string | null;
 }
 
 /** Returns the lines of a run: what has failed, then the rest, each by when it began. */
 export function rowsOf(run: RunView): Row[] {
   const rows: Row[] = [];
   for (const task of run.tasks.values()) {
-    const { id, name, path, startedAt, endedAt, status, error } = task;
-    rows.push({ id, kind: "task", label: name, depth: path.length, startedAt, endedAt, status, error });
+    const { id, name, path, startedAt, endedAt, status, error, step } = task;
+    rows.push({ id, step, kind: "task", label: name, depth: path.length, startedAt, endedAt, status, error, rate: null });
   }
-  for (const { id, model, node, path, startedAt, lastAt } of run.speeches.values()) {
-    rows.push({ id, kind: "model", label: model || node, depth: path.length + 1, startedAt, endedAt: lastAt, status: "model", error: null });
+  for (const speech of run.speeches.values()) {
+    const { id, model, node, path, startedAt, lastAt } = speech;
+    rows.push({ id, step: null, kind: "model", label: model || node, depth: path.length + 1, startedAt, endedAt: lastAt, status: "model", error: null, rate: rateOf(speech) });
   }
   for (const { id, name, path, startedAt, endedAt, status, output } of run.tools.values()) {
     const error = status === "failed" ? (typeof output === "string" ? output : JSON.stringify(output)) : null;
-    rows.push({ id, kind: "tool", label: name, depth: path.length + 1, startedAt, endedAt, status: status === "done" ? "tool" : status, error });
+    rows.push({ id, step: null, kind: "tool", label: name, depth: path.length + 1, startedAt, endedAt, status: status === "done" ? "tool" : status, error, rate: null });
   }
   const order = (row: Row) => Number(row.status === "failed");
   return rows.sort((one, other) => order(other) - order(one) || one.startedAt - other.startedAt);
 }
 
+/** Returns how many tokens a second a model has said; pieces where it has told no tokens. */
+export function rateOf({ startedAt, lastAt, usage, pieces }: Speech): string {
+  const seconds = (lastAt - startedAt) / 1000;
+  return seconds > 0 ? ((usage?.output || pieces) / seconds).toFixed(0) : "–";
+}
+
+/** Returns what is said beside a line. */
+export function noteOf({ error, rate, startedAt, endedAt }: Row): string {
+  if (error !== null) return error;
+  if (rate !== null) return `${rate} ${TEXTS.perSecond}`;
+  return endedAt === null ? "" : took(endedAt - startedAt);
+}
+
 export interface Step {
-  /** Its number in the thread where that is known, else its place in the run. */
+  /** Its place in the run, from 1. */
   number: number;
   tasks: string[];
   startedAt: number;
@@ -44,29 +63,18 @@ export interface Step {
 
 /** Returns the supersteps of the outermost graph, the first one first. */
 export function stepsOf(run: RunView): Step[] {
-  const tasks = [...run.tasks.values()].filter((task) => task.path.length === 0);
-  const numbered = tasks.every((task) => task.step !== null);
-  const groups = numbered ? byNumber(tasks) : supersteps(tasks).map((group, place) => [place + 1, group] as const);
-  return groups.map(([number, group]) => {
-    const ends = group.map((task) => task.endedAt);
-    return {
+  const steps = new Map<number, Step>();
+  for (const { step: number, name, startedAt, endedAt } of run.tasks.values()) {
+    if (number === null) continue;
+    const known = steps.get(number) ?? { number, tasks: [], startedAt, endedAt: startedAt };
+    steps.set(number, {
       number,
-      tasks: group.map((task) => task.name),
-      startedAt: Math.min(...group.map((task) => task.startedAt)),
-      endedAt: ends.some((end) => end === null) ? null : Math.max(...ends.map((end) => end ?? 0)),
-    };
-  });
-}
-
-function byNumber(tasks: readonly Task[]): (readonly [number, Task[]])[] {
-  const groups = new Map<number, Task[]>();
-  for (const task of tasks) {
-    const number = task.step ?? 0;
-    const group = groups.get(number);
-    if (group === undefined) groups.set(number, [task]);
-    else group.push(task);
+      tasks: [...known.tasks, name],
+      startedAt: Math.min(known.startedAt, startedAt),
+      endedAt: known.endedAt === null || endedAt === null ? null : Math.max(known.endedAt, endedAt),
+    });
   }
-  return [...groups].sort(([one], [other]) => one - other);
+  return [...steps.values()].sort((one, other) => one.number - other.number);
 }
 
 /** How far a line is told of, from the first moment to the last one. */

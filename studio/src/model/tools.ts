@@ -8,7 +8,7 @@ export interface ToolUse {
   id: string;
   name: string;
   path: string[];
-  status: "running" | "done" | "failed";
+  status: "running" | "done" | "failed" | "stopped";
   startedAt: number;
   endedAt: number | null;
   input: Json;
@@ -39,7 +39,7 @@ export interface Asker {
 }
 
 /** What is known of a call once its message is there, null where that is none or all was known. */
-export function toolAnswered(known: ToolUse | undefined, path: string[], message: JsonObject, askers: Iterable<Asker>, now: number): ToolUse | null {
+export function toolAnswered(known: ToolUse | undefined, path: string[], message: JsonObject, askers: readonly Asker[], now: number): ToolUse | null {
   const id = text(message.tool_call_id);
   const hasFailed = message.status === "error";
   if (id === "" || known?.status === "failed" || (known?.status === "done" && !hasFailed)) return null;
@@ -47,9 +47,9 @@ export function toolAnswered(known: ToolUse | undefined, path: string[], message
   const status = hasFailed ? "failed" : "done";
   const output = message.content ?? null;
   if (known !== undefined) return { ...known, status, output, endedAt: known.endedAt ?? now };
-  for (const asker of askers) {
-    const call = asker.toolCalls.find((each) => each.id === id);
-    if (call === undefined) continue;
+  const asker = askers.findLast((each) => each.toolCalls.some((call) => call.id === id));
+  const call = asker?.toolCalls.find((each) => each.id === id);
+  if (asker !== undefined && call !== undefined) {
     return { id, name: text(message.name) || call.name, path, status, startedAt: asker.lastAt, endedAt: now, input: argsOf(call.args), output };
   }
   return { id, name: text(message.name), path, status, startedAt: now, endedAt: now, input: null, output };

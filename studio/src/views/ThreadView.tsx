@@ -14,8 +14,9 @@ import { Runs } from "./Runs";
 import { StateView } from "./StateView";
 import { Timeline } from "./Timeline";
 import { Tokens } from "./Tokens";
+import { UsageView } from "./UsageView";
 
-const PANELS: readonly Panel[] = ["graph", "timeline", "state", "tokens", "runs"];
+const PANELS: readonly Panel[] = ["graph", "timeline", "state", "tokens", "usage", "runs"];
 const UNDER_WAY = new Set(["pending", "running"]);
 
 /** One thread: what its newest run does, and all that it has come to. */
@@ -112,6 +113,7 @@ export function ThreadView({ api, route, assistants }: { api: Api; route: Route;
           />
         )}
         {route.panel === "tokens" && <Tokens run={view} />}
+        {route.panel === "usage" && <UsageView run={view} />}
         {route.panel === "runs" && <Runs api={api} threadId={threadId} />}
       </div>
       <footer>

@@ -1,119 +1,111 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useContext, useMemo, useRef } from "react";
+import { useContext, useMemo, useRef, useState } from "react";
 
-import { nameOf } from "../model/drawing";
-import type { RunView, Speech, Task } from "../model/run";
+import type { RunView } from "../model/run";
+import { noteOf, rowsOf, spanOf, stepsOf, type Step } from "../model/timeline";
 import { ShownTime } from "../ui/clock";
-import { JsonTree } from "../ui/JsonTree";
+import { placeAfter } from "../ui/useRoving";
 import { TEXTS } from "../texts";
-
-interface Row {
-  id: string;
-  label: string;
-  depth: number;
-  startedAt: number;
-  endedAt: number | null;
-  status: string;
-  note: string;
-}
+import { Details } from "./Details";
 
 const ROW = 26;
+/** More of them would be lines without a place between them. */
+const MOST_STEPS = 300;
 
-/** What a run did when: a line for each task and each call of a model, what failed first. */
+/** What a run did when: a line for each task and each call of a model or a tool, what failed first. */
 export function Timeline({ run, taskId, onTask }: { run: RunView | null; taskId: string | null; onTask: (id: string) => void }) {
   const rows = useMemo(() => (run === null ? [] : rowsOf(run)), [run]);
-  const shown = useContext(ShownTime);
+  const clock = useContext(ShownTime);
+  const steps = useMemo(() => (run === null ? [] : stepsOf(run)), [run]);
   const scroll = useRef<HTMLDivElement>(null);
+  const [focused, setFocused] = useState<number | null>(null);
   // The compiler leaves this component as it is, because the virtualizer changes by itself.
   // eslint-disable-next-line react-hooks/incompatible-library
   const virtual = useVirtualizer({ count: rows.length, getScrollElement: () => scroll.current, estimateSize: () => ROW, overscan: 20 });
   if (run === null || rows.length === 0) return <p className="empty">{TEXTS.notRun}</p>;
-  const first = Math.min(...rows.map((row) => row.startedAt));
-  const last = Math.max(first + 1, ...rows.map((row) => row.endedAt ?? shown ?? Date.now()));
-  const chosen = taskId === null ? undefined : run.tasks.get(taskId);
+  const { first, last } = spanOf(rows, clock ?? Date.now());
+  const percent = (time: number) => (100 * (time - first)) / (last - first);
+  const shown = virtual.getVirtualItems();
+  const wanted = focused ?? rows.findIndex((row) => row.id === taskId);
+  // The Tab key comes to one of the lines, which is one that is there.
+  const stop = shown.some(({ index }) => index === wanted) ? wanted : shown[0]?.index;
+
+  function moved(key: string, index: number): boolean {
+    const to = placeAfter(key, index, rows.length);
+    if (to === null) return false;
+    virtual.scrollToIndex(to);
+    // It is there once it was drawn.
+    requestAnimationFrame(() => scroll.current?.querySelector<HTMLElement>(`[data-index="${to}"]`)?.focus());
+    return true;
+  }
+
   return (
     <section className="timeline" aria-label={TEXTS.timeline}>
-      <div className="rows" ref={scroll}>
-        <div style={{ height: virtual.getTotalSize(), position: "relative" }} role="list">
-          {virtual.getVirtualItems().map(({ index, start }) => {
-            const row = rows[index]!;
-            const left = (100 * (row.startedAt - first)) / (last - first);
-            const width = Math.max(0.5, (100 * ((row.endedAt ?? last) - row.startedAt)) / (last - first));
-            return (
-              <div key={row.id} role="listitem">
-                <button
-                  type="button"
-                  className={`row ${row.status}`}
-                  style={{ transform: `translateY(${start}px)`, height: ROW }}
-                  aria-current={row.id === taskId}
-                  onClick={() => onTask(row.id)}
-                >
-                  <span className="row-label" style={{ paddingLeft: 12 * row.depth }}>{row.label}</span>
-                  <span className="bar-place"><span className="bar" style={{ left: `${left}%`, width: `${width}%` }} /></span>
-                  <span className="row-note">{row.note}</span>
-                </button>
-              </div>
-            );
-          })}
+      <div className="lanes">
+        <Ruler steps={steps} percent={percent} last={last} />
+        <div className="rows" ref={scroll}>
+          {steps.length <= MOST_STEPS && (
+            <div className="bands" style={{ height: virtual.getTotalSize() }}>
+              {steps.map((step) => <div key={step.number} className="band" style={placeOf(step, percent, last)} />)}
+            </div>
+          )}
+          <div style={{ height: virtual.getTotalSize(), position: "relative" }} role="list">
+            {shown.map(({ index, start }) => {
+              const row = rows[index]!;
+              const width = Math.max(0.5, percent(row.endedAt ?? last) - percent(row.startedAt));
+              return (
+                <div key={row.id} role="listitem">
+                  <button
+                    type="button"
+                    className={`row ${row.status}`}
+                    style={{ transform: `translateY(${start}px)`, height: ROW }}
+                    aria-current={row.id === taskId}
+                    data-index={index}
+                    tabIndex={index === stop ? 0 : -1}
+                    onFocus={() => setFocused(index)}
+                    onKeyDown={(event) => { if (moved(event.key, index)) event.preventDefault(); }}
+                    onClick={() => onTask(row.id)}
+                  >
+                    <span className="row-label" style={{ paddingLeft: 12 * row.depth }}>{row.kind === "tool" ? `${row.label}()` : row.label}</span>
+                    <span className="bar-place"><span className="bar" style={{ left: `${percent(row.startedAt)}%`, width: `${width}%` }} /></span>
+                    <span className="row-note">{noteOf(row)}</span>
+                  </button>
+                </div>
+              );
+            })}
+          </div>
         </div>
       </div>
-      {chosen !== undefined && <TaskDetails task={chosen} />}
+      {taskId !== null && <Details run={run} id={taskId} />}
     </section>
   );
 }
 
-export function TaskDetails({ task }: { task: Task }) {
+interface RulerProps {
+  steps: Step[];
+  percent: (time: number) => number;
+  last: number;
+}
+
+/** Which superstep was under way when. */
+function Ruler({ steps, percent, last }: RulerProps) {
   return (
-    <aside className="details" aria-label={task.name}>
-      <h3>{[...task.path.map(nameOf), task.name].join(" › ")}</h3>
-      {task.error !== null && <pre className="fault">{task.error}</pre>}
-      <h4>input</h4>
-      <JsonTree value={task.input} />
-      <h4>result</h4>
-      <JsonTree value={task.result} />
-    </aside>
+    <div className="ruler">
+      <span>{`${steps.length} ${TEXTS.supersteps}`}</span>
+      {steps.length <= MOST_STEPS && (
+        <ol className="bar-place" aria-label={TEXTS.supersteps}>
+          {steps.map((step) => (
+            <li key={step.number} className="band" style={placeOf(step, percent, last)} title={`${step.number}: ${step.tasks.join(", ")}`}>
+              {step.number}
+            </li>
+          ))}
+        </ol>
+      )}
+    </div>
   );
 }
 
-function rowsOf(run: RunView): Row[] {
-  const rows: Row[] = [];
-  for (const task of run.tasks.values()) {
-    rows.push({
-      id: task.id,
-      label: task.name,
-      depth: task.path.length,
-      startedAt: task.startedAt,
-      endedAt: task.endedAt,
-      status: task.status,
-      note: task.error ?? (task.endedAt === null ? "" : took(task.endedAt - task.startedAt)),
-    });
-  }
-  for (const speech of run.speeches.values()) rows.push(rowOf(speech));
-  // Errors first, then by when they began.
-  return rows.sort(
-    (one, other) =>
-      Number(other.status === "failed") - Number(one.status === "failed") || one.startedAt - other.startedAt,
-  );
-}
-
-function rowOf(speech: Speech): Row {
-  return {
-    id: speech.id,
-    label: speech.model || speech.node,
-    depth: speech.path.length + 1,
-    startedAt: speech.startedAt,
-    endedAt: speech.lastAt,
-    status: "model",
-    note: `${rateOf(speech)} ${TEXTS.perSecond}`,
-  };
-}
-
-export function rateOf(speech: Speech): string {
-  const seconds = (speech.lastAt - speech.startedAt) / 1000;
-  const tokens = speech.usage?.output || speech.pieces;
-  return seconds > 0 ? (tokens / seconds).toFixed(0) : "–";
-}
-
-function took(milliseconds: number): string {
-  return milliseconds < 1000 ? `${milliseconds} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
+function placeOf(step: Step, percent: (time: number) => number, last: number): { left: string; width: string } {
+  const left = percent(step.startedAt);
+  return { left: `${left}%`, width: `${Math.max(0.1, percent(step.endedAt ?? last) - left)}%` };
 }

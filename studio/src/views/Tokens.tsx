@@ -1,9 +1,10 @@
 import { memo } from "react";
 
 import type { RunView, Speech } from "../model/run";
+import { rateOf } from "../model/timeline";
+import { JsonTree } from "../ui/JsonTree";
 import { LongText } from "../ui/LongText";
 import { TEXTS } from "../texts";
-import { rateOf } from "./Timeline";
 
 /** What models say in a run, as it comes. */
 export function Tokens({ run }: { run: RunView | null }) {
@@ -28,6 +29,10 @@ const Said = memo(function Said({ speech }: { speech: Speech }) {
       {speech.toolCalls.map((call, place) => (
         <pre key={place} className="tool-call">{`${call.name}(${call.args})`}</pre>
       ))}
+      <details>
+        <summary>{TEXTS.metadata}</summary>
+        <JsonTree value={speech.metadata} />
+      </details>
     </article>
   );
 });

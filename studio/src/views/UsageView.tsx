@@ -2,7 +2,8 @@ import { useId, useMemo } from "react";
 
 import { amountText, costOf, pricesIn, type Price, type Prices } from "../model/prices";
 import type { RunView } from "../model/run";
-import { totalOf, usageOf, usageOfState, type UsageRow } from "../model/usage";
+import type { UsageRow } from "../model/tokens";
+import { totalOf, usageOf, usageOfState } from "../model/usage";
 import { TEXTS } from "../texts";
 import { useKept } from "../ui/useKept";
 
