@@ -176,6 +176,64 @@ counts = (
 )
 
 
+DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+MARKDOWN = f"""# The answer
+
+It is **forty-two**, see [the book](https://example.com/book) or [not](javascript:alert(1)):
+
+| question | answer |
+|---|---|
+| what | `42` |
+
+- one
+  - two
+
+![a dot](data:image/png;base64,{DOT}) ![spy](https://example.com/spy.png) <b>HTML</b>
+"""
+
+
+class Priced(BaseChatModel):
+    """Says what it has to say, and how many tokens that took."""
+
+    model_name: str
+    text: str
+
+    @property
+    def _llm_type(self) -> str:
+        return "priced"
+
+    def _generate(self, messages: list[BaseMessage], *args: Any, **more: Any) -> ChatResult:
+        message = AIMessage(
+            self.text,
+            usage_metadata={
+                "input_tokens": 1000,
+                "output_tokens": 200,
+                "total_tokens": 1200,
+                "input_token_details": {"cache_read": 400},
+            },
+            response_metadata={"model_name": self.model_name},
+        )
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+
+async def plan(state: MessagesState) -> dict[str, Any]:
+    return {"messages": [await Priced(model_name="mill-small", text="A plan.").ainvoke("plan")]}
+
+
+async def write(state: MessagesState) -> dict[str, Any]:
+    return {"messages": [await Priced(model_name="mill-large", text=MARKDOWN).ainvoke("write")]}
+
+
+priced = (
+    StateGraph(MessagesState)
+    .add_node(plan)
+    .add_node(write)
+    .add_edge(START, "plan")
+    .add_edge("plan", "write")
+    .compile()
+)
+
+
 class Held(TypedDict, total=False):
     kind: str
     value: Any

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 export const MILLSTREAM = process.env.MILLSTREAM ?? join(HERE, "../../.venv/bin/millstream");
-const OWN = ["slow", "fans", "asks", "fails", "talks", "counts", "hostile", "agents"];
+const OWN = ["slow", "fans", "asks", "fails", "talks", "counts", "hostile", "agents", "priced"];
 /** What is served: the graphs beside this file, and two of the examples. */
 export const GRAPHS = {
   ...Object.fromEntries(OWN.map((name) => [name, `${HERE}graphs.py:${name}`])),
@@ -19,7 +19,7 @@ export const GRAPHS = {
 
 /** What the studio asks a run for: see src/api/client.ts. */
 const TOLD = {
-  stream_mode: ["values", "updates", "tasks", "checkpoints", "messages-tuple", "custom"],
+  stream_mode: ["values", "updates", "tasks", "checkpoints", "messages-tuple", "custom", "tools"],
   stream_subgraphs: true,
   stream_resumable: true,
 };
