@@ -4,6 +4,7 @@ import { lazy, Suspense } from "react";
 import type { Api } from "./api/client";
 import { TEXTS } from "./texts";
 import { Boundary } from "./ui/Boundary";
+import { Settings } from "./ui/Settings";
 import { hrefOf, useRoute, type Route } from "./ui/route";
 import { Inbox } from "./views/Lists";
 import { Threads } from "./views/Threads";
@@ -36,11 +37,12 @@ export function App({ api }: { api: Api }) {
     <div className="studio">
       <header className="top">
         <h1>{TEXTS.title}</h1>
-        <nav aria-label={TEXTS.title}>
+        <nav aria-label={TEXTS.title} data-pages>
           {PAGES.map((page) => (
             <a key={page} href={hrefOf({ page })} aria-current={pageOf(route) === page ? "page" : undefined}>{TEXTS[page]}</a>
           ))}
         </nav>
+        <Settings route={route} />
       </header>
       {error !== null && <p role="alert" className="fault">{error.message}</p>}
       <div className={WITH_THREADS.includes(route.page) ? "body" : "body alone"}>

@@ -8,9 +8,10 @@ import {
   useStore,
   type Node,
   type NodeProps,
+  type ReactFlowInstance,
 } from "@xyflow/react";
 import "@xyflow/react/dist/style.css";
-import { memo, useEffect, useMemo, useState } from "react";
+import { memo, useEffect, useMemo, useRef, useState } from "react";
 
 import { nestedIn, pictureOf, ranPicture, standingsOf, type Picture } from "../model/drawing";
 import type { DrawnGraph } from "../api/types";
@@ -18,6 +19,7 @@ import type { RunView } from "../model/run";
 import { TEXTS } from "../texts";
 import { Drawing, type Shown } from "./drawing";
 import { Elapsed } from "./Elapsed";
+import { useGraphKeys } from "./keys";
 import { useLayout } from "./useLayout";
 
 interface Props {
@@ -51,8 +53,24 @@ export function GraphView({ drawn, run, breakpoints, onTask, onBreak }: Props) {
   const nodes = useMemo(() => drawing.nodes(laid, standings, breakpoints), [drawing, laid, standings, breakpoints]);
   const edges = useMemo(() => drawing.edges(laid, standings), [drawing, laid, standings]);
 
+  const section = useRef<HTMLElement>(null);
+  const flow = useRef<ReactFlowInstance<Node<Shown>> | null>(null);
+  const actions = useMemo(
+    () => ({
+      breakAt: onBreak,
+      open: (id: string) => {
+        const node = picture.nodes.find((each) => each.id === id);
+        const task = standings.get(id)?.lastTask;
+        if (node?.isGraph === true) setUnfolded((known) => toggled(known, id));
+        else if (task != null) onTask(task);
+      },
+    }),
+    [picture, standings, onTask, onBreak],
+  );
+  useGraphKeys(section, flow, nodes, actions);
+
   return (
-    <section className="graph" aria-label={TEXTS.graph}>
+    <section className="graph" aria-label={TEXTS.graph} ref={section}>
       <div className="graph-tools">
         <button type="button" aria-pressed={!isAsRan} onClick={() => setAsRan(false)}>
           {TEXTS.asDefined}
@@ -85,11 +103,9 @@ export function GraphView({ drawn, run, breakpoints, onTask, onBreak }: Props) {
           proOptions={{ hideAttribution: true }}
           // What a person has moved stays where it is; what moves by itself has no event.
           onMoveStart={(event) => event !== null && setMoved(true)}
-          onNodeClick={(event, node) => {
-            if (event.shiftKey) onBreak(node.id);
-            else if (node.data.isGraph) setUnfolded((known) => toggled(known, node.id));
-            else if (node.data.standing?.lastTask != null) onTask(node.data.standing.lastTask);
-          }}
+          edgesFocusable={false}
+          onInit={(made) => { flow.current = made; }}
+          onNodeClick={(event, node) => (event.shiftKey ? actions.breakAt(node.id) : actions.open(node.id))}
         >
           <Fitting picture={laid.picture} isFree={isMoved} />
           <Background />
@@ -119,7 +135,7 @@ function ShownNode({ data }: NodeProps<Node<Shown>>) {
   return (
     <div
       className={`node ${status}${data.isEnd ? " end" : ""}${data.isGraph ? " nested" : ""}`}
-      title={`${data.label}: ${status}${breaks}`}
+      title={`${data.label}: ${TEXTS.nodeStatuses[status]}${breaks}`}
     >
       <Handle type="target" position={Position.Top} isConnectable={false} />
       <span className="node-name">{data.label}</span>

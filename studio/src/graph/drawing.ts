@@ -3,6 +3,7 @@
 import type { Edge, Node } from "@xyflow/react";
 
 import type { ShownEdge, ShownNode, Standing } from "../model/drawing";
+import { TEXTS } from "../texts";
 import { HEIGHT, widthOf, type Laid } from "./useLayout";
 
 export interface Shown extends Record<string, unknown> {
@@ -13,16 +14,19 @@ export interface Shown extends Record<string, unknown> {
   breaks: string;
 }
 
+/** A node as it is drawn. */
+export type Drawn = Node<Shown>;
+
 type Breaks = ReadonlyMap<string, "before" | "after">;
-type Drawn<Of, What> = { of: Of; like: string; what: What };
+type Known<Of, What> = { of: Of; like: string; what: What };
 
 /** Up to how many edges those to running nodes move: each is drawn anew with every frame. */
 const MOVING = 200;
 
 /** Remembers what was drawn: of hundreds of nodes few change with an event, and only they are drawn anew. */
 export class Drawing {
-  #nodes = new Map<string, Drawn<ShownNode, Node<Shown>>>();
-  #edges = new Map<string, Drawn<ShownEdge, Edge>>();
+  #nodes = new Map<string, Known<ShownNode, Node<Shown>>>();
+  #edges = new Map<string, Known<ShownEdge, Edge>>();
 
   nodes(laid: Laid | null, standings: ReadonlyMap<string, Standing>, breaks: Breaks): Node<Shown>[] {
     const before = this.#nodes;
@@ -61,6 +65,8 @@ function drawNode(node: ShownNode, position: { x: number; y: number }, standing:
     position,
     width: widthOf(label),
     height: HEIGHT,
+    ariaRole: "button",
+    ariaLabel: `${label}: ${TEXTS.nodeStatuses[standing?.status ?? "waits"]}`,
     data: { label, isEnd, isGraph, standing, breaks: breaks.get(id) ?? "" },
   };
 }

@@ -1,6 +1,7 @@
 import { memo, useState } from "react";
 
 import type { Json } from "../api/types";
+import { isPicture } from "../model/pictures";
 import { isObject } from "../model/run";
 import { TEXTS } from "../texts";
 
@@ -58,6 +59,14 @@ function Leaf({ value }: { value: null | boolean | number | string }) {
   const [isWhole, setWhole] = useState(false);
   if (typeof value !== "string") return <span className={`json-${typeof value}`}>{String(value)}</span>;
   const isLong = value.length > SHORT;
+  if (isWhole && isPicture(value)) {
+    return (
+      <span className="json-string">
+        <img alt={TEXTS.image} src={value} />
+        <button type="button" className="link" onClick={() => setWhole(false)}>{TEXTS.less}</button>
+      </span>
+    );
+  }
   return (
     <span className="json-string">
       {JSON.stringify(isLong && !isWhole ? `${value.slice(0, SHORT)}…` : value)}

@@ -1,11 +1,12 @@
 import { memo, useMemo, type ReactNode } from "react";
 
 import { blocksOf, LONGEST, type Block, type Inline } from "../model/markdown";
+import { LongText } from "./LongText";
 
 /** A text in Markdown; one that is too long for that as it was written. */
 export const Markdown = memo(function Markdown({ source }: { source: string }) {
   const blocks = useMemo(() => (source.length > LONGEST ? null : blocksOf(source)), [source]);
-  if (blocks === null) return <p className="said">{source}</p>;
+  if (blocks === null) return <LongText className="said" text={source} />;
   return <div className="said markdown">{blocks.map(shownBlock)}</div>;
 });
 

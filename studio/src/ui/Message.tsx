@@ -1,18 +1,31 @@
+import { useState } from "react";
+
 import type { Json, JsonObject } from "../api/types";
+import { imageOf } from "../model/pictures";
 import { isObject, object, text } from "../model/run";
 import { TEXTS } from "../texts";
 import { JsonTree } from "./JsonTree";
+import { LongText } from "./LongText";
+import { Markdown } from "./Markdown";
 
-/** A message of a conversation. Its content is somebody's: it is shown as text, whatever it says. */
+/** Who writes Markdown. */
+const WRITERS = new Set(["ai", "AIMessageChunk"]);
+
+/** A message of a conversation. Its content is somebody's: nothing of it runs or is loaded, whatever it says. */
 export function Message({ message }: { message: JsonObject }) {
+  const [isAsWritten, setAsWritten] = useState(false);
+  const isWriter = WRITERS.has(text(message.type));
   const calls = Array.isArray(message.tool_calls) ? message.tool_calls.map(object) : [];
   return (
     <article className={`message ${text(message.type)}`}>
       <header>
         {text(message.type)}
         {message.name ? ` · ${text(message.name)}` : ""}
+        {isWriter && (
+          <button type="button" className="link" aria-pressed={isAsWritten} onClick={() => setAsWritten(!isAsWritten)}>{TEXTS.asWritten}</button>
+        )}
       </header>
-      <Content content={message.content ?? null} />
+      <Content content={message.content ?? null} isMarkdown={isWriter && !isAsWritten} />
       {calls.map((call, place) => (
         <details key={place} className="tool-call">
           <summary>{text(call.name)}</summary>
@@ -23,16 +36,15 @@ export function Message({ message }: { message: JsonObject }) {
   );
 }
 
-function Content({ content }: { content: Json }) {
-  if (typeof content === "string") return <p className="said">{content}</p>;
+function Content({ content, isMarkdown }: { content: Json; isMarkdown: boolean }) {
+  if (typeof content === "string") return <Text said={content} isMarkdown={isMarkdown} />;
   if (!Array.isArray(content)) return <JsonTree value={content} />;
   return (
     <>
       {content.map((block, place) => {
         const known = typeof block === "string" ? { type: "text", text: block } : object(block);
-        if (known.type === "text") return <p key={place} className="said">{text(known.text)}</p>;
+        if (known.type === "text") return <Text key={place} said={text(known.text)} isMarkdown={isMarkdown} />;
         const image = imageOf(known);
-        // From its own bytes only: nothing is asked of other hosts.
         if (image !== null) return <img key={place} alt={TEXTS.image} src={image} />;
         return <JsonTree key={place} value={known} />;
       })}
@@ -40,16 +52,6 @@ function Content({ content }: { content: Json }) {
   );
 }
 
-const IMAGE = /^image\/(png|jpeg|gif|webp)$/;
-const DATA = /^data:(image\/(?:png|jpeg|gif|webp));base64,[A-Za-z0-9+/=]+$/;
-
-/** Returns the address of an image that a block has in it, null if it has none. */
-export function imageOf(block: JsonObject): string | null {
-  const given = isObject(block.image_url) ? block.image_url.url : block.image_url;
-  if (typeof given === "string") return DATA.test(given) ? given : null;
-  const mime = text(block.mime_type);
-  const bytes = text(block.base64 ?? block.data);
-  if (block.type !== "image" || !IMAGE.test(mime)) return null;
-  const address = `data:${mime};base64,${bytes}`;
-  return DATA.test(address) ? address : null;
+function Text({ said, isMarkdown }: { said: string; isMarkdown: boolean }) {
+  return isMarkdown ? <Markdown source={said} /> : <LongText className="said" text={said} />;
 }

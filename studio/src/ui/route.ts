@@ -89,3 +89,14 @@ export function useRoute(): Route {
 export function go(route: Partial<Route> & { page: Route["page"] }): void {
   window.location.hash = hrefOf(route);
 }
+
+/** Returns the place that a place is in, null for a page itself. */
+export function above(route: Route): Partial<Route> & { page: Page } | null {
+  const { page, parts } = route;
+  if (page === "thread") {
+    const isWithin = route.taskId !== null || route.checkpointId !== null;
+    return isWithin ? { page, threadId: route.threadId, panel: route.panel } : { page: "threads" };
+  }
+  if (route.version !== null || route.key !== null) return { page, parts };
+  return parts.length > 0 ? { page, parts: parts.slice(0, -1) } : null;
+}

@@ -105,7 +105,8 @@ export function isChat(schema: JsonObject): boolean {
   return "messages" in properties && required.every((name) => name === "messages");
 }
 
-function breaksOf(breakpoints: ReadonlyMap<string, "before" | "after">): Partial<RunRequest> {
+/** Returns how a run is asked to stop at breakpoints. */
+export function breaksOf(breakpoints: ReadonlyMap<string, "before" | "after">): Partial<RunRequest> {
   const of = (kind: "before" | "after") => [...breakpoints].filter(([, where]) => where === kind).map(([node]) => node);
   const before = of("before");
   const after = of("after");

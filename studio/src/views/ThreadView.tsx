@@ -9,6 +9,7 @@ import { TEXTS } from "../texts";
 import { CopyId } from "../ui/CopyId";
 import { go, hrefOf, type Panel, type Route } from "../ui/route";
 import { Answer } from "./Answer";
+import { GoOn } from "./GoOn";
 import { RunForm } from "./RunForm";
 import { Runs } from "./Runs";
 import { StateView } from "./StateView";
@@ -65,7 +66,7 @@ export function ThreadView({ api, route, assistants }: { api: Api; route: Route;
           <span className={`badge ${thread?.status ?? ""}`}>{thread?.status}</span>{" "}
           <CopyId id={threadId} />
         </h2>
-        <nav aria-label={TEXTS.run}>
+        <nav aria-label={TEXTS.run} data-panels>
           {PANELS.map((panel) => (
             <a key={panel} href={hrefOf({ ...route, panel })} aria-current={panel === route.panel ? "page" : undefined}>
               {TEXTS[panel]}
@@ -127,6 +128,9 @@ export function ThreadView({ api, route, assistants }: { api: Api; route: Route;
             onAnswered={() => follower.wake()}
           />
         ))}
+        {!isUnderWay && assistant !== undefined && questions.length === 0 && run !== null && (
+          <GoOn api={api} threadId={threadId} version={version} assistant={assistant} breakpoints={breakpoints} onStart={start} />
+        )}
         {assistant !== undefined && questions.length === 0 && (
           <RunForm key={assistant.assistant_id} api={api} assistant={assistant} breakpoints={breakpoints} onStart={start} />
         )}
