@@ -138,7 +138,7 @@ export const TEXTS = {
   keys: "Keys",
   close: "Close",
   singleKeys: "Keys without Ctrl or Alt act",
-  theme: "Colours",
+  theme: "Light or dark",
   themes: { system: "as the system", light: "light", dark: "dark" },
   /** What each key does; what stands in `keySheet` of `ui/keys.ts`. */
   keyTexts: {

@@ -60,7 +60,7 @@ scene("colours are those of the system, unless the user wants others", async (st
   const dark = await colour();
   assert.notEqual(light, dark);
   await page.getByRole("button", { name: /Keys/ }).click();
-  await page.getByLabel("Colours").selectOption("light");
+  await page.getByLabel("Light or dark").selectOption("light");
   assert.equal(await colour(), light);
   await page.reload();
   await page.getByRole("heading", { name: "Inbox" }).waitFor();

@@ -2,7 +2,7 @@ import { useState } from "react";
 
 import type { Json, JsonObject } from "../api/types";
 import { imageOf } from "../model/pictures";
-import { isObject, object, text } from "../model/run";
+import { object, text } from "../model/run";
 import { TEXTS } from "../texts";
 import { JsonTree } from "./JsonTree";
 import { LongText } from "./LongText";

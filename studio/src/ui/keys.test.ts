@@ -30,6 +30,9 @@ describe("a key", () => {
 describe("going up", () => {
   it.each([
     ["#/threads/t/state?checkpoint=c", "#/threads/t/state"],
+    ["#/threads/t/state?checkpoint=c&with=d", "#/threads/t/state?checkpoint=c"],
+    ["#/threads/t/timeline?run=r&task=x", "#/threads/t/timeline?run=r"],
+    ["#/threads/t/timeline?run=r", "#/threads/t/timeline"],
     ["#/threads/t/timeline", "#/threads"],
     ["#/store/a/b?key=k", "#/store/a/b"],
     ["#/store/a/b", "#/store/a"],

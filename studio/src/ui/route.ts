@@ -92,10 +92,12 @@ export function go(route: Partial<Route> & { page: Route["page"] }): void {
 
 /** Returns the place that a place is in, null for a page itself. */
 export function above(route: Route): Partial<Route> & { page: Page } | null {
-  const { page, parts } = route;
-  if (page === "thread") {
-    const isWithin = route.taskId !== null || route.checkpointId !== null;
-    return isWithin ? { page, threadId: route.threadId, panel: route.panel } : { page: "threads" };
+  const { page, parts, threadId, panel, runId } = route;
+  if (page === "thread" || page === "file") {
+    if (route.withId !== null) return { ...route, withId: null };
+    if (route.taskId !== null || route.checkpointId !== null) return { page, threadId, panel, runId };
+    if (page === "file") return null;
+    return runId === null ? { page: "threads" } : { page, threadId, panel };
   }
   if (route.version !== null || route.key !== null) return { page, parts };
   return parts.length > 0 ? { page, parts: parts.slice(0, -1) } : null;

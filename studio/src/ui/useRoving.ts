@@ -4,8 +4,8 @@ import { useEffect, type RefObject } from "react";
 const ITEMS = "a[href], button:not([disabled]), [data-item]";
 
 /**
- * Makes a list one stop of the Tab key, in which arrows, Home and End go from item to item. The
- * stop is where one has been, else at the item that is shown.
+ * Makes a list one stop of the Tab key, in which arrows, Home and End go from entry to entry, and to
+ * the right to the buttons of one. The stop is where one has been, else at the entry that is shown.
  */
 export function useRoving(list: RefObject<HTMLElement | null>): void {
   useEffect(() => {
@@ -13,12 +13,11 @@ export function useRoving(list: RefObject<HTMLElement | null>): void {
     if (element === null) return;
     mark(element, null);
     const onKey = (event: KeyboardEvent) => {
-      const items = itemsIn(element);
-      const place = items.findIndex((item) => item === document.activeElement);
-      const to = placeAfter(event.key, place, items.length);
-      if (to === null || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      const to = itemAfter(event.key, rowsIn(element));
+      if (to === null) return;
       event.preventDefault();
-      items[to]?.focus();
+      to.focus();
     };
     const onFocus = (event: FocusEvent) => mark(element, event.target as HTMLElement);
     element.addEventListener("keydown", onKey);
@@ -49,6 +48,26 @@ export function placeAfter(key: string, place: number, length: number): number |
     default:
       return null;
   }
+}
+
+function itemAfter(key: string, rows: readonly HTMLElement[][]): HTMLElement | null {
+  const place = rows.findIndex((row) => row.some((item) => item === document.activeElement));
+  const row = rows[place] ?? [];
+  const within = row.findIndex((item) => item === document.activeElement);
+  if (key === "ArrowRight") return row[within + 1] ?? null;
+  if (key === "ArrowLeft") return row[within - 1] ?? null;
+  const to = placeAfter(key, place, rows.length);
+  return to === null ? null : (rows[to]?.[0] ?? null);
+}
+
+/** Returns what can be gone to, by the entries of the list: an entry may have buttons of its own. */
+function rowsIn(element: HTMLElement): HTMLElement[][] {
+  const rows = new Map<Element, HTMLElement[]>();
+  for (const item of itemsIn(element)) {
+    const entry = item.closest("li") ?? item;
+    rows.set(entry, [...(rows.get(entry) ?? []), item]);
+  }
+  return [...rows.values()];
 }
 
 function itemsIn(element: HTMLElement): HTMLElement[] {

@@ -1,8 +1,9 @@
-import { useMemo } from "react";
+import { useMemo, useRef } from "react";
 
 import type { ThreadState } from "../api/types";
 import { idOf, rowsOf, tipsOf, type TreeRow } from "../model/tree";
 import { TEXTS } from "../texts";
+import { useRoving } from "../ui/useRoving";
 
 interface Props {
   states: readonly ThreadState[];
@@ -21,6 +22,8 @@ export function Checkpoints({ states, current, onCheckpoint, onCompare }: Props)
   const rows = useMemo(() => rowsOf(states), [states]);
   const tips = useMemo(() => tipsOf(states), [states]);
   const lanes = Math.min(MOST_LANES, Math.max(1, ...rows.map((row) => row.lane + 1)));
+  const list = useRef<HTMLOListElement>(null);
+  useRoving(list);
   const others = tips.filter((state) => idOf(state) !== current);
   return (
     <>
@@ -32,7 +35,7 @@ export function Checkpoints({ states, current, onCheckpoint, onCompare }: Props)
           ))}
         </select>
       )}
-      <ol className="checkpoints" aria-label={TEXTS.checkpoints}>
+      <ol ref={list} className="checkpoints" aria-label={TEXTS.checkpoints}>
         {states.map((state, index) => {
           const id = idOf(state);
           return (

@@ -9,8 +9,9 @@ import { go, hrefOf, type Panel, type Route } from "../ui/route";
 import { Values } from "../ui/Value";
 import { Timeline } from "./Timeline";
 import { Tokens } from "./Tokens";
+import { UsageView } from "./UsageView";
 
-const PANELS: readonly Panel[] = ["graph", "timeline", "state", "tokens"];
+const PANELS: readonly Panel[] = ["graph", "timeline", "state", "tokens", "usage"];
 const SPEEDS = [0.5, 1, 2, 5, 10, 20, Infinity];
 const NO_BREAKPOINTS: ReadonlyMap<string, "before" | "after"> = new Map();
 
@@ -31,7 +32,7 @@ export function Replay({ recording, route, children }: Props) {
         <h2>
           <span className={`badge ${recording.status}`}>{recording.status}</span> {recording.graphId} <CopyId id={recording.runId} />
         </h2>
-        <nav aria-label={TEXTS.replay}>
+        <nav aria-label={TEXTS.replay} data-panels>
           {PANELS.map((panel) => (
             <a key={panel} href={hrefOf({ ...route, panel })} aria-current={panel === route.panel ? "page" : undefined}>{TEXTS[panel]}</a>
           ))}
@@ -56,6 +57,7 @@ export function Replay({ recording, route, children }: Props) {
             <section className="state-details" aria-label={TEXTS.state}><Values values={view.values} /></section>
           )}
           {route.panel === "tokens" && <Tokens run={view} />}
+          {route.panel === "usage" && <UsageView run={view} />}
         </div>
       </ShownTime>
       <Bar player={player} playback={playback} />

@@ -1,5 +1,5 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
-import { useDeferredValue, useMemo, useState } from "react";
+import { useDeferredValue, useMemo, useRef, useState } from "react";
 
 import type { Api } from "../api/client";
 import { findThreads } from "../api/finding";
@@ -8,6 +8,7 @@ import { excerptOf, parseSearch } from "../model/search";
 import { TEXTS } from "../texts";
 import { CopyId } from "../ui/CopyId";
 import { go, hrefOf } from "../ui/route";
+import { useRoving } from "../ui/useRoving";
 
 const REFRESH = 2_000;
 /** States are read for it. */
@@ -29,6 +30,8 @@ export function Threads({ api, assistants, current }: { api: Api; assistants: As
     placeholderData: keepPreviousData,
   });
   const threads = found?.threads ?? [];
+  const list = useRef<HTMLUListElement>(null);
+  useRoving(list);
 
   async function make(assistant: Assistant): Promise<void> {
     const metadata = { graph_id: assistant.graph_id, assistant_id: assistant.assistant_id };
@@ -66,7 +69,7 @@ export function Threads({ api, assistants, current }: { api: Api; assistants: As
       {found !== undefined && threads.length === 0 && error === null && (
         <p className="empty">{asked === "" && status === "" ? TEXTS.noThreads : TEXTS.noneFound}</p>
       )}
-      <ul>
+      <ul ref={list}>
         {threads.map((thread) => (
           <ThreadItem key={thread.thread_id} thread={thread} words={wanted.words} isCurrent={thread.thread_id === current} />
         ))}
