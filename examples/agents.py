@@ -2,10 +2,12 @@
 
     supervisor -> counter and reader, in parallel -> supervisor
 
-`python examples/agents.py FILE` shows what each of them says, the tools they call and when they
-start and end, in panes side by side: each is a reader of its own of the same run. Models are
-scripts that need no key (`actor`), or the one that `--model` names, as `init_chat_model` of the
-package langchain knows it.
+`millstream run examples/agents.py:graph --input '{"messages": "Look at it."}'` shows them side by
+side on a terminal; the text is that of README.md, or of the file that `$FILE` names.
+`python examples/agents.py FILE` shows line by line what each of them says, the tools they call and
+when they start and end: each is a reader of its own of the same run. Models are scripts that need
+no key (`actor`), or the one that `--model` names, as `init_chat_model` of the package langchain
+knows it.
 """
 
 from __future__ import annotations
@@ -41,7 +43,6 @@ from millstream.graph.state import CompiledStateGraph
 from millstream.prebuilt import ToolCallTransformer, ToolNode, ToolRuntime, tools_condition
 from millstream.stream.run_stream import AsyncGraphRunStream, AsyncSubgraphRunStream
 from millstream.types import Send
-from panes import Pane, PipedConsole, Screen
 from rulebook import call, words
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
@@ -214,22 +215,52 @@ def asking(agent: Graph, text: str) -> Callable[[ToolCall], Coroutine[Any, Any, 
     return ask
 
 
-async def show(run: AsyncGraphRunStream, screen: Screen) -> None:
+def graph() -> Graph:
+    """Return the supervisor of two agents that look at `$FILE`, or README.md."""
+    with Path(os.environ.get("FILE") or "README.md").open("rb") as file:
+        text, _ = decode(file.read(MAX_BYTES))
+    return make_graph(text, choose_cast(None, PACE), PACE)
+
+
+class Voice:
+    """Prints lines of one speaker, each when it is complete: several speak at once."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._open: list[str] = []
+
+    def say(self, words: str) -> None:
+        """Add words to the line."""
+        self._open.append(words)
+
+    def end_line(self) -> None:
+        """End the line, if one has begun."""
+        if self._open:
+            print(f"{self._name}: {''.join(self._open)}", flush=True)
+            self._open.clear()
+
+    def note(self, line: str) -> None:
+        """Print a line of something else."""
+        self.end_line()
+        print(f"{self._name}: {line}", flush=True)
+
+
+async def show(run: AsyncGraphRunStream) -> None:
     """Show a run: whoever reads a view of it carries all of it on."""
     await asyncio.gather(
-        show_messages(run, screen.pane("supervisor")),
-        show_agents(run, screen),
-        show_lifecycle(run, screen.pane("lifecycle")),
+        show_messages(run, Voice("supervisor")),
+        show_agents(run),
+        show_lifecycle(run, Voice("lifecycle")),
     )
 
 
-async def show_agents(run: AsyncGraphRunStream, screen: Screen) -> None:
-    """Show each agent in its pane, from the moment in which it starts."""
+async def show_agents(run: AsyncGraphRunStream) -> None:
+    """Show each agent, from the moment in which it starts."""
     readers: list[asyncio.Task[None]] = []
     try:
         async for agent in run.subgraphs:
-            pane = screen.pane(str(agent.graph_name))
-            readers.append(asyncio.create_task(show_agent(agent, pane)))
+            reading = asyncio.create_task(show_agent(agent))
+            readers.append(reading)
         await asyncio.gather(*readers)
     finally:
         for each in readers:
@@ -237,39 +268,39 @@ async def show_agents(run: AsyncGraphRunStream, screen: Screen) -> None:
         await asyncio.gather(*readers, return_exceptions=True)
 
 
-async def show_agent(agent: AsyncSubgraphRunStream, pane: Pane) -> None:
+async def show_agent(agent: AsyncSubgraphRunStream) -> None:
     """Show what an agent says and does."""
-    await asyncio.gather(show_messages(agent, pane), show_tools(agent, pane))
-    pane.status = agent.status
+    voice = Voice(str(agent.graph_name))
+    await asyncio.gather(show_messages(agent, voice), show_tools(agent, voice))
 
 
-async def show_messages(run: AsyncGraphRunStream, pane: Pane) -> None:
-    """Show what the models of one graph say, word by word."""
+async def show_messages(run: AsyncGraphRunStream, voice: Voice) -> None:
+    """Show what the models of one graph say."""
     async for message in run.messages:
         async for text in message.text:
-            pane.say(text)
-        pane.end_line()
+            voice.say(text)
+        voice.end_line()
         for each in await message.tool_calls:
             arguments = ", ".join(f"{value!r}" for value in each["args"].values())
-            pane.note(f"-> {each['name']}({shorten(arguments, 40)})")
+            voice.note(f"-> {each['name']}({shorten(arguments, 40)})")
 
 
-async def show_tools(run: AsyncGraphRunStream, pane: Pane) -> None:
+async def show_tools(run: AsyncGraphRunStream, voice: Voice) -> None:
     """Show what the tools of one graph emit and return."""
     async for each in run.tool_calls:
         async for delta in each:
-            pane.note(f"   {delta}", "dim")
+            voice.note(f"   {delta}")
         outcome = f"failed: {each.error}" if each.error is not None else each.output
-        pane.note(f"<- {each.tool_name}: {shorten(str(outcome), 60)}")
+        voice.note(f"<- {each.tool_name}: {shorten(str(outcome), 60)}")
 
 
-async def show_lifecycle(run: AsyncGraphRunStream, pane: Pane) -> None:
+async def show_lifecycle(run: AsyncGraphRunStream, voice: Voice) -> None:
     """Show when agents start and end."""
     names: dict[str, str | None] = {}
     async for change in run.lifecycle:
         place = change["namespace"][-1]
         name = names.setdefault(place, change.get("graph_name"))
-        pane.note(f"{name} {change['event']}", "green")
+        voice.note(f"{name} {change['event']}")
 
 
 async def main(text: str, name: str, cast: Cast, pace: float) -> None:
@@ -279,15 +310,13 @@ async def main(text: str, name: str, cast: Cast, pace: float) -> None:
     with contextlib.suppress(NotImplementedError):  # not on Windows
         # Before Python 3.11 Ctrl-C would be raised in the middle of anything.
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, task.cancel)
-    console = PipedConsole(highlight=False)
-    screen = Screen(console, "supervisor", [each.name for each in COLLEAGUES], "lifecycle")
     given = {"messages": [HumanMessage(f"The text is {name}.")]}
     run = await make_graph(text, cast, pace).astream_events(
         given, version="v3", transformers=[ToolCallTransformer]
     )
     # Leaving in any way stops the run, agents included.
-    async with screen.shown(), run:
-        await show(run, screen)
+    async with run:
+        await show(run)
 
 
 def choose_cast(model: str | None, pace: float) -> Cast:

@@ -1,18 +1,19 @@
-"""The example with agents shows all of them at once, in a terminal and in a pipe."""
+"""The example with agents shows all of them at once, on a terminal and line by line."""
 
 from __future__ import annotations
 
 import os
-import pty
 import re
 import signal
 import subprocess
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cli.conftest import Called
 from forked_python import run_python
 from guide.openai_server import ToolCall, serve
 from strict_python import STRICT_PYTHON
@@ -125,35 +126,19 @@ def test_a_reader_that_goes_away_ends_it_quietly(text: str) -> None:
     assert (process.returncode, complaint) == (141, "")
 
 
-def test_a_terminal_shows_the_panes_side_by_side(text: str) -> None:
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        command(text, "--pace", "0.001"),
-        stdout=theirs,
-        stderr=theirs,
-        env=environment(TERM="xterm", COLUMNS="100", LINES="30"),
-    )
-    os.close(theirs)
-    shown = b""
-    while piece := _read(ours):
-        shown += piece
-    os.close(ours)
+def test_a_terminal_shows_the_agents_side_by_side(
+    on_terminal: Callable[..., Called], text: str
+) -> None:
+    given = '{"messages": "Look at it."}'
+    called = on_terminal("run", f"{EXAMPLE}:graph", "-i", given, width=100, height=30, FILE=text)
 
-    assert process.wait() == 0
-    *_, picture = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode()).split("╭─ supervisor")
-    lines = picture.splitlines()
-    assert any(
-        "─ counter, completed ─" in line and "─ reader, completed ─" in line for line in lines
-    )
-    assert any(COUNTED in line and "││" in line for line in lines)
-    assert any("reader started" in line for line in lines)
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 65536)
-    except OSError:
-        return b""  # how Linux tells that nobody writes any more
+    called.expect(r"^╭─ counter ─+╮╭─ reader ─+╮$")
+    called.expect(r"^│ I count\. +││ First I look")
+    assert called.wait() == 0
+    lines = called.terminal.lines
+    assert f"  The text has {COUNTED}; its words are above all water, river, carries." in lines
+    assert any(re.match(r"  speak +3 ", line) for line in lines)
+    assert any(re.match(r"supervisor +2 ", line) for line in lines)
 
 
 def answer(request: dict[str, Any]) -> list[Any]:

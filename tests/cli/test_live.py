@@ -156,6 +156,8 @@ def test_parallel_tasks_are_one_line_that_counts(on_terminal: OnTerminal, gates:
     called = on_terminal("run", "gated.py:fanned", "-c", '{"recursion_limit": 9000}')
 
     called.expect(r"score 0/3  \d")
+    # Time goes on being shown while nothing happens.
+    called.expect(r"score 0/3  [1-9]")
     gates().gates[0].set()
     called.expect(r"score 1/3  \d")
     gates().gates[1].set()
@@ -203,8 +205,10 @@ def test_those_who_speak_at_once_stand_side_by_side(on_terminal: OnTerminal, gat
     called = on_terminal("run", "gated.py:both", width=80)
 
     called.expect("^. left")
-    for number in (0, 3, 4):
-        gates().gates[number].set()
+    gates().gates[0].set()
+    called.expect("^  The mill")
+    gates().gates[3].set()
+    gates().gates[4].set()
     called.expect(r"│ The mill +││ say +│")
     called.expect("The mill grinds")
     called.expect(r"  . say  \d")
@@ -234,6 +238,13 @@ def test_nothing_that_a_terminal_obeys_is_shown(
     if not modes:
         assert "look 😀" in shown
         assert "[image, 267 kB]" in shown
+
+
+def test_what_nodes_print_among_json_is_no_code_either(on_terminal: OnTerminal, gates: Any) -> None:
+    called = on_terminal("run", "gated.py:evil", "--json", width=200)
+
+    assert called.wait() == 0
+    assert "printed ␛]0;title␇" in called.terminal.text
 
 
 def test_no_color_means_no_codes_of_styles(on_terminal: OnTerminal, gates: Any) -> None:

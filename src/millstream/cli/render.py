@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, TextIO, cast
 
 from rich.console import Console
@@ -14,6 +14,7 @@ from rich.text import Text
 
 from millstream._base.texts import visible
 from millstream.cli.blocks import Blocks
+from millstream.cli.live.printed import guarded
 from millstream.cli.output import Output, to_json
 from millstream.cli.speech import Floor, Speech
 from millstream.modes import names
@@ -55,9 +56,11 @@ class JsonRenderer:
         self.modes = modes
         self.has_subgraphs = has_subgraphs
 
-    def shown(self) -> AbstractContextManager[Any]:
+    @contextmanager
+    def shown(self) -> Iterator[None]:
         """Keep what nodes print from standing between the lines."""
-        return contextlib.redirect_stdout(sys.stderr)
+        with guarded(), contextlib.redirect_stdout(sys.stderr):
+            yield
 
     def load(self, what: str) -> None:
         """Print nothing: every line is an event."""
@@ -93,8 +96,8 @@ class BlockRenderer:
         self._floor = Floor(self)
 
     def shown(self) -> AbstractContextManager[None]:
-        """Do nothing: what is printed stays."""
-        return contextlib.nullcontext()
+        """Have what nodes print to a terminal shown without what it would obey."""
+        return guarded()
 
     def load(self, what: str) -> None:
         """Print nothing: there is nobody to wait."""

@@ -7,8 +7,16 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    contextmanager,
+    redirect_stderr,
+    redirect_stdout,
+)
 from typing import Any, Final
+
+from millstream._base.texts import visible
 
 _LONGEST: Final = 4000
 """A line of more characters is told of in parts. Progress bars make one that goes on and on."""
@@ -84,22 +92,36 @@ def taken(tell: Callable[[str], None]) -> Iterator[None]:
 
     Programs are told `NO_COLOR`: their codes would be shown.
     """
-    streams = []
-    before = os.environ.get("NO_COLOR")
     with ExitStack() as stack:
         for name, redirect in (("stdout", redirect_stdout), ("stderr", redirect_stderr)):
             real: Any = getattr(sys, name)
             if real is not None and real.isatty():
                 stream: Any = Printed(tell, real)
-                streams.append(stream)
                 stack.enter_context(redirect(stream))
-        os.environ["NO_COLOR"] = before or "1"
-        try:
-            yield
-        finally:
-            if before is None:
-                os.environ.pop("NO_COLOR", None)
-            else:
-                os.environ["NO_COLOR"] = before
-            for stream in streams:
-                stream.end()
+                stack.callback(stream.end)
+                stack.enter_context(_without_colours())
+        yield
+
+
+def guarded() -> AbstractContextManager[None]:
+    """Have what is printed to a terminal shown there line by line, without what it would obey."""
+    real = sys.stderr if sys.stderr is not None and sys.stderr.isatty() else sys.stdout
+
+    def tell(line: str) -> None:
+        real.write(f"{visible(line)}\n")
+        real.flush()
+
+    return taken(tell)
+
+
+@contextmanager
+def _without_colours() -> Iterator[None]:
+    before = os.environ.get("NO_COLOR")
+    os.environ["NO_COLOR"] = before or "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop("NO_COLOR", None)
+        else:
+            os.environ["NO_COLOR"] = before
