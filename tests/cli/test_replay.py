@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from millstream.cli.session import numbered
+
 
 @pytest.fixture
 def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -42,6 +44,28 @@ def test_a_run_is_shown_as_it_was_shown(millstream: Any, record: Any) -> None:
 
     assert again.out.splitlines()[:3] == live.out.splitlines()[:3]
     assert (again.code, again.err) == (0, "")
+
+
+def test_the_command_line_records(millstream: Any, tmp_path: Path) -> None:
+    file = str(tmp_path / "run.jsonl.gz")
+
+    live = millstream("run", "graphs.py:graph", "--input", '{"x": 1}', "--json", "--record", file)
+    again = millstream("replay", file, "--json")
+    twice = millstream("run", "graphs.py:graph", "--record", file)
+    nowhere = millstream("run", "graphs.py:graph", "--record", f"{file}/run")
+
+    assert (live.code, again.out, again.code) == (0, live.out, 0)
+    assert (twice.code, nowhere.code) == (2, 2)
+    assert "there is such a file already" in twice.err
+    assert "there is no directory" in nowhere.err
+
+
+def test_runs_that_answer_have_files_of_their_own() -> None:
+    assert [str(numbered("a/run.jsonl.gz", n)) for n in (1, 2)] == [
+        "a/run.jsonl.gz",
+        "a/run-2.jsonl.gz",
+    ]
+    assert str(numbered("run", 3)) == "run-3"
 
 
 def test_it_is_shown_in_any_mode(millstream: Any, record: Any) -> None:

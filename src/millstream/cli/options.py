@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -64,6 +65,18 @@ def check_modes(modes: list[str]) -> list[str]:
         if mode not in PUBLIC_MODES:
             raise UsageError(f"no stream mode {mode!r}; choose from {', '.join(PUBLIC_MODES)}")
     return list(dict.fromkeys(modes))
+
+
+def check_record(file: str | None) -> str | None:
+    """Return the file that a run is recorded in, if it can be made."""
+    if file is None:
+        return None
+    path = Path(file)
+    if path.exists():
+        raise UsageError(f"--record {file}: there is such a file already; name a new one")
+    if not path.parent.is_dir():
+        raise UsageError(f"--record {file}: there is no directory {path.parent}")
+    return file
 
 
 def read_json(text: str, option: str) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from millstream.cli.failures import DONE, FAILED, UsageError, print_failure
+from millstream.cli.options import check_modes
 from millstream.cli.output import OutputError, ReaderGoneError, complain
 from millstream.modes.names import PUBLIC_MODES
 
@@ -46,7 +47,7 @@ def replay(
     ] = None,
 ) -> int:
     """Show the run that FILE has recorded; nothing of it runs."""
-    modes = None if stream_mode is None else _check_modes(stream_mode)
+    modes = None if stream_mode is None else check_modes(stream_mode)
 
     from millstream.cli.views import choose_view
 
@@ -111,10 +112,3 @@ def _speed(text: str | None, *, is_watched: bool) -> float | None:
     if not 0 < speed < float("inf"):
         raise UsageError(f"--speed must be a number above 0, or max, not {text!r:.80}")
     return speed
-
-
-def _check_modes(modes: list[str]) -> list[str]:
-    for mode in modes:
-        if mode not in PUBLIC_MODES:
-            raise UsageError(f"no stream mode {mode!r}; choose from {', '.join(PUBLIC_MODES)}")
-    return list(dict.fromkeys(modes))

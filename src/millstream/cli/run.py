@@ -15,6 +15,7 @@ from millstream.cli.options import (
     Target,
     Thread,
     check_modes,
+    check_record,
     read_config,
     read_json,
 )
@@ -38,6 +39,7 @@ class Order:
     is_named: bool
     """Whether a thread is meant that may be there already."""
     is_json: bool
+    record: str | None
 
 
 def run(
@@ -73,6 +75,12 @@ def run(
         bool, typer.Option("--json", help='One {"mode", "ns", "data"} object a line.')
     ] = False,
     config: Config = "{}",
+    record: Annotated[
+        str | None,
+        typer.Option(
+            "--record", metavar="FILE", help="Keep the run in this file, for `millstream replay`."
+        ),
+    ] = None,
 ) -> int:
     """Run the graph TARGET and show its events as they happen; what it asks is asked here."""
     if resume is not None and input is not None:
@@ -89,6 +97,7 @@ def run(
         config=read_config(config, thread),
         is_named=thread is not None,
         is_json=as_json,
+        record=check_record(record),
     )
 
     from millstream.cli.views import choose_view
@@ -140,7 +149,7 @@ class _Conversation:
             graph, durability = with_memory(graph), "exit"
         config = with_thread(graph, order.config)
         self._thread = str((config.get("configurable") or {}).get("thread_id", ""))
-        self._session = Session(graph, config, renderer, durability)
+        self._session = Session(graph, config, renderer, durability, order.record)
 
     def hold(self) -> int:
         """Run the graph until it ends, or nobody answers; return the exit code."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from millstream.cli.render import Renderer
@@ -32,7 +33,12 @@ class Session:
     """A graph, the config of its runs, and where their events go."""
 
     def __init__(
-        self, graph: Any, config: dict[str, Any], renderer: Renderer, durability: str | None
+        self,
+        graph: Any,
+        config: dict[str, Any],
+        renderer: Renderer,
+        durability: str | None,
+        record: str | None = None,
     ) -> None:
         self._graph = graph
         self._config = config
@@ -45,15 +51,21 @@ class Session:
             self._arguments["durability"] = durability
         self._is_async = _needs_event_loop(graph)
         self._has_asked = False
+        self._record = record
+        self._runs = 0
 
     def play(self, given: Any) -> Stop:
         """Run the graph and show its events; raises what the run raises."""
         self._has_asked = False
+        self._runs += 1
+        arguments = self._arguments
+        if self._record is not None:
+            arguments = {**arguments, "record": numbered(self._record, self._runs)}
         with self._renderer.shown():
             if self._is_async:
-                _consume_async(self._graph.astream(given, self._config, **self._arguments), self)
+                _consume_async(self._graph.astream(given, self._config, **arguments), self)
             else:
-                items = self._graph.stream(given, self._config, **self._arguments)
+                items = self._graph.stream(given, self._config, **arguments)
                 with contextlib.closing(items):
                     for item in items:
                         self.show(item)
@@ -89,6 +101,15 @@ class Session:
                 or (mode == UPDATES and "__interrupt__" in payload)
             )
         self._renderer.show(namespace, mode, payload)
+
+
+def numbered(file: str, run: int) -> Path:
+    """Return the file for a run: each that answers what the one before has asked has its own."""
+    path = Path(file)
+    if run == 1:
+        return path
+    stem, dot, suffixes = path.name.partition(".")
+    return path.with_name(f"{stem}-{run}{dot}{suffixes}")
 
 
 def _consume_async(items: Any, session: Session) -> None:
