@@ -142,12 +142,12 @@ class _Server(SleepingServer):
         service.drain()
         self._closing.begin()
         handing_over = asyncio.ensure_future(service.hand_over())
-        settled = asyncio.ensure_future(service.scheduler.settle(self._grace))
+        idle = asyncio.ensure_future(service.scheduler.wait_idle(self._grace))
         await asyncio.sleep(self._drain)
         if service.has_heirs:
             await stop_accepting(self, sockets or ())
             await no_longer_kept(self, KEPT)
-        await settled
+        await idle
         await asyncio.wait([handing_over], timeout=PATIENCE)
         handing_over.cancel()
         service.cut()

@@ -146,14 +146,14 @@ class Following:
         if not self._membership.has_others:
             return
         log.go_on()
-        await self.settle(job.thread_id)
+        await self.catch_up(job.thread_id)
         while log.last < job.last[1]:
             found = await self._db.read(events.read_from, job.run_id, log.last, rows.MOST)
             log.take(found)
             if not found:
                 break
 
-    async def settle(self, thread_id: str) -> None:
+    async def catch_up(self, thread_id: str) -> None:
         """Read what is left of runs of a thread, of which another one begins."""
         left = [log.run_id for log in self._logs.of_thread(thread_id)]
         if any(run_id in self._threads for run_id in left):

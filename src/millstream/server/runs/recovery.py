@@ -82,13 +82,17 @@ async def is_stored(saver: BaseCheckpointSaver[Any], thread_id: str, place: Plac
     return bool(left) and (not place.outcome or has_come_to(outcome_of(left), place.outcome))
 
 
-async def settle(
-    db: Database, saver: BaseCheckpointSaver[Any], runner: Runner, left: Sequence[changes.Left]
+async def end_changes(
+    db: Database,
+    saver: BaseCheckpointSaver[Any],
+    runner: Runner,
+    left: Sequence[changes.Left],
+    holder: str,
 ) -> None:
-    """End what was under way with threads when their process ended."""
+    """End what was under way with threads when their process ended, as long as `holder` has it."""
     for thread_id, kind in left:
         if kind == "update":
-            await _show(db, runner, thread_id)
+            await _show(db, runner, thread_id, holder)
         else:
             await _try_to_delete(db, saver, thread_id, is_whole=kind != "remains")
 
@@ -118,7 +122,7 @@ async def _try_to_delete(
         logger.exception("what is left of thread %s cannot be deleted", thread_id)
 
 
-async def _show(db: Database, runner: Runner, thread_id: str) -> None:
+async def _show(db: Database, runner: Runner, thread_id: str, holder: str) -> None:
     """Have the row of a thread show its state, which somebody may have changed."""
     try:
         metadata = await db.read(threads.metadata_of, thread_id)
@@ -129,7 +133,8 @@ async def _show(db: Database, runner: Runner, thread_id: str) -> None:
             values=left.values,
             interrupts=left.interrupts,
             is_asking=bool(left.interrupts),
+            holder=holder,
         )
     except Exception:  # whatever is the matter with the graph
         logger.exception("the state of thread %s cannot be shown", thread_id)
-        await db.write(changes.end, thread_id)
+        await db.write(changes.end_own, thread_id, holder)

@@ -22,7 +22,7 @@ from millstream.server.runs.draining import unread
 from millstream.server.runs.elsewhere import Elsewhere
 from millstream.server.runs.forgetting import Forgetting
 from millstream.server.runs.lifecycle import RunInput
-from millstream.server.runs.recovery import delete_remains, forget_unstored, settle
+from millstream.server.runs.recovery import delete_remains, end_changes, forget_unstored
 from millstream.server.runs.results import Results
 from millstream.server.runs.runner import NOTHING, Carried, Runner, failed
 from millstream.server.runs.starting import Starting
@@ -128,7 +128,8 @@ class Scheduler:
                 if not self._db.may_pass(error):
                     raise
                 await asyncio.sleep(RETRY)
-        await self._run_loop.call(settle(self._db, self._saver, self._runner, taken.changes))
+        left = taken.changes
+        await self._run_loop.call(end_changes(self._db, self._saver, self._runner, left, holder))
         self._tell()
         self._metrics.takeovers += dead is not None
         for run_id in ids:
@@ -162,7 +163,7 @@ class Scheduler:
         if self._membership.may_hand_over:
             self.give_up(unread(self._active.values(), self._logs, self.results))
 
-    async def settle(self, seconds: float) -> None:
+    async def wait_idle(self, seconds: float) -> None:
         """Wait until no run is carried out, or it has been so many seconds."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds

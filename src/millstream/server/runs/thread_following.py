@@ -210,7 +210,7 @@ class ThreadFollowing:
         if not self._is_others(run) or not (run.is_followed or run.status in UNDER_WAY):
             return
         # What runs of a thread say comes one after the other.
-        await self._following.settle(run.thread_id)
+        await self._following.catch_up(run.thread_id)
         self._open(run, START)
         if not run.is_followed and not await self._following.begin(run.run_id, run.thread_id):
             self._logs.close(run.run_id, run.thread_id)

@@ -62,7 +62,9 @@ def assignment(connection: Connection, assistant_id: str, thread_id: str | None)
     return Assignment(assistant, thread)
 
 
-def settle(connection: Connection, thread_id: str, settings: Settings | None) -> Settings | None:
+def settings_of(
+    connection: Connection, thread_id: str, settings: Settings | None
+) -> Settings | None:
     """Return the settings of a thread: those that are kept there, else these."""
     if settings is None:
         return None

@@ -22,7 +22,7 @@ from millstream.server.runs.turns import standing
 from millstream.server.storage import changes, deliveries, events, queue, thread_readers
 from millstream.server.storage import run_statements as statements
 from millstream.server.storage.containment import Filters, allows, exact, is_of_others
-from millstream.server.storage.locks import hold_thread, hold_threads_of
+from millstream.server.storage.locks import hold_threads_of
 from millstream.server.storage.run_records import (
     Cancelled,
     Created,
@@ -124,7 +124,7 @@ def _row_of(
     connection: Connection, new: NewRun, holder: Holder | None, *, waits_for_slot: bool
 ) -> dict[str, Any]:
     starts = holder is not None
-    settings = queue.settle(connection, new.thread_id, new.settings)
+    settings = queue.settings_of(connection, new.thread_id, new.settings)
     priority, owner = standing(settings, new.priority, new.owner)
     turn = None
     if waits_for_slot and not starts:
@@ -257,9 +257,9 @@ def finish(
     """Store the end of a run with what its thread has become, and start the thread's next run.
 
     `holder` is the replica that starts it, None if it has to wait for a slot. `result` is what
-    those get who wait, which is stored for those who do so elsewhere.
+    those get who wait, which is stored for those who do so elsewhere. The thread is held by who
+    calls it, see `attempts.end`.
     """
-    hold_thread(connection, thread_id)
     found = statements.RUN.first(connection, id=run_id)
     status = None if found is None else status_after(found.status, end.input)
     if found is None or status is None:
