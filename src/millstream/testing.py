@@ -1,0 +1,183 @@
+"""Tests of agents without their models: what a graph does is compared with a recorded run.
+
+`RecordedModel` says what the models of a recording have said, so that the same happens again as far
+as the graph is the same; `assert_runs_as_recorded` says where it is not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from typing import IO, Any, Final, TypeAlias, Union
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.language_models.chat_models import BaseChatModel, generate_from_stream
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from pydantic import PrivateAttr
+
+from millstream.modes.encoders import encode_json
+from millstream.modes.names import CUSTOM, MESSAGES, UPDATES
+from millstream.replaying.replay import Replay
+
+__all__ = ("RecordedModel", "aassert_runs_as_recorded", "assert_runs_as_recorded")
+
+Source: TypeAlias = Union[str, "os.PathLike[str]", IO[bytes]]
+
+COMPARED: Final = (UPDATES, CUSTOM)
+_IDS: Final = re.compile(
+    r"(?:lc_)?run-+[0-9a-f-]{36}(?:-\d+)?|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}"
+)
+"""What is made up for each run: ids of tasks, messages, questions."""
+
+
+class RecordedModel(BaseChatModel):
+    """A chat model that says, with each call, what the next call of a model in a recording said.
+
+    It has no tools: what it is bound to changes nothing. Calls side by side take turns as they
+    come; give each node that has a model of its own a `RecordedModel` of that `node`.
+    """
+
+    _calls: list[list[AIMessageChunk]] = PrivateAttr()
+    _next: int = PrivateAttr(default=0)
+
+    def __init__(self, source: Source, *, node: str | None = None, **kwargs: Any) -> None:
+        """Read what models have said in a recording, in one node of it or in all."""
+        super().__init__(**kwargs)
+        self._calls = _calls_in(Replay(source), node)
+
+    @property
+    def _llm_type(self) -> str:
+        return "recorded"
+
+    def bind_tools(
+        self, tools: Sequence[Any], *, tool_choice: str | None = None, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Return the model as it is: what it says is recorded."""
+        return self
+
+    def _take(self) -> list[AIMessageChunk]:
+        number, self._next = self._next, self._next + 1
+        if number >= len(self._calls):
+            raise AssertionError(
+                f"a model is called {number + 1} times, and {len(self._calls)} times in the "
+                "recording: the graph does something else than it did"
+            )
+        return self._calls[number]
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        for chunk in self._take():
+            yield ChatGenerationChunk(message=chunk)
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        for chunk in self._take():
+            yield ChatGenerationChunk(message=chunk)
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return generate_from_stream(self._stream(messages))
+
+
+def _calls_in(replay: Replay, node: str | None) -> list[list[AIMessageChunk]]:
+    """Return the chunks of each call of a model, in the order in which the calls began to speak."""
+    calls: dict[int, tuple[Any, list[AIMessageChunk]]] = {}
+    items = replay.stream(stream_mode=MESSAGES, subgraphs=True, speed=None)
+    for _, (message, metadata) in items:
+        # What nodes return themselves has nothing of a model beside it.
+        if "ls_model_type" not in metadata or node not in (None, metadata.get("langgraph_node")):
+            continue
+        if not isinstance(message, AIMessageChunk):
+            # Said in one go, by a model that does not stream.
+            message = AIMessageChunk(**{**message.__dict__, "type": "AIMessageChunk"})
+        # Metadata are one object for a call; kept, so that no identity is used twice.
+        calls.setdefault(id(metadata), (metadata, []))[1].append(message)
+    return [chunks for _, chunks in calls.values()]
+
+
+def assert_runs_as_recorded(
+    source: Source,
+    graph: Any,
+    config: Any = None,
+    *,
+    input: Any = ...,
+    stream_mode: Sequence[str] = COMPARED,
+) -> None:
+    """Run a graph, and raise `AssertionError` if it says something else than a recorded run.
+
+    Args:
+        source: The recording.
+        graph: The graph, its models replaced by a `RecordedModel` or by others that say the same.
+        config: The config of the new run.
+        input: What it is given; what the recorded run was given by default.
+        stream_mode: What is compared, of nested graphs too. Ids do not count, nor does the order of
+            what graphs say.
+    """
+    replay = Replay(source)
+    given = replay.header.get("input") if input is ... else input
+    options: dict[str, Any] = {"stream_mode": list(stream_mode), "subgraphs": True}
+    _compare(replay.stream(**options), graph.stream(given, config, **options))
+
+
+async def aassert_runs_as_recorded(
+    source: Source,
+    graph: Any,
+    config: Any = None,
+    *,
+    input: Any = ...,
+    stream_mode: Sequence[str] = COMPARED,
+) -> None:
+    """Do what `assert_runs_as_recorded` does with `astream` of the graph."""
+    replay = Replay(source)
+    given = replay.header.get("input") if input is ... else input
+    options: dict[str, Any] = {"stream_mode": list(stream_mode), "subgraphs": True}
+    said = [item async for item in graph.astream(given, config, **options)]
+    _compare(replay.stream(**options), said)
+
+
+def _compare(recorded: Iterable[Any], said: Iterable[Any]) -> None:
+    expected, found = [_text(item) for item in recorded], [_text(item) for item in said]
+    missing, surplus = _without(expected, found), _without(found, expected)
+    if missing or surplus:
+        lines = [*(f"- {text}" for text in missing[:3]), *(f"+ {text}" for text in surplus[:3])]
+        raise AssertionError(
+            f"the graph does not run as recorded: of {len(expected)} items {len(missing)} are "
+            f"missing (-), and {len(surplus)} were not there (+):\n" + "\n".join(lines)
+        )
+
+
+def _without(texts: Sequence[str], others: Iterable[str]) -> list[str]:
+    left = list(others)
+    kept = []
+    for text in texts:
+        if text in left:
+            left.remove(text)
+        else:
+            kept.append(text)
+    return kept
+
+
+def _text(item: Any) -> str:
+    data = encode_json((*item, None))
+    # Times of their own, and what providers say of a call, are no part of what an agent does.
+    return _IDS.sub("…", json.dumps(data, ensure_ascii=False, sort_keys=True))
