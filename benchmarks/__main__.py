@@ -42,6 +42,7 @@ from benchmarks import (
     states,
     steps,
     tokens,
+    view,
 )
 from benchmarks.child import ROOT
 from benchmarks.harness import FULL, QUICK, Effort, measure
@@ -59,6 +60,7 @@ AREAS: Final[dict[str, Callable[[], list[Group]]]] = {
     "nested": nested.groups,
     "events": events.groups,
     "tokens": tokens.groups,
+    "view": view.groups,
     "runs": runs.groups,
     "started": started.groups,
     "recordings": recordings.groups,

@@ -35,6 +35,7 @@ from benchmarks import (
     states,
     steps,
     tokens,
+    view,
 )
 
 ONCE = Effort(seconds=0.0, rounds=1, sample=0.0, supersteps=20)
@@ -56,6 +57,7 @@ SMALL = {
     "startup": lambda: startup.groups({MILLSTREAM: "json", LANGGRAPH: "csv", FLOOR: "string"}),
     "events": lambda: events.groups(3),
     "tokens": lambda: tokens.groups(3),
+    "view": lambda: view.groups(3),
     "runs": lambda: runs.groups(3, 3),
     "started": lambda: started.groups(3),
     "recordings": lambda: recordings.groups(3, 3),
@@ -98,7 +100,7 @@ def test_every_row_measures_its_contenders(
                 continue
             names = [contender.name for contender in row.contenders]
             assert MILLSTREAM in names
-            is_ours = area in ("started", "recordings") or row.title == "millstream --help"
+            is_ours = area in ("started", "recordings", "view") or row.title == "millstream --help"
             assert LANGGRAPH in names or is_ours
             assert all(results[row.title, name].best > 0 for name in names)
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from millstream.cli.live.activity import Activity, path_of
 from millstream.cli.live.dots import DottedOutput
-from millstream.cli.live.events import take_task, take_words
+from millstream.cli.live.events import take_task, take_words, words_of
 from millstream.cli.live.paper import Paper, cut, width_of, wrap
 from millstream.cli.live.picture import Moment, duration, picture
 from millstream.cli.live.printed import Printed
@@ -101,8 +101,8 @@ def test_tokens_are_those_that_models_tell_else_about_as_many_as_chunks() -> Non
     activity = Activity()
     usage: Any = {"input_tokens": 10, "output_tokens": 2, "total_tokens": 12}
     for message in (AIMessageChunk("a"), AIMessageChunk("", usage_metadata=usage)):
-        take_words(activity, ("outer:1",), message, {"langgraph_node": "told"})
-    take_words(activity, (), AIMessageChunk("a"), {"langgraph_node": "untold"})
+        take_words(words_of(activity, ("outer:1",), {"langgraph_node": "told"}), message)
+    take_words(words_of(activity, (), {"langgraph_node": "untold"}), AIMessageChunk("a"))
 
     told, untold = [row.split()[-1] for row in _table(activity, 80)[1:]]
     assert (told, untold) == ("2", "~1")

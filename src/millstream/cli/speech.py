@@ -64,6 +64,10 @@ class Floor:
             # The last chunk of another message may have the same id.
             del self._speeches[key]
             self._speeches[object()] = speech
+        elif speech is self._speaking:
+            # The next token of who has the line changes nothing for others.
+            self._show(speech)
+            return
         self._pass_on()
 
     def clear(self) -> None:
@@ -119,9 +123,14 @@ def _subject(message: Any, metadata: Any) -> str:
 
 
 def _texts(message: Any, speech: Speech) -> Iterator[str]:
-    if message.text:
-        yield str(message.text)
-    yield from media_in(message.content)
+    content = message.content
+    if isinstance(content, str):
+        if content:
+            yield content
+    else:
+        if text := str(message.text):
+            yield text
+        yield from media_in(content)
     if hasattr(message, "tool_call_chunks"):
         for call in message.tool_call_chunks:
             if call["name"]:

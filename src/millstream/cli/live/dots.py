@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from millstream.cli.interrupting import interruptible
 from millstream.cli.live.activity import Activity, Path
-from millstream.cli.live.events import take_task, take_words
+from millstream.cli.live.events import take_task, take_words, words_of
 from millstream.cli.live.paper import Paper
 from millstream.cli.live.printed import taken
 from millstream.cli.live.retries import heard
@@ -95,7 +95,8 @@ class DottedView:
             if mode == TASKS:
                 take_task(self._activity, namespace, payload, time.monotonic())
             elif mode == MESSAGES:
-                take_words(self._activity, namespace, *payload)
+                message, metadata = payload
+                take_words(words_of(self._activity, namespace, metadata), message)
         if mode in self._asked and (self._shows_nested or not namespace):
             self._events.show(namespace, mode, payload)
 

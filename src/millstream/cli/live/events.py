@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from millstream.cli.live.activity import Activity, Ended, path_of
+from millstream.cli.live.activity import Activity, Ended, Words, path_of
 
 
 def take_task(
@@ -25,12 +25,16 @@ def take_task(
     )
 
 
-def take_words(activity: Activity, namespace: Sequence[str], message: Any, metadata: Any) -> None:
-    """Take an event of `messages`: count what models have said."""
+def words_of(activity: Activity, namespace: Sequence[str], metadata: Any) -> Words:
+    """Return where the words of a node are counted."""
+    return activity.ran(path_of(namespace, str(metadata.get("langgraph_node", "")))).words
+
+
+def take_words(words: Words, message: Any) -> None:
+    """Take a message, or a piece of one: count what models have said."""
     # Nobody pays for what people and tools say.
     if not message.type.startswith(("ai", "AI")):
         return
-    words = activity.ran(path_of(namespace, str(metadata.get("langgraph_node", "")))).words
     words.chunks += 1
     usage = getattr(message, "usage_metadata", None)
     if usage:

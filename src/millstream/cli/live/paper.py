@@ -115,7 +115,9 @@ def cut(text: str, room: int, mark: str) -> str:
 
 def wrap(text: str, room: int) -> Iterator[str]:
     """Yield the lines that a line of text takes, broken between words where that is possible."""
-    while cell_len(text) > room:
+    # No character takes more than two cells, and hardly any takes none: the rest of a long text is
+    # not measured again for each line.
+    while len(text) > 2 * room or cell_len(text) > room:
         end = _fitting(text, room) or 1
         # A space that ends the line is as good as one in it.
         space = text.rfind(" ", 1, end + 1)

@@ -43,7 +43,7 @@ def picture(
     groups = list(activity.running())
     below = [*_running(groups, moment, paper), *_state(groups, moment, paper)][-height:]
     room = height - len(below)
-    speaking = [each for each in transcripts.values() if each.tail(width, 1)]
+    speaking = [each for each in transcripts.values() if each.has_text]
     above = _panes(speaking, width, room, paper.glyphs) if room >= LEAST_PANE else []
     return [*above, *below]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final
 
 from millstream.cli.live.paper import wrap
@@ -11,26 +11,36 @@ from millstream.cli.speech import Floor, Speech
 
 _ROWS: Final = 100
 """No terminal shows more of one task."""
-_OPEN: Final = 10_000
-"""Of a line that has not ended so many characters are looked at for each picture."""
 
 
 class Transcript:
     """Lines of text that grow at the end; who speaks stands above it, if it is not the task.
 
-    `hear` takes messages of any number of speakers and lets one after the other finish.
+    `hear` takes messages of any number of speakers and lets one after the other finish. What has
+    been looked at once is not looked at again, as long as the width stays.
     """
 
     def __init__(self, name: str, clean: Callable[[str], str]) -> None:
         self.name = name
         self._clean = clean
         self._lines: list[tuple[str, str]] = []
-        self._open: list[str] = []
+        self._open = ""
+        """The line that has not ended, clean."""
+        self._parts: list[str] = []
+        """What has been added to it since, as it came."""
         self._speaker = name
         self._floor = Floor(self)
         self._width = 0
-        self._wrapped: deque[tuple[str, str]] = deque(maxlen=_ROWS)
+        self._rows: deque[tuple[str, str]] = deque(maxlen=_ROWS)
         self._taken = 0
+        """So many lines are in the rows."""
+        self._begun = 0
+        """And so many characters of the next one."""
+
+    @property
+    def has_text(self) -> bool:
+        """Whether anything was said."""
+        return bool(self._lines or self._open or self._parts)
 
     def hear(self, namespace: tuple[str, ...], message: Any, metadata: Any) -> None:
         """Take one event of the mode `messages`."""
@@ -45,18 +55,19 @@ class Transcript:
     def say(self, text: str) -> None:
         """Add text; part of what a `Floor` asks for."""
         if "\n" not in text:
-            self._open.append(text)
+            self._parts.append(text)
             return
         first, *others = text.split("\n")
-        self._open.append(first)
+        self._parts.append(first)
         for other in others:
             self.end()
-            self._open.append(other)
+            self._parts.append(other)
 
     def end(self) -> None:
         """End a line; part of what a `Floor` asks for."""
-        self._lines.append((self._clean("".join(self._open)), ""))
-        self._open.clear()
+        self._settle()
+        self._lines.append((self._open, ""))
+        self._open = ""
 
     def whole(self) -> list[tuple[str, str]]:
         """Return all lines, each with its style, of messages that have not ended too."""
@@ -66,19 +77,23 @@ class Transcript:
     def tail(self, width: int, height: int) -> list[tuple[str, str]]:
         """Return the last lines as they stand in so many cells."""
         if width != self._width:
-            self._width, self._taken = width, 0
-            self._wrapped.clear()
-        for text, style in self._lines[max(self._taken, len(self._lines) - _ROWS) :]:
-            self._wrapped.extend(_wrapped(text, style, width))
+            self._width, self._taken, self._begun = width, 0, 0
+            self._rows.clear()
+        for text, style in self._lines[self._taken :]:
+            self._rows.extend((row, style) for row in wrap(text[self._begun :], width))
+            self._begun = 0
         self._taken = len(self._lines)
-        rows = [*self._wrapped]
-        if self._open:
-            # Joined once, whatever number of tokens it came in.
-            text = "".join(self._open)
-            self._open = [text]
-            rows += _wrapped(self._clean(text[-_OPEN:]), "", width)
-        return rows[-height:]
+        self._settle()
+        if not self._open:
+            return [*self._rows][-height:]
+        rest = self._open[self._begun :]
+        *rows, last = wrap(rest, width)
+        # Where they are broken does not depend on what follows.
+        self._rows.extend((row, "") for row in rows)
+        self._begun += len(rest) - len(last)
+        return [*self._rows, (last, "")][-height:]
 
-
-def _wrapped(text: str, style: str, width: int) -> Iterator[tuple[str, str]]:
-    return ((line, style) for line in wrap(text.expandtabs(4), width))
+    def _settle(self) -> None:
+        if self._parts:
+            self._open += self._clean("".join(self._parts)).replace("\t", "    ")
+            self._parts.clear()

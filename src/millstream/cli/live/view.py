@@ -17,8 +17,8 @@ from typing import Any, Final
 from millstream.cli.blocks import Blocks
 from millstream.cli.failures import text_of
 from millstream.cli.interrupting import interruptible
-from millstream.cli.live.activity import Activity, Ended, Group, Path
-from millstream.cli.live.events import take_task, take_words
+from millstream.cli.live.activity import Activity, Ended, Group, Path, Words
+from millstream.cli.live.events import take_task, take_words, words_of
 from millstream.cli.live.paper import Line, Paper
 from millstream.cli.live.picture import Moment, duration, picture
 from millstream.cli.live.printed import taken
@@ -32,6 +32,7 @@ from millstream.modes.names import CUSTOM, MESSAGES, TASKS
 
 INTERVAL: Final = 0.1
 """Seconds between two pictures."""
+DEFAULT_MODES: Final = (CUSTOM, MESSAGES, TASKS)
 MAX_BLOCKS: Final = 100
 """Nobody reads more of them in one interval; those that were not asked for are counted."""
 MAX_KEYS: Final = 6
@@ -56,7 +57,7 @@ class LiveView:
         self._paper = paper
         self._screen = Screen(out, paper)
         self._asked = None if modes is None else frozenset(modes)
-        self.modes = list(dict.fromkeys([*(modes or (CUSTOM, MESSAGES)), TASKS]))
+        self.modes = list(dict.fromkeys([*(modes or DEFAULT_MODES), TASKS]))
         self.has_subgraphs = True
         self._shows_nested = has_subgraphs
         self._blocks = Blocks(paper.glyphs.mark)
@@ -66,6 +67,8 @@ class LiveView:
         self._fault: BaseException | None = None
         self._activity = Activity()
         self._transcripts: dict[str, Transcript] = {}
+        self._speakers: dict[str, tuple[Transcript, Words]] = {}
+        """By namespace of a task, which is known with its first message."""
         self._above: list[str | Repeated] = []
         self._repeated: dict[Path, Repeated] = {}
         self._left_out = 0
@@ -101,11 +104,10 @@ class LiveView:
         with self._lock:
             if self._fault is not None:
                 raise self._fault
-            now = time.monotonic()
             if mode == MESSAGES:
                 self._take_message(tuple(namespace), *payload)
             elif mode == TASKS:
-                ended = take_task(self._activity, namespace, payload, now)
+                ended = take_task(self._activity, namespace, payload, time.monotonic())
                 if ended is not None:
                     self._take_end(namespace, payload, ended)
             self._events += mode != TASKS or (self._asked is not None and TASKS in self._asked)
@@ -130,19 +132,32 @@ class LiveView:
         return mode == CUSTOM if self._asked is None else mode in self._asked
 
     def _take_message(self, namespace: tuple[str, ...], message: Any, metadata: Any) -> None:
-        take_words(self._activity, namespace, message, metadata)
-        # The task of the graph that was called: what its nested graphs say is its own.
-        key = str(metadata.get("langgraph_checkpoint_ns", "")).partition("|")[0]
-        transcript = self._transcripts.get(key)
-        if transcript is None:
-            name = self._paper.flat(key.partition(":")[0])
-            transcript = self._transcripts[key] = Transcript(name, self._paper.clean)
+        place = str(metadata.get("langgraph_checkpoint_ns", ""))
+        speaker = self._speakers.get(place)
+        if speaker is None:
+            # The task of the graph that was called: what its nested graphs say is its own.
+            key = place.partition("|")[0]
+            transcript = self._transcripts.get(key)
+            if transcript is None:
+                name = self._paper.flat(key.partition(":")[0])
+                transcript = self._transcripts[key] = Transcript(name, self._paper.clean)
+            words = words_of(self._activity, namespace, metadata)
+            speaker = self._speakers[place] = (transcript, words)
+        transcript, words = speaker
+        take_words(words, message)
         transcript.hear(namespace, message, metadata)
 
     def _take_end(self, namespace: Sequence[str], payload: Any, ended: Ended) -> None:
         transcript = None
         if not namespace:
-            transcript = self._transcripts.pop(f"{payload['name']}:{payload['id']}", None)
+            key = f"{payload['name']}:{payload['id']}"
+            transcript = self._transcripts.pop(key, None)
+            if transcript is not None:
+                self._speakers = {
+                    place: known
+                    for place, known in self._speakers.items()
+                    if known[0] is not transcript
+                }
         elif not self._shows_nested:
             return
         said = [] if transcript is None else transcript.whole()
@@ -271,6 +286,7 @@ class LiveView:
             for text, style in transcript.whole():
                 self._put((("  ", ""), (text, style)))
         self._transcripts.clear()
+        self._speakers.clear()
         if self._fault is None:
             self._screen.leave(self._take_above())
 
