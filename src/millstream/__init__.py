@@ -8,10 +8,10 @@ recorded run again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from millstream.version import __version__
 
+# Type checkers take it for true. That of `typing` would load a module that programs may not need.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
     from collections.abc import Collection
