@@ -20,10 +20,12 @@ from millstream.errors import FencedError
 from millstream.graph import START, StateGraph
 from millstream.server import state
 from millstream.server.replicas import lease
+from millstream.server.storage import queue
 from millstream.server.storage.tables import replicas, runs
+from millstream.server.storage.times import now
 from server.fixtures import Running, config_of, running
-from server.streams import start, thread
-from server.test_recovery import COUNT, Gate, Steps, ended
+from server.streams import parse, start, thread
+from server.test_recovery import COUNT, Gate, Steps, data, ended
 from server.ways import Way
 
 pytestmark = pytest.mark.real_time(reason="leases end by the clock of the database")
@@ -121,6 +123,34 @@ def test_servers_begin_each_run_once(new_database: str, tmp_path: Path) -> None:
             assert seen(second, at) == list(range(COUNT))
         holders = {held(first, run_id)[0] for run_id in made.values()}
         assert holders == {own(first), own(second)}
+
+
+def test_another_attempt_in_the_same_process_waits_for_the_one_before(
+    new_database: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is taken out of the queue by a process that stood still while its run was taken over."""
+    gate = Gate(3)
+    with serving(new_database, tmp_path / "a", gate) as server:
+        scheduler, db = server.service.scheduler, server.service.db
+        at = thread(server)
+        more: dict[str, Any] = {"stream_mode": ["updates"], "stream_resumable": True}
+        run_id = start(server, at, "steps", {}, **more)["run_id"]
+        assert waiting.until(lambda: gate.is_reached)
+
+        def begin_again(connection: Connection) -> Any:
+            queue.hand_back(connection, run_id)
+            return queue.begin(connection, run_id, now(connection), scheduler._membership.holder)
+
+        job = asyncio.run_coroutine_threadsafe(db.write(begin_again), server.loop).result(30)
+        server.loop.call_soon_threadsafe(scheduler._launch, job)
+        assert waiting.until(lambda: run_id in scheduler._next)
+        gate.is_open = True
+        assert ended(server, at, run_id) == "success"
+        path = f"/threads/{at}/runs/{run_id}/stream?last_event_id=-1"
+        events = parse(server.http.get(path).text)
+        assert held(server, run_id)[1] == 2
+    assert [each["step"]["seen"][0] for each in data(events, "updates")] == list(range(COUNT))
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]
 
 
 def test_a_run_of_a_server_that_ends_is_gone_on_with_at_once(

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 from langgraph.checkpoint.base import empty_checkpoint
+from sqlalchemy import select, update
 
 from millstream.journal import MemoryJournal
 from millstream.outbox.write_ahead import Place
 from millstream.server.log import holds
 from millstream.server.log.run_log import Entry
 from millstream.server.runs.recovery import forget_unstored
-from millstream.server.storage import events, runs
+from millstream.server.runs.turns import GOES_ON
+from millstream.server.storage import events, replicas, runs, tables
 from millstream.server.storage.database import Database
 from millstream.server.storage.run_records import End
 from server.test_forgetting import add
@@ -119,14 +121,30 @@ def test_of_what_is_behind_a_checkpoint_nothing_is_looked_at(
     assert asked == 1
 
 
-def test_of_a_run_that_is_handed_over_no_more_is_left_than_it_says(db: Database) -> None:
-    async def act() -> list[tuple[int, str | None]]:
-        await db.write(add, ["t"], None, 0)
-        said = [Entry(seq, 1, "updates", b"frame", "needed") for seq in (1, 2, 3)]
-        await db.write(events.append, "t", [said[0], said[2]])
-        end = End("lease_lost", unstored=[said[1]], last=2)
-        await db.write(runs._hand_back, "t", end)
-        left = await db.read(events.read_from, "t", 0, 100)
-        return [(entry.seq, entry.needs) for entry in left]
+@pytest.mark.parametrize("is_uncertain", [False, True])
+def test_a_run_is_put_back_when_it_is_known_which_of_its_events_count(
+    db: Database, is_uncertain: bool
+) -> None:
+    thread = Thread()
+    stored, lost = thread.task("", "a"), thread.task("", "b")
+    thread.finish(stored)
 
-    assert asyncio.run(act()) == [(1, None), (2, None)]
+    async def act() -> list[int]:
+        await db.write(add, ["t"], None, 0)
+        holds_it = update(tables.runs).values(holder="me", status="running")
+        await db.write(lambda connection: connection.execute(holds_it))
+        said = [Entry(1, 1, "updates", b"", holds.written(stored))]
+        await db.write(events.append, "t", said)
+        rest = [Entry(2, 1, "updates", b"", holds.written(lost))]
+        end = End("lease_lost", unstored=rest, is_uncertain=is_uncertain)
+        await db.write(runs._hand_back, "t", end)
+        if is_uncertain:
+            await forget_unstored(db, thread.saver, [("t", "t", True)])
+            await db.write(replicas.put_back, ["t"], "me")
+        left = await db.read(events.read_from, "t", 0, 100)
+        columns = select(tables.runs.c.status, tables.runs.c.holder, tables.runs.c.turn)
+        row = await db.read(lambda connection: connection.execute(columns).one())
+        assert row == ("pending", None, GOES_ON)
+        return [entry.seq for entry in left]
+
+    assert asyncio.run(act()) == ([1] if is_uncertain else [1, 2])

@@ -235,14 +235,19 @@ class RunLog:
             for entry, own in entries:
                 self.sink(entry._replace(needs=self.holds.needs_of(entry.seq, own)))
 
-    def cut(self) -> None:
-        """Forget what is held back, and take nothing more: another process goes on from there."""
+    def cut(self) -> bool:
+        """Forget what is held back, and take nothing more; say whether there was anything.
+
+        Another attempt goes on from there. What waited for it to be known what it needs is nowhere
+        else, and tells of nothing that is stored.
+        """
         with self.lock:
             self._is_left = True
             self._untold.clear()
             limit = self.holds.drop()
             if limit is not None:
                 self._shorten(limit)
+            return limit is not None
 
     def go_back(self) -> None:
         """Forget what may not be read: another process has the run, and says something else."""

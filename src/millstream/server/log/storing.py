@@ -151,16 +151,14 @@ class Storing:
             self._log.holds.settle()
             return self._take_rest()
 
-    def cut(self) -> Sequence[Entry]:
-        """Return what is not stored yet of a run that goes on elsewhere, and is true.
+    def cut(self) -> tuple[Sequence[Entry], bool]:
+        """Return what is not stored yet of a run that goes on elsewhere.
 
-        What tells of something that is not stored is forgotten: it is said there, or something else
-        in its place.
+        Also say whether it may tell of something that is not stored: what was given to the saver
+        last may be, or is not. Nobody reads that here any more.
         """
         with self._lock:
-            rest = self._take_rest()
-            self._log.cut()
-            return [entry for entry in rest if entry.seq <= self._log.last]
+            return self._take_rest(), self._log.cut()
 
     def _take_rest(self) -> Sequence[Entry]:
         self._log.sink = self._log.on_shown = None

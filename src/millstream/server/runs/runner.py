@@ -111,6 +111,10 @@ class Runner:
                 await self._number(active)
                 projection.begin()
             carried = await self._run(told)
+        except (FencedError, TakenOverError):
+            # Whoever has it reads what is stored of it.
+            active.was_refused = True
+            carried = Carried(End("lease_lost"))
         except Exception as error:
             # The graph cannot be opened, or its state not be read.
             carried = failed(error)
@@ -122,7 +126,7 @@ class Runner:
             await storing.hold()
         if end.input == "lease_lost":
             if storing is not None:
-                end.unstored, end.last = storing.cut(), active.log.last
+                end.unstored, end.is_uncertain = storing.cut()
             return carried
         fault = end.error if end.input in ("failed", "time_up") else None
         if projection is not None:
@@ -187,9 +191,7 @@ class Runner:
             except (RunCancelledError, GraphDrained, asyncio.CancelledError) as error:
                 return await self._stopped(graph, call, active, error)
             except (FencedError, TakenOverError):
-                # Whoever has it reads what is stored of it.
-                active.was_refused = True
-                return Carried(End("lease_lost"))
+                raise
             except ParentCommand as signal:
                 told.wire.write_command(signal.args[0])
                 values = _values_of(await graph.aget_state(call.place))
@@ -220,7 +222,7 @@ class Runner:
         state = await graph.aget_state(call.place, subgraphs=True)
         is_begun = (state.metadata or {}).get("run_id") == job.run_id
         place = "|".join(_places_of(state)) if is_begun else ""
-        deaths = await self._db.write(attempts.go_on, job.run_id, place)
+        deaths = await self._db.write(attempts.go_on, job.run_id, job.attempt, place)
         if deaths >= MAX_DEATHS:
             return _lost(state, deaths)
         if not is_begun:

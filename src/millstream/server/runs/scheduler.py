@@ -87,6 +87,8 @@ class Scheduler:
         self._metrics = metrics
         self._tell = tell
         self._active: dict[str, ActiveRun] = {}
+        self._next: dict[str, Job] = {}
+        """Further attempts at runs of which there still is one here."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._is_closing = False
         self._starting = Starting(
@@ -117,11 +119,9 @@ class Scheduler:
         taken = await self._db.write(replicas.take_over, dead, holder)
         if taken is None:  # somebody else does that
             return
-        ids = [run_id for run_id, *_ in taken.runs]
         while True:
             try:
-                await self._run_loop.call(forget_unstored(self._db, self._saver, taken.runs))
-                await self._db.write(replicas.put_back, ids, holder)
+                ids = await self._put_back(taken.runs, holder)
                 break
             except Exception as error:
                 # Nobody else will, as long as this replica lives.
@@ -138,6 +138,13 @@ class Scheduler:
             self._bell.ring(PUT_OFF)
             await self._starting.go_on()
             self._forgetting.later()
+
+    async def _put_back(self, some: Sequence[tuple[str, str, bool]], holder: str) -> Sequence[str]:
+        """Have others go on with runs that a replica holds, and return which; see `recovery`."""
+        await self._run_loop.call(forget_unstored(self._db, self._saver, some))
+        ids = [run_id for run_id, *_ in some]
+        await self._db.write(replicas.put_back, ids, holder)
+        return ids
 
     def hear(self, news: News) -> None:
         """See to what other replicas have rung for."""
@@ -286,6 +293,12 @@ class Scheduler:
         return len(self._active)
 
     def _launch(self, job: Job) -> None:
+        before = self._active.get(job.run_id)
+        if before is not None:
+            # It was taken out of the queue while this process stood still, or its way was cut.
+            self._next[job.run_id] = job
+            self._stop(before, "lease_lost")
+            return
         log = self._logs.open(
             job.run_id, job.thread_id, is_resumable=job.is_resumable, last=job.last
         )
@@ -322,6 +335,8 @@ class Scheduler:
             finished = await self._finish(active, carried)
             next_job, status = finished.next_job, finished.status
             is_stored = not active.is_given_up or status is not None
+            if status == "pending" and carried.end.is_uncertain:
+                await self._put_back([(job.run_id, job.thread_id, True)], self._membership.id)
             self._bell.ring(RUN, job.run_id)
             if finished.has_queued or status == "pending":
                 self._starting.note_queued()
@@ -340,8 +355,9 @@ class Scheduler:
                 self._leave(active, is_stored=is_stored)
             self._metrics.ended(active, status)
             log_run(active, carried.end, status)
-            if next_job is not None:
-                self._launch(next_job)
+            for following in (next_job, self._next.pop(job.run_id, None)):
+                if following is not None:
+                    self._launch(following)
             if job.is_resumable or self._membership.has_others:
                 self._forgetting.later()
         await self._starting.fill()

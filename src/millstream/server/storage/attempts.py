@@ -57,12 +57,18 @@ def append(
         told = connection.execute(update(runs).where(*mine).values(shown=shown))
         if not told.rowcount:
             raise TakenOverError(run_id, attempt)
+    else:
+        _check(connection, run_id, attempt)
+    events.append(connection, run_id, entries)
+
+
+def _check(connection: Connection, run_id: str, attempt: int) -> None:
+    """Raise `TakenOverError` if somebody else carries out a run."""
     # The owner of a file need not ask: the operating system knows whose it is.
-    elif are_many(connection):
+    if are_many(connection):
         found = _HELD.first(connection, id=run_id)
         if found is None or (found.attempt, found.status) != (attempt, "running"):
             raise TakenOverError(run_id, attempt)
-    events.append(connection, run_id, entries)
 
 
 def end(
@@ -86,8 +92,9 @@ HANDED_BACK: Final = "handed back"
 """The place of a run whose attempt has not died: it was stopped, for another one to go on."""
 
 
-def go_on(connection: Connection, run_id: str, place: str) -> int:
+def go_on(connection: Connection, run_id: str, attempt: int, place: str) -> int:
     """Note that another attempt begins at a place; return how many have died there."""
+    _check(connection, run_id, attempt)
     query = select(runs.c.place, runs.c.deaths).where(runs.c.run_id == run_id)
     known = connection.execute(query).first()
     if known is not None and known.place == HANDED_BACK:

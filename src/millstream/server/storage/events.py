@@ -241,13 +241,6 @@ def forget_needing(
         connection.execute(delete(run_events).where(of_run, needed, _is_of(STATE_MODES)))
 
 
-def forget_after(connection: Connection, run_id: str, seq: int) -> None:
-    """Delete the events of a run after a place."""
-    connection.execute(
-        delete(run_events).where(run_events.c.run_id == run_id, run_events.c.seq > seq)
-    )
-
-
 def keep(connection: Connection, run_id: str) -> None:
     """Note that all events of a run count that are stored: they were shown."""
     connection.execute(update(run_events).where(run_events.c.run_id == run_id).values(needs=None))

@@ -295,17 +295,15 @@ def next_start(connection: Connection) -> str | None:
 
 def hand_back(connection: Connection, run_id: str) -> None:
     """Have a run wait for whoever goes on with it; that it was stopped is no death of it."""
-    connection.execute(
-        update(runs)
-        .where(runs.c.run_id == run_id)
-        .values(
-            status=status_after("running", "lease_lost"),
-            turn=GOES_ON,
-            holder=None,
-            place=HANDED_BACK,
-            shown=events.last_seq(run_id),
-        )
-    )
+    hold_back(connection, run_id)
+    further = {"turn": GOES_ON, "holder": None, "shown": events.last_seq(run_id)}
+    connection.execute(update(runs).where(runs.c.run_id == run_id).values(**further))
+
+
+def hold_back(connection: Connection, run_id: str) -> None:
+    """Have a run wait that its holder puts back, when it is known which of its events count."""
+    waits = {"status": status_after("running", "lease_lost"), "place": HANDED_BACK}
+    connection.execute(update(runs).where(runs.c.run_id == run_id).values(**waits))
 
 
 def _seconds(time: str) -> float:

@@ -105,8 +105,8 @@ class End:
     """The thread keeps the values it has."""
     unstored: Sequence[Entry] = ()
     """The events that are not stored yet."""
-    last: int | None = None
-    """The place of the last event that counts of a run that goes on elsewhere, None if all do."""
+    is_uncertain: bool = False
+    """Of what it has told it is not known whether all of it is stored."""
     said_ms: int = 0
     """When its last event was said."""
 

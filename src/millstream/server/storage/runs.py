@@ -330,11 +330,12 @@ def _tell(connection: Connection, run_id: str, webhook: str, end: End) -> None:
 
 
 def _hand_back(connection: Connection, run_id: str, end: End) -> Finished:
-    if end.last is not None:
-        events.forget_after(connection, run_id, end.last)
     events.append(connection, run_id, end.unstored)
-    events.keep(connection, run_id)
-    queue.hand_back(connection, run_id)
+    if end.is_uncertain:
+        queue.hold_back(connection, run_id)
+    else:
+        events.keep(connection, run_id)
+        queue.hand_back(connection, run_id)
     return Finished("pending")
 
 
