@@ -15,8 +15,9 @@ export interface Recording {
   note: string;
 }
 
-/** How far apart views are kept, to which it is gone back. */
+/** How far apart views are kept, to which it is gone back, and how many at most: each may have thousands of tasks. */
 const APART = 500;
+const MOST_KEPT = 64;
 /** As fast as can be: so many frames for the whole. */
 const FRAMES = 60;
 
@@ -26,13 +27,15 @@ export class Player {
   readonly duration: number;
   #events: readonly Told[];
   #status: string;
-  /** Views after each `APART` events, as far as it was looked at. */
+  readonly #apart: number;
+  /** Views after each `apart` events, as far as it was looked at. */
   #kept: RunView[];
   #newest: { count: number; view: RunView };
 
   constructor({ runId, status, events }: Recording) {
     this.#status = status;
     this.#events = [...events].sort((one, other) => one.at - other.at);
+    this.#apart = Math.max(APART, Math.ceil(events.length / MOST_KEPT));
     this.first = this.#events[0]?.at ?? 0;
     this.duration = (this.#events.at(-1)?.at ?? 0) - this.first;
     this.#kept = [begun(runId)];
@@ -68,14 +71,14 @@ export class Player {
   }
 
   #viewAfter(count: number): RunView {
-    const place = Math.min(Math.floor(count / APART), this.#kept.length - 1);
-    const isNear = this.#newest.count <= count && this.#newest.count >= place * APART;
-    let { count: done, view } = isNear ? this.#newest : { count: place * APART, view: this.#kept[place]! };
+    const place = Math.min(Math.floor(count / this.#apart), this.#kept.length - 1);
+    const isNear = this.#newest.count <= count && this.#newest.count >= place * this.#apart;
+    let { count: done, view } = isNear ? this.#newest : { count: place * this.#apart, view: this.#kept[place]! };
     while (done < count) {
-      const next = Math.min(count, (Math.floor(done / APART) + 1) * APART);
+      const next = Math.min(count, (Math.floor(done / this.#apart) + 1) * this.#apart);
       view = reduceAll(view, this.#events.slice(done, next));
       done = next;
-      if (done === this.#kept.length * APART) this.#kept.push(view);
+      if (done === this.#kept.length * this.#apart) this.#kept.push(view);
     }
     this.#newest = { count, view };
     return view;
