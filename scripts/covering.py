@@ -24,6 +24,8 @@ LEAST: Final = {
     "modes": 95,
     "outbox": 97,
     "pregel": 92,
+    "recording": 92,
+    "replaying": 94,
     "runs": 92,
     "saving": 94,
     "stimuli": 97,

@@ -114,6 +114,7 @@ def check_sync(graph: Graph, mode: StreamMode) -> None:
         print_mode=("debug",),
         max_buffered=3,
         debug=False,
+        record="run.jsonl.gz",
     ):
         pass
     for token, metadata in graph.stream(question, stream_mode="messages"):

@@ -82,12 +82,12 @@ class Tape:
         self._started = self._nanos() // 1000
         file, is_owner = self._recording.open()
         self._writer = LineWriter(file, self._recording.name, is_owner=is_owner)
+        self._writer.start()
         # A run that is dropped without an end has its file closed.
         weakref.finalize(self, self._writer.stop).atexit = False
         header = {HEADER: FORMAT, STARTED: self._started, **self._facts}
         header["drawing"] = self._drawing()
         self._put(b"{%b}\n" % b",".join(_items(header)), is_event=False)
-        self._writer.start()
         self._is_open = True
 
     def _drawing(self) -> Any:

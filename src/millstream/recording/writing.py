@@ -50,7 +50,12 @@ class LineWriter:
 
     def start(self) -> None:
         """Begin to write; `RuntimeError` where no thread can be started."""
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:
+            if self._is_owner:
+                self._file.close()
+            raise
 
     def put(self, line: bytes) -> None:
         """Have a line written, from any thread."""
