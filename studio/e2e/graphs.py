@@ -7,7 +7,6 @@ how far a run comes, however busy the machine is.
 import asyncio
 import operator
 import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,7 +21,6 @@ from millstream.graph import START, MessagesState, StateGraph
 from millstream.types import Send, interrupt
 
 GATES = Path(os.environ.get("STUDIO_GATES", "."))
-EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 async def passed(gate: str, number: int) -> None:
@@ -279,12 +277,3 @@ def hold(state: Held) -> Held:
 
 
 hostile = StateGraph(Held).add_node(hold).add_edge(START, "hold").compile()
-
-sys.path.insert(0, str(EXAMPLES))
-from actor import Actor  # noqa: E402
-from agents import make_graph  # noqa: E402
-
-agents = make_graph(
-    "The mill grinds slowly. The stream drives the mill. Rain feeds the stream.",
-    lambda part, slowness: Actor(part=part),
-)

@@ -17,6 +17,7 @@ import { GRAPHS, Server } from "./server.mjs";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const PROGRAM = join(ROOT, "build/servers/reference/bin/langgraph");
+const PATIENCE = 60_000;
 const PAGE = join(ROOT, "src/millstream/server/studio/page");
 const TYPES = { html: "text/html", js: "text/javascript", css: "text/css" };
 /** As src/millstream/server/studio has it. */
@@ -46,8 +47,14 @@ export class Reference extends Server {
       const path = join(folder, name);
       await writeFile(path, (await readFile(path, "utf8")).replaceAll(/\bmillstream\./g, "langgraph."));
     }
+    // The examples are for the terminal too, with a package that is not there.
+    await mkdir(join(folder, "rich"));
+    await writeFile(join(folder, "rich/console.py"), "class Console: ...\n");
+    await writeFile(join(folder, "rich/text.py"), "class Text: ...\n");
     const here = (target) => `./${target.split("/").at(-1)}`;
-    const graphs = Object.fromEntries(Object.entries(GRAPHS).map(([name, target]) => [name, here(target)]));
+    // What the agents are imported from LangGraph does not have.
+    const served = Object.entries(GRAPHS).filter(([name]) => name !== "agents");
+    const graphs = Object.fromEntries(served.map(([name, target]) => [name, here(target)]));
     await writeFile(join(folder, "langgraph.json"), JSON.stringify({ dependencies: ["."], graphs }));
   }
 
@@ -60,9 +67,10 @@ export class Reference extends Server {
       stdio: ["ignore", "ignore", "ignore"],
     });
     await once(this.#process, "spawn");
+    const end = Date.now() + PATIENCE;
     let isUp = false;
     while (!isUp) {
-      if (this.#process.exitCode !== null) throw new Error("langgraph dev ended before it was up");
+      if (Date.now() > end || this.#process.exitCode !== null) throw new Error("langgraph dev ended before it was up");
       isUp = await fetch(`http://127.0.0.1:${port}/ok`).then((response) => response.ok, () => false);
       if (!isUp) await sleep(100);
     }

@@ -11,9 +11,10 @@ import { fileURLToPath } from "node:url";
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 export const MILLSTREAM = process.env.MILLSTREAM ?? join(HERE, "../../.venv/bin/millstream");
 const OWN = ["slow", "fans", "asks", "fails", "talks", "counts", "hostile", "agents", "priced"];
-/** What is served: the graphs beside this file, and two of the examples. */
+/** What is served: the graphs beside this file, and three of the examples. */
 export const GRAPHS = {
   ...Object.fromEntries(OWN.map((name) => [name, `${HERE}graphs.py:${name}`])),
+  agents: `${HERE}colleagues.py:agents`,
   ...Object.fromEntries(["chat", "digest"].map((name) => [name, `${join(HERE, "../../examples", name)}.py:graph`])),
 };
 
