@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo serve studio test-studio test test-server test-browser test-all test-bounds test-ecosystem test-deep test-chaos check check-quick bench bench-quick bench-server beside format
+.PHONY: help demo serve studio test-studio bench-studio test test-server test-browser test-all test-bounds test-ecosystem test-deep test-chaos check check-quick bench bench-quick bench-server beside format
 
 FILE ?= README.md
 export FILE PYTHON
@@ -22,6 +22,7 @@ help:
 	@echo "make bench       measure side by side with other engines; writes benchmarks/RESULTS.md"
 	@echo "make bench-quick the same in two minutes, for a look; writes nothing"
 	@echo "make bench-server  measure the server beside langgraph dev and aegra; writes benchmarks/SERVER.md"
+	@echo "make bench-studio  measure how quick the studio is in a real browser"
 	@echo "make beside      ask langgraph dev and millstream the same, and tell what differs"
 	@echo "make format      let ruff format and fix"
 
@@ -40,6 +41,11 @@ test-studio:
 	@scripts/setup-env .venv dev
 	@scripts/setup-programs chromium
 	@scripts/studio test
+
+bench-studio:
+	@scripts/setup-env .venv dev
+	@scripts/setup-programs chromium
+	@scripts/studio bench
 
 test:
 	@scripts/services.sh run -- scripts/test

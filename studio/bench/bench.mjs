@@ -6,7 +6,7 @@
 import { loadavg } from "node:os";
 
 import { launch } from "../e2e/frame.mjs";
-import { Server } from "../e2e/server.mjs";
+import { GRAPHS as SCENES, Server } from "../e2e/server.mjs";
 
 const GRAPHS = ["loop", "large", "talks", "wide300", "wide1000"];
 const GOES = 5;
@@ -41,7 +41,9 @@ const FRAMES = () => {
 
 class Bench {
   async open() {
-    const graphs = Object.fromEntries(GRAPHS.map((name) => [name, `${new URL("graphs.py", import.meta.url).pathname}:${name}`]));
+    const own = GRAPHS.map((name) => [name, `${new URL("graphs.py", import.meta.url).pathname}:${name}`]);
+    const { chat, asks, fails } = SCENES;
+    const graphs = { ...Object.fromEntries(own), chat, asks, fails };
     [this.server, this.browser] = await Promise.all([Server.make(graphs), launch()]);
   }
 
@@ -210,6 +212,56 @@ const MEASURES = {
     }
     return lines;
   },
+
+  /** Three tasks of somebody who has read the README alone: clicks, and how long the page takes for them. */
+  async tasks(bench) {
+    const { server } = bench;
+    const say = (content) => ({ messages: [{ role: "user", content }] });
+    const threadId = await server.ran("chat", say("my name is Ada"));
+    await server.ran("chat", say("what is my name?"), { threadId });
+    await server.ran("asks", {});
+    await server.ran("fails", { text: "because" });
+    const tasks = {
+      async "why did this run fail"(page, click) {
+        await click(page.locator(".threads a", { hasText: "error" }));
+        await page.getByRole("alert").filter({ hasText: "because" }).first().waitFor();
+        await click(page.locator(".node.failed"));
+        await page.locator(".details .fault", { hasText: "because" }).waitFor();
+      },
+      async "answer what waits"(page, click) {
+        await click(page.getByRole("link", { name: "Inbox" }));
+        await page.getByLabel("Colour").selectOption("blue");
+        await page.getByLabel("Reason").fill("it is calm");
+        await click(page.getByRole("button", { name: "Answer" }));
+        await page.getByText("Nothing waits for an answer.").waitFor();
+      },
+      async "what if the second message had been another"(page, click) {
+        await click(page.locator(".threads a", { hasText: "chat" }));
+        await click(page.getByRole("link", { name: "State" }));
+        await click(page.locator(".checkpoints button", { hasText: "→ chat" }).first());
+        await click(page.getByRole("button", { name: "Edit", exact: true }));
+        const editor = page.getByRole("textbox", { name: "Values" });
+        await editor.fill((await editor.inputValue()).replace("what is my name?", "What is 12 * (3 + 4)?"));
+        await click(page.getByRole("button", { name: "Run again with this state" }));
+        await page.locator(".message.ai", { hasText: "84" }).first().waitFor();
+      },
+    };
+    const lines = [];
+    for (const [name, play] of Object.entries(tasks)) {
+      const page = await bench.page();
+      await page.goto(server.studio);
+      await page.locator(".threads a").first().waitFor();
+      let clicks = 0;
+      const began = performance.now();
+      await play(page, (target) => {
+        clicks++;
+        return target.click();
+      });
+      lines.push([`${name}: the page's time`, null, "ms", [performance.now() - began]], [`${name}: clicks`, null, "", [clicks]]);
+      await page.close();
+    }
+    return lines;
+  },
 };
 
 const wanted = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(MEASURES);
@@ -223,7 +275,7 @@ try {
     for (const [what, most, unit, goes] of await MEASURES[name](bench)) {
       const value = median(goes);
       isMissed ||= most !== null && value > most;
-      const shown = (number) => number.toFixed(number < 10 ? 1 : 0);
+      const shown = (number) => number.toFixed(number < 10 && !Number.isInteger(number) ? 1 : 0);
       console.log(`| ${what} | ${most ?? ""} | ${shown(value)} ${unit} | ${goes.map(shown).join(" ")} | ${load.toFixed(1)} |`);
     }
   }

@@ -17,7 +17,7 @@ import { GRAPHS, Server } from "./server.mjs";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const PROGRAM = join(ROOT, "build/servers/reference/bin/langgraph");
-const PATIENCE = 60_000;
+const PATIENCE = 180_000;
 const PAGE = join(ROOT, "src/millstream/server/studio/page");
 const TYPES = { html: "text/html", js: "text/javascript", css: "text/css" };
 /** As src/millstream/server/studio has it. */
@@ -35,6 +35,11 @@ export class Reference extends Server {
     await reference.#write();
     await reference.start();
     return reference;
+  }
+
+  get told() {
+    const told = super.told;
+    return { ...told, stream_mode: told.stream_mode.filter((mode) => mode !== "tools") };
   }
 
   /** Writes the graphs as they are for LangGraph. */

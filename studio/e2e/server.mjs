@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 export const MILLSTREAM = process.env.MILLSTREAM ?? join(HERE, "../../.venv/bin/millstream");
-const OWN = ["slow", "fans", "asks", "fails", "talks", "counts", "hostile", "agents", "priced"];
+const OWN = ["slow", "fans", "asks", "fails", "talks", "counts", "hostile", "priced"];
 /** What is served: the graphs beside this file, and three of the examples. */
 export const GRAPHS = {
   ...Object.fromEntries(OWN.map((name) => [name, `${HERE}graphs.py:${name}`])),
@@ -46,6 +46,10 @@ export class Server {
 
   get studio() {
     return `${this.url}/studio/`;
+  }
+
+  get told() {
+    return TOLD;
   }
 
   get gates() {
@@ -108,7 +112,7 @@ export class Server {
   /** Begins a run as the studio does, on a new thread unless one is given; returns its thread. */
   async run(graph, input, { threadId, ...more } = {}) {
     const thread = threadId ?? (await this.post("/threads", { metadata: { graph_id: graph } })).thread_id;
-    const { run_id: runId } = await this.post(`/threads/${thread}/runs`, { assistant_id: graph, input, ...TOLD, ...more });
+    const { run_id: runId } = await this.post(`/threads/${thread}/runs`, { assistant_id: graph, input, ...this.told, ...more });
     return { threadId: thread, runId };
   }
 
