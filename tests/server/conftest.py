@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from millstream.server.replicas import membership
 from millstream.server.storage.database import Database
 from millstream.server.storage.sqlite import SqliteDatabase
-from server.databases import KIND, new_postgres
+from server.databases import KIND, empty_postgres, new_postgres
 from server.fixtures import Running, config_of, running
 from server.graphs import make_graphs
 
@@ -25,6 +26,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     config = config_of(make_graphs(), tmp_path_factory.mktemp("server"))
     with running(config) as server:
         yield server
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have nobody waited for whose connection is lost: the tests' database may be new."""
+    monkeypatch.setattr(membership, "FRESH", 0.0)
+    monkeypatch.setattr(membership, "MISSED", 0.5)
+    monkeypatch.setattr(membership, "BEAT", 0.2)
 
 
 @pytest.fixture
@@ -49,6 +58,13 @@ def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def new_database() -> Iterator[str]:
-    """Give the address of a database in PostgreSQL that has nothing in it."""
+    """Give the address of a database in PostgreSQL that has nothing but a server's tables."""
     with new_postgres() as address:
+        yield address
+
+
+@pytest.fixture
+def empty_database() -> Iterator[str]:
+    """Give the address of a database in PostgreSQL that has nothing in it."""
+    with empty_postgres() as address:
         yield address

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import subprocess
 import uuid
@@ -29,19 +30,26 @@ _SETTINGS: Final = {
 
 @contextmanager
 def new_postgres() -> Iterator[str]:
+    """Give the address of a database in PostgreSQL that has a server's tables and odd defaults."""
+    with _made(_server(), f"TEMPLATE {_first(_server())}") as address:
+        yield address
+
+
+@contextmanager
+def empty_postgres() -> Iterator[str]:
     """Give the address of a database in PostgreSQL that has nothing in it, but odd defaults."""
-    server = os.environ.get(SERVER)
-    if not server:
-        pytest.skip("no PostgreSQL server: scripts/services.sh run -- pytest starts one")
+    server = _server()
+    with _made(server, _language(server)) as address:
+        yield address
+
+
+@contextmanager
+def _made(server: str, how: str) -> Iterator[str]:
     import psycopg
 
     name = f"millstream_{uuid.uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
-        has_language = (
-            connection.info.server_version >= 150000
-            and connection.execute("SELECT 1 FROM pg_collation WHERE collprovider = 'i'").fetchone()
-        )
-        connection.execute(f"CREATE DATABASE {name} {_LANGUAGE if has_language else ''}")
+        connection.execute(f"CREATE DATABASE {name} {how}")
         for setting, value in _SETTINGS.items():
             connection.execute(f"ALTER DATABASE {name} SET {setting} TO {value!r}")
     yield f"{server.rpartition('/')[0]}/{name}"
@@ -50,11 +58,44 @@ def new_postgres() -> Iterator[str]:
         connection.execute(f"DROP DATABASE {name}")
 
 
-def of_directory(directory: Path) -> str | None:
+def _server() -> str:
+    server = os.environ.get(SERVER)
+    if not server:
+        pytest.skip("no PostgreSQL server: scripts/services.sh run -- pytest starts one")
+    return server
+
+
+@functools.cache
+def _language(server: str) -> str:
+    import psycopg
+
+    with psycopg.connect(server, autocommit=True) as connection:
+        has_language = (
+            connection.info.server_version >= 150000
+            and connection.execute("SELECT 1 FROM pg_collation WHERE collprovider = 'i'").fetchone()
+        )
+    return _LANGUAGE if has_language else ""
+
+
+@functools.cache
+def _first(server: str) -> str:
+    """Return the name of a database that new ones are copies of.
+
+    To make the tables takes ten times as long.
+    """
+    from millstream.server.storage.postgres import PostgresDatabase
+    from millstream.server.storage.postgres_engine import Address
+
+    address = _ALL.enter_context(empty_postgres())
+    PostgresDatabase(Address(address)).close()
+    return address.rpartition("/")[2]
+
+
+def of_directory(directory: Path, *, is_empty: bool = False) -> str | None:
     """Return the database of the servers of a directory, None if it is a file.
 
-    With MILLSTREAM_SERVER_DATABASE=postgres all tests that make servers run on PostgreSQL, but for
-    those with the fixture `in_files`.
+    It is made for the first of them. With MILLSTREAM_SERVER_DATABASE=postgres all tests that make
+    servers run on PostgreSQL, but for those with the fixture `in_files`.
     """
     if os.environ.get(KIND) != "postgres":
         return None
@@ -62,13 +103,13 @@ def of_directory(directory: Path) -> str | None:
     note = directory / ".millstream" / "postgres"
     if not note.exists():
         note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(_ALL.enter_context(new_postgres()))
+        note.write_text(_ALL.enter_context(empty_postgres() if is_empty else new_postgres()))
     return note.read_text()
 
 
 def copy_postgres(source: Path, target: Path) -> None:
     """Have the servers of a directory begin with what another one's have in their database now."""
-    known, made = of_directory(source), of_directory(target)
+    known, made = of_directory(source), of_directory(target, is_empty=True)
     assert known is not None
     assert made is not None
     dumped = subprocess.run(["pg_dump", known], stdout=subprocess.PIPE, check=True)

@@ -24,7 +24,7 @@ from millstream.server.config import CheckpointerConfig, ServerConfig, StoreConf
 from millstream.server.errors import ConfigError
 from millstream.server.storage.backup import BackupError, back_up, files_of, one_moment, restore
 from millstream.server.storage.ownership import being_restored, owning
-from server.databases import new_postgres
+from server.databases import empty_postgres
 from server.fixtures import Running, config_of, running
 from server.streams import start, thread
 
@@ -492,7 +492,7 @@ def test_a_dump_of_postgresql_is_the_server_at_that_moment_too(
         subprocess.run([*command, new_database], check=True)
         gates.is_open = True
         assert ended(server, midway, run["run_id"]) == ALL
-    with new_postgres() as other:
+    with empty_postgres() as other:
         command = [str(PROGRAMS[-1] / "pg_restore"), "--no-owner", f"--dbname={other}"]
         subprocess.run([*command, dump], check=True)
         config = config_of(gates.graphs(), tmp_path, database=other)

@@ -98,8 +98,8 @@ def test_an_unknown_operator_lets_nothing_through() -> None:
 
 
 @pytest.mark.parametrize("is_indexed", [False, True])
-def test_postgresql_finds_what_is_contained(new_database: str, is_indexed: bool) -> None:
-    engine = make_engine(Address(new_database), "public", 1)
+def test_postgresql_finds_what_is_contained(empty_database: str, is_indexed: bool) -> None:
+    engine = make_engine(Address(empty_database), "public", 1)
     table = Table(
         "t", MetaData(), Column("case", Integer), Column("a", SearchedJson), Column("b", Json)
     )

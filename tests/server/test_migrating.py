@@ -24,7 +24,7 @@ from millstream.server.storage.opening import open_database
 from millstream.server.storage.postgres import PostgresDatabase
 from millstream.server.storage.postgres_engine import SCHEMA, WRITES, Address, make_engine
 from millstream.server.updating import missing
-from server.databases import new_postgres
+from server.databases import empty_postgres
 
 NEXT = "9999"
 """A step that is not there."""
@@ -54,7 +54,7 @@ def config(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerCon
     if request.param == "sqlite":
         yield ServerConfig(database=str(tmp_path / "server.db"))
     else:
-        with new_postgres() as address:
+        with empty_postgres() as address:
             yield ServerConfig(database=address)
 
 
@@ -121,9 +121,9 @@ def use(connection: psycopg.Connection[Any]) -> None:
 
 
 def test_nobody_waits_while_a_step_waits_for_those_who_use_a_table(
-    new_database: str, monkeypatch: pytest.MonkeyPatch
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made_at(new_database, "0009")
+    made_at(empty_database, "0009")
     monkeypatch.setattr(postgres_migrations, "LOCK_TIMEOUT", "50ms")
     tries: list[str] = []
     make_indexes = postgres_migrations._make_indexes
@@ -138,11 +138,11 @@ def test_nobody_waits_while_a_step_waits_for_those_who_use_a_table(
     monkeypatch.setattr(postgres_migrations, "_make_indexes", noting)
     opened: list[Database] = []
     opening = threading.Thread(
-        target=lambda: opened.append(PostgresDatabase(Address(new_database)))
+        target=lambda: opened.append(PostgresDatabase(Address(empty_database)))
     )
     with (
-        psycopg.connect(new_database) as using,
-        psycopg.connect(new_database, autocommit=True) as other,
+        psycopg.connect(empty_database) as using,
+        psycopg.connect(empty_database, autocommit=True) as other,
     ):
         use(using)
         # What has been begun of an index, by somebody who was ended, is no use.
@@ -175,20 +175,20 @@ def test_nobody_waits_while_a_step_waits_for_those_who_use_a_table(
 
 
 def test_tables_that_are_in_use_for_too_long_are_named(
-    new_database: str, monkeypatch: pytest.MonkeyPatch
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made_at(new_database, "0009")
+    made_at(empty_database, "0009")
     monkeypatch.setattr(postgres_migrations, "LOCK_TIMEOUT", "20ms")
     monkeypatch.setattr(postgres_migrations, "PATIENCE", 0.2)
-    with psycopg.connect(new_database) as using:
+    with psycopg.connect(empty_database) as using:
         use(using)
         with pytest.raises(
             ConfigError, match=r"were in use for .* so step 0010 could not be taken"
         ):
-            PostgresDatabase(Address(new_database))
+            PostgresDatabase(Address(empty_database))
 
 
-def test_a_journal_says_who_may_use_its_tables(new_database: str) -> None:
+def test_a_journal_says_who_may_use_its_tables(empty_database: str) -> None:
     known = len(MIGRATIONS)
     assert usable_as(known, None) == usable_as(known + 1, known) == usable_as(known + 9, 1) == known
     assert usable_as(known + 1, None) == usable_as(known + 1, known + 1) == known + 1
@@ -196,16 +196,16 @@ def test_a_journal_says_who_may_use_its_tables(new_database: str) -> None:
 
     place: Any = {"configurable": {"thread_id": "a", "checkpoint_ns": ""}}
     note = f"UPDATE {SCHEMA}.journal_numbers SET value = %s WHERE name = %s"
-    with PostgresJournal(new_database) as journal:
+    with PostgresJournal(empty_database) as journal:
         assert journal.get_tuple(place) is None
-    with psycopg.connect(new_database, autocommit=True) as connection:
+    with psycopg.connect(empty_database, autocommit=True) as connection:
         connection.execute(note, [known + 1, "version"])
-    with PostgresJournal(new_database) as journal:
+    with PostgresJournal(empty_database) as journal:
         assert journal.get_tuple(place) is None
-    with psycopg.connect(new_database, autocommit=True) as connection:
+    with psycopg.connect(empty_database, autocommit=True) as connection:
         connection.execute(note, [known + 1, "oldest"])
     with (
         pytest.raises(NewerSchemaError),
-        PostgresJournal(new_database) as journal,
+        PostgresJournal(empty_database) as journal,
     ):
         journal.get_tuple(place)

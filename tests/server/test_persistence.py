@@ -94,8 +94,8 @@ def test_serde_says_what_the_serializer_may_read() -> None:
             serializer_of(given)
 
 
-def test_servers_that_start_at_once_make_the_tables_of_the_store_once(new_database: str) -> None:
-    config = ServerConfig(database=new_database)
+def test_servers_that_start_at_once_make_the_tables_of_the_store_once(empty_database: str) -> None:
+    config = ServerConfig(database=empty_database)
 
     async def main() -> None:
         async with AsyncExitStack() as stack:

@@ -26,7 +26,7 @@ from millstream.server.storage.postgres import PostgresDatabase
 from millstream.server.storage.postgres_engine import Address
 from millstream.server.storage.tables import threads
 from millstream.server.storage.threads import create
-from server.databases import new_postgres
+from server.databases import empty_postgres
 from server.fixtures import Running, config_of, running
 from server.graphs import make_graphs
 from server.streams import parse
@@ -53,7 +53,7 @@ pytestmark = pytest.mark.real_time(reason="the graphs of the tests that are here
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Give a server on PostgreSQL."""
-    with new_postgres() as address:
+    with empty_postgres() as address:
         directory = tmp_path_factory.mktemp("server")
         with running(config_of(make_graphs(), directory, database=address)) as server:
             assert isinstance(server.service.db, PostgresDatabase)
@@ -170,9 +170,9 @@ def test_who_was_overtaken_looks_again(database: PostgresDatabase) -> None:
     assert looked == [0, 1]
 
 
-def test_servers_that_start_together_make_the_tables_once(new_database: str) -> None:
+def test_servers_that_start_together_make_the_tables_once(empty_database: str) -> None:
     with ThreadPoolExecutor(4) as pool:
-        made = list(pool.map(lambda _: PostgresDatabase(Address(new_database)), range(4)))
+        made = list(pool.map(lambda _: PostgresDatabase(Address(empty_database)), range(4)))
     for each in made:
         assert asyncio.run(each.read(ids)) == []
         each.close()

@@ -161,19 +161,19 @@ def test_several_at_once_wait_for_each_other(here: Path) -> None:
     ]
 
 
-def test_a_database_in_postgresql_is_brought_up_to_date_too(new_database: str, run: Run) -> None:
+def test_a_database_in_postgresql_is_brought_up_to_date_too(empty_database: str, run: Run) -> None:
     known = [*steps().values(), *(f"index {index.name}" for index in INDEXES)]
-    code, lines, _ = run("--check", "--database", new_database)
+    code, lines, _ = run("--check", "--database", empty_database)
     assert (code, [line.partition(": ")[2] for line in lines]) == (
         1,
         [f"{name} is missing" for name in known],
     )
-    code, lines, _ = run("--database", new_database)
+    code, lines, _ = run("--database", empty_database)
     assert (code, [line.partition(": ")[2] for line in lines]) == (
         0,
         [f"{name} is done" for name in known],
     )
     for arguments in ((), ("--check",)):
-        told = run("--database", new_database, *arguments)
+        told = run("--database", empty_database, *arguments)
         assert told == (0, ["everything is up to date"], "")
-    assert main(["backup", "saved", "--database", new_database]) == 2
+    assert main(["backup", "saved", "--database", empty_database]) == 2
