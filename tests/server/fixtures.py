@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -18,6 +19,7 @@ from millstream.server.application import app
 from millstream.server.clock import Clock
 from millstream.server.config import GraphSource, ServerConfig
 from millstream.server.connections import patient
+from millstream.server.sleeping import SleepingServer
 from server.databases import of_directory
 
 
@@ -54,6 +56,24 @@ async def _noting(application: Any) -> AsyncIterator[None]:
     yield
 
 
+class _Server(SleepingServer):
+    """A server that ends when nobody is connected any more, and not a tenth of a second later."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await self._wait_tasks_to_complete()
+        await self.lifespan.shutdown()
+
+    async def _wait_tasks_to_complete(self) -> None:
+        state = self.server_state
+        await waiting.auntil(lambda: not state.connections and not state.tasks)
+        for server in self.servers:
+            await server.wait_closed()
+
+
 @contextmanager
 def running(config: ServerConfig, clock: Clock | None = None) -> Iterator[Running]:
     """Serve until the block ends; then nothing of it is left."""
@@ -65,7 +85,7 @@ def running(config: ServerConfig, clock: Clock | None = None) -> Iterator[Runnin
         http=patient(config.limits.request_seconds),
         ws="websockets-sansio",
     )
-    server = uvicorn.Server(options)
+    server = _Server(options)
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
     thread = threading.Thread(target=server.run, args=([listening],), name="test-server")
@@ -77,6 +97,6 @@ def running(config: ServerConfig, clock: Clock | None = None) -> Iterator[Runnin
         with httpx.Client(base_url=url, timeout=30) as http:
             yield Running(url, application, http)
     finally:
-        server.should_exit = True
+        server.handle_exit(signal.SIGTERM, None)
         thread.join()
         listening.close()
