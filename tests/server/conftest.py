@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from millstream.server.replicas import membership
+from millstream.server.replicas import lease
 from millstream.server.storage.database import Database
 from millstream.server.storage.sqlite import SqliteDatabase
 from server.databases import KIND, empty_postgres, new_postgres
@@ -31,9 +31,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have nobody waited for whose connection is lost: the tests' database may be new."""
-    monkeypatch.setattr(membership, "FRESH", 0.0)
-    monkeypatch.setattr(membership, "MISSED", 0.5)
-    monkeypatch.setattr(membership, "BEAT", 0.2)
+    monkeypatch.setattr(lease, "FRESH", 0.0)
+    monkeypatch.setattr(lease, "MISSED", 0.5)
+    monkeypatch.setattr(lease, "BEAT", 0.2)
 
 
 @pytest.fixture

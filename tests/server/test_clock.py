@@ -6,7 +6,7 @@ import ast
 import asyncio
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ import waiting
 from millstream.server import service
 from millstream.server.clock import CORRECTIONS, Clock, stamp
 from millstream.server.log.event_ids import EventId, parse_id
-from millstream.server.replicas import lease
 from millstream.server.storage import events, threads
 from millstream.server.storage.database import Database
 from millstream.server.storage.tables import crons, run_events, runs
@@ -193,14 +192,6 @@ def test_ids_of_a_thread_rise_when_the_clock_of_its_server_is_set_back(tmp_path:
 
 
 # -- servers whose clocks differ -----------------------------------------------------------------
-
-
-@pytest.fixture
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have nobody waited for whose connection is lost: the tests' database may be new."""
-    monkeypatch.setattr(lease, "FRESH", 0.0)
-    monkeypatch.setattr(lease, "MISSED", 0.5)
-    monkeypatch.setattr(lease, "BEAT", 0.2)
 
 
 @contextmanager
@@ -438,21 +429,20 @@ def test_threads_live_as_long_as_they_are_to_by_the_time_of_the_database(
 
 
 @pytest.mark.real_time(reason="leases end by the clock of the database")
-@pytest.mark.usefixtures("_impatient")
+@pytest.mark.usefixtures("impatient")
 def test_a_run_is_taken_over_by_a_server_whose_clock_is_behind(
     new_database: str, tmp_path: Path
 ) -> None:
     gate = Gate(3)
     way = Way(new_database)
     try:
-        with (
-            serving(way.address, tmp_path / "a", AWAY, gate) as ahead,
-            serving(new_database, tmp_path / "b", -AWAY) as behind,
-        ):
-            at = thread(behind)
+        with ExitStack() as stack:
+            ahead = stack.enter_context(serving(way.address, tmp_path / "a", AWAY, gate))
+            at = thread(ahead)
             asked = {"stream_resumable": True, "stream_mode": ["values"]}
             run_id = start(ahead, at, "steps", {"seen": []}, **asked)["run_id"]
             assert waiting.until(lambda: gate.is_reached)
+            behind = stack.enter_context(serving(new_database, tmp_path / "b", -AWAY))
             way.is_shut = True
             way.cut()
             path = f"/threads/{at}/runs/{run_id}"

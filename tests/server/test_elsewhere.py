@@ -27,15 +27,10 @@ from server.test_replicas import held, own, seen, serving, status
 from server.test_v3_websocket import connected, events, say
 from server.ways import Way
 
-pytestmark = pytest.mark.real_time(reason="leases end by the clock of the database")
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have nobody waited for whose connection is lost: the tests' database may be new."""
-    monkeypatch.setattr(lease, "FRESH", 0.0)
-    monkeypatch.setattr(lease, "MISSED", 0.5)
-    monkeypatch.setattr(lease, "BEAT", 0.2)
+pytestmark = [
+    pytest.mark.real_time(reason="leases end by the clock of the database"),
+    pytest.mark.usefixtures("impatient"),
+]
 
 
 class Pair(NamedTuple):

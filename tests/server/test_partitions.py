@@ -15,7 +15,6 @@ from psycopg import conninfo
 from sqlalchemy import Connection
 
 import waiting
-from millstream.server.replicas import lease
 from millstream.server.storage.postgres import PostgresDatabase
 from millstream.server.storage.postgres_engine import Address
 from server.fixtures import Running, config_of, running
@@ -23,7 +22,10 @@ from server.streams import Event, live, parse, start, thread
 from server.test_recovery import COUNT, Gate, ended
 from server.ways import TO_CLIENT, TO_SERVER, Way
 
-pytestmark = pytest.mark.real_time(reason="leases end by the clock of the database")
+pytestmark = [
+    pytest.mark.real_time(reason="leases end by the clock of the database"),
+    pytest.mark.usefixtures("impatient"),
+]
 
 LEASE = 3.0
 BLINK = 0.02
@@ -32,33 +34,46 @@ DIRECTIONS = {
     "to the client": (TO_CLIENT,),
     "both": (TO_SERVER, TO_CLIENT),
 }
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have nobody waited for whose connection is lost: the tests' database may be new."""
-    monkeypatch.setattr(lease, "FRESH", 0.0)
-    monkeypatch.setattr(lease, "MISSED", 0.5)
-    monkeypatch.setattr(lease, "BEAT", 0.2)
+USUAL = {("both", "sync"), ("to the server", "async"), ("to the client", "async")}
+"""What `make test` tries: each direction, and each way to store."""
+in_each_way = pytest.mark.parametrize(
+    ("directions", "durability"),
+    [
+        pytest.param(
+            directions,
+            durability,
+            id=f"{name}-{durability}",
+            marks=() if (name, durability) in USUAL else pytest.mark.long,
+        )
+        for name, directions in DIRECTIONS.items()
+        for durability in ("sync", "async")
+    ],
+)
 
 
 class Cut:
-    """A run at a server behind a way, and another server with the same database."""
+    """A run at its gate, at a server behind a way, and another server with the same database."""
 
-    def __init__(self, stack: ExitStack, address: str, directory: Path) -> None:
+    def __init__(self, stack: ExitStack, address: str, directory: Path, durability: str) -> None:
         self.gate = Gate(3)
         self.way = Way(address)
         stack.callback(self.way.close)
-        self.server, self.other = (
-            stack.enter_context(self._serving(at, directory / name, gate))
-            for at, name, gate in (
-                (self.way.address, "a", self.gate),
-                (address, "b", Gate(-1)),
-            )
+        self.server = stack.enter_context(
+            self._serving(self.way.address, directory / "a", self.gate)
         )
         stack.callback(self._let_go)
         self.member = self.server.service.scheduler._membership
         self.former = self.member.id
+        self.at = thread(self.server)
+        asked = {"stream_resumable": True, "stream_mode": ["values"], "durability": durability}
+        self.run_id = start(self.server, self.at, "steps", {"seen": []}, **asked)["run_id"]
+        self.path = f"/threads/{self.at}/runs/{self.run_id}"
+        self.read: list[Event] = []
+        self.reader = threading.Thread(target=self._read)
+        self.reader.start()
+        assert waiting.until(lambda: self.gate.is_reached and bool(self.read))
+        # Had it been there before, it might have begun the run.
+        self.other = stack.enter_context(self._serving(address, directory / "b", Gate(-1)))
 
     def _serving(self, address: str, directory: Path, gate: Gate) -> Any:
         directory.mkdir()
@@ -68,17 +83,6 @@ class Cut:
     def _let_go(self) -> None:
         self.gate.is_open = True
         self.way.release()
-
-    def begin(self, durability: str) -> None:
-        """Have a run begin that is read, and that has come to its gate."""
-        self.at = thread(self.other)
-        asked = {"stream_resumable": True, "stream_mode": ["values"], "durability": durability}
-        self.run_id = start(self.server, self.at, "steps", {"seen": []}, **asked)["run_id"]
-        self.path = f"/threads/{self.at}/runs/{self.run_id}"
-        self.read: list[Event] = []
-        self.reader = threading.Thread(target=self._read)
-        self.reader.start()
-        assert waiting.until(lambda: self.gate.is_reached and bool(self.read))
 
     def _read(self) -> None:
         headers = {"last-event-id": "-1"}
@@ -115,17 +119,21 @@ def _events(server: Running, path: str, after: str) -> list[Event]:
 
 
 @pytest.fixture
-def cut(new_database: str, tmp_path: Path) -> Iterator[Cut]:
+def durability() -> str:
+    """Give how a run is stored where that is not tried in each way."""
+    return "async"
+
+
+@pytest.fixture
+def cut(new_database: str, tmp_path: Path, durability: str) -> Iterator[Cut]:
     with ExitStack() as stack:
-        yield Cut(stack, new_database, tmp_path)
+        yield Cut(stack, new_database, tmp_path, durability)
 
 
-@pytest.mark.parametrize("durability", ["sync", "async"])
-@pytest.mark.parametrize("directions", DIRECTIONS.values(), ids=DIRECTIONS)
+@in_each_way
 def test_a_run_is_whole_when_its_server_was_cut_off_for_longer_than_its_lease(
-    cut: Cut, directions: tuple[str, ...], durability: str
+    cut: Cut, directions: tuple[str, ...]
 ) -> None:
-    cut.begin(durability)
     cut.way.hold(*directions)
     assert waiting.until(lambda: cut.status == "success")
     # It gives up by itself, though nobody can tell it anything, and nothing is closed.
@@ -137,12 +145,10 @@ def test_a_run_is_whole_when_its_server_was_cut_off_for_longer_than_its_lease(
     assert waiting.until(lambda: cut.member.id != cut.former)
 
 
-@pytest.mark.parametrize("durability", ["sync", "async"])
-@pytest.mark.parametrize("directions", DIRECTIONS.values(), ids=DIRECTIONS)
+@in_each_way
 def test_a_run_goes_on_when_its_server_was_cut_off_for_less_than_its_lease(
-    cut: Cut, directions: tuple[str, ...], durability: str
+    cut: Cut, directions: tuple[str, ...]
 ) -> None:
-    cut.begin(durability)
     cut.way.hold(*directions)
     cut.gate.is_open = True
     # Since then it has asked, and has had no answer.
@@ -153,7 +159,6 @@ def test_a_run_goes_on_when_its_server_was_cut_off_for_less_than_its_lease(
 
 
 def test_a_run_does_not_notice_moments_in_which_nothing_comes_through(cut: Cut) -> None:
-    cut.begin("async")
     cut.gate.is_open = True
     for directions in DIRECTIONS.values():
         for _ in range(5):

@@ -19,7 +19,6 @@ import waiting
 from millstream.errors import FencedError
 from millstream.graph import START, StateGraph
 from millstream.server import state
-from millstream.server.replicas import lease
 from millstream.server.storage import queue
 from millstream.server.storage.tables import replicas, runs
 from millstream.server.storage.times import now
@@ -28,15 +27,10 @@ from server.streams import parse, start, thread
 from server.test_recovery import COUNT, Gate, Steps, data, ended
 from server.ways import Way
 
-pytestmark = pytest.mark.real_time(reason="leases end by the clock of the database")
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have nobody waited for whose connection is lost: the tests' database may be new."""
-    monkeypatch.setattr(lease, "FRESH", 0.0)
-    monkeypatch.setattr(lease, "MISSED", 0.5)
-    monkeypatch.setattr(lease, "BEAT", 0.2)
+pytestmark = [
+    pytest.mark.real_time(reason="leases end by the clock of the database"),
+    pytest.mark.usefixtures("impatient"),
+]
 
 
 @contextmanager
@@ -182,11 +176,12 @@ def test_a_run_of_a_server_that_is_cut_off_is_taken_over(
     with ExitStack() as stack:
         stack.callback(way.close)
         cut_off = stack.enter_context(serving(way.address, tmp_path / "a", gate))
-        other = stack.enter_context(serving(new_database, tmp_path / "b"))
         former = own(cut_off)
-        at = thread(other)
+        at = thread(cut_off)
         run_id = start(cut_off, at, "steps", {})["run_id"]
         assert waiting.until(lambda: gate.is_reached)
+        # Had it been there before, it might have begun the run.
+        other = stack.enter_context(serving(new_database, tmp_path / "b"))
         assert held(other, run_id) == (former, 1)
         way.is_shut = True
         way.cut()
@@ -283,10 +278,10 @@ def test_what_a_run_has_left_behind_stores_nothing_when_another_server_has_it(
             running(config_of({"steps": graph.compile()}, tmp_path, **options))
         )
         server_of.append(cut_off)
-        other = stack.enter_context(serving(new_database, tmp_path / "b"))
-        at = thread(other)
+        at = thread(cut_off)
         run_id = start(cut_off, at, "steps", {})["run_id"]
         assert waiting.until(lambda: gate.is_reached)
+        other = stack.enter_context(serving(new_database, tmp_path / "b"))
         way.is_shut = True
         way.cut()
         assert waiting.until(lambda: status(other, at, run_id) == "success")

@@ -31,7 +31,6 @@ from server.streams import start, thread
 from server.test_metrics import read
 from server.test_recovery import COUNT, Gate
 from server.test_replicas import (
-    _impatient,  # noqa: F401  # for these tests too
     known,
     own,
     seen,
@@ -40,7 +39,10 @@ from server.test_replicas import (
 )
 from server.ways import Way
 
-pytestmark = pytest.mark.real_time(reason="leases end by the clock of the database")
+pytestmark = [
+    pytest.mark.real_time(reason="leases end by the clock of the database"),
+    pytest.mark.usefixtures("impatient"),
+]
 SHARED = "postgresql://me@db.example/name"
 ID = "0" * 8 + "-0000-4000-8000-" + "0" * 12
 
@@ -129,12 +131,12 @@ def test_servers_tell_of_each_other_in_numbers(new_database: str, tmp_path: Path
     with ExitStack() as stack:
         stack.callback(way.close)
         cut_off = stack.enter_context(serving(way.address, tmp_path / "a", gate))
+        at = thread(cut_off)
+        run_id = start(cut_off, at, "steps", {})["run_id"]
+        assert waiting.until(lambda: gate.is_reached)
         other = stack.enter_context(serving(new_database, tmp_path / "b"))
         for server in (cut_off, other):
             assert waiting.until(lambda server=server: read(server)["millstream_replicas",] == 2)
-        at = thread(other)
-        run_id = start(cut_off, at, "steps", {})["run_id"]
-        assert waiting.until(lambda: gate.is_reached)
         before = read(other)
         assert before["millstream_takeovers_total",] == 0
         way.is_shut = True

@@ -19,7 +19,6 @@ from server.fixtures import Running
 from server.streams import names, parse, start, thread
 from server.test_recovery import COUNT, Gate
 from server.test_replicas import (
-    _impatient,  # noqa: F401  # for these tests too
     held,
     known,
     own,
@@ -29,7 +28,10 @@ from server.test_replicas import (
 )
 
 psycopg = pytest.importorskip("psycopg")
-pytestmark = pytest.mark.real_time(reason="leases end by the clock of the database")
+pytestmark = [
+    pytest.mark.real_time(reason="leases end by the clock of the database"),
+    pytest.mark.usefixtures("impatient"),
+]
 
 MOST: Final = 26
 """Connections that one server has, as docs/deploy.md says."""
@@ -100,7 +102,8 @@ def test_streams_that_wait_have_no_connection_to_the_database(
         opened = await open_streams(server, ats)
         assert server.service.metrics.streams == count
         assert await waiting.auntil(lambda: set(states(new_database)) == {"idle"})
-        assert server.service.db.engine.pool.checkedout() == 0
+        pool = server.service.db.engine.pool
+        assert await waiting.auntil(lambda: pool.checkedout() == 0)
         assert len(states(new_database)) <= MOST
         # Others are answered as before, and nobody has waited for a connection.
         await asyncio.to_thread(busy, server, 4)
@@ -141,9 +144,9 @@ def app_role(address: str, *, makes_schema: bool) -> Iterator[str]:
 
 @pytest.mark.parametrize("makes_schema", [True, False])
 def test_servers_need_no_rights_but_to_their_own_tables(
-    new_database: str, tmp_path: Path, *, makes_schema: bool
+    empty_database: str, tmp_path: Path, *, makes_schema: bool
 ) -> None:
-    with app_role(new_database, makes_schema=makes_schema) as conninfo, ExitStack() as stack:
+    with app_role(empty_database, makes_schema=makes_schema) as conninfo, ExitStack() as stack:
         parts = psycopg.conninfo.conninfo_to_dict(conninfo)
         address = "postgresql://{user}:{password}@{host}:{port}/{dbname}".format(**parts)
         one, two = (stack.enter_context(serving(address, tmp_path / name, **LONG)) for name in "ab")
