@@ -128,6 +128,7 @@ def test_another_attempt_in_the_same_process_waits_for_the_one_before(
         scheduler, db = server.service.scheduler, server.service.db
         at = thread(server)
         more: dict[str, Any] = {"stream_mode": ["updates"], "stream_resumable": True}
+        more["durability"] = "sync"
         run_id = start(server, at, "steps", {}, **more)["run_id"]
         assert waiting.until(lambda: gate.is_reached)
 
