@@ -219,9 +219,10 @@ def test_dots_have_lines_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stream.getvalue() == "event\n"
     for later in (1e9, 1e9 + 1, 1e9 + 2):
         out.dot("running fetch", later)
+    out.dot("running score", 1e9 + 4)
     out.write("event\n")
 
-    assert stream.getvalue() == "event\nrunning fetch . .\nevent\n"
+    assert stream.getvalue() == "event\nrunning fetch . .\nrunning score .\nevent\n"
 
 
 def test_retries_are_heard_whatever_is_logged_and_nothing_more_is_logged(

@@ -85,7 +85,9 @@ def _opened(
 ) -> tuple[Any, dict[str, Any]]:
     settings = read_config(config, thread)
     # What a module prints while it is loaded must not stand between the lines.
-    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+    from millstream.cli.live.printed import guarded
+
+    with guarded(), contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         graph = load_graph(target)
     from millstream.cli.savers import has_saver, with_saver
 

@@ -32,26 +32,29 @@ class DottedOutput(Output):
     def __init__(self, stream: Any) -> None:
         super().__init__(stream)
         self._lock = threading.RLock()
-        self._has_dots = False
+        self._opening = ""
+        """What stands before the dots; empty if there are none."""
         self._written = time.monotonic()
 
     def write(self, text: str) -> int:
         """Write text of an event."""
         with self._lock:
-            if self._has_dots:
+            if self._opening:
                 super().write("\n")
-            self._has_dots = False
+            self._opening = ""
             self._written = time.monotonic()
             return super().write(text)
 
     def dot(self, opening: str, now: float) -> None:
-        """Write a dot if it is time, the first one behind an opening."""
+        """Write a dot if it is time, the first one of several behind what they are about."""
         with self._lock:
             if now - self._written < PATIENCE:
                 return
-            super().write(" ." if self._has_dots else f"{opening} .")
+            if opening != self._opening:
+                super().write(f"\n{opening}" if self._opening else opening)
+            super().write(" .")
             super().flush()
-            self._has_dots, self._written = True, now
+            self._opening, self._written = opening, now
 
 
 class DottedView:

@@ -122,7 +122,9 @@ class LiveView:
         paper = self._paper
         lines = [paper.fitted(line, paper.width) for line in table(self._activity.rows(), paper)]
         events = f"{self._events:,} event{'' if self._events == 1 else 's'}"
-        lines.append(paper.styled(f"done: {events} in {self._seconds:.2f} s", "dim"))
+        # Of what was not asked for nobody wants to know how many there were.
+        what = "done" if self._asked is None else f"done: {events}"
+        lines.append(paper.styled(f"{what} in {self._seconds:.2f} s", "dim"))
         self._out.write("".join(f"{line}\n" for line in lines))
         self._out.flush()
 
