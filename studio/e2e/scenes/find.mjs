@@ -31,7 +31,7 @@ scene("threads are found by metadata and by words in their states", async (stage
   await items.getByRole("button").click();
   // The clipboard itself is that of all scenes.
   await items.getByText("copied").waitFor();
-});
+}, { lacks: "a thread whose first run fails has no values" });
 
 scene("the runs of a thread are found by status, id and metadata", async (stage) => {
   const { server, page } = stage;

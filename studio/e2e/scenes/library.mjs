@@ -36,7 +36,7 @@ scene("an assistant is made, changed, put back to what it was, and deleted", asy
   await question.getByRole("button", { name: "Delete" }).click();
   await page.waitForURL(/#\/assistants$/);
   await page.getByRole("link", { name: /Careful one/ }).waitFor({ state: "detached" });
-});
+}, { lacks: "the context stays when an older version is used again" });
 
 scene("a thread is begun with an assistant", async (stage) => {
   const { server, page } = stage;

@@ -11,9 +11,12 @@ scene("threads are found by id and by status, and change by themselves", async (
   await stage.visit();
   await page.getByRole("searchbox").fill(run.threadId);
   const list = page.getByRole("complementary", { name: "Threads" });
-  await list.locator(".badge.busy").waitFor();
+  // The others are left out in a moment.
+  const found = list.getByRole("listitem").filter({ hasText: run.threadId.slice(-8) });
+  await list.getByRole("listitem").nth(1).waitFor({ state: "detached" });
+  await found.locator(".badge.busy").waitFor();
   await server.allow(gate, 1);
-  await list.locator(".badge.idle").waitFor();
+  await found.locator(".badge.idle").waitFor();
   await page.getByRole("combobox", { name: "Status" }).selectOption("error");
   await list.getByRole("listitem").first().waitFor({ state: "detached" });
 });

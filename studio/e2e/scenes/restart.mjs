@@ -61,4 +61,4 @@ scene("a run goes on under the page when the server is killed and started again"
   await stage.turn("State");
   await page.getByText("[8]").first().waitFor();
   await page.getByRole("status").waitFor({ state: "detached" });
-}, { own: true });
+}, { own: true, lacks: "what was running when it was killed is not taken up again" });

@@ -49,4 +49,4 @@ scene("reasoning, calls of tools and words of several agents at a time are told 
   await page.locator(".speech .tool-call", { hasText: "counter(" }).first().waitFor();
   await page.locator(".speech", { hasText: "In short:" }).waitFor();
   await page.locator(".speech", { hasText: "Now for the sentences" }).waitFor();
-});
+}, { lacks: "the agents need what LangGraph does not have" });
