@@ -14,6 +14,7 @@ from millstream.server.log.storing import Storing
 from millstream.server.replicas.membership import SharedMembership
 from millstream.server.runs.looking import Looking
 from millstream.server.runs.thread_following import ThreadFollowing
+from millstream.server.storage import following as rows
 from millstream.server.storage import thread_readers
 from millstream.server.storage.attempts import TakenOverError
 
@@ -223,6 +224,23 @@ def test_there_is_one_look_at_a_time_and_another_for_what_comes_meanwhile() -> N
         assert len(looks) == 4
 
     asyncio.run(act())
+
+
+def test_large_events_are_read_a_few_at_a_time_and_small_ones_many() -> None:
+    def read(size: int, count: int) -> list[int]:
+        """Return how many are read in each go, of so many events of a size."""
+        most, asked = rows.FEWEST, []
+        while count > 0:
+            asked.append(most)
+            found, count = min(most, count), count - most
+            most = rows.together(most, found * size, is_whole=found < most)
+        return asked
+
+    small, large, huge = read(300, 10_000), read(1_000_000, 200), read(10**9, 200)
+    assert small == [100, 200, 400, 800, 1600, *[rows.MOST] * 4]
+    assert large[:5] == [100, 50, 25, 12, 6]
+    assert max(large[4:]) * 1_000_000 <= 2 * rows.MANY_BYTES
+    assert set(huge[7:]) == {1}
 
 
 class Readers:

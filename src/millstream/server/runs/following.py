@@ -62,6 +62,8 @@ class Following:
         """The runs that are followed, and their threads."""
         self._joining: dict[str, set[_Joining]] = {}
         """Of which runs it is waited for how far they have come."""
+        self._together = rows.FEWEST
+        """How many events are read in one query."""
         self._is_closed = False
 
     def add(self, run_id: str, thread_id: str) -> None:
@@ -148,7 +150,9 @@ class Following:
         log.go_on()
         await self.catch_up(job.thread_id)
         while log.last < job.last[1]:
-            found = await self._db.read(events.read_from, job.run_id, log.last, rows.MOST)
+            most = self._together
+            found = await self._db.read(events.read_from, job.run_id, log.last, most)
+            self._note_size(found, is_whole=len(found) < most)
             log.take(found)
             if not found:
                 break
@@ -191,14 +195,20 @@ class Following:
         if not wanted:
             return
         places = {run_id: log.last for run_id, log in logs.items()}
-        news = await self._db.read(rows.news, wanted, places)
+        news = await self._db.read(rows.news, wanted, places, self._together)
+        told = [entry for entries in news.events.values() for entry in entries]
+        self._note_size(told, is_whole=news.is_whole)
         for run_id in wanted:
             # It may have been begun here meanwhile.
             if self._is_followed(run_id):
-                told = news.events.get(run_id, ())
-                await self._take(run_id, news.runs.get(run_id), told, is_whole=news.is_whole)
+                said = news.events.get(run_id, ())
+                await self._take(run_id, news.runs.get(run_id), said, is_whole=news.is_whole)
         if not news.is_whole:
             self._looking.at(wanted)
+
+    def _note_size(self, told: Collection[Entry], *, is_whole: bool) -> None:
+        size = sum(len(entry.frame) for entry in told)
+        self._together = rows.together(self._together, size, is_whole=is_whole)
 
     async def _take(
         self, run_id: str, row: Followed | None, told: Collection[Entry], *, is_whole: bool

@@ -13,8 +13,11 @@ from millstream.server.runs.lifecycle import UNDER_WAY, RunInput, RunStatus
 from millstream.server.storage import events
 from millstream.server.storage.tables import UNFINISHED, run_events, runs
 
+FEWEST: Final = 100
 MOST: Final = 2000
-"""How many events are read together."""
+"""How many events are read together: few at first, more where there are many that are small."""
+MANY_BYTES: Final = 4 * 1024 * 1024
+"""How much is enough at a time, as it is in memory then."""
 
 
 class Followed(NamedTuple):
@@ -72,8 +75,17 @@ def states(connection: Connection, run_ids: Collection[str]) -> Mapping[str, Fol
     return {row.run_id: Followed(*row) for row in connection.execute(query)}
 
 
-def news(connection: Connection, run_ids: Collection[str], read: Mapping[str, int]) -> News:
-    """Return how runs stand, and of those that are read what comes after a place."""
+def together(before: int, size: int, *, is_whole: bool) -> int:
+    """Return how many events to read next, when `before` many or fewer had so many bytes."""
+    if size > MANY_BYTES:
+        return max(1, before // 2)
+    return before if is_whole else min(2 * before, MOST)
+
+
+def news(
+    connection: Connection, run_ids: Collection[str], read: Mapping[str, int], most: int = MOST
+) -> News:
+    """Return how runs stand, and of those that are read what comes after a place, up to `most`."""
     found = states(connection, run_ids)
     told: dict[str, list[Entry]] = {}
     count = 0
@@ -89,12 +101,12 @@ def news(connection: Connection, run_ids: Collection[str], read: Mapping[str, in
                 or_(run_events.c.seq <= runs.c.shown, runs.c.status.not_in(UNDER_WAY)),
             )
             .order_by(run_events.c.run_id, run_events.c.seq)
-            .limit(MOST)
+            .limit(most)
         )
         for row in connection.execute(query):
             told.setdefault(row.run_id, []).append(events.entry_of(row))
             count += 1
-    return News(found, told, count < MOST)
+    return News(found, told, count < most)
 
 
 def place(connection: Connection, run_id: str) -> EventId | None:
