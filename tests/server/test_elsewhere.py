@@ -79,7 +79,7 @@ def kept(server: Running, before: Mapping[str, int]) -> Mapping[str, tuple[int, 
 
     The sockets are those of two servers, and a lease is renewed all the time.
     """
-    renewing = {"http: Database.write": 1, "database connections in use": 1}
+    renewing = {"http: SharedMembership.renew": 1, "database connections in use": 1}
     return holding.kept(server, {**before, **renewing, "sockets": sys.maxsize})
 
 
