@@ -55,7 +55,8 @@ export function noteOf({ error, rate, startedAt, endedAt }: Row): string {
 export interface Step {
   /** Its place in the run, from 1. */
   number: number;
-  tasks: string[];
+  /** How many tasks of each name it has. */
+  tasks: ReadonlyMap<string, number>;
   startedAt: number;
   /** Null while it goes on. */
   endedAt: number | null;
@@ -63,18 +64,24 @@ export interface Step {
 
 /** Returns the supersteps of the outermost graph, the first one first. */
 export function stepsOf(run: RunView): Step[] {
-  const steps = new Map<number, Step>();
+  const steps = new Map<number, Step & { tasks: Map<string, number> }>();
   for (const { step: number, name, startedAt, endedAt } of run.tasks.values()) {
     if (number === null) continue;
-    const known = steps.get(number) ?? { number, tasks: [], startedAt, endedAt: startedAt };
-    steps.set(number, {
-      number,
-      tasks: [...known.tasks, name],
-      startedAt: Math.min(known.startedAt, startedAt),
-      endedAt: known.endedAt === null || endedAt === null ? null : Math.max(known.endedAt, endedAt),
-    });
+    let step = steps.get(number);
+    if (step === undefined) {
+      step = { number, tasks: new Map(), startedAt, endedAt: startedAt };
+      steps.set(number, step);
+    }
+    step.tasks.set(name, (step.tasks.get(name) ?? 0) + 1);
+    step.startedAt = Math.min(step.startedAt, startedAt);
+    step.endedAt = step.endedAt === null || endedAt === null ? null : Math.max(step.endedAt, endedAt);
   }
   return [...steps.values()].sort((one, other) => one.number - other.number);
+}
+
+/** Returns what a superstep is called: its number, and what was done in it. */
+export function titleOf({ number, tasks }: Step): string {
+  return `${number}: ${[...tasks].map(([name, count]) => (count > 1 ? `${name} ×${count}` : name)).join(", ")}`;
 }
 
 /** How far a line is told of, from the first moment to the last one. */

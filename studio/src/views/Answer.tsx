@@ -1,7 +1,7 @@
 import { useId, useState } from "react";
 
 import type { Api } from "../api/client";
-import type { Json, JsonObject, Question } from "../api/types";
+import type { Json, JsonObject, Question, RunRequest } from "../api/types";
 import { SchemaForm } from "../ui/SchemaForm";
 import { JsonTree } from "../ui/JsonTree";
 import { meant } from "../ui/JsonEditor";
@@ -12,11 +12,13 @@ interface Props {
   threadId: string;
   assistantId: string;
   question: Question;
+  /** What else the run is asked for with. */
+  more?: Partial<RunRequest>;
   onAnswered: () => void;
 }
 
 /** A question that a thread waits for, and what it is answered with. */
-export function Answer({ api, threadId, assistantId, question, onAnswered }: Props) {
+export function Answer({ api, threadId, assistantId, question, more, onAnswered }: Props) {
   const id = useId();
   const [text, setText] = useState("");
   const [fault, setFault] = useState<string | null>(null);
@@ -30,6 +32,7 @@ export function Answer({ api, threadId, assistantId, question, onAnswered }: Pro
         assistant_id: assistantId,
         command: { resume: { [question.id]: value } },
         multitask_strategy: "reject",
+        ...more,
       });
       onAnswered();
     } catch (error) {

@@ -7,10 +7,12 @@ import type { Assistant, RunRequest } from "../api/types";
 import { GraphView } from "../graph/GraphView";
 import { TEXTS } from "../texts";
 import { CopyId } from "../ui/CopyId";
+import { Fault } from "../ui/Fault";
 import { go, hrefOf, type Panel, type Route } from "../ui/route";
+import { useAction } from "../ui/useAction";
 import { Answer } from "./Answer";
 import { GoOn } from "./GoOn";
-import { RunForm } from "./RunForm";
+import { breaksOf, RunForm } from "./RunForm";
 import { Runs } from "./Runs";
 import { StateView } from "./StateView";
 import { Timeline } from "./Timeline";
@@ -49,6 +51,7 @@ export function ThreadView({ api, route, assistants }: { api: Api; route: Route;
     staleTime: Infinity,
   });
   const [breakpoints, setBreakpoints] = useState<ReadonlyMap<string, "before" | "after">>(new Map());
+  const stopping = useAction();
   const isUnderWay = run !== null && UNDER_WAY.has(run.status);
   const questions = Object.values(thread?.interrupts ?? {}).flat();
 
@@ -76,10 +79,11 @@ export function ThreadView({ api, route, assistants }: { api: Api; route: Route;
         <select aria-label={TEXTS.graph} value={assistant?.assistant_id ?? ""} onChange={(event) => setChosen(event.target.value)}>
           {assistants.map((each) => <option key={each.assistant_id} value={each.assistant_id}>{each.name}</option>)}
         </select>
-        <button type="button" className="stop" disabled={!isUnderWay} onClick={() => run !== null && void api.cancel(threadId, run.run_id)}>
+        <button type="button" className="stop" disabled={!isUnderWay} onClick={() => run !== null && void stopping.run(() => api.cancel(threadId, run.run_id))}>
           {TEXTS.stop}
         </button>
       </header>
+      <Fault error={stopping.fault} />
       {trouble !== null && <p role="status" className="trouble">{`${TEXTS.reconnecting} (${trouble})`}</p>}
       {view?.error != null && <p role="alert" className="fault">{`${view.error.error}: ${view.error.message}`}</p>}
       <div className="panel">
@@ -125,6 +129,7 @@ export function ThreadView({ api, route, assistants }: { api: Api; route: Route;
             threadId={threadId}
             assistantId={assistant.assistant_id}
             question={question}
+            more={breaksOf(breakpoints)}
             onAnswered={() => follower.wake()}
           />
         ))}

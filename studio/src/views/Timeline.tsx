@@ -2,7 +2,7 @@ import { useVirtualizer } from "@tanstack/react-virtual";
 import { useContext, useMemo, useRef, useState } from "react";
 
 import type { RunView } from "../model/run";
-import { noteOf, rowsOf, spanOf, stepsOf, type Step } from "../model/timeline";
+import { noteOf, rowsOf, spanOf, stepsOf, titleOf, type Step } from "../model/timeline";
 import { ShownTime } from "../ui/clock";
 import { placeAfter } from "../ui/useRoving";
 import { TEXTS } from "../texts";
@@ -95,7 +95,7 @@ function Ruler({ steps, percent, last }: RulerProps) {
       {steps.length <= MOST_STEPS && (
         <ol className="bar-place" aria-label={TEXTS.supersteps}>
           {steps.map((step) => (
-            <li key={step.number} className="band" style={placeOf(step, percent, last)} title={`${step.number}: ${step.tasks.join(", ")}`}>
+            <li key={step.number} className="band" style={placeOf(step, percent, last)} title={titleOf(step)}>
               {step.number}
             </li>
           ))}
