@@ -102,6 +102,30 @@ scene("a run that stands at a breakpoint goes on by one superstep, or to its end
   assert.deepEqual((await server.get(`/threads/${threadId}/state`)).values.seen, [0, 1, 2]);
 });
 
+scene("a list is one stop of the Tab key, gone through by arrows", async (stage) => {
+  const { server, page } = stage;
+  const graph = "hostile";
+  const [first, second] = [await server.ran(graph, { kind: "none" }), await server.ran(graph, { kind: "none" })];
+  await stage.look(second);
+  const list = page.getByRole("complementary", { name: "Threads" }).getByRole("list");
+  const link = (id) => list.locator(`a[href*="${id}"]`);
+  await link(first).waitFor();
+  await page.waitForFunction(() => globalThis.document.querySelectorAll(".threads ul [tabindex='0']").length === 1);
+  // The stop is at the thread that is shown.
+  assert.equal(await link(second).evaluate((item) => item.tabIndex), 0);
+  await link(second).focus();
+  await page.keyboard.press("ArrowRight");
+  await page.locator(`.threads li:has(a[href*="${second}"]) button:focus`).waitFor();
+  await page.keyboard.press("Home");
+  await page.locator(".threads ul li:first-child a:focus").waitFor();
+  await link(second).focus();
+  const isThere = () => link(first).evaluate((item) => item === globalThis.document.activeElement);
+  // Others begin threads meanwhile; it is below all the same.
+  for (let pressed = 0; pressed < 200 && !(await isThere()); pressed++) await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("Enter");
+  await page.waitForURL((url) => url.hash.includes(first));
+});
+
 async function opened(stage) {
   const gate = stage.gate();
   await stage.server.allow(gate, 100);
