@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ import pytest
 import waiting
 from millstream.server.log.run_log import Entry, RunLog
 from millstream.server.log.storing import Storing
+from millstream.server.runs.active import ActiveRun
+from millstream.server.runs.wire_log import WireLog
 from millstream.server.storage import attempts
 from millstream.server.storage.attempts import TakenOverError
 from server.fixtures import config_of, running
@@ -108,3 +111,36 @@ def test_a_run_whose_events_cannot_be_stored_stores_nothing_that_they_tell_of(
         found = server.http.get(f"/threads/{at}/state").json()["values"]["seen"]
     assert found == [0, 1, 2]
     assert len(found) < COUNT
+
+
+@pytest.mark.parametrize("why", [None, "interrupted", "lease_lost"])
+def test_what_comes_behind_the_end_of_a_run_that_goes_on_elsewhere_is_not_stored(why: Any) -> None:
+    """A task of a superstep that was cut off may be at its end: nobody is told of that here."""
+    job: Any = SimpleNamespace(run_id="run", attempt=1, is_followed=False)
+    db: Any = Failing()
+
+    async def act() -> None:
+        log = RunLog("run", is_resumable=True)
+        active = ActiveRun(job, log)
+        storing = Storing(db, log, 1, lambda: None, lambda: None)
+        storing.begin()
+        wire = WireLog(
+            log, lambda item: log.append("custom", "custom", item), storing, (), active.refuse_late
+        )
+        wire.append(b"1")
+        if why is not None:
+            active.stop(why)
+        await wire.aflush()
+        wire.close()
+        wire.append(b"2")
+        if why == "lease_lost":
+            with pytest.raises(TakenOverError):
+                await wire.aflush()
+            with pytest.raises(TakenOverError):
+                wire.flush()
+        else:
+            await wire.aflush()
+            wire.flush()
+
+    asyncio.run(act())
+    assert db.stored == [1]

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from millstream.server.runs.lifecycle import RunInput
+from millstream.server.storage.attempts import TakenOverError
 
 if TYPE_CHECKING:
     from millstream.server.log.run_log import RunLog
@@ -105,6 +106,14 @@ class ActiveRun:
         """Have it stop, because another replica has it."""
         self.was_refused = True
         self.stop("lease_lost")
+
+    def refuse_late(self) -> None:
+        """Refuse what comes behind the end that the run has here, if it goes on elsewhere.
+
+        Nobody is told of it, so it must not be stored: the next attempt does it, and tells of it.
+        """
+        if self.stopped_by == "lease_lost":
+            raise TakenOverError(self.job.run_id, self.job.attempt)
 
     def kill(self) -> None:
         """Have it stop that was asked to stop when it can, and does not."""

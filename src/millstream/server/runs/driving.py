@@ -62,7 +62,8 @@ class Told:
         """Return a log for the engine that has its items written."""
         log = self.active.log
         # What cannot be resumed is read at once: nothing waits until it is stored.
-        return WireLog(log, write, self.storing if log.is_resumable else None, self.repeats)
+        storing = self.storing if log.is_resumable else None
+        return WireLog(log, write, storing, self.repeats, self.active.refuse_late)
 
 
 async def drive(graph: Any, call: GraphCall, told: Told) -> Outcome:

@@ -44,8 +44,12 @@ class WireLog:
         write: Callable[[Any], None],
         storing: Storing | None,
         repeats: Sequence[Repeats] = (),
+        refuse_late: Callable[[], None] = lambda: None,
     ) -> None:
-        """Have items written; `storing` has what is written of a resumable run."""
+        """Have items written; `storing` has what is written of a resumable run.
+
+        `refuse_late` raises if what is stored behind the end of the log has not been told.
+        """
         self.error: BaseException | None = None
         self.is_closed = False
         self.bell: Final = Bell()
@@ -57,6 +61,7 @@ class WireLog:
         self._write = write
         self._storing = storing
         self._repeats = repeats
+        self._refuse_late = refuse_late
         self._lock = threading.Lock()
         """Held while an item is written: several threads may tell something."""
 
@@ -86,12 +91,18 @@ class WireLog:
     def flush(self) -> None:
         """Wait until everything is stored that was said before."""
         if self._storing is not None:
+            self._check_late()
             self._storing.wait()
 
     async def aflush(self) -> None:
         """Wait until everything is stored that was said before."""
         if self._storing is not None:
+            self._check_late()
             await self._storing.stored()
+
+    def _check_late(self) -> None:
+        if self.is_closed:
+            self._refuse_late()
 
     def read(self, after: int = 0, limit: int | None = None) -> Sequence[Event]:
         """Return nothing: what runs say is read from the server's own log."""
