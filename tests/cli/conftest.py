@@ -210,7 +210,7 @@ class Called:
 
     def expect(self, pattern: str) -> None:
         """Wait until something can be read."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 100
         while not re.search(pattern, self.terminal.text, re.MULTILINE):
             assert time.monotonic() < deadline, f"{pattern} is not in\n{self.terminal.text}"
             self._read()

@@ -329,7 +329,7 @@ def test_ctrl_c_says_what_it_waits_for_and_the_second_does_not_wait(folder: Path
         dimensions=(24, 60),
         encoding="utf-8",
         env={**os.environ, "TERM": "xterm"},
-        timeout=60,
+        timeout=100,
     )
     process.logfile_read = terminal
 

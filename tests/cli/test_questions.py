@@ -279,7 +279,7 @@ def test_a_person_at_a_real_terminal_answers(folder: Path) -> None:
         dimensions=(24, 80),
         encoding="utf-8",
         env={**os.environ, "TERM": "xterm"},
-        timeout=60,
+        timeout=100,
     )
     process.expect(r"answer \(text or JSON\): ")
     process.sendline("yes, x\x7fplease")
