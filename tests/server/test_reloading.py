@@ -151,7 +151,7 @@ def test_what_is_imported_when_a_node_is_called_is_as_it_is_now(serving: Running
 
 def test_nothing_is_kept_of_modules_that_were_replaced(serving: Running, app: App) -> None:
     marks = []
-    for n in range(4):
+    for n in range(2):
         marks.append(weakref.ref(app.mark()))
         said(serving)
         serving.http.get("/assistants/graph/schemas")
