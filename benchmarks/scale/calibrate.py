@@ -26,7 +26,7 @@ import psycopg
 from benchmarks.scale.costs import MEASURED, Cost, Costs, written
 from benchmarks.scale.server import database, set_durable
 from benchmarks.scale.serving import Replicas, Usage, serving, speak
-from benchmarks.scale.simulation import Scene
+from benchmarks.scale.simulation import TURNS, Scene
 from benchmarks.servers.client import Answer
 from millstream.server.doorbell.doorbell import Doorbell
 
@@ -241,13 +241,13 @@ def slowing(alone: Looked, crowd: Looked) -> float:
     return max(1.0, used[1] / used[0])
 
 
-def crowding(alone: Looked, crowd: Looked, slowing: float) -> float:
-    """Return how many times as long the lock is held for a run where others want it.
+def waking(alone: Looked, crowd: Looked) -> float:
+    """Return what a replica takes more each time that it lets go of the lock while others want it.
 
-    What the kernel does for a process is done without it; what is slow for others is so anyway.
+    It does that at each round trip, and after each event.
     """
-    held = [each.cost.replica * (1 - each.system) for each in (alone, crowd)]
-    return max(1.0, held[1] / held[0] / slowing)
+    times = TURNS * alone.cost.trips + ALONE.events - 1
+    return max(0.0, (crowd.cost.replica - alone.cost.replica) / times)
 
 
 def reading_costs(
@@ -315,7 +315,7 @@ def main() -> None:
         heard=heard,
         before_first=one.first / one.whole,
         held=1 - one.system,
-        crowded=crowding(here["alone"], here["crowd"], slowed),
+        woken=waking(here["alone"], here["crowd"]),
         flush=flush,
         log_rate=log_rate,
         slowing=slowed,

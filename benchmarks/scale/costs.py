@@ -60,8 +60,8 @@ class Costs:
     """Which part of a run comes before its first event is read."""
     held: float
     """Which part of what a replica computes holds the interpreter's lock."""
-    crowded: float
-    """How many times as long it holds that lock for something while other threads want it."""
+    woken: float
+    """Seconds that it takes more each time that it lets go of that lock while others want it."""
     flush: float
     """Seconds that the disk takes to have the log; 0 if nobody waits for it."""
     log_rate: float

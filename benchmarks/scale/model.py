@@ -13,7 +13,7 @@ from math import ceil
 from typing import Final
 
 from benchmarks.scale.costs import Cost, Costs
-from benchmarks.scale.simulation import REST
+from benchmarks.scale.simulation import REST, TURNS
 
 SPARE: Final = 0.7
 """Which part of a processor is given work: what waits for one that has more, waits for long."""
@@ -249,7 +249,9 @@ def most_runs(load: Load, costs: Costs, processes: int, cores: int) -> float:
     """
     taken = _demand(replace(load, runs=1.0), costs, Cluster(cores, float("inf")), processes)
     client = costs.run.client + (load.events - 1) * costs.event.client
-    held = taken.replica * costs.held * (costs.crowded if processes < cores else 1.0)
-    everything = held + taken.replica * (1 - costs.held) + taken.database + client
+    # With a core for threads that are woken in vain, each takes something, and all is in a row.
+    lost = costs.woken * (TURNS * taken.trips + load.events - 1) if processes < cores else 0.0
+    held = taken.replica + lost if processes < cores else taken.replica * costs.held
+    everything = taken.replica + lost + taken.database + client
     busiest = max(everything / cores, held / processes, client)
     return 1 / (busiest * costs.slowing)

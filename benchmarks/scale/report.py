@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from math import ceil
 from typing import Any, Final
@@ -29,6 +29,8 @@ WHAT: Final = {
 }
 SIMULATED: Final = 10.0
 """Seconds of a simulated time."""
+NEAR: Final = 0.2
+"""By which part of what was measured the simulation may be off."""
 AGENT: Final = Load(runs=1, seconds=10, events=200, supersteps=5, size=100)
 """Runs that talk: twenty events a second for ten seconds. Half of them is read elsewhere."""
 QUIET: Final = replace(AGENT, stored=0.0, elsewhere=0.0)
@@ -49,16 +51,35 @@ def predicted(
     return asdict(Simulation(Scene(**figure["scene"]), known).play(seconds))
 
 
-def comparison(costs: Costs, figures: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def strays(
+    costs: Costs, figures: Iterable[Mapping[str, Any]], seconds: float = SIMULATED
+) -> dict[str, float]:
+    """Return by how much the events a second are off that are not near what was measured."""
+    found = {}
+    for figure in figures:
+        measured = figure["seen"]["events"]
+        off = predicted(costs, figure, seconds)["events"] / measured - 1
+        if abs(off) > NEAR:
+            found[", ".join(_named(figure))] = off
+    return found
+
+
+def _named(figure: Mapping[str, Any]) -> list[str]:
+    scene = figure["scene"]
+    place = "elsewhere" if scene["is_elsewhere"] else "here"
+    waits = "waits" if figure["is_durable"] else "no"
+    return [*(str(scene[name]) for name in ("processes", "clients", "events")), place, waits]
+
+
+def comparison(costs: Costs, figures: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Yield a table of what was measured, and what the simulation says."""
     yield (
         "| processes | clients | events | read | disk | events/s: measured, simulated | "
         "first event ms: measured, simulated |"
     )
-    yield "|---|---|---|---|---|---|---|"
+    yield "|" + "---|" * 7
     for figure in figures:
-        scene, seen = figure["scene"], figure["seen"]
-        said = predicted(costs, figure)
+        seen, said = figure["seen"], predicted(costs, figure)
         cells = [
             f"{measured:,.{digits}f}, {simulated:,.{digits}f} ({simulated / measured - 1:+.0%})"
             for measured, simulated, digits in (
@@ -66,10 +87,7 @@ def comparison(costs: Costs, figures: Sequence[Mapping[str, Any]]) -> Iterator[s
                 (seen["first"] * 1e3, said["first"] * 1e3, 1),
             )
         ]
-        place = "elsewhere" if scene["is_elsewhere"] else "here"
-        waits = "waits" if figure["is_durable"] else "no"
-        numbers = [scene["processes"], scene["clients"], scene["events"], place, waits]
-        yield "| " + " | ".join([*map(str, numbers), *cells]) + " |"
+        yield "| " + " | ".join([*_named(figure), *cells]) + " |"
 
 
 def prices(costs: Costs) -> Iterator[str]:

@@ -8,7 +8,8 @@ are those of `costs`; nothing here is fitted to what several replicas reach.
 Who wants the lock has to be woken for it, and comes too late where its holder wants it again at
 once. So a loop keeps the lock as long as it has something to do: what a run says without a pause it
 says in one go, and what stores that, or sends it, goes on afterwards. And where a core is there for
-those that are woken in vain, all of it takes longer (`Costs.crowded`).
+those that are woken in vain, each time that takes something (`Costs.woken`), and what the kernel
+does for a thread comes between two that have the lock.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from benchmarks.scale.discrete import Activity, Clock, Disk, Flag, Station
 
 REST: Final = 0.003
 """Seconds between two rings of a replica, as `server.doorbell` has them."""
+TURNS: Final = 2
+"""How often a round trip lets go of the interpreter's lock: a thread waits for the answer, and then
+hands it to the loop."""
 _WARMING: Final = 0.2
 """Which part of the time is not counted: clients have begun together."""
 
@@ -94,11 +98,12 @@ class Machine(Station):
         """
         return self.computing < self._cores
 
-    def use(self, seconds: float) -> Activity:
+    def use(self, seconds: float, slowing: float | None = None) -> Activity:
         """Compute for so long, or longer if others compute too."""
         yield self
         others = (self._cores - self._free - 1) / max(1, self._cores - 1)
-        taken = seconds * (1 + (self._slowing - 1) * others)
+        slowing = self._slowing if slowing is None else slowing
+        taken = seconds * (1 + (slowing - 1) * others)
         yield taken
         self.busy += taken
         self.leave()
@@ -135,19 +140,25 @@ class Replica:
         """Those that may have said more."""
         self.is_looking = False
 
-    def compute(self, seconds: float) -> Activity:
-        """Compute for so long, some of it without the lock."""
+    def compute(self, seconds: float, turns: int = TURNS) -> Activity:
+        """Compute for so long, some of it without the lock, which is let go of so many times."""
         if seconds <= 0:
             return
         yield self._lock
         machine, costs = self._machine, self._costs
         machine.computing += 1
         is_crowded = self._lock.is_wanted and machine.has_core_for_more
-        yield from machine.use(seconds * costs.held * (costs.crowded if is_crowded else 1.0))
+        if is_crowded:
+            # What was measured in a crowd is slow already.
+            held = seconds
+            yield from machine.use(held + turns * costs.woken, slowing=1.0)
+        else:
+            held = seconds * costs.held
+            yield from machine.use(held)
         machine.computing -= 1
         self._lock.leave()
-        if costs.held < 1:
-            yield from machine.use(seconds * (1 - costs.held))
+        if held < seconds:
+            yield from machine.use(seconds - held)
 
 
 class Simulation:
@@ -319,8 +330,9 @@ class Run:
         else:
             self._note(1)
             # Without a pause the loop does not let others have the lock in between.
-            yield from self._replica.compute((scene.events - 1) * self._costs.event.replica)
-            self._note(scene.events - 1)
+            further = scene.events - 1
+            yield from self._replica.compute(further * self._costs.event.replica, further)
+            self._note(further)
 
     def _note(self, count: int) -> None:
         """Have stored what was said; that which comes meanwhile is stored together."""

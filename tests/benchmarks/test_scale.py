@@ -11,12 +11,12 @@ from benchmarks.scale.calibrate import (
     TOGETHER,
     Looked,
     combined,
-    crowding,
     reading_costs,
     slowing,
     told_apart,
+    waking,
 )
-from benchmarks.scale.costs import Cost, Costs
+from benchmarks.scale.costs import Cost, Costs, written
 from benchmarks.scale.discrete import Activity, Clock, Disk, Flag, Station
 from benchmarks.scale.model import (
     SPARE,
@@ -28,6 +28,7 @@ from benchmarks.scale.model import (
     limits,
     most_runs,
 )
+from benchmarks.scale.report import strays
 from benchmarks.scale.simulation import REST, Scene, Simulation, figures
 
 COSTS = Costs(
@@ -44,7 +45,7 @@ COSTS = Costs(
     heard=Cost(replica=5e-5, database=5e-5),
     before_first=0.6,
     held=0.8,
-    crowded=1.2,
+    woken=5e-5,
     flush=0.0,
     log_rate=2e8,
     slowing=1.0,
@@ -161,12 +162,12 @@ def test_what_is_said_without_a_pause_is_stored_together_and_shown_afterwards() 
 
 
 def test_threads_that_are_woken_in_vain_take_time_where_a_core_is_free() -> None:
-    def runs(processes: int, cores: int, crowded: float) -> float:
-        costs = replace(COSTS, crowded=crowded)
-        return Simulation(Scene(processes, 16, cores=cores), costs).play(4).runs
+    def runs(processes: int, cores: int, woken: float) -> float:
+        costs = replace(COSTS, woken=woken)
+        return Simulation(Scene(processes, 16, 20, cores=cores), costs).play(4).runs
 
-    assert runs(1, 8, 2.0) == pytest.approx(runs(1, 8, 1.0) / 2, rel=0.05)
-    assert runs(4, 2, 2.0) > 0.9 * runs(4, 2, 1.0)
+    assert runs(1, 8, 4e-4) < 0.7 * runs(1, 8, 0.0)
+    assert runs(4, 2, 4e-4) > 0.9 * runs(4, 2, 0.0)
 
 
 def test_more_processes_do_more_until_the_cores_are_busy() -> None:
@@ -210,6 +211,29 @@ def test_readers_elsewhere_share_what_is_fetched_for_them() -> None:
 def test_figures_need_a_run_that_has_ended() -> None:
     with pytest.raises(ValueError, match=r"no run has ended in 8 s: give it more time"):
         figures([], [], 1, 8.0)
+
+
+# -- what was measured ---------------------------------------------------------------------------
+
+STRAYS: dict[int, set[str]] = {
+    1: set(),
+    2: set(),
+    4: {"4, 16, 1, here, no", "4, 16, 20, here, waits"},
+}
+"""Of so many processes, what the simulation is further off than a fifth: docs/scale.md says why."""
+
+
+@pytest.mark.parametrize(
+    "processes", [1, *(pytest.param(many, marks=pytest.mark.long) for many in (2, 4))]
+)
+def test_events_a_second_are_within_a_fifth_of_what_was_measured(processes: int) -> None:
+    known = written()
+    figures = [each for each in known["figures"] if each["scene"]["processes"] == processes]
+
+    found = strays(Costs.of(known["costs"]), figures, 3.0)
+
+    assert figures
+    assert set(found) == STRAYS[processes], found
 
 
 # -- the model -----------------------------------------------------------------------------------
@@ -332,13 +356,14 @@ def test_what_another_replica_costs_is_told_apart() -> None:
 
 
 def test_what_a_crowd_costs_is_seen_by_the_processor_that_it_uses() -> None:
-    alone = Looked(Cost(replica=0.008, database=0.002), 0.01, 0.01, system=0.25)
-    one_process = Looked(Cost(replica=0.012, database=0.002), 0.1, 0.1, system=0.375)
-    all_cores = Looked(Cost(replica=0.0085, database=0.0025), 0.1, 0.1, system=0.25)
+    alone = Looked(Cost(replica=0.008, database=0.002, trips=20.5), 0.01, 0.01, 0.2)
+    one_process = Looked(Cost(replica=0.012, database=0.002, trips=40), 0.1, 0.1, 0.4)
+    all_cores = Looked(Cost(replica=0.0085, database=0.0025), 0.1, 0.1, 0.2)
 
     assert slowing(alone, all_cores) == pytest.approx(1.1)
-    assert crowding(alone, one_process, 1.1) == pytest.approx(1.25 / 1.1)
-    assert crowding(alone, alone, 1.1) == 1.0
+    # Twice for each of 20.5 round trips, and for 19 events behind the first.
+    assert waking(alone, one_process) == pytest.approx(0.004 / 60)
+    assert waking(alone, alone) == 0.0
 
 
 def test_costs_are_the_same_after_they_were_written_down() -> None:
