@@ -13,7 +13,9 @@ from millstream.graph import START, StateGraph
 
 SOURCE = Path(millstream.__file__).parent
 UNBOUNDED = {
+    "_code": "styles of the command's own",
     "absent": "named by LangGraph's modules",
+    "import_for_threads": "one answer",
     "_model_attributes": "one answer",
     "living": "one answer, for a transaction",
 }
