@@ -185,6 +185,7 @@ def runs(at: Side) -> None:
     at.ask("cancel nobody", "POST", f"{path}/runs/{NOBODY}/cancel")
     at.ask("join nobody", "GET", f"{path}/runs/{NOBODY}/join")
     at.ask("stream nobody", "GET", f"{path}/runs/{NOBODY}/stream")
+    at.ask("recording of nobody", "GET", f"{path}/runs/{NOBODY}/recording")
     for name, wrong in {
         "no assistant": {},
         "unknown assistant": {"assistant_id": "zzz"},

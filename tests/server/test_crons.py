@@ -225,6 +225,7 @@ def test_a_cron_that_cannot_run_is_left_out_once_and_harms_no_other(
     assert "cannot run, and is left out" in caplog.text
 
 
+@pytest.mark.usefixtures("in_files")
 def test_nobody_looks_at_the_database_while_nothing_is_due(tmp_path: Path) -> None:
     async def script(server: Served) -> None:
         await server.asleep()

@@ -91,6 +91,23 @@ def test_what_a_graph_has_said_is_forgotten_where_one_that_is_nested_in_it_was_q
     assert left_of(db, thread, told) == [1, 2, 4, 5, 6]
 
 
+def test_what_a_nested_graph_has_stored_is_lost_with_the_graph_around_it(db: Database) -> None:
+    """It is called anew, in another checkpoint."""
+    thread = Thread()
+    checkpoint = empty_checkpoint()
+    config: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": "node:2"}}
+    lost = empty_checkpoint()["id"]
+    thread.saver.put(config, checkpoint, {**METADATA, "parents": {"": lost}}, {})
+    nested = Place("node:2", checkpoint["id"])
+    told = [
+        ("values", holds.written(Place("", lost))),
+        ("checkpoints", holds.behind(holds.written(Place("", lost)))),
+        ("values", holds.written(nested)),
+        ("tasks", holds.behind(holds.written(nested))),
+    ]
+    assert left_of(db, thread, told) == []
+
+
 def test_a_question_that_was_answered_since_then_is_not_forgotten(db: Database) -> None:
     thread = Thread()
     place = thread.task("node:1", "b")

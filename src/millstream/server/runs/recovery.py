@@ -74,8 +74,10 @@ async def is_stored(saver: BaseCheckpointSaver[Any], thread_id: str, place: Plac
         "checkpoint_id": place.checkpoint_id,
     }
     found = await saver.aget_tuple({"configurable": configurable})
-    if found is None or not place.task_id:
-        return found is not None
+    if found is None or not await _has_parents(saver, thread_id, found):
+        return False
+    if not place.task_id:
+        return True
     pending = found.pending_writes or ()
     left = [(channel, value) for task_id, channel, value in pending if task_id == place.task_id]
     # What servers of before have noted says nothing of it.
@@ -95,6 +97,19 @@ async def end_changes(
             await _show(db, runner, thread_id, holder)
         else:
             await _try_to_delete(db, saver, thread_id, is_whole=kind != "remains")
+
+
+async def _has_parents(saver: BaseCheckpointSaver[Any], thread_id: str, found: Any) -> bool:
+    """Say whether the graphs are stored around the one of a checkpoint.
+
+    What a graph stores that is nested in others is lost with them: they call it anew.
+    """
+    parents = (found.metadata or {}).get("parents") or {}
+    for ns, checkpoint_id in parents.items():
+        place = {"thread_id": thread_id, "checkpoint_ns": ns, "checkpoint_id": checkpoint_id}
+        if await saver.aget_tuple({"configurable": place}) is None:
+            return False
+    return True
 
 
 async def delete_remains(db: Database, saver: BaseCheckpointSaver[Any], thread_id: str) -> None:
