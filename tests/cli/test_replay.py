@@ -20,7 +20,7 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def record_run(name: str, given: Any) -> str:
         path = tmp_path / f"{name}.jsonl.gz"
-        monkeypatch.syspath_prepend(".")
+        monkeypatch.syspath_prepend(tmp_path)
         monkeypatch.delitem(sys.modules, "graphs", raising=False)
         graph = getattr(importlib.import_module("graphs"), name)
         if hasattr(graph, "compile"):
