@@ -26,7 +26,14 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from scratch import scratch
 
-TOOLS: Final = ("hypothesis", "pytest", "pytest-rerunfailures", "pytest-timeout", "pytest-xdist")
+TOOLS: Final = (
+    "hypothesis",
+    "pexpect",
+    "pytest",
+    "pytest-rerunfailures",
+    "pytest-timeout",
+    "pytest-xdist",
+)
 EXTRAS: Final = ("ascii", "postgres", "sqlite")
 # Itself, and what brings packages.
 NOT_PINNED: Final = ("millstream==", "pip==", "setuptools==")
