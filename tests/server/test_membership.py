@@ -87,7 +87,7 @@ def test_what_is_begun_while_its_replica_is_taken_for_dead_is_taken_over_at_anot
         taken = db.write_soon(replicas.take_over, "stood still", "takes").result(30)
     assert taken is not None
     assert [run_id for run_id, *_ in taken.runs] == ["begun"]
-    db.write_soon(replicas.put_back, ["begun"], "takes").result(30)
+    db.write_soon(replicas.put_back, taken.runs, "takes").result(30)
 
     def look() -> bool:
         return db.write_soon(replicas.renew, "takes", 60.0).result(30).is_something_left
@@ -99,7 +99,7 @@ def test_what_is_begun_while_its_replica_is_taken_for_dead_is_taken_over_at_anot
         assert again is not None
         assert [run_id for run_id, *_ in again.runs] == ["begun late"]
         assert look()
-    db.write_soon(replicas.put_back, ["begun late"], "takes").result(30)
+    db.write_soon(replicas.put_back, again.runs, "takes").result(30)
     assert not look()
 
 

@@ -389,7 +389,7 @@ class Both:
             if run.status == "running":
                 run.status, run.turn = "pending", GOES_ON
         taken = self.write(replicas.take_over, None, "me")
-        self.write(replicas.put_back, [run_id for run_id, *_ in taken.runs], "me")
+        self.write(replicas.put_back, taken.runs, "me")
 
     def compare(self) -> None:
         found = self.write(rows)
@@ -544,9 +544,9 @@ def test_a_run_that_is_being_taken_over_is_before_all_others_of_its_thread(withi
         again = replicas.take_over(connection, None, "third")
         assert again is not None
         assert [run_id for run_id, *_ in again.runs] == ["run-1"]
-        replicas.put_back(connection, ["run-1"], "second")
+        replicas.put_back(connection, taken.runs, "second")
         assert queue.claim(connection, 9, {}, Holder("third")).jobs == []
-        replicas.put_back(connection, ["run-1"], "third")
+        replicas.put_back(connection, again.runs, "third")
         [job] = queue.claim(connection, 9, {}, Holder("fourth")).jobs
         assert (job.run_id, job.attempt) == ("run-1", 2)
 

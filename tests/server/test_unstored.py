@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from langgraph.checkpoint.base import empty_checkpoint
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 from millstream.journal import MemoryJournal
 from millstream.outbox.write_ahead import Place
@@ -56,14 +56,24 @@ class Thread:
         self.saver.put_writes({"configurable": at}, [("seen", [1])], place.task_id)
 
 
+RUN: Any = replicas.LeftRun("t", "t", 1, is_stored=True)
+
+
+def wait(connection: Connection, holder: str, status: str = "pending", attempt: int = 1) -> None:
+    """Have the run `t` wait for a replica that has taken it over, or go on at one."""
+    stands = {"status": status, "holder": holder, "attempt": attempt}
+    connection.execute(update(tables.runs).values(**stands))
+
+
 def left_of(db: Database, thread: Thread, told: Sequence[tuple[str, str | None]]) -> list[int]:
     """Return which events of a run are left of which these are the modes, and what they need."""
     said = [Entry(seq, 1, mode, b"frame", needs) for seq, (mode, needs) in enumerate(told, start=1)]
 
     async def act() -> list[int]:
         await db.write(add, ["t"], None, 0)
+        await db.write(wait, "me")
         await db.write(events.append, "t", said)
-        await forget_unstored(db, thread.saver, [("t", "t", True)])
+        await forget_unstored(db, thread.saver, [RUN], "me")
         return [entry.seq for entry in await db.read(events.read_from, "t", 0, 100)]
 
     return asyncio.run(act())
@@ -138,6 +148,29 @@ def test_of_what_is_behind_a_checkpoint_nothing_is_looked_at(
     assert asked == 1
 
 
+@pytest.mark.parametrize(
+    "goes_on", [("me", "running", 2), ("other", "running", 2), ("me", "pending", 2)]
+)
+def test_nothing_is_forgotten_of_a_run_that_somebody_goes_on_with(
+    db: Database, goes_on: tuple[str, str, int]
+) -> None:
+    """It was looked at, and was put back in the meantime: what it says now is being stored."""
+    thread = Thread()
+
+    async def act() -> list[int]:
+        await db.write(add, ["t"], None, 0)
+        await db.write(wait, *goes_on)
+        said = [Entry(1, 1, "updates", b"", holds.written(thread.task("", "b")))]
+        await db.write(events.append, "t", said)
+        await forget_unstored(db, thread.saver, [RUN], "me")
+        await db.write(replicas.put_back, [RUN], "me")
+        columns = select(tables.runs.c.holder, tables.runs.c.status, tables.runs.c.attempt)
+        assert await db.read(lambda connection: connection.execute(columns).one()) == goes_on
+        return [entry.seq for entry in await db.read(events.read_from, "t", 0, 100)]
+
+    assert asyncio.run(act()) == [1]
+
+
 @pytest.mark.parametrize("is_uncertain", [False, True])
 def test_a_run_is_put_back_when_it_is_known_which_of_its_events_count(
     db: Database, is_uncertain: bool
@@ -148,16 +181,15 @@ def test_a_run_is_put_back_when_it_is_known_which_of_its_events_count(
 
     async def act() -> list[int]:
         await db.write(add, ["t"], None, 0)
-        holds_it = update(tables.runs).values(holder="me", status="running")
-        await db.write(lambda connection: connection.execute(holds_it))
+        await db.write(wait, "me", "running")
         said = [Entry(1, 1, "updates", b"", holds.written(stored))]
         await db.write(events.append, "t", said)
         rest = [Entry(2, 1, "updates", b"", holds.written(lost))]
         end = End("lease_lost", unstored=rest, is_uncertain=is_uncertain)
         await db.write(runs._hand_back, "t", end)
         if is_uncertain:
-            await forget_unstored(db, thread.saver, [("t", "t", True)])
-            await db.write(replicas.put_back, ["t"], "me")
+            await forget_unstored(db, thread.saver, [RUN], "me")
+            await db.write(replicas.put_back, [RUN], "me")
         left = await db.read(events.read_from, "t", 0, 100)
         columns = select(tables.runs.c.status, tables.runs.c.holder, tables.runs.c.turn)
         row = await db.read(lambda connection: connection.execute(columns).one())

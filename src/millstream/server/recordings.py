@@ -13,6 +13,7 @@ import orjson
 
 from millstream.modes.names import MESSAGES
 from millstream.recording.lines import AT, COUNT, END, FORMAT, HEADER, STARTED, Status
+from millstream.server import sse
 from millstream.server.log.run_log import ERROR, PROTOCOL, Entry
 from millstream.version import __version__
 
@@ -76,7 +77,8 @@ class RunLines:
     def _lines(self, entries: Iterable[Entry]) -> Iterator[bytes]:
         for entry in entries:
             self._at = (entry.ms - self._started) * 1000
-            name, data = _parse(entry.frame)
+            name, text = sse.parsed(entry.frame)
+            data = orjson.loads(text)
             if entry.mode == ERROR:
                 self._error = data
                 continue
@@ -95,18 +97,6 @@ class RunLines:
             kind, text = self._error.get("error", "Error"), self._error.get("message", "")
             last["error"] = {"$error": {"class": kind, "text": text}}
         return _line({**last, COUNT: self._count})
-
-
-def _parse(frame: bytes) -> tuple[str, Any]:
-    """Return the name and the data of a server-sent event."""
-    name, data = "", b"null"
-    for line in frame.split(b"\r\n"):
-        field, _, value = line.partition(b": ")
-        if field == b"event":
-            name = value.decode()
-        elif field == b"data":
-            data = value
-    return name, orjson.loads(data)
 
 
 def _message(message: Any) -> Any:

@@ -31,6 +31,12 @@ def without_id(event: bytes) -> bytes:
     return event[:place] + b"\r\n" if event.startswith(b"id:", place) else event
 
 
+def parsed(event: bytes) -> tuple[str, bytes]:
+    """Return the name of a frame, and its data."""
+    lines = dict(line.split(b": ", 1) for line in event.split(b"\r\n") if b": " in line)
+    return lines[b"event"].decode(), lines[b"data"]
+
+
 def event_name(mode: str, namespace: tuple[str, ...]) -> str:
     """Return the name of an event of a graph in a graph: `mode|node:task|node:task`."""
     return "|".join((mode, *namespace)) if namespace else mode

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -79,11 +79,14 @@ async def _compressed(
 ) -> AsyncIterator[bytes]:
     """Yield the file, reading no more than a page of events at a time."""
     compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
+
+    def compress(page: Sequence[Entry]) -> bytes:
+        return compressor.compress(lines.take(page))
+
     yield compressor.compress(lines.begin(first))
     after = START
     while page := await db.read(events.read, run_id, after, PAGE):
         after = page[-1].id
-        text = lines.take(page)
         # Not in the event loop that all others wait for.
-        yield await asyncio.to_thread(compressor.compress, text)
+        yield await asyncio.to_thread(compress, page)
     yield compressor.compress(lines.end()) + compressor.flush()

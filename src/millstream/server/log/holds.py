@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any, Final
 
@@ -111,10 +111,7 @@ class Holds:
         if own is not None and own.needs is not None:
             return own.needs
         before = [hold for hold in self._bound if hold.after < seq]
-        if not before:
-            return self.needs
-        needs = max(before, key=lambda hold: hold.after).needs
-        return None if needs is None else behind(needs)
+        return _behind_last(before) if before else self.needs
 
     def bind(self, hold: Hold, needs: str) -> None:
         """Take note what a hold is for."""
@@ -175,10 +172,15 @@ class Holds:
             return
         self._resolved()
         if self._bound:
-            needs = max(self._bound, key=lambda hold: hold.after).needs
-            self.needs = None if needs is None else behind(needs)
+            self.needs = _behind_last(self._bound)
             self._bound.clear()
         self._own.clear()
         settled, self._settled = self._settled, None
         if settled is not None:
             settled.set_result(None)
+
+
+def _behind_last(bound: Iterable[Hold]) -> str:
+    needs = max(bound, key=lambda hold: hold.after).needs
+    assert needs is not None, "it is known what they are for"
+    return behind(needs)

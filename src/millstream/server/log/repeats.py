@@ -16,6 +16,7 @@ import orjson
 
 from millstream.constants import INTERRUPT
 from millstream.modes.names import CHECKPOINTS, DEBUG, TASKS, UPDATES, VALUES
+from millstream.server import sse
 from millstream.server.encoding import dumps
 from millstream.server.log.run_log import PROTOCOL
 
@@ -172,8 +173,8 @@ def _facts(mode: str, namespace: Namespace, data: Any) -> Iterator[tuple[Any, ..
 
 def _parsed(entry: Entry, *, is_protocol: bool) -> tuple[str, Namespace, Any]:
     """Return the mode of an event, the graph that it is about, and its data."""
-    lines = dict(line.split(b": ", 1) for line in entry.frame.split(b"\r\n") if b": " in line)
-    name, data = lines[b"event"].decode(), orjson.loads(lines[b"data"])
+    name, text = sse.parsed(entry.frame)
+    data = orjson.loads(text)
     if is_protocol:
         params = data["params"]
         return data["method"], tuple(params["namespace"]), params["data"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from millstream.outbox.write_ahead import has_come_to, outcome_of
 from millstream.server.log import holds
-from millstream.server.storage import changes, events, threads
+from millstream.server.storage import changes, events, replicas, threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,23 +22,24 @@ if TYPE_CHECKING:
     from millstream.outbox.write_ahead import Place
     from millstream.server.runs.runner import Runner
     from millstream.server.storage.database import Database
+    from millstream.server.storage.replicas import LeftRun
 
 logger = logging.getLogger("millstream.server")
 
 
 async def forget_unstored(
-    db: Database, saver: BaseCheckpointSaver[Any], taken: Sequence[tuple[str, str, bool]]
+    db: Database, saver: BaseCheckpointSaver[Any], some: Sequence[LeftRun], holder: str
 ) -> None:
-    """Forget what runs have said, which nobody carries out, of things that were not stored."""
-    for run_id, thread_id, is_stored in taken:
-        if not is_stored:
+    """Forget what runs have said, which wait for a replica, of things that were not stored."""
+    for run in some:
+        if not run.is_stored:
             continue
         try:
-            last, lost = await _look_for(db, saver, run_id, thread_id)
+            last, lost = await _look_for(db, saver, run.run_id, run.thread_id)
         except Exception:  # whatever somebody's saver raises
-            logger.exception("what run %s has said cannot be compared with its state", run_id)
+            logger.exception("what run %s has said cannot be compared with its state", run.run_id)
             continue
-        await db.write(events.forget_needing, run_id, last, lost)
+        await db.write(replicas.forget_unstored, run, holder, last, lost)
 
 
 async def _look_for(

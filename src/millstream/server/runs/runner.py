@@ -191,7 +191,7 @@ class Runner:
             except (RunCancelledError, GraphDrained, asyncio.CancelledError) as error:
                 return await self._stopped(graph, call, active, error)
             except (FencedError, TakenOverError):
-                raise
+                raise  # it is no failure of the run, see `_carry_out`
             except ParentCommand as signal:
                 told.wire.write_command(signal.args[0])
                 values = _values_of(await graph.aget_state(call.place))

@@ -28,6 +28,7 @@ from millstream.server.runs.runner import NOTHING, Carried, Runner, failed
 from millstream.server.runs.starting import Starting
 from millstream.server.storage import attempts, replicas, runs
 from millstream.server.storage.attempts import TakenOverError
+from millstream.server.storage.replicas import LeftRun
 from millstream.server.storage.run_records import End, Finished
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class Scheduler:
             return
         while True:
             try:
-                ids = await self._put_back(taken.runs, holder)
+                await self._put_back(taken.runs, holder)
                 break
             except Exception as error:
                 # Nobody else will, as long as this replica lives.
@@ -132,19 +133,17 @@ class Scheduler:
         await self._run_loop.call(end_changes(self._db, self._saver, self._runner, left, holder))
         self._tell()
         self._metrics.takeovers += dead is not None
-        for run_id in ids:
-            self._bell.ring(RUN, run_id)
-        if dead is not None or ids:
+        for run in taken.runs:
+            self._bell.ring(RUN, run.run_id)
+        if dead is not None or taken.runs:
             self._bell.ring(PUT_OFF)
             await self._starting.go_on()
             self._forgetting.later()
 
-    async def _put_back(self, some: Sequence[tuple[str, str, bool]], holder: str) -> Sequence[str]:
-        """Have others go on with runs that a replica holds, and return which; see `recovery`."""
-        await self._run_loop.call(forget_unstored(self._db, self._saver, some))
-        ids = [run_id for run_id, *_ in some]
-        await self._db.write(replicas.put_back, ids, holder)
-        return ids
+    async def _put_back(self, some: Sequence[LeftRun], holder: str) -> None:
+        """Have others go on with runs that wait for this replica, with what of them is true."""
+        await self._run_loop.call(forget_unstored(self._db, self._saver, some, holder))
+        await self._db.write(replicas.put_back, some, holder)
 
     def hear(self, news: News) -> None:
         """See to what other replicas have rung for."""
@@ -336,7 +335,8 @@ class Scheduler:
             next_job, status = finished.next_job, finished.status
             is_stored = not active.is_given_up or status is not None
             if status == "pending" and carried.end.is_uncertain:
-                await self._put_back([(job.run_id, job.thread_id, True)], self._membership.id)
+                left = LeftRun(job.run_id, job.thread_id, job.attempt, is_stored=True)
+                await self._put_back([left], self._membership.id)
             self._bell.ring(RUN, job.run_id)
             if finished.has_queued or status == "pending":
                 self._starting.note_queued()

@@ -31,6 +31,7 @@ from millstream.server.storage import events
 from millstream.server.storage.changes import Left
 from millstream.server.storage.locks import hold_threads_of
 from millstream.server.storage.tables import (
+    HELD,
     UNFINISHED,
     deliveries,
     replicas,
@@ -81,11 +82,21 @@ class Look(NamedTuple):
     """Runs are held by nobody that is known, or were taken over by this one and not put back."""
 
 
+class LeftRun(NamedTuple):
+    """A run that waits until its holder knows which of its events count, and puts it back."""
+
+    run_id: str
+    thread_id: str
+    attempt: int
+    """The one that is over."""
+    is_stored: bool
+    """Its events are."""
+
+
 class Taken(NamedTuple):
     """What a replica has taken over."""
 
-    runs: Sequence[tuple[str, str, bool]]
-    """The id of each, that of its thread, and whether its events are stored."""
+    runs: Sequence[LeftRun]
     changes: Sequence[Left]
 
 
@@ -160,7 +171,9 @@ def renew(connection: Connection, replica_id: str, seconds: float) -> Look:
         for row in rows
     ]
     uptime = float(connection.scalar(_UP) or 0.0)
-    is_something_left = bool(connection.scalar(select(_left(None, replica_id).exists())))
+    # In the words of the index: what is in the queue has no holder.
+    left = _left(None, replica_id).where(HELD)
+    is_something_left = bool(connection.scalar(select(left.exists())))
     return Look(renewed.rowcount == 1, others, uptime, is_something_left)
 
 
@@ -191,9 +204,10 @@ def take_over(connection: Connection, dead: str | None, holder: str) -> Taken | 
             return None
     held = _left(dead, holder)
     threads = hold_threads_of(connection, held)
-    columns = (runs.c.run_id, runs.c.thread_id, runs.c.is_resumable, runs.c.is_followed)
+    is_stored = or_(runs.c.is_resumable, runs.c.is_followed)
+    columns = (runs.c.run_id, runs.c.thread_id, runs.c.attempt, is_stored)
     query = held.with_only_columns(*columns).where(runs.c.thread_id.in_(threads))
-    taken = connection.execute(query).all()
+    taken = [LeftRun(*row) for row in connection.execute(query)]
     connection.execute(
         update(runs)
         .where(runs.c.run_id.in_([run.run_id for run in taken]))
@@ -204,8 +218,7 @@ def take_over(connection: Connection, dead: str | None, holder: str) -> Taken | 
     connection.execute(told.values(holder=None))
     if dead is not None:
         connection.execute(delete(replicas).where(replicas.c.replica_id == dead))
-    stored = [(run.run_id, run.thread_id, run.is_resumable or run.is_followed) for run in taken]
-    return Taken(stored, left)
+    return Taken(taken, left)
 
 
 def _take_changes(connection: Connection, dead: str | None, holder: str) -> list[Left]:
@@ -218,16 +231,16 @@ def _take_changes(connection: Connection, dead: str | None, holder: str) -> list
 
 
 def _left(dead: str | None, taker: str) -> Select[Any]:
-    """Return what finds the runs that a replica may take from one that is dead, or unknown."""
+    """Return what finds the runs that a replica may take from one that is dead, or unknown.
+
+    Those that wait were taken over before, and not put back; of its own it takes them again when it
+    looks for what nobody holds.
+    """
     holder, is_pending = runs.c.holder, runs.c.status == "pending"
-    return select(runs.c.thread_id).where(
-        UNFINISHED,
-        or_(
-            # Those that wait were taken over before, and not put back.
-            and_(_is_of(holder, dead), or_(runs.c.status == "running", holder.is_not(None))),
-            and_(is_pending, holder == taker),
-        ),
-    )
+    left = and_(_is_of(holder, dead), or_(runs.c.status == "running", holder.is_not(None)))
+    if dead is None:
+        left = or_(left, and_(is_pending, holder == taker))
+    return select(runs.c.thread_id).where(UNFINISHED, left)
 
 
 def _is_of(holder: Column[str], dead: str | None) -> ColumnElement[bool]:
@@ -240,11 +253,33 @@ def _is_of(holder: Column[str], dead: str | None) -> ColumnElement[bool]:
     return and_(holder.is_not(None), or_(holder == dead, is_unknown))
 
 
-def put_back(connection: Connection, run_ids: Sequence[str], holder: str) -> None:
+def forget_unstored(
+    connection: Connection, run: LeftRun, holder: str, last: int, lost: Sequence[str]
+) -> None:
+    """Delete what a run has said of things that are not stored, see `events.forget_needing`.
+
+    Only while it waits for its holder: when it goes on, what it says is going to be stored.
+    """
+    if connection.scalar(select(runs.c.run_id).where(_waits(run, holder)).with_for_update()):
+        events.forget_needing(connection, run.run_id, last, lost)
+
+
+def put_back(connection: Connection, some: Sequence[LeftRun], holder: str) -> None:
     """Have runs that were taken over wait to be gone on with, by whoever comes first."""
-    connection.execute(
-        update(runs)
-        .where(runs.c.run_id.in_(run_ids), runs.c.status == "pending", runs.c.holder == holder)
-        # What has been said of things that were not stored is forgotten by now.
-        .values(turn=GOES_ON, holder=None, shown=events.last_seq(runs.c.run_id))
+    for run in some:
+        connection.execute(
+            update(runs)
+            .where(_waits(run, holder))
+            # What has been said of things that were not stored is forgotten by now.
+            .values(turn=GOES_ON, holder=None, shown=events.last_seq(run.run_id))
+        )
+
+
+def _waits(run: LeftRun, holder: str) -> ColumnElement[bool]:
+    """Say whether a run still waits for its holder to put it back."""
+    return and_(
+        runs.c.run_id == run.run_id,
+        runs.c.status == "pending",
+        runs.c.holder == holder,
+        runs.c.attempt == run.attempt,
     )
