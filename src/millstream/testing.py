@@ -133,9 +133,7 @@ def assert_runs_as_recorded(
         stream_mode: What is compared, of nested graphs too. Ids do not count, nor does the order of
             what graphs say.
     """
-    replay = Replay(source)
-    given = replay.header.get("input") if input is ... else input
-    options: dict[str, Any] = {"stream_mode": list(stream_mode), "subgraphs": True}
+    replay, given, options = _recorded(source, input, stream_mode)
     _compare(replay.stream(**options), graph.stream(given, config, **options))
 
 
@@ -148,11 +146,18 @@ async def aassert_runs_as_recorded(
     stream_mode: Sequence[str] = COMPARED,
 ) -> None:
     """Do what `assert_runs_as_recorded` does with `astream` of the graph."""
-    replay = Replay(source)
-    given = replay.header.get("input") if input is ... else input
-    options: dict[str, Any] = {"stream_mode": list(stream_mode), "subgraphs": True}
+    replay, given, options = _recorded(source, input, stream_mode)
     said = [item async for item in graph.astream(given, config, **options)]
     _compare(replay.stream(**options), said)
+
+
+def _recorded(
+    source: Source, input: Any, stream_mode: Sequence[str]
+) -> tuple[Replay, Any, dict[str, Any]]:
+    """Return the recorded run, what the graph is given, and what both are asked for."""
+    replay = Replay(source)
+    given = replay.header.get("input") if input is ... else input
+    return replay, given, {"stream_mode": list(stream_mode), "subgraphs": True}
 
 
 def _compare(recorded: Iterable[Any], said: Iterable[Any]) -> None:

@@ -28,6 +28,18 @@ Checkpointer = Annotated[
         help="Where threads are kept: a file, or postgresql://...; else where the graph says.",
     ),
 ]
+StreamModes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--stream-mode", "-m", metavar="MODE", help=f"{', '.join(PUBLIC_MODES)}; repeatable."
+    ),
+]
+Subgraphs = Annotated[
+    bool, typer.Option("--subgraphs", help="Also show what happens in subgraphs.")
+]
+EventsAsJson = Annotated[
+    bool, typer.Option("--json", help='One {"mode", "ns", "data"} object a line.')
+]
 
 CONFIG_KINDS: Final[dict[str, tuple[type, str]]] = {
     "configurable": (dict, "a JSON object"),

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from millstream.cli.failures import DONE, FAILED, UsageError, print_failure
-from millstream.cli.options import check_modes
+from millstream.cli.options import EventsAsJson, StreamModes, Subgraphs, check_modes
 from millstream.cli.output import OutputError, ReaderGoneError, complain
-from millstream.modes.names import PUBLIC_MODES
 
 if TYPE_CHECKING:
     from millstream.cli.render import Renderer
@@ -22,21 +21,9 @@ if TYPE_CHECKING:
 def replay(
     file: Annotated[str, typer.Argument(metavar="FILE", help="The recording.")],
     *,
-    stream_mode: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--stream-mode",
-            "-m",
-            metavar="MODE",
-            help=f"{', '.join(PUBLIC_MODES)}; repeatable.",
-        ),
-    ] = None,
-    subgraphs: Annotated[
-        bool, typer.Option("--subgraphs", help="Also show what happens in subgraphs.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help='One {"mode", "ns", "data"} object a line.')
-    ] = False,
+    stream_mode: StreamModes = None,
+    subgraphs: Subgraphs = False,
+    as_json: EventsAsJson = False,
     speed: Annotated[
         str | None,
         typer.Option(

@@ -12,6 +12,9 @@ from millstream.cli.failures import DONE, FAILED, UsageError, print_failure, tex
 from millstream.cli.options import (
     Checkpointer,
     Config,
+    EventsAsJson,
+    StreamModes,
+    Subgraphs,
     Target,
     Thread,
     check_modes,
@@ -21,7 +24,6 @@ from millstream.cli.options import (
 )
 from millstream.cli.output import Output, OutputError, ReaderGoneError, print_text
 from millstream.cli.target import load_graph
-from millstream.modes.names import PUBLIC_MODES
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +61,9 @@ def run(
     ] = None,
     thread: Thread = None,
     checkpointer: Checkpointer = None,
-    stream_mode: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--stream-mode",
-            "-m",
-            metavar="MODE",
-            help=f"{', '.join(PUBLIC_MODES)}; repeatable.",
-        ),
-    ] = None,
-    subgraphs: Annotated[
-        bool, typer.Option("--subgraphs", help="Also show what happens in subgraphs.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help='One {"mode", "ns", "data"} object a line.')
-    ] = False,
+    stream_mode: StreamModes = None,
+    subgraphs: Subgraphs = False,
+    as_json: EventsAsJson = False,
     config: Config = "{}",
     record: Annotated[
         str | None,
