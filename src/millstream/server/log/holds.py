@@ -79,8 +79,11 @@ class Holds:
         self._holds: deque[Hold] = deque()
         self._bound: list[Hold] = []
         """Those that were bound while others were open."""
-        self._own: dict[int, Hold] = {}
-        """By thread, the open one that it has made last."""
+        self._own = threading.local()
+        """Its `hold` is the open one that a thread has made last.
+
+        Not by the thread's number: the next thread may get that of one that has ended.
+        """
         self.needs: str | None = None
         """What has to be stored for what is said now to count, if there are no open ones."""
         self.open: Final[set[Hold]] = set()
@@ -92,13 +95,13 @@ class Holds:
         hold = Hold(self, after)
         self._holds.append(hold)
         self.open.add(hold)
-        self._own[threading.get_ident()] = hold
+        self._own.hold = hold
         return hold
 
     @property
     def own(self) -> Hold | None:
         """The one of which this thread tells: it was made there, and is open."""
-        hold = self._own.get(threading.get_ident())
+        hold: Hold | None = getattr(self._own, "hold", None)
         return None if hold is None or hold.is_bound else hold
 
     @property
@@ -149,7 +152,7 @@ class Holds:
             self._holds.clear()
             self._bound.clear()
             self.open.clear()
-            self._own.clear()
+            self._own = threading.local()
             self.needs = None
             settled, self._settled = self._settled, None
         if settled is not None:
@@ -174,7 +177,7 @@ class Holds:
         if self._bound:
             self.needs = _behind_last(self._bound)
             self._bound.clear()
-        self._own.clear()
+        self._own = threading.local()
         settled, self._settled = self._settled, None
         if settled is not None:
             settled.set_result(None)
