@@ -75,15 +75,15 @@ def test_what_is_begun_while_its_replica_is_taken_for_dead_is_taken_over_at_anot
     register(db, "stood still", "takes")
     before, late = (Run(name, f"of {name}", "", 0, 0) for name in ("begun", "begun late"))
     db.write_soon(add, before, holder=Holder("stood still")).result(30)
-    hold = replicas.hold_threads_of
+    lock = replicas.lock_threads_of
 
-    def hold_slowly(connection: sqlalchemy.Connection, found: Any) -> set[str]:
-        held = hold(connection, found)
+    def lock_slowly(connection: sqlalchemy.Connection, found: Any) -> set[str]:
+        locked = lock(connection, found)
         db.write_soon(add, late, holder=Holder("stood still")).result(30)
-        return held
+        return locked
 
     with monkeypatch.context() as patched:
-        patched.setattr(replicas, "hold_threads_of", hold_slowly)
+        patched.setattr(replicas, "lock_threads_of", lock_slowly)
         taken = db.write_soon(replicas.take_over, "stood still", "takes").result(30)
     assert taken is not None
     assert [run_id for run_id, *_ in taken.runs] == ["begun"]

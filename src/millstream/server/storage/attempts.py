@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from sqlalchemy import Connection, bindparam, select, update
 
 from millstream.server.storage import events
-from millstream.server.storage.locks import are_many, hold_thread
+from millstream.server.storage.locks import are_many, lock_thread
 from millstream.server.storage.prepared import Prepared
 from millstream.server.storage.tables import runs
 
@@ -79,7 +79,7 @@ def end(
     finish: Callable[[Connection], T],
 ) -> T:
     """Store the end of an attempt at a run by a function."""
-    hold_thread(connection, thread_id)
+    lock_thread(connection, thread_id)
     if are_many(connection):
         found = _HELD.first(connection, id=run_id)
         # One that has ended is for the function: its end may have been stored a moment ago.

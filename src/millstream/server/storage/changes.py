@@ -12,7 +12,7 @@ from sqlalchemy import Connection, and_, delete, exists, or_, select
 
 from millstream.server.errors import ApiError, not_found
 from millstream.server.storage import run_statements as statements
-from millstream.server.storage.locks import hold_thread
+from millstream.server.storage.locks import lock_thread
 from millstream.server.storage.tables import STILL, runs, thread_changes, threads
 from millstream.server.storage.times import now
 
@@ -52,7 +52,7 @@ def _add(connection: Connection, thread_id: str, kind: Kind, holder: str | None)
 
 def begin_update(connection: Connection, thread_id: str, holder: str) -> None:
     """Note that a replica changes the state of a thread; `ApiError` while a run changes it."""
-    hold_thread(connection, thread_id)
+    lock_thread(connection, thread_id)
     known = select(threads.c.thread_id).where(threads.c.thread_id == thread_id)
     if connection.scalar(known) is None:
         raise not_found(f"Thread with ID {thread_id}")

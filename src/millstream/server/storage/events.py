@@ -145,10 +145,20 @@ def read_protocol(
 
 def last_protocol_frame(connection: Connection, thread_id: str) -> bytes | None:
     """Return the last protocol event that is stored of a thread, None if none is."""
+    # The last of each run is found from its end. Sorting all would read all that was ever said.
+    last_of_run = (
+        select(run_events.c.seq)
+        .where(run_events.c.run_id == runs.c.run_id, _is_protocol())
+        .order_by(run_events.c.seq.desc())
+        .limit(1)
+        .correlate(runs)
+        .scalar_subquery()
+    )
+    lasts = select(runs.c.run_id, last_of_run.label("seq")).where(runs.c.thread_id == thread_id)
+    last = lasts.subquery()
     query = (
         select(run_events.c.frame)
-        .join(runs, runs.c.run_id == run_events.c.run_id)
-        .where(runs.c.thread_id == thread_id, _is_protocol())
+        .join(last, and_(run_events.c.run_id == last.c.run_id, run_events.c.seq == last.c.seq))
         .order_by(run_events.c.ms.desc(), run_events.c.seq.desc())
         .limit(1)
     )

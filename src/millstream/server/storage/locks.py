@@ -1,7 +1,7 @@
 """Who changes what others change at the same time has it alone until its transaction ends.
 
 A file has one writer, who has everything alone. In PostgreSQL whoever changes the runs of a thread,
-or what they leave in it, first holds the thread's row; several are held in the order of their ids.
+or what they leave in it, first locks the row of the thread; several in the order of their ids.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ def are_many(connection: Connection) -> bool:
     return connection.dialect.name != "sqlite"
 
 
-def hold_thread(connection: Connection, thread_id: str) -> None:
-    """Hold a thread, if it is there."""
+def lock_thread(connection: Connection, thread_id: str) -> None:
+    """Lock a thread, if it is there."""
     if are_many(connection):
         _ONE.first(connection, id=thread_id)
 
 
-def hold_free(connection: Connection, thread_ids: Iterable[str]) -> set[str]:
-    """Hold those of some threads that nobody else holds, and return them."""
+def lock_free_threads(connection: Connection, thread_ids: Iterable[str]) -> set[str]:
+    """Lock those of some threads that nobody else has locked, and return them."""
     free = (
         select(threads.c.thread_id)
         .where(threads.c.thread_id.in_(list(thread_ids)))
@@ -42,27 +42,27 @@ def hold_free(connection: Connection, thread_ids: Iterable[str]) -> set[str]:
     return set(connection.scalars(free))
 
 
-def hold_threads(connection: Connection, thread_ids: Iterable[str]) -> bool:
-    """Hold threads; return whether what was read before may be otherwise by now."""
+def lock_threads(connection: Connection, thread_ids: Iterable[str]) -> bool:
+    """Lock threads; return whether what was read before may be otherwise by now."""
     if not are_many(connection):
         return False
     ids = sorted(set(thread_ids))
     if ids:
-        held = (
+        locking = (
             select(threads.c.thread_id)
             .where(threads.c.thread_id.in_(ids))
             .order_by(threads.c.thread_id)
             .with_for_update(key_share=True)
         )
-        connection.execute(held).all()
+        connection.execute(locking).all()
     return bool(ids)
 
 
-def hold_threads_of(connection: Connection, runs: Select[Any]) -> set[str]:
-    """Hold the threads of the runs that a query with their `thread_id` finds; return their ids.
+def lock_threads_of(connection: Connection, runs: Select[Any]) -> set[str]:
+    """Lock the threads of the runs that a query with their `thread_id` finds; return their ids.
 
-    When they are held, runs of others may have come to be what the query finds.
+    When they are locked, runs of others may have come to be what the query finds.
     """
     ids = set(connection.scalars(runs))
-    hold_threads(connection, ids)
+    lock_threads(connection, ids)
     return ids

@@ -28,7 +28,7 @@ from millstream.server.runs.turns import (
 from millstream.server.storage import events, thread_readers
 from millstream.server.storage import run_statements as statements
 from millstream.server.storage.attempts import HANDED_BACK
-from millstream.server.storage.locks import are_many, hold_free, hold_threads
+from millstream.server.storage.locks import are_many, lock_free_threads, lock_threads
 from millstream.server.storage.run_records import Holder, Job
 from millstream.server.storage.tables import PUT_OFF, runs
 from millstream.server.storage.times import ms_of, now
@@ -183,16 +183,16 @@ def _free(
     """
     if not are_many(connection):
         return find(()), False
-    held: set[str] = set()
+    locked: set[str] = set()
     passed: set[str] = set()
     while True:
         rows = find(passed)
-        new = [row for row in rows if row.thread_id not in held]
+        new = [row for row in rows if row.thread_id not in locked]
         if not new:
-            # Nobody has begun or ended any of them since they were held.
+            # Nobody has begun or ended any of them since they were locked.
             return rows, bool(passed)
-        held |= hold_free(connection, [row.thread_id for row in new])
-        passed.update(row.run_id for row in new if row.thread_id not in held)
+        locked |= lock_free_threads(connection, [row.thread_id for row in new])
+        passed.update(row.run_id for row in new if row.thread_id not in locked)
 
 
 def _judge(connection: Connection, own: str, rule: str) -> _Judge:
@@ -266,7 +266,7 @@ def _first_of(
 def bring_due(connection: Connection, time: str | None = None) -> bool:
     """Have runs in the queue that were put off until now; return whether there may be more."""
     moment = time or now(connection)
-    due = _held(connection, lambda: statements.DUE.all(connection, time=moment, most=_TOGETHER))
+    due = _locked(connection, lambda: statements.DUE.all(connection, time=moment, most=_TOGETHER))
     for run in due:
         if statements.AHEAD.first(connection, thread_id=run.thread_id) is None:
             enter(connection, run)
@@ -275,16 +275,16 @@ def bring_due(connection: Connection, time: str | None = None) -> bool:
     return len(due) == _TOGETHER
 
 
-def _held(connection: Connection, find: Callable[[], Sequence[Any]]) -> Sequence[Any]:
+def _locked(connection: Connection, find: Callable[[], Sequence[Any]]) -> Sequence[Any]:
     """Return the runs that are found, whose threads nobody else changes any more."""
-    held: set[str] = set()
+    locked: set[str] = set()
     while True:
         rows = find()
         wanted = {row.thread_id for row in rows}
-        if not hold_threads(connection, wanted - held):
+        if not lock_threads(connection, wanted - locked):
             return rows
         # Others may have begun some of them, or have ended them.
-        held |= wanted
+        locked |= wanted
 
 
 def next_start(connection: Connection) -> str | None:

@@ -29,7 +29,7 @@ from millstream.server.runs.lifecycle import status_after
 from millstream.server.runs.turns import GOES_ON
 from millstream.server.storage import events
 from millstream.server.storage.changes import Left
-from millstream.server.storage.locks import hold_threads_of
+from millstream.server.storage.locks import lock_threads_of
 from millstream.server.storage.tables import (
     HELD,
     UNFINISHED,
@@ -203,7 +203,7 @@ def take_over(connection: Connection, dead: str | None, holder: str) -> Taken | 
         if connection.scalar(row.with_for_update(skip_locked=True)) is None:
             return None
     held = _left(dead, holder)
-    threads = hold_threads_of(connection, held)
+    threads = lock_threads_of(connection, held)
     is_stored = or_(runs.c.is_resumable, runs.c.is_followed)
     columns = (runs.c.run_id, runs.c.thread_id, runs.c.attempt, is_stored)
     query = held.with_only_columns(*columns).where(runs.c.thread_id.in_(threads))

@@ -51,7 +51,7 @@ THREAD: Final = Prepared(
     .where(threads.c.thread_id == bindparam("id"))
     .with_for_update(key_share=True)
 )
-"""A thread that is held, see `locks`."""
+"""A thread that is locked, see `locks`."""
 SETTINGS: Final = Prepared(
     select(threads.c.priority, threads.c.fairness_group, threads.c.metadata).where(
         threads.c.thread_id == bindparam("id")

@@ -22,7 +22,7 @@ from millstream.server.runs.turns import standing
 from millstream.server.storage import changes, deliveries, events, queue, thread_readers
 from millstream.server.storage import run_statements as statements
 from millstream.server.storage.containment import Filters, allows, exact, is_of_others
-from millstream.server.storage.locks import hold_threads_of
+from millstream.server.storage.locks import lock_threads_of
 from millstream.server.storage.run_records import (
     Cancelled,
     Created,
@@ -257,7 +257,7 @@ def finish(
     """Store the end of a run with what its thread has become, and start the thread's next run.
 
     `holder` is the replica that starts it, None if it has to wait for a slot. `result` is what
-    those get who wait, which is stored for those who do so elsewhere. The thread is held by who
+    those get who wait, which is stored for those who do so elsewhere. The thread is locked by who
     calls it, see `attempts.end`.
     """
     found = statements.RUN.first(connection, id=run_id)
@@ -428,7 +428,7 @@ def cancel(
         query = query.where(runs.c.run_id.in_(run_ids))
     if status not in (None, "all"):
         query = query.where(runs.c.status == status)
-    hold_threads_of(connection, query.with_only_columns(runs.c.thread_id))
+    lock_threads_of(connection, query.with_only_columns(runs.c.thread_id))
     rows = [row for row in connection.execute(query) if allows(row.thread_metadata, filters)]
     cancelled = [
         _supersede(connection, Present(row.run_id, row.status), row.thread_id, by) for row in rows

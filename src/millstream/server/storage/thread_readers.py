@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, exists, func, or_, s
 from sqlalchemy.dialects.postgresql import insert
 
 from millstream.server.runs.lifecycle import RunStatus
-from millstream.server.storage.locks import are_many, hold_thread
+from millstream.server.storage.locks import are_many, lock_thread
 from millstream.server.storage.prepared import Prepared
 from millstream.server.storage.tables import UNFINISHED, UNFINISHED_RUN, runs, thread_readers
 
@@ -84,7 +84,7 @@ def add(connection: Connection, thread_id: str, replica: str, *, wants_protocol:
 
     A run that begins at the same time is begun before that, and is seen, or behind it, and sees it.
     """
-    hold_thread(connection, thread_id)
+    lock_thread(connection, thread_id)
     values = {"wants_protocol": wants_protocol}
     made = insert(thread_readers).values(thread_id=thread_id, replica_id=replica, **values)
     connection.execute(

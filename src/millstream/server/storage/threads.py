@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, and_, false, select, true
 from millstream.server.errors import ApiError, not_found
 from millstream.server.storage import changes
 from millstream.server.storage.containment import Filters, allowed, allows, contains
-from millstream.server.storage.locks import hold_thread
+from millstream.server.storage.locks import lock_thread
 from millstream.server.storage.queries import Page, count, merged, page, unread
 from millstream.server.storage.tables import runs, threads
 from millstream.server.storage.times import now
@@ -141,7 +141,7 @@ def patch(
     filters: Filters | None = None,
 ) -> dict[str, Any]:
     """Lay metadata over those of a thread, or give it another time to live."""
-    hold_thread(connection, thread_id)
+    lock_thread(connection, thread_id)
     known = need(connection, thread_id, is_unread=True, filters=filters)
     time = now(connection)
     changed = {"metadata": merged(known["metadata"], metadata), "updated_at": time}
@@ -166,7 +166,7 @@ def set_state(
     `holder` is the replica that has updated it. If another one has taken that over it has shown the
     state by now, or does so: then nothing is kept.
     """
-    hold_thread(connection, thread_id)
+    lock_thread(connection, thread_id)
     if holder is not None and not changes.hold_own(connection, thread_id, holder):
         return
     query = select(threads.c.status, threads.c.state_updated_at)
@@ -200,7 +200,7 @@ def delete(
     When they were created does not tell which are new: a transaction that has begun before others
     may be committed after them.
     """
-    hold_thread(connection, thread_id)
+    lock_thread(connection, thread_id)
     metadata_of(connection, thread_id, filters)
     if not run_ids(connection, thread_id) <= known:
         return False
