@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from compat.conftest import Python, exec_command
+from millstream.compat.hook import LINE, VARIABLE
 
 
 @pytest.fixture
@@ -106,3 +109,16 @@ def test_a_program_that_installs_itself_needs_no_hook_for_its_workers(
     assert (
         outcome.out == "True Command(goto=Send(node='n', arg=1)) True True millstream._types.send\n"
     )
+
+
+def test_the_hook_does_nothing_where_millstream_is_uninstalled() -> None:
+    # -S: without what is installed, as if nothing were.
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", LINE],
+        env={VARIABLE: "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -15,14 +15,18 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
-from millstream.cli.failures import FAILED, INTERRUPTED, READER_GONE, USAGE, UsageError
+from millstream.cli.failures import DONE, FAILED, INTERRUPTED, READER_GONE, USAGE, UsageError
 from millstream.cli.interrupting import leave
 from millstream.cli.output import Output, OutputError, ReaderGoneError, complain
 
 __all__ = ["main"]
+
+_ABOUT: Final = ("-h", "--help", "-V", "--version")
+"""Options of `exec` that are not about a program."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     away.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
-    if given[:1] == ["exec"] and len(given) > 1 and given[1] not in ("-h", "--help"):
+    if given[:1] == ["exec"] and len(given) > 1 and given[1] not in _ABOUT:
         return _execute(given[1:])
     if arguments is not None:
         return _dispatch(given)
@@ -44,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         # What a graph emits may hold text that the terminal's encoding cannot show.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
+    if given and not given[0].startswith("-"):
+        _choose_engine()
     # A shell has its background jobs ignore Ctrl-C, and that is left alone.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt_then_leave)
@@ -62,6 +68,17 @@ def _execute(arguments: list[str]) -> int:
     except UsageError as error:
         complain(str(error))
         return USAGE
+
+
+def _choose_engine() -> None:
+    """Have graphs that import `langgraph` run on millstream, in worker processes too."""
+    from millstream import install_as_langgraph
+    from millstream.compat.hook import VARIABLE
+
+    # Something has imported LangGraph's engine before us: `run` says which one a graph runs on.
+    with suppress(RuntimeError):
+        install_as_langgraph()
+        os.environ[VARIABLE] = "1"
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -86,16 +103,21 @@ def _dispatch(arguments: list[str]) -> int:
         return FAILED
     except typer.Abort:
         return INTERRUPTED
+    except SystemExit as error:
+        # What shows or installs the completion of a shell ends so.
+        return error.code if isinstance(error.code, int) else DONE
     except Exception as error:
         # typer keeps the base class of its usage errors private; they all format themselves.
         describe = getattr(error, "format_message", None)
         if describe is None and not isinstance(error, UsageError):
             raise
-        message = str(error)
-        if describe is not None:
+        message = str(error) if describe is None else describe()
+        if describe is not None and message:
             command = getattr(getattr(error, "ctx", None), "command_path", "millstream")
-            message = f"{describe()} (see {command} --help)"
-        complain(message)
+            message = f"{message} (see {command} --help)"
+        if message:
+            # There is none where no command is given: the help is there then.
+            complain(message)
         return USAGE
     return result if isinstance(result, int) else 0
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import copy
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from millstream.cli.database import backup, migrate, restore
 from millstream.cli.draw import draw
@@ -16,9 +18,28 @@ from millstream.cli.saved import history, state
 from millstream.cli.serving import dev, serve
 from millstream.cli.threads import threads
 
+
+class _Commands(TyperGroup):
+    """The commands, which all take the option that shows the version."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        version = copy.copy(next(each for each in self.params if each.name == "version"))
+        # The functions of the commands do not take it.
+        version.expose_value = False
+        waiting = [*self.commands.values()]
+        while waiting:
+            command = waiting.pop()
+            command.params.append(version)
+            waiting += getattr(command, "commands", {}).values()
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Run and draw graphs, and run programs written for LangGraph.",
-    add_completion=False,
+    # Commands inherit it.
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 app.command()(run)
@@ -37,7 +58,7 @@ app.add_typer(threads, name="threads")
 
 @app.command(
     name="exec",
-    context_settings={"allow_interspersed_args": False, "help_option_names": ["-h", "--help"]},
+    context_settings={"allow_interspersed_args": False},
 )
 def _exec(
     program: Annotated[
@@ -65,7 +86,9 @@ def _show_version(wanted: bool) -> None:
 def _options(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+        typer.Option(
+            "--version", "-V", callback=_show_version, is_eager=True, help="Show the version."
+        ),
     ] = False,
 ) -> None:
     pass

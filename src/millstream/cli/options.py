@@ -31,7 +31,11 @@ Checkpointer = Annotated[
 StreamModes = Annotated[
     list[str] | None,
     typer.Option(
-        "--stream-mode", "-m", metavar="MODE", help=f"{', '.join(PUBLIC_MODES)}; repeatable."
+        "--stream-mode",
+        "-m",
+        metavar="MODE",
+        help=f"{', '.join(PUBLIC_MODES)}; repeatable.",
+        autocompletion=lambda: list(PUBLIC_MODES),
     ),
 ]
 Subgraphs = Annotated[

@@ -11,14 +11,16 @@ import sysconfig
 from pathlib import Path
 from typing import Final
 
-__all__ = ("VARIABLE", "add_hook", "hook_path", "remove_hook")
+__all__ = ("LINE", "VARIABLE", "add_hook", "hook_path", "remove_hook")
 
 VARIABLE: Final = "MILLSTREAM_AS_LANGGRAPH"
 """The environment variable that asks for it: any value but none and 0."""
-_LINE: Final = (
+LINE: Final = (
     f"import os; os.environ.get({VARIABLE!r}, '0') not in ('', '0') "
+    "and __import__('importlib.util').util.find_spec('millstream') "
     "and __import__('millstream').install_as_langgraph()\n"
 )
+"""The hook. It outlives millstream where that is uninstalled, and then does nothing."""
 
 
 def hook_path() -> Path:
@@ -29,7 +31,7 @@ def hook_path() -> Path:
 def add_hook() -> Path:
     """Write the hook, again if it is there, and return its path."""
     path = hook_path()
-    path.write_text(_LINE, encoding="utf-8")
+    path.write_text(LINE, encoding="utf-8")
     return path
 
 
