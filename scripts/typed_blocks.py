@@ -18,7 +18,7 @@ from typing import Final
 
 FOLDER: Final = Path("build/typed-blocks")
 PAGES: Final = (Path("README.md"), *sorted(Path("docs").glob("*.md")))
-CONTINUED: Final = {Path("docs/run-streams.md")}
+CONTINUED: Final = {Path("docs/run-streams.md"), Path("docs/testing.md")}
 
 # What fragments use and do not show.
 TAKEN_FOR_GRANTED: Final = """\

@@ -11,7 +11,6 @@ import time
 import traceback
 import uuid
 from collections.abc import Coroutine, Iterator
-from functools import partial
 from types import FrameType
 from typing import Any, Final
 
@@ -19,8 +18,7 @@ import pytest
 from hypothesis import settings
 
 import waiting
-from faketime import FakeClock, FakeTimeLoop
-from millstream._base.clock import given
+from millstream.testing import clock
 
 TESTS: Final = os.path.dirname(__file__)
 
@@ -128,11 +126,9 @@ def no_collector() -> Iterator[None]:
 
 
 @pytest.fixture
-def fake_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClock]:
+def fake_clock() -> Iterator[clock.FakeClock]:
     """Give the drivers and event loops a clock that the test sets, and a random source too."""
-    fake = FakeClock()
-    monkeypatch.setattr("asyncio.events.new_event_loop", partial(FakeTimeLoop, fake))
-    with given(fake):
+    with clock.fake_clock() as fake:
         yield fake
 
 

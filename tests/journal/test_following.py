@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import pytest
 from typing_extensions import TypedDict
 
-from faketime import FakeClock
 from journal.states import States
 from millstream._base.clock import given
 from millstream.graph import START, StateGraph
 from millstream.journal import MemoryJournal, SqliteJournal, saver, writing
+from millstream.testing.clock import FakeClock
 from millstream.types import Command, Send, interrupt
 
 

@@ -9,12 +9,12 @@ import pytest
 from langgraph_sdk import Auth
 from starlette.requests import HTTPConnection
 
-from faketime import FakeClock
 from millstream.server.auth.cache import UserCache
 from millstream.server.auth.handlers import HandlerGuard
 from millstream.server.auth.user import as_user
 from millstream.server.config import AuthCacheConfig
 from millstream.server.errors import ApiError, ConfigError
+from millstream.testing.clock import FakeClock
 
 
 def connection(path: str = "/threads", query: str = "", **headers: str) -> HTTPConnection:

@@ -8,8 +8,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from faketime import FakeClock, FakeTimeLoop
 from millstream.server.health import KEPT, PATIENCE, STUCK, Health
+from millstream.testing.clock import FakeClock, FakeTimeLoop
 from server.fixtures import Running, config_of, running
 from server.graphs import make_graphs
 

@@ -1,0 +1,64 @@
+"""The time of tests passes when somebody waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from millstream._base.clock import SYSTEM, current
+from millstream.testing import fake_clock
+
+
+def test_runs_and_loops_have_the_clock_inside_and_not_after() -> None:
+    with fake_clock() as clock:
+        assert current() is clock
+
+        async def read() -> float:
+            return asyncio.get_running_loop().time()
+
+        clock.seconds = 5
+        assert asyncio.run(read()) == 5
+
+    assert current() is SYSTEM
+    assert asyncio.run(read()) == pytest.approx(time.monotonic(), abs=1000)
+
+
+def test_sleepers_of_a_loop_sleep_side_by_side() -> None:
+    woken: list[str] = []
+
+    async def sleep(name: str, seconds: float) -> None:
+        await current().asleep(seconds)
+        woken.append(name)
+
+    async def all_of_them() -> None:
+        await asyncio.gather(sleep("late", 3), sleep("early", 1), asyncio.sleep(2))
+
+    with fake_clock() as clock:
+        began = clock.seconds
+        asyncio.run(all_of_them())
+
+    assert woken == ["early", "late"]
+    assert clock.seconds == pytest.approx(began + 3)
+
+
+def test_a_timeout_ends_what_sleeps_longer() -> None:
+    async def wait() -> None:
+        await asyncio.wait_for(current().asleep(3600), 60)
+
+    with fake_clock() as clock:
+        began = clock.seconds
+        with pytest.raises(asyncio.TimeoutError):
+            asyncio.run(wait())
+
+    assert clock.seconds == pytest.approx(began + 60)
+
+
+def test_in_a_loop_of_real_time_it_passes_at_once() -> None:
+    loop = asyncio.new_event_loop()
+    with fake_clock() as clock:
+        loop.run_until_complete(clock.asleep(3600))
+    loop.close()
+
+    assert clock.slept == [3600]
