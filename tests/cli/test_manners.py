@@ -88,3 +88,57 @@ def test_a_graph_that_imports_langgraph_runs_on_millstream(folder: Path) -> None
 
     assert done.stderr == ""
     assert '"engine":"millstream.graph.state"' in done.stdout.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ('{"recursion_limt": 5}', 'do you mean "recursion_limit"?'),
+        ('{"thread_id": "1"}', 'it belongs into it as {"configurable": {"thread_id": ...}}'),
+        ('{"colour": 1}', "(configurable, metadata, tags, callbacks, "),
+    ],
+)
+def test_a_key_that_a_config_does_not_have_is_noted(
+    millstream: Any, config: str, said: str
+) -> None:
+    outcome = millstream("run", "graphs.py", "-i", '{"x": 1}', "-c", config)
+
+    (line,) = outcome.err.splitlines()
+    assert line.startswith('millstream: "')
+    assert said in line
+    assert outcome.code == 0
+
+
+@pytest.mark.parametrize(
+    ("mode", "why"),
+    [
+        ("checkpoints", "only a graph with a saver makes checkpoints; give --checkpointer PATH"),
+        ("messages", "no node has called a model"),
+        ("tools", "no tool of LangChain was called"),
+    ],
+)
+def test_a_mode_that_has_shown_nothing_is_noted(millstream: Any, mode: str, why: str) -> None:
+    outcome = millstream("run", "graphs.py", "-i", '{"x": 1}', "-m", mode, "-m", "updates")
+
+    assert outcome.err == f"millstream: -m {mode} has shown nothing: {why}\n"
+    assert outcome.code == 0
+
+
+def test_a_missing_input_is_said_where_its_key_is_missed(millstream: Any) -> None:
+    note = "millstream: the input was {}, because no --input was given\n"
+
+    without, empty = millstream("run", "graphs.py"), millstream("run", "graphs.py", "-i", "{}")
+
+    assert without.err.endswith(f"\n{note}")
+    assert "KeyError: 'x'" in without.err
+    assert note not in empty.err
+
+
+def test_another_engine_is_named(millstream: Any, folder: Path) -> None:
+    # This process may import langgraph first, unlike the command.
+    (folder / "theirs.py").write_text(FROM_LANGGRAPH, encoding="utf-8")
+
+    outcome = millstream("run", "theirs.py", "--json")
+
+    assert '"engine": "langgraph.graph.state"' in outcome.out
+    assert "runs this graph, not millstream: it was imported before" in outcome.err

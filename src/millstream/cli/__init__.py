@@ -87,7 +87,9 @@ def _dispatch(arguments: list[str]) -> int:
     from millstream.cli.commands import app
 
     try:
-        result: Any = app(arguments, prog_name="millstream", standalone_mode=False)
+        result: Any = app(
+            arguments, prog_name="millstream", standalone_mode=False, obj=list(arguments)
+        )
         if sys.stdout is not None:
             Output(sys.stdout).flush()
     except KeyboardInterrupt:

@@ -6,7 +6,8 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from millstream.cli.output import print_text
@@ -51,14 +52,28 @@ def reason(error: BaseException) -> str:
     frames = _of_user(traceback.extract_tb(error.__traceback__))
     if not frames:
         return described
+    # Of the packages that the user's code calls only where there is nothing else.
+    frames = [frame for frame in frames if not _is_installed(frame.filename)] or frames
     return f"{described} ({_short_path(frames[-1].filename)}, line {frames[-1].lineno})"
 
 
-def print_failure(error: BaseException) -> None:
-    """Write the traceback of `error` to stderr, without the frames of the machinery."""
+def print_failure(error: BaseException, *, is_whole: bool = False) -> None:
+    """Write the traceback of `error` to stderr, without the frames of the machinery or whole."""
     trace = traceback.TracebackException.from_exception(error)
-    _shorten(trace)
+    if not is_whole:
+        _shorten(trace)
     print_text("".join(trace.format()))
+
+
+@contextmanager
+def causes_shown(wanted: bool) -> Iterator[None]:
+    """Show the whole traceback of what has made the command refuse something, if it is wanted."""
+    try:
+        yield
+    except UsageError as error:
+        if wanted and error.__cause__ is not None:
+            print_failure(error.__cause__, is_whole=True)
+        raise
 
 
 def _short_path(path: str) -> str:
@@ -67,6 +82,12 @@ def _short_path(path: str) -> str:
     except (OSError, ValueError):
         # The working directory is gone, or on another drive.
         return path
+
+
+def _is_installed(path: str) -> bool:
+    parts = path.replace("\\", "/").split("/")
+    is_standard = path.startswith(os.path.dirname(os.__file__) + os.sep)
+    return is_standard or "site-packages" in parts or "dist-packages" in parts
 
 
 def _shorten(trace: traceback.TracebackException) -> None:

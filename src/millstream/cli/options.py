@@ -13,7 +13,15 @@ from millstream.cli.failures import UsageError
 from millstream.cli.target import FORMS
 from millstream.modes.names import PUBLIC_MODES
 
-Target = Annotated[str, typer.Argument(metavar="TARGET", help=f"The graph: {FORMS}.")]
+Target = Annotated[
+    str,
+    typer.Argument(
+        metavar="TARGET", help=f"The graph: {FORMS}; without a name where it is the only one."
+    ),
+]
+WholeTraceback = Annotated[
+    bool, typer.Option("--traceback", help="Show tracebacks whole, not your own code alone.")
+]
 Config = Annotated[
     str, typer.Option("--config", "-c", metavar="JSON|@FILE", help="The config of the run.")
 ]
@@ -52,6 +60,8 @@ CONFIG_KINDS: Final[dict[str, tuple[type, str]]] = {
     "callbacks": (type(None), "left out: JSON has no callbacks"),
     "max_concurrency": (int, "a whole number"),
     "recursion_limit": (int, "a whole number"),
+    "run_name": (str, "a text"),
+    "run_id": (str, "a text"),
 }
 """Key of a config -> what its value has to be, and how that is called."""
 
@@ -102,13 +112,16 @@ def read_json(text: str, option: str) -> Any:
         if text == "-":
             if sys.stdin is None:
                 raise UsageError(f"{option} -: stdin is closed; give JSON or @FILE")
-            source, text = "stdin", sys.stdin.read()
+            source = "stdin"
+            text = sys.stdin.read()
         elif text.startswith("@"):
             source = text[1:]
             with open(source, encoding="utf-8-sig") as file:
                 text = file.read()
     except OSError as error:
-        raise UsageError(f"{option} {text}: cannot read {source}: {error.strerror}") from error
+        raise UsageError(
+            f"{option} {text}: cannot read {source}: {error.strerror or error}"
+        ) from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{option}: {source} is not UTF-8 text; give JSON in UTF-8") from error
     try:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millstream.cli.failures import DONE, FAILED, UsageError, print_failure, text_of
+from millstream.cli.failures import (
+    DONE,
+    FAILED,
+    UsageError,
+    causes_shown,
+    print_failure,
+    text_of,
+)
+from millstream.cli.notes import about_config, about_engine, about_input, about_modes
 from millstream.cli.options import (
+    CONFIG_KINDS,
     Checkpointer,
     Config,
     EventsAsJson,
@@ -17,13 +27,17 @@ from millstream.cli.options import (
     Subgraphs,
     Target,
     Thread,
+    WholeTraceback,
     check_modes,
     check_record,
     read_config,
     read_json,
 )
-from millstream.cli.output import Output, OutputError, ReaderGoneError, print_text
-from millstream.cli.target import load_graph
+from millstream.cli.output import Output, OutputError, ReaderGoneError, complain, print_text
+from millstream.cli.target import lent_graph
+
+if TYPE_CHECKING:
+    from millstream.cli.event_loop import EventLoop
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +54,16 @@ class Order:
     config: dict[str, Any]
     is_named: bool
     """Whether a thread is meant that may be there already."""
+    modes: list[str]
+    """The stream modes that are asked for, if any are."""
     is_json: bool
     record: str | None
+    is_whole: bool
+    """Whether tracebacks are shown whole."""
 
 
 def run(
+    context: typer.Context,
     target: Target,
     *,
     input: Annotated[
@@ -71,11 +90,16 @@ def run(
             "--record", metavar="FILE", help="Keep the run in this file, for `millstream replay`."
         ),
     ] = None,
+    traceback: WholeTraceback = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Run again whenever a Python file beside it changes.")
+    ] = False,
 ) -> int:
     """Run the graph TARGET and show its events as they happen; what it asks is asked here."""
     if resume is not None and input is not None:
         raise UsageError("--resume answers what was asked, --input begins anew; give one of them")
     modes = None if stream_mode is None else check_modes(stream_mode)
+    files = _files_of_runs([input, resume, config], record) if watch else []
     order = Order(
         target=target,
         input=read_json("{}" if input is None else input, "--input"),
@@ -86,31 +110,73 @@ def run(
         config_text=config,
         config=read_config(config, thread),
         is_named=thread is not None,
+        modes=modes or [],
         is_json=as_json,
         record=check_record(record),
+        is_whole=traceback,
     )
+
+    if watch:
+        from millstream.cli.watching import watch as carry_out_again
+
+        again = [each for each in context.obj if each != "--watch"]
+        return carry_out_again(again, target, files)
+    for note in about_config(order.config, CONFIG_KINDS):
+        complain(note)
 
     from millstream.cli.views import choose_view
 
     renderer = choose_view(modes, has_subgraphs=subgraphs, as_json=as_json)
-    renderer.load(f"loading {target}")
-    with renderer.shown():
-        graph = load_graph(target)
-    renderer.load("")
-    try:
-        return _Conversation(order, graph, renderer).hold()
-    except (KeyboardInterrupt, UsageError, ReaderGoneError, OutputError):
-        raise
-    except BaseException as error:
-        renderer.stop()
-        print_failure(error)
-        return FAILED
+    with causes_shown(traceback):
+        return _carry_out(order, renderer)
+
+
+def _files_of_runs(given: list[str | None], record: str | None) -> list[str]:
+    """Return the files that options name, if they can be read again and again."""
+    if record is not None:
+        raise UsageError("--record keeps one run, --watch makes many; give one of them")
+    if "-" in given:
+        raise UsageError("--watch runs more than once, and stdin is read once; give @FILE")
+    return [each[1:] for each in given if each is not None and each.startswith("@")]
+
+
+def _carry_out(order: Order, renderer: Any) -> int:
+    from millstream.cli.event_loop import EventLoop
+
+    with ExitStack() as stack:
+        loop = stack.enter_context(EventLoop())
+        renderer.load(f"loading {order.target}")
+        with renderer.shown():
+            graph = stack.enter_context(lent_graph(order.target, order.config, loop))
+        renderer.load("")
+        note = about_engine(graph)
+        if note is not None:
+            complain(note)
+        try:
+            return _Conversation(order, graph, loop, renderer).hold()
+        except (KeyboardInterrupt, UsageError, ReaderGoneError, OutputError):
+            raise
+        except BaseException as error:
+            renderer.stop()
+            print_failure(error, is_whole=order.is_whole)
+            _advise(order, error)
+            return FAILED
+
+
+def _advise(order: Order, error: BaseException) -> None:
+    if isinstance(error, ImportError):
+        from millstream.cli.installing import how_to_import
+
+        complain(f"{text_of(error)}: {how_to_import(error)}")
+    note = None if order.has_input or order.has_answer else about_input(error)
+    if note is not None:
+        complain(note)
 
 
 class _Conversation:
     """A graph is run, and again with the answers to what it asks, if somebody is there."""
 
-    def __init__(self, order: Order, graph: Any, renderer: Any) -> None:
+    def __init__(self, order: Order, graph: Any, loop: EventLoop, renderer: Any) -> None:
         from millstream.cli.asking.questions import is_attended
         from millstream.cli.savers import (
             has_saver,
@@ -139,7 +205,7 @@ class _Conversation:
             graph, durability = with_memory(graph), "exit"
         config = with_thread(graph, order.config)
         self._thread = str((config.get("configurable") or {}).get("thread_id", ""))
-        self._session = Session(graph, config, renderer, durability, order.record)
+        self._session = Session(graph, config, loop, renderer, durability, order.record)
 
     def hold(self) -> int:
         """Run the graph until it ends, or nobody answers; return the exit code."""
@@ -165,6 +231,9 @@ class _Conversation:
             if not answered:
                 break
         self._renderer.finish()
+        if not stop.is_waiting:
+            for note in about_modes(self._order.modes, self._session.shown):
+                complain(note)
         self._say_how_to_go_on(stop)
         return DONE
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from itertools import islice
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from millstream._base.texts import visible
-from millstream.cli.failures import DONE, UsageError, reason
-from millstream.cli.options import Checkpointer, Config, Target, read_config
+from millstream.cli.failures import DONE, UsageError, causes_shown, reason
+from millstream.cli.options import Checkpointer, Config, Target, WholeTraceback, read_config
 from millstream.cli.output import Output
-from millstream.cli.target import load_graph
+from millstream.cli.target import lent_graph
+
+if TYPE_CHECKING:
+    from millstream.cli.event_loop import EventLoop
 
 Thread = Annotated[str, typer.Option("--thread", "-t", metavar="ID", help="The thread.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, a line for each checkpoint.")]
@@ -32,13 +35,21 @@ def state(
     ] = None,
     config: Config = "{}",
     as_json: AsJson = False,
+    traceback: WholeTraceback = False,
 ) -> int:
     """Print the state of a thread: its values, what would run next, and what it asks."""
-    graph, settings = _opened(target, thread, checkpointer, config, as_json=as_json)
+    settings = read_config(config, thread)
     if checkpoint is not None:
         settings["configurable"]["checkpoint_id"] = checkpoint
-    with _refusals(target):
-        found = _described(graph.get_state(settings))
+    with (
+        causes_shown(traceback),
+        _opened(target, settings, checkpointer, as_json=as_json) as (graph, loop),
+        _refusals(target),
+    ):
+        if loop.is_used:
+            found = _described(loop.run(graph.aget_state(settings)))
+        else:
+            found = _described(graph.get_state(settings))
     if found["created_at"] is None:
         which = "" if checkpoint is None else f", checkpoint {checkpoint!r}"
         raise UsageError(f"{target} has kept nothing of thread {thread!r}{which}")
@@ -62,11 +73,20 @@ def history(
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")] = None,
     config: Config = "{}",
     as_json: AsJson = False,
+    traceback: WholeTraceback = False,
 ) -> int:
     """Print the checkpoints of a thread, the newest first."""
-    graph, settings = _opened(target, thread, checkpointer, config, as_json=as_json)
-    with _refusals(target):
-        found = [_described(each) for each in islice(graph.get_state_history(settings), limit)]
+    settings = read_config(config, thread)
+    with (
+        causes_shown(traceback),
+        _opened(target, settings, checkpointer, as_json=as_json) as (graph, loop),
+        _refusals(target),
+    ):
+        if loop.is_used:
+            kept = loop.run(_first(graph.aget_state_history(settings), limit))
+        else:
+            kept = [*islice(graph.get_state_history(settings), limit)]
+        found = [_described(each) for each in kept]
     if not found:
         raise UsageError(f"{target} has kept nothing of thread {thread!r}")
     from millstream.cli.threads.showing import print_json, print_rows
@@ -80,21 +100,34 @@ def history(
     return DONE
 
 
+@contextlib.contextmanager
 def _opened(
-    target: str, thread: str, checkpointer: str | None, config: str, *, as_json: bool
-) -> tuple[Any, dict[str, Any]]:
-    settings = read_config(config, thread)
-    # What a module prints while it is loaded must not stand between the lines.
+    target: str, settings: dict[str, Any], checkpointer: str | None, *, as_json: bool
+) -> Iterator[tuple[Any, EventLoop]]:
+    """Lend the graph, and the loop that it is read in if it was made there."""
+    from millstream.cli.event_loop import EventLoop
     from millstream.cli.live.printed import guarded
-
-    with guarded(), contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        graph = load_graph(target)
     from millstream.cli.savers import has_saver, with_saver
 
-    graph = with_saver(graph, checkpointer)
-    if not has_saver(graph):
-        raise UsageError(f"{target} has no saver; give --checkpointer PATH")
-    return graph, settings
+    with contextlib.ExitStack() as stack:
+        loop = stack.enter_context(EventLoop())
+        # What a module prints while it is loaded must not stand between the lines.
+        away = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
+        with guarded(), away:
+            graph = stack.enter_context(lent_graph(target, settings, loop))
+        graph = with_saver(graph, checkpointer)
+        if not has_saver(graph):
+            raise UsageError(f"{target} has no saver; give --checkpointer PATH")
+        yield graph, loop
+
+
+async def _first(items: AsyncIterator[Any], limit: int | None) -> list[Any]:
+    found: list[Any] = []
+    async for item in items:
+        found.append(item)
+        if len(found) == limit:
+            break
+    return found
 
 
 @contextlib.contextmanager

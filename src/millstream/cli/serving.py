@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from millstream.cli.failures import DONE, UsageError
+from millstream.cli.installing import installing
 
 if TYPE_CHECKING:
     import socket
@@ -181,8 +182,8 @@ def _check_installed() -> None:
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise UsageError(
-            f"the server needs {error.name}, which is not installed; "
-            "pip install 'millstream[server]'"
+            f"the server needs {error.name}, which is not installed: "
+            f"{installing('millstream[server]')}"
         ) from error
 
 

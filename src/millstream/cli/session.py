@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from millstream.cli.event_loop import EventLoop
 from millstream.cli.render import Renderer
 from millstream.cli.savers import has_saver
 from millstream.modes.names import TASKS, UPDATES
@@ -30,12 +31,13 @@ class Stop:
 
 
 class Session:
-    """A graph, the config of its runs, and where their events go."""
+    """A graph, the config of its runs, where they run, and where their events go."""
 
     def __init__(
         self,
         graph: Any,
         config: dict[str, Any],
+        loop: EventLoop,
         renderer: Renderer,
         durability: str | None,
         record: str | None = None,
@@ -49,8 +51,12 @@ class Session:
         }
         if durability is not None:
             self._arguments["durability"] = durability
-        self._is_async = _needs_event_loop(graph)
+        self._loop = loop
+        # What has been made in the loop may belong to it.
+        self._is_async = loop.is_used or _needs_event_loop(graph)
         self._has_asked = False
+        self.shown: set[str] = set()
+        """The stream modes that have had something to show."""
         self._record = record
         self._runs = 0
 
@@ -63,7 +69,7 @@ class Session:
             arguments = {**arguments, "record": numbered(self._record, self._runs)}
         with self._renderer.shown():
             if self._is_async:
-                _consume_async(self._graph.astream(given, self._config, **arguments), self)
+                self._loop.run(self._consume(self._graph.astream(given, self._config, **arguments)))
             else:
                 items = self._graph.stream(given, self._config, **arguments)
                 with contextlib.closing(items):
@@ -76,15 +82,18 @@ class Session:
             self._config = {**self._config, "configurable": rest}
         return self.look()
 
+    async def _consume(self, items: Any) -> None:
+        async with contextlib.aclosing(items):
+            async for item in items:
+                self.show(item)
+
     def look(self) -> Stop:
         """Return where the thread stands."""
         if not has_saver(self._graph):
             return Stop(is_lost=self._has_asked)
         try:
             if self._is_async:
-                import asyncio
-
-                state = asyncio.run(self._graph.aget_state(self._config))
+                state = self._loop.run(self._graph.aget_state(self._config))
             else:
                 state = self._graph.get_state(self._config)
             return Stop(tuple(state.interrupts), tuple(state.next))
@@ -100,6 +109,7 @@ class Session:
                 (mode == TASKS and bool(payload.get("interrupts")))
                 or (mode == UPDATES and "__interrupt__" in payload)
             )
+        self.shown.add(mode)
         self._renderer.show(namespace, mode, payload)
 
 
@@ -110,17 +120,6 @@ def numbered(file: str, run: int) -> Path:
         return path
     stem, dot, suffixes = path.name.partition(".")
     return path.with_name(f"{stem}-{run}{dot}{suffixes}")
-
-
-def _consume_async(items: Any, session: Session) -> None:
-    import asyncio
-
-    async def consume() -> None:
-        async with contextlib.aclosing(items):
-            async for item in items:
-                session.show(item)
-
-    asyncio.run(consume())
 
 
 def _needs_event_loop(graph: Any) -> bool:

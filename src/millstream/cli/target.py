@@ -2,39 +2,124 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import inspect
 import os
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from millstream._base.modules import import_source, is_path
 from millstream.cli.failures import UsageError, reason, working_directory
+
+if TYPE_CHECKING:
+    from millstream.cli.event_loop import EventLoop
 
 FORMS: Final = "path/to/file.py:name or package.module:name"
 _MISSING: Final = object()
 _GRAPH_MEMBERS: Final = ("stream", "astream", "get_graph", "nodes", "channels")
+_KINDS: Final = ("CompiledStateGraph", "StateGraph", "CompiledGraph", "Pregel")
+"""What functions that make graphs say that they return."""
+_SHOWN: Final = 6
+"""How many graphs an error names."""
 
 
 def load_graph(target: str) -> Any:
-    """Return the compiled graph that `target` names.
+    """Return the compiled graph that `target` names, to be looked at, as `lent_graph` finds it."""
+    from millstream.cli.event_loop import EventLoop
 
-    The name may stand for a compiled graph, a builder with `compile()`, or a function without
-    arguments that returns one of them. Everything that is wrong is a `UsageError`, also what
+    with EventLoop() as loop, lent_graph(target, {}, loop) as graph:
+        return graph
+
+
+@contextmanager
+def lent_graph(target: str, config: Mapping[str, Any], loop: EventLoop) -> Iterator[Any]:
+    """Lend the compiled graph that `target` names, to be run.
+
+    The name may stand for a compiled graph, a builder with `compile()`, or a function that returns
+    one of them, async or a context manager too; it is given a config where it asks for one. Without
+    a name it is the only graph of the module. Everything that is wrong is a `UsageError`, also what
     the user's module raises while it is imported.
     """
-    source, colon, name = target.rpartition(":")
-    if not colon or not source or not name:
-        raise UsageError(f"TARGET {target!r} does not name a graph; write {FORMS}")
+    source, name = _split(target)
     module = _load_module(source)
+    if name is None:
+        name = _only_name(source, module)
+        target = f"{source}:{name}"
+    value = _named(module, source, name)
+    is_function = callable(value) and not isinstance(value, type)
+    if is_function and not is_graph(value) and not _is_builder(value):
+        from millstream.cli.factories import made
+
+        with made(value, target, config, loop) as value:
+            yield _as_graph(value, target)
+    else:
+        yield _as_graph(value, target)
+
+
+def _split(target: str) -> tuple[str, str | None]:
+    """Return the source and the name of a target; no name where it has none."""
+    source, colon, name = target.rpartition(":")
+    # A colon may also be in a path.
+    if target.endswith(".py") or (target and not colon):
+        return target, None
+    if not source or not name:
+        raise UsageError(f"TARGET {target!r} does not name a graph; write {FORMS}")
+    return source, name
+
+
+def _named(module: ModuleType, source: str, name: str) -> Any:
+    value: Any = module
     try:
-        value = getattr(module, name, _MISSING)
+        for part in name.split("."):
+            value = getattr(value, part, _MISSING)
     except (Exception, SystemExit) as error:
-        raise UsageError(f"{target} cannot be read: {reason(error)}") from error
+        raise UsageError(f"{source}:{name} cannot be read: {reason(error)}") from error
     if value is _MISSING:
         raise UsageError(f"{source} has no {name!r}; {_suggestion(source, module)}")
-    return _as_graph(value, target)
+    return value
+
+
+def _only_name(source: str, module: ModuleType) -> str:
+    names = _names_of_graphs(module) or _names_of_factories(module)
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise UsageError(f"{source} has no graph; {_suggestion(source, module)}")
+    shown = " or ".join(f"{source}:{name}" for name in names[:_SHOWN])
+    more = ", ..." if len(names) > _SHOWN else ""
+    raise UsageError(f"{source} has {len(names)} graphs; name one: {shown}{more}")
+
+
+def _names_of_graphs(module: ModuleType) -> list[str]:
+    """Return the names of the compiled graphs, else of the builders, each once."""
+    for is_one in (is_graph, _is_builder):
+        found = {id(value): name for name, value in [*vars(module).items()][::-1] if is_one(value)}
+        if found:
+            return [*found.values()][::-1]
+    return []
+
+
+def _names_of_factories(module: ModuleType) -> list[str]:
+    """Return the names of functions of the module that say that they return a graph."""
+    return [
+        name
+        for name, value in vars(module).items()
+        if inspect.isfunction(value)
+        and value.__module__ == module.__name__
+        and any(kind in _result_of(value) for kind in _KINDS)
+    ]
+
+
+def _result_of(function: Any) -> str:
+    """Return what a function says that it returns."""
+    try:
+        return str(function.__annotations__.get("return"))
+    except Exception:
+        # The annotation names what is there for type checkers alone.
+        return ""
 
 
 def is_graph(value: Any) -> bool:
@@ -54,9 +139,6 @@ def _is_builder(value: Any) -> bool:
 
 
 def _as_graph(value: Any, target: str) -> Any:
-    is_function = callable(value) and not isinstance(value, type)
-    if is_function and not is_graph(value) and not _is_builder(value):
-        value = _call(value, target)
     if _is_builder(value) and not is_graph(value):
         try:
             value = value.compile()
@@ -65,44 +147,26 @@ def _as_graph(value: Any, target: str) -> Any:
     if not is_graph(value):
         raise UsageError(
             f"{target} is {_a(value)}, not a graph; name a compiled graph, a builder, "
-            "or a function without arguments that returns one"
+            "or a function that returns one"
         )
     return value
 
 
-def _call(function: Any, target: str) -> Any:
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        parameters = {}.values()
-    required = [
-        parameter.name
-        for parameter in parameters
-        if parameter.default is parameter.empty
-        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-    ]
-    if required:
-        raise UsageError(
-            f"{target} needs arguments ({', '.join(required)}); name a function that needs none"
-        )
-    if inspect.iscoroutinefunction(function):
-        raise UsageError(f"{target} is an async function; name a plain one that returns a graph")
-    try:
-        return function()
-    except (Exception, SystemExit) as error:
-        raise UsageError(f"{target} failed when called: {reason(error)}") from error
-
-
 def _load_module(source: str) -> ModuleType:
-    if source.endswith(".py") or os.sep in source:
-        return _load_file(source)
-    # Unlike a script, an installed command does not see the current directory.
-    here = working_directory()
-    sys.path.insert(0, here)
+    if is_path(source):
+        if not os.path.isfile(source):
+            raise UsageError(f"no such file: {source}; write {FORMS}")
+        if not source.endswith(".py"):
+            raise UsageError(f"{source} is not a Python file; write {FORMS}")
+    # Unlike a script, an installed command does not see the current directory; a path may be whole.
+    here = "" if os.path.isabs(source) else working_directory()
+    if here and not is_path(source):
+        sys.path.insert(0, here)
     try:
-        return importlib.import_module(source)
+        return import_source(source, Path(here))
     except ModuleNotFoundError as error:
-        if error.name and (source == error.name or source.startswith(f"{error.name}.")):
+        is_its_own = error.name and f"{source}.".startswith(f"{error.name}.")
+        if is_its_own and not is_path(source):
             raise UsageError(
                 f"no module named {error.name!r}, neither in {here} nor installed; write {FORMS}"
             ) from error
@@ -111,38 +175,21 @@ def _load_module(source: str) -> ModuleType:
         raise _import_failure(source, error) from error
 
 
-def _load_file(path: str) -> ModuleType:
-    if not os.path.isfile(path):
-        raise UsageError(f"no such file: {path}; write {FORMS}")
-    name = os.path.splitext(os.path.basename(path))[0]
-    if name in sys.modules:
-        name = f"{name}_target"
-    spec = importlib.util.spec_from_file_location(name, os.path.abspath(path))
-    if spec is None or spec.loader is None:
-        raise UsageError(f"{path} is not a Python file; write {FORMS}")
-    # The file's neighbours can be imported, as when Python runs it.
-    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
-    module = importlib.util.module_from_spec(spec)
-    # Schemas and pickles look their module up by name while it is still being executed.
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        raise _import_failure(path, error) from error
-    return module
-
-
 def _import_failure(source: str, error: BaseException) -> UsageError:
-    advice = "install it or correct the import" if isinstance(error, ImportError) else "correct it"
-    return UsageError(f"importing {source} failed: {reason(error)}; {advice} and try again")
+    advice = "correct it and try again"
+    if isinstance(error, ImportError):
+        from millstream.cli.installing import how_to_import
+
+        advice = how_to_import(error)
+    return UsageError(f"importing {source} failed: {reason(error)}; {advice}")
 
 
 def _suggestion(source: str, module: ModuleType) -> str:
     graphs = [name for name, value in vars(module).items() if is_graph(value) or _is_builder(value)]
+    graphs += _names_of_factories(module)
     if graphs:
-        return "try " + " or ".join(f"{source}:{name}" for name in graphs)
-    return "define a graph there, or name another module"
+        return "try " + " or ".join(f"{source}:{name}" for name in graphs[:_SHOWN])
+    return f"define one there, or name a function that makes one: {source}:NAME"
 
 
 def _a(value: Any) -> str:

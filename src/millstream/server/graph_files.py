@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from zlib import crc32
 
 import millstream
+from millstream._base.modules import import_source
 from millstream._base.texts import safe_str
 from millstream.server.errors import ConfigError
 
@@ -61,50 +60,10 @@ def import_target(target: str, directory: Path) -> Any:
     source, colon, name = target.rpartition(":")
     if not colon or not source or not name:
         raise ImportError(f"{target!r} names no graph; write file.py:name or package.module:name")
-    module = _import_source(source, directory)
-    value: Any = module
+    value: Any = import_source(source, directory)
     for part in name.split("."):
         value = getattr(value, part)
     return value
-
-
-def _import_source(source: str, directory: Path) -> ModuleType:
-    if not source.endswith(".py") and "/" not in source:
-        return importlib.import_module(source)
-    path = (directory / source).resolve()
-    if not path.is_file():
-        raise ImportError(f"there is no file {path}")
-    # As a module of its package, if it is in one: its relative imports need that.
-    root, names = path.parent, [path.stem]
-    while (root / "__init__.py").is_file():
-        names.insert(0, root.name)
-        root = root.parent
-    if str(root) not in sys.path:
-        sys.path.insert(0, str(root))
-    if len(names) > 1:
-        return importlib.import_module(".".join(names))
-    return _import_file(path)
-
-
-def _import_file(path: Path) -> ModuleType:
-    name = path.stem
-    known = sys.modules.get(name)
-    if known is not None:
-        if getattr(known, "__file__", None) == str(path):
-            return known
-        name = f"{name}_{crc32(str(path).encode()):x}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    # Schemas and pickles look their module up by name while it is still being executed.
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
 
 
 def forget_modules(folders: Sequence[Path]) -> dict[str, ModuleType]:
