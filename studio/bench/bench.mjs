@@ -39,6 +39,12 @@ const FRAMES = () => {
   requestAnimationFrame(next);
 };
 
+/** Says how many words are on screen, and when. */
+const WORDS = () => {
+  const { innerText } = document.querySelector(".said");
+  return { at: performance.now(), words: Number(/word(\d+)\s*$/.exec(innerText)[1]) };
+};
+
 class Bench {
   async open() {
     const own = GRAPHS.map((name) => [name, `${new URL("graphs.py", import.meta.url).pathname}:${name}`]);
@@ -132,10 +138,11 @@ const MEASURES = {
       await page.goto(bench.url(threadId, "tokens"));
       await page.getByText("word400").waitFor();
       await bench.frames(page);
-      const began = performance.now();
-      const before = Number(/word(\d+)\s*$/.exec(await page.locator(".said").innerText())[1]);
+      const before = await page.evaluate(WORDS);
+      await page.waitForTimeout(3_000);
+      const after = await page.evaluate(WORDS);
+      rates.push((1000 * (after.words - before.words)) / (after.at - before.at));
       await page.getByText(`word${words - 1}`).waitFor();
-      rates.push((1000 * (words - 1 - before)) / (performance.now() - began));
       longest.push((await bench.frames(page)).longest);
       await page.close();
     }
