@@ -10,8 +10,9 @@ import asyncio
 import gc
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, TypeAlias, cast
 
@@ -149,12 +150,8 @@ def _time_in_turns(keys: Sequence[Key], effort: Effort, loop: asyncio.AbstractEv
         (contender.between, clock, _count(contender, clock, effort.sample))
         for (_, contender), clock in zip(keys, clocks, strict=True)
     ]
-    gc.collect()
-    gc.freeze()
-    try:
+    with _set_apart():
         rounds = interleave(turns, effort.seconds, effort.rounds)
-    finally:
-        gc.unfreeze()
     return _results(
         (
             key,
@@ -165,6 +162,19 @@ def _time_in_turns(keys: Sequence[Key], effort: Effort, loop: asyncio.AbstractEv
         )
         for index, key in enumerate(keys)
     )
+
+
+@contextmanager
+def _set_apart() -> Iterator[None]:
+    """Have the collector pass by what is there now; what somebody else has set apart stays so."""
+    was_set_apart = gc.get_freeze_count() > 0
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        if not was_set_apart:
+            gc.unfreeze()
 
 
 def _results(read: Iterable[tuple[Key, Iterable[float]]]) -> Results:
