@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo serve studio test-studio bench-studio test test-server test-browser test-all test-bounds test-ecosystem test-deep test-chaos check check-quick bench bench-quick bench-server beside format
+.PHONY: help demo serve studio test-studio bench-studio test test-server test-browser test-all test-bounds test-ecosystem test-deep test-chaos package check check-quick bench bench-quick bench-server beside format
 
 FILE ?= README.md
 export FILE PYTHON
@@ -17,6 +17,7 @@ help:
 	@echo "make test-browser  run LangChain's hooks for React in a real browser, against the server"
 	@echo "make test-chaos  disturb three replicas for ten minutes while clients talk to them (SECONDS=90)"
 	@echo "make test-deep   compare many more random graphs with langgraph"
+	@echo "make package     build sdist and wheel twice, and try them in empty environments"
 	@echo "make check       ruff, mypy, import contracts, branch coverage of core and channels"
 	@echo "make check-quick what a commit needs of it, in less than a minute"
 	@echo "make bench       measure side by side with other engines; writes benchmarks/RESULTS.md"
@@ -76,6 +77,9 @@ test-chaos:
 test-deep:
 	@scripts/setup-env .venv dev
 	HYPOTHESIS_PROFILE=deep .venv/bin/python -m pytest -q --timeout=7200 tests/differential
+
+package:
+	@scripts/release --draft
 
 check:
 	@scripts/setup-env .venv dev

@@ -4,6 +4,8 @@ Import from the submodules, as with LangGraph: `millstream.graph`, `millstream.t
 `millstream.config`. Importing this package alone loads nothing else. Programs that import
 `langgraph`, or packages that do, run on millstream after `install_as_langgraph`. `replay` shows a
 recorded run again.
+
+PYTEST_DONT_REWRITE: a program may import this before pytest, which would warn of that.
 """
 
 from __future__ import annotations

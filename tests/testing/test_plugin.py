@@ -9,6 +9,8 @@ from typing import Final
 
 import pytest
 
+import millstream
+
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.usefixtures("only_ours")
 
@@ -101,6 +103,11 @@ def test_loading_the_plugin_loads_nothing_of_what_it_gives() -> None:
     assert done.stdout == (
         "['millstream', 'millstream.testing', 'millstream.testing.plugin', 'millstream.version']\n"
     )
+
+
+def test_millstream_may_be_imported_before_pytest() -> None:
+    """Else pytest warns, because it looks at all modules of what has a plugin."""
+    assert "PYTEST_DONT_REWRITE" in (millstream.__doc__ or "")
 
 
 def test_pytest_finds_the_plugin() -> None:
