@@ -326,7 +326,10 @@ def choose_cast(model: str | None, pace: float) -> Cast:
     # Only a named model needs the packages langchain and, say, langchain-openai.
     from langchain.chat_models import init_chat_model
 
-    chosen: BaseChatModel = init_chat_model(model)
+    try:
+        chosen: BaseChatModel = init_chat_model(model)
+    except Exception as error:  # each package of models has errors of its own for a missing key
+        raise ValueError(f"{model} cannot be used: {error}") from error
     return lambda part, slowness: chosen
 
 

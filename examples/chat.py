@@ -5,8 +5,8 @@
 `.venv/bin/python examples/chat.py` is a conversation; `.venv/bin/millstream run
 examples/chat.py:graph -m messages --input '{"messages": "What is 12 * (3 + 4)?"}'` one turn of it.
 The model is the one that `CHAT_MODEL` or `--model` names, as `init_chat_model` of the package
-langchain knows it; one of OpenAI's when only `OPENAI_API_KEY` is set; without both the rules of
-`rulebook`.
+langchain knows it; one of OpenAI's when only `OPENAI_API_KEY` is set; without both, or where the
+one of the environment cannot be made, the rules of `rulebook`.
 """
 
 from __future__ import annotations
@@ -78,12 +78,26 @@ def evaluate(node: ast.AST) -> float:
 
 
 def choose_model(name: str | None = None) -> BaseChatModel:
-    """Return the model that `name` or the environment names, else the local one."""
-    name = name or os.environ.get("CHAT_MODEL")
-    if not name and os.environ.get("OPENAI_API_KEY"):
-        name = "openai:gpt-4o-mini"
-    if not name:
+    """Return the model that `name` names, else that of the environment, else the local one.
+
+    Where the key or the package is missing for the one of the environment, the local one answers.
+    """
+    wanted = name or os.environ.get("CHAT_MODEL")
+    if not wanted and os.environ.get("OPENAI_API_KEY"):
+        wanted = "openai:gpt-4o-mini"
+    if not wanted:
         return Rulebook()
+    try:
+        return load_model(wanted)
+    except Exception as error:  # each package of models has errors of its own for a missing key
+        if name:
+            raise ValueError(str(error)) from error
+        print(f"chat: no {wanted}, rules answer: {error}", file=sys.stderr)
+        return Rulebook()
+
+
+def load_model(name: str) -> BaseChatModel:
+    """Return a model of LangChain's."""
     try:
         from langchain.chat_models import init_chat_model
     except ImportError as error:
@@ -170,6 +184,6 @@ if __name__ == "__main__":
     parser.add_argument("--model", help="such as openai:gpt-4o-mini; default: CHAT_MODEL")
     try:
         chosen = choose_model(parser.parse_args().model)
-    except (ImportError, ValueError) as error:
+    except ValueError as error:
         sys.exit(f"chat: {error}")
     converse(make_graph(chosen))

@@ -200,6 +200,15 @@ runpy.run_path({CHAT!r}, run_name="__main__")
     assert done.stderr.endswith(": pip install langchain langchain-openai\n")
 
 
+def test_rules_answer_where_the_key_of_a_model_is_missing() -> None:
+    done = run(CHAT, stdin="6 * 7\n", CHAT_MODEL="openai:gpt-5")
+
+    assert done.returncode == 0
+    assert "42" in done.stdout
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("chat: no openai:gpt-5, rules answer: ")
+
+
 def test_an_unknown_model_is_refused_in_one_place() -> None:
     done = run(CHAT, "--model", "nobody-knows-this")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +53,45 @@ def test_no_command_shows_which_there_are(millstream: Any, before: list[str]) ->
     assert outcome.code == 2
     assert "Commands" in outcome.out
     assert outcome.err == ""
+
+
+class FullDisk(io.StringIO):
+    """A file that cannot be written any more."""
+
+    def write(self, text: str) -> int:
+        """Fail."""
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["-h"],
+        ["-V"],
+        ["threads"],
+        ["draw", "graphs.py"],
+        ["run", "graphs.py", "-i", '{"x": 1}'],
+        ["state", "graphs.py", "--checkpointer", "threads.db", "--thread", "1"],
+        ["history", "graphs.py", "--checkpointer", "threads.db", "--thread", "1", "--json"],
+        ["threads", "list", "threads.db"],
+        ["threads", "show", "threads.db", "1", "--json"],
+        ["replay", "run.jsonl"],
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_a_full_disk_is_one_line_for_every_command(
+    millstream: Any, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    if not {"threads.db", "run.jsonl"}.isdisjoint(arguments):
+        words = ["-i", '{"x": 1}', "--checkpointer", "threads.db", "--thread", "1"]
+        assert millstream("run", "graphs.py", *words, "--record", "run.jsonl").code == 0
+    monkeypatch.setattr(sys, "stdout", FullDisk())
+
+    outcome = millstream(*arguments)
+
+    assert outcome.err == "millstream: stdout cannot be written: No space left on device\n"
+    assert outcome.code == 1
 
 
 def test_the_package_can_be_run() -> None:

@@ -82,14 +82,8 @@ def _choose_engine() -> None:
 
 
 def _dispatch(arguments: list[str]) -> int:
-    import typer
-
-    from millstream.cli.commands import app
-
     try:
-        result: Any = app(
-            arguments, prog_name="millstream", standalone_mode=False, obj=list(arguments)
-        )
+        code = _call(arguments)
         if sys.stdout is not None:
             Output(sys.stdout).flush()
     except KeyboardInterrupt:
@@ -103,25 +97,40 @@ def _dispatch(arguments: list[str]) -> int:
         # The help and the version are written by typer itself.
         complain(f"stdout cannot be written: {error.strerror or error}")
         return FAILED
-    except typer.Abort:
-        return INTERRUPTED
     except SystemExit as error:
         # What shows or installs the completion of a shell ends so.
         return error.code if isinstance(error.code, int) else DONE
+    except UsageError as error:
+        complain(str(error))
+        return USAGE
+    return code
+
+
+def _call(arguments: list[str]) -> int:
+    import typer
+
+    from millstream.cli.commands import app
+
+    try:
+        result: Any = app(
+            arguments, prog_name="millstream", standalone_mode=False, obj=list(arguments)
+        )
+    except typer.Abort:
+        return INTERRUPTED
     except Exception as error:
         # typer keeps the base class of its usage errors private; they all format themselves.
         describe = getattr(error, "format_message", None)
-        if describe is None and not isinstance(error, UsageError):
+        if describe is None:
             raise
-        message = str(error) if describe is None else describe()
-        if describe is not None and message:
+        message = describe()
+        if message.startswith("Usage: "):
+            # No command was given: the message is the help, which says which ones there are.
+            Output(sys.stdout).write(f"{message}\n")
+        else:
             command = getattr(getattr(error, "ctx", None), "command_path", "millstream")
-            message = f"{message} (see {command} --help)"
-        if message:
-            # There is none where no command is given: the help is there then.
-            complain(message)
+            complain(f"{message} (see {command} --help)")
         return USAGE
-    return result if isinstance(result, int) else 0
+    return result if isinstance(result, int) else DONE
 
 
 def _hold_standard_files() -> None:

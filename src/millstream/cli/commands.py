@@ -41,6 +41,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    # Drawing tables around the help takes longer than everything else that it takes.
+    rich_markup_mode=None,
 )
 app.command()(run)
 app.command()(replay)

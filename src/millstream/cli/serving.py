@@ -211,8 +211,9 @@ def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, UnicodeError, OverflowError) as error:
+        # Names of hosts have an encoding of their own, ports an end.
+        reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(
             f"cannot listen on {host}, port {port}: {reason}; choose another with --port"
         ) from error
