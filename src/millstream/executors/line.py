@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 WINDOW: Final = 32
-"""How many events a task may be ahead of its run."""
+"""How many events a task may be ahead of its run, where the way to it is short."""
 
 
 class Line:
@@ -25,7 +25,8 @@ class Line:
     send: Callable[[Delivery], None]
     """Take an event to where the run is."""
 
-    def __init__(self) -> None:
+    def __init__(self, window: int = WINDOW) -> None:
+        self._window = window
         self._numbers = itertools.count()
         self._replies: dict[int, Callable[[Reply | None], None]] = {}
         self._lock = threading.Lock()
@@ -42,7 +43,7 @@ class Line:
         """
         self._ahead += 1
         # Counted without a lock: several threads may miscount a little, and wait a little later.
-        if self._ahead >= WINDOW:
+        if self._ahead >= self._window:
             self._ahead = 0
             self.ask(event)
             return

@@ -7,10 +7,10 @@ import io
 import operator
 import pickle
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from types import FunctionType, MethodType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from langchain_core.tools import BaseTool
 
@@ -21,6 +21,9 @@ from millstream.drivers.call_nodes import CallNode
 from millstream.drivers.function_calls import FunctionCall
 from millstream.errors import UnpicklableError
 
+Dumps: TypeAlias = "Callable[[Any], bytes]"
+"""Makes a value the bytes that `pickle.loads` reads where it is sent to."""
+
 MAX_DEPTH: Final = 20
 """How deep the part that cannot be pickled is looked for."""
 
@@ -30,27 +33,33 @@ WRAPPERS: Final = ("func", "coroutine", "afunc", "__wrapped__")
 
 
 class Pickler(pickle.Pickler):
-    """Knows more of what has a name in a module than pickle does.
+    """Knows more of what has a name in a module than pickle does."""
+
+    def reducer_override(self, value: Any) -> Any:
+        """Return how a value is found by name, if that takes more than its own name."""
+        place = place_of(value)
+        # As pickle does it.
+        return NotImplemented if place is None else (fetch, place)
+
+
+def place_of(value: Any) -> tuple[str, ...] | None:
+    """Return where `fetch` finds a value, if it is not found by its own name.
 
     A decorator such as `@tool` leaves an object under the name of the function. Neither the object
     nor the function can be pickled then, and both are found where they are.
     """
-
-    def reducer_override(self, value: Any) -> Any:
-        """Return how a value is found by name, if that takes more than its own name."""
-        if isinstance(value, FunctionType):
-            holder, place = _lookup(value), (value.__module__, value.__qualname__)
-            # Under its own name pickle finds it by itself.
-            for attribute in WRAPPERS if holder is not value else ():
-                if getattr(holder, attribute, None) is value:
-                    return fetch, (*place, attribute)
-        elif isinstance(value, BaseTool):
-            for attribute in WRAPPERS:
-                func: Any = getattr(value, attribute, None)
-                if isinstance(func, FunctionType) and _lookup(func) is value:
-                    return fetch, (func.__module__, func.__qualname__)
-        # As pickle does it.
-        return NotImplemented
+    if isinstance(value, FunctionType):
+        holder, place = _lookup(value), (value.__module__, value.__qualname__)
+        # Under its own name pickle finds it by itself.
+        for attribute in WRAPPERS if holder is not value else ():
+            if getattr(holder, attribute, None) is value:
+                return (*place, attribute)
+    elif isinstance(value, BaseTool):
+        for attribute in WRAPPERS:
+            func: Any = getattr(value, attribute, None)
+            if isinstance(func, FunctionType) and _lookup(func) is value:
+                return func.__module__, func.__qualname__
+    return None
 
 
 def fetch(module: str, name: str, attribute: str | None = None) -> Any:
@@ -74,33 +83,35 @@ def dumps(value: Any) -> bytes:
     return buffer.getvalue()
 
 
-def packed(value: Any, node: str, what: str) -> bytes:
+def packed(value: Any, node: str, what: str, dump: Dumps = dumps) -> bytes:
     """Return a value as bytes; `UnpicklableError` names the part of it that cannot be."""
     try:
-        return dumps(value)
+        return dump(value)
     except Exception as error:
-        raise named(value, node, what, error) from error
+        raise named(value, node, what, error, dump) from error
 
 
-def named(value: Any, node: str, what: str, error: Exception) -> UnpicklableError:
+def named(
+    value: Any, node: str, what: str, error: Exception, dump: Dumps = dumps
+) -> UnpicklableError:
     """Return the error that says which part of a value cannot be pickled."""
-    place, part, reason = _find(value, error)
+    place, part, reason = _find(value, error, dump)
     return UnpicklableError(node, f"{what}{place}", _text(part, reason))
 
 
-def portable(error: BaseException, node: str) -> BaseException:
+def portable(error: BaseException, node: str, dump: Dumps = dumps) -> BaseException:
     """Return an error, or one that says what it said if it cannot be sent."""
     try:
-        pickle.loads(dumps(error))  # some can be pickled and not be read
+        pickle.loads(dump(error))  # some can be pickled and not be read
     except Exception:
         return RuntimeError(f"{type(error).__qualname__} in node '{node}': {safe_str(error)}")
     return error
 
 
-def refusal(value: Any) -> Exception | None:
+def refusal(value: Any, dump: Dumps = dumps) -> Exception | None:
     """Return why a value cannot be pickled, None if it can."""
     try:
-        dumps(value)
+        dump(value)
     except Exception as error:
         return error
     return None
@@ -111,16 +122,16 @@ def is_to_be_named(value: Any, error: Exception) -> bool:
 
     A decorator runs before its module has what it returns.
     """
-    _, part, _ = _find(value, error)
+    _, part, _ = _find(value, error, dumps)
     return isinstance(part, FunctionType) and "<" not in part.__qualname__ and _lookup(part) is None
 
 
-def _find(value: Any, reason: Exception) -> tuple[str, Any, Exception]:
+def _find(value: Any, reason: Exception, dump: Dumps) -> tuple[str, Any, Exception]:
     """Return how to get to the innermost part that is refused, the part, and why it is."""
     place = ""
     for _ in range(MAX_DEPTH):
         for at, part in _pieces(value):
-            if (refused := refusal(part)) is not None:
+            if (refused := refusal(part, dump)) is not None:
                 place, value, reason = place + at, part, refused
                 break
         else:

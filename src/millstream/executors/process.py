@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import wait
 from queue import Empty, SimpleQueue
@@ -26,10 +24,22 @@ from typing import TYPE_CHECKING, Any, Final
 from millstream._base.clock import SYSTEM
 from millstream.drivers.elsewhere import TaskCalled
 from millstream.drivers.executor import Delivery, Execution, Executor, TaskOutcome, TaskRequest
-from millstream.errors import NodeError, UnpicklableError, WorkerDiedError
+from millstream.errors import UnpicklableError, WorkerDiedError
 from millstream.executors.inline import InlineExecutor
-from millstream.executors.pickling import is_to_be_named, named, packed, portable, refusal
-from millstream.executors.worker import Ended, Leave, Perform, Stop, serve
+from millstream.executors.messages import (
+    WORKER,
+    Leave,
+    Perform,
+    Stop,
+    answer,
+    closed,
+    forked,
+    is_worker,
+    order,
+    read,
+)
+from millstream.executors.pickling import is_to_be_named, named, refusal
+from millstream.executors.worker import serve
 from millstream.outbox.abandoned import RunAbandoned
 
 if TYPE_CHECKING:
@@ -83,22 +93,10 @@ class ProcessExecutor(Executor):
 
     def submit(self, request: TaskRequest) -> Execution:
         """Start an attempt of a task, as soon as a process is free."""
-        if multiprocessing.current_process().daemon:
+        if is_worker() or multiprocessing.current_process().daemon:
             # Of a graph that a node in a process calls: such a process can have none of its own.
             return InlineExecutor().submit(request)
-        # The failure that is handled may be one that cannot be sent.
-        if request.error is not None:
-            failed = request.error.node
-            request = replace(
-                request, error=NodeError(failed, portable(request.error.error, failed))
-            )
-        try:
-            data = packed(request, request.node, "what it is given, its request")
-        except UnpicklableError:
-            if (refused := refusal(request.runnable)) is not None:
-                raise named(request.runnable, request.node, "its function", refused) from refused
-            raise
-        return self._pool.submit(Perform(request.node, data))
+        return self._pool.submit(order(request))
 
     def close(self) -> None:
         """Stop what is still running, and wait until all processes have ended."""
@@ -174,16 +172,10 @@ class Pool:
         )
         # After a fork there is a copy of all this, but not of the thread.
         if self._owner != os.getpid():
-            raise RuntimeError(
-                f"The executor of node '{task.node}' belongs to process {self._owner}, of which "
-                "this one was forked: make one here"
-            )
+            raise forked(task.node, self._owner)
         with self._lock:
             if self.is_closed:
-                raise RuntimeError(
-                    f"The executor of node '{task.node}' is closed: its graph runs only as long as "
-                    "the executor is open"
-                )
+                raise closed(task.node)
             if self._thread is None:
                 name = "millstream-processes"
                 self._thread = threading.Thread(target=self._keep, name=name, daemon=True)
@@ -287,24 +279,19 @@ class Pool:
             return
         task, execution = process.task
         try:
-            message = pickle.loads(data)
-        except Exception as error:
-            refused = UnpicklableError(task.node, "what it emits or returns", str(error))
-            message = Ended(TaskOutcome(error=refused))
+            item = read(data, task.node)
+        except UnpicklableError as error:
+            item = TaskOutcome(error=error)
             process.process.kill()  # whatever the task does now, nobody follows
-        if isinstance(message, Delivery):
-            if isinstance(message.event, TaskCalled):
-                assert message.number is not None, "whoever calls is told of the end"
-                process.calls.add(message.number)
-            execution.put(message)
+        if isinstance(item, Delivery):
+            if isinstance(item.event, TaskCalled):
+                assert item.number is not None, "whoever calls is told of the end"
+                process.calls.add(item.number)
+            execution.put(item)
             return
-        outcome: TaskOutcome = message.outcome
-        # As the cause, which is printed above the error.
-        if isinstance(outcome.error, Exception) and message.traceback:
-            outcome.error.__cause__ = WorkerTraceback(message.traceback)
         process.task = process.deadline = None
         process.calls.clear()
-        execution.put(outcome)
+        execution.put(item)
         if self.is_closed:
             self._end(process)
 
@@ -352,9 +339,7 @@ class Pool:
         ear, mouth = self._context.Pipe()
         try:
             # Daemons end with this process, whatever ends it.
-            process = self._context.Process(
-                target=serve, args=(mouth,), name="millstream-worker", daemon=True
-            )
+            process = self._context.Process(target=serve, args=(mouth,), name=WORKER, daemon=True)
             process.start()
         except Exception as error:
             ear.close()
@@ -382,15 +367,8 @@ class Pool:
         if process is None or process.task is None:
             return
         process.calls.discard(reply.number)
-        node = process.task[0].node
-        if reply.error is not None:
-            reply = replace(reply, error=portable(reply.error, node))
         try:
-            data = packed(reply, node, "the answer or item it waits for")
-        except UnpicklableError as error:
-            data = pickle.dumps(type(reply)(reply.number, error=error))
-        try:
-            process.connection.send_bytes(data)
+            process.connection.send_bytes(answer(reply, process.task[0].node))
         except OSError:
             return  # it has died, which is noticed elsewhere
 
@@ -425,11 +403,3 @@ def _not_started(node: str, code: int | None) -> RuntimeError:
         "took any task. Processes import the program's main module, which must do its work under "
         "if __name__ == '__main__'"
     )
-
-
-class WorkerTraceback(Exception):
-    """Where an error was raised in another process."""
-
-    def __str__(self) -> str:
-        """Return the traceback there."""
-        return f'\n"""\n{self.args[0]}"""'
