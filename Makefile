@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo serve studio test-studio bench-studio test test-server test-browser test-all test-bounds test-ecosystem test-deep test-chaos package check check-quick bench bench-quick bench-server beside format
+.PHONY: help demo serve studio test-studio bench-studio test test-server test-browser test-all test-bounds test-ecosystem test-ray test-deep test-chaos package check check-quick bench bench-quick bench-server beside format
 
 FILE ?= README.md
 export FILE PYTHON
@@ -12,6 +12,7 @@ help:
 	@echo "make test-all    run what takes longer, and the tests on every other CPython 3.10-3.14"
 	@echo "make test-bounds  run the tests with the lowest and the newest packages allowed"
 	@echo "make test-ecosystem  run LangChain's packages on langgraph and on millstream"
+	@echo "make test-ray    run nodes on a Ray cluster of this machine, in an environment of its own"
 	@echo "make test-server  run the tests of the server alone"
 	@echo "make test-studio check the studio and test it in a real browser"
 	@echo "make test-browser  run LangChain's hooks for React in a real browser, against the server"
@@ -59,6 +60,10 @@ test-bounds:
 
 test-ecosystem:
 	@scripts/services.sh run -- scripts/ecosystem
+
+test-ray:
+	@scripts/setup-env build/ray test,ray
+	@build/ray/bin/python -m pytest -q -rfERs tests/cluster
 
 test-server:
 	@scripts/setup-env .venv dev

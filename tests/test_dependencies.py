@@ -56,6 +56,7 @@ DISTRIBUTIONS: Final = {
     # pydantic needs one version of it, exactly.
     "pydantic_core": "pydantic",
     "pytest": "pytest",
+    "ray": "ray",
     "redis": "redis",
     "requests": "requests",
     "rich": "rich",

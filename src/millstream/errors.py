@@ -398,15 +398,17 @@ class WorkerDiedError(Exception):
         self.node = node
         self.pid = pid
         self.exit_code = exit_code
-        """What it ended with; a signal as a negative number."""
+        """What it ended with; a signal as a negative number, None where nobody tells."""
 
     def __str__(self) -> str:
         """Say what has ended, and how."""
-        how = f"exit code {self.exit_code}"
-        if self.exit_code is not None and self.exit_code < 0:
-            how = f"signal {-self.exit_code}"
+        how = f" with exit code {self.exit_code}"
+        if self.exit_code is None:
+            how = ""
+        elif self.exit_code < 0:
+            how = f" with signal {-self.exit_code}"
         return (
-            f"The worker process {self.pid} of node '{self.node}' has died with {how}; a retry "
+            f"The worker process {self.pid} of node '{self.node}' has died{how}; a retry "
             "policy runs the node again in another one"
         )
 

@@ -1,0 +1,92 @@
+"""The way to a Ray cluster: that of the program, or one that ends with the executor."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What workers there may be, where, and for how long; see `RayExecutor`."""
+
+    max_workers: int | None
+    num_cpus: float
+    num_gpus: float
+    resources: Mapping[str, float]
+    options: Mapping[str, Any]
+    address: str | None
+    grace: float
+    idle: float
+
+
+class Connection:
+    """Reaches the cluster when it is first needed."""
+
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
+        self._lock = threading.Lock()
+        self._is_own = False
+        """Ray was started here, or the cluster was gone to from here."""
+        self._holder: threading.Thread | None = None
+        self._closing = threading.Event()
+
+    def open(self) -> int:
+        """Reach the cluster, and return how many workers fit it."""
+        with self._lock:
+            if not ray.is_initialized():
+                self._is_own = True
+                self._start()
+        return fitting(ray.cluster_resources(), self._terms)
+
+    def close(self) -> None:
+        """End what was begun here."""
+        with self._lock:
+            if not self._is_own:
+                return
+            self._is_own = False
+            self._closing.set()
+            if self._holder is not None:
+                self._holder.join()
+            else:
+                ray.shutdown()
+
+    def _start(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self._init()
+            return
+        # Processes of Ray's end with the thread that has started them.
+        started: Future[None] = Future()
+        self._holder = threading.Thread(
+            target=self._hold, args=(started,), name="millstream-ray-connection", daemon=True
+        )
+        self._holder.start()
+        started.result()
+
+    def _hold(self, started: Future[None]) -> None:
+        try:
+            self._init()
+        except BaseException as error:
+            started.set_exception(error)
+            return
+        started.set_result(None)
+        self._closing.wait()
+        ray.shutdown()
+
+    def _init(self) -> None:
+        ray.init(address=self._terms.address, include_dashboard=False)
+
+
+def fitting(cluster: Mapping[str, float], terms: Terms) -> int:
+    """Return how many workers fit what a cluster has, at least one.
+
+    One that asks for nothing is taken to need a processor.
+    """
+    asked = {"CPU": terms.num_cpus, "GPU": terms.num_gpus, **terms.resources}
+    wanted = {name: amount for name, amount in asked.items() if amount > 0} or {"CPU": 1}
+    return max(1, min(int(cluster.get(name, 0) / amount) for name, amount in wanted.items()))

@@ -1,0 +1,30 @@
+"""Without Ray there is an executor all the same, which says what it lacks when it is made."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from millstream.executors import RayExecutor
+
+
+def test_without_ray_an_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    for name in ("connection", "pool"):
+        monkeypatch.delitem(sys.modules, f"millstream.executors.ray_{name}", raising=False)
+
+    with pytest.raises(ImportError, match=r"pip install 'millstream\[ray\]'"):
+        RayExecutor()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"max_workers": 0}, "max_workers must be at least 1, not 0"),
+        ({"num_cpus": -1}, "must not be negative, got -1 and 0"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(options: dict[str, int], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        RayExecutor(**options)  # type: ignore[arg-type]
