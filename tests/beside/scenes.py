@@ -389,6 +389,13 @@ def agents(at: Side) -> None:
     call("task of nobody", f"/a2a/{chat}", "tasks/get", {"id": "x"}, {"accept": "application/json"})
 
 
+def frontends(at: Side) -> None:
+    # The reference has none of them: of an assistant that nobody has, both say that there is none.
+    at.ask("ai-sdk", "POST", "/ai-sdk/nobody", {"messages": []})
+    at.ask("ai-sdk again", "GET", "/ai-sdk/nobody/chat/stream")
+    at.ask("ai-sdk stop", "DELETE", "/ai-sdk/nobody/chat/stream")
+
+
 def sdk(at: Side) -> None:
     client = at.client
     thread = at.call("create", client.threads.create, graph_id="chat")["thread_id"]
@@ -427,6 +434,7 @@ SCENES: Final[dict[str, Scene]] = {
         store,
         protocol,
         agents,
+        frontends,
         sdk,
     )
 }

@@ -24,6 +24,7 @@ from starlette.routing import BaseRoute, Mount
 from millstream.server import state
 from millstream.server.api import (
     a2a,
+    aisdk,
     assistants,
     crons,
     event_streaming,
@@ -50,6 +51,7 @@ from millstream.server.studio import studio_routes
 
 RESOURCES: Final = (
     a2a,
+    aisdk,
     assistants,
     event_streaming,
     mcp,

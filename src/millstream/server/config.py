@@ -128,6 +128,7 @@ class HttpConfig:
     disable_store: bool = False
     disable_mcp: bool = False
     disable_a2a: bool = False
+    disable_frontends: bool = False
     disable_meta: bool = False
     disable_ui: bool = False
     disable_webhooks: bool = False
@@ -152,6 +153,7 @@ class HttpConfig:
             "store": self.disable_store,
             "mcp": self.disable_mcp,
             "a2a": self.disable_a2a,
+            "aisdk": self.disable_frontends,
             "event_streaming": self.disable_threads,
             "system": self.disable_meta,
             "openapi": self.disable_meta,

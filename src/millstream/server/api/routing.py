@@ -82,11 +82,13 @@ class Operation:
     query: type[Query] | None = None
     asked: Callable[[Any], Asked] | None = None
     """What makes of the body what an auth handler is asked."""
+    streams: bool = False
+    """It answers with a stream, whatever its path."""
 
     @property
     def is_long(self) -> bool:
         """Whether it may be answered for as long as a run takes."""
-        return self.path.endswith(_LONG)
+        return self.streams or self.path.endswith(_LONG)
 
     @property
     def summary(self) -> str:
@@ -143,6 +145,7 @@ def operation(
     asked: Callable[[Any], Asked] | None = None,
     status: int = 200,
     takes_names: bool = False,
+    streams: bool = False,
     gives: Sequence[str] = (),
 ) -> Callable[[HandlerT], HandlerT]:
     """Register a handler for a method of a path."""
@@ -157,6 +160,7 @@ def operation(
                 auth=auth,
                 status=status,
                 takes_names=takes_names,
+                streams=streams,
                 tag=handler.__module__.rpartition(".")[2],
                 gives=gives,
                 body=TypeAdapter(hints["body"]) if "body" in hints else None,

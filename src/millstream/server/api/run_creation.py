@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from millstream.server.api.bodies.runs import RunCreate
     from millstream.server.api.routing import Call
+    from millstream.server.responses import Source
     from millstream.server.runs.requests import Plan
     from millstream.server.runs.turns import Settings
     from millstream.server.storage.run_records import Created
@@ -81,8 +82,12 @@ class Creation:
             self.run_id = created.run["run_id"]
         return created
 
-    async def stream(self) -> Response:
-        """Create the run, and answer with its stream."""
+    async def stream(
+        self,
+        show: Callable[[Source], Source] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Create the run, and answer with its stream; `show` makes another form of that."""
         service = self._call.service
         # Read from the beginning on, and it may begin before the answer to its creation is here.
         log = service.logs.open(
@@ -100,11 +105,13 @@ class Creation:
             raise
         # A stream that breaks before its first event is read again from its beginning.
         beginning = "?last_event_id=-1" if self._body.stream_resumable else ""
-        headers = {
+        told = {
             "location": f"{self.path}/stream{beginning}",
             "content-location": self.path,
+            **(headers or {}),
         }
-        return EventStream(source, headers, on_disconnect=self._on_disconnect())
+        shown = source if show is None else show(source)
+        return EventStream(shown, told, on_disconnect=self._on_disconnect())
 
     async def wait(self) -> Response:
         """Create the run, and answer with its result when it has ended."""

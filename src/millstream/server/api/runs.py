@@ -156,7 +156,7 @@ async def stream_again(call: Call, query: JoinQuery, thread_id: str | None) -> R
     await check_query(call, query)
     after = last_event_id(call, query.last_event_id)
     path = run_path(call, thread_id, call["run_id"])
-    source = await _source(call, query, thread_id, after)
+    source = await source_of(call, query, thread_id, after)
     # Who comes back without having seen anything wants the same again.
     place = "" if query.last_event_id is None else f"?last_event_id={format_id(after or START)}"
     headers = {"location": f"{path}/stream{place}", "content-location": path}
@@ -187,9 +187,10 @@ def last_event_id(call: Call, otherwise: str | None = None) -> EventId | None:
         raise ApiError(422, str(error)) from None
 
 
-async def _source(
+async def source_of(
     call: Call, query: JoinQuery, thread_id: str | None, after: EventId | None
 ) -> Source:
+    """Return what a run says, of a thread or any: from now on, or after an event."""
     service, run_id = call.service, call["run_id"]
     row = await service.db.read(storage.outcome, run_id, thread_id, call.filters)
     if row is None:

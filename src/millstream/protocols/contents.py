@@ -1,0 +1,44 @@
+"""Looking into what is said: fields of objects or of their JSON, files and sources of blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from millstream.protocols.facts import FileShown, SourceShown
+
+MEDIA: Final = {
+    "image": "image/png",
+    "audio": "audio/wav",
+    "video": "video/mp4",
+    "file": "application/octet-stream",
+    "text-plain": "text/plain",
+}
+"""The types of block that are files -> what they are where nobody says it."""
+
+
+def attribute(value: Any, name: str) -> Any:
+    """Return a field of an object, or of what JSON has of it; None where there is none."""
+    if isinstance(value, Mapping):
+        return value.get(name)
+    return getattr(value, name, None)
+
+
+def file_of(message_id: str, block: Mapping[str, Any]) -> FileShown | None:
+    """Return the file that a content block is; None for other blocks and for files elsewhere."""
+    usual = MEDIA.get(str(block.get("type")))
+    if usual is None:
+        return None
+    media_type = str(block.get("mime_type") or usual)
+    url, data = block.get("url"), block.get("base64") or block.get("data")
+    if not url and data:
+        url = f"data:{media_type};base64,{data}"
+    return FileShown(message_id, media_type, url) if isinstance(url, str) and url else None
+
+
+def sources_of(message_id: str, block: Mapping[str, Any]) -> Iterator[SourceShown]:
+    """Yield what a block of text quotes."""
+    for note in block.get("annotations") or ():
+        if isinstance(note, Mapping) and note.get("type") == "citation" and note.get("url"):
+            title = note.get("title")
+            yield SourceShown(message_id, str(note["url"]), None if title is None else str(title))

@@ -1,0 +1,247 @@
+"""`Reader`: the facts in the protocol events of one run.
+
+Events are those of a run stream that has `TRANSFORMERS`, or what the server makes of what it has
+stored. So messages, questions and what tools return may be objects, or what JSON has of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from langchain_core.messages import AIMessage
+
+from millstream.constants import INTERRUPT
+from millstream.modes import names
+from millstream.modes.content_blocks import message_events
+from millstream.prebuilt import ToolCallTransformer
+from millstream.protocols.contents import attribute, file_of, sources_of
+from millstream.protocols.facts import (
+    Asked,
+    CallAnswered,
+    CallBegan,
+    CallMade,
+    CallProgressed,
+    Fact,
+    GraphBegan,
+    GraphEnded,
+    MessageBegan,
+    MessageEnded,
+    StateChanged,
+    Written,
+)
+from millstream.protocols.messages import OpenMessage
+from millstream.stream.transformers import CustomTransformer, UpdatesTransformer
+
+if TYPE_CHECKING:
+    from millstream.modes.protocol_events import ProtocolEvent
+
+TRANSFORMERS: Final = (UpdatesTransformer, CustomTransformer, ToolCallTransformer)
+"""What a run stream has to have for a reader, besides what all have."""
+NAMED: Final = "custom:"
+
+
+class Reader:
+    """Makes facts of the events of one run."""
+
+    def __init__(self, calls: Mapping[str, str] | None = None) -> None:
+        """Read a run; `calls` are those of earlier runs that wait to be answered, id -> name."""
+        self._open: dict[str, OpenMessage] = {}
+        """The messages that are being said, by the LangChain run of their model."""
+        self._waiting: dict[str, str] = dict(calls or {})
+        """The calls that nobody has answered yet: id -> name."""
+        self._graphs: dict[tuple[str, ...], str] = {}
+        self._asked: set[str] = set()
+        self._readers: dict[str, Callable[[tuple[str, ...], Any], Iterator[Fact]]] = {
+            names.MESSAGES: self._read_message,
+            names.TOOLS: self._read_tool,
+            names.UPDATES: self._read_update,
+            names.VALUES: self._read_values,
+            names.CUSTOM: self._read_custom,
+            "lifecycle": self._read_lifecycle,
+        }
+
+    @property
+    def waiting(self) -> Mapping[str, str]:
+        """The calls that nobody has answered yet: id -> name of the tool."""
+        return self._waiting
+
+    def read(self, event: ProtocolEvent) -> Iterator[Fact]:
+        """Yield the facts that an event tells; many tell none."""
+        method, params = event["method"], event["params"]
+        namespace = tuple(params["namespace"])
+        read = self._readers.get(method)
+        if read is not None:
+            yield from read(namespace, params["data"])
+            for question in params.get("interrupts") or ():
+                yield from self._ask(namespace, question)
+        elif method.startswith(NAMED):
+            yield Written(namespace, {"name": method[len(NAMED) :], "payload": params["data"]})
+
+    def close(self, error: str | None = None) -> Iterator[Fact]:
+        """Yield the ends of what has not ended: the run is over, or has begun again."""
+        for message in self._open.values():
+            yield from message.close()
+            yield MessageEnded(message.message_id, {}, error=error)
+        self._open.clear()
+
+    def _read_message(self, namespace: tuple[str, ...], data: Any) -> Iterator[Fact]:
+        if not isinstance(data, (tuple, list)) or len(data) != 2:
+            return
+        said, metadata = data
+        if isinstance(said, Mapping) and "event" in said:
+            yield from self._follow(said, metadata, namespace)
+        elif isinstance(said, AIMessage):
+            for event in message_events(said):
+                yield from self._follow(event, {**metadata, "run_id": said.id}, namespace)
+
+    def _follow(
+        self, event: Mapping[str, Any], metadata: Mapping[str, Any], namespace: tuple[str, ...]
+    ) -> Iterator[Fact]:
+        key = str(metadata.get("run_id"))
+        kind = event["event"]
+        if kind == "message-start":
+            if event.get("role", "ai") == "ai":
+                message = self._open[key] = OpenMessage(event.get("id") or key)
+                node = str(metadata.get("langgraph_node", ""))
+                yield MessageBegan(message.message_id, namespace, node)
+            return
+        known = self._open.get(key)
+        if known is None:
+            return
+        if kind == "content-block-delta":
+            yield from known.grow(event["index"], event["delta"])
+        elif kind == "content-block-start":
+            yield from known.begin(event["index"], event["content"])
+        elif kind == "content-block-finish":
+            yield from self._finish_block(known, event["index"], event["content"])
+        else:
+            del self._open[key]
+            yield from known.close()
+            yield _end_of(known.message_id, event)
+
+    def _finish_block(
+        self, message: OpenMessage, index: int, content: Mapping[str, Any]
+    ) -> Iterator[Fact]:
+        for fact in message.finish(index, content):
+            if isinstance(fact, CallMade):
+                self._waiting[fact.call_id] = fact.name
+            yield fact
+        if content.get("type") == "server_tool_result":
+            call_id = str(content.get("tool_call_id"))
+            output = content.get("output")
+            error = "the tool has failed" if content.get("status") == "error" else None
+            yield from self._answer(call_id, output, error, is_server_side=True)
+        elif content.get("type") == "text":
+            yield from sources_of(message.message_id, content)
+        elif (shown := file_of(message.message_id, content)) is not None:
+            yield shown
+
+    def _read_tool(self, namespace: tuple[str, ...], data: Any) -> Iterator[Fact]:
+        call_id, kind = str(data["tool_call_id"]), data["event"]
+        if kind == "tool-started":
+            if call_id not in self._waiting:
+                name = self._waiting[call_id] = data.get("tool_name") or ""
+                yield CallBegan(call_id, name, None)
+                yield CallMade(call_id, name, None, data.get("input"))
+        elif kind == "tool-output-delta":
+            yield CallProgressed(call_id, self._waiting.get(call_id, ""), data.get("delta"))
+        elif kind == "tool-error":
+            yield from self._answer(call_id, None, data.get("message") or "the tool has failed")
+        else:
+            yield from self._answer_with(call_id, data.get("output"))
+
+    def _read_update(self, namespace: tuple[str, ...], data: Any) -> Iterator[Fact]:
+        """Look for what tools have answered that nobody has heard: a node may speak for one."""
+        if not isinstance(data, Mapping):
+            return
+        for question in data.get(INTERRUPT) or ():
+            yield from self._ask(namespace, question)
+        if not self._waiting:
+            return
+        for written in data.values():
+            for message in tool_messages(written):
+                call_id = str(attribute(message, "tool_call_id"))
+                if call_id in self._waiting:
+                    yield from self._answer_with(call_id, message)
+
+    def _answer_with(self, call_id: str, output: Any) -> Iterator[Fact]:
+        # A command has the message that its tool answers with among what it updates.
+        for message in tool_messages(attribute(output, "update")):
+            if str(attribute(message, "tool_call_id")) == call_id:
+                output = message
+        if attribute(output, "type") != "tool":
+            yield from self._answer(call_id, output, None)
+            return
+        content = attribute(output, "content")
+        is_error = attribute(output, "status") == "error"
+        yield from self._answer(call_id, content, _text(content) if is_error else None)
+
+    def _answer(
+        self, call_id: str, output: Any, error: str | None, *, is_server_side: bool = False
+    ) -> Iterator[Fact]:
+        name = self._waiting.pop(call_id, None)
+        if name is not None:
+            yield CallAnswered(call_id, name, output, error, is_server_side)
+
+    def _read_values(self, namespace: tuple[str, ...], data: Any) -> Iterator[Fact]:
+        if namespace:
+            return
+        if isinstance(data, Mapping) and INTERRUPT in data:
+            asked = data[INTERRUPT]
+            data = {key: value for key, value in data.items() if key != INTERRUPT}
+        else:
+            asked = ()
+        yield StateChanged(data)
+        for question in asked:
+            yield from self._ask(namespace, question)
+
+    def _ask(self, namespace: tuple[str, ...], question: Any) -> Iterator[Fact]:
+        # Graphs around the one that asks tell it too.
+        id = str(attribute(question, "id"))
+        if not namespace and id not in self._asked:
+            self._asked.add(id)
+            yield Asked(id, attribute(question, "value"))
+
+    def _read_custom(self, namespace: tuple[str, ...], data: Any) -> Iterator[Fact]:
+        yield Written(namespace, data)
+
+    def _read_lifecycle(self, namespace: tuple[str, ...], data: Any) -> Iterator[Fact]:
+        path = tuple(data.get("namespace") or namespace)
+        status = data["event"]
+        if not path or status == "running":
+            return
+        if status == "started":
+            name = self._graphs[path] = data.get("graph_name") or ""
+            yield GraphBegan(path, name)
+        elif path in self._graphs:
+            yield GraphEnded(path, self._graphs.pop(path), status)
+
+
+def _end_of(message_id: str, event: Mapping[str, Any]) -> MessageEnded:
+    if event["event"] == "error":
+        return MessageEnded(message_id, {}, error=event.get("message") or "the model has failed")
+    told = event.get("metadata") or {}
+    reason = told.get("finish_reason") or told.get("stop_reason") or told.get("done_reason")
+    return MessageEnded(
+        message_id, event.get("usage") or {}, None if reason is None else str(reason)
+    )
+
+
+def tool_messages(written: Any) -> Iterator[Any]:
+    """Yield the messages of tools in what a node writes, as objects or as JSON."""
+    if isinstance(written, Mapping):
+        for value in written.values():
+            yield from tool_messages(value) if isinstance(value, (list, tuple)) else _if_tool(value)
+    elif isinstance(written, Sequence) and not isinstance(written, (str, bytes)):
+        for value in written:
+            yield from _if_tool(value)
+
+
+def _if_tool(value: Any) -> Iterator[Any]:
+    if attribute(value, "type") == "tool" and attribute(value, "tool_call_id") is not None:
+        yield value
+
+
+def _text(content: Any) -> str:
+    return content if isinstance(content, str) else str(content)

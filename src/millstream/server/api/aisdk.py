@@ -1,0 +1,128 @@
+"""Assistants for pages that are made with the AI SDK: what `DefaultChatTransport` asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final
+from uuid import uuid4
+
+from starlette.responses import Response
+
+from millstream.protocols import aisdk
+from millstream.server.api.assistants import assistant
+from millstream.server.api.bodies.frontends import ChatBody, nothing_of
+from millstream.server.api.bodies.runs import RunCreate
+from millstream.server.api.chats import (
+    FRONT_END,
+    messages_of,
+    run_under_way,
+    source_from_the_beginning,
+    stop,
+    thread_of,
+    without_after,
+)
+from millstream.server.api.delegation import Delegated
+from millstream.server.api.routing import Call, empty, operation
+from millstream.server.errors import ApiError
+from millstream.server.frontends.events import MODES
+from millstream.server.frontends.source import EncodedSource
+from millstream.server.responses import EventStream
+
+HEADERS: Final = {
+    name: value for name, value in aisdk.HEADERS.items() if name.startswith("x-vercel-")
+}
+"""What a client looks for; the others every stream has."""
+
+
+@operation(
+    "POST",
+    "/ai-sdk/{assistant_id}",
+    auth=("assistants", "read"),
+    asked=nothing_of,
+    takes_names=True,
+    streams=True,
+)
+async def chat(call: Call, body: ChatBody) -> Response:
+    """Answer the last message of a chat, as a UI message stream."""
+    found = await assistant(call)
+    try:
+        asked = aisdk.read(body.model_dump(by_alias=True, exclude_unset=True))
+    except ValueError as error:
+        raise ApiError(422, str(error)) from None
+    thread_id = str(uuid4()) if asked.chat_id is None else thread_of(asked.chat_id)
+    told = {"message_id": asked.message_id, "version": body.version, "calls": dict(asked.calls)}
+    run = RunCreate(
+        assistant_id=str(found["assistant_id"]),
+        **await _given(call, asked, thread_id),
+        config=body.config,
+        context=body.context,
+        metadata={**body.metadata, FRONT_END: told},
+        multitask_strategy=body.multitask_strategy,
+        on_disconnect=body.on_disconnect,
+        stream_mode=list(MODES),
+        stream_subgraphs=True,
+        stream_resumable=True,
+        if_not_exists="create",
+    )
+    delegated = await Delegated.of(call, run, thread_id)
+    creation = delegated.creation
+    encoder = _encoder(creation.run_id, told)
+    return await creation.stream(partial(EncodedSource, encoder=encoder), HEADERS)
+
+
+@operation(
+    "GET",
+    "/ai-sdk/{assistant_id}/{chat_id}/stream",
+    auth=("assistants", "read"),
+    takes_names=True,
+)
+async def go_on(call: Call) -> Response:
+    """Stream the message that is being said in a chat, from its beginning; 204 if none is."""
+    await assistant(call)
+    run = await run_under_way(call, thread_of(call["chat_id"]))
+    told = None if run is None else run["metadata"].get(FRONT_END)
+    if run is None or not isinstance(told, Mapping):
+        return empty()
+    source = await source_from_the_beginning(call, run)
+    return EventStream(EncodedSource(source, _encoder(str(run["run_id"]), told)), HEADERS)
+
+
+@operation(
+    "DELETE",
+    "/ai-sdk/{assistant_id}/{chat_id}/stream",
+    auth=("assistants", "read"),
+    status=204,
+    takes_names=True,
+)
+async def stop_chat(call: Call) -> Response:
+    """Stop the message that is being said in a chat, and answer when it has stopped."""
+    await assistant(call)
+    await stop(call, thread_of(call["chat_id"]))
+    return empty()
+
+
+async def _given(call: Call, asked: aisdk.ChatRequest, thread_id: str) -> dict[str, Any]:
+    """Return the input of a run, or its command."""
+    if asked.answers:
+        return {"command": {"resume": dict(asked.answers)}}
+    new = list(asked.new)
+    has_answers = any(message["role"] == "tool" for message in new)
+    if asked.replaces is None and not has_answers:
+        return {"input": {"messages": new}}
+    known = await messages_of(call, thread_id)
+    answered = {one.get("tool_call_id") for one in known if one.get("type") == "tool"}
+    new = [one for one in new if one.get("tool_call_id") not in answered or one["role"] != "tool"]
+    gone = [] if asked.replaces is None else without_after(asked.replaces, known)
+    return {"input": {"messages": [*gone, *new]}}
+
+
+def _encoder(run_id: str, told: Mapping[str, Any]) -> aisdk.Encoder:
+    # A page that is loaded anew finds the message by its id: so it is the same. Metadata are what
+    # clients say, of runs that were asked for elsewhere too.
+    calls = told.get("calls")
+    return aisdk.Encoder(
+        str(told.get("message_id") or run_id),
+        version=7 if told.get("version") == 7 else 6,
+        calls={str(id): str(name) for id, name in calls.items()} if isinstance(calls, dict) else {},
+    )

@@ -1,0 +1,37 @@
+"""What front ends send besides what their protocols have: how their run is to be carried out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from millstream.server.api.bodies.base import Asked, Body, JsonObject, ListOf
+from millstream.server.runs.multitask import Strategy
+
+
+class RunOptions(Body):
+    """What is said of a run, in whatever protocol it is asked for."""
+
+    config: JsonObject = Field(default_factory=dict)
+    context: JsonObject = Field(default_factory=dict)
+    metadata: JsonObject = Field(default_factory=dict)
+    multitask_strategy: Strategy = "enqueue"
+    on_disconnect: Literal["cancel", "continue"] = "continue"
+
+
+class ChatBody(RunOptions):
+    """The request of a page that is made with the AI SDK."""
+
+    id: str | None = None
+    messages: ListOf[JsonObject] = Field(default_factory=list)
+    message: JsonObject | None = None
+    trigger: str | None = None
+    message_id: Annotated[str | None, Field(alias="messageId")] = None
+    resume: dict[str, Any] | None = None
+    version: Literal[6, 7] = 6
+
+
+def nothing_of(body: Any) -> Asked:
+    """Return nothing of a body: what it leads to is asked for by itself."""
+    return Asked()

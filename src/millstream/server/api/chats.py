@@ -1,0 +1,89 @@
+"""What the endpoints of front ends share: threads of chats, and their runs that are under way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID, uuid5
+
+from millstream.server.api.bodies.runs import JoinQuery
+from millstream.server.api.delegation import as_operation
+from millstream.server.api.runs import source_of
+from millstream.server.errors import ApiError
+from millstream.server.log.event_ids import START
+from millstream.server.storage import runs as rows
+from millstream.server.storage import threads
+
+if TYPE_CHECKING:
+    from millstream.server.api.routing import Call
+    from millstream.server.responses import Source
+
+CHATS: Final = UUID("5c6f3f6e-64b5-4b5e-9d58-7f4f0b6c2a11")
+"""The namespace of the threads of chats whose ids are no UUIDs."""
+FRONT_END: Final = "front_end"
+"""The key of a run's metadata that says what its front end has to be told again."""
+MAX_ID: Final = 255
+
+
+def thread_of(chat_id: str) -> str:
+    """Return the thread of a chat: its id, if that is a UUID, else one that is made of it."""
+    try:
+        return str(UUID(chat_id))
+    except ValueError:
+        if len(chat_id) > MAX_ID:
+            raise ApiError(422, f"The id of a chat has at most {MAX_ID} characters") from None
+        return str(uuid5(CHATS, chat_id))
+
+
+async def messages_of(call: Call, thread_id: str) -> Sequence[Mapping[str, Any]]:
+    """Return the messages in the state of a thread, as JSON; none if there is no such thread."""
+    own = await as_operation(call, "GET", "/threads/{thread_id}", thread_id=thread_id)
+    found = await call.service.db.read(threads.get, thread_id, filters=own.filters)
+    values = None if found is None else found["values"]
+    known = values.get("messages") if isinstance(values, Mapping) else None
+    return [one for one in known if isinstance(one, Mapping)] if isinstance(known, list) else []
+
+
+def without_after(message_id: str, known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what removes the messages of a thread that come after one of them."""
+    ids = [one.get("id") for one in known]
+    if message_id not in ids:
+        return []
+    after = ids[ids.index(message_id) + 1 :]
+    return [{"type": "remove", "id": id, "content": ""} for id in after if id is not None]
+
+
+async def run_under_way(call: Call, thread_id: str) -> Mapping[str, Any] | None:
+    """Return the run of a thread that goes on, or waits to begin; None if there is none."""
+    path = "/threads/{thread_id}/runs"
+    own = await as_operation(call, "GET", path, thread_id=thread_id)
+    for status in ("running", "pending"):
+        found = await call.service.db.read(
+            rows.list_runs, thread_id, own.filters, status=status, limit=1, offset=0
+        )
+        if found:
+            run: Mapping[str, Any] = found[0]
+            return run
+    return None
+
+
+async def source_from_the_beginning(call: Call, run: Mapping[str, Any]) -> Source:
+    """Return all that a run has said, and what it says from now on."""
+    ids = {"thread_id": str(run["thread_id"]), "run_id": str(run["run_id"])}
+    path = "/threads/{thread_id}/runs/{run_id}/stream"
+    own = await as_operation(call, "GET", path, **ids)
+    return await source_of(own, JoinQuery(), ids["thread_id"], START)
+
+
+async def stop(call: Call, thread_id: str) -> None:
+    """Cancel the runs of a thread that are under way, and wait until they have stopped."""
+    scheduler = call.service.scheduler
+    while (run := await run_under_way(call, thread_id)) is not None:
+        run_id = str(run["run_id"])
+        path = "/threads/{thread_id}/runs/{run_id}/cancel"
+        own = await as_operation(call, "POST", path, thread_id=thread_id, run_id=run_id)
+        if not await scheduler.cancel(
+            "interrupted", own.filters, thread_id=thread_id, run_ids=[run_id]
+        ):
+            return
+        await scheduler.stopped([run_id])

@@ -1,0 +1,81 @@
+"""The AI SDK itself reads what graphs say: each chunk is one of its own, and makes the message."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import pytest
+
+from millstream.protocols import aisdk
+from protocols import scripted
+from protocols.judges import judge
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.real_time(reason="another process takes its time"),
+    pytest.mark.skipif(shutil.which("npm") is None, reason="there is no npm"),
+]
+HI = {"messages": "hi"}
+AT = {"configurable": {"thread_id": "1"}}
+MAKERS = ("team", "failing", "stumbling", "chorus", "asking", "reviewed")
+versions = pytest.mark.parametrize("version", [6, 7])
+
+
+def read(version: int, *cases: Any) -> Any:
+    return judge("aisdk.mjs", f"ai-{version}", given=cases, least=20 if version == 6 else 22)
+
+
+def lines_of(graph: Any, version: Any, input: Any = HI, **options: Any) -> str:
+    encoder = aisdk.Encoder("m", version=version, **options)
+    return "".join(aisdk.stream(graph, input, AT, encoder=encoder))
+
+
+@versions
+def test_every_part_is_one_that_the_client_knows(version: Any) -> None:
+    graphs = [getattr(scripted, f"make_{name}")() for name in MAKERS]
+    told = read(version, *({"lines": lines_of(graph, version)} for graph in graphs))
+    team, failing, stumbling, chorus, asking, reviewed = told
+
+    assert [one["wrong"] for one in told] == [[]] * len(MAKERS)
+    assert failing["errors"] == ["ValueError: the wheel is stuck"]
+    parts = team["message"]["parts"]
+    kinds = [part["type"] for part in parts]
+    assert [kind for kind in kinds if not kind.startswith("data-")] == [
+        "step-start", "reasoning", "text", "tool-weigh", "tool-burn", "step-start", "text",
+        "source-url", "file",
+    ]  # fmt: skip
+    weigh = next(part for part in parts if part["type"] == "tool-weigh")
+    assert (weigh["state"], weigh["output"]) == ("output-available", {"kilos": 100})
+    (graph,) = (part for part in parts if part["type"] == "data-graph")
+    assert graph["data"]["status"] == "completed"
+    assert team["message"]["metadata"]["usage"]["totalTokens"] == 24
+    texts = [part["text"] for part in stumbling["message"]["parts"] if part["type"] == "text"]
+    assert texts == (["It ", "It turns."] if version == 6 else ["It turns."])
+    assert len(chorus["message"]["parts"]) == 3
+    assert asking["message"]["parts"][0]["type"] == "data-interrupt"
+    states = [part.get("state") for part in reviewed["message"]["parts"]]
+    assert states[-3:-1] == ["approval-requested"] * 2
+
+
+@versions
+def test_a_message_goes_on_where_it_has_asked(version: Any) -> None:
+    graph = scripted.make_reviewed()
+    (asked,) = read(version, {"lines": lines_of(graph, version)})
+    message = asked["message"]
+    for part in message["parts"]:
+        if part.get("state") == "approval-requested":
+            is_approved = part["type"] == "tool-weigh"
+            part |= {
+                "state": "approval-responded",
+                "approval": {"id": part["approval"]["id"], "approved": is_approved},
+            }
+    request = aisdk.read({"messages": [message]})
+    lines = lines_of(graph, version, request.input, calls=request.calls)
+    (answered,) = read(version, {"lines": lines, "message": message})
+
+    assert answered["wrong"] == answered["errors"] == []
+    parts = answered["message"]["parts"]
+    states = {part["type"]: part["state"] for part in parts if part["type"].startswith("tool-")}
+    assert states == {"tool-weigh": "output-available", "tool-burn": "output-error"}
+    assert [part["text"] for part in parts if part["type"] == "text"][-1] == "A hundred kilos."
