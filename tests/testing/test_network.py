@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from millstream.testing import NetworkGuard, NetworkRefused, no_network
-from millstream.testing.network import is_loopback
+from millstream.testing.network import is_loopback, told
 
 NOWHERE = "192.0.2.1"
 """An address that is for documentation alone."""
@@ -47,12 +47,17 @@ def test_connections_are_refused_and_work_again_afterwards(listener: Any) -> Non
 
 @pytest.mark.parametrize("method", ["connect", "connect_ex"])
 def test_every_way_to_connect_is_refused(method: str) -> None:
-    def connect(family: int, host: str) -> None:
-        with socket.socket(family) as sock:
-            getattr(sock, method)((host, 80))
+    def connect() -> None:
+        with socket.socket() as sock:
+            getattr(sock, method)((NOWHERE, 80))
 
-    assert refused(connect, socket.AF_INET, NOWHERE).host == f"{NOWHERE}:80"
-    assert refused(connect, socket.AF_INET6, "2001:db8::1").host == "[2001:db8::1]:80"
+    assert refused(connect).host == f"{NOWHERE}:80"
+
+
+def test_addresses_are_told_as_they_are_written() -> None:
+    assert told(("2001:db8::1", 80, 0, 0)) == "[2001:db8::1]:80"
+    assert told(("example.org", 80)) == "example.org:80"
+    assert told("/run/socket") == "/run/socket"
 
 
 def test_datagrams_are_refused() -> None:

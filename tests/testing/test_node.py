@@ -255,6 +255,25 @@ def test_nested_graphs_run_as_a_node_does(run: Any) -> None:
     assert run(graph, "inner", {"number": 1}, answers=[7]).update["number"] == 7
 
 
+def test_a_state_without_keys_is_a_bare_value() -> None:
+    builder = StateGraph(Annotated[int, operator.add])  # type: ignore[arg-type]
+    builder.add_node("double", lambda total: total).add_edge(START, "double")
+
+    result = run_node(builder.compile(), "double", 21)
+
+    assert (result.update, result.state, result.goto) == (21, 42, ())
+
+
+def test_a_node_that_waits_for_others_runs_by_itself() -> None:
+    builder = StateGraph(State).add_node(first).add_node(double).add_node("last", first, defer=True)
+    builder.add_edge(START, "first").add_edge(START, "double").add_edge(["first", "double"], "last")
+    graph = builder.compile()
+
+    assert run_node(graph, "last", {"number": 1}).update == {"log": ["first"]}
+    # The edge waits for the other one as well.
+    assert run_node(graph, "first", {"number": 1}).goto == ()
+
+
 def test_a_wrong_name_is_told_of() -> None:
     with pytest.raises(ValueError, match="no node 'frist'; it has double, first"):
         run_node(graph_of(first, double), "frist", {})

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.tools import tool
+from pydantic import BaseModel
 
 from millstream._base.runnable import RunnableCallable
 from millstream.graph import START, MessagesState, StateGraph
@@ -123,6 +124,18 @@ def test_an_agent_runs_by_a_script(driver: Any) -> None:
     assert [call.text for call in model.calls] == ["Double 21", "42"]
     assert [message.type for message in model.calls[1].messages] == ["human", "ai", "tool"]
     model.assert_done()
+
+
+def test_structured_output_is_the_call_of_a_tool(ask: Any) -> None:
+    class Answer(BaseModel):
+        """An answer."""
+
+        number: int
+
+    model = ScriptedModel(tool_call("Answer", {"number": 42}))
+
+    assert ask.invoke(model.with_structured_output(Answer), "?") == Answer(number=42)
+    assert model.calls[0].tools == ("Answer",)
 
 
 def test_an_error_comes_with_its_call_after_what_was_said(ask: Any) -> None:

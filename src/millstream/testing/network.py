@@ -141,7 +141,7 @@ def _method(
             if real.__name__.startswith("connect"):
                 # `create_connection` closes it for errors of the system alone.
                 self.close()
-            guard.refuse(_told(address), test)
+            guard.refuse(told(address), test)
         return real(self, *given)
 
     return method
@@ -166,7 +166,8 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _told(address: Any) -> str:
+def told(address: Any) -> str:
+    """Return an address as an error names it."""
     if isinstance(address, tuple) and len(address) > 1:
         host, port = address[:2]
         return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
