@@ -9,20 +9,17 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import IO, Any, Final, TypeAlias, Union
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.language_models.chat_models import BaseChatModel, generate_from_stream
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.runnables import Runnable
-from pydantic import PrivateAttr
 
 from millstream.modes.encoders import encode_json
 from millstream.modes.names import CUSTOM, MESSAGES, UPDATES
 from millstream.replaying.replay import Replay
+from millstream.testing.scripted import ModelCall, ScriptedModel
 
 __all__ = ("RecordedModel", "aassert_runs_as_recorded", "assert_runs_as_recorded")
 
@@ -35,20 +32,16 @@ _IDS: Final = re.compile(
 """What is made up for each run: ids of tasks, messages, questions."""
 
 
-class RecordedModel(BaseChatModel):
+class RecordedModel(ScriptedModel):
     """A chat model that says, with each call, what the next call of a model in a recording said.
 
     It has no tools: what it is bound to changes nothing. Calls side by side take turns as they
     come; give each node that has a model of its own a `RecordedModel` of that `node`.
     """
 
-    _calls: list[list[AIMessageChunk]] = PrivateAttr()
-    _next: int = PrivateAttr(default=0)
-
     def __init__(self, source: Source, *, node: str | None = None, **kwargs: Any) -> None:
         """Read what models have said in a recording, in one node of it or in all."""
-        super().__init__(**kwargs)
-        self._calls = _calls_in(Replay(source), node)
+        super().__init__(*_calls_in(Replay(source), node), **kwargs)
 
     @property
     def _llm_type(self) -> str:
@@ -60,43 +53,11 @@ class RecordedModel(BaseChatModel):
         """Return the model as it is: what it says is recorded."""
         return self
 
-    def _take(self) -> list[AIMessageChunk]:
-        number, self._next = self._next, self._next + 1
-        if number >= len(self._calls):
-            raise AssertionError(
-                f"a model is called {number + 1} times, and {len(self._calls)} times in the "
-                "recording: the graph does something else than it did"
-            )
-        return self._calls[number]
-
-    def _stream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> Iterator[ChatGenerationChunk]:
-        for chunk in self._take():
-            yield ChatGenerationChunk(message=chunk)
-
-    async def _astream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[ChatGenerationChunk]:
-        for chunk in self._take():
-            yield ChatGenerationChunk(message=chunk)
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return generate_from_stream(self._stream(messages))
+    def _one_too_many(self, number: int, turns: int, call: ModelCall) -> AssertionError:
+        return AssertionError(
+            f"a model is called {number} times, and {turns} times in the recording: the graph does "
+            "something else than it did"
+        )
 
 
 def _calls_in(replay: Replay, node: str | None) -> list[list[AIMessageChunk]]:

@@ -151,12 +151,16 @@ class ScriptedModel(BaseChatModel):
         if self._repeat and self._turns:
             number %= len(self._turns)
         if number >= len(self._turns):
-            raise AssertionError(
-                f"a model is called {number + 1} times, and its script has {len(self._turns)} "
-                f"turns; it was asked {call.text!r:.200}"
-            )
+            raise self._one_too_many(number + 1, len(self._turns), call)
         turn = self._turns[number]
         return turn(call) if callable(turn) and not _is_error(turn) else turn
+
+    def _one_too_many(self, number: int, turns: int, call: ModelCall) -> AssertionError:
+        """Return the error for a call that has no turn."""
+        return AssertionError(
+            f"a model is called {number} times, and its script has {turns} turns; it was asked "
+            f"{call.text!r:.200}"
+        )
 
     def _say(self, turn: Turn) -> Iterator[AIMessageChunk | Pause]:
         is_list = isinstance(turn, (list, tuple))
