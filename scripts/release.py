@@ -61,9 +61,10 @@ def main() -> int:
     version = version_of((ROOT / "src/millstream/version.py").read_text(encoding="utf-8"))
     problems = [] if is_draft else [*unready(version)]
     if not problems:
-        say(f"building {version} of {git('log', '-1', '--format=%h %s')}")
-        first, second = built(WORK / "one", 0), built(WORK / "two", 1)
-        problems = [*differences(first, second), *wrong_in(first, version)]
+        commit = git("rev-parse", "HEAD")
+        say(f"building {version} of {git('log', '-1', '--format=%h %s', commit)}")
+        first, second = (built(WORK / name, commit, i) for i, name in enumerate(("one", "two")))
+        problems = [*differences(first, second), *wrong_in(first, commit, version)]
     if not problems:
         wheel = next(path for path in first if path.suffix == ".whl")
         problems = tried(wheel, version)
@@ -116,18 +117,18 @@ def wrong_in_changelog(text: str, version: str) -> Iterator[str]:
         yield f"the versions in CHANGELOG.md are not in order, the newest first: {versions}"
 
 
-def built(folder: Path, number: int) -> list[Path]:
-    """Build both from a copy of the commit, and the wheel from the sdist; return all three."""
+def built(folder: Path, commit: str, number: int) -> list[Path]:
+    """Build both from a copy of a commit, and the wheel from the sdist; return all three."""
     shutil.rmtree(folder, ignore_errors=True)
     tree, out = folder / "tree", folder / "out"
     tree.mkdir(parents=True)
     mask = 0o077 if number else 0o022
     archive = folder / "tree.tar"
-    git("archive", f"--output={archive}", "HEAD")
+    git("archive", f"--output={archive}", commit)
     subprocess.run(["tar", "-xf", archive, "-C", tree], check=True, umask=mask)
     if (ROOT / PAGE).is_dir():
         shutil.copytree(ROOT / PAGE, tree / PAGE)
-    date = git("log", "-1", "--format=%ct")
+    date = git("log", "-1", "--format=%ct", commit)
     environment = {**os.environ, **CONDITIONS[number], "SOURCE_DATE_EPOCH": date}
 
     def make(where: Path, out: Path, *targets: str) -> None:
@@ -176,12 +177,13 @@ def contents(path: Path) -> dict[str, bytes]:
         return {name: file.read() for name, file in files if file is not None}
 
 
-def wrong_in(built: Sequence[Path], version: str) -> Iterator[str]:
+def wrong_in(built: Sequence[Path], commit: str, version: str) -> Iterator[str]:
     """Yield what is wrong with the sdist and the wheel of a version."""
     sdist, wheel, _ = built
     info = f"millstream-{version}.dist-info"
     files = contents(wheel)
-    tracked = set(git("ls-files", "src", "docs", "examples", "tests").splitlines())
+    folders = ("src", "docs", "examples", "tests")
+    tracked = set(git("ls-tree", "-r", "--name-only", commit, *folders).splitlines())
     code = {name.removeprefix("src/") for name in tracked if name.startswith("src/")}
     if missing := sorted({*code, *NEEDED, f"{info}/licenses/LICENSE"} - files.keys()):
         yield f"the wheel lacks {', '.join(missing[:10])}"
