@@ -59,7 +59,7 @@ ALONE: Final = (
     "tests/savers",
     "tests/saving",
     "tests/test_storage.py",
-    # rich, typer, grandalf
+    # rich, typer, resvg-py
     "tests/cli/test_draw.py",
     "tests/cli/test_run.py",
     "tests/test_dependencies.py",

@@ -59,6 +59,7 @@ DISTRIBUTIONS: Final = {
     "ray": "ray",
     "redis": "redis",
     "requests": "requests",
+    "resvg_py": "resvg-py",
     "rich": "rich",
     "schemathesis": "schemathesis",
     "sqlalchemy": "sqlalchemy",
@@ -72,9 +73,8 @@ DISTRIBUTIONS: Final = {
     "xxhash": "xxhash",
     "yaml": "pyyaml",
 }
-# Asked for, and imported by others alone: by LangChain to draw, by uvicorn to speak; or
-# by name.
-INDIRECT: Final = {"grandalf", "httptools", "tomli", "websockets"}
+# Asked for, and imported by others alone: by uvicorn to speak; or by name.
+INDIRECT: Final = {"httptools", "tomli", "websockets"}
 # What imports a plugin of ours, and is there where the plugin is imported.
 HOSTS: Final = {"pytest"}
 DEVELOPMENT: Final = {"test", "dev"}

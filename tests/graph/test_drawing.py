@@ -335,13 +335,14 @@ def test_an_opened_drawing_equals_the_reference(
     assert described(actual) == described(expected)
 
 
-@pytest.mark.parametrize(
-    "program", [waiting, from_literal, deferred_join], ids=lambda p: p.__name__
-)
-def test_the_ascii_drawing_equals_the_reference(program: Callable[[Engine], Any]) -> None:
-    graph = program(REFERENCE)
+def test_a_long_chain_is_drawn_to_its_end() -> None:
+    """The reference draws 250 nodes of it."""
+    names = [f"n{number}" for number in range(300)]
 
-    assert draw_graph(graph).draw_ascii() == graph.get_graph().draw_ascii()
+    edges = chain(engine("millstream"), *names).get_graph().edges
+
+    assert len(edges) == 301
+    assert edges[-1].target == END
 
 
 def random_graph(root: Engine, seed: int) -> Any:

@@ -62,6 +62,15 @@ class Output:
         except OSError as error:
             self._give_up(error)
 
+    def write_bytes(self, data: bytes) -> None:
+        """Write what is no text."""
+        try:
+            self._stream.flush()
+            self._stream.buffer.write(data)
+            self._stream.buffer.flush()
+        except OSError as error:
+            self._give_up(error)
+
     def flush(self) -> None:
         """Have everything written."""
         try:

@@ -23,9 +23,10 @@ from millstream.types import StateSnapshot
 from millstream.typing import ConfigLike
 
 if TYPE_CHECKING:
-    from langchain_core.runnables.graph import Graph
     from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
     from langgraph_sdk.schema import QueryParamTypes
+
+    from millstream.pictures import DrawableGraph
 
 
 class SavedRemoteGraph(PregelProtocol[Any, Any, Any, Any]):
@@ -78,7 +79,7 @@ class SavedRemoteGraph(PregelProtocol[Any, Any, Any, Any]):
         xray: int | bool = False,
         headers: dict[str, str] | None = None,
         params: QueryParamTypes | None = None,
-    ) -> Graph:
+    ) -> DrawableGraph:
         """Return a drawable picture of the graph, as the server draws it."""
         drawn = self._sync().assistants.get_graph(
             assistant_id=self.assistant_id, xray=xray, headers=headers, params=params
@@ -92,7 +93,7 @@ class SavedRemoteGraph(PregelProtocol[Any, Any, Any, Any]):
         xray: int | bool = False,
         headers: dict[str, str] | None = None,
         params: QueryParamTypes | None = None,
-    ) -> Graph:
+    ) -> DrawableGraph:
         """Return a drawable picture of the graph, as the server draws it."""
         drawn = await self._async().assistants.get_graph(
             assistant_id=self.assistant_id, xray=xray, headers=headers, params=params

@@ -13,10 +13,11 @@ from langchain_core.messages import (
     SystemMessage,
     ToolMessage,
 )
-from langchain_core.runnables.graph import Edge, Graph, Node
+from langchain_core.runnables.graph import Edge, Node
 
 from millstream.constants import CONF, ENGINE_PREFIX, NS_SEP
 from millstream.drivers.metadata import PLACE_KEYS, as_text
+from millstream.pictures import DrawableGraph
 from millstream.types import Command, Interrupt, PregelTask, Send, StateSnapshot
 
 if TYPE_CHECKING:
@@ -200,9 +201,9 @@ def _task_of(task: Mapping[str, Any], thread_id: str) -> PregelTask:
     )
 
 
-def drawn_graph(data: Mapping[str, Sequence[Mapping[str, Any]]]) -> Graph:
+def drawn_graph(data: Mapping[str, Sequence[Mapping[str, Any]]]) -> DrawableGraph:
     """Return a graph to be drawn."""
-    drawn = Graph()
+    drawn = DrawableGraph()
     for node in data["nodes"]:
         node_id, facts = str(node["id"]), node.get("data", {})
         named = facts.get("name") if isinstance(facts, Mapping) else None

@@ -18,13 +18,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol
 
-from langchain_core.runnables.graph import Graph
-
 from millstream._base.runnable import RunnableCallable
 from millstream.constants import END, SIGNAL_PREFIX, START
+from millstream.pictures import DrawableGraph
 from millstream.typing import ConfigLike
 
-# A static loop never ends by itself; the drawing of longer chains stops here too.
+# A static loop never ends by itself. Where there are more nodes, each of a chain gets its step.
 STEP_LIMIT: Final = 251
 
 
@@ -94,7 +93,7 @@ class _Plan:
 
 def draw_graph(
     graph: DrawnGraph, *, xray: bool | int = False, config: ConfigLike | None = None
-) -> Graph:
+) -> DrawableGraph:
     """Return the drawable form of a compiled graph.
 
     `xray` opens subgraphs: `True` at every level, a number down to that depth. A subgraph without
@@ -210,7 +209,7 @@ def _walk(plan: _Plan) -> tuple[set[_Edge], list[str]]:
     pending: dict[str, set[str]] = {}
     visited: set[str] = set()
     running, last = plan.entry, plan.entry
-    for _ in range(STEP_LIMIT):
+    for _ in range(max(STEP_LIMIT, len(plan.writes) + 1)):
         last = running
         for node in running:
             for write in _writes(plan, node, first_visit=node not in visited):
@@ -252,8 +251,8 @@ def _incoming(
             yield _Edge(source, target, write.conditional, write.label)
 
 
-def _assemble(graph: DrawnGraph, plan: _Plan, edges: set[_Edge], last: list[str]) -> Graph:
-    drawn = Graph()
+def _assemble(graph: DrawnGraph, plan: _Plan, edges: set[_Edge], last: list[str]) -> DrawableGraph:
+    drawn = DrawableGraph()
     for name, data in plan.data.items():
         metadata = plan.metadata.get(name, {})
         pauses = [
@@ -302,7 +301,7 @@ def _end_edges(edges: set[_Edge], last: list[str]) -> list[_Edge]:
 
 
 def _open_subgraphs(
-    graph: DrawnGraph, drawn: Graph, xray: bool | int, config: ConfigLike | None
+    graph: DrawnGraph, drawn: DrawableGraph, xray: bool | int, config: ConfigLike | None
 ) -> None:
     depth = xray if isinstance(xray, bool) else xray - 1
     for name, subgraph in graph.get_subgraphs():

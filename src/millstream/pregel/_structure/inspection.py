@@ -14,28 +14,39 @@ from millstream.warnings import LangGraphDeprecatedSinceV10, warn_caller
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
-    from langchain_core.runnables.graph import Graph
     from pydantic import BaseModel
+
+    from millstream.pictures import DrawableGraph
 
 
 class InspectableGraph(GraphDefinition[StateT, ContextT, InputT, OutputT]):
     """What a compiled graph can say about itself; `Pregel` adds how it runs."""
 
-    def get_graph(self, config: ConfigLike | None = None, *, xray: int | bool = False) -> Graph:
-        """Return a drawable picture of the graph; `xray` opens subgraphs, down to a depth."""
+    def get_graph(
+        self, config: ConfigLike | None = None, *, xray: int | bool = False
+    ) -> DrawableGraph:
+        """Return the graph as it is drawn: `draw_svg()` and its relatives make pictures of it.
+
+        Args:
+            config: Passed on to nested graphs.
+            xray: Open nested graphs, all of them or down to a depth.
+
+        Example:
+            >>> print(graph.get_graph().draw_ascii())
+        """
         from millstream.pregel._structure.drawing import draw_graph
 
         return draw_graph(self, xray=xray, config=config)
 
     async def aget_graph(
         self, config: ConfigLike | None = None, *, xray: int | bool = False
-    ) -> Graph:
+    ) -> DrawableGraph:
         """Return a drawable picture of the graph; see `get_graph`."""
         return self.get_graph(config, xray=xray)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        """Show the graph in a notebook, as mermaid text."""
-        return {"text/plain": repr(self), "text/mermaid": self.get_graph().draw_mermaid()}
+        """Show the graph in a notebook, as a picture."""
+        return self.get_graph().bundle(repr(self), title=self.get_name())
 
     def get_subgraphs(
         self, *, namespace: str | None = None, recurse: bool = False

@@ -1,0 +1,269 @@
+"""A graph as SVG, which is XML: every text that is written is escaped.
+
+There is no script in it, and nothing that is loaded from elsewhere. Arrowheads are shapes of their
+own: markers have ids, and several pictures on a page would take each other's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Final, Literal
+from xml.sax.saxutils import escape as escaped
+from xml.sax.saxutils import quoteattr
+
+from langchain_core.runnables.graph import Edge, Graph, Node
+
+from millstream.constants import END, START
+from millstream.pictures.arranged import Arranged, Frame, Line, Point, Rect
+from millstream.pictures.measures import PIXELS
+from millstream.pictures.nesting import Drawing, arrange, frames_of
+from millstream.pictures.texts import edge_lines, node_lines, notes, shown, width
+
+Scheme = Literal["auto", "light", "dark"]
+"""Colours: as whoever looks at it prefers, or always the same."""
+
+_SIZE: Final = 13.0
+_SMALL: Final = 11.0
+_LEADING: Final = 1.3
+_MARGIN: Final = 16
+_PAD: Final = 14
+_HEAD: Final = 7.0
+FACES: Final = (
+    "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', 'Noto Sans', Roboto, Ubuntu, 'Open Sans', "
+    "FreeSans, Verdana, sans-serif"
+)
+"""Typefaces, all by name: what draws PNG does not know which one is meant by sans-serif."""
+
+_LIGHT: Final = {
+    "canvas": "#ffffff",
+    "box": "#eef3fb",
+    "border": "#7d96bd",
+    "end": "#e4e7ec",
+    "frame": "#f7f8fa",
+    "edge": "#5a6675",
+    "ink": "#17202b",
+    "note": "#4a5665",
+}
+_DARK: Final = {
+    "canvas": "#14181d",
+    "box": "#22304a",
+    "border": "#6f8cbc",
+    "end": "#333b46",
+    "frame": "#1b2027",
+    "edge": "#9aa7b8",
+    "ink": "#eef2f7",
+    "note": "#b3bfce",
+}
+
+
+def svg(
+    graph: Graph,
+    *,
+    scheme: Scheme = "auto",
+    canvas: str | None = None,
+    faces: str = FACES,
+    title: str = "Graph",
+) -> str:
+    """Return an SVG document that shows a graph.
+
+    Args:
+        graph: Its nodes and edges.
+        scheme: Its colours.
+        canvas: Another colour behind it, in CSS, whatever the scheme.
+        faces: Typefaces, in CSS.
+        title: What it is called by whatever reads it aloud.
+    """
+    words = _Words(graph)
+    arranged = arrange(words.drawing, PIXELS)
+    wide, high = arranged.width + 2 * _MARGIN, arranged.height + 2 * _MARGIN
+    size = f'width="{_number(wide)}" height="{_number(high)}"'
+    nodes, edges = len(graph.nodes), len(graph.edges)
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} '
+            f'viewBox="{-_MARGIN} {-_MARGIN} {_number(wide)} {_number(high)}" role="img" '
+            'class="ms-graph" style="max-width:100%;height:auto">',
+            f"<title>{escaped(shown(title))}: {nodes} nodes, {edges} edges</title>",
+            f"<style>{escaped(_style(scheme, canvas, faces))}</style>",
+            f'<rect class="ms-canvas" x="{-_MARGIN}" y="{-_MARGIN}" {size} rx="8"/>',
+            *map(_frame, arranged.frames),
+            *(_edge(line, graph.edges[line.edge]) for line in arranged.lines),
+            *_labels(words, arranged),
+            *(_node(node, words, arranged.boxes[id]) for id, node in graph.nodes.items()),
+            "</svg>\n",
+        ]
+    )
+
+
+class _Words:
+    """What is written on a graph, and how large that is."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.names = {id: node_lines(node) for id, node in graph.nodes.items()}
+        self.notes = {id: notes(node.metadata) for id, node in graph.nodes.items()}
+        self.labels = {
+            number: lines for number, edge in enumerate(graph.edges) if (lines := edge_lines(edge))
+        }
+        self.drawing = Drawing(
+            {id: self._box(id) for id in graph.nodes},
+            [(edge.source, edge.target) for edge in graph.edges],
+            {number: self._label(lines) for number, lines in self.labels.items()},
+            {
+                frames_of(id)[:depth]: width(shown(frames_of(id)[depth - 1]), _SMALL)
+                for id in graph.nodes
+                for depth in range(1, len(frames_of(id)) + 1)
+            },
+        )
+
+    def _box(self, id: str) -> tuple[float, float]:
+        wide = [width(line, _SIZE) for line in self.names[id]]
+        wide += [width(line, _SMALL) for line in self.notes[id]]
+        high = len(self.names[id]) * _SIZE * _LEADING + len(self.notes[id]) * _SMALL * _LEADING
+        return float(round(max([*wide, 28]) + 2 * _PAD)), float(round(high + 18))
+
+    def _label(self, lines: Sequence[str]) -> tuple[float, float]:
+        wide = max(width(line, _SMALL) for line in lines)
+        return float(round(wide + 10)), float(round(len(lines) * _SMALL * _LEADING + 4))
+
+
+def _style(scheme: Scheme, canvas: str | None, faces: str) -> str:
+    other = {} if canvas is None else {"canvas": canvas}
+    rules = _rules((_DARK if scheme == "dark" else _LIGHT) | other)
+    if scheme == "auto":
+        rules += f"@media (prefers-color-scheme: dark) {{{_rules(_DARK | other)}}}"
+    return (
+        f".ms-graph text {{font-family: {faces}; font-size: {_SIZE:g}px; text-anchor: middle}}"
+        f".ms-graph .ms-note, .ms-graph .ms-label text, .ms-graph .ms-title "
+        f"{{font-size: {_SMALL:g}px}}"
+        ".ms-graph .ms-title {text-anchor: start}"
+        ".ms-graph .ms-edge path {fill: none; stroke-width: 1.4}"
+        ".ms-graph .ms-conditional .ms-line {stroke-dasharray: 5 4}"
+        f"{rules}"
+    )
+
+
+def _rules(colours: Mapping[str, str]) -> str:
+    paint = {
+        ".ms-canvas": "fill: {canvas}",
+        ".ms-frame rect": "fill: {frame}; stroke: {border}; stroke-dasharray: 2 3",
+        ".ms-node rect": "fill: {box}; stroke: {border}",
+        ".ms-end rect": "fill: {end}; stroke: {edge}",
+        "text": "fill: {ink}",
+        ".ms-note": "fill: {note}",
+        ".ms-title": "fill: {note}",
+        ".ms-label rect": "fill: {canvas}; opacity: 0.85",
+        ".ms-edge .ms-line": "stroke: {edge}",
+        ".ms-edge .ms-head": "fill: {edge}; stroke: {edge}",
+    }
+    return "".join(
+        f".ms-graph {where} {{{what.format_map(colours)}}}" for where, what in paint.items()
+    )
+
+
+def _frame(frame: Frame) -> str:
+    rect = frame.rect
+    name = shown(frame.path[-1])
+    return (
+        f'<g class="ms-frame" data-path={quoteattr(shown(":".join(frame.path)))}>'
+        f'<rect {_place(rect)} rx="10"/>'
+        f'<text class="ms-title" x="{_number(rect.x + 12)}" y="{_number(rect.y + 18)}">'
+        f"{escaped(name)}</text></g>"
+    )
+
+
+def _node(node: Node, words: _Words, rect: Rect) -> str:
+    names, said = words.names[node.id], words.notes[node.id]
+    is_end = node.name in (START, END)
+    middle = _number(rect.x + rect.width / 2)
+    text = []
+    y = rect.y + 9 + _SIZE
+    for line in names:
+        text.append(f'<text x="{middle}" y="{_number(y)}">{escaped(line)}</text>')
+        y += _SIZE * _LEADING
+    for line in said:
+        text.append(
+            f'<text class="ms-note" x="{middle}" y="{_number(y - 1.5)}">{escaped(line)}</text>'
+        )
+        y += _SMALL * _LEADING
+    radius = min(rect.height / 2, 17) if is_end else 6
+    return (
+        f'<g class="ms-node{" ms-end" if is_end else ""}" data-node={quoteattr(shown(node.id))}>'
+        f"<title>{escaped(shown(node.name))}</title>"
+        f'<rect {_place(rect)} rx="{_number(radius)}"/>{"".join(text)}</g>'
+    )
+
+
+def _edge(line: Line, edge: Edge) -> str:
+    kind = " ms-conditional" if edge.conditional else ""
+    source, target = quoteattr(shown(edge.source)), quoteattr(shown(edge.target))
+    head, way = _head(line.points), _way(line.points, is_loop=edge.source == edge.target)
+    return (
+        f'<g class="ms-edge{kind}" data-source={source} data-target={target}>'
+        f'<path class="ms-line" d="{way}"/><path class="ms-head" d="{head}"/></g>'
+    )
+
+
+def _way(points: Sequence[Point], *, is_loop: bool) -> str:
+    way = [f"M{_at(points[0])}"]
+    if is_loop:
+        return f"{way[0]} C{' '.join(map(_at, points[1:3]))} {_at(_before(points))}"
+    for (x, y), (to_x, to_y) in pairwise(points):
+        # All curves of a gap begin and end at the same heights, so those side by side do not cross.
+        stub = _HEAD - 1 if to_y > y else 1 - _HEAD
+        if x != to_x:
+            start, end = y + stub, to_y - stub
+            middle = (start + end) / 2
+            bend = f"{_at((x, middle))} {_at((to_x, middle))} {_at((to_x, end))}"
+            way.append(f"L{_at((x, start))} C{bend}")
+        if (to_x, to_y) != points[-1]:
+            way.append(f"L{_at((to_x, to_y))}")
+    return " ".join([*way, f"L{_at(_before(points))}"])
+
+
+def _before(points: Sequence[Point]) -> Point:
+    """Return where a line ends so that its arrowhead covers the end."""
+    x, y = points[-1]
+    dx, dy = _direction(points)
+    return x - dx * (_HEAD - 1), y - dy * (_HEAD - 1)
+
+
+def _direction(points: Sequence[Point]) -> tuple[int, int]:
+    (before_x, before_y), (x, y) = points[-2:]
+    # What is not a loop comes from above or below.
+    return ((x > before_x) - (x < before_x), 0) if y == before_y else (0, 1 if y > before_y else -1)
+
+
+def _head(points: Sequence[Point]) -> str:
+    x, y = points[-1]
+    dx, dy = _direction(points)
+    back_x, back_y = x - dx * _HEAD, y - dy * _HEAD
+    side = _HEAD / 2
+    left, right = (back_x - dy * side, back_y - dx * side), (back_x + dy * side, back_y + dx * side)
+    return f"M{_at((x, y))} L{_at(left)} L{_at(right)} Z"
+
+
+def _labels(words: _Words, arranged: Arranged) -> Iterator[str]:
+    for line in arranged.lines:
+        if line.label is None:
+            continue
+        rect, middle = line.label, _number(line.label.x + line.label.width / 2)
+        text = "".join(
+            f'<text x="{middle}" y="{_number(rect.y + _SMALL + 1 + place * _SMALL * _LEADING)}">'
+            f"{escaped(words)}</text>"
+            for place, words in enumerate(words.labels[line.edge])
+        )
+        yield f'<g class="ms-label"><rect {_place(rect)} rx="3"/>{text}</g>'
+
+
+def _place(rect: Rect) -> str:
+    x, y = _number(rect.x), _number(rect.y)
+    return f'x="{x}" y="{y}" width="{_number(rect.width)}" height="{_number(rect.height)}"'
+
+
+def _at(point: Point) -> str:
+    return f"{_number(point[0])},{_number(point[1])}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")

@@ -1,0 +1,155 @@
+"""Where things are: nothing lies on anything else, and lines end where they belong."""
+
+from __future__ import annotations
+
+from itertools import combinations, pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from millstream.pictures import DrawableGraph
+from millstream.pictures.arranged import Arranged, Rect
+from millstream.pictures.measures import CHARACTERS, PIXELS, Measures
+from millstream.pictures.nesting import Drawing, arrange, frames_of
+from pictures.graphs import EXAMPLES, graph, graphs
+
+
+def arranged(drawn: DrawableGraph, measures: Measures) -> Arranged:
+    """Arrange a graph whose boxes and labels are of odd sizes."""
+    unit = 1.0 if measures.is_whole else 10.0
+    paths = {
+        frames_of(name)[:depth]
+        for name in drawn.nodes
+        for depth in range(1, len(frames_of(name)) + 1)
+    }
+    drawing = Drawing(
+        {name: ((4.0 + len(name)) * unit, 3 * unit) for name in drawn.nodes},
+        [(edge.source, edge.target) for edge in drawn.edges],
+        {
+            number: ((1.0 + len(str(edge.data))) * unit, unit)
+            for number, edge in enumerate(drawn.edges)
+            if edge.data is not None
+        },
+        dict.fromkeys(paths, 5 * unit),
+    )
+    return arrange(drawing, measures)
+
+
+def overlap(left: Rect, right: Rect) -> bool:
+    return (
+        left.x < right.right
+        and right.x < left.right
+        and left.y < right.bottom
+        and right.y < left.bottom
+    )
+
+
+def check(drawn: DrawableGraph, measures: Measures) -> None:
+    """Look for what lies on something else, and for lines that end elsewhere."""
+    found = arranged(drawn, measures)
+    frames = {frame.path: frame.rect for frame in found.frames}
+    labels = [line.label for line in found.lines if line.label is not None]
+    whole = Rect(0, 0, found.width, found.height)
+
+    for left, right in combinations([*found.boxes.values(), *labels], 2):
+        assert not overlap(left, right)
+    for rect in [*found.boxes.values(), *frames.values(), *labels]:
+        assert within(rect, whole)
+    for path, frame in frames.items():
+        for name, box in found.boxes.items():
+            is_inside = frames_of(name)[: len(path)] == path
+            assert within(box, frame) if is_inside else not overlap(box, frame)
+        for other, rect in frames.items():
+            if len(other) == len(path) and other != path:
+                assert not overlap(rect, frame)
+    assert [line.edge for line in found.lines] == list(range(len(drawn.edges)))
+    for line, edge in zip(found.lines, drawn.edges, strict=True):
+        assert is_at_border(line.points[0], found.boxes[edge.source])
+        assert is_at_border(line.points[-1], found.boxes[edge.target])
+        assert (line.label is None) == (edge.data is None)
+        for start, end in pairwise(line.points):
+            for name, box in found.boxes.items():
+                assert not passes(start, end, box), (edge, name)
+
+
+def within(inner: Rect, outer: Rect) -> bool:
+    slack = 0.01
+    return (
+        inner.x >= outer.x - slack
+        and inner.y >= outer.y - slack
+        and inner.right <= outer.right + slack
+        and inner.bottom <= outer.bottom + slack
+    )
+
+
+def is_at_border(point: tuple[float, float], box: Rect) -> bool:
+    x, y = point
+    at_side = x == pytest.approx(box.right) and box.y <= y <= box.bottom
+    at_end = y in (pytest.approx(box.y), pytest.approx(box.bottom)) and box.x <= x <= box.right
+    return at_side or at_end
+
+
+def passes(start: tuple[float, float], end: tuple[float, float], box: Rect) -> bool:
+    """Return whether the rectangle around a piece of a line reaches into a box."""
+    left, right = sorted((start[0], end[0]))
+    top, bottom = sorted((start[1], end[1]))
+    slack = 0.01
+    return (
+        left < box.right - slack
+        and right > box.x + slack
+        and top < box.bottom - slack
+        and bottom > box.y + slack
+    )
+
+
+@pytest.mark.parametrize("measures", [PIXELS, CHARACTERS], ids=["pixels", "characters"])
+@pytest.mark.parametrize("drawn", EXAMPLES.values(), ids=EXAMPLES)
+def test_nothing_lies_on_anything_else(drawn: DrawableGraph, measures: Measures) -> None:
+    check(drawn, measures)
+
+
+@pytest.mark.parametrize("measures", [PIXELS, CHARACTERS], ids=["pixels", "characters"])
+@given(drawn=graphs())
+@settings(max_examples=40, deadline=None)
+def test_so_it_is_in_any_graph(measures: Measures, drawn: DrawableGraph) -> None:
+    check(drawn, measures)
+
+
+def test_edges_lead_downwards_unless_they_close_a_cycle() -> None:
+    drawn = EXAMPLES["agent"]
+
+    found = arranged(drawn, PIXELS)
+
+    upwards = [
+        (edge.source, edge.target)
+        for line, edge in zip(found.lines, drawn.edges, strict=True)
+        if line.points[-1][1] < line.points[0][1]
+    ]
+    assert upwards == [("tools", "agent")]
+
+
+def test_a_chain_is_one_straight_line() -> None:
+    names = [f"n{number}" for number in range(40)]
+
+    found = arranged(graph(*pairwise(names)), PIXELS)
+
+    assert len({point[0] for line in found.lines for point in line.points}) == 1
+
+
+def test_what_spreads_and_meets_again_is_symmetric() -> None:
+    middle = ["b", "c", "d", "e"]
+    edges = [("a", name) for name in middle] + [(name, "z") for name in middle]
+
+    boxes = arranged(graph(*edges), PIXELS).boxes
+
+    centres = {name: box.x + box.width / 2 for name, box in boxes.items()}
+    assert centres["a"] == centres["z"] == pytest.approx((boxes["b"].x + boxes["e"].right) / 2)
+
+
+@given(data=st.data())
+@settings(max_examples=20, deadline=None)
+def test_a_graph_is_always_drawn_alike(data: st.DataObject) -> None:
+    drawn = data.draw(graphs())
+
+    assert arranged(drawn, PIXELS) == arranged(drawn, PIXELS)
