@@ -154,6 +154,7 @@ class HttpConfig:
             "mcp": self.disable_mcp,
             "a2a": self.disable_a2a,
             "aisdk": self.disable_frontends,
+            "completions": self.disable_frontends,
             "event_streaming": self.disable_threads,
             "system": self.disable_meta,
             "openapi": self.disable_meta,

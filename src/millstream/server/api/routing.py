@@ -84,6 +84,8 @@ class Operation:
     """What makes of the body what an auth handler is asked."""
     streams: bool = False
     """It answers with a stream, whatever its path."""
+    refuse: Callable[[int, str], Any] | None = None
+    """What the body of an error is, in a protocol that has a form for it."""
 
     @property
     def is_long(self) -> bool:
@@ -146,6 +148,7 @@ def operation(
     status: int = 200,
     takes_names: bool = False,
     streams: bool = False,
+    refuse: Callable[[int, str], Any] | None = None,
     gives: Sequence[str] = (),
 ) -> Callable[[HandlerT], HandlerT]:
     """Register a handler for a method of a path."""
@@ -161,6 +164,7 @@ def operation(
                 status=status,
                 takes_names=takes_names,
                 streams=streams,
+                refuse=refuse,
                 tag=handler.__module__.rpartition(".")[2],
                 gives=gives,
                 body=TypeAdapter(hints["body"]) if "body" in hints else None,
@@ -264,6 +268,9 @@ async def _answer(found: Operation, request: Request) -> Response:
             await ask(call, given.get("query"), given.get("body"))
         return await found.handler(call, **given)
     except ApiError as error:
+        if found.refuse is not None:
+            body = found.refuse(error.status, error.detail)
+            return reply(body, error.status, error.headers)
         return refusal(error.status, error.detail, error.headers)
     except ClientDisconnect:
         # Nobody reads the answer.

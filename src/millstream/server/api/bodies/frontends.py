@@ -32,6 +32,17 @@ class ChatBody(RunOptions):
     version: Literal[6, 7] = 6
 
 
+class CompletionBody(RunOptions):
+    """The request of a client of OpenAI's API; what is about a model is passed by."""
+
+    model: str
+    messages: ListOf[JsonObject]
+    tools: ListOf[JsonObject] | None = None
+    stream: bool = False
+    stream_options: JsonObject | None = None
+    n: int | None = None
+
+
 def nothing_of(body: Any) -> Asked:
     """Return nothing of a body: what it leads to is asked for by itself."""
     return Asked()
