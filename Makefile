@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo serve studio test-studio bench-studio test test-server test-browser test-all test-bounds test-ecosystem test-ray test-deep test-chaos package check check-quick bench bench-quick bench-server beside format
+.PHONY: help demo serve studio test-studio bench-studio test test-server test-browser test-all test-bounds test-ecosystem test-ray test-deep test-chaos package check check-quick bench bench-quick bench-server beside docs format
 
 FILE ?= README.md
 export FILE PYTHON
@@ -26,6 +26,7 @@ help:
 	@echo "make bench-server  measure the server beside langgraph dev and aegra; writes benchmarks/SERVER.md"
 	@echo "make bench-studio  measure how quick the studio is in a real browser"
 	@echo "make beside      ask langgraph dev and millstream the same, and tell what differs"
+	@echo "make docs        make the site of the documentation, build/site"
 	@echo "make format      let ruff format and fix"
 
 demo:
@@ -111,6 +112,9 @@ bench-server:
 
 beside:
 	@scripts/beside
+
+docs:
+	@scripts/docs
 
 format:
 	@scripts/setup-env .venv dev

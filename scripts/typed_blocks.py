@@ -1,7 +1,8 @@
 """Check the types of the Python blocks in README.md and docs, with mypy and with pyright.
 
 Users copy them into editors that do. Each block becomes a function of its own, after what
-`TAKEN_FOR_GRANTED` declares; the blocks of a page in `CONTINUED` go on from each other.
+`TAKEN_FOR_GRANTED` declares; the blocks of a page in `CONTINUED`, and of the guide, go on from each
+other.
 """
 
 from __future__ import annotations
@@ -17,8 +18,13 @@ from pathlib import Path
 from typing import Final
 
 FOLDER: Final = Path("build/typed-blocks")
-PAGES: Final = (Path("README.md"), *sorted(Path("docs").glob("*.md")))
-CONTINUED: Final = {Path("docs/run-streams.md"), Path("docs/testing.md")}
+GUIDE: Final = Path("docs/guide")
+PAGES: Final = (Path("README.md"), *sorted(Path("docs").rglob("*.md")))
+CONTINUED: Final = {
+    Path("docs/run-streams.md"),
+    Path("docs/testing.md"),
+    *GUIDE.rglob("*.md"),
+}
 
 # What fragments use and do not show.
 TAKEN_FOR_GRANTED: Final = """\
@@ -63,7 +69,7 @@ def main() -> int:
 
 def modules(page: Path) -> Iterator[tuple[str, str]]:
     """Yield name and source of a module for each block of a page, or for all of them."""
-    name = page.stem.replace("-", "_")
+    name = "_".join(page.with_suffix("").parts).replace("-", "_")
     text = page.read_text(encoding="utf-8")
     blocks = list(re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
     if page in CONTINUED:

@@ -77,9 +77,9 @@ DISTRIBUTIONS: Final = {
 INDIRECT: Final = {"httptools", "tomli", "websockets"}
 # What imports a plugin of ours, and is there where the plugin is imported.
 HOSTS: Final = {"pytest"}
-DEVELOPMENT: Final = {"test", "dev"}
+DEVELOPMENT: Final = {"test", "dev", "docs"}
 # What tests import of their own: what lies beside them, and a module that a test writes.
-OWN: Final = {"benchmarks", "written", *(path.stem for path in TESTS.iterdir())}
+OWN: Final = {"benchmarks", "making", "written", *(path.stem for path in TESTS.iterdir())}
 
 
 def requirements(without: Set[str] = DEVELOPMENT) -> Iterator[Requirement]:
@@ -124,7 +124,7 @@ def test_every_import_is_declared_and_everything_declared_is_imported() -> None:
 
 def test_what_tests_import_is_what_their_extra_asks_for() -> None:
     """Environments for other Pythons have that alone, and tests there need no more."""
-    asked = {requirement.name for requirement in requirements(without={"dev"})}
+    asked = {requirement.name for requirement in requirements(without={"dev", "docs"})}
     # These have environments of their own.
     paths = (path for path in TESTS.rglob("*.py") if TESTS / "ecosystem" not in path.parents)
     found = {

@@ -1,0 +1,152 @@
+"""Make the site of the documentation: `make docs` calls it, and build/site is what it makes.
+
+The pages of `docs` are copied, together with those of the root that they lead to and a page for
+each public module, and Sphinx makes HTML of the copy. Whatever it warns of is an error: links to
+pages, files and headings that are not there, pages that are in no navigation, docstrings that
+cannot be shown.
+
+The navigation is what `docs/index.md` lists, heading by heading. A page that is not listed there
+stands under "More", so that none is lost.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[1]
+DOCS: Final = ROOT / "docs"
+COPY: Final = ROOT / "build" / "site-source"
+SITE: Final = ROOT / "build" / "site"
+
+FROM_THE_ROOT: Final = {
+    "CONTRIBUTING.md": "project/contributing.md",
+    "CHANGELOG.md": "project/changelog.md",
+    "benchmarks/RESULTS.md": "project/benchmarks.md",
+    "benchmarks/SERVER.md": "project/server-benchmarks.md",
+}
+"""Pages that stand elsewhere, and where the site has them."""
+
+MODULES: Final = (
+    "millstream",
+    "millstream.graph",
+    "millstream.types",
+    "millstream.func",
+    "millstream.pregel",
+    "millstream.config",
+    "millstream.runtime",
+    "millstream.prebuilt",
+    "millstream.channels",
+    "millstream.managed",
+    "millstream.errors",
+    "millstream.journal",
+    "millstream.journal.exchange",
+    "millstream.runs",
+    "millstream.stream",
+    "millstream.executors",
+    "millstream.recording",
+    "millstream.testing",
+    "millstream.callbacks",
+    "millstream.constants",
+    "millstream.warnings",
+    "millstream.server",
+)
+"""The public modules, in the order in which the site shows them."""
+
+MEMBERS: Final = (
+    ":members:",
+    ":undoc-members:",
+    ":imported-members:",
+    ":inherited-members: Runnable, Generic",
+)
+"""What a page shows of its module."""
+
+ABOUT_THE_REFERENCE: Final = """\
+# API reference
+
+The public modules, from their docstrings. What is not here, and what begins with an underscore, may
+change without notice.
+"""
+
+LINK: Final = re.compile(r"(\]\()([^)#:\s]+)((?:#[^)\s]*)?\))")
+LISTED: Final = re.compile(r"^- \[[^\]]+\]\(([^)#:]+)\)", re.MULTILINE)
+
+
+def main() -> int:
+    """Make the copy and the site; return the exit code."""
+    shutil.rmtree(COPY, ignore_errors=True)
+    shutil.copytree(DOCS, COPY)
+    for page in DOCS.rglob("*.md"):
+        copy_page(page, COPY / page.relative_to(DOCS))
+    for name, target in FROM_THE_ROOT.items():
+        copy_page(ROOT / name, COPY / target)
+    write_reference()
+    index = COPY / "index.md"
+    index.write_text(with_navigation(index.read_text(encoding="utf-8")), encoding="utf-8")
+    shutil.rmtree(SITE, ignore_errors=True)
+    options = ("-b", "html", "-q", "-W", "--keep-going", "-d", ROOT / "build" / "site-doctrees")
+    command = [sys.executable, "-m", "sphinx", *options, COPY, SITE]
+    done = subprocess.run(command, cwd=ROOT, check=False)
+    if done.returncode == 0:
+        sys.stdout.write(f"The site is made: {SITE.relative_to(ROOT)}/index.html\n")
+    return done.returncode
+
+
+def copy_page(source: Path, target: Path) -> None:
+    """Copy a page whose links lead to where its files are in the copy."""
+
+    def moved(link: re.Match[str]) -> str:
+        goal = (source.parent / link[2]).resolve()
+        if goal.is_relative_to(DOCS):
+            new = COPY / goal.relative_to(DOCS)
+        elif str(goal.relative_to(ROOT)) in FROM_THE_ROOT:
+            new = COPY / FROM_THE_ROOT[str(goal.relative_to(ROOT))]
+        else:
+            # A file that Sphinx adds to the site, or warns of.
+            new = goal
+        return f"{link[1]}{os.path.relpath(new, target.parent)}{link[3]}"
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(LINK.sub(moved, source.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def write_reference() -> None:
+    """Write a page for each public module, and one that lists them."""
+    folder = COPY / "api"
+    folder.mkdir()
+    for module in MODULES:
+        options = "\n".join(f"   {option}" for option in MEMBERS)
+        text = f"{module}\n{'=' * len(module)}\n\n.. automodule:: {module}\n{options}\n"
+        (folder / f"{module}.rst").write_text(text, encoding="utf-8")
+    listed = "\n".join(MODULES)
+    text = f"{ABOUT_THE_REFERENCE}\n```{{toctree}}\n:maxdepth: 1\n\n{listed}\n```\n"
+    (folder / "index.md").write_text(text, encoding="utf-8")
+
+
+def with_navigation(index: str) -> str:
+    """Return the first page with what the navigation beside all pages is made of."""
+    parts = re.split(r"^## (.+)\n", index, flags=re.MULTILINE)[1:]
+    sections = {
+        title: LISTED.findall(text) for title, text in zip(parts[::2], parts[1::2], strict=True)
+    }
+    sections["Reference"] += ["api/index.md"]
+    listed = {page for pages in sections.values() for page in pages}
+    pages = {path.relative_to(COPY).as_posix() for path in COPY.rglob("*.md")}
+    unlisted = {page for page in pages if not page.startswith("api/")} - listed - {"index.md"}
+    if unlisted:
+        sections["More"] = sorted(unlisted)
+    trees = (
+        f"```{{toctree}}\n:hidden:\n:caption: {title}\n\n" + "\n".join(pages) + "\n```\n"
+        for title, pages in sections.items()
+        if pages
+    )
+    return "\n".join([index, *trees])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
