@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
 from pathlib import Path
 from typing import Final
@@ -43,6 +44,15 @@ def test_every_link_leads_to_a_file_and_a_heading(page: str) -> None:
             broken.append(link)
 
     assert broken == []
+
+
+def test_installing_names_every_extra_but_those_of_development() -> None:
+    page = (DOCS / "guide" / "install.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\|.*\| `(\w+)` \|$", page, re.MULTILINE)
+
+    extras = importlib.metadata.metadata("millstream").get_all("Provides-Extra") or []
+
+    assert sorted(named) == sorted({*extras} - {"test", "dev", "docs"})
 
 
 @pytest.mark.parametrize("code", errors.ErrorCode, ids=lambda code: code.value)
