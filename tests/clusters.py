@@ -9,15 +9,12 @@ from typing import Final
 
 OBJECT_STORE: Final = 80_000_000
 """Bytes; Ray takes no less."""
-TESTS: Final = os.path.dirname(__file__)
 
 
 @contextmanager
 def cluster(processors: int = 2) -> Iterator[None]:
-    """Start a small cluster, whose workers find what is beside this file; end it afterwards."""
+    """Start a small cluster, and end it afterwards."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    # What workers print and Ray notes of those that die are no part of what is tested.
-    os.environ["RAY_DEDUP_LOGS"] = "0"
     import ray
 
     ray.init(
@@ -27,7 +24,6 @@ def cluster(processors: int = 2) -> Iterator[None]:
         object_store_memory=OBJECT_STORE,
         log_to_driver=False,
         logging_level="ERROR",
-        runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join([TESTS, os.path.dirname(TESTS)])}},
     )
     try:
         yield

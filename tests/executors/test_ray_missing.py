@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import runpy
 import sys
+from pathlib import Path
 
 import pytest
 
 from millstream.executors import RayExecutor
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "cluster.py"
 
 
 def test_without_ray_an_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,3 +32,12 @@ def test_without_ray_an_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -
 def test_numbers_out_of_range_are_refused(options: dict[str, int], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         RayExecutor(**options)  # type: ignore[arg-type]
+
+
+def test_the_example_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    for name in ("connection", "pool"):
+        monkeypatch.delitem(sys.modules, f"millstream.executors.ray_{name}", raising=False)
+
+    with pytest.raises(SystemExit, match=r"pip install 'millstream\[ray\]'"):
+        runpy.run_path(str(EXAMPLE))["main"]()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 import threading
 from collections import deque
 from contextlib import suppress
@@ -241,7 +242,7 @@ class Keeper:
                 "concurrency_groups": {"telling": 1},
             }
         )(RayWorker)
-        self._worker = kind.remote()
+        self._worker = kind.remote([os.path.abspath(path) for path in sys.path])
         # Closed before there was something to be killed.
         if self._pool.is_closed:
             self.kill()

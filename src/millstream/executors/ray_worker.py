@@ -9,8 +9,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from millstream.drivers.executor import Reply
@@ -28,8 +29,10 @@ comes of it goes back."""
 class RayWorker:
     """Runs nodes, one at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, folders: Sequence[str]) -> None:
         multiprocessing.current_process().name = CLUSTER_WORKER
+        # Where the program has its modules from, as far as that is there on this machine.
+        sys.path += [path for path in folders if path not in sys.path and os.path.exists(path)]
         self._lock = threading.Lock()
         self._number = -1
         """That of the attempt which came last; they are counted by the executor."""

@@ -118,6 +118,19 @@ class PriorityConfig:
 
 
 @dataclass(frozen=True)
+class ExecutorConfig:
+    """Where nodes run that do not say so themselves."""
+
+    path: str = ""
+    """`path/to/file.py:name` of a `millstream.executors.Executor`."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if not self.path:
+            raise ConfigError("executor.path is missing: write './executor.py:executor'")
+
+
+@dataclass(frozen=True)
 class HttpConfig:
     """What is served over HTTP besides the API, and what of it is not."""
 
@@ -247,6 +260,7 @@ class ServerConfig:
     webhooks: Mapping[str, Any] | None = None
     encryption: EncryptionConfig | None = None
     priority: PriorityConfig | None = None
+    executor: ExecutorConfig | None = None
     ui: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:

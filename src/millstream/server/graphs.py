@@ -13,13 +13,17 @@ from contextlib import (
 )
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from uuid import UUID, uuid5
 
 from millstream._base.texts import safe_str
 from millstream.server.config import GraphSource
 from millstream.server.errors import ApiError
+from millstream.server.executors import run_on
 from millstream.server.graph_files import forget_modules, import_target, make_importable
+
+if TYPE_CHECKING:
+    from millstream.drivers.executor import Executor
 
 logger = logging.getLogger("millstream.server")
 
@@ -62,6 +66,7 @@ class GraphCatalog:
         dependencies: Sequence[str] = (),
         saver: Any = None,
         store: Any = None,
+        executor: Executor | None = None,
     ) -> None:
         self._sources = dict(sources)
         self._directory = directory
@@ -72,6 +77,7 @@ class GraphCatalog:
         """The modules that somebody else has imported, and does not import again."""
         self._saver = saver
         self._store = store
+        self._executor = executor
 
     def load(self) -> dict[str, str]:
         """Import all graphs; return what is wrong with those that cannot be."""
@@ -145,7 +151,8 @@ class GraphCatalog:
         graph = _compiled(graph)
         if not callable(getattr(graph, "copy", None)) or not hasattr(graph, "checkpointer"):
             return graph
-        return graph.copy(update={"checkpointer": self._saver, "store": self._store})
+        equipped = graph.copy(update={"checkpointer": self._saver, "store": self._store})
+        return equipped if self._executor is None else run_on(equipped, self._executor)
 
     def _load(self, source: GraphSource) -> _Loaded:
         try:

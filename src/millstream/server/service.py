@@ -23,6 +23,7 @@ from millstream.server.doorbell.news import RUN, News
 from millstream.server.doorbell.rings import Rings, Silence
 from millstream.server.encryption.loading import load_sealer
 from millstream.server.encryption.sealer import Sealer
+from millstream.server.executors import close_executor, load_executor
 from millstream.server.graph_files import prepare_imports
 from millstream.server.graphs import GraphCatalog
 from millstream.server.headers import HeaderFilter
@@ -265,6 +266,9 @@ async def _open_graphs(
     config: ServerConfig, stack: AsyncExitStack, sealer: Sealer | None, clock: Clock
 ) -> tuple[RunLoop, BaseCheckpointSaver[Any], BaseStore, GraphCatalog]:
     """Load the graphs, and open what they use: in the loop in which they run."""
+    executor = await asyncio.to_thread(load_executor, config)
+    # When no run goes on any more.
+    stack.push_async_callback(asyncio.to_thread, close_executor, executor)
     # Alone it has the time of this machine anyway.
     run_loop = RunLoop(clock=SYSTEM if config.postgres is None else RunClock(clock))
     stack.push_async_callback(asyncio.to_thread, run_loop.close)
@@ -278,6 +282,7 @@ async def _open_graphs(
         dependencies=config.dependencies,
         saver=journal,
         store=store,
+        executor=executor,
     )
     for graph_id, fault in (await asyncio.to_thread(catalog.load)).items():
         logger.error("graph %r cannot be loaded: %s", graph_id, fault)
