@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-__all__ = ("BIDIRECTIONAL", "ErrorText", "safe_str", "safe_repr", "visible")
+__all__ = ("BIDIRECTIONAL", "ErrorText", "counted", "safe_str", "safe_repr", "visible")
 
 BIDIRECTIONAL: Final = (0x200E, 0x200F, 0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 """Characters that have text read in another order than it is stored."""
@@ -39,6 +39,11 @@ def _text(make: Callable[[Any], str], value: Any) -> str:
         return make(value)
     except Exception as error:  # whatever the class raises
         return f"<{type(value).__name__} whose {make.__name__} failed with {type(error).__name__}>"
+
+
+def counted(number: int, thing: str) -> str:
+    """Return how many of a thing there are."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def visible(text: str) -> str:

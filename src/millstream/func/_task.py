@@ -71,6 +71,9 @@ class _TaskFunction(Generic[P, T]):
         self.executor = executor
         assert self.node is not None  # made now: what is wrong is said where it is written
 
+    def __repr__(self) -> str:
+        return f"<task {self.__name__!r}>"
+
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; those that say how the function is called count from the next call."""
         object.__setattr__(self, name, value)

@@ -16,6 +16,7 @@ from millstream._base.state_classes import aliases_of
 from millstream.channels.last_value import LastValue
 from millstream.constants import END, RESERVED, START
 from millstream.graph._builder.arguments import (
+    RUN_AGAIN,
     V05,
     V10,
     check_name,
@@ -27,7 +28,7 @@ from millstream.graph._builder.arguments import (
 from millstream.graph._builder.branches import BranchSpec
 from millstream.graph._builder.compiled import CompiledStateGraph
 from millstream.graph._builder.edge_checks import check_sources, check_targets
-from millstream.graph._builder.node_spec import NodeDefaults, StateNodeSpec, declarations
+from millstream.graph._builder.node_spec import NodeDefaults, StateNodeSpec, declarations, size_of
 from millstream.graph._builder.state_channels import schema_fields
 from millstream.pregel._structure.compiling import breakpoint_names
 from millstream.saving.places import saver_of
@@ -91,6 +92,10 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         self._add_schema(self.state_schema)
         self._add_schema(self.input_schema, allow_managed=self.input_schema is state_schema)
         self._add_schema(self.output_schema, allow_managed=self.output_schema is state_schema)
+
+    def __repr__(self) -> str:
+        name = getattr(self.state_schema, "__name__", None) or "a state"
+        return f"<{type(self).__name__} of {name}: {size_of(self)}>"
 
     def _add_schema(self, schema: Any, /, allow_managed: bool = True) -> None:
         if schema in self.schemas:
@@ -307,7 +312,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
                     f"Node names must be unique: node with the name '{name}' already exists. "
                     "If you need to use two different runnables/callables with the same name "
                     "(for example, using `lambda`), please provide them as tuples "
-                    "(name, runnable/callable)."
+                    f"(name, runnable/callable). {RUN_AGAIN}"
                 )
             self.add_node(name, action)
             if previous is not None:

@@ -78,6 +78,12 @@ class _RunStreamBase:
             f"(registered projections: {known})"
         )
 
+    def __repr__(self) -> str:
+        # By the dict, as above.
+        mux = self.__dict__.get("_mux")
+        where = "" if mux is None or not mux.scope else f" of {'|'.join(mux.scope)}"
+        return f"<{type(self).__name__}{where}: {'incomplete' if mux is None else mux.status}>"
+
     def _observe_event(self, event: ProtocolEvent) -> None:
         """Look at an event of a nested graph before its transformers do; for subclasses."""
 

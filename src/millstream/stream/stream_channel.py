@@ -42,6 +42,11 @@ class StreamChannel(Generic[T]):
         self._error: BaseException | None = None
         self._trace: TracebackType | None = None
 
+    def __repr__(self) -> str:
+        name = "" if self.name is None else f" {self.name!r}"
+        reader = "being read" if self._sinks else "without a reader"
+        return f"<{type(self).__name__}{name}: {'closed' if self._closed else f'open, {reader}'}>"
+
     @property
     def is_subscribed(self) -> bool:
         """Whether somebody reads the channel now."""

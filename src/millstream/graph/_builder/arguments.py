@@ -16,6 +16,9 @@ from millstream.warnings import LangGraphDeprecatedSinceV05, LangGraphDeprecated
 
 V05: Final = LangGraphDeprecatedSinceV05
 V10: Final = LangGraphDeprecatedSinceV10
+RUN_AGAIN: Final = (
+    "If a notebook cell was run again, first run the one that makes the builder, `StateGraph(...)`."
+)
 
 
 def renamed(
@@ -73,7 +76,10 @@ def path_name(path: Any) -> str | None:
 def check_name(name: str, nodes: Container[str]) -> None:
     """Refuse a name that a node must not have."""
     if name in nodes:
-        raise ValueError(f"Node `{name}` already present.")
+        raise ValueError(
+            f"Node `{name}` already present. A builder keeps what it was given first: give this "
+            f"node another name. {RUN_AGAIN}"
+        )
     # Refused although nobody has added them: edges know them without.
     if name in (START, END):
         raise ValueError(f"Node `{name}` is reserved.")

@@ -27,7 +27,12 @@ from millstream.graph._builder.node_results import (
     join_channel,
     result_writers,
 )
-from millstream.graph._builder.node_spec import NodeDefaults, StateNodeSpec, may_lead_anywhere
+from millstream.graph._builder.node_spec import (
+    NodeDefaults,
+    StateNodeSpec,
+    may_lead_anywhere,
+    size_of,
+)
 from millstream.modes.parts import Shape
 from millstream.pregel._structure.compiling import as_policies
 from millstream.pregel._structure.nodes import PregelNode
@@ -69,6 +74,9 @@ class CompiledStateGraph(Pregel[StateT, ContextT, InputT, OutputT]):
             output=_lenient_maker(builder.output_schema),
             state=_lenient_maker(builder.state_schema),
         )
+
+    def _size(self) -> str:
+        return size_of(self.builder)
 
     def _declared_schemas(self) -> Sequence[Any]:
         return (*super()._declared_schemas(), *self.builder.schemas)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args, get_origin
 from langchain_core.runnables import Runnable
 
 from millstream._base.runnable import plain_code
+from millstream._base.texts import counted
 from millstream.graph._builder.state_channels import (
     annotated_function,
     function_hints,
     input_annotation,
     state_class,
 )
+from millstream.pregel._structure.nodes import name_of
 from millstream.types import Command
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from millstream.types import CachePolicy, RetryPolicy, TimeoutPolicy, TracePolicy
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class StateNodeSpec:
     """One node of a state graph."""
 
@@ -40,6 +42,11 @@ class StateNodeSpec:
     trace_policy: TracePolicy | None = None
     executor: Executor | None = field(default=None, kw_only=True)
 
+    def __repr__(self) -> str:
+        reads = getattr(self.input_schema, "__name__", None) or "the state"
+        deferred = ", deferred" if self.defer else ""
+        return f"<StateNodeSpec of {name_of(self.runnable)}: reads {reads}{deferred}>"
+
 
 @dataclass(slots=True)
 class NodeDefaults:
@@ -50,6 +57,16 @@ class NodeDefaults:
     error_handler: Any = None
     timeout: TimeoutPolicy | None = None
     executor: Executor | None = None
+
+
+def size_of(builder: Any) -> str:
+    """Return how many nodes and edges a builder has, in words."""
+    nodes = [spec for spec in builder.nodes.values() if not spec.is_error_handler]
+    edges = len(builder.edges) + sum(len(sources) for sources, _ in builder.waiting_edges)
+    words = [counted(len(nodes), "node"), counted(edges, "edge")]
+    if decisions := sum(map(len, builder.branches.values())):
+        words.append(counted(decisions, "conditional edge"))
+    return ", ".join(words)
 
 
 def declarations(func: Any) -> tuple[Any, tuple[str, ...]]:

@@ -61,6 +61,9 @@ class SavedRemoteGraph(PregelProtocol[Any, Any, Any, Any]):
         self.client = client
         self.sync_client = sync_client
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}>"
+
     def copy(self, update: Mapping[str, Any]) -> Self:
         """Return a copy with some of its arguments replaced."""
         given = {**vars(self), **update}

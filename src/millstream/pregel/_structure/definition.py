@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from millstream._base.bounded import BoundedDict
 from millstream._base.state_classes import NO_ALIASES
+from millstream._base.texts import counted
 from millstream.channels.topic import Topic
 from millstream.constants import TASKS
 from millstream.modes.parts import Shape
@@ -130,6 +131,16 @@ class GraphDefinition(PregelProtocol[StateT, ContextT, InputT, OutputT]):
         self._spec: GraphSpec | None = None
         if auto_validate:
             self.validate()
+
+    def __repr__(self) -> str:
+        saver = "" if not self.checkpointer else f"; saver {type(self.checkpointer).__name__}"
+        return f"<{type(self).__name__} {self.name!r}: {self._size()}{saver}>"
+
+    def _size(self) -> str:
+        channels = visible(split_channels(self.channels)[0])
+        # That of an entrypoint has the name of its function.
+        nodes = f"node {next(iter(self.nodes))!r}" if len(self.nodes) == 1 else None
+        return f"{nodes or counted(len(self.nodes), 'node')}, {counted(len(channels), 'channel')}"
 
     @property
     def spec(self) -> GraphSpec:

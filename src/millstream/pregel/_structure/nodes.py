@@ -41,6 +41,11 @@ def is_passthrough(bound: Runnable[Any, Any]) -> bool:
     return isinstance(bound, RunnableCallable) and bound.func is _same
 
 
+def name_of(bound: Runnable[Any, Any]) -> str:
+    """Return what a runnable is called."""
+    return bound.name or type(bound).__name__
+
+
 class ChannelWriteEntry(NamedTuple):
     """One write of a raw node: a constant, its result, or what `mapper` makes of its result."""
 
@@ -132,7 +137,7 @@ class NodeCalls:
         return merge_configs(own, config)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class PregelNode(NodeCalls):
     """One node of a compiled graph, as it was declared."""
 
@@ -169,6 +174,9 @@ class PregelNode(NodeCalls):
     """Where it runs; None for where the graph says."""
     after: frozenset[str] | None = None
     """The deferred nodes that go first, for a deferred node among others."""
+
+    def __repr__(self) -> str:
+        return f"<PregelNode of {name_of(self.bound)}: triggered by {', '.join(self.triggers)}>"
 
     @property
     def writers(self) -> list[Runnable[Any, Any]]:
@@ -217,6 +225,11 @@ class NodeBuilder:
         self._cache_policy: CachePolicy[Any] | None = None
         self._timeout: TimeoutPolicy | None = None
         self._executor: Executor | None = None
+
+    def __repr__(self) -> str:
+        read, written = ", ".join(self._triggers), ", ".join(w.channel for w in self._writes)
+        runs = name_of(self._bound)
+        return f"<NodeBuilder of {runs}: triggered by {read or 'nothing'}, writes {written}>"
 
     def subscribe_only(self, channel: str) -> Self:
         """Run whenever the channel changes, with its bare value as input."""

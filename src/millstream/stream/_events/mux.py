@@ -407,6 +407,13 @@ class StreamMux:
         """Whether nobody looks any more."""
         return self._is_abandoned
 
+    @property
+    def status(self) -> str:
+        """Where the run is, in words."""
+        if self.error is not None:
+            return f"failed with {type(self.error).__name__}"
+        return "ended" if self._events._closed else "going on"
+
     def _leave(self) -> None:
         """Show nothing more: the next event, or the end, of the nested graph does the rest."""
         self._is_abandoned = True
