@@ -37,7 +37,7 @@ VALUES: Final = (
     '{"x": 1}', '{"x": "a"}', '{"configurable": {"thread_id": "1"}}', '{"recursion_limit": 0}',
     "{", "@missing", "@.", "@input.json", "@graphs.py", "threads.db", "graphs.py", "made",
     "run.jsonl.gz", "a:b:c", "\x1b[8m", "\u202e", "😀", "\udcff", "x" * 5000, "../..", "/",
-    "postgresql://nobody@127.0.0.1:1/x", "%s", "true", "values", "updates", "messages", "tools",
+    "postgresql://nobody@127.0.0.1:1/x", "inf", "%s", "values", "updates", "messages", "tools",
     "checkpoints", "mermaid", "max", "0.5", "--help", "-h", "-V",
 )  # fmt: skip
 HOSTS: Final = ("", "127.0.0.1", "x" * 100, "..")
@@ -129,11 +129,15 @@ def test_any_command_line_ends_with_a_known_code_and_no_traceback_of_ours(
     monkeypatch.setenv("HOME", str(folder))
     (folder / "broken.py").write_text("1 / 0", encoding="utf-8")
     (folder / "input.json").write_text('{"x": 1}', encoding="utf-8")
+    kept = ["--checkpointer", "threads.db", "--thread", "1", "--record", "run.jsonl.gz"]
+    assert millstream("run", "graphs.py", "-i", '{"x": 1}', *kept).code == 0
     typist = Typist(seed, taken)
 
     for _ in range(LINES):
         words = typist.line()
         monkeypatch.setattr(sys, "stdin", io.StringIO('{"x": 1}'))
+        # As the command has it, when it is no function of a test.
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]  # pytest's
         outcome = millstream(*words)
 
         shown = f"millstream {shlex.join(words)[:500]}\n{outcome.err}"

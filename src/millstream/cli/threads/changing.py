@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from millstream.cli.failures import DONE
+from millstream.cli.failures import DONE, UsageError
 from millstream.cli.threads.looking import check_threads
 from millstream.cli.threads.opening import (
     SCHEMA,
@@ -19,6 +19,8 @@ from millstream.cli.threads.opening import (
     opened,
 )
 from millstream.cli.threads.showing import progress, say
+
+_MOST_DAYS: Final = 100_000
 
 Threads = Annotated[
     list[str] | None, typer.Argument(metavar="[THREAD]...", help="Ids; all if none is given.")
@@ -58,7 +60,7 @@ def prune(
     """
     from millstream.journal.catalog import thread_ids
 
-    age = None if older_than is None else timedelta(days=older_than)
+    age = None if older_than is None else _age(older_than)
     with opened(database, schema, encrypted=encrypted) as journal:
         if thread:
             check_threads(journal, thread)
@@ -68,3 +70,10 @@ def prune(
                 journal.prune([each], older_than=age)
     say({"pruned": len(pruned)}, as_json=json)
     return DONE
+
+
+def _age(days: float) -> timedelta:
+    # A calendar has no more, and no number compares with NaN.
+    if not 0 <= days <= _MOST_DAYS:
+        raise UsageError(f"--older-than takes up to {_MOST_DAYS} days, not {days}")
+    return timedelta(days=days)
