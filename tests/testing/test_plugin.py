@@ -66,12 +66,16 @@ def test_a_turn_that_nobody_asks_for_fails_the_test(pytester: pytest.Pytester) -
         """
         def test_model(millstream_model):
             millstream_model("one", "two").invoke("?")
+
+        def test_that_fails(millstream_model):
+            millstream_model("one", "two").invoke("?")
+            assert not "nobody asks for the other turn because of this"
         """
     )
 
     result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
 
-    result.assert_outcomes(passed=1, errors=1)
+    result.assert_outcomes(passed=1, failed=1, errors=1)
     result.stdout.fnmatch_lines(["*the script of a model has 2 turns, and it was called 1 times*"])
 
 
