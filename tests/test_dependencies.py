@@ -20,6 +20,7 @@ TESTS: Final = ROOT / "tests"
 # Which distribution an import is from: the longest name that fits counts.
 DISTRIBUTIONS: Final = {
     "a2a": "a2a-sdk",
+    "ag_ui": "ag-ui-protocol",
     "alembic": "alembic",
     "cronsim": "cronsim",
     "google.protobuf": "protobuf",

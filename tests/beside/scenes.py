@@ -394,6 +394,7 @@ def frontends(at: Side) -> None:
     at.ask("ai-sdk", "POST", "/ai-sdk/nobody", {"messages": []})
     at.ask("ai-sdk again", "GET", "/ai-sdk/nobody/chat/stream")
     at.ask("ai-sdk stop", "DELETE", "/ai-sdk/nobody/chat/stream")
+    at.ask("ag-ui", "POST", "/ag-ui/nobody", {"threadId": "t", "runId": "r", "messages": []})
     at.ask("openai", "POST", "/openai/v1/chat/completions", {"model": "x", "messages": []})
     at.ask("openai models", "GET", "/openai/v1/models")
 

@@ -73,6 +73,8 @@ UNCOMPARED: Final = {
     "user_id",
     "ls_integration",
     "lc_versions",
+    # When a model of OpenAI's API was made.
+    "created",
 }
 """What answers may have or not, by docs/server-compatibility.md."""
 

@@ -179,6 +179,8 @@ class Asked:
 
     question_id: str
     value: Any
+    schema: Any = None
+    """The JSON schema of its answer, where the graph says it."""
 
 
 Fact: TypeAlias = (

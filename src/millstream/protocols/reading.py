@@ -201,7 +201,7 @@ class Reader:
         id = str(attribute(question, "id"))
         if not namespace and id not in self._asked:
             self._asked.add(id)
-            yield Asked(id, attribute(question, "value"))
+            yield Asked(id, attribute(question, "value"), attribute(question, "response_schema"))
 
     def _read_custom(self, namespace: tuple[str, ...], data: Any) -> Iterator[Fact]:
         yield Written(namespace, data)

@@ -24,6 +24,7 @@ from starlette.routing import BaseRoute, Mount
 from millstream.server import state
 from millstream.server.api import (
     a2a,
+    agui,
     aisdk,
     assistants,
     completions,
@@ -52,6 +53,7 @@ from millstream.server.studio import studio_routes
 
 RESOURCES: Final = (
     a2a,
+    agui,
     aisdk,
     assistants,
     completions,

@@ -166,6 +166,7 @@ class HttpConfig:
             "store": self.disable_store,
             "mcp": self.disable_mcp,
             "a2a": self.disable_a2a,
+            "agui": self.disable_frontends,
             "aisdk": self.disable_frontends,
             "completions": self.disable_frontends,
             "event_streaming": self.disable_threads,

@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid5
 
+import orjson
+
 from millstream.server.api.bodies.runs import JoinQuery
 from millstream.server.api.delegation import as_operation
 from millstream.server.api.runs import source_of
+from millstream.server.encoding import dumps
 from millstream.server.errors import ApiError
 from millstream.server.log.event_ids import START
 from millstream.server.storage import runs as rows
@@ -35,12 +38,25 @@ def thread_of(chat_id: str) -> str:
         return str(uuid5(CHATS, chat_id))
 
 
-async def messages_of(call: Call, thread_id: str) -> Sequence[Mapping[str, Any]]:
-    """Return the messages in the state of a thread, as JSON; none if there is no such thread."""
+def of_client(config: Mapping[str, Any], **given: Sequence[Any]) -> dict[str, Any]:
+    """Return a config in whose configurable is what a client says of itself."""
+    told = {key: list(value) for key, value in given.items() if value}
+    if not told:
+        return dict(config)
+    return {**config, "configurable": {**(config.get("configurable") or {}), **told}}
+
+
+async def state_of(call: Call, thread_id: str) -> Mapping[str, Any]:
+    """Return the state of a thread, as JSON; nothing if there is no such thread."""
     own = await as_operation(call, "GET", "/threads/{thread_id}", thread_id=thread_id)
     found = await call.service.db.read(threads.get, thread_id, filters=own.filters)
-    values = None if found is None else found["values"]
-    known = values.get("messages") if isinstance(values, Mapping) else None
+    values = None if found is None else orjson.loads(dumps(found["values"]))
+    return values if isinstance(values, Mapping) else {}
+
+
+async def messages_of(call: Call, thread_id: str) -> Sequence[Mapping[str, Any]]:
+    """Return the messages in the state of a thread, as JSON; none if there is no such thread."""
+    known = (await state_of(call, thread_id)).get("messages")
     return [one for one in known if isinstance(one, Mapping)] if isinstance(known, list) else []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -13,7 +13,7 @@ from millstream.protocols import openai
 from millstream.server.api.assistants import as_assistant_id
 from millstream.server.api.bodies.frontends import CompletionBody, nothing_of
 from millstream.server.api.bodies.runs import RunCreate
-from millstream.server.api.chats import thread_of
+from millstream.server.api.chats import of_client, thread_of
 from millstream.server.api.delegation import Delegated, as_operation
 from millstream.server.api.routing import Call, operation, reply
 from millstream.server.errors import ApiError
@@ -96,17 +96,13 @@ async def model_of(call: Call, name: str) -> Mapping[str, Any]:
 
 
 def run_of(
-    found: Mapping[str, Any], body: CompletionBody, given: Mapping[str, Any], tools: Any
+    found: Mapping[str, Any], body: CompletionBody, given: Mapping[str, Any], tools: Sequence[Any]
 ) -> RunCreate:
     """Return the run that a request asks for."""
-    config = body.config
-    if tools:
-        known = config.get("configurable") or {}
-        config = {**config, "configurable": {**known, "client_tools": list(tools)}}
     return RunCreate(
         assistant_id=str(found["assistant_id"]),
         **given,
-        config=config,
+        config=of_client(body.config, client_tools=tools),
         context=body.context,
         multitask_strategy=body.multitask_strategy,
         on_disconnect=body.on_disconnect,

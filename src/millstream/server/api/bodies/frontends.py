@@ -43,6 +43,19 @@ class CompletionBody(RunOptions):
     n: int | None = None
 
 
+class AgentBody(Body):
+    """The request of a client of AG-UI; how its run is carried out is in what it forwards."""
+
+    thread_id: Annotated[str, Field(alias="threadId")]
+    run_id: Annotated[str, Field(alias="runId")]
+    messages: ListOf[JsonObject]
+    state: Any = None
+    tools: ListOf[JsonObject] | None = None
+    context: ListOf[JsonObject] | None = None
+    resume: ListOf[JsonObject] | None = None
+    options: Annotated[RunOptions, Field(alias="forwardedProps", default_factory=RunOptions)]
+
+
 def nothing_of(body: Any) -> Asked:
     """Return nothing of a body: what it leads to is asked for by itself."""
     return Asked()

@@ -1,0 +1,70 @@
+"""Assistants for clients of AG-UI."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from starlette.responses import Response
+
+from millstream.modes.names import VALUES
+from millstream.protocols import agui
+from millstream.server.api.assistants import assistant
+from millstream.server.api.bodies.frontends import AgentBody, nothing_of
+from millstream.server.api.bodies.runs import RunCreate
+from millstream.server.api.chats import of_client, state_of, thread_of
+from millstream.server.api.delegation import Delegated
+from millstream.server.api.routing import Call, operation
+from millstream.server.errors import ApiError
+from millstream.server.frontends.events import MODES
+from millstream.server.frontends.source import EncodedSource
+
+
+@operation(
+    "POST",
+    "/ag-ui/{assistant_id}",
+    auth=("assistants", "read"),
+    asked=nothing_of,
+    takes_names=True,
+    streams=True,
+)
+async def run_agent(call: Call, body: AgentBody) -> Response:
+    """Run an assistant, and stream its AG-UI events."""
+    found = await assistant(call)
+    try:
+        asked = agui.read(body.model_dump(by_alias=True, exclude_unset=True))
+    except ValueError as error:
+        raise ApiError(422, str(error)) from None
+    thread_id, options = thread_of(asked.thread_id), body.options
+    run = RunCreate(
+        assistant_id=str(found["assistant_id"]),
+        **await _given(call, asked, thread_id),
+        config=of_client(options.config, client_tools=asked.tools, client_context=asked.context),
+        context=options.context,
+        metadata=options.metadata,
+        multitask_strategy=options.multitask_strategy,
+        on_disconnect=options.on_disconnect,
+        stream_mode=[*MODES, VALUES],
+        stream_subgraphs=True,
+        stream_resumable=True,
+        if_not_exists="create",
+    )
+    delegated = await Delegated.of(call, run, thread_id)
+    return await delegated.creation.stream(partial(EncodedSource, encoder=agui.Encoder.of(asked)))
+
+
+async def _given(call: Call, asked: agui.AgentRequest, thread_id: str) -> dict[str, Any]:
+    """Return the input of a run, or its command."""
+    if asked.answers:
+        return {"command": {"resume": dict(asked.answers)}}
+    if not isinstance(asked.state, Mapping) or not asked.state:
+        return {"input": {"messages": list(asked.new)}}
+    known = await state_of(call, thread_id)
+    # What a client has only been shown is not written again: many keys add up what they are given.
+    changed = {
+        key: value
+        for key, value in asked.state.items()
+        if key != agui.MESSAGES and (key not in known or known[key] != value)
+    }
+    return {"input": {**changed, "messages": list(asked.new)}}
