@@ -52,7 +52,7 @@ export class Api {
   }
 
   assistants(): Promise<Assistant[]> {
-    return this.#json("POST", "/assistants/search", { limit: 100 });
+    return this.#json("POST", "/assistants/search", { limit: 1_000 });
   }
 
   graph(assistantId: string): Promise<DrawnGraph> {
