@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import threading
 from contextlib import ExitStack, suppress
@@ -129,7 +130,16 @@ def test_who_has_connected_is_answered_and_who_comes_later_is_refused() -> None:
         assert (await exchange(kept)).startswith(b"HTTP/1.1 200")
         # In one turn of the loop: nobody has taken them when the server lets go.
         clients = [socket.create_connection(place) for _ in range(20)]
-        await stop_accepting(server, [listening])
+        leaving = asyncio.ensure_future(stop_accepting(server, [listening]))
+        await asyncio.sleep(0)
+        # Who comes meanwhile is not taken any more: what it sends would be lost.
+        late = socket.socket()
+        late.setblocking(False)
+        assert late.connect_ex(place) == errno.EINPROGRESS
+        await leaving
+        with pytest.raises(OSError, match="not connected"):
+            late.getpeername()
+        late.close()
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(place)
         for client in clients:

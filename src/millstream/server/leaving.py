@@ -8,11 +8,14 @@ or into one that was kept for the next request.
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import socket
+import struct
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Iterable
 
     import uvicorn
@@ -21,6 +24,19 @@ if TYPE_CHECKING:
 _PAUSE: Final = 0.05
 """Seconds between two looks at connections."""
 _CLOSE: Final = (b"connection", b"close")
+_SETTLING: Final = 0.1
+"""Seconds in which a connection that is being made becomes one: a way there and back."""
+_TURNS: Final = 5
+"""Turns of the loop in which a connection that it has taken gets its protocol."""
+_SO_ATTACH_FILTER: Final = 26
+_NO_SYN: Final = (
+    (0x30, 0, 0, 13),  # load the byte of a segment's flags
+    (0x54, 0, 0, 0x12),  # of them SYN and ACK
+    (0x15, 1, 0, 0x02),  # go on with the last step where it is SYN alone
+    (0x06, 0, 0, 0x40000),  # take it
+    (0x06, 0, 0, 0),  # take nothing of it
+)
+"""A program for Linux' packet filter, which drops what connections begin with."""
 
 
 class Closing:
@@ -53,6 +69,9 @@ class Closing:
 
 async def stop_accepting(server: uvicorn.Server, sockets: Iterable[socket.socket]) -> None:
     """Take the connections that were made, and no more."""
+    ignoring = [_ignore_new(listening) for listening in sockets]
+    if any(ignoring):
+        await asyncio.sleep(_SETTLING)
     made: list[socket.socket] = []
     for listening in sockets:
         listening.setblocking(False)
@@ -67,6 +86,28 @@ async def stop_accepting(server: uvicorn.Server, sockets: Iterable[socket.socket
     loop = asyncio.get_running_loop()
     for connection in made:
         await loop.connect_accepted_socket(lambda: _protocol(server), connection)
+    # Those that the loop itself has taken are known to the server some turns later.
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
+
+
+def _ignore_new(listening: socket.socket) -> bool:
+    """Have the system answer nobody who begins to connect; say whether it can.
+
+    Who has connected and was not taken yet is reset when the socket is closed, and may have sent
+    something. So nobody does any more: who is not answered asks again after a second, and is then
+    refused.
+    """
+    if sys.platform != "linux" or listening.family not in (socket.AF_INET, socket.AF_INET6):
+        return False
+    program = b"".join(struct.pack("=HBBI", *step) for step in _NO_SYN)
+    code = ctypes.create_string_buffer(program, len(program))
+    given = struct.pack("@HP", len(_NO_SYN), ctypes.addressof(code))
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, given)
+    except OSError:
+        return False
+    return True
 
 
 async def no_longer_kept(server: uvicorn.Server, seconds: float) -> None:
