@@ -44,11 +44,11 @@ def groups(imports: Mapping[str, str] = IMPORTS) -> list[Group]:
     return [
         Group(
             f"imports in fresh processes; floor = {imports[FLOOR]} alone",
-            (Row(title, "process", 1, importing, (added(title, 40, "ms"),), "ms"),),
+            (Row(title, "process", 1, importing, (added(title, 30, "ms"),), "ms"),),
         ),
         Group(
             "commands; floor = Python alone",
-            (Row("millstream --help", "process", 1, command, (ceiling(200, "ms"),), "ms"),),
+            (Row("millstream --help", "process", 1, command, (ceiling(150, "ms"),), "ms"),),
         ),
     ]
 

@@ -38,7 +38,7 @@ VALUES: Final = (
     "{", "@missing", "@.", "@input.json", "@graphs.py", "threads.db", "graphs.py", "made",
     "run.jsonl.gz", "a:b:c", "\x1b[8m", "\u202e", "😀", "\udcff", "x" * 5000, "../..", "/",
     "postgresql://nobody@127.0.0.1:1/x", "inf", "%s", "values", "updates", "messages", "tools",
-    "checkpoints", "mermaid", "max", "0.5", "--help", "-h", "-V",
+    "checkpoints", "mermaid", "svg", "png", "max", "0.5", "--help", "-h", "-V",
 )  # fmt: skip
 HOSTS: Final = ("", "127.0.0.1", "x" * 100, "..")
 """None that a name server would be asked for."""

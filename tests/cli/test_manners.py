@@ -13,6 +13,7 @@ import pytest
 
 from forked_python import run_python
 from millstream import __version__
+from millstream.cli.installing import installing
 from millstream.modes.names import PUBLIC_MODES
 
 FROM_LANGGRAPH = """
@@ -32,6 +33,7 @@ def tell(state):
 graph = StateGraph(State).add_node(tell).add_edge(START, "tell").compile()
 """
 
+POSTGRES = installing("millstream[postgres]")
 COMMAND = "import sys; from millstream.cli import main; sys.exit(main())"
 
 
@@ -135,8 +137,8 @@ def test_a_graph_that_imports_langgraph_runs_on_millstream(folder: Path) -> None
     ("config", "said"),
     [
         ('{"recursion_limt": 5}', 'do you mean "recursion_limit"?'),
-        ('{"thread_id": "1"}', 'it belongs into it as {"configurable": {"thread_id": ...}}'),
-        ('{"colour": 1}', "(configurable, metadata, tags, callbacks, "),
+        ('{"thread_id": "1"}', 'write it as {"configurable": {"thread_id": ...}}'),
+        ('{"colour": 1}', "; others are configurable, metadata, tags, callbacks, "),
     ],
 )
 def test_a_key_that_a_config_does_not_have_is_noted(
@@ -173,6 +175,24 @@ def test_a_missing_input_is_said_where_its_key_is_missed(millstream: Any) -> Non
     assert without.err.endswith(f"\n{note}")
     assert "KeyError: 'x'" in without.err
     assert note not in empty.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "graphs.py", "--checkpointer", "postgresql://nobody@127.0.0.1:1/x"],
+        ["threads", "list", "postgresql://nobody@127.0.0.1:1/x"],
+    ],
+    ids=["run", "threads"],
+)
+def test_a_missing_extra_names_the_environment_that_runs(
+    millstream: Any, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+
+    complaint = millstream(*arguments).complaint
+
+    assert complaint.endswith(f"A journal in PostgreSQL needs psycopg: {POSTGRES}")
 
 
 def test_another_engine_is_named(millstream: Any, folder: Path) -> None:

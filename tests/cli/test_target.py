@@ -232,9 +232,11 @@ def test_a_traceback_is_whole_if_it_is_asked_for(millstream: Any, folder: Path) 
     (folder / "broken.py").write_text("1 / 0", encoding="utf-8")
 
     short, whole = millstream("run", "broken.py"), millstream("run", "broken.py", "--traceback")
+    drawn = millstream("draw", "broken.py", "--traceback")
     failed = millstream("run", "graphs.py:failing", "-i", '{"x": 1}', "--traceback")
 
     assert "Traceback" not in short.err
     assert "Traceback" in whole.err
     assert whole.err.endswith(short.err)
+    assert "Traceback" in drawn.err
     assert "millstream/drivers/" in failed.err.replace("\\", "/")

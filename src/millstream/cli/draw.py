@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from millstream._base.texts import visible
-from millstream.cli.failures import DONE, UsageError, reason
-from millstream.cli.options import Target
+from millstream.cli.failures import DONE, UsageError, causes_shown, reason
+from millstream.cli.options import Target, WholeTraceback
 from millstream.cli.output import Output
 from millstream.cli.target import load_graph
 
@@ -53,12 +53,14 @@ def draw(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write it.")
     ] = None,
     xray: Annotated[bool, typer.Option("--xray", help="Draw subgraphs open.")] = False,
+    traceback: WholeTraceback = False,
 ) -> int:
     """Draw the graph TARGET, without running it and without a network."""
     form = _form(format, output)
     if form is Format.PNG and output is None and sys.stdout is not None and sys.stdout.isatty():
         raise UsageError("a terminal cannot show PNG; name a file, --output graph.png")
-    graph = load_graph(target)
+    with causes_shown(traceback):
+        graph = load_graph(target)
     try:
         drawn = _drawn(graph, form, xray=xray)
     except ImportError as error:

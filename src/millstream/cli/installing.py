@@ -75,10 +75,19 @@ _INTEGRATIONS: Final = frozenset(
 
 def installing(requirement: str) -> str:
     """Return the command that installs something into the environment that runs."""
+    return f"{_pip()} {shlex.quote(requirement)}"
+
+
+def in_this_environment(text: str) -> str:
+    """Return a text in which `pip install` is the one of the environment that runs."""
+    return text.replace("pip install", _pip())
+
+
+def _pip() -> str:
     python = shlex.quote(sys.executable)
     if find_spec("pip") is None:
-        return f"uv pip install --python {python} {shlex.quote(requirement)}"
-    return f"{python} -m pip install {shlex.quote(requirement)}"
+        return f"uv pip install --python {python}"
+    return f"{python} -m pip install"
 
 
 def how_to_import(error: ImportError) -> str:

@@ -19,18 +19,18 @@ _WHERE_KEYS_BELONG: Final = ("thread_id", "checkpoint_id", "checkpoint_ns", "use
 
 
 def about_config(config: Mapping[str, Any], known: Collection[str]) -> Iterator[str]:
-    """Yield a line for each key that a config does not have."""
+    """Yield a line for each key that is none of a config itself."""
     from difflib import get_close_matches
 
     for key in config:
         if key in known:
             continue
         if key in _WHERE_KEYS_BELONG:
-            advice = f'; it belongs into it as {{"configurable": {{"{key}": ...}}}}'
+            advice = f'; write it as {{"configurable": {{"{key}": ...}}}}'
         else:
             near = get_close_matches(key, known, 1)
-            advice = f'; do you mean "{near[0]}"?' if near else f" ({', '.join(known)})"
-        yield f'"{key}" in --config is no key of a config, and does nothing{advice}'
+            advice = f'; do you mean "{near[0]}"?' if near else f"; others are {', '.join(known)}"
+        yield f'"{key}" in --config is taken for a key of "configurable"{advice}'
 
 
 def about_modes(asked: Sequence[str], shown: Collection[str]) -> Iterator[str]:

@@ -7,6 +7,7 @@ import uuid
 from typing import Any, Final
 
 from millstream.cli.failures import UsageError, text_of
+from millstream.cli.installing import in_this_environment
 
 _FLEETING: Final = {"InMemorySaver", "MemoryJournal"}
 
@@ -36,7 +37,8 @@ def with_saver(graph: Any, place: str | None) -> Any:
     try:
         saver = journal_at(place)
     except (ValueError, ImportError) as error:
-        raise UsageError(f"--checkpointer {shown(place)}: {text_of(error)}") from error
+        text = in_this_environment(text_of(error))
+        raise UsageError(f"--checkpointer {shown(place)}: {text}") from error
     return graph.copy(update={"checkpointer": saver})
 
 

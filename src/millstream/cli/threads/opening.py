@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from millstream.cli.failures import UsageError, text_of
+from millstream.cli.installing import in_this_environment
 
 if TYPE_CHECKING:
     from millstream.journal import Journal
@@ -78,7 +79,9 @@ def refusals(name: str) -> Iterator[None]:
 
 def _advice(text: str) -> str:
     head, mark, _ = text.partition("it is encrypted: ")
-    return f"{head}{mark}give --encrypted, and the key as LANGGRAPH_AES_KEY" if mark else text
+    if mark:
+        return f"{head}{mark}give --encrypted, and the key as LANGGRAPH_AES_KEY"
+    return in_this_environment(text)
 
 
 def _serializer(encrypted: bool) -> Any:
