@@ -396,6 +396,9 @@ def frontends(at: Side) -> None:
     at.ask("ai-sdk stop", "DELETE", "/ai-sdk/nobody/chat/stream")
     at.ask("ag-ui", "POST", "/ag-ui/nobody", {"threadId": "t", "runId": "r", "messages": []})
     at.ask("openai", "POST", "/openai/v1/chat/completions", {"model": "x", "messages": []})
+    at.ask("openai response", "POST", "/openai/v1/responses", {"model": "x", "input": "hi"})
+    at.ask("openai retrieve", "GET", "/openai/v1/responses/resp_1")
+    at.ask("openai cancel", "POST", "/openai/v1/responses/resp_1/cancel")
     at.ask("openai models", "GET", "/openai/v1/models")
 
 

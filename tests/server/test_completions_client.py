@@ -29,5 +29,8 @@ def test_a_client_talks_with_a_graph(tmp_path: Path) -> None:
     assert told["team"].startswith("I weigh them.\n\nA hundred kilos.")
     assert told["usage"] == 24
     assert told["asked"] == ["interrupt", "You said yes."]
+    assert told["response"] == [
+        "reasoning", "message", "mcp_call", "mcp_call", "message", "image_generation_call",
+    ]  # fmt: skip
     assert "the wheel is stuck" in told["errors"][0]
     assert "There is no model 'nobody'" in told["errors"][1]

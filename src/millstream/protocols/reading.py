@@ -123,6 +123,9 @@ class Reader:
     def _finish_block(
         self, message: OpenMessage, index: int, content: Mapping[str, Any]
     ) -> Iterator[Fact]:
+        if content.get("type") == "text":
+            # Before its end, with which protocols say what it quotes.
+            yield from sources_of(message.message_id, content)
         for fact in message.finish(index, content):
             if isinstance(fact, CallMade):
                 self._waiting[fact.call_id] = fact.name
@@ -132,8 +135,6 @@ class Reader:
             output = content.get("output")
             error = "the tool has failed" if content.get("status") == "error" else None
             yield from self._answer(call_id, output, error, is_server_side=True)
-        elif content.get("type") == "text":
-            yield from sources_of(message.message_id, content)
         elif (shown := file_of(message.message_id, content)) is not None:
             yield shown
 

@@ -169,6 +169,7 @@ class HttpConfig:
             "agui": self.disable_frontends,
             "aisdk": self.disable_frontends,
             "completions": self.disable_frontends,
+            "responses": self.disable_frontends,
             "event_streaming": self.disable_threads,
             "system": self.disable_meta,
             "openapi": self.disable_meta,

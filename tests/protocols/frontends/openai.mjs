@@ -1,4 +1,4 @@
-// Asks a server for chat completions as OpenAI's own client for JavaScript does: `node openai.mjs URL`.
+// Asks a server for chat completions and responses as OpenAI's own client for JavaScript does: `node openai.mjs URL`.
 import OpenAI from "openai";
 
 const client = new OpenAI({ baseURL: `${process.argv[2]}/openai/v1`, apiKey: "none" });
@@ -26,6 +26,9 @@ const answered = await client.chat.completions.create({
   metadata,
 });
 told.asked = [said.tool_calls[0].function.name, answered.choices[0].message.content];
+
+const responding = client.responses.stream({ model: "team", input: "hi" });
+told.response = (await responding.finalResponse()).output.map((item) => item.type);
 
 told.errors = [];
 for (const model of ["failing", "nobody"]) {

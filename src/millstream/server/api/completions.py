@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -11,14 +11,14 @@ from starlette.responses import Response
 
 from millstream.protocols import openai
 from millstream.server.api.assistants import as_assistant_id
-from millstream.server.api.bodies.frontends import CompletionBody, nothing_of
+from millstream.server.api.bodies.frontends import CompletionBody, RunOptions, nothing_of
 from millstream.server.api.bodies.runs import RunCreate
 from millstream.server.api.chats import of_client, thread_of
 from millstream.server.api.delegation import Delegated, as_operation
 from millstream.server.api.routing import Call, operation, reply
 from millstream.server.errors import ApiError
 from millstream.server.frontends.events import MODES
-from millstream.server.frontends.source import EncodedSource, Telling
+from millstream.server.frontends.source import EncodedSource, follow
 from millstream.server.graphs import assistant_of
 from millstream.server.storage import assistants as rows
 
@@ -73,7 +73,8 @@ async def complete(call: Call, body: CompletionBody) -> Response:
     given: dict[str, Any] = {"input": {"messages": list(messages)}}
     if asked.answers and thread_id is not None:
         given = {"command": {"resume": dict(asked.answers)}}
-    run = run_of(found, body, given, asked.tools)
+    config = of_client(body.config, client_tools=asked.tools)
+    run = run_of(found, body, given, config)
     delegated = await Delegated.of(call, run, thread_id)
     creation = delegated.creation
     encoder = openai.ChatEncoder(
@@ -81,7 +82,10 @@ async def complete(call: Call, body: CompletionBody) -> Response:
     )
     if asked.is_streamed:
         return await creation.stream(partial(EncodedSource, encoder=encoder), NO_RETRY)
-    return await whole(delegated, encoder)
+    async with delegated.events() as events:
+        await follow(events, encoder)
+    result = encoder.result()
+    return reply(result, 500 if result.get("error") else 200, NO_RETRY)
 
 
 async def model_of(call: Call, name: str) -> Mapping[str, Any]:
@@ -96,32 +100,25 @@ async def model_of(call: Call, name: str) -> Mapping[str, Any]:
 
 
 def run_of(
-    found: Mapping[str, Any], body: CompletionBody, given: Mapping[str, Any], tools: Sequence[Any]
+    found: Mapping[str, Any],
+    body: RunOptions,
+    given: Mapping[str, Any],
+    config: dict[str, Any],
+    **more: Any,
 ) -> RunCreate:
     """Return the run that a request asks for."""
     return RunCreate(
         assistant_id=str(found["assistant_id"]),
         **given,
-        config=of_client(body.config, client_tools=tools),
+        config=config,
         context=body.context,
         multitask_strategy=body.multitask_strategy,
         on_disconnect=body.on_disconnect,
         stream_mode=list(MODES),
         stream_subgraphs=True,
         if_not_exists="create",
+        **more,
     )
-
-
-async def whole(delegated: Delegated, encoder: openai.ChatEncoder) -> Response:
-    """Have a run carried out, and answer with all that it has said."""
-    telling = Telling(encoder)
-    telling.begin()
-    async with delegated.events() as events:
-        async for name, data in events:
-            telling.tell(name, data)
-    telling.end()
-    result = encoder.result()
-    return reply(result, 500 if result.get("error") else 200, NO_RETRY)
 
 
 def _model(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,10 +127,11 @@ def _model(row: Mapping[str, Any]) -> dict[str, Any]:
         # The assistant that each graph has is called like it.
         "id": graph_id if id == assistant_of(graph_id) else id,
         "object": "model",
-        "created": _seconds(row["created_at"]),
+        "created": seconds(row["created_at"]),
         "owned_by": row["name"] or graph_id,
     }
 
 
-def _seconds(time: Any) -> int:
+def seconds(time: Any) -> int:
+    """Return a time of the database in seconds since the epoch."""
     return int((datetime.fromisoformat(time) if isinstance(time, str) else time).timestamp())

@@ -19,6 +19,7 @@ from millstream.server.runs.reading import RunSource
 
 if TYPE_CHECKING:
     from millstream.server.api.routing import Call
+    from millstream.server.responses import Source
     from millstream.server.storage.run_records import Created
 
 _FRAME: Final = re.compile(rb"event: ([^\r\n]*)\r\ndata: ([^\r\n]*)")
@@ -95,12 +96,13 @@ class Delegated:
             except BaseException:
                 service.logs.close(creation.run_id, creation.thread_id)
                 raise
-            yield _events_of(source)
+            yield events_of(source)
         finally:
             source.close()
 
 
-async def _events_of(source: RunSource) -> AsyncIterator[tuple[str, Any]]:
+async def events_of(source: Source) -> AsyncIterator[tuple[str, Any]]:
+    """Yield the names and data of the events of a source, to its end."""
     while True:
         source.signal.clear()
         is_over = source.is_over  # asked first: what came before the end is there then

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -48,6 +49,15 @@ class Telling:
         """Return what is said when the run has ended."""
         is_cancelled = self._error is None and not self._is_done
         return self._encoder.end(self._error, is_cancelled=is_cancelled)
+
+
+async def follow(events: AsyncIterator[tuple[str, Any]], encoder: Encoder) -> None:
+    """Have an encoder say all of a run, which knows at last what it has come to."""
+    telling = Telling(encoder)
+    telling.begin()
+    async for name, data in events:
+        telling.tell(name, data)
+    telling.end()
 
 
 def _tells_end(name: str, data: Any) -> bool:

@@ -43,6 +43,20 @@ class CompletionBody(RunOptions):
     n: int | None = None
 
 
+class ResponseBody(RunOptions):
+    """The request of a client of OpenAI's Responses API; what is about a model is passed by."""
+
+    model: str
+    input: Any = ""
+    instructions: str | None = None
+    conversation: str | JsonObject | None = None
+    previous_response_id: str | None = None
+    tools: ListOf[JsonObject] | None = None
+    stream: bool = False
+    store: bool = True
+    background: bool = False
+
+
 class AgentBody(Body):
     """The request of a client of AG-UI; how its run is carried out is in what it forwards."""
 
