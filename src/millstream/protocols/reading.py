@@ -6,7 +6,7 @@ stored. So messages, questions and what tools return may be objects, or what JSO
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.messages import AIMessage
@@ -20,6 +20,7 @@ from millstream.protocols.facts import (
     Asked,
     CallAnswered,
     CallBegan,
+    CallGrew,
     CallMade,
     CallProgressed,
     Fact,
@@ -50,6 +51,10 @@ class Reader:
         """The messages that are being said, by the LangChain run of their model."""
         self._waiting: dict[str, str] = dict(calls or {})
         """The calls that nobody has answered yet: id -> name."""
+        self._begun: dict[str, str | None] = {}
+        """Calls that have begun -> the message that makes them."""
+        self._made: dict[str, str | None] = {}
+        """Calls of which all was told -> the message that has made them."""
         self._graphs: dict[tuple[str, ...], str] = {}
         self._asked: set[str] = set()
         self._readers: dict[str, Callable[[tuple[str, ...], Any], Iterator[Fact]]] = {
@@ -110,9 +115,9 @@ class Reader:
         if known is None:
             return
         if kind == "content-block-delta":
-            yield from known.grow(event["index"], event["delta"])
+            yield from self._news(known, known.grow(event["index"], event["delta"]))
         elif kind == "content-block-start":
-            yield from known.begin(event["index"], event["content"])
+            yield from self._news(known, known.begin(event["index"], event["content"]))
         elif kind == "content-block-finish":
             yield from self._finish_block(known, event["index"], event["content"])
         else:
@@ -126,10 +131,7 @@ class Reader:
         if content.get("type") == "text":
             # Before its end, with which protocols say what it quotes.
             yield from sources_of(message.message_id, content)
-        for fact in message.finish(index, content):
-            if isinstance(fact, CallMade):
-                self._waiting[fact.call_id] = fact.name
-            yield fact
+        yield from self._news(message, message.finish(index, content))
         if content.get("type") == "server_tool_result":
             call_id = str(content.get("tool_call_id"))
             output = content.get("output")
@@ -138,19 +140,43 @@ class Reader:
         elif (shown := file_of(message.message_id, content)) is not None:
             yield shown
 
+    def _news(self, message: OpenMessage, said: Iterator[Fact]) -> Iterator[Fact]:
+        """Yield what is not told yet: a tool may have begun before its call was complete."""
+        for fact in said:
+            if isinstance(fact, (CallBegan, CallGrew, CallMade)):
+                if self._made.get(fact.call_id) == message.message_id:
+                    continue
+                if isinstance(fact, CallBegan):
+                    self._begun[fact.call_id] = fact.message_id
+                elif isinstance(fact, CallMade):
+                    self._note_call(fact)
+            yield fact
+
+    def _note_call(self, call: CallMade) -> None:
+        self._made[call.call_id] = call.message_id
+        self._waiting[call.call_id] = call.name
+
     def _read_tool(self, namespace: tuple[str, ...], data: Any) -> Iterator[Fact]:
         call_id, kind = str(data["tool_call_id"]), data["event"]
         if kind == "tool-started":
             if call_id not in self._waiting:
-                name = self._waiting[call_id] = data.get("tool_name") or ""
-                yield CallBegan(call_id, name, None)
-                yield CallMade(call_id, name, None, data.get("input"))
+                yield from self._start_tool(call_id, data.get("tool_name") or "", data.get("input"))
         elif kind == "tool-output-delta":
             yield CallProgressed(call_id, self._waiting.get(call_id, ""), data.get("delta"))
         elif kind == "tool-error":
             yield from self._answer(call_id, None, data.get("message") or "the tool has failed")
         else:
             yield from self._answer_with(call_id, data.get("output"))
+
+    def _start_tool(self, call_id: str, name: str, given: Any) -> Iterator[Fact]:
+        """Yield the call of a tool that starts without one, or before all of it was told."""
+        message_id = self._begun.get(call_id)
+        if message_id is None or self._made.get(call_id) == message_id:
+            message_id = None
+            yield CallBegan(call_id, name, None)
+        call = CallMade(call_id, name, message_id, given)
+        self._note_call(call)
+        yield call
 
     def _read_update(self, namespace: tuple[str, ...], data: Any) -> Iterator[Fact]:
         """Look for what tools have answered that nobody has heard: a node may speak for one."""
@@ -229,19 +255,15 @@ def _end_of(message_id: str, event: Mapping[str, Any]) -> MessageEnded:
     )
 
 
-def tool_messages(written: Any) -> Iterator[Any]:
-    """Yield the messages of tools in what a node writes, as objects or as JSON."""
-    if isinstance(written, Mapping):
-        for value in written.values():
-            yield from tool_messages(value) if isinstance(value, (list, tuple)) else _if_tool(value)
-    elif isinstance(written, Sequence) and not isinstance(written, (str, bytes)):
-        for value in written:
-            yield from _if_tool(value)
-
-
-def _if_tool(value: Any) -> Iterator[Any]:
-    if attribute(value, "type") == "tool" and attribute(value, "tool_call_id") is not None:
-        yield value
+def tool_messages(written: Any, depth: int = 3) -> Iterator[Any]:
+    """Yield the messages of tools in what nodes write, as objects or as JSON."""
+    if attribute(written, "type") == "tool" and attribute(written, "tool_call_id") is not None:
+        yield written
+    elif depth and isinstance(written, (Mapping, list, tuple)):
+        # What several tasks have written is a list, of updates that have lists.
+        inner = written.values() if isinstance(written, Mapping) else written
+        for value in inner:
+            yield from tool_messages(value, depth - 1)
 
 
 def _text(content: Any) -> str:
