@@ -64,7 +64,7 @@ test-ecosystem:
 
 test-ray:
 	@scripts/setup-env build/ray test,ray
-	@build/ray/bin/python -m pytest -q -rfERs tests/cluster
+	@build/ray/bin/python -m pytest -q -rfERs $(if $(LONG),,-m "not long") tests/cluster
 
 test-server:
 	@scripts/setup-env .venv dev

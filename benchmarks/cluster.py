@@ -49,10 +49,11 @@ def step(state: State) -> State:
 
 
 def write(state: State, writer: StreamWriter) -> State:
-    """Say many things."""
+    """Say many things, and return what that has taken of a processor."""
+    begin = time.process_time()
     for index in range(state["n"]):
         writer(index)
-    return {}
+    return {"results": [time.process_time() - begin]}
 
 
 async def wait(state: State, writer: StreamWriter) -> State:
@@ -115,21 +116,31 @@ def measure_calls(executor: Any) -> Iterator[str]:
 
 
 def measure_events(executor: Any) -> Iterator[str]:
-    """Yield how many events come in a second."""
-    graph = graph_of(write, executor)
-    rates = []
-    for _ in range(ROUNDS):
-        count = 0
+    """Yield how many events come in a second, and what they take of the processors."""
+    for name in ("in a process", "on the cluster"):
+        with ProcessExecutor(1) as processes:
+            graph = graph_of(write, processes if name == "in a process" else executor)
+            graph.invoke({"n": 1})
+            took = [read_events(graph) for _ in range(ROUNDS)]
+        rates = [EVENTS / seconds for seconds, _, _ in took]
+        own, there = (min(part) / EVENTS * 1e6 for part in list(zip(*took, strict=True))[1:])
+        yield (
+            f"{EVENTS} events of one node {name}: {max(rates):,.0f}/s at best, median "
+            f"{_median(rates)}/s; processor time {own:.1f} us here, {there:.1f} us there"
+        )
 
-        def read() -> None:
-            nonlocal count
-            for _ in graph.stream({"n": EVENTS}, stream_mode="custom"):
-                count += 1
 
-        took = seconds(read)
-        assert count == EVENTS
-        rates.append(EVENTS / took)
-    yield f"{EVENTS} events of one node: {max(rates):,.0f}/s at best, median {_median(rates)}/s"
+def read_events(graph: Any) -> tuple[float, float, float]:
+    """Return what all events take: seconds, seconds of a processor here, and there."""
+    count, there = 0, 0.0
+    begin, own = time.perf_counter(), time.process_time()
+    for mode, item in graph.stream({"n": EVENTS}, stream_mode=["custom", "updates"]):
+        if mode == "custom":
+            count += 1
+        else:
+            [there] = item["node"]["results"]
+    assert count == EVENTS
+    return time.perf_counter() - begin, time.process_time() - own, there
 
 
 def measure_cancel(executor: Any) -> Iterator[str]:

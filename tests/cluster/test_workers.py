@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import aclosing, closing
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pytest
 from cluster import acting_there
 from executors import acting
 from executors.acting import State, graph_of
+from executors.leaving import first_item, has_process
 from millstream.errors import UnpicklableError, WorkerDiedError
 from millstream.executors import ProcessExecutor, RayExecutor
 from millstream.graph import START, StateGraph
@@ -26,14 +27,6 @@ from waiting import until
 
 EMPTY: State = {"log": []}
 AT_ONCE: Mapping[str, Any] = {"initial_interval": 0.0, "jitter": False}
-
-
-def has_process(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def killed(executor: Any, tasks: int) -> tuple[Any, int]:
@@ -148,18 +141,7 @@ def test_what_cannot_be_read_ends_its_task_alone(driver: Any, executor: RayExecu
 
 def test_a_node_that_does_not_stop_has_its_worker_killed(driver: Any, ray_cluster: None) -> None:
     with RayExecutor(1, num_cpus=0.1, grace=0.1) as executor:
-        graph = graph_of(acting_there.block, executor=executor)
-
-        async def leave() -> int:
-            async with aclosing(graph.astream(EMPTY, stream_mode="custom")) as items:
-                pid: int = await anext(items)
-                return pid
-
-        if driver.name == "async":
-            pid = asyncio.run(leave())
-        else:
-            with closing(graph.stream(EMPTY, stream_mode="custom")) as items:
-                pid = next(items)
+        pid = first_item(driver, graph_of(acting_there.block, executor=executor))
 
         assert until(lambda: not has_process(pid))
 

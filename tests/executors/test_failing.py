@@ -20,6 +20,7 @@ from langgraph.cache.memory import InMemoryCache
 
 from executors import acting
 from executors.acting import State, graph_of
+from executors.leaving import first_item, has_process
 from millstream.errors import (
     NodeTimeoutError,
     WorkerDiedError,
@@ -258,28 +259,9 @@ def test_leaving_a_stream_stops_the_node_where_it_emits(
     assert lines(file) == ["stopped"]
 
 
-def has_process(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def test_a_node_that_does_not_stop_has_its_process_killed(driver: Any) -> None:
     with ProcessExecutor(1, grace=0.1) as executor:
-        graph = graph_of(acting.ignore_all, executor=executor)
-
-        async def leave() -> int:
-            async with aclosing(graph.astream(EMPTY, stream_mode="custom")) as items:
-                pid: int = await anext(items)
-                return pid
-
-        if driver.name == "async":
-            pid = asyncio.run(leave())
-        else:
-            with closing(graph.stream(EMPTY, stream_mode="custom")) as items:
-                pid = next(items)
+        pid = first_item(driver, graph_of(acting.ignore_all, executor=executor))
 
         assert not has_process(pid)
         assert driver.invoke(graph_of(acting.log, executor=executor), EMPTY)["log"] == ["logged"]
