@@ -3,7 +3,7 @@
 The pages of `docs` are copied, together with those of the root that they lead to and a page for
 each public module, and Sphinx makes HTML of the copy. Whatever it warns of is an error: links to
 pages, files and headings that are not there, pages that are in no navigation, docstrings that
-cannot be shown.
+cannot be shown. So is what a page would load from another host.
 
 The navigation is what `docs/index.md` lists, heading by heading. A page that is not listed there
 stands under "More", so that none is lost.
@@ -16,6 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -74,6 +75,11 @@ change without notice.
 """
 
 LINK: Final = re.compile(r"(\]\()([^)#:\s]+)((?:#[^)\s]*)?\))")
+LOADED: Final = re.compile(
+    r"""<(?:script|img|iframe|source|video)\b[^>]*\bsrc=["']?(?:https?:)?//[^>]*>"""
+    r"""|<link\b[^>]*\bhref=["']?(?:https?:)?//[^>]*>"""
+)
+STYLED: Final = re.compile(r"""(?:@import\s+["']|url\(["']?)(?:https?:)?//[^)"']*""")
 LISTED: Final = re.compile(r"^- \[[^\]]+\]\(([^)#:]+)\)", re.MULTILINE)
 
 
@@ -91,10 +97,23 @@ def main() -> int:
     shutil.rmtree(SITE, ignore_errors=True)
     options = ("-b", "html", "-q", "-W", "--keep-going", "-d", ROOT / "build" / "site-doctrees")
     command = [sys.executable, "-m", "sphinx", *options, COPY, SITE]
-    done = subprocess.run(command, cwd=ROOT, check=False)
-    if done.returncode == 0:
-        sys.stdout.write(f"The site is made: {SITE.relative_to(ROOT)}/index.html\n")
-    return done.returncode
+    if (code := subprocess.run(command, cwd=ROOT, check=False).returncode) != 0:
+        return code
+    if strangers := [*loaded_from_elsewhere()]:
+        sys.stderr.write("Pages load from elsewhere:\n" + "\n".join(strangers) + "\n")
+        return 1
+    sys.stdout.write(f"The site is made: {SITE.relative_to(ROOT)}/index.html\n")
+    return 0
+
+
+def loaded_from_elsewhere() -> Iterator[str]:
+    """Yield what a browser would fetch from another host to show a page."""
+    for page in sorted(SITE.rglob("*.html")):
+        for found in LOADED.finditer(page.read_text(encoding="utf-8")):
+            yield f"{page.relative_to(SITE)}: {found[0]}"
+    for style in sorted(SITE.rglob("*.css")):
+        for found in STYLED.finditer(style.read_text(encoding="utf-8")):
+            yield f"{style.relative_to(SITE)}: {found[0]}"
 
 
 def copy_page(source: Path, target: Path) -> None:
