@@ -21,6 +21,7 @@ FOLDER: Final = Path("build/typed-blocks")
 GUIDE: Final = Path("docs/guide")
 PAGES: Final = (Path("README.md"), *sorted(Path("docs").rglob("*.md")))
 CONTINUED: Final = {
+    Path("docs/checks.md"),
     Path("docs/run-streams.md"),
     Path("docs/testing.md"),
     *GUIDE.rglob("*.md"),

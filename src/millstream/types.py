@@ -159,8 +159,17 @@ def ensure_valid_checkpointer(checkpointer: Checkpointer) -> Checkpointer:
             "Invalid checkpointer provided. Expected an instance of `BaseCheckpointSaver`, "
             f"`True`, `False`, or `None`. Received {type(checkpointer).__name__}. "
             "Pass a proper saver (e.g., InMemorySaver, AsyncPostgresSaver)."
+            f"{_advice_for(checkpointer)}"
         )
     return checkpointer
+
+
+def _advice_for(thing: Any) -> str:
+    """Say what to do with a context manager that gives a saver: nobody has entered it."""
+    for method, statement in (("__enter__", "with"), ("__aenter__", "async with")):
+        if hasattr(type(thing), method):
+            return f" This is a context manager: `{statement} ... as checkpointer` gives the saver."
+    return ""
 
 
 @dataclass(slots=True)

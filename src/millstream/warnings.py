@@ -1,4 +1,4 @@
-"""Deprecation warnings, named and worded as programs written for LangGraph filter them."""
+"""Warnings of deprecations, worded as programs for LangGraph filter them, and of odd graphs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Any, Final
 
 __all__ = (
+    "GraphWarning",
     "LangGraphDeprecatedSinceV05",
     "LangGraphDeprecatedSinceV10",
     "LangGraphDeprecatedSinceV11",
@@ -16,6 +17,27 @@ __all__ = (
 
 
 PACKAGE: Final = f"{__name__.partition('.')[0]}."
+
+
+class GraphWarning(UserWarning):
+    """A graph compiles, and something in it can never do what it is there for.
+
+    `code` says what kind of thing that is; docs/checks.md explains each. `millstream check` finds
+    more, which is only probable.
+    """
+
+    def __init__(self, message: str, *, code: str = "") -> None:
+        super().__init__(f"{message} [{code}]" if code else message)
+        self.code = code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return GraphWarning._revived, (self.args[0], self.code)
+
+    @staticmethod
+    def _revived(text: str, code: str) -> GraphWarning:
+        warning = GraphWarning(text)
+        warning.code = code
+        return warning
 
 
 class LangGraphDeprecationWarning(DeprecationWarning):
@@ -80,8 +102,10 @@ def _revive(
     return kind.__new__(kind, *args)
 
 
-def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
+def warn_caller(message: str | Warning, category: type[Warning] = UserWarning) -> None:
     """Warn about the innermost line outside this package, however deep we are.
+
+    A warning that is made already has its own category.
 
     The import system does not count, for modules that warn when they are imported.
     """

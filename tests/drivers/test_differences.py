@@ -220,6 +220,8 @@ def test_an_update_command_on_a_fresh_thread_is_applied_once(driver: Any, saver:
     assert result == {"x": 1, "log": ["z", "one"]}
 
 
+# Only the input leads to the second node.
+@pytest.mark.filterwarnings("ignore::millstream.warnings.GraphWarning")
 @pytest.mark.parametrize("saver", [None, InMemorySaver], ids=["no saver", "saver"])
 def test_a_goto_command_on_a_fresh_thread_runs_its_target_once(driver: Any, saver: Any) -> None:
     builder = StateGraph(State)

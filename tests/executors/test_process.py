@@ -112,7 +112,7 @@ def routed(executor: Any, *, nested: bool = False) -> Any:
         builder.add_node("first", first)
     else:
         builder.add_node("first", first, executor=executor)
-    builder.add_node("one", acting.one, executor=executor)
+        builder.add_node("one", acting.one, executor=executor)
     builder.add_node("two", acting.two, executor=executor)
     return builder.add_edge(START, "first").compile()
 

@@ -15,6 +15,9 @@ from millstream.types import Command, Send
 
 THREAD: Any = {"configurable": {"thread_id": "1"}}
 
+# Graphs here have more nodes than some of them need.
+pytestmark = pytest.mark.filterwarnings("ignore::millstream.warnings.GraphWarning")
+
 
 class State(TypedDict):
     log: Annotated[list[str], operator.add]

@@ -23,6 +23,9 @@ ROOTS: Final = ("langgraph", "millstream")
 
 Branch = tuple[str, Any] | tuple[str, Any, Any]
 
+# Nodes that never run are drawn, or not, as well.
+pytestmark = pytest.mark.filterwarnings("ignore::millstream.warnings.GraphWarning")
+
 
 class State(TypedDict):
     log: Annotated[list[str], operator.add]

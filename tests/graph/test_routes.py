@@ -24,6 +24,9 @@ from millstream.types import Command, Send
 
 THREAD: Any = {"configurable": {"thread_id": "1"}}
 
+# Most nodes are there to be named.
+pytestmark = pytest.mark.filterwarnings("ignore::millstream.warnings.GraphWarning")
+
 
 class State(TypedDict, total=False):
     log: Annotated[list[str], operator.add]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import operator
+import warnings
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from millstream.graph import START, StateGraph
 from millstream.pregel import NodeBuilder, Pregel
 from millstream.runtime import Runtime
 from millstream.types import Command, RetryPolicy, StreamWriter
+from millstream.warnings import GraphWarning
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -63,7 +65,10 @@ def graph() -> Any:
     return builder.add_edge(START, "add").add_edge("add", "aadd").compile()
 
 
-NODES = graph().nodes
+with warnings.catch_warnings():
+    # Most nodes are only called by themselves.
+    warnings.simplefilter("ignore", GraphWarning)
+    NODES = graph().nodes
 
 
 def called(node: Any, way: str, *args: Any) -> Any:

@@ -144,7 +144,8 @@ def test_conditional_edges_see_what_the_node_wrote() -> None:
         return [Send("first", {"number": state["number"]}), "last"]
 
     builder = StateGraph(State).add_node(double).add_node(first).add_node("last", first)
-    builder.add_edge(START, "first").add_conditional_edges("double", route, ["first", "last"])
+    builder.add_edge(START, "first").add_edge(START, "double")
+    builder.add_conditional_edges("double", route, ["first", "last"])
 
     result = run_node(builder.compile(), "double", {"number": 4})
 
@@ -156,7 +157,7 @@ def test_the_argument_of_a_send_is_the_input() -> None:
         return {"number": len(word)}
 
     builder = StateGraph(State).add_node(first).add_node(measure).add_edge(START, "first")
-    builder.add_edge("measure", END)
+    builder.add_edge(START, "measure").add_edge("measure", END)
 
     result = run_node(builder.compile(), Send("measure", "mill"), {"log": ["in"]})
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from millstream.cli.check import check
 from millstream.cli.database import backup, migrate, restore
 from millstream.cli.draw import draw
 from millstream.cli.execute import execute
@@ -49,6 +50,7 @@ app.command()(replay)
 app.command()(state)
 app.command()(history)
 app.command()(draw)
+app.command()(check)
 app.command()(hook)
 app.command()(dev)
 app.command()(serve)

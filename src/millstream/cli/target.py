@@ -34,6 +34,15 @@ def load_graph(target: str) -> Any:
         return graph
 
 
+def targets_in(target: str) -> list[str]:
+    """Return the targets that name a graph each: of a module without a name, all that it has."""
+    source, name = _split(target)
+    if name is not None:
+        return [target]
+    module = _load_module(source)
+    return [f"{source}:{each}" for each in _names_in(source, module)]
+
+
 @contextmanager
 def lent_graph(target: str, config: Mapping[str, Any], loop: EventLoop) -> Iterator[Any]:
     """Lend the compiled graph that `target` names, to be run.
@@ -83,14 +92,19 @@ def _named(module: ModuleType, source: str, name: str) -> Any:
 
 
 def _only_name(source: str, module: ModuleType) -> str:
-    names = _names_of_graphs(module) or _names_of_factories(module)
+    names = _names_in(source, module)
     if len(names) == 1:
         return names[0]
-    if not names:
-        raise UsageError(f"{source} has no graph; {_suggestion(source, module)}")
     shown = " or ".join(f"{source}:{name}" for name in names[:_SHOWN])
     more = ", ..." if len(names) > _SHOWN else ""
     raise UsageError(f"{source} has {len(names)} graphs; name one: {shown}{more}")
+
+
+def _names_in(source: str, module: ModuleType) -> list[str]:
+    names = _names_of_graphs(module) or _names_of_factories(module)
+    if not names:
+        raise UsageError(f"{source} has no graph; {_suggestion(source, module)}")
+    return names
 
 
 def _names_of_graphs(module: ModuleType) -> list[str]:

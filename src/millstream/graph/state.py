@@ -30,6 +30,7 @@ from millstream.graph._builder.compiled import CompiledStateGraph
 from millstream.graph._builder.edge_checks import check_sources, check_targets
 from millstream.graph._builder.node_spec import NodeDefaults, StateNodeSpec, declarations, size_of
 from millstream.graph._builder.state_channels import schema_fields
+from millstream.graph._checking.certain import warn_of_certain
 from millstream.pregel._structure.compiling import breakpoint_names
 from millstream.saving.places import saver_of
 from millstream.types import TimeoutPolicy, ensure_valid_checkpointer
@@ -468,7 +469,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         before, after = breakpoint_names(interrupt_before), breakpoint_names(interrupt_after)
         named = [] if before == "*" else list(before)
         self.validate(named if after == "*" else [*named, *after])
-        return CompiledStateGraph.from_builder(
+        graph = CompiledStateGraph.from_builder(
             self,
             defaults=replace(self._node_defaults, executor=executor),
             default_handler=DEFAULT_HANDLER,
@@ -481,6 +482,8 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             name=name or "LangGraph",
             stream_transformers=transformers,
         )
+        warn_of_certain(graph, self)
+        return graph
 
     def _warn_if_compiled(self, what: str) -> None:
         if self.compiled:

@@ -26,6 +26,12 @@ _AT_ONCE: Final = (
     ("millstream.journal.memory", "MemoryJournal"),
 )
 """Savers whose storing is nothing but work."""
+_SYNC_ALONE: Final = (
+    ("langgraph.checkpoint.sqlite", "SqliteSaver"),
+    ("langgraph.checkpoint.postgres", "PostgresSaver"),
+)
+"""Savers whose async methods only say that there are none."""
+_BASE: Final = "BaseCheckpointSaver."
 _STORING: Final = ("put", "put_writes", "aput", "aput_writes")
 
 
@@ -42,6 +48,14 @@ def stores_together(saver: BaseCheckpointSaver[Any]) -> bool:
     """
     kind: Any = type(saver)
     return _has_methods_of(kind, "millstream.journal.saver", "Journal")
+
+
+def has_async_methods(saver: BaseCheckpointSaver[Any]) -> bool:
+    """Say whether async runs can use it, as far as its class says."""
+    kind: Any = type(saver)
+    method = getattr(kind, "aget_tuple", None)
+    is_lacking = getattr(method, "__qualname__", "").startswith(_BASE)
+    return not is_lacking and (kind.__module__, kind.__name__) not in _SYNC_ALONE
 
 
 def stores_by_version(saver: BaseCheckpointSaver[Any]) -> bool:

@@ -67,8 +67,8 @@ def edge_errors(e, driver):
         "empty list": add([], "a"),
         "no entry": compiled(("a", "b")),
         "no nodes": tried(lambda: e.graph.StateGraph(Log).compile()),
-        "twice": compiled((START, "a"), (START, "a")),
-        "to itself": compiled((START, "a"), ("a", "a")),
+        "twice": compiled((START, "a"), (START, "a"), ("a", "b")),
+        "to itself": compiled((START, "a"), ("a", "a"), ("a", "b")),
     }
 
 

@@ -315,7 +315,7 @@ def on_fresh_thread(e):
 )
 def without_saver(e):
     command = e.types.Command
-    graph = wire(e, Log, "START a END", a=..., b=...).compile()
+    graph = wire(e, Log, "START a END", a=...).compile()
     return graph, [call(command(update={"log": ["z"]}), stream_mode="values")]
 
 
