@@ -58,7 +58,8 @@ def settings(program: Program) -> Iterator[Setting]:
 def first_settings(program: Program) -> Iterator[Setting]:
     """Yield those in which everything is seen: all modes at once, and invoke.
 
-    Of two drivers each is asked for one version, which it knows nothing of.
+    Of two drivers each is asked for one version, which it knows nothing of, and the first for what
+    invoke makes of it.
     """
     modes = tuple(program.modes)
     for driver in program.drivers:
@@ -70,7 +71,8 @@ def first_settings(program: Program) -> Iterator[Setting]:
         else:
             for version in _first_versions(program, driver):
                 yield Setting(driver, "stream", modes, version, True)
-            yield Setting(driver, "invoke", None, "v1")
+            if driver == program.drivers[0]:
+                yield Setting(driver, "invoke", None, "v1")
 
 
 def _first_versions(program: Program, driver: str) -> Sequence[str]:
@@ -88,6 +90,8 @@ def further_settings(program: Program) -> Iterator[Setting]:
         for version in VERSIONS:
             if version not in _first_versions(program, driver):
                 yield Setting(driver, "stream", modes, version, True)
+        if driver != program.drivers[0]:
+            yield Setting(driver, "invoke", None, "v1")
         yield Setting(driver, "stream", modes, "v2", False)
         if program.matrix is Matrix.TOGETHER:
             continue

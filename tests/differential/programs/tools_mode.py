@@ -95,9 +95,10 @@ def tool_graph(e, **options):
 @probe("tools_mode.one", rows=ROWS)
 def one(e, driver):
     found = []
+    graph = tool_graph(e)
     names = ["talks", "fails", "artful", "commands", "outer", "nobody"]
     for name in [*names, "atalks"] if driver == "async" else names:
-        found += stream(driver, tool_graph(e), asks((name, {"q": "z"})), stream_mode="tools")
+        found += stream(driver, graph, asks((name, {"q": "z"})), stream_mode="tools")
     return found
 
 
@@ -105,6 +106,7 @@ def one(e, driver):
 def shapes(e, driver):
     given = asks(("talks", {"q": "z"}))
     found = []
+    graph = tool_graph(e)
     for kwargs in (
         {"stream_mode": ["tools"]},
         {"stream_mode": ["tools", "custom", "updates"]},
@@ -112,8 +114,8 @@ def shapes(e, driver):
         {"stream_mode": "tools", "version": "v2"},
         {"stream_mode": ["tools", "values"], "version": "v2", "subgraphs": True},
     ):
-        found += [kwargs, *stream(driver, tool_graph(e), given, **kwargs)]
-    found.append(invoke(driver, tool_graph(e), given, stream_mode="tools"))
+        found += [kwargs, *stream(driver, graph, given, **kwargs)]
+    found.append(invoke(driver, graph, given, stream_mode="tools"))
     return found
 
 
