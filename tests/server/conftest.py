@@ -11,7 +11,7 @@ import pytest
 from millstream.server.replicas import lease
 from millstream.server.storage.database import Database
 from millstream.server.storage.sqlite import SqliteDatabase
-from server.databases import KIND, empty_postgres, new_postgres
+from server.databases import KIND, begin_with_tables, empty_postgres, new_postgres
 from server.fixtures import Running, config_of, running
 from server.graphs import make_graphs
 
@@ -46,7 +46,8 @@ def in_files(monkeypatch: pytest.MonkeyPatch) -> None:
 def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """Give a database of its own, of either kind."""
     if request.param == "sqlite":
-        database: Database = SqliteDatabase(tmp_path / "deep" / "server.db")
+        begin_with_tables(tmp_path / "server.db")
+        database: Database = SqliteDatabase(tmp_path / "server.db")
     else:
         from millstream.server.storage.postgres import PostgresDatabase
         from millstream.server.storage.postgres_engine import Address

@@ -6,6 +6,7 @@ import atexit
 import functools
 import os
 import subprocess
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+
+from millstream.server.storage.sqlite import SqliteDatabase
 
 SERVER: Final = "MILLSTREAM_TEST_POSTGRES"
 KIND: Final = "MILLSTREAM_SERVER_DATABASE"
@@ -105,6 +108,24 @@ def of_directory(directory: Path, *, is_empty: bool = False) -> str | None:
         note.parent.mkdir(parents=True, exist_ok=True)
         note.write_text(_ALL.enter_context(empty_postgres() if is_empty else new_postgres()))
     return note.read_text()
+
+
+def begin_with_tables(file: Path) -> None:
+    """Have a database that is to be in a file begin with the tables, unless the file is there.
+
+    To make them takes as long as all the rest of a server's start.
+    """
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(_first_file())
+
+
+@functools.cache
+def _first_file() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "server.db")
+        SqliteDatabase(file).close()
+        return file.read_bytes()
 
 
 def copy_postgres(source: Path, target: Path) -> None:

@@ -20,7 +20,7 @@ from millstream.server.clock import Clock
 from millstream.server.config import GraphSource, ServerConfig
 from millstream.server.connections import patient
 from millstream.server.sleeping import SleepingServer
-from server.databases import of_directory
+from server.databases import begin_with_tables, of_directory
 
 
 class Running(NamedTuple):
@@ -77,6 +77,8 @@ class _Server(SleepingServer):
 @contextmanager
 def running(config: ServerConfig, clock: Clock | None = None) -> Iterator[Running]:
     """Serve until the block ends; then nothing of it is left."""
+    if config.postgres is None:
+        begin_with_tables(config.database_path)
     application = app(config, around=_noting, clock=clock)
     options = uvicorn.Config(
         application,
@@ -94,7 +96,8 @@ def running(config: ServerConfig, clock: Clock | None = None) -> Iterator[Runnin
         waiting.until(lambda: server.started or not thread.is_alive())
         assert server.started, "the server ended before it was up: see its log"
         url = f"http://127.0.0.1:{port}"
-        with httpx.Client(base_url=url, timeout=30) as http:
+        # Without verify=False it would read all certificates, which takes 20 ms.
+        with httpx.Client(base_url=url, timeout=30, verify=False) as http:
             yield Running(url, application, http)
     finally:
         server.handle_exit(signal.SIGTERM, None)

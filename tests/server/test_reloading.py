@@ -53,6 +53,15 @@ other = StateGraph(State).add_node(say).add_edge(START, "say").compile()
 """
 
 
+@pytest.fixture(scope="module", autouse=True)
+def nothing_is_set_apart() -> None:
+    """Have the collector know of everything, so that a reload does not look through all of it.
+
+    Until the next file nothing is set apart: see the `conftest.py` of the repository.
+    """
+    gc.unfreeze()
+
+
 class App:
     """The files of a user, who changes them."""
 
