@@ -34,7 +34,7 @@ start_postgres() { # set MILLSTREAM_TEST_POSTGRES
     password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
     echo "$password" | as_owner tee "$folder/password" >/dev/null
     as_owner "$binaries/initdb" -D "$folder/data" -U millstream -E UTF8 --locale=C --no-sync \
-        --auth=password --pwfile="$folder/password" >"$folder/initdb.log" 2>&1 ||
+        --auth=md5 --pwfile="$folder/password" >"$folder/initdb.log" 2>&1 ||
         { cat "$folder/initdb.log" >&2; return 1; }
     # Nothing here must survive a crash, so nothing waits for a disk.
     as_owner tee -a "$folder/data/postgresql.conf" >/dev/null <<'CONF'
@@ -44,6 +44,7 @@ fsync = off
 synchronous_commit = off
 full_page_writes = off
 jit = off
+max_connections = 300
 CONF
     pg_ctl=$binaries/pg_ctl
     for try in 1 2 3 4 5; do
