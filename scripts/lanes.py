@@ -4,7 +4,7 @@
 database once more on PostgreSQL, looks there which branches the others run (`covering` says of
 which folders, and how many are enough), and then runs the others on every other CPython found, but
 for those in LONGEST, which compare with langgraph or kill processes: they prove the same on each. A
-worker for each core shares the tests, because many of them wait for processes.
+worker for each core shares the tests, and one more, because many of them wait for processes.
 Arguments are passed on to pytest; with some, nobody looks at branches.
 """
 
@@ -88,7 +88,7 @@ def run(
     """Run pytest in an environment; return what to say about it."""
     sys.stdout.write(f"== {version}\n")
     sys.stdout.flush()
-    workers = ("-n", str(os.cpu_count() or 1), "--dist=worksteal")
+    workers = ("-n", str((os.cpu_count() or 1) + 1), "--dist=worksteal")
     command = [f"{venv}/bin/python", "-m", "pytest", *REPORTING, *workers, *arguments]
     with scratch() as environment:
         # Hundreds of processes import the same modules, which are compiled once.
