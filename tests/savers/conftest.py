@@ -12,10 +12,14 @@ from differential.engines import CANDIDATE_ROOT, engine
 from savers.backends import DRIVERS, SyncRuns
 
 KINDS = ("memory", "sqlite", "postgres", "journal", "journal-memory", "journal-postgres")
-_LONG = ("journal-memory",)
-"""Differs from one that is always run in nothing but where it keeps its rows."""
+_LONG = (
+    # Differs from one that is always run in nothing but where it keeps its rows.
+    *itertools.product(("journal-memory",), DRIVERS),
+    # LangGraph's on PostgreSQL is always run with the other driver, and its SQLite one with both.
+    ("postgres", "async"),
+)
 MATRIX = [
-    pytest.param(pair, id="-".join(pair), marks=[pytest.mark.long] if pair[0] in _LONG else [])
+    pytest.param(pair, id="-".join(pair), marks=[pytest.mark.long] if pair in _LONG else [])
     for pair in itertools.product(KINDS, DRIVERS)
 ]
 
