@@ -393,6 +393,7 @@ def frontends(at: Side) -> None:
     # The reference has none of them: of an assistant that nobody has, both say that there is none.
     at.ask("ai-sdk", "POST", "/ai-sdk/nobody", {"messages": []})
     at.ask("ai-sdk again", "GET", "/ai-sdk/nobody/chat/stream")
+    at.ask("ai-sdk messages", "GET", "/ai-sdk/nobody/chat/messages")
     at.ask("ai-sdk stop", "DELETE", "/ai-sdk/nobody/chat/stream")
     at.ask("ag-ui", "POST", "/ag-ui/nobody", {"threadId": "t", "runId": "r", "messages": []})
     at.ask("openai", "POST", "/openai/v1/chat/completions", {"model": "x", "messages": []})

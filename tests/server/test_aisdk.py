@@ -113,10 +113,12 @@ def test_a_question_is_answered(served: Running) -> None:
     chat = str(uuid.uuid4())
     asked = ask(served, "asking", user("hi"), id=chat)
     (question,) = (part["data"] for part in asked if part["type"] == "data-interrupt")
+    page = served.http.get(f"/ai-sdk/asking/{chat}/messages").json()
     answered = ask(served, "asking", id=chat, resume={question["id"]: "yes"})
 
     assert question["value"] == {"question": "Shall the mill turn?"}
     assert asked[-1]["type"] == "finish"
+    assert page[-1]["parts"] == [{"type": "data-interrupt", "id": question["id"], "data": question}]
     assert texts(answered) == ["You said yes."]
 
 
@@ -167,14 +169,19 @@ def test_a_page_that_is_loaded_anew_gets_all_of_the_message(
     with served.http.stream("GET", f"/ai-sdk/gated/{chat}/stream") as again:
         pieces = again.iter_text()
         so_far = up_to('"It "', pieces)
+        meanwhile = served.http.get(f"/ai-sdk/gated/{chat}/messages").json()
         gate.set()
         parts = parts_in(so_far + "".join(pieces))
     after = served.http.get(f"/ai-sdk/gated/{chat}/stream")
+    kept = served.http.get(f"/ai-sdk/gated/{chat}/messages").json()
 
     assert so_far.startswith(begun)
     assert texts(parts) == ["It ", "turns."]
     assert parts[-1]["type"] == "finish"
     assert after.status_code == 204
+    assert [one["role"] for one in meanwhile] == ["user"]
+    assert [one["role"] for one in kept] == ["user", "assistant"]
+    assert kept[1]["parts"][-1]["text"] == "It turns."
 
 
 def up_to(text: str, pieces: Iterator[str]) -> str:

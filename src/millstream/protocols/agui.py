@@ -31,7 +31,7 @@ from langchain_core.utils.uuid import uuid7
 from millstream.protocols import facts
 from millstream.protocols.agui_requests import AgentRequest, read
 from millstream.protocols.approvals import calls_to_approve
-from millstream.protocols.lines import dumps, line
+from millstream.protocols.lines import HEADERS, dumps, line
 from millstream.protocols.reading import Reader
 from millstream.protocols.running import Describe, alines, describe, lines
 from millstream.protocols.usage import Usage
@@ -41,12 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ("HEADERS", "AgentRequest", "Encoder", "astream", "read", "stream")
 
-HEADERS: Final[Mapping[str, str]] = {
-    "content-type": "text/event-stream",
-    "cache-control": "no-cache",
-    "x-accel-buffering": "no",
-}
-"""What a response has to say that its body is a stream."""
 VERSION: Final = "1.0"
 MESSAGES: Final = "messages"
 """The key of the state that is not shown as such: it is what the other events tell."""

@@ -7,27 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from millstream.protocols.approvals import decision
-from millstream.types import Command
-
-Message = dict[str, Any]
+from millstream.protocols.conversation import Conversation, Message
 
 SPOKEN: Final = ("developer", "system", "user", "assistant", "tool")
 """The roles of messages that a graph is given; the others are what was shown beside."""
 OF_CLIENT: Final = ("developer", "system", "user", "tool")
 
 
-@dataclass(frozen=True, slots=True)
-class AgentRequest:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentRequest(Conversation):
     """A run that is asked for."""
 
     thread_id: str
     run_id: str
-    new: Sequence[Message]
-    """What comes after what the agent has said last: what a thread lacks."""
-    history: Sequence[Message]
-    """The whole conversation: for graphs that keep nothing."""
-    answers: Mapping[str, Any] = field(default_factory=dict)
-    """What the client answers to questions, by their ids."""
     calls: Mapping[str, str] = field(default_factory=dict)
     """The calls in the conversation that nobody has answered: id -> name."""
     state: Any = None
@@ -38,18 +30,6 @@ class AgentRequest:
     """What the client says of itself: objects with `description` and `value`."""
     forwarded: Any = None
     """`forwardedProps`: what it sends besides."""
-
-    @property
-    def input(self) -> Any:
-        """What a graph with a thread is given: the answers to its questions, or what is new."""
-        if self.answers:
-            return Command(resume=dict(self.answers))
-        return {"messages": list(self.new)}
-
-    @property
-    def whole_input(self) -> Any:
-        """What a graph without a thread is given: the whole conversation."""
-        return {"messages": list(self.history)}
 
 
 def read(body: Any) -> AgentRequest:

@@ -26,13 +26,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
-import orjson
 from langchain_core.utils.uuid import uuid7
 
 from millstream.protocols import facts
+from millstream.protocols.aisdk_messages import ui_messages
 from millstream.protocols.aisdk_requests import ChatRequest, read
 from millstream.protocols.approvals import calls_to_approve
+from millstream.protocols.contents import as_data
 from millstream.protocols.lines import DONE, line
+from millstream.protocols.lines import HEADERS as EVENTS
 from millstream.protocols.reading import Reader
 from millstream.protocols.running import Describe, alines, describe, lines
 from millstream.protocols.usage import Usage
@@ -40,13 +42,11 @@ from millstream.protocols.usage import Usage
 if TYPE_CHECKING:
     from millstream.modes.protocol_events import ProtocolEvent
 
-__all__ = ("HEADERS", "ChatRequest", "Encoder", "astream", "read", "stream")
+__all__ = ("HEADERS", "ChatRequest", "Encoder", "astream", "read", "stream", "ui_messages")
 
 HEADERS: Final[Mapping[str, str]] = {
-    "content-type": "text/event-stream",
-    "cache-control": "no-cache",
+    **EVENTS,
     "x-vercel-ai-ui-message-stream": "v1",
-    "x-accel-buffering": "no",
 }
 """What a response has to say that its body is such a stream."""
 
@@ -331,16 +331,6 @@ _HANDLERS: Final = cast(
         facts.Asked: Encoder._ask,
     },
 )
-
-
-def as_data(output: Any) -> Any:
-    """Return what a tool has returned: nodes keep objects and lists as their JSON."""
-    if isinstance(output, str) and output[:1] in ("{", "["):
-        try:
-            return orjson.loads(output)
-        except orjson.JSONDecodeError:
-            return output
-    return output
 
 
 def _is_data_part(data: Any) -> bool:

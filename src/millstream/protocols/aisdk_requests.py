@@ -8,45 +8,25 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from millstream.protocols.approvals import decision
-from millstream.types import Command
+from millstream.protocols.conversation import Conversation, Message
 
-Message = dict[str, Any]
-"""A message as JSON, which every state of messages takes."""
 ANSWERED: Final = ("output-available", "output-error", "output-denied")
 KINDS: Final = ("image", "audio", "video")
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest(Conversation):
     """What a page asks for with its messages."""
 
     chat_id: str | None
     """The id of the chat."""
-    new: Sequence[Message]
-    """What the page has that comes after the assistant's last message: what a thread lacks."""
-    history: Sequence[Message]
-    """All that the page has: for graphs that keep nothing."""
     message_id: str | None = None
     """The message of the assistant that is gone on with; None if there is a new one."""
     replaces: str | None = None
     """The message of the user after which a thread is to forget: it was changed, or its answer is
     to be made again."""
-    answers: Mapping[str, Any] = field(default_factory=dict)
-    """What the page answers to questions, by their ids."""
     calls: Mapping[str, str] = field(default_factory=dict)
     """The calls in the message that is gone on with that nobody has answered: id -> name."""
-
-    @property
-    def input(self) -> Any:
-        """What a graph with a thread is given: the answers to its questions, or what is new."""
-        if self.answers:
-            return Command(resume=dict(self.answers))
-        return {"messages": list(self.new)}
-
-    @property
-    def whole_input(self) -> Any:
-        """What a graph without a thread is given: the whole conversation."""
-        return {"messages": list(self.history)}
 
 
 def read(body: Any) -> ChatRequest:

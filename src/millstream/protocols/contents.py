@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import orjson
+
 from millstream.protocols.facts import FileShown, SourceShown
 
 MEDIA: Final = {
@@ -22,6 +24,16 @@ def attribute(value: Any, name: str) -> Any:
     if isinstance(value, Mapping):
         return value.get(name)
     return getattr(value, name, None)
+
+
+def as_data(output: Any) -> Any:
+    """Return what a tool has returned: nodes keep objects and lists as their JSON."""
+    if isinstance(output, str) and output[:1] in ("{", "["):
+        try:
+            return orjson.loads(output)
+        except orjson.JSONDecodeError:
+            return output
+    return output
 
 
 def file_of(message_id: str, block: Mapping[str, Any]) -> FileShown | None:

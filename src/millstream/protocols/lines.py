@@ -10,6 +10,12 @@ import orjson
 
 from millstream.modes.jsonable import to_jsonable
 
+HEADERS: Final[Mapping[str, str]] = {
+    "content-type": "text/event-stream",
+    "cache-control": "no-cache",
+    "x-accel-buffering": "no",
+}
+"""What a response has to say that its body is a stream."""
 DONE: Final = "data: [DONE]\n\n"
 """What ends a stream, in protocols that say so."""
 

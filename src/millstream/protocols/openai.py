@@ -24,9 +24,10 @@ What the client gets as calls are those that nobody has answered, and questions,
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
+from millstream.protocols.lines import HEADERS
 from millstream.protocols.openai_chat import ChatEncoder
 from millstream.protocols.openai_requests import CompletionRequest, read_chat
 from millstream.protocols.openai_response_requests import ResponseRequest, read_response
@@ -46,13 +47,6 @@ __all__ = (
     "stream_chat",
     "stream_response",
 )
-
-HEADERS: Final[Mapping[str, str]] = {
-    "content-type": "text/event-stream",
-    "cache-control": "no-cache",
-    "x-accel-buffering": "no",
-}
-"""What a response has to say that its body is a stream."""
 
 
 def stream_chat(

@@ -4,48 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
-from millstream.types import Command
-
-Message = dict[str, Any]
+from millstream.protocols.conversation import Conversation, Message
 
 QUESTION: Final = "interrupt"
 """The name of the function that a question is a call of."""
 ROLES: Final = ("system", "developer", "user", "assistant", "tool")
 
 
-@dataclass(frozen=True, slots=True)
-class CompletionRequest:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionRequest(Conversation):
     """A chat completion that is asked for."""
 
     model: str
-    history: Sequence[Message]
-    """The whole conversation: for graphs that keep nothing."""
-    new: Sequence[Message]
-    """What comes after the assistant's last message: what a thread lacks."""
     thread_id: str | None = None
     """The thread that is gone on with."""
-    answers: Mapping[str, Any] = field(default_factory=dict)
-    """What the client answers to questions, by their ids."""
     tools: Sequence[Any] = ()
     """The tools of the client, as it describes them."""
     is_streamed: bool = False
     has_usage: bool = False
     """A streamed completion tells the tokens, too."""
-
-    @property
-    def input(self) -> Any:
-        """What a graph with a thread is given: the answers to its questions, or what is new."""
-        if self.answers:
-            return Command(resume=dict(self.answers))
-        return {"messages": list(self.new)}
-
-    @property
-    def whole_input(self) -> Any:
-        """What a graph without a thread is given: the whole conversation."""
-        return {"messages": list(self.history)}
 
 
 def read_chat(body: Any) -> CompletionRequest:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
-from millstream.protocols.openai_requests import Message, answer_of
-from millstream.types import Command
+from millstream.protocols.conversation import Conversation, Message
+from millstream.protocols.openai_requests import answer_of
 
 QUESTION_ID: Final = "interrupt_"
 """What the ids of calls begin with that are questions."""
@@ -15,19 +15,15 @@ ROLES: Final = ("system", "developer", "user", "assistant")
 PICTURES: Final = "data:"
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseRequest:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseRequest(Conversation):
     """A response that is asked for."""
 
     model: str
-    new: Sequence[Message]
-    """The messages of the request."""
     conversation_id: str | None = None
     """The conversation that is gone on with."""
     previous_id: str | None = None
     """The response that is gone on from."""
-    answers: Mapping[str, Any] = field(default_factory=dict)
-    """What the client answers to questions, by their ids."""
     tools: Sequence[Any] = ()
     """The tools of the client, as functions in the form of chat completions."""
     instructions: str | None = None
@@ -36,13 +32,6 @@ class ResponseRequest:
     """The conversation is kept, for responses that go on with it."""
     is_in_background: bool = False
     """The client does not wait for it."""
-
-    @property
-    def input(self) -> Any:
-        """What a graph is given: the answers to its questions, or the messages."""
-        if self.answers:
-            return Command(resume=dict(self.answers))
-        return {"messages": list(self.new)}
 
 
 def read_response(body: Any) -> ResponseRequest:
@@ -70,9 +59,11 @@ def read_response(body: Any) -> ResponseRequest:
     if conversation is not None and body.get("previous_response_id") is not None:
         raise ValueError("`conversation` and `previous_response_id` exclude each other")
     instructions = body.get("instructions")
+    messages = [message for item in items for message in _messages_of(item)]
     return ResponseRequest(
         model=body["model"],
-        new=[message for item in items for message in _messages_of(item)],
+        new=messages,
+        history=messages,
         conversation_id=conversation,
         previous_id=body.get("previous_response_id"),
         answers={

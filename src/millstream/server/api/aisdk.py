@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
+import orjson
 from starlette.responses import Response
 
 from millstream.protocols import aisdk
@@ -15,15 +16,20 @@ from millstream.server.api.bodies.frontends import ChatBody, nothing_of
 from millstream.server.api.bodies.runs import RunCreate
 from millstream.server.api.chats import (
     FRONT_END,
+    messages_in,
     messages_of,
     run_under_way,
     source_from_the_beginning,
     stop,
+    thread_now,
     thread_of,
+    values_of,
+    with_new,
     without_after,
 )
 from millstream.server.api.delegation import Delegated
-from millstream.server.api.routing import Call, empty, operation
+from millstream.server.api.routing import Call, empty, operation, reply
+from millstream.server.encoding import dumps
 from millstream.server.errors import ApiError
 from millstream.server.frontends.events import MODES
 from millstream.server.frontends.source import EncodedSource
@@ -86,6 +92,33 @@ async def go_on(call: Call) -> Response:
         return empty()
     source = await source_from_the_beginning(call, run)
     return EventStream(EncodedSource(source, _encoder(str(run["run_id"]), told)), HEADERS)
+
+
+@operation(
+    "GET",
+    "/ai-sdk/{assistant_id}/{chat_id}/messages",
+    auth=("assistants", "read"),
+    takes_names=True,
+)
+async def messages(call: Call) -> Response:
+    """Return the messages of a chat, with which a page begins that is loaded anew.
+
+    The one that is being said is not among them: the page gets it as a stream.
+    """
+    await assistant(call)
+    thread_id = thread_of(call["chat_id"])
+    found = await thread_now(call, thread_id)
+    if found is None:
+        return reply([])
+    known: Sequence[Any] = messages_in(values_of(found))
+    run = await run_under_way(call, thread_id)
+    if run is not None:
+        # What it says is in the state when it has ended.
+        given = run["kwargs"].get("input")
+        new = messages_in(given) if isinstance(given, Mapping) else ()
+        return reply(aisdk.ui_messages(with_new(known, new)))
+    asked = [one for many in (found["interrupts"] or {}).values() for one in many]
+    return reply(aisdk.ui_messages(known, orjson.loads(dumps(asked))))
 
 
 @operation(

@@ -46,17 +46,35 @@ def of_client(config: Mapping[str, Any], **given: Sequence[Any]) -> dict[str, An
     return {**config, "configurable": {**(config.get("configurable") or {}), **told}}
 
 
+async def thread_now(call: Call, thread_id: str) -> Mapping[str, Any] | None:
+    """Return a thread; None if there is none that the caller may see."""
+    own = await as_operation(call, "GET", "/threads/{thread_id}", thread_id=thread_id)
+    found: Mapping[str, Any] | None = await call.service.db.read(
+        threads.get, thread_id, filters=own.filters
+    )
+    return found
+
+
 async def state_of(call: Call, thread_id: str) -> Mapping[str, Any]:
     """Return the state of a thread, as JSON; nothing if there is no such thread."""
-    own = await as_operation(call, "GET", "/threads/{thread_id}", thread_id=thread_id)
-    found = await call.service.db.read(threads.get, thread_id, filters=own.filters)
-    values = None if found is None else orjson.loads(dumps(found["values"]))
+    found = await thread_now(call, thread_id)
+    return {} if found is None else values_of(found)
+
+
+def values_of(thread: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the state in the row of a thread, as JSON."""
+    values = orjson.loads(dumps(thread["values"]))
     return values if isinstance(values, Mapping) else {}
 
 
 async def messages_of(call: Call, thread_id: str) -> Sequence[Mapping[str, Any]]:
     """Return the messages in the state of a thread, as JSON; none if there is no such thread."""
-    known = (await state_of(call, thread_id)).get("messages")
+    return messages_in(await state_of(call, thread_id))
+
+
+def messages_in(values: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Return the messages in a state."""
+    known = values.get("messages")
     return [one for one in known if isinstance(one, Mapping)] if isinstance(known, list) else []
 
 
@@ -67,6 +85,15 @@ def without_after(message_id: str, known: Sequence[Mapping[str, Any]]) -> list[d
         return []
     after = ids[ids.index(message_id) + 1 :]
     return [{"type": "remove", "id": id, "content": ""} for id in after if id is not None]
+
+
+def with_new(
+    known: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Return messages with those that a run was given: some change others, or remove them."""
+    ids = {one["id"] for one in new if one.get("id") is not None}
+    added = [one for one in new if one.get("type") != "remove"]
+    return [*(one for one in known if one.get("id") not in ids), *added]
 
 
 async def run_under_way(call: Call, thread_id: str) -> Mapping[str, Any] | None:
