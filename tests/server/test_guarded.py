@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -58,6 +58,18 @@ BODIES: Final[dict[str, Any]] = {
     "POST /runs/crons": {**RUN, "schedule": "0 0 1 1 *"},
     "POST /threads/{thread_id}/runs/crons": {**RUN, "schedule": "0 0 1 1 *"},
     "POST /runs/cancel": {"thread_id": "{thread_id}", "run_ids": ["{run_id}"]},
+    "POST /ag-ui/{assistant_id}": {"threadId": "{thread_id}", "runId": "r", "messages": []},
+    "POST /ai-sdk/{assistant_id}": {"id": "{thread_id}", "messages": []},
+    "POST /openai/v1/chat/completions": {
+        "model": "{assistant_id}",
+        "messages": [{"role": "user", "content": "hi"}],
+        "metadata": {"thread_id": "{thread_id}"},
+    },
+    "POST /openai/v1/responses": {
+        "model": "{assistant_id}",
+        "input": "hi",
+        "conversation": "{thread_id}",
+    },
     "PUT /store/items": {"namespace": ["x"], "key": "k", "value": {}},
     "DELETE /store/items": {"namespace": ["x"], "key": "k"},
     "POST /store/items/search": {"namespace_prefix": ["alice"]},
@@ -211,7 +223,7 @@ def test_without_a_token_nothing_is_answered(owned: Running) -> None:
         if (method, path) in OPEN or (method == "HEAD" and ("GET", path) in OPEN):
             continue
         status, text = answer(owned, nobodys().request(method, path), {})
-        if status != 401 or (text and json.loads(text) != {"detail": "no token"}):
+        if status != 401 or (text and json.loads(text)["detail"] != "no token"):
             wrong[f"{method} {path}"] = (status, text[:200])
 
     assert wrong == {}
@@ -225,7 +237,7 @@ def test_handlers_that_deny_everything_are_asked_about_everything(tmp_path: Path
                 continue
             status, text = answer(server, nobodys().request(method, path), ALICE)
             # Before it is looked whether there is such a thing.
-            if status != 403 or (text and json.loads(text) != {"detail": "Forbidden"}):
+            if status != 403 or (text and json.loads(text)["detail"] != "Forbidden"):
                 wrong[f"{method} {path}"] = (status, text[:200])
 
     assert wrong == {}
@@ -305,6 +317,64 @@ def test_other_protocols_show_nobody_what_is_not_theirs(owned: Running) -> None:
     assert state_of(owned, theirs) == before
     # She herself is told.
     assert SECRET in call(agent, "tasks/get", task, ALICE)[1]
+
+
+def test_front_ends_show_nobody_what_is_not_theirs(owned: Running) -> None:
+    """By the ids of threads and runs, which are chats, conversations and responses there."""
+    theirs = alices(owned)
+    ids = theirs.ids
+    thread_id, run_id = ids["thread_id"], ids["run_id"]
+    before = state_of(owned, theirs)
+    bobs = owned.http.post("/assistants", json={"graph_id": "chat"}, headers=BOB).json()
+    mine = bobs["assistant_id"]
+    response = f"/openai/v1/responses/resp_{UUID(thread_id).hex}{UUID(run_id).hex}"
+    chat = f"/ai-sdk/{mine}"
+    said = {"role": "user", "content": "hi"}
+    page = {"id": "m", "role": "user", "parts": [{"type": "text", "text": "hi"}]}
+    asked: list[tuple[str, str, Any]] = [
+        ("GET", f"{chat}/{thread_id}/messages", None),
+        ("GET", f"{chat}/{thread_id}/stream", None),
+        ("DELETE", f"{chat}/{thread_id}/stream", None),
+        ("POST", chat, {"id": thread_id, "messages": [page]}),
+        ("POST", chat, {"id": thread_id, "messages": [page], "trigger": "regenerate-message"}),
+        (
+            "POST",
+            f"/ag-ui/{mine}",
+            {
+                "threadId": thread_id,
+                "runId": "r",
+                "messages": [{**said, "id": "m"}],
+                "state": {"x": 1},
+            },
+        ),
+        (
+            "POST",
+            "/openai/v1/chat/completions",
+            {"model": mine, "messages": [said], "metadata": {"thread_id": thread_id}},
+        ),
+        ("POST", "/openai/v1/responses", {"model": mine, "conversation": thread_id}),
+        ("POST", "/openai/v1/responses", {"model": ids["assistant_id"], "input": "hi"}),
+        ("GET", response, None),
+        ("GET", f"{response}?stream=true", None),
+        ("POST", f"{response}/cancel", {}),
+        ("GET", "/openai/v1/models", None),
+    ]
+    told = {}
+    for method, path, body in asked:
+        request = {
+            "method": method,
+            "url": path,
+            "content": "" if body is None else json.dumps(body),
+        }
+        status, text = answer(owned, request, BOB)
+        if SECRET in text or status >= 500 or (method == "POST" and status < 400):
+            told[f"{method} {path} {body}"] = (status, text[:500])
+
+    assert told == {}
+    assert state_of(owned, theirs) == before
+    # She herself is shown it.
+    own = {"method": "GET", "url": f"/ai-sdk/{ids['assistant_id']}/{thread_id}/messages"}
+    assert SECRET in answer(owned, {**own, "content": ""}, ALICE)[1]
 
 
 BYPASSES: Final = {
