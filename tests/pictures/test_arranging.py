@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import combinations, pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from millstream.pictures import DrawableGraph
@@ -26,6 +26,7 @@ def arranged(drawn: DrawableGraph, measures: Measures) -> Arranged:
     drawing = Drawing(
         {name: ((4.0 + len(name)) * unit, 3 * unit) for name in drawn.nodes},
         [(edge.source, edge.target) for edge in drawn.edges],
+        {number for number, edge in enumerate(drawn.edges) if edge.conditional},
         {
             number: ((1.0 + len(str(edge.data))) * unit, unit)
             for number, edge in enumerate(drawn.edges)
@@ -111,9 +112,19 @@ def test_nothing_lies_on_anything_else(drawn: DrawableGraph, measures: Measures)
 
 @pytest.mark.parametrize("measures", [PIXELS, CHARACTERS], ids=["pixels", "characters"])
 @given(drawn=graphs())
+@example(drawn=graph(("in:a", "a"), ("in:a", "in:b", "")))
 @settings(max_examples=40, deadline=None)
 def test_so_it_is_in_any_graph(measures: Measures, drawn: DrawableGraph) -> None:
     check(drawn, measures)
+
+
+@pytest.mark.parametrize("measures", [PIXELS, CHARACTERS], ids=["pixels", "characters"])
+def test_so_it_is_where_rows_are_folded(measures: Measures) -> None:
+    workers = [f"n{number}" for number in range(20)]
+    inner = [f"in:n{number}" for number in range(15)]
+    leading = [("hub", name, name) for name in workers] + [("hub", name) for name in inner]
+
+    check(graph(*leading, *((name, "hub") for name in workers + inner)), measures)
 
 
 def test_edges_lead_downwards_unless_they_close_a_cycle() -> None:

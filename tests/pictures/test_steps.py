@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import combinations, pairwise
 
 import pytest
@@ -51,6 +52,34 @@ def test_long_edges_share_what_they_pass_where_there_are_many() -> None:
 
     assert len(rows.rank) < 3 * count
     assert [rows.rank[v] for v in to_the_end[0].path] == list(range(count + 1))
+
+
+def test_a_row_of_very_many_becomes_several() -> None:
+    """A node may lead to hundreds; what leads to those further down goes one way together."""
+    links = [
+        *(Link(number, 0, number + 1, label=(4, 1)) for number in range(30)),
+        *(Link(30 + number, number + 1, 31) for number in range(30)),
+    ]
+
+    rows = in_rows(32, links, set(), set())
+
+    sizes = Counter(rows.rank[1:31])
+    assert sizes == {2: 10, 4: 10, 6: 10}
+    assert rows.rank[31] == 7
+    # Each label stands in a row of its own above its node.
+    assert all(rows.rank[link.label_at] == rows.rank[link.lower] - 1 for link in links[:30])
+    assert len({link.path[1] for link in links[10:30]}) == 1
+
+
+def test_decisions_share_no_way_with_what_is_always_taken() -> None:
+    links = [
+        *(Link(number, 0, number + 1, is_dashed=number % 2 == 0) for number in range(30)),
+    ]
+
+    in_rows(31, links, set(), set())
+
+    ways = {(link.path[1], link.is_dashed) for link in links[20:]}
+    assert len(ways) == 2
 
 
 def test_lines_that_need_not_cross_do_not() -> None:

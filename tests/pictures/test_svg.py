@@ -81,6 +81,20 @@ def test_every_arrowhead_touches_its_target() -> None:
                 assert on_top or at[0] == pytest.approx(x + width, abs=0.1)
 
 
+def test_a_way_that_edges_share_is_drawn_once() -> None:
+    many = [f"n{number}" for number in range(30)]
+
+    edges = parts(graph(*(("hub", name) for name in many)).draw_svg(), "ms-edge")
+
+    pieces = [
+        piece
+        for edge in edges
+        for path in edge.findall(f"{SVG}path[@class='ms-line']")
+        for piece in re.findall(r"L\S+ C\S+ \S+ \S+", path.attrib["d"])
+    ]
+    assert len(pieces) == len(set(pieces)) > len(many)
+
+
 @pytest.mark.parametrize("scheme", ["auto", "light", "dark"])
 def test_colours_are_those_that_are_asked_for(scheme: str) -> None:
     svg = AGENT.draw_svg(scheme=scheme)  # type: ignore[arg-type]

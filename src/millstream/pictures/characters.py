@@ -38,6 +38,7 @@ def characters(graph: Graph) -> str:
             for id, lines in names.items()
         },
         [(edge.source, edge.target) for edge in graph.edges],
+        {number for number, edge in enumerate(graph.edges) if edge.conditional},
         {n: (float(max(map(cells, lines))), float(len(lines))) for n, lines in labels.items()},
         {
             frames_of(id)[:depth]: cells(shown(frames_of(id)[depth - 1])) + 2.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from millstream.pictures.arranged import Point, Rect
 from millstream.pictures.level import Found, Item, Level, Tie
@@ -71,11 +71,24 @@ class _Fitting:
             return self._extents[left][1] + gap + self._extents[right][0]
 
         at = placed(self._rows, self._order, distance)
-        chains = [link.path[1:-1] for link in self._level.links]
-        straighten(at, self._order, chains, distance)
+        straighten(at, self._order, self._chains(), distance)
         xs = [self._measures.on_grid(x) for x in at]
         first = min([x - extent[0] for x, extent in zip(xs, self._extents, strict=True)], default=0)
         return [round(x - first, 1) for x in xs]
+
+    def _chains(self) -> Iterator[list[int]]:
+        """Yield what long lines pass, the longest first, each vertex once."""
+        seen: set[int] = set()
+        for link in sorted(self._level.links, key=lambda link: -len(link.path)):
+            chain: list[int] = []
+            for vertex in link.path[1:-1]:
+                if vertex not in seen:
+                    seen.add(vertex)
+                    chain.append(vertex)
+                elif chain:
+                    yield chain
+                    chain = []
+            yield chain
 
     def _ends(self) -> list[tuple[float, float]]:
         """Return the x at which each link leaves its upper vertex and enters its lower one."""
@@ -87,11 +100,16 @@ class _Fitting:
         found: dict[tuple[int, bool], float] = {}
         for (vertex, is_lower), numbers in sides.items():
             nearest = -2 if is_lower else 1
-            keys = {n: (self._xs[links[n].path[nearest]], n) for n in numbers}
-            numbers.sort(key=keys.__getitem__)
-            for place, number in enumerate(numbers):
-                offset = self._port(vertex, links[number].edge, place, len(numbers))
-                found[number, is_lower] = self._xs[vertex] + offset
+            # What shares its way from here on, or up to here, meets the vertex in one place.
+            meeting: dict[tuple[float, int], list[int]] = {}
+            for number in numbers:
+                next_one = links[number].path[nearest]
+                own = next_one if next_one >= self._rows.items else number
+                meeting.setdefault((self._xs[next_one], own), []).append(number)
+            for place, (_, together) in enumerate(sorted(meeting.items())):
+                for number in together:
+                    offset = self._port(vertex, links[number].edge, place, len(meeting))
+                    found[number, is_lower] = self._xs[vertex] + offset
         return [(found[n, False], found[n, True]) for n in range(len(links))]
 
     def _port(self, vertex: int, edge: int, place: int, count: int) -> float:

@@ -29,6 +29,7 @@ class Tie:
     source: int
     target: int
     label: Size | None = None
+    is_dashed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Port:
     item: int
     is_top: bool
     is_upward: bool
+    is_dashed: bool
 
 
 @dataclass(slots=True)
@@ -72,16 +74,16 @@ class Level:
         closing = upward(count, [(tie.source, tie.target) for tie in self.ties])
         for tie, is_upward in zip(self.ties, closing, strict=True):
             upper, lower = (tie.target, tie.source) if is_upward else (tie.source, tie.target)
-            self.links.append(Link(tie.edge, upper, lower, is_upward, tie.label))
+            self.links.append(Link(tie.edge, upper, lower, is_upward, tie.is_dashed, tie.label))
         for vertex, port in self.ports:
             upper, lower = (vertex, port.item) if port.is_top else (port.item, vertex)
-            self.links.append(Link(port.edge, upper, lower, port.is_upward))
+            self.links.append(Link(port.edge, upper, lower, port.is_upward, port.is_dashed))
 
     def crossings(self) -> Iterator[tuple[int, Port, Port]]:
         """Yield, for each edge between two items, where it would cross the borders of frames."""
         for tie, link in zip(self.ties, self.links, strict=False):
             yield (
                 tie.edge,
-                Port(tie.edge, tie.source, link.is_upward, link.is_upward),
-                Port(tie.edge, tie.target, not link.is_upward, link.is_upward),
+                Port(tie.edge, tie.source, link.is_upward, link.is_upward, tie.is_dashed),
+                Port(tie.edge, tie.target, not link.is_upward, link.is_upward, tie.is_dashed),
             )

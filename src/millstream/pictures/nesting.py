@@ -7,7 +7,8 @@ what is in the frame, and is led on from there by the graph around it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from millstream.pictures.arranged import Arranged, Frame, Line, Point, Rect
@@ -25,6 +26,8 @@ class Drawing:
     boxes: Mapping[str, Size]
     """The size of each node's box, by its id."""
     edges: Sequence[tuple[str, str]]
+    dashed: Set[int]
+    """Those of them, by place, that are drawn so: they share no way with others."""
     labels: Mapping[int, Size]
     """The size of the label of an edge that has one, by its place among `edges`."""
     titles: Mapping[Path, float]
@@ -89,7 +92,8 @@ class _Arranging:
         ties = []
         for edge in nest.edges:
             source, target = map(nest.place, drawing.edges[edge])
-            ties.append(Tie(edge, source, target, drawing.labels.get(edge)))
+            label, is_dashed = drawing.labels.get(edge), edge in drawing.dashed
+            ties.append(Tie(edge, source, target, label, is_dashed))
         ports = [replace(port, item=nest.place(node)) for node, port in exits]
         level = Level(len(nest.children), ties, ports)
         crossing: list[list[tuple[str, Port]]] = [[] for _ in nest.children]
@@ -109,7 +113,9 @@ class _Arranging:
 
     def _framed(self, nest: _Nest) -> Item:
         measures, found = self._measures, nest.found
-        width = max(found.width, self._drawing.titles[nest.path]) + 2 * measures.inside
+        # Whole, as the widths of boxes: their halves are on the grid.
+        inner = math.ceil(max(found.width, self._drawing.titles[nest.path]))
+        width = inner + 2 * measures.inside
         height = found.height + measures.above + measures.below
         return Item(width, height, {e: x + measures.inside for e, x in found.ports.items()})
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
@@ -20,8 +21,11 @@ _MOST: Final = 60
 """Rounds in which all count."""
 _WORK: Final = 20_000
 """Vertices that are looked at in a kind of rounds: large graphs get fewer."""
+_DIRECT: Final = 4.0
 _PASSED: Final = 8.0
-"""How much more a line wants to be straight than a box to stand in the middle."""
+_MIXED: Final = 1.0
+"""How much two boxes want to stand below each other, two points of a long line, and one and the
+other: what leads on is straight before what leads away."""
 _FREE: Final = 0.05
 """How much a vertex without neighbours wants to stay."""
 
@@ -37,13 +41,15 @@ def placed(
         for vertex, offset in zip(row, offsets, strict=True):
             at[vertex] = offset - middle
     both = [up + down for up, down in zip(rows.ups, rows.downs, strict=True)]
+    above, below = _wishes(rows, rows.ups), _wishes(rows, rows.downs)
+    around = _wishes(rows, both, is_whole=True)
     rounds = max(1, _WORK // (len(at) + 1))
-    passes = [(rows.ups, False), (rows.downs, True)] * min(rounds, _FIRST)
-    passes += [(both, False), (both, True)] * min(rounds, _MOST)
-    for neighbours, is_upwards in passes:
-        pairs: Iterable[tuple[Sequence[int], list[float]]] = zip(order, steps, strict=True)
-        for row, offsets in reversed(list(pairs)) if is_upwards else pairs:
-            _pull(rows, row, offsets, neighbours, at)
+    passes = [(above, False), (below, True)] * min(rounds, _FIRST)
+    passes += [(around, False), (around, True)] * min(rounds, _MOST)
+    pairs = list(zip(order, steps, strict=True))
+    for wishes, is_upwards in passes:
+        for row, offsets in reversed(pairs) if is_upwards else pairs:
+            _pull(row, offsets, wishes, at)
     return at
 
 
@@ -56,7 +62,7 @@ def straighten(
     """Put the vertices of each chain on as few verticals as their neighbours in the rows leave."""
     beside: dict[int, tuple[int | None, int | None]] = {}
     for row in order:
-        beside |= zip(row, zip([None, *row], [*row[1:], None], strict=False), strict=True)
+        beside |= zip(row, zip([None, *row], [*row[1:], None], strict=False), strict=False)
 
     def room(vertex: int) -> tuple[float, float]:
         left, right = beside[vertex]
@@ -89,30 +95,49 @@ def _steps(row: Sequence[int], distance: Callable[[int, int], float]) -> list[fl
     return offsets
 
 
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """Where a vertex wants to stand: at the mean of others, and how much each counts."""
+
+    others: Sequence[int]
+    pulls: Sequence[float]
+    weight: float
+
+
+def _wishes(
+    rows: Rows, neighbours: Sequence[Sequence[int]], *, is_whole: bool = False
+) -> list[_Wish]:
+    wishes = []
+    for vertex, near in enumerate(neighbours):
+        if rows.is_passed(vertex) and not is_whole:
+            # What joins a line from one side, or leaves it, does not bend it.
+            near = [n for n in near if rows.is_passed(n)] or near
+        pulls = [_pull_of(rows, vertex, other) for other in near]
+        wishes.append(_Wish(near, pulls, sum(pulls)))
+    return wishes
+
+
+def _pull_of(rows: Rows, vertex: int, other: int) -> float:
+    if rows.is_passed(vertex) and rows.is_passed(other):
+        return _PASSED
+    return _DIRECT if vertex < rows.items and other < rows.items else _MIXED
+
+
 def _pull(
-    rows: Rows,
-    row: Sequence[int],
-    offsets: Sequence[float],
-    neighbours: Sequence[Sequence[int]],
-    at: list[float],
+    row: Sequence[int], offsets: Sequence[float], wishes: Sequence[_Wish], at: list[float]
 ) -> None:
     wanted, weights = [], []
     for vertex, offset in zip(row, offsets, strict=True):
-        x, weight = _wish(rows, vertex, neighbours[vertex], at)
+        wish = wishes[vertex]
+        if wish.others:
+            pulled = zip(wish.others, wish.pulls, strict=True)
+            x, weight = sum([at[n] * pull for n, pull in pulled]) / wish.weight, wish.weight
+        else:
+            x, weight = at[vertex], _FREE
         wanted.append(x - offset)
         weights.append(weight)
     for vertex, offset, x in zip(row, offsets, increasing(wanted, weights), strict=True):
         at[vertex] = x + offset
-
-
-def _wish(rows: Rows, vertex: int, near: Sequence[int], at: Sequence[float]) -> tuple[float, float]:
-    if not near:
-        return at[vertex], _FREE
-    if vertex < rows.items:
-        return sum([at[n] for n in near]) / len(near), float(len(near))
-    pulls = [_PASSED if n >= rows.items else 1.0 for n in near]
-    weight = sum(pulls)
-    return sum([pull * at[n] for pull, n in zip(pulls, near, strict=True)]) / weight, weight
 
 
 def increasing(wanted: Sequence[float], weights: Sequence[float]) -> list[float]:

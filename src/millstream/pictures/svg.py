@@ -12,7 +12,7 @@ from typing import Final, Literal
 from xml.sax.saxutils import escape as escaped
 from xml.sax.saxutils import quoteattr
 
-from langchain_core.runnables.graph import Edge, Graph, Node
+from langchain_core.runnables.graph import Graph, Node
 
 from millstream.constants import END, START
 from millstream.pictures.arranged import Arranged, Frame, Line, Point, Rect
@@ -20,6 +20,7 @@ from millstream.pictures.measures import PIXELS
 from millstream.pictures.nesting import Drawing, arrange, frames_of
 from millstream.pictures.texts import edge_lines, node_lines, notes, shown, width
 
+Piece = tuple[Point, Point]
 Scheme = Literal["auto", "light", "dark"]
 """Colours: as whoever looks at it prefers, or always the same."""
 
@@ -88,7 +89,7 @@ def svg(
             f"<style>{escaped(_style(scheme, canvas, faces))}</style>",
             f'<rect class="ms-canvas" x="{-_MARGIN}" y="{-_MARGIN}" {size} rx="8"/>',
             *map(_frame, arranged.frames),
-            *(_edge(line, graph.edges[line.edge]) for line in arranged.lines),
+            *_edges(graph, arranged.lines),
             *_labels(words, arranged),
             *(_node(node, words, arranged.boxes[id]) for id, node in graph.nodes.items()),
             "</svg>\n",
@@ -108,6 +109,7 @@ class _Words:
         self.drawing = Drawing(
             {id: self._box(id) for id in graph.nodes},
             [(edge.source, edge.target) for edge in graph.edges],
+            {number for number, edge in enumerate(graph.edges) if edge.conditional},
             {number: self._label(lines) for number, lines in self.labels.items()},
             {
                 frames_of(id)[:depth]: width(shown(frames_of(id)[depth - 1]), _SMALL)
@@ -194,21 +196,39 @@ def _node(node: Node, words: _Words, rect: Rect) -> str:
     )
 
 
-def _edge(line: Line, edge: Edge) -> str:
-    kind = " ms-conditional" if edge.conditional else ""
-    source, target = quoteattr(shown(edge.source)), quoteattr(shown(edge.target))
-    head, way = _head(line.points), _way(line.points, is_loop=edge.source == edge.target)
-    return (
-        f'<g class="ms-edge{kind}" data-source={source} data-target={target}>'
-        f'<path class="ms-line" d="{way}"/><path class="ms-head" d="{head}"/></g>'
-    )
+def _edges(graph: Graph, lines: Sequence[Line]) -> Iterator[str]:
+    # What several share is drawn once: dashes that lie on each other look like a line.
+    drawn: tuple[set[Piece], set[Piece]] = (set(), set())
+    for line in lines:
+        edge = graph.edges[line.edge]
+        kind = " ms-conditional" if edge.conditional else ""
+        source, target = quoteattr(shown(edge.source)), quoteattr(shown(edge.target))
+        if edge.source == edge.target:
+            way = _loop(line.points)
+        else:
+            way = _way(line.points, drawn[edge.conditional])
+        yield (
+            f'<g class="ms-edge{kind}" data-source={source} data-target={target}>'
+            f'<path class="ms-line" d="{way}"/>'
+            f'<path class="ms-head" d="{_head(line.points)}"/></g>'
+        )
 
 
-def _way(points: Sequence[Point], *, is_loop: bool) -> str:
-    way = [f"M{_at(points[0])}"]
-    if is_loop:
-        return f"{way[0]} C{' '.join(map(_at, points[1:3]))} {_at(_before(points))}"
-    for (x, y), (to_x, to_y) in pairwise(points):
+def _loop(points: Sequence[Point]) -> str:
+    return f"M{_at(points[0])} C{' '.join(map(_at, points[1:3]))} {_at(_before(points))}"
+
+
+def _way(points: Sequence[Point], drawn: set[Piece]) -> str:
+    way, is_down = [f"M{_at(points[0])}"], True
+    for piece in pairwise(points):
+        if piece in drawn:
+            is_down = False
+            continue
+        drawn.add(piece)
+        (x, y), (to_x, to_y) = piece
+        if not is_down:
+            way.append(f"M{_at((x, y))}")
+            is_down = True
         # All curves of a gap begin and end at the same heights, so those side by side do not cross.
         stub = _HEAD - 1 if to_y > y else 1 - _HEAD
         if x != to_x:
@@ -216,9 +236,8 @@ def _way(points: Sequence[Point], *, is_loop: bool) -> str:
             middle = (start + end) / 2
             bend = f"{_at((x, middle))} {_at((to_x, middle))} {_at((to_x, end))}"
             way.append(f"L{_at((x, start))} C{bend}")
-        if (to_x, to_y) != points[-1]:
-            way.append(f"L{_at((to_x, to_y))}")
-    return " ".join([*way, f"L{_at(_before(points))}"])
+        way.append(f"L{_at((to_x, to_y) if (to_x, to_y) != points[-1] else _before(points))}")
+    return " ".join(way)
 
 
 def _before(points: Sequence[Point]) -> Point:
