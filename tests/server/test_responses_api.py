@@ -123,6 +123,18 @@ def test_a_failure_is_raised_and_not_tried_again(client: openai.OpenAI) -> None:
         client.responses.create(model="failing", input="hi")
 
 
+def test_what_a_run_has_said_may_be_gone(client: openai.OpenAI, served: Running) -> None:
+    at = str(uuid.uuid4())
+    # Of runs that are not resumable nothing is kept.
+    body = {"assistant_id": "chat", "input": {"messages": []}, "if_not_exists": "create"}
+    served.http.post(f"/threads/{at}/runs/wait", json=body)
+    (run,) = served.http.get(f"/threads/{at}/runs").json()
+    id = f"resp_{uuid.UUID(at).hex}{uuid.UUID(run['run_id']).hex}"
+
+    with pytest.raises(openai.NotFoundError, match="Nothing is kept any more"):
+        client.responses.retrieve(id)
+
+
 def test_who_asks_for_what_there_is_not_is_told(client: openai.OpenAI) -> None:
     for id in ("resp_1", f"resp_{uuid.uuid4().hex}{uuid.uuid4().hex}"):
         with pytest.raises(openai.NotFoundError, match="There is no response"):

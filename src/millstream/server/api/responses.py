@@ -23,7 +23,10 @@ from millstream.server.api.delegation import Delegated, as_operation, events_of
 from millstream.server.api.routing import Call, operation, reply
 from millstream.server.errors import ApiError
 from millstream.server.frontends.source import EncodedSource, follow
+from millstream.server.log.event_ids import START
 from millstream.server.responses import EventStream
+from millstream.server.runs.lifecycle import UNDER_WAY
+from millstream.server.storage import events
 from millstream.server.storage import runs as rows
 
 if TYPE_CHECKING:
@@ -75,8 +78,8 @@ async def respond(call: Call, body: ResponseBody) -> Response:
     if asked.is_in_background:
         await creation.submit()
         return reply(encoder.result())
-    async with delegated.events() as events:
-        await follow(events, encoder)
+    async with delegated.events() as said:
+        await follow(said, encoder)
     return _whole(encoder)
 
 
@@ -90,6 +93,9 @@ async def respond(call: Call, body: ResponseBody) -> Response:
 async def retrieve(call: Call, query: RetrieveQuery) -> Response:
     """Return a response, or its events after one of them: of one that goes on, until it ends."""
     run = await _run(call)
+    has_ended = run["status"] not in UNDER_WAY
+    if has_ended and not await call.service.db.read(events.read, str(run["run_id"]), START, 1):
+        raise ApiError(404, f"Nothing is kept any more of response {call['response_id'][:100]!r}")
     encoder = _again(call, run, query.starting_after)
     source = await source_from_the_beginning(call, run)
     if query.stream:

@@ -64,7 +64,7 @@ def _tells_end(name: str, data: Any) -> bool:
     """Say whether an event tells that a run has come to its end, or to a question."""
     if name == LIFECYCLE:
         return bool(data.get("event") == "completed")
-    return name == UPDATES and INTERRUPT in data
+    return name == UPDATES and isinstance(data, dict) and INTERRUPT in data
 
 
 class EncodedSource:
