@@ -524,6 +524,18 @@ def test_compile_warns_of_what_is_certain(make: Any, code: str) -> None:
     assert warning.filename == __file__
 
 
+@pytest.mark.filterwarnings("default::millstream.warnings.GraphWarning")
+def test_compile_names_three_nodes_at_most() -> None:
+    builder = two_nodes()
+    for number in range(5):
+        builder.add_node(f"lost{number}", lambda state: {"log": []})
+
+    with pytest.warns(GraphWarning) as caught:
+        builder.compile()
+
+    assert len(caught) == 3
+
+
 @pytest.mark.filterwarnings("error::millstream.warnings.GraphWarning")
 def test_compile_does_not_warn_of_what_is_only_probable() -> None:
     one_node(calling_a_function)

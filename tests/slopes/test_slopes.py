@@ -33,6 +33,8 @@ def saver(request: pytest.FixtureRequest) -> NullSaver | None:
     return NullSaver() if request.param else None
 
 
+# That nothing leads to the idle nodes is said of the graph, too.
+@pytest.mark.filterwarnings("ignore::millstream.warnings.GraphWarning")
 def test_idle_nodes_cost_nothing(driver: Any, saver: NullSaver | None) -> None:
     is_async = driver.name == "async"
     graphs = [loop(50, is_async=is_async, idle=idle, saver=saver) for idle in (0, 10_000)]

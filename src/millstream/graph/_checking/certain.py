@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator
+from itertools import islice
 from types import CodeType
 from typing import Any, Final
 
@@ -18,6 +19,8 @@ from millstream.graph._checking.findings import Finding
 from millstream.saving.capabilities import has_async_methods
 from millstream.warnings import GraphWarning, warn_caller
 
+MOST: Final = 3
+"""How many nodes and keys are warned of: whoever has more of these has made them by a program."""
 logger = logging.getLogger(__name__)
 
 
@@ -120,9 +123,10 @@ def _certain(graph: Any, builder: Any, suspects: Collection[str]) -> Iterator[Fi
     # Where a name is wrong the run fails, and the node that is meant is not the one to mend.
     is_told = not _has_lost_nodes(graph, builder) or wrong_routes(structure)
     lost = () if is_told else unreachable(structure, reachable(structure))
+    keys = (each for name in suspects for each in unknown_keys(structure, structure.nodes[name]))
     found = [
-        *(found for _, found in lost),
-        *(each for name in suspects for each in unknown_keys(structure, structure.nodes[name])),
+        *islice((found for _, found in lost), MOST),
+        *islice(keys, MOST),
         *check_saver(graph, [*structure.nodes.values()]),
     ]
     for finding in found:
