@@ -78,6 +78,31 @@ class Makers:
         return graph_that_says("deep")
 """
 
+ASKING = """
+from contextlib import asynccontextmanager
+
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from typing_extensions import TypedDict
+
+from millstream.graph import START, StateGraph
+from millstream.types import interrupt
+
+
+class State(TypedDict, total=False):
+    sacks: int
+
+
+async def ask(state):
+    return {"sacks": interrupt("How many?")}
+
+
+@asynccontextmanager
+async def make():
+    async with AsyncSqliteSaver.from_conn_string("kept.db") as saver:
+        builder = StateGraph(State).add_node(ask).add_edge(START, "ask")
+        yield builder.compile(checkpointer=saver)
+"""
+
 GRAPH = """
 from typing_extensions import TypedDict
 
@@ -138,6 +163,21 @@ def test_what_a_factory_has_opened_is_closed_in_the_end(folder: Path, name: str)
         assert "given back" not in events
 
     assert events[-1] == "given back"
+
+
+def test_an_async_saver_that_a_factory_opens_keeps_threads(millstream: Any, folder: Path) -> None:
+    (folder / "asking.py").write_text(ASKING, encoding="utf-8")
+    thread = ["asking.py:make", "--thread", "1", "--json"]
+
+    asked = millstream("run", *thread)
+    seen = millstream("state", *thread)
+    answered = millstream("run", *thread, "--resume", "3")
+    newest = millstream("history", *thread, "--limit", "1")
+
+    assert asked.err.startswith("waits for an answer; to go on:\n")
+    assert json.loads(seen.out)["next"] == ["ask"]
+    assert data(answered.out) == {"ask": {"sacks": 3}}
+    assert json.loads(newest.out)["values"] == {"sacks": 3}
 
 
 @pytest.mark.parametrize(

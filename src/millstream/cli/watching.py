@@ -44,8 +44,11 @@ def watch(arguments: Sequence[str], target: str, files: Sequence[str]) -> int:
         try:
             names = _wait_for_change(process, folder, files, before)
         except KeyboardInterrupt:
-            # A terminal has told the process, too; another Ctrl-C does not wait for it.
-            _stop(process)
+            if os.isatty(0):
+                # The terminal has told the process, too. Another Ctrl-C does not wait for it.
+                process.wait()
+            else:
+                _stop(process)
             return INTERRUPTED
         _stop(process)
         complain(f"{names} changed; once more")
@@ -106,12 +109,13 @@ def _wait_for_change(
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End a run as Ctrl-C does, and wait for its end."""
-    if process.poll() is None:
-        with suppress(OSError):
-            process.send_signal(signal.SIGINT)
-    try:
-        process.wait(_GRACE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    """End a run as Ctrl-C does, as two of them if it takes long, and wait for its end."""
+    for seconds in (_GRACE, 1.0):
+        if process.poll() is None:
+            with suppress(OSError):
+                process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+            return
+    process.kill()
+    process.wait()
