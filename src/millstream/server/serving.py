@@ -135,7 +135,7 @@ class _Server(SleepingServer):
         """Answer while runs go on, for the grace; then end what does not end by itself."""
         service = self._application.state.service
         kept = KEPT if service.has_heirs else 0
-        seconds = max(self._grace, self._drain + kept) + LAST
+        seconds = max(self._grace, self._drain + kept) + kept + LAST
         end = threading.Thread(target=self._end, args=(seconds,), name="millstream-end")
         end.daemon = True
         end.start()
@@ -151,6 +151,9 @@ class _Server(SleepingServer):
         await asyncio.wait([handing_over], timeout=PATIENCE)
         handing_over.cancel()
         service.cut()
+        if service.has_heirs:
+            # Streams do not end their connections, and these have been kept since they have ended.
+            await no_longer_kept(self, KEPT)
         await super().shutdown(sockets)
 
     def _end(self, seconds: float) -> None:
