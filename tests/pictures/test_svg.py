@@ -189,6 +189,7 @@ def test_a_page_has_the_picture_and_its_source_and_loads_nothing() -> None:
     assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
 
 
+@pytest.mark.long
 def test_no_hash_seed_changes_a_picture() -> None:
     digest = hashlib.sha256(NESTED.draw_svg().encode()).hexdigest()
     program = (

@@ -90,6 +90,7 @@ def svg(
             f'<rect class="ms-canvas" x="{-_MARGIN}" y="{-_MARGIN}" {size} rx="8"/>',
             *map(_frame, arranged.frames),
             *_edges(graph, arranged.lines),
+            *map(_title, arranged.frames),
             *_labels(words, arranged),
             *(_node(node, words, arranged.boxes[id]) for id, node in graph.nodes.items()),
             "</svg>\n",
@@ -153,8 +154,10 @@ def _rules(colours: Mapping[str, str]) -> str:
         ".ms-end rect": "fill: {end}; stroke: {edge}",
         "text": "fill: {ink}",
         ".ms-note": "fill: {note}",
-        ".ms-title": "fill: {note}",
-        ".ms-label rect": "fill: {canvas}; opacity: 0.85",
+        # Lines may pass below it.
+        ".ms-title": "fill: {note}; stroke: {frame}; stroke-width: 5px; paint-order: stroke",
+        ".ms-label rect": "fill: {canvas}",
+        ".ms-inside rect": "fill: {frame}",
         ".ms-edge .ms-line": "stroke: {edge}",
         ".ms-edge .ms-head": "fill: {edge}; stroke: {edge}",
     }
@@ -164,14 +167,13 @@ def _rules(colours: Mapping[str, str]) -> str:
 
 
 def _frame(frame: Frame) -> str:
-    rect = frame.rect
-    name = shown(frame.path[-1])
-    return (
-        f'<g class="ms-frame" data-path={quoteattr(shown(":".join(frame.path)))}>'
-        f'<rect {_place(rect)} rx="10"/>'
-        f'<text class="ms-title" x="{_number(rect.x + 12)}" y="{_number(rect.y + 18)}">'
-        f"{escaped(name)}</text></g>"
-    )
+    path = quoteattr(shown(":".join(frame.path)))
+    return f'<g class="ms-frame" data-path={path}><rect {_place(frame.rect)} rx="10"/></g>'
+
+
+def _title(frame: Frame) -> str:
+    x, y = _number(frame.rect.x + 12), _number(frame.rect.y + 18)
+    return f'<text class="ms-title" x="{x}" y="{y}">{escaped(shown(frame.path[-1]))}</text>'
 
 
 def _node(node: Node, words: _Words, rect: Rect) -> str:
@@ -272,7 +274,13 @@ def _labels(words: _Words, arranged: Arranged) -> Iterator[str]:
             f"{escaped(words)}</text>"
             for place, words in enumerate(words.labels[line.edge])
         )
-        yield f'<g class="ms-label"><rect {_place(rect)} rx="3"/>{text}</g>'
+        is_inside = any(_covers(frame.rect, rect) for frame in arranged.frames)
+        kind = "ms-label ms-inside" if is_inside else "ms-label"
+        yield f'<g class="{kind}"><rect {_place(rect)} rx="3"/>{text}</g>'
+
+
+def _covers(frame: Rect, label: Rect) -> bool:
+    return frame.x <= label.x <= frame.right and frame.y <= label.y <= frame.bottom
 
 
 def _place(rect: Rect) -> str:
