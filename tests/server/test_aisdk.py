@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+import waiting
 from millstream.server.api.chats import thread_of
 from millstream.server.config import HttpConfig
 from protocols import scripted
@@ -205,6 +206,18 @@ def test_a_message_is_stopped(served: Running, gate: threading.Event) -> None:
 
     assert stopped.status_code == 204
     assert parts[-1] == {"type": "abort", "reason": "cancelled"}
+
+
+def test_a_run_may_end_with_its_reader(served: Running, gate: threading.Event) -> None:
+    gate.clear()
+    chat = str(uuid.uuid4())
+    body = {"id": chat, "messages": [user("hi")], "on_disconnect": "cancel"}
+    with served.http.stream("POST", "/ai-sdk/gated", json=body) as response:
+        up_to('"It "', response.iter_text())
+    runs = f"/threads/{chat}/runs"
+
+    assert waiting.until(lambda: served.http.get(runs).json()[0]["status"] == "interrupted")
+    gate.set()
 
 
 @pytest.mark.parametrize(
