@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
 from millstream.version import __version__
@@ -31,10 +32,15 @@ add_module_names = False
 python_maximum_signature_line_length = 88
 toc_object_entries_show_parents = "hide"
 
+# Markup in a docstring that makes no sense is shown as it is written, which is no error: links and
+# pages that are nowhere are.
+suppress_warnings = ["docutils"]
+
 # What is copied from an example is what a person would type.
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
+FENCED: Final = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 CODE: Final = re.compile(r"(?<![`\\:])`([^`]+)`(?![`_])(\w?)")
 
 
@@ -46,7 +52,12 @@ def _marked_up(app: Sphinx, what: str, name: str, it: Any, options: Any, lines: 
         behind = rf"\ {found[2]}" if found[2] else ""
         return f"``{' '.join(found[1].split())}``{behind}"
 
-    lines[:] = CODE.sub(literal, "\n".join(lines)).split("\n")
+    def block(found: re.Match[str]) -> str:
+        body = textwrap.indent(textwrap.dedent(found[3]), f"{found[1]}    ")
+        return f"{found[1]}.. code-block:: {found[2] or 'text'}\n\n{body}"
+
+    text = FENCED.sub(block, "\n".join(lines))
+    lines[:] = CODE.sub(literal, text).split("\n")
 
 
 def _is_left_out(

@@ -2,8 +2,8 @@
 
 The pages of `docs` are copied, together with those of the root that they lead to and a page for
 each public module, and Sphinx makes HTML of the copy. Whatever it warns of is an error: links to
-pages, files and headings that are not there, pages that are in no navigation, docstrings that
-cannot be shown. So is what a page would load from another host.
+pages, files and headings that are not there, pages that are in no navigation, modules that cannot
+be imported. So is what a page would load from another host.
 
 The navigation is what `docs/index.md` lists, heading by heading. A page that is not listed there
 stands under "More", so that none is lost.
@@ -16,7 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Final
 
@@ -52,6 +52,11 @@ MODULES: Final = (
     "millstream.executors",
     "millstream.recording",
     "millstream.testing",
+    "millstream.checking",
+    "millstream.pictures",
+    "millstream.protocols.agui",
+    "millstream.protocols.aisdk",
+    "millstream.protocols.openai",
     "millstream.callbacks",
     "millstream.constants",
     "millstream.warnings",
@@ -74,7 +79,11 @@ The public modules, from their docstrings. What is not here, and what begins wit
 change without notice.
 """
 
-LINK: Final = re.compile(r"(\]\()([^)#:\s]+)((?:#[^)\s]*)?\))")
+# Code comes first: what looks like a link in it is none.
+LINK: Final = re.compile(
+    r"^```.*?^```|`[^`\n]+`|(?P<opening>\]\()(?P<goal>[^)#:\s]+)(?P<rest>(?:#[^)\s]*)?\))",
+    re.DOTALL | re.MULTILINE,
+)
 LOADED: Final = re.compile(
     r"""<(?:script|img|iframe|source|video)\b[^>]*\bsrc=["']?(?:https?:)?//[^>]*>"""
     r"""|<link\b[^>]*\bhref=["']?(?:https?:)?//[^>]*>"""
@@ -91,9 +100,9 @@ def main() -> int:
         copy_page(page, COPY / page.relative_to(DOCS))
     for name, target in FROM_THE_ROOT.items():
         copy_page(ROOT / name, COPY / target)
+    index, pages = COPY / "index.md", {p.relative_to(COPY).as_posix() for p in COPY.rglob("*.md")}
+    index.write_text(with_navigation(index.read_text(encoding="utf-8"), pages), encoding="utf-8")
     write_reference()
-    index = COPY / "index.md"
-    index.write_text(with_navigation(index.read_text(encoding="utf-8")), encoding="utf-8")
     shutil.rmtree(SITE, ignore_errors=True)
     options = ("-b", "html", "-q", "-W", "--keep-going", "-d", ROOT / "build" / "site-doctrees")
     command = [sys.executable, "-m", "sphinx", *options, COPY, SITE]
@@ -118,20 +127,26 @@ def loaded_from_elsewhere() -> Iterator[str]:
 
 def copy_page(source: Path, target: Path) -> None:
     """Copy a page whose links lead to where its files are in the copy."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    text = with_links(source.read_text(encoding="utf-8"), source.parent, target.parent)
+    target.write_text(text, encoding="utf-8")
+
+
+def with_links(text: str, old: Path, new: Path) -> str:
+    """Return a page whose links lead from a new folder to where those of an old one did."""
 
     def moved(link: re.Match[str]) -> str:
-        goal = (source.parent / link[2]).resolve()
+        if link["goal"] is None:
+            return link[0]
+        # A file that is not copied is one that Sphinx adds to the site, or warns of.
+        goal = (old / link["goal"]).resolve()
         if goal.is_relative_to(DOCS):
-            new = COPY / goal.relative_to(DOCS)
-        elif str(goal.relative_to(ROOT)) in FROM_THE_ROOT:
-            new = COPY / FROM_THE_ROOT[str(goal.relative_to(ROOT))]
-        else:
-            # A file that Sphinx adds to the site, or warns of.
-            new = goal
-        return f"{link[1]}{os.path.relpath(new, target.parent)}{link[3]}"
+            goal = COPY / goal.relative_to(DOCS)
+        elif goal.is_relative_to(ROOT) and (name := str(goal.relative_to(ROOT))) in FROM_THE_ROOT:
+            goal = COPY / FROM_THE_ROOT[name]
+        return f"{link['opening']}{os.path.relpath(goal, new)}{link['rest']}"
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(LINK.sub(moved, source.read_text(encoding="utf-8")), encoding="utf-8")
+    return LINK.sub(moved, text)
 
 
 def write_reference() -> None:
@@ -147,22 +162,20 @@ def write_reference() -> None:
     (folder / "index.md").write_text(text, encoding="utf-8")
 
 
-def with_navigation(index: str) -> str:
+def with_navigation(index: str, pages: Set[str]) -> str:
     """Return the first page with what the navigation beside all pages is made of."""
     parts = re.split(r"^## (.+)\n", index, flags=re.MULTILINE)[1:]
     sections = {
         title: LISTED.findall(text) for title, text in zip(parts[::2], parts[1::2], strict=True)
     }
     sections["Reference"] += ["api/index.md"]
-    listed = {page for pages in sections.values() for page in pages}
-    pages = {path.relative_to(COPY).as_posix() for path in COPY.rglob("*.md")}
-    unlisted = {page for page in pages if not page.startswith("api/")} - listed - {"index.md"}
-    if unlisted:
+    listed = {page for section in sections.values() for page in section}
+    if unlisted := pages - listed - {"index.md"}:
         sections["More"] = sorted(unlisted)
     trees = (
-        f"```{{toctree}}\n:hidden:\n:caption: {title}\n\n" + "\n".join(pages) + "\n```\n"
-        for title, pages in sections.items()
-        if pages
+        f"```{{toctree}}\n:hidden:\n:caption: {title}\n\n" + "\n".join(section) + "\n```\n"
+        for title, section in sections.items()
+        if section
     )
     return "\n".join([index, *trees])
 
