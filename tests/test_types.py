@@ -335,6 +335,18 @@ def test_anything_else_is_not_a_checkpointer(checkpointer: Any) -> None:
     assert actual[0] == "TypeError"
 
 
+@pytest.mark.parametrize(
+    ("methods", "statement"), [(("__enter__",), "with"), (("__aenter__",), "async with")]
+)
+def test_a_context_manager_in_the_place_of_a_saver_is_told_from_other_things(
+    methods: tuple[str, ...], statement: str
+) -> None:
+    manager: Any = type("Manager", (), dict.fromkeys(methods))()
+
+    with pytest.raises(TypeError, match=f"`{statement} ... as checkpointer` gives the saver"):
+        ensure_valid_checkpointer(manager)
+
+
 @pytest.mark.parametrize("value", [{"a": 1}, {0: 1}, Record(a=1), 5, None], ids=repr)
 @pytest.mark.parametrize("key", ["a", "zz", "real", "__interrupt__"])
 @pytest.mark.parametrize("interrupted", [False, True])
