@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from typing import Any, Final
 
 from millstream.pictures.svg import FACES
@@ -79,7 +79,7 @@ def _renderer() -> Any:
     return resvg_py
 
 
-@cache
+@lru_cache(maxsize=1)
 def _has_fonts(draw: Callable[..., bytes]) -> bool:
     # What it has no typeface for is left out, and nobody is told.
     return draw(svg_string=_PROBE.format(FACES, "M")) != draw(svg_string=_PROBE.format(FACES, ""))
