@@ -3,6 +3,8 @@
 No `from __future__ import annotations` here: schemas are read at run time.
 """
 
+import re
+
 from langchain_core.runnables import RunnableLambda
 
 from differential.kit import END, START, Log, add_paths, say, wire
@@ -18,9 +20,15 @@ def fresh(e, *names):
 
 
 def tried(action):
-    """Return the error of `action`, or the kind of what it returned."""
+    """Return the error of `action`, or the kind of what it returned.
+
+    What to do, which millstream says behind LangGraph's words, is left out.
+    """
     result = attempt(action)
-    return result if isinstance(result, Exception) else type(result).__name__
+    if not isinstance(result, Exception):
+        return type(result).__name__
+    words, *advice = re.split(" (?:A builder keeps|If a notebook cell)", str(result), maxsplit=1)
+    return type(result)(words) if advice else result
 
 
 @probe("building.node_errors", rows=("7.4:duplicate", "7.4:reserved", "7.4:names"))
