@@ -353,3 +353,12 @@ def test_the_logger_of_langgraph_has_what_the_engine_logs(python: Python) -> Non
 
     expected = "Retrying task node after 0.00 seconds (attempt 1) after ConnectionError gone"
     assert printed.splitlines()[0] == expected
+
+
+def test_the_prebuilt_parts_are_our_own_where_nobody_has_installed_others() -> None:
+    from millstream.compat.finder import LangGraphFinder
+
+    spec = LangGraphFinder().find_spec("langgraph.prebuilt", [])
+
+    assert spec is not None
+    assert spec.origin == "millstream.prebuilt"

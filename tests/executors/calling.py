@@ -202,6 +202,29 @@ def listen(state: State) -> State:
     return {"log": list(heard)}
 
 
+class Unreadable:
+    """Can be sent, and be read nowhere."""
+
+    def __reduce__(self) -> Any:
+        return _refuse, ()
+
+
+def _refuse() -> None:
+    raise ValueError("of another version")
+
+
+@task
+def unreadable() -> Unreadable:
+    return Unreadable()
+
+
+def call_for_what_is_unreadable(state: State) -> State:
+    try:
+        return {"log": [unreadable().result()]}
+    except Exception as error:
+        return {"log": [str(error)]}
+
+
 def call_a_local_one(state: State) -> State:
     held = asyncio.Lock()
 

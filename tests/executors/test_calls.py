@@ -213,6 +213,16 @@ def test_a_task_that_cannot_be_sent_is_named(driver: Any, executor: ProcessExecu
         driver.invoke(graph_of(calling.call_a_local_one, executor=executor), EMPTY)
 
 
+def test_a_result_that_cannot_be_read_there_is_an_error_of_its_call(
+    driver: Any, executor: ProcessExecutor
+) -> None:
+    graph = graph_of(calling.call_for_what_is_unreadable, executor=executor)
+
+    [said] = driver.invoke(graph, EMPTY)["log"]
+
+    assert "of another version" in said
+
+
 # -- functional graphs, and raw ones -------------------------------------------------------------
 
 

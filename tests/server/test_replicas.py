@@ -196,7 +196,7 @@ def test_a_run_of_a_server_that_is_cut_off_is_taken_over(
         way.is_shut = False
         gate.is_open = True
         assert waiting.until(lambda: len(known(other)) == 2)
-        assert own(cut_off) != former
+        assert waiting.until(lambda: own(cut_off) != former)
         assert waiting.until(lambda: not cut_off.service.scheduler.active)
         assert seen(other, at) == list(range(COUNT))
         # It is one of them again.

@@ -27,6 +27,7 @@ SHOWN = 3
 """How many modules an error names."""
 RENAMED = ("millstream.types", "millstream._base.runnable")
 """Modules with classes that are known by LangGraph's names outside of the process."""
+PREBUILT, OWN_PREBUILT = "langgraph.prebuilt", "millstream.prebuilt"
 _installing = RLock()
 
 
@@ -102,6 +103,9 @@ class LangGraphFinder:
         known = self._targets.get(name)
         if known is not None:
             return ModuleSpec(name, AliasLoader(known, self), origin=known)  # type: ignore[arg-type]  # a loader by its methods
+        if name == PREBUILT and PathFinder.find_spec(name, path) is None:
+            # Of the distribution langgraph-prebuilt, where that is installed.
+            return ModuleSpec(name, AliasLoader(OWN_PREBUILT, self), origin=OWN_PREBUILT)  # type: ignore[arg-type]  # as above
         if name.startswith("langgraph.") and name.split(".", 2)[1] in OWNED:
             raise ModuleNotFoundError(
                 f"No module named {name!r}: millstream stands in for langgraph in this process, "

@@ -32,6 +32,8 @@ class Attempt:
     def __init__(
         self, order: Perform, send: Send, *, dump: Dumps = dumps, window: int = WINDOW
     ) -> None:
+        self.node = order.node
+        """Its name."""
         self._order, self._send, self._dump = order, send, dump
         self._lock = threading.Lock()
         """Held while something is sent: threads of a node may emit at once."""

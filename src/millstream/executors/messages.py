@@ -1,6 +1,6 @@
 """What an executor and its workers say to each other, whatever carries it.
 
-An executor sends `Perform`, then `Reply` and `Stop`; a worker sends each `Delivery`, then `Ended`.
+An executor sends `Perform`, then `Answer` and `Stop`; a worker sends each `Delivery`, then `Ended`.
 """
 
 from __future__ import annotations
@@ -45,6 +45,14 @@ class Perform:
 
     node: str
     request: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of an event that the task waits for, pickled for the same reason."""
+
+    number: int
+    reply: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +115,16 @@ def answer(reply: Reply, node: str, dump: Dumps = dumps) -> bytes:
         return packed(reply, node, "the answer or item it waits for", dump)
     except UnpicklableError as error:
         return pickle.dumps(type(reply)(reply.number, error=error))
+
+
+def read_answer(number: int, data: bytes, node: str) -> Reply:
+    """Return a reply, one with an error if it cannot be read here: a node waits for it."""
+    try:
+        reply: Reply = pickle.loads(data)
+    except Exception as error:
+        what = "the answer or item it waits for"
+        return Reply(number, error=UnpicklableError(node, what, str(error)))
+    return reply
 
 
 def ended(outcome: TaskOutcome, node: str, dump: Dumps = dumps) -> bytes:

@@ -28,6 +28,7 @@ from millstream.errors import UnpicklableError, WorkerDiedError
 from millstream.executors.inline import InlineExecutor
 from millstream.executors.messages import (
     WORKER,
+    Answer,
     Leave,
     Perform,
     Stop,
@@ -368,7 +369,7 @@ class Pool:
             return
         process.calls.discard(reply.number)
         try:
-            process.connection.send_bytes(answer(reply, process.task[0].node))
+            process.connection.send(Answer(reply.number, answer(reply, process.task[0].node)))
         except OSError:
             return  # it has died, which is noticed elsewhere
 

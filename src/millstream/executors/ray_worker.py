@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from millstream.drivers.executor import Reply
-from millstream.errors import UnpicklableError
 from millstream.executors.attempt import Attempt
 from millstream.executors.batches import SIZE, Batches
 from millstream.executors.by_value import dumps_back
-from millstream.executors.messages import CLUSTER_WORKER, Perform
+from millstream.executors.messages import CLUSTER_WORKER, Perform, read_answer
 
 WINDOW: Final = 16 * SIZE
 """How many events a task may be ahead of its run: as many as are said while one goes there and what
@@ -78,9 +75,4 @@ class RayWorker:
         # None: the node has ended meanwhile.
         if attempt is None:
             return
-        try:
-            message: Reply = pickle.loads(data)
-        except Exception as error:
-            what = "the answer or item it waits for"
-            message = Reply(reply, error=UnpicklableError(node, what, str(error)))
-        attempt.line.reply(message)
+        attempt.line.reply(read_answer(reply, data, node))

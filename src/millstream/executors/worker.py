@@ -9,9 +9,8 @@ import threading
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
-from millstream.drivers.executor import Reply
 from millstream.executors.attempt import Attempt
-from millstream.executors.messages import Leave, Perform, Started
+from millstream.executors.messages import Answer, Leave, Perform, Started, read_answer
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -58,8 +57,8 @@ class Worker:
         if isinstance(message, Perform):
             self._last = Attempt(message, self._send)
             self._attempts.put(self._last)
-        elif self._last is not None and isinstance(message, Reply):
-            self._last.line.reply(message)
+        elif self._last is not None and isinstance(message, Answer):
+            self._last.line.reply(read_answer(message.number, message.reply, self._last.node))
         elif self._last is not None:
             self._last.line.stop()
 
