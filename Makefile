@@ -6,7 +6,7 @@ export FILE PYTHON
 
 help:
 	@echo "make demo        watch a graph summarise README.md (FILE=any.txt make demo)"
-	@echo "make serve       serve the graphs of examples/ on http://127.0.0.1:2024"
+	@echo "make serve       serve the graphs of examples/ on http://127.0.0.1:2024 (PORT=2025)"
 	@echo "make studio      build the page to watch runs into the package; served at /studio"
 	@echo "make test        run the tests on the default CPython, in about five minutes"
 	@echo "make test-all    run what takes longer, and the tests on every other CPython 3.10-3.14"
@@ -35,7 +35,7 @@ demo:
 
 serve:
 	@scripts/setup-env .venv server
-	@.venv/bin/millstream dev --config examples/langgraph.json
+	@.venv/bin/millstream dev --config examples/langgraph.json $(if $(PORT),--port $(PORT))
 
 studio:
 	@scripts/studio build
