@@ -33,7 +33,7 @@ _NO_SYN: Final = (
     (0x30, 0, 0, 13),  # load the byte of a segment's flags
     (0x54, 0, 0, 0x12),  # of them SYN and ACK
     (0x15, 1, 0, 0x02),  # go on with the last step where it is SYN alone
-    (0x06, 0, 0, 0x40000),  # take it
+    (0x06, 0, 0, 0xFFFFFFFF),  # take it, and all of it
     (0x06, 0, 0, 0),  # take nothing of it
 )
 """A program for Linux' packet filter, which drops what connections begin with."""
@@ -75,7 +75,8 @@ async def stop_accepting(server: uvicorn.Server, sockets: Iterable[socket.socket
     made: list[socket.socket] = []
     for listening in sockets:
         listening.setblocking(False)
-        with suppress(BlockingIOError):
+        # Nobody is left, or files are: then it is the system that lets go of the rest.
+        with suppress(OSError):
             while True:
                 made.append(listening.accept()[0])
     # At once, in the same turn of the loop.
@@ -85,7 +86,9 @@ async def stop_accepting(server: uvicorn.Server, sockets: Iterable[socket.socket
         listening.close()
     loop = asyncio.get_running_loop()
     for connection in made:
-        await loop.connect_accepted_socket(lambda: _protocol(server), connection)
+        # One whose client has gone is no reason to lose the others.
+        with suppress(OSError):
+            await loop.connect_accepted_socket(lambda: _protocol(server), connection)
     # Those that the loop itself has taken are known to the server some turns later.
     for _ in range(_TURNS):
         await asyncio.sleep(0)

@@ -56,8 +56,7 @@ class Hold:
 
     def bind(self, place: Place) -> None:
         """Take note what it is that is going to be stored."""
-        if not self.is_over:
-            self._holds.bind(self, written(place))
+        self._holds.bind(self, written(place))
 
     def keep(self) -> None:
         """Take note that it is stored, or that there is nothing to store after all."""
@@ -117,8 +116,10 @@ class Holds:
         return _behind_last(before) if before else self.needs
 
     def bind(self, hold: Hold, needs: str) -> None:
-        """Take note what a hold is for."""
+        """Take note what a hold is for, unless it is over."""
         with self._lock:
+            if hold.is_over:
+                return
             hold.needs = needs
             self._bound.append(hold)
             self._resolve(hold)
