@@ -5,6 +5,7 @@ from __future__ import annotations
 import runpy
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,11 +28,16 @@ def test_without_ray_an_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -
     [
         ({"max_workers": 0}, "max_workers must be at least 1, not 0"),
         ({"num_cpus": -1}, "must not be negative, got -1 and 0"),
+        ({"grace": -1.0}, "grace must be a number of seconds, not -1.0"),
+        ({"idle": float("inf")}, "idle must be a number of seconds, not inf"),
+        ({"idle": float("nan")}, "idle must be a number of seconds, not nan"),
+        ({"options": {"num_cpus": 2, "memory": 1}}, "options must not have num_cpus: "),
+        ({"options": {"max_concurrency": 2}}, "options must not have max_concurrency: "),
     ],
 )
-def test_numbers_out_of_range_are_refused(options: dict[str, int], said: str) -> None:
+def test_what_cannot_be_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        RayExecutor(**options)  # type: ignore[arg-type]
+        RayExecutor(**options)
 
 
 def test_the_example_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

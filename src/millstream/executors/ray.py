@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +22,8 @@ GRACE: Final = 5.0
 """Seconds that a node which is stopped has to end by itself."""
 IDLE: Final = 10.0
 """Seconds for which a worker without a task keeps what it has of the cluster."""
+_OWN: Final = ("num_cpus", "num_gpus", "resources", "max_concurrency", "concurrency_groups")
+"""Options of Ray's actors that are arguments of the executor, or that its workers depend on."""
 
 
 class RayExecutor(Executor):
@@ -39,15 +42,17 @@ class RayExecutor(Executor):
         resources: What else of the cluster's each worker takes, by name: `{"tpu": 1}`.
         options: Any other options of Ray's actors: `runtime_env`, `memory`, `scheduling_strategy`.
         address: The cluster to go to where the program has not called `ray.init`, for example
-            `"auto"` or `"ray://host:10001"`; the one that `RAY_ADDRESS` names by default, else one
-            of this machine's own.
+            `"auto"` or `"host:6379"`; the one that `RAY_ADDRESS` names by default, else one of this
+            machine's own. The program has to run on a machine of the cluster: with Ray's client
+            (`"ray://host:10001"`) no node can be heard.
         grace: Seconds that a node has to end by itself when its run is left or cancelled, before
             its worker is killed.
         idle: Seconds after which a worker without a task gives back what it has of the cluster.
 
     Raises:
         ImportError: Ray is not installed.
-        ValueError: A number is out of its range.
+        ValueError: A number is out of its range, or `options` has what the executor decides; and
+            when the cluster is reached, if that would be with Ray's client.
 
     Example:
         >>> from millstream.executors import RayExecutor
@@ -73,6 +78,14 @@ class RayExecutor(Executor):
         if num_cpus < 0 or num_gpus < 0:
             raise ValueError(
                 f"num_cpus and num_gpus must not be negative, got {num_cpus} and {num_gpus}"
+            )
+        for name, seconds in (("grace", grace), ("idle", idle)):
+            if not 0 <= seconds <= threading.TIMEOUT_MAX:
+                raise ValueError(f"{name} must be a number of seconds, not {seconds}")
+        if refused := [name for name in _OWN if name in (options or {})]:
+            raise ValueError(
+                f"options must not have {', '.join(refused)}: num_cpus, num_gpus and resources are "
+                "arguments of their own, and a worker does one task after the other"
             )
         try:
             from millstream.executors.ray_connection import Terms

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray.util.client import ray as client
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,22 @@ class Connection:
         self._closing = threading.Event()
 
     def open(self) -> int:
-        """Reach the cluster, and return how many workers fit it."""
+        """Reach the cluster, and return how many workers fit it.
+
+        Raises:
+            ValueError: It is reached with Ray's client, or would be.
+        """
         with self._lock:
-            if not ray.is_initialized():
-                self._is_own = True
+            is_there = ray.is_initialized()
+            if client.is_connected() if is_there else leads_to_client(self._terms.address):
+                raise ValueError(
+                    "nodes cannot be run with Ray's client (ray://...): it does not hear what "
+                    "actors say while they work. Run the program on the cluster, with `ray job "
+                    "submit`, or on one of its machines with address='auto'"
+                )
+            if not is_there:
                 self._start()
+                self._is_own = True
         return fitting(ray.cluster_resources(), self._terms)
 
     def close(self) -> None:
@@ -62,11 +75,12 @@ class Connection:
             return
         # Processes of Ray's end with the thread that has started them.
         started: Future[None] = Future()
-        self._holder = threading.Thread(
+        holder = threading.Thread(
             target=self._hold, args=(started,), name="millstream-ray-connection", daemon=True
         )
-        self._holder.start()
+        holder.start()
         started.result()
+        self._holder = holder
 
     def _hold(self, started: Future[None]) -> None:
         try:
@@ -80,6 +94,13 @@ class Connection:
 
     def _init(self) -> None:
         ray.init(address=self._terms.address, include_dashboard=False)
+
+
+def leads_to_client(address: str | None) -> bool:
+    """Return whether `ray.init` would take an address for one of Ray's client."""
+    if address is None or address == "auto":
+        address = os.environ.get("RAY_ADDRESS", "")
+    return "://" in address
 
 
 def fitting(cluster: Mapping[str, float], terms: Terms) -> int:
