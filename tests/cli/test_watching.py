@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from millstream.cli.watching import changed, folder_of, look
+from millstream.cli.watching import changed, folder_of, look, watch
 
 SAYING = """
 from typing_extensions import TypedDict
@@ -77,6 +79,43 @@ def test_what_is_there_once_cannot_be_watched(
     millstream: Any, arguments: list[str], complaint: str
 ) -> None:
     assert millstream("run", "graphs.py", "--watch", *arguments).complaint == complaint
+
+
+@pytest.mark.parametrize(("cause", "raised"), [("SIGTERM", SystemExit), ("error", LookupError)])
+def test_a_run_ends_with_who_watches_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, cause: str, raised: type[BaseException]
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Noted(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            started.append(self)
+
+    def end(seconds: float) -> None:
+        monkeypatch.undo()
+        if cause == "error" or signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            raise LookupError
+        signal.raise_signal(signal.SIGTERM)
+
+    waiting = folder / "waiting"
+    waiting.write_text("#!/bin/sh\nexec sleep 600\n")
+    waiting.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(waiting))
+    monkeypatch.setattr(subprocess, "Popen", Noted)
+    monkeypatch.setattr(time, "sleep", end)
+
+    with pytest.raises(raised) as caught:
+        watch(["run", "graphs.py"], "graphs.py", [])
+
+    ended = [process.returncode for process in started]
+    for process in started:
+        process.kill()
+
+    assert getattr(caught.value, "code", 143) == 143
+    assert len(ended) == 1
+    assert None not in ended
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 @pytest.mark.long

@@ -10,10 +10,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Final, TypeAlias
 
 from millstream._base.modules import is_path
@@ -36,22 +38,26 @@ def watch(arguments: Sequence[str], target: str, files: Sequence[str]) -> int:
     """Carry out a command again and again until Ctrl-C, and return its exit code.
 
     What is watched: the Python files beside that of the target, and in folders there, and `files`.
+    However this ends, the run that goes on is stopped.
+
+    Raises:
+        SystemExit: The process was to end, by SIGTERM.
     """
     folder = folder_of(target)
-    while True:
-        before = look(folder, files)
-        process = subprocess.Popen([sys.executable, "-m", "millstream", *arguments])
-        try:
-            names = _wait_for_change(process, folder, files, before)
-        except KeyboardInterrupt:
-            if os.isatty(0):
-                # The terminal has told the process, too. Another Ctrl-C does not wait for it.
-                process.wait()
-            else:
+    with _terminable():
+        while True:
+            before = look(folder, files)
+            process = subprocess.Popen([sys.executable, "-m", "millstream", *arguments])
+            try:
+                names = _wait_for_change(process, folder, files, before)
+            except KeyboardInterrupt:
+                if os.isatty(0):
+                    # The terminal has told the process, too. Another Ctrl-C does not wait for it.
+                    process.wait()
+                return INTERRUPTED
+            finally:
                 _stop(process)
-            return INTERRUPTED
-        _stop(process)
-        complain(f"{names} changed; once more")
+            complain(f"{names} changed; once more")
 
 
 def folder_of(target: str) -> str:
@@ -91,6 +97,24 @@ def _python_files(folder: str) -> Iterator[str]:
             and not os.path.exists(os.path.join(place, each, "pyvenv.cfg"))
         ]
         yield from (os.path.join(place, name) for name in names if name.endswith(".py"))
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Have SIGTERM raise, where nobody else listens to it."""
+    before = signal.getsignal(signal.SIGTERM)
+    if before is not signal.SIG_DFL or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _wait_for_change(
