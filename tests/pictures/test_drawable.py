@@ -111,6 +111,12 @@ def test_png_takes_other_names_and_typefaces() -> None:
     assert AGENT.draw_png(fontname="No Such Face") == plain
 
 
+@pytest.mark.parametrize("scale", [0, -1.0, float("nan")])
+def test_png_of_no_size_is_refused(scale: float) -> None:
+    with pytest.raises(ValueError, match=f"scale must be above zero, not {scale}"):
+        AGENT.draw_png(scale=scale)
+
+
 @pytest.mark.usefixtures("no_network")
 def test_mermaids_png_is_drawn_here_unless_mermaid_is_asked(tmp_path: Path) -> None:
     drawn = AGENT.draw_mermaid_png(output_file_path=str(tmp_path / "graph.png"))
@@ -146,6 +152,22 @@ def test_without_the_extra_mermaid_draws(monkeypatch: pytest.MonkeyPatch) -> Non
     assert calls == [{"draw_method": MermaidDrawMethod.API}]
 
 
+def test_without_a_typeface_mermaid_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = record_mermaid(monkeypatch)
+    monkeypatch.setitem(sys.modules, "resvg_py", Blind)
+
+    assert AGENT.draw_mermaid_png() == b"theirs"
+    assert calls == [{"draw_method": MermaidDrawMethod.API}]
+
+
+class Blind:
+    """Draws, and finds no typeface."""
+
+    @staticmethod
+    def svg_to_bytes(*, svg_string: str) -> bytes:
+        return b"nothing"
+
+
 def record_mermaid(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Have LangChain ask nobody, and keep what it would have said."""
     calls = []
@@ -168,11 +190,6 @@ def test_png_without_the_extra_names_it(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_names_without_a_typeface_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Blind:
-        @staticmethod
-        def svg_to_bytes(*, svg_string: str) -> bytes:
-            return b"nothing"
-
     monkeypatch.setitem(sys.modules, "resvg_py", Blind)
 
     with pytest.raises(NoFontError, match="fonts-dejavu-core") as caught:

@@ -104,6 +104,23 @@ def test_colours_are_those_that_are_asked_for(scheme: str) -> None:
     assert ("#14181d" in svg) == (scheme != "light")
 
 
+def test_pictures_of_one_page_keep_their_colours() -> None:
+    light, dark = AGENT.draw_svg(scheme="light"), AGENT.draw_svg(scheme="dark")
+
+    for svg, scheme in ((light, "light"), (dark, "dark")):
+        document = ElementTree.fromstring(svg)
+        rules = document.findtext(f"{SVG}style") or ""
+        colours = re.findall(r"([^\s{}]+) [^{}]*\{[^{}]*#[^{}]*\}", rules)
+        assert f"ms-{scheme}" in document.attrib["class"].split()
+        assert len(colours) > 5
+        assert set(colours) == {f".ms-{scheme}"}
+
+
+def test_an_unknown_scheme_is_refused() -> None:
+    with pytest.raises(ValueError, match="no scheme 'Dark'; give one of 'auto', 'light', 'dark'"):
+        AGENT.draw_svg(scheme="Dark")  # type: ignore[arg-type]
+
+
 HOSTILE = (
     "<script>alert(1)</script>",
     "\"' onload='x",

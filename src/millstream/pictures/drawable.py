@@ -36,6 +36,9 @@ class DrawableGraph(Graph):
                 `prefers-color-scheme`), else "light" or "dark".
             title: What screen readers call it.
 
+        Raises:
+            ValueError: There is no such scheme.
+
         Example:
             >>> Path("graph.svg").write_text(graph.get_graph().draw_svg())
         """
@@ -109,6 +112,7 @@ class DrawableGraph(Graph):
         Raises:
             PngMissingError: The extra `millstream[png]` is not installed.
             NoFontError: The machine has no usual typeface.
+            ValueError: There is no such scheme, or `scale` is not above zero.
         """
         from millstream.pictures.png import png
         from millstream.pictures.svg import FACES, svg
@@ -138,8 +142,9 @@ class DrawableGraph(Graph):
 
         With a `draw_method`, a `base_url` or `proxies`, LangChain has Mermaid draw it: the first
         by a service in the network (mermaid.ink, if no other is named), which is told the names in
-        the graph. So it does where the extra `millstream[png]` is not installed. What the other
-        arguments say of Mermaid's drawing counts then alone.
+        the graph. So it does where the extra `millstream[png]` is not installed, or where the
+        machine has no usual typeface. What the other arguments say of Mermaid's drawing counts then
+        alone.
 
         Args:
             curve_style: How Mermaid bends lines.
@@ -155,11 +160,11 @@ class DrawableGraph(Graph):
             base_url: Another service.
             proxies: Ways to it.
         """
-        from millstream.pictures.png import is_installed, png
+        from millstream.pictures.png import is_possible, png
         from millstream.pictures.svg import svg
 
         is_asked = draw_method is not None or base_url is not None or proxies is not None
-        if not is_asked and is_installed():
+        if not is_asked and is_possible():
             drawn = png(svg(self, scheme="light", canvas=background_color))
             _kept(drawn, output_file_path)
             return drawn

@@ -45,13 +45,12 @@ class NoFontError(RuntimeError):
         return type(self), ()
 
 
-def is_installed() -> bool:
-    """Return whether PNG can be drawn."""
+def is_possible() -> bool:
+    """Return whether PNG can be drawn: by what is installed, with a typeface of the machine."""
     try:
-        _renderer()
+        return _has_fonts(_renderer().svg_to_bytes)
     except PngMissingError:
         return False
-    return True
 
 
 def png(svg: str, *, scale: float = 2.0, pixels: int = MOST_PIXELS) -> bytes:
@@ -61,7 +60,14 @@ def png(svg: str, *, scale: float = 2.0, pixels: int = MOST_PIXELS) -> bytes:
         svg: The document.
         scale: How many pixels a unit of it becomes.
         pixels: How many there are in all at most; it is drawn smaller where there would be more.
+
+    Raises:
+        ValueError: The scale is not above zero.
+        PngMissingError: What draws it is not installed.
+        NoFontError: The machine has no usual typeface.
     """
+    if not scale > 0:
+        raise ValueError(f"scale must be above zero, not {scale}")
     draw = _renderer().svg_to_bytes
     if not _has_fonts(draw):
         raise NoFontError

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 from xml.sax.saxutils import escape as escaped
 from xml.sax.saxutils import quoteattr
 
@@ -74,7 +74,13 @@ def svg(
         canvas: Another colour behind it, in CSS, whatever the scheme.
         faces: Typefaces, in CSS.
         title: What it is called by whatever reads it aloud.
+
+    Raises:
+        ValueError: There is no such scheme.
     """
+    if scheme not in get_args(Scheme):
+        known = ", ".join(map(repr, get_args(Scheme)))
+        raise ValueError(f"there is no scheme {scheme!r}; give one of {known}")
     words = _Words(graph)
     arranged = arrange(words.drawing, PIXELS)
     wide, high = arranged.width + 2 * _MARGIN, arranged.height + 2 * _MARGIN
@@ -84,7 +90,7 @@ def svg(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" {size} '
             f'viewBox="{-_MARGIN} {-_MARGIN} {_number(wide)} {_number(high)}" role="img" '
-            'class="ms-graph" style="max-width:100%;height:auto">',
+            f'class="ms-graph ms-{scheme}" style="max-width:100%;height:auto">',
             f"<title>{escaped(shown(title))}: {nodes} nodes, {edges} edges</title>",
             f"<style>{escaped(_style(scheme, canvas, faces))}</style>",
             f'<rect class="ms-canvas" x="{-_MARGIN}" y="{-_MARGIN}" {size} rx="8"/>',
@@ -132,9 +138,11 @@ class _Words:
 
 def _style(scheme: Scheme, canvas: str | None, faces: str) -> str:
     other = {} if canvas is None else {"canvas": canvas}
-    rules = _rules((_DARK if scheme == "dark" else _LIGHT) | other)
+    # Rules in a page are for all pictures of it, and each of them may have other colours.
+    own = f".ms-{scheme}"
+    rules = _rules(own, (_DARK if scheme == "dark" else _LIGHT) | other)
     if scheme == "auto":
-        rules += f"@media (prefers-color-scheme: dark) {{{_rules(_DARK | other)}}}"
+        rules += f"@media (prefers-color-scheme: dark) {{{_rules(own, _DARK | other)}}}"
     return (
         f".ms-graph text {{font-family: {faces}; font-size: {_SIZE:g}px; text-anchor: middle}}"
         f".ms-graph .ms-note, .ms-graph .ms-label text, .ms-graph .ms-title "
@@ -146,7 +154,7 @@ def _style(scheme: Scheme, canvas: str | None, faces: str) -> str:
     )
 
 
-def _rules(colours: Mapping[str, str]) -> str:
+def _rules(own: str, colours: Mapping[str, str]) -> str:
     paint = {
         ".ms-canvas": "fill: {canvas}",
         ".ms-frame rect": "fill: {frame}; stroke: {border}; stroke-dasharray: 2 3",
@@ -161,9 +169,7 @@ def _rules(colours: Mapping[str, str]) -> str:
         ".ms-edge .ms-line": "stroke: {edge}",
         ".ms-edge .ms-head": "fill: {edge}; stroke: {edge}",
     }
-    return "".join(
-        f".ms-graph {where} {{{what.format_map(colours)}}}" for where, what in paint.items()
-    )
+    return "".join(f"{own} {where} {{{what.format_map(colours)}}}" for where, what in paint.items())
 
 
 def _frame(frame: Frame) -> str:
