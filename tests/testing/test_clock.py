@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 
 import pytest
 
 from millstream._base.clock import SYSTEM, current
-from millstream.testing import fake_clock
+from millstream.testing import FakeClock, fake_clock
 
 
 def test_runs_and_loops_have_the_clock_inside_and_not_after() -> None:
@@ -62,3 +63,23 @@ def test_in_a_loop_of_real_time_it_passes_at_once() -> None:
     loop.close()
 
     assert clock.slept == [3600]
+
+
+def test_sleeps_of_threads_add_up() -> None:
+    clock = FakeClock()
+    other = threading.Thread(target=clock.sleep, args=(1,))
+
+    class Slow(float):
+        """A time to which something is added while another thread sleeps."""
+
+        def __add__(self, seconds: float) -> float:
+            other.start()
+            # It may have to wait for this thread; if not, it is done long before.
+            other.join(0.05)
+            return float(self) + seconds
+
+    clock.seconds = Slow(10)
+    clock.sleep(2)
+    other.join()
+
+    assert clock.seconds == 13

@@ -156,6 +156,21 @@ def test_listening_and_pairs_need_no_network() -> None:
         assert socket.getaddrinfo(None, 80)
 
 
+def test_loops_are_made_where_the_system_has_no_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def socketpair(*given: Any) -> tuple[socket.socket, socket.socket]:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            first = socket.socket()
+            first.connect(server.getsockname())
+            return first, server.accept()[0]
+
+    monkeypatch.setattr(socket, "socketpair", socketpair)
+
+    with no_network() as guard:
+        asyncio.new_event_loop().close()
+        assert not guard.allows_host("127.0.0.1")
+    assert socket.socketpair is socketpair
+
+
 @pytest.mark.parametrize(
     ("host", "is_local"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -28,6 +29,8 @@ class FakeClock(Clock):
         self.seconds = 1_000_000.0
         self.slept: list[float] = []
         self.drawn = 0.5
+        self._lock = threading.Lock()
+        """Held while time passes: nodes sleep in threads."""
 
     def read(self) -> float:
         """Return the time."""
@@ -42,7 +45,7 @@ class FakeClock(Clock):
     def sleep(self, seconds: float) -> None:
         """Let the time pass at once."""
         self.slept.append(seconds)
-        self.seconds += seconds
+        self._pass(seconds)
 
     async def asleep(self, seconds: float) -> None:
         """Let the time pass: at once, or in a loop of this clock beside what else waits there."""
@@ -53,6 +56,10 @@ class FakeClock(Clock):
         else:
             self.sleep(seconds)
             await asyncio.sleep(0)
+
+    def _pass(self, seconds: float) -> None:
+        with self._lock:
+            self.seconds += seconds
 
 
 class FakeTimeLoop(asyncio.SelectorEventLoop):
@@ -85,7 +92,7 @@ class FakeTimeSelector(selectors.DefaultSelector):
         """Return what is ready; if nothing is, let the time pass."""
         ready = super().select(timeout if timeout is None else 0)
         if timeout and not ready:
-            self._clock.seconds += timeout
+            self._clock._pass(timeout)
         return ready
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
@@ -48,6 +49,7 @@ class NetworkGuard:
         self._hosts = frozenset(hosts)
         self._is_loopback_allowed = loopback
         self._is_unix_allowed = unix
+        self._here = threading.local()
         self.refused: list[str] = []
 
     def allows(self, family: int, address: Any) -> bool:
@@ -62,7 +64,17 @@ class NetworkGuard:
 
     def allows_host(self, host: str) -> bool:
         """Say whether code may speak to a host, or ask for its address."""
-        return host in self._hosts or (self._is_loopback_allowed and is_loopback(host))
+        is_local_allowed = self._is_loopback_allowed or getattr(self._here, "is_pairing", False)
+        return host in self._hosts or (is_local_allowed and is_loopback(host))
+
+    @contextmanager
+    def _pairing(self) -> Iterator[None]:
+        """Allow this thread to connect two sockets of its own by way of this machine."""
+        self._here.is_pairing = True
+        try:
+            yield
+        finally:
+            self._here.is_pairing = False
 
     def refuse(self, host: str, test: str) -> None:
         """Raise `NetworkRefused`, and take note of it."""
@@ -126,6 +138,7 @@ def no_network(
         for name in LOOKUPS:
             lookup = _lookup(getattr(socket, name), guard, test)
             patched.enter_context(patch.object(socket, name, lookup))
+        patched.enter_context(patch.object(socket, "socketpair", _pair(socket.socketpair, guard)))
         yield guard
     if guard.refused:
         raise NetworkRefused(", ".join(dict.fromkeys(guard.refused)), test)
@@ -145,6 +158,16 @@ def _method(
         return real(self, *given)
 
     return method
+
+
+def _pair(real: Callable[..., Any], guard: NetworkGuard) -> Callable[..., Any]:
+    def socketpair(*given: Any, **named: Any) -> Any:
+        # Where the system has no pairs (Windows), one socket connects to the other; every event
+        # loop needs a pair.
+        with guard._pairing():
+            return real(*given, **named)
+
+    return socketpair
 
 
 def _lookup(real: Callable[..., Any], guard: NetworkGuard, test: str) -> Callable[..., Any]:
