@@ -42,7 +42,7 @@ export function App({ api }: { api: Api }) {
             <a key={page} href={hrefOf({ page })} aria-current={pageOf(route) === page ? "page" : undefined}>{TEXTS[page]}</a>
           ))}
         </nav>
-        <Settings route={route} />
+        <Settings />
       </header>
       {error !== null && <p role="alert" className="fault">{error.message}</p>}
       <div className={WITH_THREADS.includes(route.page) ? "body" : "body alone"}>

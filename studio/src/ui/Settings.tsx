@@ -2,17 +2,16 @@ import { useCallback, useEffect, useId, useRef } from "react";
 
 import { TEXTS } from "../texts";
 import { keySheet, useKeys } from "./keys";
-import type { Route } from "./route";
 import { useKept } from "./useKept";
 
 const THEMES = ["system", "light", "dark"] as const;
 
 /** How the page looks and listens: its colours, and its keys with a sheet of them. */
-export function Settings({ route }: { route: Route }) {
+export function Settings() {
   const id = useId();
   const sheet = useRef<HTMLDialogElement>(null);
   const show = useCallback(() => sheet.current?.showModal(), []);
-  useKeys(route, show);
+  useKeys(show);
   const [keys, keepKeys] = useKept("keys");
   const [theme, keepTheme] = useKept("theme");
   useEffect(() => {

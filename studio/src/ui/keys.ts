@@ -3,7 +3,7 @@
 import { useEffect } from "react";
 
 import { TEXTS } from "../texts";
-import { above, go, type Route } from "./route";
+import { above, go, parseRoute } from "./route";
 import { kept } from "./useKept";
 
 /** Pages by the letters that lead to them. */
@@ -65,7 +65,7 @@ export function actionOf({ key, isTyping, isModified, isSingle }: Pressed): KeyA
 const FIELDS = "input:not([type=checkbox]), textarea, select, [contenteditable=true]";
 
 /** Listens to keys while a page is shown; `onSheet` shows which there are. */
-export function useKeys(route: Route, onSheet: () => void): void {
+export function useKeys(onSheet: () => void): void {
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       const target = event.target instanceof HTMLElement ? event.target : document.body;
@@ -77,15 +77,15 @@ export function useKeys(route: Route, onSheet: () => void): void {
         isModified: event.ctrlKey || event.metaKey || event.altKey,
         isSingle: kept("keys") !== "off",
       });
-      if (action !== null && carryOut(action, target, route, onSheet)) event.preventDefault();
+      if (action !== null && carryOut(action, target, onSheet)) event.preventDefault();
     };
     window.addEventListener("keydown", onKey);
     return () => window.removeEventListener("keydown", onKey);
-  }, [route, onSheet]);
+  }, [onSheet]);
 }
 
 /** Says whether there was something to do. */
-function carryOut(action: KeyAction, target: HTMLElement, route: Route, onSheet: () => void): boolean {
+function carryOut(action: KeyAction, target: HTMLElement, onSheet: () => void): boolean {
   switch (action.kind) {
     case "sheet":
       onSheet();
@@ -94,7 +94,8 @@ function carryOut(action: KeyAction, target: HTMLElement, route: Route, onSheet:
       target.blur();
       return true;
     case "up": {
-      const place = above(route);
+      // Where one is by now: what is drawn may be the place of before, when keys follow quickly.
+      const place = above(parseRoute(window.location.hash));
       if (place !== null) go(place);
       return place !== null;
     }
