@@ -258,7 +258,7 @@ def test_a_cached_result_has_the_keys_of_its_own_graph(driver: Any) -> None:
 
     def node(state: Narrow) -> Any:
         # The wider of two graphs has the key.
-        return {"log": ["node"], "extra": "written"}  # millstream: ignore[unknown-key]
+        return {"log": ["node"], "extra": "written"}
 
     narrow = driver.invoke(cached(node, cache), {"x": 1})
     wide = driver.invoke(cached(node, cache, Wider), {"x": 1})

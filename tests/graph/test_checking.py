@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import Runnable, RunnableLambda, RunnablePassthrough
 from langgraph.checkpoint.memory import InMemorySaver
 from typing_extensions import TypedDict
 
+from millstream._base.distributions import is_installed
 from millstream.checking import CODES, Finding, Place, check
 from millstream.func import entrypoint
 from millstream.graph import END, START, MessagesState, StateGraph
@@ -63,6 +64,14 @@ def under_a_name(state: State) -> Any:
     return update
 
 
+def under_a_name_that_is_read(state: State) -> Any:
+    update = {"anser": "no"}
+    if update["anser"]:
+        return update
+    update["question"] = update["anser"]
+    return update
+
+
 def in_a_command(state: State) -> Any:
     return Command(update={"anser": "no"}, goto=END)
 
@@ -102,6 +111,8 @@ def with_an_argument(state: State, *, more: int) -> Any:
         Callable_(),
         Callable_().method,
         RunnableLambda(in_one_of_two),
+        RunnableLambda(in_one_of_two).with_config(tags=["bound"]),
+        under_a_name_that_is_read,
         functools.partial(with_an_argument, more=1),
         lambda state: {"anser": "no"},
     ],
@@ -543,6 +554,142 @@ def test_compile_does_not_warn_of_what_is_only_probable() -> None:
     one_node(quiet)
     two_nodes().add_edge("first", "second").add_edge("second", "first").compile()
     two_nodes().add_node("third", from_elsewhere).add_edge("first", "third").compile()
+
+
+# What compile does not say of programs that are right.
+
+
+def with_a_score(state: State) -> Any:
+    return {"answer": "yes", "score": 1}
+
+
+def for_one_of_two(has_more: bool) -> Any:
+    def node(state: State) -> Any:
+        update = {"answer": "yes"}
+        if has_more:
+            update["answers"] = "yes"
+        return update
+
+    return node
+
+
+def taken_out(state: State) -> Any:
+    update = {"answer": "", "anser": "yes"}
+    update["answer"] = update.pop("anser")
+    return update
+
+
+def deleted(state: State) -> Any:
+    update = {"answer": "yes", "anser": "yes"}
+    del update["anser"]
+    return update
+
+
+def split(update: dict[str, str]) -> Any:
+    return {"answer": update["anser"]}, None
+
+
+def made_anew(state: State) -> Any:
+    update: Any = {"anser": "yes"}
+    update, _ = split(update)
+    return update
+
+
+def taken_out_inside(state: State) -> Any:
+    update = {"answer": "yes", "anser": "yes"}
+
+    def tidy() -> None:
+        del update["anser"]
+
+    tidy()
+    return update
+
+
+class Step(Runnable[Any, Any]):
+    def __init__(self, func: Any) -> None:
+        self.func = func
+
+    def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
+        return {"answer": self.func(input)["anser"]}
+
+
+class AsyncStep(Runnable[Any, Any]):
+    afunc = staticmethod(in_an_async_one)
+
+    def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
+        return {"answer": asyncio.run(self.afunc(input))["anser"]}
+
+
+def declared_paths() -> StateGraph[Any]:
+    builder = StateGraph(State).add_node("pick", to_anything, destinations=("first",))
+    builder.add_node("first", lambda state: {"log": []})
+    return builder.add_node("second", lambda state: {"log": []}).add_edge(START, "pick")
+
+
+def dispatch(state: State) -> Any:
+    return [Send("second", state)]
+
+
+def fan_out(state: State) -> Any:
+    return dispatch(state)
+
+
+where = "first"
+
+
+def to_a_variable(state: State) -> Any:
+    return [Send(where, state)]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda: one_node(with_a_score), id="shared with a wider graph"),
+        pytest.param(lambda: one_node(for_one_of_two(False)), id="a closure"),
+        pytest.param(lambda: one_node(taken_out), id="taken out"),
+        pytest.param(lambda: one_node(deleted), id="deleted"),
+        pytest.param(lambda: one_node(made_anew), id="made anew"),
+        pytest.param(lambda: one_node(taken_out_inside), id="taken out inside"),
+        pytest.param(lambda: one_node(Step(in_one_of_two)), id="a runnable with a func"),
+        pytest.param(lambda: one_node(RunnablePassthrough(in_one_of_two)), id="passed through"),
+        pytest.param(
+            lambda: one_node(AsyncStep(), checkpointer=SyncSaver()), id="a runnable with an afunc"
+        ),
+        pytest.param(lambda: declared_paths().compile(), id="declared ends"),
+        *(
+            pytest.param(
+                lambda path=path: (
+                    two_nodes()
+                    .add_node("third", lambda state: {"log": []})
+                    .add_edge("first", "third")
+                    .add_conditional_edges("first", path, ["third"])
+                    .compile()
+                ),
+                id=path.__name__,
+            )
+            for path in (fan_out, to_a_variable)
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("error::millstream.warnings.GraphWarning")
+def test_compile_does_not_warn_of_programs_that_are_right(make: Any) -> None:
+    assert all(finding.severity == "warning" for finding in found_in(make()))
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("/lib/python3.11/site-packages/wheel/a.py", True),
+        ("C:\\lib\\site-packages\\wheel\\a.py", True),
+        ("/usr/lib/python3/dist-packages/a.py", True),
+        (functools.__file__, True),
+        ("<frozen runpy>", True),
+        ("/home/mill/my-site-packages-demo/a.py", False),
+        ("/home/mill/app.py", False),
+    ],
+)
+def test_a_file_is_installed_by_the_folder_that_it_is_in(file: str, expected: bool) -> None:
+    assert is_installed(file) is expected
 
 
 class Odd(RunnableLambda[Any, Any]):

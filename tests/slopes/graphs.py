@@ -41,7 +41,7 @@ def loop(
     def work(state: State) -> dict[str, Any]:
         watch(state["n"])
         # Not every state has the second key.
-        return {"n": state["n"] + 1, "lines": [state["n"]]}  # millstream: ignore[unknown-key]
+        return {"n": state["n"] + 1, "lines": [state["n"]]}
 
     def route(state: State) -> str:
         return "work" if state["n"] < steps else END

@@ -1,11 +1,12 @@
-"""Distributions that not every installation has."""
+"""Distributions: those that not every installation has, and the files that belong to any."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ("provided_by",)
+__all__ = ("is_installed", "provided_by")
 
 
 @contextmanager
@@ -17,3 +18,13 @@ def provided_by(distribution: str) -> Iterator[None]:
         raise ModuleNotFoundError(
             f"{error.msg}; install {distribution}", name=error.name, path=error.path
         ) from error
+
+
+def is_installed(file: str) -> bool:
+    """Say whether code belongs to Python or to a package that a program uses, and is not its own.
+
+    Folders are compared by their whole names: a project may be called `my-site-packages`.
+    """
+    folders = file.replace("\\", "/").split("/")
+    is_standard = file.startswith((os.path.dirname(os.__file__) + os.sep, "<frozen "))
+    return is_standard or "site-packages" in folders or "dist-packages" in folders

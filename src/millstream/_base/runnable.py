@@ -356,6 +356,19 @@ def injected_value(name: str, config: RunnableConfig) -> Any:
     return getattr(runtime, "stream_writer" if name == "writer" else name, None)
 
 
+def functions_called(runnable: Any) -> tuple[Any, Any]:
+    """Return the sync and the async function that a runnable stands for, None where it has none.
+
+    What others do with an attribute `func` is their own affair. LangGraph's class is one, too.
+    """
+    while isinstance(runnable, RunnableBindingBase):
+        runnable = runnable.bound
+    names = {cls.__name__ for cls in type(runnable).__mro__}
+    if names.isdisjoint((RunnableCallable.__name__, RunnableLambda.__name__)):
+        return None, None
+    return getattr(runnable, "func", None), getattr(runnable, "afunc", None)
+
+
 def runs_in_thread(runnable: Runnable[Any, Any]) -> bool:
     """Say whether awaiting it has sync code run in a thread, where nothing can cancel it.
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from millstream._base.distributions import is_installed
 from millstream.cli.output import print_text
 
 DONE: Final = 0
@@ -53,7 +54,7 @@ def reason(error: BaseException) -> str:
     if not frames:
         return described
     # Of the packages that the user's code calls only where there is nothing else.
-    frames = [frame for frame in frames if not _is_installed(frame.filename)] or frames
+    frames = [frame for frame in frames if not is_installed(frame.filename)] or frames
     return f"{described} ({_short_path(frames[-1].filename)}, line {frames[-1].lineno})"
 
 
@@ -82,12 +83,6 @@ def _short_path(path: str) -> str:
     except (OSError, ValueError):
         # The working directory is gone, or on another drive.
         return path
-
-
-def _is_installed(path: str) -> bool:
-    parts = path.replace("\\", "/").split("/")
-    is_standard = path.startswith(os.path.dirname(os.__file__) + os.sep)
-    return is_standard or "site-packages" in parts or "dist-packages" in parts
 
 
 def _shorten(trace: traceback.TracebackException) -> None:

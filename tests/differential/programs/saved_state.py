@@ -116,7 +116,7 @@ def results(e, driver):
         return [command(update={"log": ["1"]}), {"log": ["2"], "x": 2}]
 
     def unknown(state):
-        return {"unknown": 1}  # millstream: ignore[unknown-key]
+        return {"unknown": 1}
 
     graph = wire(e, Log, "START a b END", a=twice, b=unknown)
     desk = Desk(driver, graph.compile(checkpointer=Recorder()))

@@ -13,7 +13,7 @@ from types import CodeType
 from typing import Any, Final
 
 from millstream._base.bounded import BoundedDict
-from millstream._base.runnable import plain_code
+from millstream._base.runnable import functions_called, plain_code
 from millstream.constants import ROOT
 from millstream.graph._checking.findings import Finding
 from millstream.saving.capabilities import has_async_methods
@@ -59,7 +59,8 @@ def _suspects(builder: Any) -> Iterator[str]:
         return
     reader = None
     for name, spec in builder.nodes.items():
-        func = getattr(spec.runnable, "func", None) or getattr(spec.runnable, "afunc", None)
+        sync, asynchronous = functions_called(spec.runnable)
+        func = sync or asynchronous
         code = plain_code(func)
         if code is None or not any(_looks_like_key(each, known) for each in code.co_consts):
             continue

@@ -10,6 +10,7 @@ from typing_extensions import is_typeddict
 from millstream._base.state_classes import class_of
 from millstream.channels.last_value import LastValue
 from millstream.constants import END, START
+from millstream.drivers.routes import nearest_names
 from millstream.graph._checking.findings import Finding, finding, meant
 from millstream.graph._checking.reading import Read, Reading
 from millstream.graph._checking.sources import Sources
@@ -31,7 +32,10 @@ def check_keys(structure: Structure, sources: Sources) -> Iterator[Finding]:
 
 
 def unknown_keys(structure: Structure, node: Node) -> Iterator[Finding]:
-    """Yield the keys that a node returns and no state class has."""
+    """Yield the keys that a node returns and no state class has.
+
+    One that is like no other may be that of another graph, which the node is in as well.
+    """
     known = structure.keys
     told: set[str] = set()
     for reading, result in node.results:
@@ -43,16 +47,14 @@ def unknown_keys(structure: Structure, node: Node) -> Iterator[Finding]:
             if _is_for_paths(structure, node, key):
                 continue
             told.add(key)
+            others = [each for each in known if each not in result.keys]
             yield finding(
                 "unknown-key",
                 f"node {node.name!r} returns {key!r}, which no state class of the graph has: it "
                 "is lost",
-                meant(
-                    key,
-                    [each for each in known if each not in result.keys],
-                    "add it to the state class, or leave it out",
-                ),
+                meant(key, others, "add it to the state class, or leave it out"),
                 reading.at(line),
+                is_sure=not reading.is_closure and bool(nearest_names(key, others)),
             )
 
 

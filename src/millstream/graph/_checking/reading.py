@@ -14,7 +14,8 @@ from typing import Any, Final
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.base import RunnableBindingBase
 
-from millstream._base.runnable import GENERATES
+from millstream._base.distributions import is_installed
+from millstream._base.runnable import GENERATES, functions_called
 from millstream.constants import MISSING
 from millstream.graph._checking.findings import Place
 from millstream.graph._checking.names import Names, own_nodes
@@ -27,7 +28,7 @@ from millstream.graph._checking.results import (
     ends_by_itself,
     returns_none,
 )
-from millstream.graph._checking.sources import FunctionTree, Sources, is_installed, place_of
+from millstream.graph._checking.sources import FunctionTree, Sources, place_of
 
 DEPTH: Final = 3
 """How many functions deep calls are followed."""
@@ -254,8 +255,7 @@ class _StateUse:
 
 def functions_of(runnable: Any) -> Sequence[Any]:
     """Return the functions that a node's or a path's runnable calls, the sync one first."""
-    functions = (getattr(runnable, "func", None), getattr(runnable, "afunc", None))
-    return [function for function in functions if callable(function)]
+    return [function for function in functions_called(runnable) if callable(function)]
 
 
 def _function_of(function: Any) -> tuple[FunctionType | None, Any, bool]:

@@ -244,34 +244,46 @@ def _together(line: int, parts: list[Result]) -> Result:
 
 
 def _local_dict(tree: FunctionTree, name: str) -> Result | None:
-    """Return a variable that is a dict from the beginning, with what is put into it later."""
+    """Return a variable that is a dict from the beginning, with what is put into it later.
+
+    Whatever else is done with the dict may take keys out again.
+    """
     values: list[ast.expr] = []
-    keys: dict[str, int] = {}
-    uses = 0
+    later: dict[str, int] = {}
+    is_whole, known = True, 0
     for node in own_nodes(tree):
-        if isinstance(node, ast.Name) and node.id == name:
-            uses += 1
         value, targets = _assigned(node)
-        for target in targets:
-            if isinstance(target, ast.Name) and target.id == name and value is not None:
-                values.append(value)
-            elif _is_item_of(target, name):
-                assert isinstance(target, ast.Subscript)
-                uses -= 1
-                if isinstance(target.slice, ast.Constant) and isinstance(target.slice.value, str):
-                    keys[target.slice.value] = target.lineno
+        if value is not None and any(_is_name(target, name) for target in targets):
+            values.append(value)
+        elif isinstance(node, ast.Return):
+            known += _is_name(node.value, name)
+        elif isinstance(node, ast.Subscript) and _is_name(node.value, name):
+            known += not isinstance(node.ctx, ast.Del)
+            if isinstance(node.ctx, ast.Store):
+                if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
+                    later[node.slice.value] = node.lineno
                 else:
-                    uses += 1
-    dicts = [value for value in values if isinstance(value, ast.Dict)]
-    if len(values) != 1 or not dicts:
+                    is_whole = False
+    uses = [use.ctx for use in _uses(tree, name)]
+    loads = sum(isinstance(context, ast.Load) for context in uses)
+    if len(values) != 1 or not isinstance(values[0], ast.Dict) or len(uses) - loads != 1:
         return None
-    result = _update(dicts[0])
-    optional = {key: line for key, line in keys.items() if key not in result.keys}
+    if loads != known:
+        return Result(values[0].lineno, is_whole=False)
+    result = _update(values[0])
+    optional = {key: line for key, line in later.items() if key not in result.keys}
     result.keys.update(optional)
-    # Once it is assigned and once returned; whatever else is done to it may add keys. What is put
-    # in later may also be left out.
-    result.is_whole = result.is_whole and uses <= 2 and not optional
+    # What is put in later may also be left out.
+    result.is_whole = result.is_whole and is_whole and not optional
     return result
+
+
+def _uses(tree: FunctionTree, name: str) -> Iterator[ast.Name]:
+    """Yield where a function mentions a name, and where functions inside do."""
+    for part in tree.body if isinstance(tree.body, list) else [tree.body]:
+        for node in ast.walk(part):
+            if isinstance(node, ast.Name) and node.id == name:
+                yield node
 
 
 def _assigned(node: ast.AST) -> tuple[ast.expr | None, list[ast.expr]]:
@@ -282,12 +294,8 @@ def _assigned(node: ast.AST) -> tuple[ast.expr | None, list[ast.expr]]:
     return None, []
 
 
-def _is_item_of(target: ast.expr, name: str) -> bool:
-    return (
-        isinstance(target, ast.Subscript)
-        and isinstance(target.value, ast.Name)
-        and target.value.id == name
-    )
+def _is_name(expression: ast.expr | None, name: str) -> bool:
+    return isinstance(expression, ast.Name) and expression.id == name
 
 
 def _kind(value: ast.expr) -> str:

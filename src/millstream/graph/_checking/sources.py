@@ -11,6 +11,7 @@ from dataclasses import replace
 from types import CodeType, FunctionType
 from typing import Any, Final, TypeAlias
 
+from millstream._base.distributions import is_installed
 from millstream.graph._checking.findings import OF_GRAPHS, Finding, Place
 
 FunctionTree: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -105,11 +106,6 @@ class Sources:
             except (SyntaxError, ValueError, RecursionError):
                 self._trees[file] = None
         return self._trees[file]
-
-
-def is_installed(file: str) -> bool:
-    """Say whether a file belongs to a package that the program uses, and is not its own."""
-    return any(folder in file for folder in ("site-packages", "dist-packages", "<frozen "))
 
 
 def place_of(func: FunctionType | None) -> Place | None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from millstream._base.runnable import coerce_to_runnable
+from millstream._base.runnable import coerce_to_runnable, functions_called
 from millstream.constants import END, ROOT, START
 from millstream.graph._builder.node_spec import declarations
 from millstream.graph._checking.findings import Place
@@ -66,8 +66,8 @@ class Node:
     @property
     def is_async_only(self) -> bool:
         """Whether sync runs cannot call it."""
-        has_async = getattr(self.runnable, "afunc", None) is not None
-        return has_async and getattr(self.runnable, "func", None) is None
+        func, afunc = functions_called(self.runnable)
+        return afunc is not None and func is None
 
     @property
     def may_stop(self) -> bool:
@@ -99,9 +99,23 @@ class Path:
     @property
     def is_open(self) -> bool:
         """Whether it may lead to other nodes, too."""
-        if self.reading.is_seen and self.reading.are_answers_all:
+        if self._shows_all:
             return False
         return self.ends is None or self.reading.mentions_commands
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it may send to nodes that are not seen, or that variables name.
+
+        A path map is for answers: it does not keep what is sent from going anywhere.
+        """
+        answers = self.reading.answers
+        unmapped = answers if self.ends is None else [each for each in answers if each.is_send]
+        return not self._shows_all or not all(each.is_fixed for each in unmapped)
+
+    @property
+    def _shows_all(self) -> bool:
+        return self.reading.is_seen and self.reading.are_answers_all
 
 
 @dataclass(slots=True)
@@ -120,7 +134,7 @@ class Onwards:
     """Paths or commands lead where nobody declared."""
     is_doubtful: bool = False
     """It cannot be seen whether it returns commands, or they name variables, or come from a graph
-    that it calls."""
+    that it calls; or a path may send to nodes that are not seen."""
 
     @property
     def targets(self) -> set[Any]:
@@ -228,8 +242,7 @@ def _onwards(node: Node | None, paths: list[Path]) -> Onwards:
     for path in paths:
         onwards.choices |= path.targets
         onwards.is_open = onwards.is_open or path.is_open
-        if path.ends is None and not all(route.is_fixed for route in path.reading.answers):
-            onwards.is_doubtful = True
+        onwards.is_doubtful = onwards.is_doubtful or path.is_doubtful
     if node is None:
         return onwards
     onwards.choices |= {*node.ends}
@@ -243,9 +256,10 @@ def _onwards(node: Node | None, paths: list[Path]) -> Onwards:
         onwards.is_doubtful = True
     if node.nested is not None:
         _note_nested(node.nested, onwards)
-    elif not node.ends and (not node.is_seen or _leads_elsewhere(node)):
+    elif not node.is_seen or _leads_elsewhere(node):
         is_open = any(reading.mentions_commands for reading in node.readings)
-        onwards.is_open = onwards.is_open or is_open
+        onwards.is_open = onwards.is_open or (is_open and not node.ends)
+        # What is declared is for drawings: commands may go elsewhere all the same.
         onwards.is_doubtful = True
     return onwards
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, get_args, get_origin
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
+from millstream._base.runnable import functions_called
 from millstream._base.state_classes import declared_hints, first_values
 from millstream._base.texts import safe_str
 from millstream.channels.binop import BinaryOperatorAggregate
@@ -67,7 +68,7 @@ def check_saver(graph: Any, nodes: list[Node]) -> Iterator[Finding]:
             "use a saver that is both, such as millstream's SqliteJournal, or an async one",
             asynchronous[0].place,
         )
-    is_sync = all(getattr(node.runnable, "afunc", None) is None for node in nodes)
+    is_sync = all(functions_called(node.runnable)[1] is None for node in nodes)
     if is_sync and (type(saver).__module__, name) in _ASYNC_SAVERS:
         yield finding(
             "async-saver",
