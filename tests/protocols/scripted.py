@@ -199,6 +199,29 @@ def make_stumbling() -> Any:
     return StateGraph(State).add_node(speak, retry_policy=policy).add_edge(START, "speak").compile()
 
 
+def make_cut() -> Any:
+    """Return a graph whose model breaks off in the middle of a call, and is tried again."""
+    cut = [*pieces("weigh", "call-1", '{"sac'), ConnectionError("cut")]
+    attempts = iter([cut, [chunk("It turns.", id="second")]])
+
+    def speak(state: State) -> dict[str, Any]:
+        return {"messages": [Scripted(chunks=next(attempts)).invoke("go on")]}
+
+    policy = RetryPolicy(initial_interval=0, jitter=False)
+    return StateGraph(State).add_node(speak, retry_policy=policy).add_edge(START, "speak").compile()
+
+
+def route(state: State) -> dict[str, Any]:
+    names = ("Route", "locate")
+    made = [{"name": name, "args": {}, "id": name, "type": "tool_call"} for name in names]
+    return {"messages": [AIMessage("", tool_calls=made)]}
+
+
+def make_routing() -> Any:
+    """Return a graph whose model answers in a call of a schema, and calls a tool of the client."""
+    return StateGraph(State).add_node(route).add_edge(START, "route").compile()
+
+
 def make_chorus() -> Any:
     """Return a graph two of whose models speak at the same time."""
     both = threading.Barrier(2, timeout=30)

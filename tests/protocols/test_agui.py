@@ -140,6 +140,20 @@ def test_calls_that_nobody_has_answered_are_the_clients() -> None:
     assert said(graph)[-1]["outcome"] == {"type": "success", "pendingToolCallIds": ["c1"]}
 
 
+def test_a_call_that_a_model_has_not_finished_ends_and_waits_for_nobody() -> None:
+    events = said(scripted.make_cut())
+
+    assert [event["type"] for event in events if event.get("toolCallId") == "call-1"] == [
+        "TOOL_CALL_START", "TOOL_CALL_ARGS", "TOOL_CALL_END",
+    ]  # fmt: skip
+    assert events[-1]["outcome"] == {"type": "success"}
+
+
+def test_what_run_streams_decide_cannot_be_said() -> None:
+    with pytest.raises(TypeError, match="do not accept stream_mode"):
+        next(agui.stream(scripted.make_agent(), HI, stream_mode="values"))
+
+
 def test_how_a_run_ends_is_told() -> None:
     encoder = agui.Encoder("t", "r")
 
@@ -177,6 +191,17 @@ def test_a_conversation_is_read_whole_or_from_where_a_thread_is() -> None:
     assert asked.tools == [{"type": "function", "function": tool}]
 
 
+def test_ids_that_are_no_texts_are_read_as_what_they_are() -> None:
+    call = {"id": [], "function": {"name": "locate"}}
+    messages = [
+        {"id": "a1", "role": "assistant", "toolCalls": [call]},
+        {"id": "t1", "role": "tool", "toolCallId": {}, "content": "there"},
+    ]
+    asked = agui.read({"threadId": "t", "runId": "r", "messages": messages})
+
+    assert asked.calls == {"[]": "locate"}
+
+
 @pytest.mark.parametrize(
     ("body", "complaint"),
     [
@@ -198,10 +223,10 @@ def test_what_is_no_request_is_refused(body: Any, complaint: str) -> None:
 @pytest.mark.real_time(reason="another process takes its time")
 @pytest.mark.skipif(shutil.which("npm") is None, reason="there is no npm")
 def test_the_client_finds_nothing_wrong_with_what_graphs_say() -> None:
-    names = ("team", "failing", "stumbling", "chorus", "asking", "reviewed")
+    names = ("team", "failing", "stumbling", "chorus", "asking", "reviewed", "cut")
     graphs = [getattr(scripted, f"make_{name}")() for name in names]
     told = judge("agui.mjs", given=[{"lines": lines_of(graph)} for graph in graphs])
-    team, failing, _, chorus, asking, reviewed = told
+    team, failing, _, chorus, asking, reviewed, _ = told
 
     assert [one["wrong"] for one in told] == [[]] * len(names)
     assert failing["error"] == "ValueError: the wheel is stuck"

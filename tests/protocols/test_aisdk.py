@@ -183,6 +183,14 @@ def test_what_a_model_has_broken_off_is_taken_back(version: Any, is_reset: bool)
     assert parts[-1]["finishReason"] == "stop"
 
 
+def test_a_call_that_a_model_has_not_finished_ends() -> None:
+    parts = said(scripted.make_cut())
+    of_call = [part for part in parts if part.get("toolCallId") == "call-1"]
+
+    assert types(of_call) == ["tool-input-start", "tool-input-delta", "tool-input-error"]
+    assert of_call[-1]["errorText"] == "the model has not finished the call"
+
+
 def test_models_that_speak_together_are_one_step() -> None:
     parts = said(scripted.make_chorus())
 

@@ -98,6 +98,28 @@ def test_a_question_is_a_call_and_its_answer_goes_on() -> None:
     assert said(graph, request.input, AT)[0] == "You said yes."
 
 
+def test_calls_of_what_is_no_tool_of_the_client_are_not_its_own() -> None:
+    for tools, calls, reason in (
+        ([{"type": "function", "function": {"name": "locate"}}, {}], ["locate"], "tool_calls"),
+        ([], [], "stop"),
+    ):
+        body = {"model": "mill", "messages": [{"role": "user"}], "tools": tools}
+        encoder = openai.ChatEncoder.of(openai.read_chat(body))
+        list(openai.stream_chat(scripted.make_routing(), HI, encoder=encoder))
+        (choice,) = encoder.result()["choices"]
+
+        assert [call["id"] for call in choice["message"].get("tool_calls", ())] == calls
+        assert choice["finish_reason"] == reason
+
+
+def test_a_call_that_a_model_has_not_finished_is_nobodys() -> None:
+    text, completion = said(scripted.make_cut())
+
+    assert text == "It turns."
+    assert completion.choices[0].message.tool_calls is None
+    assert completion.choices[0].finish_reason == "stop"
+
+
 def test_an_error_is_one_that_clients_raise() -> None:
     *told, result = chunks_of(scripted.make_failing())
 
@@ -123,6 +145,16 @@ def test_a_conversation_is_read_whole_or_from_where_a_thread_is() -> None:
         "developer", "user", "assistant", "user",
     ]  # fmt: skip
     assert asked.whole_input["messages"][2] == {"role": "assistant", "content": ""}
+
+
+def test_an_answer_to_no_call_answers_no_question() -> None:
+    messages = [
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "interrupt"}}]},
+        {"role": "tool", "tool_call_id": {}, "content": "yes"},
+    ]
+
+    assert openai.read_chat({"model": "mill", "messages": messages}).answers == {}
 
 
 @pytest.mark.parametrize(

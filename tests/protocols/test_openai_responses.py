@@ -117,6 +117,15 @@ def test_calls_that_nobody_has_answered_are_the_clients() -> None:
     assert json.loads(done["arguments"]) == {"mill": 1}
 
 
+def test_calls_of_what_is_no_tool_of_the_client_are_not_its_own() -> None:
+    tools = [{"type": "function", "name": "locate"}]
+    asked = openai.read_response({"model": "mill", "input": "hi", "tools": tools})
+    encoder = openai.ResponsesEncoder.of(asked)
+    list(openai.stream_response(scripted.make_routing(), HI, encoder=encoder))
+
+    assert [item["name"] for item in encoder.result()["output"]] == ["locate"]
+
+
 def test_a_failure_ends_the_response() -> None:
     events, result = said(scripted.make_failing())
 
@@ -177,6 +186,7 @@ def test_items_of_a_request_are_messages() -> None:
     ("body", "complaint"),
     [
         ({}, "with a `model`"),
+        ({"model": "mill", "tools": 5}, "`tools` must be a list"),
         ({"model": "mill", "input": [1]}, "a text, or a list of items"),
         ({"model": "mill", "input": "hi", "conversation": 1}, "`conversation` must be an id"),
         (

@@ -140,6 +140,26 @@ def test_what_is_open_is_closed_at_the_end() -> None:
     assert list(reader.close()) == []
 
 
+@pytest.mark.parametrize("cut", [spoken("message-finish"), spoken("error", message="cut"), None])
+def test_a_call_whose_message_breaks_off_ends(cut: Any) -> None:
+    reader = Reader()
+    begun = [fact for each in BEGUN for fact in reader.read(each)]
+    ended = list(reader.read(cut) if cut is not None else reader.close("cut"))
+
+    assert of_calls([*begun, *ended]) == [*CALL[:2], facts.CallBrokenOff("c", "weigh", "m", "{}")]
+    assert isinstance(ended[-1], facts.MessageEnded)
+    assert reader.waiting == {}
+    # Nobody has called it: a tool that starts has a call of its own.
+    assert of_calls(list(reader.read(tool("tool-started", input={})))) == [
+        facts.CallBegan("c", "weigh", None),
+        facts.CallMade("c", "weigh", None, {}),
+    ]
+
+
+def test_a_call_that_its_tool_has_told_does_not_break_off() -> None:
+    assert of_calls(told(*BEGUN, *ANSWERED, spoken("error", message="cut"))) == CALL
+
+
 def test_a_piece_that_goes_on_later_is_another_one() -> None:
     def say(index: int, kind: str, text: str) -> Any:
         delta = {"type": f"{kind}-delta", kind: text}

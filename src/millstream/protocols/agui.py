@@ -246,6 +246,9 @@ class Encoder:
             self._made[fact.call_id] = fact.name, fact.arguments
         yield self._by(fact, {"type": "TOOL_CALL_END", "toolCallId": fact.call_id})
 
+    def _break_off_call(self, fact: facts.CallBrokenOff) -> Iterator[AgentEvent]:
+        yield self._by(fact, {"type": "TOOL_CALL_END", "toolCallId": fact.call_id})
+
     def _progress(self, fact: facts.CallProgressed) -> Iterator[AgentEvent]:
         value = {"toolCallId": fact.call_id, "delta": fact.data}
         yield {"type": "CUSTOM", "name": "tool-output-delta", "value": value}
@@ -364,6 +367,7 @@ _HANDLERS: Final = cast(
         facts.CallBegan: Encoder._begin_call,
         facts.CallGrew: Encoder._grow_call,
         facts.CallMade: Encoder._make_call,
+        facts.CallBrokenOff: Encoder._break_off_call,
         facts.CallProgressed: Encoder._progress,
         facts.CallAnswered: Encoder._answer_call,
         facts.FileShown: Encoder._show_file,

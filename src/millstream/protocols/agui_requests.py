@@ -131,12 +131,12 @@ def _decision(payload: Any, *, is_cancelled: bool) -> Any:
 
 
 def _waiting(spoken: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    answered = {message.get("toolCallId") for message in spoken if message["role"] == "tool"}
+    answered = {str(one.get("toolCallId")) for one in spoken if one["role"] == "tool"}
     found = {}
     for message in spoken:
         for call in _list(message.get("toolCalls")):
             function = call.get("function") if isinstance(call, Mapping) else None
-            if isinstance(function, Mapping) and call.get("id") not in answered:
+            if isinstance(function, Mapping) and str(call.get("id")) not in answered:
                 found[str(call.get("id"))] = str(function.get("name") or "")
     return found
 

@@ -255,6 +255,15 @@ class Encoder:
             self._made[fact.call_id] = fact.name, fact.arguments
         yield part
 
+    def _break_off_call(self, fact: facts.CallBrokenOff) -> Iterator[Part]:
+        yield {
+            "type": "tool-input-error",
+            "toolCallId": fact.call_id,
+            "toolName": fact.name,
+            "input": fact.text,
+            "errorText": fact.error,
+        }
+
     def _progress(self, fact: facts.CallProgressed) -> Iterator[Part]:
         if fact.name:
             yield {
@@ -320,6 +329,7 @@ _HANDLERS: Final = cast(
         facts.CallBegan: Encoder._begin_call,
         facts.CallGrew: Encoder._grow_call,
         facts.CallMade: Encoder._make_call,
+        facts.CallBrokenOff: Encoder._break_off_call,
         facts.CallProgressed: Encoder._progress,
         facts.CallAnswered: Encoder._answer_call,
         facts.FileShown: Encoder._show_file,

@@ -102,6 +102,18 @@ class CallMade:
 
 
 @dataclass(frozen=True, slots=True)
+class CallBrokenOff:
+    """A call will not be finished: its message ends before all of it was said."""
+
+    call_id: str
+    name: str
+    message_id: str
+    text: str
+    """What was said of its arguments."""
+    error: str = "the model has not finished the call"
+
+
+@dataclass(frozen=True, slots=True)
 class CallProgressed:
     """A tool tells something while it works."""
 
@@ -192,6 +204,7 @@ Fact: TypeAlias = (
     | CallBegan
     | CallGrew
     | CallMade
+    | CallBrokenOff
     | CallProgressed
     | CallAnswered
     | FileShown

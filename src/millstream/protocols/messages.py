@@ -12,6 +12,7 @@ from millstream.protocols.facts import (
     BlockGrew,
     BlockKind,
     CallBegan,
+    CallBrokenOff,
     CallGrew,
     CallMade,
     Fact,
@@ -70,6 +71,13 @@ class OpenMessage:
             _, kind, block_id, pieces = self._open
             self._open = None
             yield BlockEnded(kind, block_id, self.message_id, "".join(pieces))
+
+    def end(self) -> Iterator[Fact]:
+        """Yield the ends of all that grows: nothing more is said."""
+        yield from self.close()
+        for call_id, name, pieces in self._calls.values():
+            yield CallBrokenOff(call_id, name, self.message_id, "".join(pieces))
+        self._calls.clear()
 
     def _say(self, index: int, kind: BlockKind, text: str) -> Iterator[Fact]:
         open = self._open

@@ -17,8 +17,8 @@ async def complete(request: Request) -> StreamingResponse:
 ```
 
 Tools of the graph are its own affair: a client sees what it says, and not which tools it calls.
-What the client gets as calls are those that nobody has answered, and questions, as calls of
-`interrupt`.
+What the client gets as calls are those of its own tools that nobody has answered, and questions, as
+calls of `interrupt`.
 `docs/frontends.md` says more.
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from langchain_core.utils.uuid import uuid7
@@ -10,7 +10,7 @@ from langchain_core.utils.uuid import uuid7
 from millstream._base.clock import current
 from millstream.protocols import facts
 from millstream.protocols.lines import DONE, dumps, line
-from millstream.protocols.openai_requests import QUESTION, CompletionRequest
+from millstream.protocols.openai_requests import QUESTION, CompletionRequest, names_of
 from millstream.protocols.reading import Reader
 from millstream.protocols.usage import Usage
 
@@ -47,6 +47,7 @@ class ChatEncoder:
         completion_id: str | None = None,
         created: int | None = None,
         has_usage: bool = False,
+        tools: Collection[str] | None = None,
     ) -> None:
         """Begin a completion.
 
@@ -55,6 +56,8 @@ class ChatEncoder:
             completion_id: Its id; a new one by default.
             created: When it was made, in seconds since the epoch; now by default.
             has_usage: A last chunk has the tokens, as `stream_options.include_usage` asks for.
+            tools: The names of the client's tools: calls of these that nobody has answered are the
+                client's. By default all are that nobody has answered.
         """
         self._frame = {
             "id": completion_id or f"chatcmpl-{uuid7()}",
@@ -63,6 +66,7 @@ class ChatEncoder:
             "model": model,
         }
         self._has_usage = has_usage
+        self._tools = tools
         self._reader = Reader()
         self._usage = Usage()
         self._reason: str | None = None
@@ -84,7 +88,7 @@ class ChatEncoder:
     @classmethod
     def of(cls, asked: CompletionRequest) -> ChatEncoder:
         """Return the encoder of the answer to a request."""
-        return cls(asked.model, has_usage=asked.has_usage)
+        return cls(asked.model, has_usage=asked.has_usage, tools=names_of(asked.tools))
 
     def begin(self) -> str:
         """Return the chunk that says who speaks."""
@@ -192,7 +196,9 @@ class ChatEncoder:
         return field, text
 
     def _make_call(self, fact: facts.CallMade) -> Iterator[Piece]:
-        if fact.message_id is not None and not fact.is_server_side:
+        # Models also answer in calls, of a schema: nobody is to carry these out.
+        is_of_client = self._tools is None or fact.name in self._tools
+        if fact.message_id is not None and not fact.is_server_side and is_of_client:
             self._calls[fact.call_id] = fact
         return iter(())
 

@@ -70,7 +70,7 @@ def split(messages: Sequence[Any]) -> tuple[Sequence[Any], dict[str, Any]]:
     answers = {
         str(one.get("tool_call_id")): answer_of(one.get("content"))
         for one in new
-        if one["role"] == "tool" and one.get("tool_call_id") in asked
+        if one["role"] == "tool" and str(one.get("tool_call_id")) in asked
     }
     return new, answers
 
@@ -104,6 +104,12 @@ def thread_in(body: Mapping[str, Any]) -> str | None:
     if given is not None and (not isinstance(given, str) or not given):
         raise ValueError("`metadata.thread_id` must be the id of a thread, or a name for one")
     return given
+
+
+def names_of(tools: Sequence[Any]) -> frozenset[str]:
+    """Return the names of a client's tools, in the form of chat completions."""
+    described = (tool.get("function") for tool in tools if isinstance(tool, Mapping))
+    return frozenset(str(one.get("name")) for one in described if isinstance(one, Mapping))
 
 
 def _plain(message: Mapping[str, Any]) -> Message:

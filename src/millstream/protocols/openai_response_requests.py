@@ -58,6 +58,9 @@ def read_response(body: Any) -> ResponseRequest:
             raise ValueError(f"`{name}` must be an id")
     if conversation is not None and body.get("previous_response_id") is not None:
         raise ValueError("`conversation` and `previous_response_id` exclude each other")
+    tools = body.get("tools") or []
+    if not isinstance(tools, list):
+        raise ValueError("`tools` must be a list")
     instructions = body.get("instructions")
     messages = [message for item in items for message in _messages_of(item)]
     return ResponseRequest(
@@ -71,7 +74,7 @@ def read_response(body: Any) -> ResponseRequest:
             for item in items
             if _is_answer(item)
         },
-        tools=[_tool(tool) for tool in body.get("tools") or () if _is_function(tool)],
+        tools=[_tool(tool) for tool in tools if _is_function(tool)],
         instructions=instructions if isinstance(instructions, str) else None,
         is_streamed=body.get("stream") is True,
         is_kept=body.get("store") is not False,

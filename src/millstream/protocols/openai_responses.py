@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from langchain_core.utils.uuid import uuid7
@@ -11,7 +11,7 @@ from millstream._base.clock import current
 from millstream.protocols import facts
 from millstream.protocols.lines import dumps, named_line
 from millstream.protocols.openai_chat import error_of
-from millstream.protocols.openai_requests import QUESTION
+from millstream.protocols.openai_requests import QUESTION, names_of
 from millstream.protocols.openai_response_requests import QUESTION_ID, ResponseRequest
 from millstream.protocols.reading import Reader
 from millstream.protocols.usage import Usage
@@ -27,7 +27,8 @@ class ResponsesEncoder:
     """Says one run as the events of a response; without I/O.
 
     Each piece of text or reasoning is an item of the output. Calls that tools of the graph have
-    answered are items of the type `mcp_call`, those that nobody has answered are the client's.
+    answered are items of the type `mcp_call`; the client's are those of its tools that nobody has
+    answered.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class ResponsesEncoder:
         conversation_id: str | None = None,
         previous_id: str | None = None,
         after: int = -1,
+        tools: Collection[str] | None = None,
     ) -> None:
         """Begin a response.
 
@@ -49,6 +51,8 @@ class ResponsesEncoder:
             conversation_id: The conversation that it belongs to.
             previous_id: The response that it follows.
             after: The number of the last event that the client has: no more are told than follow.
+            tools: The names of the client's tools: calls of these that nobody has answered are the
+                client's. By default all are that nobody has answered.
         """
         conversation = None if conversation_id is None else {"id": conversation_id}
         self._response: dict[str, Any] = {
@@ -72,6 +76,7 @@ class ResponsesEncoder:
             "usage": None,
         }
         self._after = after
+        self._tools = tools
         self._seq = -1
         self._reader = Reader()
         self._usage = Usage()
@@ -86,7 +91,10 @@ class ResponsesEncoder:
     def of(cls, asked: ResponseRequest) -> ResponsesEncoder:
         """Return the encoder of the answer to a request."""
         return cls(
-            asked.model, conversation_id=asked.conversation_id, previous_id=asked.previous_id
+            asked.model,
+            conversation_id=asked.conversation_id,
+            previous_id=asked.previous_id,
+            tools=names_of(asked.tools),
         )
 
     def begin(self) -> str:
@@ -251,7 +259,9 @@ class ResponsesEncoder:
         made = [
             (call.call_id, call.name, _arguments(call))
             for call in self._made.values()
-            if call.message_id is not None and not call.is_server_side
+            if call.message_id is not None
+            and not call.is_server_side
+            and (self._tools is None or call.name in self._tools)
         ]
         for call_id, name, arguments in asked or made:
             place = len(self._response["output"])

@@ -20,6 +20,7 @@ from millstream.protocols.facts import (
     Asked,
     CallAnswered,
     CallBegan,
+    CallBrokenOff,
     CallGrew,
     CallMade,
     CallProgressed,
@@ -86,7 +87,7 @@ class Reader:
     def close(self, error: str | None = None) -> Iterator[Fact]:
         """Yield the ends of what has not ended: the run is over, or has begun again."""
         for message in self._open.values():
-            yield from message.close()
+            yield from self._news(message, message.end())
             yield MessageEnded(message.message_id, {}, error=error)
         self._open.clear()
 
@@ -122,7 +123,7 @@ class Reader:
             yield from self._finish_block(known, event["index"], event["content"])
         else:
             del self._open[key]
-            yield from known.close()
+            yield from self._news(known, known.end())
             yield _end_of(known.message_id, event)
 
     def _finish_block(
@@ -143,13 +144,15 @@ class Reader:
     def _news(self, message: OpenMessage, said: Iterator[Fact]) -> Iterator[Fact]:
         """Yield what is not told yet: a tool may have begun before its call was complete."""
         for fact in said:
-            if isinstance(fact, (CallBegan, CallGrew, CallMade)):
+            if isinstance(fact, (CallBegan, CallGrew, CallMade, CallBrokenOff)):
                 if self._made.get(fact.call_id) == message.message_id:
                     continue
                 if isinstance(fact, CallBegan):
                     self._begun[fact.call_id] = fact.message_id
                 elif isinstance(fact, CallMade):
                     self._note_call(fact)
+                elif isinstance(fact, CallBrokenOff):
+                    self._begun.pop(fact.call_id, None)
             yield fact
 
     def _note_call(self, call: CallMade) -> None:

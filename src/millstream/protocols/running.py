@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from millstream._base.texts import safe_str
 from millstream.errors import RunCancelledError
+from millstream.pregel._running.run_streams import check_arguments
 from millstream.protocols.reading import TRANSFORMERS
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def lines(
     options: dict[str, Any],
 ) -> Iterator[str]:
     """Run a graph, and yield what an encoder says of it."""
+    check_arguments(options)
     yield encoder.begin()
     try:
         opened = graph.stream_events(
@@ -75,6 +77,7 @@ async def alines(
     options: dict[str, Any],
 ) -> AsyncIterator[str]:
     """Run a graph in the event loop, and yield what an encoder says of it."""
+    check_arguments(options)
     yield encoder.begin()
     try:
         opened = await graph.astream_events(
