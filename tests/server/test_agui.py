@@ -91,6 +91,11 @@ def test_subagents_and_failures_are_told(served: Running) -> None:
     assert ask(served, "failing", HI)[-1]["message"] == "ValueError: the wheel is stuck"
 
 
+@pytest.mark.parametrize("forwarded", ["text", [1], 5, None, {"theme": "dark"}])
+def test_what_is_forwarded_may_be_anything(served: Running, forwarded: Any) -> None:
+    assert ask(served, "chat", HI, forwardedProps=forwarded)[-1]["outcome"] == {"type": "success"}
+
+
 @pytest.mark.parametrize(
     ("body", "status", "complaint"),
     [

@@ -83,6 +83,30 @@ def test_a_conversation_can_be_a_thread(client: openai.OpenAI, served: Running) 
     assert [one["content"] for one in kept] == ["hi", SAID, "again", SAID]
 
 
+def test_what_is_said_of_a_completion_is_said_of_its_run(
+    client: openai.OpenAI, served: Running
+) -> None:
+    thread = str(uuid.uuid4())
+    at = {"thread_id": thread, "customer": "7"}
+    client.chat.completions.create(model="chat", messages=HI, metadata=at)
+    (run,) = served.http.get(f"/threads/{thread}/runs").json()
+
+    assert run["metadata"]["customer"] == "7"
+    assert "thread_id" not in run["metadata"]
+
+
+@pytest.mark.parametrize("configurable", ["text", [1]])
+def test_a_config_that_is_none_is_refused(client: openai.OpenAI, configurable: Any) -> None:
+    tool: Any = {"type": "function", "function": {"name": "locate"}}
+    with pytest.raises(openai.UnprocessableEntityError, match="configurable must be"):
+        client.chat.completions.create(
+            model="chat",
+            messages=HI,
+            tools=[tool],
+            extra_body={"config": {"configurable": configurable}},
+        )
+
+
 def test_a_question_is_a_call_that_is_answered(client: openai.OpenAI) -> None:
     at = {"thread_id": str(uuid.uuid4())}
     asked = client.chat.completions.create(model="asking", messages=HI, metadata=at)

@@ -33,6 +33,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, gate: threading.Event) -> I
         **make_graphs(),
         **{name: getattr(scripted, f"make_{name}")() for name in names},
         "gated": scripted.make_gated(gate),
+        "routing": scripted.make_routing(),
     }
     with running(config_of(graphs, tmp_path_factory.mktemp("server"))) as server:
         yield server
@@ -81,6 +82,27 @@ def test_a_question_is_a_call_that_is_answered(client: openai.OpenAI) -> None:
     assert json.loads(call.arguments) == {"question": "Shall the mill turn?"}
     assert answered.output_text == "You said yes."
     assert answered.previous_response_id == asked.id
+
+
+def test_a_response_that_there_is_not_is_not_gone_on_with(
+    client: openai.OpenAI, served: Running
+) -> None:
+    thread = uuid.uuid4()
+    id = f"resp_{thread.hex}{uuid.uuid4().hex}"
+
+    with pytest.raises(openai.NotFoundError):
+        client.responses.create(model="chat", input="hi", previous_response_id=id)
+    assert served.http.get(f"/threads/{thread}").status_code == 404
+
+
+def test_what_is_no_tool_of_the_client_is_never_called(client: openai.OpenAI) -> None:
+    tool: Any = {"type": "function", "name": "locate", "parameters": {}, "strict": True}
+    with client.responses.stream(model="routing", input="hi", tools=[tool]) as stream:
+        made = stream.get_final_response()
+    again = client.responses.retrieve(made.id)
+
+    for response in (made, again):
+        assert [getattr(item, "name", None) for item in response.output] == ["locate"]
 
 
 def test_who_comes_back_gets_the_events_that_follow(

@@ -41,9 +41,11 @@ def thread_of(chat_id: str) -> str:
 def of_client(config: Mapping[str, Any], **given: Sequence[Any]) -> dict[str, Any]:
     """Return a config in whose configurable is what a client says of itself."""
     told = {key: list(value) for key, value in given.items() if value}
-    if not told:
+    known = config.get("configurable") or {}
+    if not told or not isinstance(known, Mapping):
+        # One that is no object is refused where the run is made.
         return dict(config)
-    return {**config, "configurable": {**(config.get("configurable") or {}), **told}}
+    return {**config, "configurable": {**known, **told}}
 
 
 async def thread_now(call: Call, thread_id: str) -> Mapping[str, Any] | None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from millstream.protocols import openai
+from millstream.protocols.openai_requests import names_of
 from millstream.server.api.assistants import as_assistant_id
 from millstream.server.api.bodies.frontends import CompletionBody, RunOptions, nothing_of
 from millstream.server.api.bodies.runs import RunCreate
@@ -74,11 +75,16 @@ async def complete(call: Call, body: CompletionBody) -> Response:
     if asked.answers and thread_id is not None:
         given = {"command": {"resume": dict(asked.answers)}}
     config = of_client(body.config, client_tools=asked.tools)
-    run = run_of(found, body, given, config)
+    # Which thread it is stands in the run, with the id that it has here.
+    metadata = {key: value for key, value in body.metadata.items() if key != "thread_id"}
+    run = run_of(found, body, given, config, metadata=metadata)
     delegated = await Delegated.of(call, run, thread_id)
     creation = delegated.creation
     encoder = openai.ChatEncoder(
-        asked.model, completion_id=f"chatcmpl-{creation.run_id}", has_usage=asked.has_usage
+        asked.model,
+        completion_id=f"chatcmpl-{creation.run_id}",
+        has_usage=asked.has_usage,
+        tools=names_of(asked.tools),
     )
     if asked.is_streamed:
         return await creation.stream(partial(EncodedSource, encoder=encoder), NO_RETRY)
@@ -116,8 +122,7 @@ def run_of(
         on_disconnect=body.on_disconnect,
         stream_mode=list(MODES),
         stream_subgraphs=True,
-        if_not_exists="create",
-        **more,
+        **{"if_not_exists": "create", **more},
     )
 
 

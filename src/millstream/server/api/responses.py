@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 from starlette.responses import Response
 
 from millstream.protocols import openai
+from millstream.protocols.openai_requests import names_of
 from millstream.server.api.bodies.base import Query
 from millstream.server.api.bodies.frontends import ResponseBody, nothing_of
 from millstream.server.api.chats import (
@@ -67,9 +68,18 @@ async def respond(call: Call, body: ResponseBody) -> Response:
         "model": asked.model,
         "conversation_id": asked.conversation_id,
         "previous_id": asked.previous_id,
+        "tools": sorted(names_of(asked.tools)),
     }
     metadata = {**body.metadata, FRONT_END: told}
-    run = run_of(found, body, given, config, metadata=metadata, stream_resumable=True)
+    run = run_of(
+        found,
+        body,
+        given,
+        config,
+        metadata=metadata,
+        stream_resumable=True,
+        if_not_exists="create" if asked.previous_id is None else "reject",
+    )
     delegated = await Delegated.of(call, run, thread_id)
     creation = delegated.creation
     encoder = _encoder(told, _response_id(creation.thread_id, creation.run_id))
@@ -170,11 +180,13 @@ def _again(call: Call, run: Mapping[str, Any], after: int = -1) -> openai.Respon
 def _encoder(told: Mapping[str, Any], response_id: str, **more: Any) -> openai.ResponsesEncoder:
     # Metadata are what clients say, of runs that were asked for elsewhere too.
     conversation, previous = told.get("conversation_id"), told.get("previous_id")
+    tools = told.get("tools")
     return openai.ResponsesEncoder(
         str(told.get("model") or "millstream"),
         response_id=response_id,
         conversation_id=None if conversation is None else str(conversation),
         previous_id=None if previous is None else str(previous),
+        tools=frozenset(map(str, tools)) if isinstance(tools, list) else None,
         **more,
     )
 

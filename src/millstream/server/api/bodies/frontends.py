@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from millstream.server.api.bodies.base import Asked, Body, JsonObject, ListOf
 from millstream.server.runs.multitask import Strategy
@@ -57,6 +57,11 @@ class ResponseBody(RunOptions):
     background: bool = False
 
 
+def _options(forwarded: Any) -> Any:
+    """Return what is forwarded if it can say something of a run: it may be any JSON."""
+    return forwarded if isinstance(forwarded, (dict, RunOptions)) else {}
+
+
 class AgentBody(Body):
     """The request of a client of AG-UI; how its run is carried out is in what it forwards."""
 
@@ -67,7 +72,11 @@ class AgentBody(Body):
     tools: ListOf[JsonObject] | None = None
     context: ListOf[JsonObject] | None = None
     resume: ListOf[JsonObject] | None = None
-    options: Annotated[RunOptions, Field(alias="forwardedProps", default_factory=RunOptions)]
+    options: Annotated[
+        RunOptions,
+        BeforeValidator(_options),
+        Field(alias="forwardedProps", default_factory=RunOptions),
+    ]
 
 
 def nothing_of(body: Any) -> Asked:
