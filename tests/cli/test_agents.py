@@ -172,7 +172,7 @@ def test_all_parts_can_be_played_by_a_model_of_init_chat_model(text: str) -> Non
         (["no-such-file"], "agents: [Errno 2] No such file"),
         pytest.param(
             [EXAMPLE, "--model", "nobody-knows-this"],
-            "agents: Unable to infer model provider",
+            "agents: nobody-knows-this cannot be used: Unable to infer",
             marks=pytest.mark.long,
         ),
     ],

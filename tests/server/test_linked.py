@@ -72,7 +72,8 @@ class Told:
         """Note an answer, and what is wrong with it."""
         method, path = case.operation.method.upper(), case.operation.path
         where = case.formatted_path
-        told = f"{method} {where} {str(case.body)[:300]}: {response.status_code} {response.text}"
+        said = response.content.decode(errors="replace")  # a recording is no text
+        told = f"{method} {where} {str(case.body)[:300]}: {response.status_code} {said}"
         if response.status_code >= 500:
             self.faults.append(told)
         is_done = response.status_code < 300

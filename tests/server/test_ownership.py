@@ -59,3 +59,8 @@ def test_a_database_is_free_when_its_server_has_died(tmp_path: Path) -> None:
 
         with owning(database):
             pass
+
+
+def test_a_database_has_a_name() -> None:
+    with pytest.raises(ConfigError, match="is no file"), owning(Path("/")):
+        pass

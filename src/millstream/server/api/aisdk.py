@@ -117,7 +117,7 @@ async def messages(call: Call) -> Response:
         given = run["kwargs"].get("input")
         new = messages_in(given) if isinstance(given, Mapping) else ()
         return reply(aisdk.ui_messages(with_new(known, new)))
-    asked = [one for many in (found["interrupts"] or {}).values() for one in many]
+    asked = [one for many in (found.get("interrupts") or {}).values() for one in many]
     return reply(aisdk.ui_messages(known, orjson.loads(dumps(asked))))
 
 

@@ -27,6 +27,10 @@ def owning(database: Path, *, restores: bool = False) -> Iterator[None]:
     The operating system lets go of it when the process ends, however it does so. What is only half
     restored is for those who restore it.
     """
+    if not database.name:
+        raise ConfigError(
+            f"the database {database} is no file: name one, as in {database}server.db"
+        )
     database.parent.mkdir(parents=True, exist_ok=True)
     path = database.with_name(f"{database.name}-owner")
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
