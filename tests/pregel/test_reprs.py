@@ -13,7 +13,6 @@ from millstream.constants import END, START
 from millstream.func import entrypoint, task
 from millstream.graph import StateGraph
 from millstream.pregel import NodeBuilder, Pregel
-from millstream.pregel.remote import RemoteGraph
 from millstream.stream import StreamChannel
 
 
@@ -71,7 +70,6 @@ def test_graphs_without_a_builder_count_channels() -> None:
     assert repr(raw) == "<Pregel 'LangGraph': node 'n', 2 channels>"
     assert repr(work).startswith("<Pregel 'LangGraph': node 'work', ")
     assert repr(double) == "<task 'double'>"
-    assert repr(RemoteGraph("agent")) == "<RemoteGraph 'agent'>"
 
 
 def test_runs_say_how_far_they_are() -> None:

@@ -147,3 +147,9 @@ def test_a_remote_graph_is_a_node_of_another_graph(remote: Remote) -> None:
     outer = builder.add_edge("__start__", "there").compile()
     result = remote.call(outer, "invoke", HI)
     assert [m.content for m in result["messages"]] == ["hi", SAID]
+
+
+def test_a_graph_elsewhere_says_which_it_is() -> None:
+    from millstream.pregel.remote import RemoteGraph
+
+    assert repr(RemoteGraph("agent")) == "<RemoteGraph 'agent'>"
