@@ -34,7 +34,7 @@ TOOLS: Final = (
     "pytest-timeout",
     "pytest-xdist",
 )
-EXTRAS: Final = ("ascii", "postgres", "sqlite")
+EXTRAS: Final = ("png", "postgres", "sqlite")
 # Itself, and what brings packages.
 NOT_PINNED: Final = ("millstream==", "pip==", "setuptools==")
 # The plugin of the anyio that fits to an older LangSmith warns of the pytest we use.

@@ -103,6 +103,7 @@ def test_a_png_without_its_package_names_the_extra(
     assert "pip install 'millstream[png]'" in outcome.complaint
 
 
+@pytest.mark.long  # the lowest versions of packages are tested without LangGraph
 def test_pictures_of_other_graphs_are_drawn_too(millstream: Any, folder: Path) -> None:
     (folder / "theirs.py").write_text(
         "from langgraph.graph import START, MessagesState, StateGraph\n"
