@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 
 import waiting
 from millstream.graph import START, StateGraph
+from millstream.server.api import runs as runs_api
 from millstream.server.storage import runs as storage
 from millstream.types import interrupt
 from server.copies import copy_files, journal_of
@@ -273,3 +274,29 @@ def test_a_nested_graph_that_gets_on_is_not_given_up_with_its_superstep(tmp_path
         found = server.http.get(f"/threads/{known['thread']}/state").json()
     assert len(gates) == 4
     assert found["values"] == {"seen": list(range(COUNT))}
+
+
+def test_a_run_that_ends_while_its_reader_comes_is_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(3)
+    look = runs_api._place
+
+    async def look_until_it_ends(call: Any, row: Any, after: Any) -> Any:
+        place = await look(call, row, after)
+        gate.is_open = True
+        scheduler = call.service.scheduler
+        await waiting.auntil(lambda: not scheduler.active)
+        return place
+
+    monkeypatch.setattr(runs_api, "_place", look_until_it_ends)
+    with running(config_of(gate.graphs(), tmp_path)) as server:
+        at = thread(server)
+        run_id = start(server, at, "steps", {}, stream_mode="updates", stream_resumable=True)[
+            "run_id"
+        ]
+        assert waiting.until(lambda: gate.is_reached)
+        path = f"/threads/{at}/runs/{run_id}/stream"
+        events = parse(server.http.get(path, headers={"last-event-id": "-1"}).text)
+
+    assert len(data(events, "updates")) == COUNT

@@ -205,6 +205,10 @@ async def source_of(
         again = await service.db.read(storage.outcome, run_id, thread_id, call.filters)
         if again is None or again.status not in UNDER_WAY:
             following.end(run_id, row.thread_id)
+            if after is not None and row.is_resumable:
+                # The log knows no more than was stored when it was opened; by now all of it is.
+                source.close()
+                return StoredSource(service.db, run_id, after, query.stream_mode)
         return source
     if after is None or not row.is_resumable:
         return FixedSource()
