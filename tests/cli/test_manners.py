@@ -6,6 +6,7 @@ import errno
 import io
 import subprocess
 import sys
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from forked_python import run_python
 from millstream import __version__
-from millstream.cli.installing import installing
+from millstream.cli.installing import _EXTRAS, installing
 from millstream.modes.names import PUBLIC_MODES
 
 FROM_LANGGRAPH = """
@@ -203,3 +204,9 @@ def test_another_engine_is_named(millstream: Any, folder: Path) -> None:
 
     assert '"engine": "langgraph.graph.state"' in outcome.out
     assert "runs this graph, not millstream: it was imported before" in outcome.err
+
+
+def test_extras_that_are_named_are_there() -> None:
+    known = metadata("millstream").get_all("Provides-Extra") or ()
+
+    assert {*_EXTRAS.values()} <= {*known}
