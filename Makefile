@@ -8,7 +8,7 @@ help:
 	@echo "make demo        watch a graph summarise README.md (FILE=any.txt make demo)"
 	@echo "make serve       serve the graphs of examples/ on http://127.0.0.1:2024 (PORT=2025)"
 	@echo "make studio      build the page to watch runs into the package; served at /studio"
-	@echo "make test        run the tests on the default CPython, in about five minutes"
+	@echo "make test        run the tests on the default CPython, in about four minutes"
 	@echo "make test-all    run what takes longer, and the tests on every other CPython 3.10-3.14"
 	@echo "make test-bounds  run the tests with the lowest and the newest packages allowed"
 	@echo "make test-ecosystem  run LangChain's packages on langgraph and on millstream"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from millstream._base.texts import visible
+from millstream._base.texts import counted, visible
 from millstream.cli.failures import DONE, FAILED, UsageError, text_of
 from millstream.cli.output import Output, to_json
 from millstream.cli.target import FORMS, load_graph, targets_in
@@ -154,12 +154,8 @@ def _shown(target: str, findings: list[Finding]) -> str:
             f"    {each.advice}",
         ]
     errors = sum(each.severity == "error" for each in findings)
-    told = f"{_count(errors, 'error')}, {_count(len(findings) - errors, 'warning')}"
+    told = f"{counted(errors, 'error')}, {counted(len(findings) - errors, 'warning')}"
     return "\n".join([*lines, f"{target}: {told if findings else 'nothing found'}"]) + "\n"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _short(place: Place) -> str:

@@ -32,8 +32,6 @@ class Attempt:
     def __init__(
         self, order: Perform, send: Send, *, dump: Dumps = dumps, window: int = WINDOW
     ) -> None:
-        self.node = order.node
-        """Its name."""
         self._order, self._send, self._dump = order, send, dump
         self._lock = threading.Lock()
         """Held while something is sent: threads of a node may emit at once."""
@@ -43,6 +41,11 @@ class Attempt:
         self.line = Line(window)
         self.line.send = self._emit
 
+    @property
+    def node(self) -> str:
+        """The name of the node."""
+        return self._order.node
+
     def perform(self) -> None:
         """Run the node in this thread, and send how it ended."""
         with self._lock:
@@ -51,7 +54,7 @@ class Attempt:
             outcome = perform(read_order(self._order), self.line)
         except UnpicklableError as error:
             outcome = TaskOutcome(error=error)
-        data = ended(outcome, self._order.node, self._dump)
+        data = ended(outcome, self.node, self._dump)
         with self._lock:
             self._is_open = False
             self._send(data, True)
@@ -59,7 +62,7 @@ class Attempt:
         self.line.end()
 
     def _emit(self, delivery: Delivery) -> None:
-        node, what = self._order.node, getattr(delivery.event, "what", "what it emits")
+        node, what = self.node, getattr(delivery.event, "what", "what it emits")
         data = packed(delivery, node, what, self._dump)
         with self._lock:
             if not self._is_open:

@@ -30,7 +30,7 @@ from langchain_core.utils.uuid import uuid7
 
 from millstream.protocols import facts
 from millstream.protocols.agui_requests import AgentRequest, read
-from millstream.protocols.approvals import calls_to_approve
+from millstream.protocols.approvals import approval_id, calls_to_approve
 from millstream.protocols.lines import HEADERS, dumps, line
 from millstream.protocols.reading import Reader
 from millstream.protocols.running import Describe, alines, describe, lines
@@ -153,17 +153,7 @@ class Encoder:
             is_cancelled: Somebody has stopped it.
         """
         said = "".join(map(line, self._close(error)))
-        counted = self._usage
-        usage: AgentEvent = {}
-        if counted:
-            told = {
-                "inputTokens": counted.input,
-                "outputTokens": counted.output,
-                "totalTokens": counted.total,
-                "reasoningTokens": counted.reasoning,
-                "cachedInputTokens": counted.cached,
-            }
-            usage["usage"] = [told]
+        usage: AgentEvent = {"usage": [self._usage.in_camel_case()]} if self._usage else {}
         if error is not None:
             return said + line({"type": "RUN_ERROR", "message": error, **usage})
         if is_cancelled:
@@ -323,7 +313,7 @@ class Encoder:
         for number, call_id in enumerate(calls):
             action = fact.value["action_requests"][number]
             asked: AgentEvent = {
-                "id": f"{fact.question_id}:{number}",
+                "id": approval_id(fact.question_id, number),
                 "reason": "tool_call",
                 "toolCallId": call_id,
                 "metadata": {"value": action},

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from millstream.protocols.approvals import decision
+from millstream.protocols.approvals import approved_call, decision, in_order
 from millstream.protocols.conversation import Conversation, Message
 
 SPOKEN: Final = ("developer", "system", "user", "assistant", "tool")
@@ -105,19 +105,16 @@ def _part(part: Any) -> Any:
 def _answers(resume: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the answers by their questions; those about calls are a list of decisions."""
     answers: dict[str, Any] = {}
-    decisions: dict[str, dict[int, Any]] = {}
+    decisions: dict[tuple[str, int], Any] = {}
     for entry in resume:
         id, payload = str(entry["interruptId"]), entry.get("payload")
         is_cancelled = entry["status"] == "cancelled"
-        question, _, number = id.rpartition(":")
-        if question and number.isdecimal():
-            made = _decision(payload, is_cancelled=is_cancelled)
-            decisions.setdefault(question, {})[int(number)] = made
+        call = approved_call(id)
+        if call is not None:
+            decisions[call] = _decision(payload, is_cancelled=is_cancelled)
         else:
             answers[id] = None if is_cancelled else payload
-    for question, made in decisions.items():
-        answers[question] = {"decisions": [made[number] for number in sorted(made)]}
-    return answers
+    return {**answers, **in_order(decisions)}
 
 
 def _decision(payload: Any, *, is_cancelled: bool) -> Any:

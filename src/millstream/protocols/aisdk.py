@@ -31,7 +31,7 @@ from langchain_core.utils.uuid import uuid7
 from millstream.protocols import facts
 from millstream.protocols.aisdk_messages import ui_messages
 from millstream.protocols.aisdk_requests import ChatRequest, read
-from millstream.protocols.approvals import calls_to_approve
+from millstream.protocols.approvals import approval_id, calls_to_approve
 from millstream.protocols.contents import as_data
 from millstream.protocols.lines import DONE, line
 from millstream.protocols.lines import HEADERS as EVENTS
@@ -186,16 +186,7 @@ class Encoder:
         reason = "error" if error is not None else REASONS.get((self._reason or "stop").lower())
         finish: Part = {"type": "finish", "finishReason": reason or "other"}
         if self._usage:
-            counted = self._usage
-            finish["messageMetadata"] = {
-                "usage": {
-                    "inputTokens": counted.input,
-                    "outputTokens": counted.output,
-                    "totalTokens": counted.total,
-                    "reasoningTokens": counted.reasoning,
-                    "cachedInputTokens": counted.cached,
-                }
-            }
+            finish["messageMetadata"] = {"usage": self._usage.in_camel_case()}
         yield finish
 
     def _say(self, fact: facts.Fact) -> Iterator[Part]:
@@ -310,7 +301,7 @@ class Encoder:
         for number, call_id in enumerate(calls_to_approve(fact.value, self._made)):
             yield {
                 "type": "tool-approval-request",
-                "approvalId": f"{fact.question_id}:{number}",
+                "approvalId": approval_id(fact.question_id, number),
                 "toolCallId": call_id,
             }
 

@@ -14,7 +14,7 @@ from langchain_core.messages import (
 )
 from pydantic import ValidationError
 
-from millstream.protocols.approvals import calls_to_approve
+from millstream.protocols.approvals import approval_id, calls_to_approve
 from millstream.protocols.contents import as_data, attribute, file_of
 
 Part = dict[str, Any]
@@ -128,4 +128,7 @@ def _ask(found: list[dict[str, Any]], calls: Mapping[str, Part], question: Any) 
         if part["state"] == "input-available"
     }
     for number, call_id in enumerate(calls_to_approve(value, waiting)):
-        calls[call_id] |= {"state": "approval-requested", "approval": {"id": f"{id}:{number}"}}
+        calls[call_id] |= {
+            "state": "approval-requested",
+            "approval": {"id": approval_id(id, number)},
+        }

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from millstream.protocols.approvals import decision
+from millstream.protocols.approvals import approved_call, decision, in_order
 from millstream.protocols.conversation import Conversation, Message
 
 ANSWERED: Final = ("output-available", "output-error", "output-denied")
@@ -131,21 +131,16 @@ def _answer(part: Mapping[str, Any]) -> Message | None:
 
 def _answers(message: Mapping[str, Any]) -> dict[str, Any]:
     """Return the decisions about calls, by the questions that asked for them."""
-    found: dict[str, dict[int, dict[str, Any]]] = {}
+    found: dict[tuple[str, int], Any] = {}
     for part in message["parts"]:
         approval = part.get("approval") if part.get("state") == "approval-responded" else None
         if not isinstance(approval, Mapping):
             continue
-        question, _, number = str(approval.get("id")).rpartition(":")
-        if question and number.isdecimal():
-            made = decision(
-                is_approved=bool(approval.get("approved")), reason=approval.get("reason")
-            )
-            found.setdefault(question, {})[int(number)] = made
-    return {
-        question: {"decisions": [made[number] for number in sorted(made)]}
-        for question, made in found.items()
-    }
+        call = approved_call(str(approval.get("id")))
+        if call is not None:
+            is_approved = bool(approval.get("approved"))
+            found[call] = decision(is_approved=is_approved, reason=approval.get("reason"))
+    return in_order(found)
 
 
 def _waiting(message: Mapping[str, Any]) -> dict[str, str]:

@@ -37,3 +37,23 @@ def decision(*, is_approved: bool, reason: str | None = None) -> dict[str, Any]:
     if is_approved:
         return {"type": "approve"}
     return {"type": "reject", **({} if reason is None else {"message": reason})}
+
+
+def approval_id(question_id: str, number: int) -> str:
+    """Return the id of what a question asks about one of its calls."""
+    return f"{question_id}:{number}"
+
+
+def approved_call(approval: str) -> tuple[str, int] | None:
+    """Return question and number of an `approval_id`; None for the id of a question as a whole."""
+    question, _, number = approval.rpartition(":")
+    return (question, int(number)) if question and number.isdecimal() else None
+
+
+def in_order(decisions: Mapping[tuple[str, int], Any]) -> dict[str, Any]:
+    """Return the answers to questions about calls, from the decisions about each of these."""
+    answers: dict[str, Any] = {}
+    for question, number in sorted(decisions):
+        answer = answers.setdefault(question, {"decisions": []})
+        answer["decisions"].append(decisions[question, number])
+    return answers

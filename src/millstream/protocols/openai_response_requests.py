@@ -52,11 +52,11 @@ def read_response(body: Any) -> ResponseRequest:
     conversation = body.get("conversation")
     if isinstance(conversation, Mapping):
         conversation = conversation.get("id")
-    for name, id in (("conversation", conversation), ("previous_response_id", None)):
-        value = id if name == "conversation" else body.get(name)
-        if value is not None and (not isinstance(value, str) or not value):
+    previous = body.get("previous_response_id")
+    for name, id in (("conversation", conversation), ("previous_response_id", previous)):
+        if id is not None and (not isinstance(id, str) or not id):
             raise ValueError(f"`{name}` must be an id")
-    if conversation is not None and body.get("previous_response_id") is not None:
+    if conversation is not None and previous is not None:
         raise ValueError("`conversation` and `previous_response_id` exclude each other")
     tools = body.get("tools") or []
     if not isinstance(tools, list):
@@ -68,7 +68,7 @@ def read_response(body: Any) -> ResponseRequest:
         new=messages,
         history=messages,
         conversation_id=conversation,
-        previous_id=body.get("previous_response_id"),
+        previous_id=previous,
         answers={
             str(item.get("call_id"))[len(QUESTION_ID) :]: answer_of(item.get("output"))
             for item in items

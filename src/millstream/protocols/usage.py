@@ -28,3 +28,13 @@ class Usage:
         self.total += usage.get("total_tokens") or 0
         self.reasoning += (usage.get("output_token_details") or {}).get("reasoning") or 0
         self.cached += (usage.get("input_token_details") or {}).get("cache_read") or 0
+
+    def in_camel_case(self) -> dict[str, int]:
+        """Return all of it, as JavaScript's front ends name it."""
+        return {
+            "inputTokens": self.input,
+            "outputTokens": self.output,
+            "totalTokens": self.total,
+            "reasoningTokens": self.reasoning,
+            "cachedInputTokens": self.cached,
+        }

@@ -7,17 +7,27 @@ without an id becomes one with an id by what is put before its end.
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, Final
+
+import orjson
 
 HEARTBEAT: Final = b": heartbeat\r\n\r\n"
 """A comment, which clients measure the connection by."""
 END: Final = b"\r\n\r\n"
 _LINE_ENDS: Final = re.compile("[\r\n\0]")
+_FRAME: Final = re.compile(rb"event: ([^\r\n]*)\r\ndata: ([^\r\n]*)")
 
 
 def frame(name: str, data: bytes) -> bytes:
     """Return an event whose data are JSON in one line."""
     return b"event: %b\r\ndata: %b\r\n\r\n" % (_in_one_line(name), data)
+
+
+def events_in(frames: bytes) -> Iterator[tuple[str, Any]]:
+    """Yield the names and data of events that were framed here; signs of life are none."""
+    for name, data in _FRAME.findall(frames):
+        yield name.decode(), orjson.loads(data)
 
 
 def with_id(event: bytes, id: str) -> bytes:

@@ -23,9 +23,8 @@ from mcp.types import (
 from starlette.responses import Response
 
 from millstream.server.api.bodies.runs import RunCreate
-from millstream.server.api.delegation import Delegated, error_in, input_schema
+from millstream.server.api.delegation import Delegated, error_in, input_schema, newest_assistants
 from millstream.server.errors import ApiError
-from millstream.server.storage import assistants
 from millstream.version import __version__
 
 if TYPE_CHECKING:
@@ -122,21 +121,10 @@ class Tools:
 
     async def _assistants(self) -> dict[str, Mapping[str, Any]]:
         """Return the assistants by the names of their tools."""
-        page = await self._call.service.db.read(
-            assistants.search,
-            metadata={},
-            graph_id=None,
-            name=None,
-            select=None,
-            sort_by="created_at",
-            sort_order="desc",
-            limit=MAX_TOOLS,
-            offset=0,
-            filters=self._call.filters,
-        )
+        found = await newest_assistants(self._call, MAX_TOOLS)
         named: dict[str, Mapping[str, Any]] = {}
         # From the oldest on: what a name means does not change when another assistant is made.
-        for row in reversed(page.rows):
+        for row in reversed(found):
             name = _ODD.sub("_", row["name"] or row["graph_id"])[:64]
             if name in named:
                 name = f"{name[:55]}-{row['assistant_id'][-8:]}"

@@ -12,11 +12,9 @@ from millstream.modes.names import VALUES
 from millstream.protocols import agui
 from millstream.server.api.assistants import assistant
 from millstream.server.api.bodies.frontends import AgentBody, nothing_of
-from millstream.server.api.bodies.runs import RunCreate
-from millstream.server.api.chats import of_client, state_of, thread_of
+from millstream.server.api.chats import asked_by, of_client, run_of, state_of, thread_of
 from millstream.server.api.delegation import Delegated
 from millstream.server.api.routing import Call, operation
-from millstream.server.errors import ApiError
 from millstream.server.frontends.events import MODES
 from millstream.server.frontends.source import EncodedSource
 
@@ -32,23 +30,15 @@ from millstream.server.frontends.source import EncodedSource
 async def run_agent(call: Call, body: AgentBody) -> Response:
     """Run an assistant, and stream its AG-UI events."""
     found = await assistant(call)
-    try:
-        asked = agui.read(body.model_dump(by_alias=True, exclude_unset=True))
-    except ValueError as error:
-        raise ApiError(422, str(error)) from None
+    asked = asked_by(agui.read, body)
     thread_id, options = thread_of(asked.thread_id), body.options
-    run = RunCreate(
-        assistant_id=str(found["assistant_id"]),
-        **await _given(call, asked, thread_id),
+    run = run_of(
+        found,
+        options,
+        await _given(call, asked, thread_id),
         config=of_client(options.config, client_tools=asked.tools, client_context=asked.context),
-        context=options.context,
-        metadata=options.metadata,
-        multitask_strategy=options.multitask_strategy,
-        on_disconnect=options.on_disconnect,
         stream_mode=[*MODES, VALUES],
-        stream_subgraphs=True,
         stream_resumable=True,
-        if_not_exists="create",
     )
     delegated = await Delegated.of(call, run, thread_id)
     return await delegated.creation.stream(partial(EncodedSource, encoder=agui.Encoder.of(asked)))

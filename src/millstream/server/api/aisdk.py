@@ -13,11 +13,12 @@ from starlette.responses import Response
 from millstream.protocols import aisdk
 from millstream.server.api.assistants import assistant
 from millstream.server.api.bodies.frontends import ChatBody, nothing_of
-from millstream.server.api.bodies.runs import RunCreate
 from millstream.server.api.chats import (
     FRONT_END,
+    asked_by,
     messages_in,
     messages_of,
+    run_of,
     run_under_way,
     source_from_the_beginning,
     stop,
@@ -30,8 +31,6 @@ from millstream.server.api.chats import (
 from millstream.server.api.delegation import Delegated
 from millstream.server.api.routing import Call, empty, operation, reply
 from millstream.server.encoding import dumps
-from millstream.server.errors import ApiError
-from millstream.server.frontends.events import MODES
 from millstream.server.frontends.source import EncodedSource
 from millstream.server.responses import EventStream
 
@@ -52,25 +51,12 @@ HEADERS: Final = {
 async def chat(call: Call, body: ChatBody) -> Response:
     """Answer the last message of a chat, as a UI message stream."""
     found = await assistant(call)
-    try:
-        asked = aisdk.read(body.model_dump(by_alias=True, exclude_unset=True))
-    except ValueError as error:
-        raise ApiError(422, str(error)) from None
+    asked = asked_by(aisdk.read, body)
     thread_id = str(uuid4()) if asked.chat_id is None else thread_of(asked.chat_id)
     told = {"message_id": asked.message_id, "version": body.version, "calls": dict(asked.calls)}
-    run = RunCreate(
-        assistant_id=str(found["assistant_id"]),
-        **await _given(call, asked, thread_id),
-        config=body.config,
-        context=body.context,
-        metadata={**body.metadata, FRONT_END: told},
-        multitask_strategy=body.multitask_strategy,
-        on_disconnect=body.on_disconnect,
-        stream_mode=list(MODES),
-        stream_subgraphs=True,
-        stream_resumable=True,
-        if_not_exists="create",
-    )
+    given = await _given(call, asked, thread_id)
+    metadata = {**body.metadata, FRONT_END: told}
+    run = run_of(found, body, given, metadata=metadata, stream_resumable=True)
     delegated = await Delegated.of(call, run, thread_id)
     creation = delegated.creation
     encoder = _encoder(creation.run_id, told)

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID, uuid5
 
 import orjson
 
-from millstream.server.api.bodies.runs import JoinQuery
+from millstream.server.api.bodies.runs import JoinQuery, RunCreate
 from millstream.server.api.delegation import as_operation
 from millstream.server.api.runs import source_of
 from millstream.server.encoding import dumps
 from millstream.server.errors import ApiError
+from millstream.server.frontends.events import MODES
 from millstream.server.log.event_ids import START
 from millstream.server.storage import runs as rows
 from millstream.server.storage import threads
 
 if TYPE_CHECKING:
+    from millstream.server.api.bodies.base import Body
+    from millstream.server.api.bodies.frontends import RunOptions
     from millstream.server.api.routing import Call
     from millstream.server.responses import Source
+
+T = TypeVar("T")
 
 CHATS: Final = UUID("5c6f3f6e-64b5-4b5e-9d58-7f4f0b6c2a11")
 """The namespace of the threads of chats whose ids are no UUIDs."""
@@ -46,6 +51,34 @@ def of_client(config: Mapping[str, Any], **given: Sequence[Any]) -> dict[str, An
         # One that is no object is refused where the run is made.
         return dict(config)
     return {**config, "configurable": {**known, **told}}
+
+
+def asked_by(read: Callable[[Any], T], body: Body) -> T:
+    """Return what a request asks for, as the library of its protocol reads it."""
+    try:
+        return read(body.model_dump(by_alias=True, exclude_unset=True))
+    except ValueError as error:
+        raise ApiError(422, str(error)) from None
+
+
+def run_of(
+    assistant: Mapping[str, Any], options: RunOptions, given: Mapping[str, Any], **more: Any
+) -> RunCreate:
+    """Return the run that a front end asks for: given an input or a command, and `more`."""
+    usual = {
+        "config": options.config,
+        "metadata": options.metadata,
+        "stream_mode": list(MODES),
+        "if_not_exists": "create",
+    }
+    return RunCreate(
+        assistant_id=str(assistant["assistant_id"]),
+        context=options.context,
+        multitask_strategy=options.multitask_strategy,
+        on_disconnect=options.on_disconnect,
+        stream_subgraphs=True,
+        **{**usual, **given, **more},
+    )
 
 
 async def thread_now(call: Call, thread_id: str) -> Mapping[str, Any] | None:

@@ -12,13 +12,11 @@ from starlette.responses import Response
 from millstream.protocols import openai
 from millstream.protocols.openai_requests import names_of
 from millstream.server.api.assistants import as_assistant_id
-from millstream.server.api.bodies.frontends import CompletionBody, RunOptions, nothing_of
-from millstream.server.api.bodies.runs import RunCreate
-from millstream.server.api.chats import of_client, thread_of
-from millstream.server.api.delegation import Delegated, as_operation
+from millstream.server.api.bodies.frontends import CompletionBody, nothing_of
+from millstream.server.api.chats import asked_by, of_client, run_of, thread_of
+from millstream.server.api.delegation import Delegated, as_operation, newest_assistants
 from millstream.server.api.routing import Call, operation, reply
 from millstream.server.errors import ApiError
-from millstream.server.frontends.events import MODES
 from millstream.server.frontends.source import EncodedSource, follow
 from millstream.server.graphs import assistant_of
 from millstream.server.storage import assistants as rows
@@ -39,19 +37,8 @@ def refuse(status: int, detail: str) -> dict[str, Any]:
 @operation("GET", "/openai/v1/models", auth=("assistants", "search"), refuse=refuse)
 async def models(call: Call) -> Response:
     """List the assistants, as models."""
-    page = await call.service.db.read(
-        rows.search,
-        metadata={},
-        graph_id=None,
-        name=None,
-        select=None,
-        sort_by="created_at",
-        sort_order="desc",
-        limit=MOST,
-        offset=0,
-        filters=call.filters,
-    )
-    return reply({"object": "list", "data": [_model(row) for row in page.rows]})
+    found = await newest_assistants(call, MOST)
+    return reply({"object": "list", "data": [_model(row) for row in found]})
 
 
 @operation(
@@ -64,10 +51,7 @@ async def models(call: Call) -> Response:
 )
 async def complete(call: Call, body: CompletionBody) -> Response:
     """Answer a conversation with a chat completion, whole or streamed."""
-    try:
-        asked = openai.read_chat(body.model_dump(exclude_unset=True))
-    except ValueError as error:
-        raise ApiError(422, str(error)) from None
+    asked = asked_by(openai.read_chat, body)
     found = await model_of(call, asked.model)
     thread_id = None if asked.thread_id is None else thread_of(asked.thread_id)
     messages = asked.history if thread_id is None else asked.new
@@ -77,7 +61,7 @@ async def complete(call: Call, body: CompletionBody) -> Response:
     config = of_client(body.config, client_tools=asked.tools)
     # Which thread it is stands in the run, with the id that it has here.
     metadata = {key: value for key, value in body.metadata.items() if key != "thread_id"}
-    run = run_of(found, body, given, config, metadata=metadata)
+    run = run_of(found, body, given, config=config, metadata=metadata)
     delegated = await Delegated.of(call, run, thread_id)
     creation = delegated.creation
     encoder = openai.ChatEncoder(
@@ -103,27 +87,6 @@ async def model_of(call: Call, name: str) -> Mapping[str, Any]:
         raise ApiError(404, f"There is no model {name[:100]!r}: see /openai/v1/models")
     row: Mapping[str, Any] = found
     return row
-
-
-def run_of(
-    found: Mapping[str, Any],
-    body: RunOptions,
-    given: Mapping[str, Any],
-    config: dict[str, Any],
-    **more: Any,
-) -> RunCreate:
-    """Return the run that a request asks for."""
-    return RunCreate(
-        assistant_id=str(found["assistant_id"]),
-        **given,
-        config=config,
-        context=body.context,
-        multitask_strategy=body.multitask_strategy,
-        on_disconnect=body.on_disconnect,
-        stream_mode=list(MODES),
-        stream_subgraphs=True,
-        **{"if_not_exists": "create", **more},
-    )
 
 
 def _model(row: Mapping[str, Any]) -> dict[str, Any]:

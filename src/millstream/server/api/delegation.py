@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -16,13 +15,13 @@ from millstream.server.api.bodies.runs import RunCreate
 from millstream.server.api.routing import OPERATIONS
 from millstream.server.api.run_creation import Creation
 from millstream.server.runs.reading import RunSource
+from millstream.server.sse import events_in
+from millstream.server.storage import assistants
 
 if TYPE_CHECKING:
     from millstream.server.api.routing import Call
     from millstream.server.responses import Source
     from millstream.server.storage.run_records import Created
-
-_FRAME: Final = re.compile(rb"event: ([^\r\n]*)\r\ndata: ([^\r\n]*)")
 
 
 async def as_operation(call: Call, method: str, path: str, body: Any = None, **ids: str) -> Call:
@@ -32,6 +31,23 @@ async def as_operation(call: Call, method: str, path: str, body: Any = None, **i
     if not call.service.guard.is_open:
         await ask(other, None, body)
     return other
+
+
+async def newest_assistants(call: Call, most: int) -> Sequence[Mapping[str, Any]]:
+    """Return the assistants that the caller may see, the newest first."""
+    page = await call.service.db.read(
+        assistants.search,
+        metadata={},
+        graph_id=None,
+        name=None,
+        select=None,
+        sort_by="created_at",
+        sort_order="desc",
+        limit=most,
+        offset=0,
+        filters=call.filters,
+    )
+    return page.rows
 
 
 async def input_schema(call: Call, assistant: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,8 +124,8 @@ async def events_of(source: Source) -> AsyncIterator[tuple[str, Any]]:
         is_over = source.is_over  # asked first: what came before the end is there then
         frames = await source.take()
         if frames:
-            for name, data in _FRAME.findall(frames):
-                yield name.decode(), orjson.loads(data)
+            for event in events_in(frames):
+                yield event
         elif is_over:
             return
         elif not source.is_over:

@@ -15,11 +15,13 @@ from millstream.server.api.bodies.base import Query
 from millstream.server.api.bodies.frontends import ResponseBody, nothing_of
 from millstream.server.api.chats import (
     FRONT_END,
+    asked_by,
     of_client,
+    run_of,
     source_from_the_beginning,
     thread_of,
 )
-from millstream.server.api.completions import NO_RETRY, model_of, refuse, run_of, seconds
+from millstream.server.api.completions import NO_RETRY, model_of, refuse, seconds
 from millstream.server.api.delegation import Delegated, as_operation, events_of
 from millstream.server.api.routing import Call, operation, reply
 from millstream.server.errors import ApiError
@@ -53,10 +55,7 @@ class RetrieveQuery(Query):
 )
 async def respond(call: Call, body: ResponseBody) -> Response:
     """Have an assistant respond, and answer with all of it or with its events."""
-    try:
-        asked = openai.read_response(body.model_dump(exclude_unset=True))
-    except ValueError as error:
-        raise ApiError(422, str(error)) from None
+    asked = asked_by(openai.read_response, body)
     found = await model_of(call, asked.model)
     thread_id = _thread(asked)
     given: dict[str, Any] = {"input": {"messages": list(asked.new)}}
@@ -75,7 +74,7 @@ async def respond(call: Call, body: ResponseBody) -> Response:
         found,
         body,
         given,
-        config,
+        config=config,
         metadata=metadata,
         stream_resumable=True,
         if_not_exists="create" if asked.previous_id is None else "reject",

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, Final
-
-import orjson
+from typing import TYPE_CHECKING, Any
 
 from millstream.constants import INTERRUPT
 from millstream.modes.names import UPDATES
 from millstream.server.frontends.events import protocol_events
 from millstream.server.log.repeats import LIFECYCLE
 from millstream.server.log.run_log import ERROR, METADATA
+from millstream.server.sse import events_in
 
 if TYPE_CHECKING:
     from millstream.protocols.running import Encoder
     from millstream.server.log.signal import Signal
     from millstream.server.responses import Source
-
-_FRAME: Final = re.compile(rb"event: ([^\r\n]*)\r\ndata: ([^\r\n]*)")
 
 
 class Telling:
@@ -112,5 +108,4 @@ class EncodedSource:
 
     def _said(self, frames: bytes) -> bytes:
         tell = self._telling.tell
-        found = _FRAME.findall(frames)
-        return "".join(tell(name.decode(), orjson.loads(data)) for name, data in found).encode()
+        return "".join(tell(name, data) for name, data in events_in(frames)).encode()
