@@ -61,6 +61,14 @@ def test_a_response_is_whole_or_streamed(client: openai.OpenAI) -> None:
     assert streamed.usage.total_tokens == 24
 
 
+def test_a_response_that_was_waited_for_is_kept(client: openai.OpenAI) -> None:
+    whole = client.responses.create(model="chat", input="hi")
+
+    again = client.responses.retrieve(whole.id)
+
+    assert (again.output_text, again.status) == (SAID, "completed")
+
+
 def test_a_conversation_is_a_thread(client: openai.OpenAI, served: Running) -> None:
     name = f"conv_{uuid.uuid4().hex}"
     for text in ("hi", "again"):

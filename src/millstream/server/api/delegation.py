@@ -104,7 +104,8 @@ class Delegated:
     async def events(self) -> AsyncIterator[AsyncIterator[tuple[str, Any]]]:
         """Have the run carried out, and give the names and data of its events."""
         service, creation = self.call.service, self.creation
-        log = service.logs.open(creation.run_id, creation.thread_id, is_resumable=False)
+        is_resumable = self.body.stream_resumable
+        log = service.logs.open(creation.run_id, creation.thread_id, is_resumable=is_resumable)
         source = RunSource(service.db, log, 0)
         try:
             try:
