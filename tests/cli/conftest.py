@@ -19,6 +19,7 @@ import pytest
 from pexpect.fdpexpect import fdspawn
 
 from cli.terminal import Terminal
+from importing import importing_from
 from millstream.cli import main
 
 GRAPHS = """
@@ -128,14 +129,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Give an empty current directory with `graphs.py`; imports from it are forgotten."""
     (tmp_path / "graphs.py").write_text(GRAPHS, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", sys.path.copy())
-    before = set(sys.modules)
-    yield tmp_path
-    for name in set(sys.modules) - before:
-        if getattr(sys.modules[name], "__file__", None) and str(tmp_path) in str(
-            sys.modules[name].__file__
-        ):
-            del sys.modules[name]
+    with importing_from(tmp_path):
+        yield tmp_path
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import pytest
 
+from importing import importing_from
 from millstream.cli import main
 
 ROOT: Final = Path(__file__).parents[2]
@@ -69,7 +70,8 @@ def page_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mod
     monkeypatch.chdir(tmp_path)
     module = ModuleType("page")
     monkeypatch.setitem(sys.modules, "page", module)
-    yield module
+    with importing_from(tmp_path):
+        yield module
     # Journals that the page has opened by a path are closed with its graphs.
     module.__dict__.clear()
 
