@@ -11,6 +11,8 @@ from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
+from millstream._base.cancellation import within
+
 logger = logging.getLogger("millstream.server")
 
 LONGEST_NAP: Final = 60.0
@@ -86,8 +88,11 @@ class Clock:
                 left = self.until(until)
                 if left <= 0:
                     return
+            if left is None:
+                await event.wait()
+                continue
             with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(event.wait(), left)
+                await within(left, event.wait())
 
 
 def stamp(time: datetime) -> str:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection, text
 
+from millstream._base.cancellation import within
+
 if TYPE_CHECKING:
     from millstream.server.runs.run_loop import RunLoop
     from millstream.server.storage.database import Database
@@ -58,7 +60,7 @@ class Health:
                 self._database = asyncio.ensure_future(self._ask_database())
             try:
                 # All who ask meanwhile wait for the same answer.
-                fault = await asyncio.wait_for(asyncio.shield(self._database), PATIENCE)
+                fault = await within(PATIENCE, asyncio.shield(self._database))
             except asyncio.TimeoutError:
                 fault = f"The database has not answered for {PATIENCE:g} s"
             if fault is not None:
@@ -86,7 +88,7 @@ class Health:
             return None
         # A process that was stopped as a whole comes round as soon as it goes on.
         with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(turn)), KEPT)
+            await within(KEPT, asyncio.shield(asyncio.wrap_future(turn)))
         if turn.done():
             return None
         seconds = now - self._turn_at

@@ -17,6 +17,7 @@ from uuid import uuid4
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
+from millstream._base.cancellation import within
 from millstream.journal.postgres_connections import checked_address
 from millstream.server.doorbell.listening import Ear
 from millstream.server.doorbell.news import News, read
@@ -217,7 +218,7 @@ class Doorbell:
         self._probed = name, came_back
         try:
             self.ring(_PROBE, name)
-            await asyncio.wait_for(came_back, PATIENCE)
+            await within(PATIENCE, came_back)
         finally:
             self._probed = None
 

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from millstream._base.cancellation import within
 from millstream.server.doorbell.pauses import Pauses
 from millstream.server.errors import ConfigError
 
@@ -76,7 +77,7 @@ class Relay:
         if not self.is_listening:
             return False
         try:
-            await asyncio.wait_for(self._client.publish(self._channel, text), PATIENCE)
+            await within(PATIENCE, self._client.publish(self._channel, text))
         except self._lost as error:
             logger.warning("redis has not taken a ring, it goes by the database: %s", error)
             return False

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
+from millstream._base.cancellation import within
 from millstream.server import state
 from millstream.server.api.bodies.runs import RunCreate
 from millstream.server.api.run_creation import Creation
@@ -163,7 +164,7 @@ async def _once_asked(
         run = await service.scheduler.running_in(thread_id)
         if run is not None:
             ended = service.scheduler.results.of(run, thread_id, call.filters)
-            await asyncio.wait_for(ended, ENDING)
+            await within(ENDING, ended)
     return await _thread(call, thread_id)
 
 

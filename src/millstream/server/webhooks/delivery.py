@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
+from millstream._base.cancellation import within
 from millstream.server.clock import Chore, Clock, stamp
 from millstream.server.encoding import dumps
 from millstream.server.storage import deliveries as rows
@@ -143,9 +144,7 @@ class Webhooks(Chore):
             extensions={"sni_hostname": host},
         )
         try:
-            response = await asyncio.wait_for(
-                self._open_client().send(request, stream=True), _PATIENCE
-            )
+            response = await within(_PATIENCE, self._open_client().send(request, stream=True))
         except (httpx.HTTPError, httpx.InvalidURL, OSError, asyncio.TimeoutError) as error:
             return f"{type(error).__name__}: {error}", False
         # What is answered besides is of no interest.
