@@ -216,7 +216,8 @@ def test_threads_are_found_and_counted_without_reading_their_values(
     assert found.total == 9
     [looked_for, counted] = plans
     # Rows are read by their keys, when it is known which ones; nothing is sorted before that.
-    assert looked_for[0] == "MATERIALIZE anon_1"
+    # SQLite makes the keys a table of their own, or, from 3.53 on, takes them one by one.
+    assert looked_for[0] in ("MATERIALIZE anon_1", "CO-ROUTINE anon_1")
     assert f"INDEX {index}" in looked_for[1]
     assert looked_for[2:4] == [
         "SCAN anon_1",
