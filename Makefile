@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo serve studio test-studio bench-studio test test-server test-browser test-all test-bounds test-ecosystem test-ray test-deep test-chaos package check check-quick bench bench-quick bench-server beside docs format
+.PHONY: help demo serve studio test-studio bench-studio frontends test-frontends test test-server test-browser test-all test-bounds test-ecosystem test-ray test-deep test-chaos package check check-quick bench bench-quick bench-server beside docs format
 
 FILE ?= README.md
 export FILE PYTHON
@@ -15,6 +15,8 @@ help:
 	@echo "make test-ray    run nodes on a Ray cluster of this machine, in an environment of its own"
 	@echo "make test-server  run the tests of the server alone"
 	@echo "make test-studio check the studio and test it in a real browser"
+	@echo "make frontends   serve a page for each kind of front end, all of one graph"
+	@echo "make test-frontends  use these pages in a real browser"
 	@echo "make test-browser  run LangChain's hooks for React in a real browser, against the server"
 	@echo "make test-chaos  disturb three replicas for ten minutes while clients talk to them (SECONDS=90)"
 	@echo "make test-deep   compare many more random graphs with langgraph"
@@ -44,6 +46,15 @@ test-studio:
 	@scripts/setup-env .venv dev
 	@scripts/setup-programs chromium
 	@scripts/studio test
+
+frontends:
+	@scripts/setup-env .venv server
+	@scripts/frontends serve $(if $(PORT),--port $(PORT))
+
+test-frontends:
+	@scripts/setup-env .venv dev
+	@scripts/setup-programs chromium
+	@scripts/frontends test
 
 bench-studio:
 	@scripts/setup-env .venv dev

@@ -1,0 +1,48 @@
+/** Builds a page of each file of `pages/` into `dist/`, and a list of them. */
+
+import { copyFile, mkdir, rm, writeFile } from "node:fs/promises";
+
+import { build } from "esbuild";
+
+/** The pages: their files, and what they are made with. */
+const PAGES = {
+  usechat: "AI SDK: useChat",
+};
+
+const html = (title, body) => `<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8" />
+    <meta name="viewport" content="width=device-width" />
+    <title>${title}</title>
+    <link rel="icon" href="data:," />
+    <link rel="stylesheet" href="style.css" />
+  </head>
+  <body>
+${body}
+  </body>
+</html>
+`;
+
+process.chdir(new URL(".", import.meta.url).pathname);
+await rm("dist", { recursive: true, force: true });
+await mkdir("dist");
+await build({
+  entryPoints: Object.keys(PAGES).map((name) => `pages/${name}.jsx`),
+  outdir: "dist",
+  bundle: true,
+  // What pages have in common, React above all, is loaded once.
+  splitting: true,
+  format: "esm",
+  target: "es2022",
+  jsx: "automatic",
+  minify: true,
+  define: { "process.env.NODE_ENV": '"production"' },
+  logLevel: "warning",
+});
+await copyFile("pages/style.css", "dist/style.css");
+for (const [name, title] of Object.entries(PAGES)) {
+  await writeFile(`dist/${name}.html`, html(title, `    <div id="root"></div>\n    <script type="module" src="${name}.js"></script>`));
+}
+const links = Object.entries(PAGES).map(([name, title]) => `      <li><a href="${name}.html">${title}</a></li>`);
+await writeFile("dist/index.html", html("Front ends", `    <h1>Front ends of one graph</h1>\n    <ul>\n${links.join("\n")}\n    </ul>`));

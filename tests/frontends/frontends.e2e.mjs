@@ -1,0 +1,123 @@
+/** Talks with the graph of `examples/frontends` by each of its pages; PAGES=usechat,openai are some of them. */
+
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+
+import { launch, Page } from "./page.mjs";
+import { Server } from "./server.mjs";
+
+const LONGEST = 300_000;
+/** Most of a test is waiting for the other side. */
+const AT_A_TIME = Number(process.env.AT_A_TIME ?? 3);
+/** Words that are counted for a minute, so that the page is stopped or loaded anew in their midst. */
+const LONG = 2000;
+
+/** What people do with each page, and what of it a page cannot do. */
+const PAGES = {
+  usechat: {},
+};
+
+const counted = (upto) => Array.from({ length: upto }, (_, at) => at + 1).join(" ");
+
+const SCENES = {
+  "says word after word": async (page) => {
+    await page.send("count to 40");
+    await page.shows(counted(40));
+    await page.rests();
+
+    const seen = (await page.seen()).map((text) => text.trim()).filter((text) => text.startsWith("1"));
+    assert.ok(seen.length > 5, `it has shown ${seen.length} texts`);
+    assert.ok(seen.every((text) => counted(40).startsWith(text)));
+    assert.deepEqual((await page.texts("user")).map((text) => text.trim()), ["count to 40"]);
+  },
+  "shows a call of a tool, and what it returns": async (page) => {
+    await page.send("weigh 3 sacks");
+    await page.shows('weigh({"sacks":3})');
+    await page.shows("150");
+    await page.shows("Done: ");
+    await page.rests();
+  },
+  "asks before it calls a tool": async (page) => {
+    await page.send("grind 3 sacks");
+    await page.button("Approve").click();
+    await page.shows("Done: 3 sacks of flour.");
+    await page.rests();
+    assert.equal(await page.button("Approve").count(), 0);
+  },
+  "does not call a tool that was rejected": async (page) => {
+    await page.send("grind 3 sacks");
+    await page.button("Reject").click();
+    await page.shows("Not done: ");
+    await page.rests();
+  },
+  "says why a run has failed, and goes on": async (page) => {
+    await page.send("open the sluice");
+    await page.alerts("the sluice is stuck");
+    await page.rests();
+    await page.send("weigh 2 sacks");
+    await page.shows("100");
+  },
+  "stops a run, and goes on": async (page) => {
+    await page.send(`count to ${LONG}`);
+    await page.shows(/1 2 3 4 5/);
+    await page.button("Stop").click();
+    await page.rests();
+    await page.send("weigh 2 sacks");
+    await page.shows("100");
+    await page.rests();
+    assert.ok(!(await page.texts("assistant")).join().includes(` ${LONG}`));
+  },
+  "is loaded anew while something is being said": async (page) => {
+    await page.send(`count to ${LONG}`);
+    await page.shows(/1 2 3 4 5/);
+    await page.reload();
+    await page.shows(/1 2 3 4 5/);
+    const first = (await page.seen()).at(-1).length;
+    await page.tab.waitForFunction((length) => globalThis.seen.at(-1).length > length + 20, first);
+    assert.deepEqual((await page.texts("user")).map((text) => text.trim()), [`count to ${LONG}`]);
+    await page.button("Stop").click();
+    await page.rests();
+  },
+  "is loaded anew, and asks again": async (page) => {
+    await page.send("grind 3 sacks");
+    await page.button("Approve").waitFor();
+    await page.reload();
+    await page.button("Approve").click();
+    await page.shows("Done: 3 sacks of flour.");
+    await page.rests();
+    await page.reload();
+    await page.shows("Done: 3 sacks of flour.");
+    assert.equal((await page.texts("user")).length, 1);
+  },
+};
+
+let server;
+let browser;
+before(async () => {
+  server = await Server.start();
+  browser = await launch();
+});
+after(() => Promise.all([server?.close(), browser?.close()]));
+
+async function play(name, title, scene) {
+  const page = await Page.open(browser, server.url, name);
+  try {
+    await scene(page);
+  } catch (error) {
+    await page.keep(`${name} ${title}`);
+    throw error;
+  } finally {
+    await page.close();
+  }
+}
+
+const wanted = process.env.PAGES?.split(",");
+for (const [name, { lacks = {} }] of Object.entries(PAGES)) {
+  if (wanted !== undefined && !wanted.includes(name)) continue;
+  describe(`the page ${name}`, { concurrency: AT_A_TIME }, () => {
+    for (const [title, scene] of Object.entries(SCENES)) {
+      if (title in lacks) continue;
+      it(title, { timeout: LONGEST }, () => play(name, title, scene));
+    }
+  });
+}

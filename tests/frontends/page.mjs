@@ -1,0 +1,101 @@
+/** A page of `examples/frontends` in a real browser, as a person uses it. */
+
+import assert from "node:assert/strict";
+import { mkdir } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+// The packages are those of the pages.
+const { chromium } = createRequire(new URL("../../examples/frontends/package.json", import.meta.url))("playwright-core");
+/** How long a page may take to show something, on a machine that is busy with others. */
+const PATIENCE = Number(process.env.PATIENCE ?? 60_000);
+const FAILURES = fileURLToPath(new URL("../../build/test-frontends", import.meta.url));
+
+export function launch() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
+  });
+}
+
+/** Keeps every text that the last message of the log has had; runs in the page, before its scripts. */
+function watch() {
+  globalThis.seen = [];
+  const look = () => {
+    const text = [...document.querySelectorAll('[data-role="assistant"]')].at(-1)?.textContent ?? "";
+    if (text !== globalThis.seen.at(-1)) globalThis.seen.push(text);
+  };
+  new MutationObserver(look).observe(document, { subtree: true, childList: true, characterData: true });
+}
+
+export class Page {
+  /** What was asked of other hosts, and what was thrown. */
+  foreign = [];
+  faults = [];
+
+  static async open(browser, url, name) {
+    const page = new Page();
+    page.context = await browser.newContext();
+    page.context.setDefaultTimeout(PATIENCE);
+    page.context.on("request", (request) => {
+      if (!request.url().startsWith(`${url}/`) && !/^(data|blob):/.test(request.url())) page.foreign.push(request.url());
+    });
+    page.context.on("weberror", (error) => page.faults.push(String(error.error())));
+    await page.context.addInitScript(watch);
+    page.tab = await page.context.newPage();
+    await page.tab.goto(`${url}/pages/${name}.html`);
+    return page;
+  }
+
+  /** Closes it; nothing may have been asked of other hosts, and nothing thrown. */
+  async close() {
+    await this.context.close();
+    assert.deepEqual(this.foreign, []);
+    assert.deepEqual(this.faults, []);
+  }
+
+  /** Keeps a picture of what a test has shown that failed. */
+  async keep(title) {
+    await mkdir(FAILURES, { recursive: true });
+    const path = join(FAILURES, `${title.replace(/[^a-z0-9]+/gi, "-")}.png`);
+    await this.tab.screenshot({ path, timeout: 5_000 }).catch(() => undefined);
+  }
+
+  async send(text) {
+    await this.tab.getByRole("textbox", { name: "Message" }).fill(text);
+    await this.button("Send").click();
+  }
+
+  button(name) {
+    return this.tab.getByRole("button", { name, exact: true });
+  }
+
+  /** Waits until the log has a text, which a pattern or its beginning names. */
+  async shows(text) {
+    await this.tab.getByRole("log").getByText(text).first().waitFor();
+  }
+
+  async alerts(text) {
+    await this.tab.getByRole("alert").getByText(text).waitFor();
+  }
+
+  /** Waits until nothing is being said. */
+  async rests() {
+    await this.button("Send").waitFor();
+  }
+
+  reload() {
+    return this.tab.reload();
+  }
+
+  /** Returns the texts that messages of a role have. */
+  texts(role) {
+    return this.tab.locator(`[data-role="${role}"]`).allTextContents();
+  }
+
+  /** Returns each text that the last message has had, since the page was loaded. */
+  seen() {
+    return this.tab.evaluate(() => globalThis.seen);
+  }
+}
