@@ -7,6 +7,8 @@ import { build } from "esbuild";
 /** The pages: their files, and what they are made with. */
 const PAGES = {
   usechat: "AI SDK: useChat",
+  usestream: "LangGraph SDK: useStream",
+  langchain: "@langchain/react: useStream",
 };
 
 const html = (title, body) => `<!doctype html>

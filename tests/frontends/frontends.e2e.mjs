@@ -15,6 +15,8 @@ const LONG = 2000;
 /** What people do with each page, and what of it a page cannot do. */
 const PAGES = {
   usechat: {},
+  usestream: {},
+  langchain: {},
 };
 
 const counted = (upto) => Array.from({ length: upto }, (_, at) => at + 1).join(" ");

@@ -3,14 +3,25 @@
 import { useState } from "react";
 import { createRoot } from "react-dom/client";
 
-/** Returns the thread that the address names, and has it name a new one if it names none: so a page that is loaded anew goes on. */
-export function threadOfAddress() {
+/** Returns the thread that the address names: so a page that is loaded anew goes on. */
+export function threadNamed() {
+  return new URL(location.href).searchParams.get("thread");
+}
+
+/** Has the address name a thread. */
+export function nameThread(id) {
   const address = new URL(location.href);
-  if (!address.searchParams.has("thread")) {
-    address.searchParams.set("thread", crypto.randomUUID());
-    history.replaceState(null, "", address);
-  }
-  return address.searchParams.get("thread");
+  address.searchParams.set("thread", id);
+  history.replaceState(null, "", address);
+}
+
+/** Returns the thread that the address names, or a new one, for protocols in which the page names it. */
+export function threadOfAddress() {
+  const known = threadNamed();
+  if (known !== null) return known;
+  const id = crypto.randomUUID();
+  nameThread(id);
+  return id;
 }
 
 /** Shows an element as the page. */
