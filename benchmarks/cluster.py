@@ -1,8 +1,9 @@
 """Nodes on a Ray cluster of this machine: what they cost, and what they bring.
 
 `build/ray/bin/python -m benchmarks.cluster` (`make test-ray` makes the environment) prints a table;
-names of parts (`calls events cancel kills work`) measure these alone. No area of `make bench`:
-Ray has an environment of its own.
+names of parts (`calls events cancel kills work`) measure these alone. `floor` is what Ray itself
+takes for the same, with an actor that does nothing else. No area of `make bench`: Ray has an
+environment of its own.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import operator
 import os
+import pickle
 import signal
 import statistics
 import sys
@@ -80,6 +82,19 @@ def be_killed(state: State, runtime: Runtime, writer: StreamWriter) -> State:
     return {"results": [state["n"] ** 2]}
 
 
+class Bare:
+    """An actor that does what a worker does, without nodes."""
+
+    def call(self, request: bytes) -> list[bytes]:
+        """Answer."""
+        return [request]
+
+    def stream(self, count: int, size: int) -> Iterator[list[bytes]]:
+        """Say many things, in batches of a size."""
+        for begin in range(0, count, size):
+            yield [pickle.dumps(((), index)) for index in range(begin, begin + size)]
+
+
 def graph_of(node: Any, executor: Any, count: int | None = None, **options: Any) -> Any:
     """Return a graph of one node, or of so many tasks of it side by side."""
     builder = StateGraph(State).add_node("node", node, executor=executor, **options)
@@ -100,23 +115,29 @@ def seconds(do: Callable[[], Any]) -> float:
 
 
 def measure_calls(executor: Any) -> Iterator[str]:
-    """Yield what a call of a node costs there, beside one here."""
+    """Yield what a call of a node costs there, beside one here and what Ray takes of it."""
+    yield from measure_bare_calls()
     for name, where in (("here", None), ("in a process", "process"), ("on the cluster", "ray")):
         with ProcessExecutor(1) as processes:
             chosen = {"process": processes, "ray": executor}.get(where or "")
             graph = graph_of(step, chosen)
-            for _ in range(20):
-                graph.invoke({"n": 0})
             once = partial(graph.invoke, {"n": 0})
-            took = sorted(seconds(once) * 1e3 for _ in range(CALLS))
-        yield (
-            f"run of one node {name}: median {statistics.median(took):.2f} ms, "
-            f"best tenth {took[CALLS // 10]:.2f} ms, worst tenth {took[-CALLS // 10]:.2f} ms"
-        )
+            yield f"run of one node {name}: {_times(once)}"
+
+
+def measure_bare_calls() -> Iterator[str]:
+    """Yield what Ray takes for a call of an actor, and for the first item of a stream of one."""
+    actor: Any = ray.remote(num_cpus=1, max_concurrency=2)(Bare).remote()
+    stream = actor.stream.options(num_returns="streaming")
+    request = bytes(700)  # as long as that of the node above
+    yield f"floor, call of an actor: {_times(lambda: ray.get(actor.call.remote(request)))}"
+    yield f"floor, first of a stream: {_times(lambda: ray.get(next(stream.remote(1, 1))))}"
+    ray.kill(actor)
 
 
 def measure_events(executor: Any) -> Iterator[str]:
     """Yield how many events come in a second, and what they take of the processors."""
+    yield f"floor, {EVENTS} numbers in batches of 64: {max(bare_rates()):,.0f}/s at best"
     for name in ("in a process", "on the cluster"):
         with ProcessExecutor(1) as processes:
             graph = graph_of(write, processes if name == "in a process" else executor)
@@ -128,6 +149,22 @@ def measure_events(executor: Any) -> Iterator[str]:
             f"{EVENTS} events of one node {name}: {max(rates):,.0f}/s at best, median "
             f"{_median(rates)}/s; processor time {own:.1f} us here, {there:.1f} us there"
         )
+
+
+def bare_rates() -> list[float]:
+    """Return how many things an actor says in a second that says nothing else, several times."""
+    actor: Any = ray.remote(num_cpus=1)(Bare).remote()
+    stream = actor.stream.options(num_returns="streaming")
+
+    def read() -> None:
+        for batch in stream.remote(EVENTS, 64):
+            for data in ray.get(batch):
+                pickle.loads(data)
+
+    read()
+    rates = [EVENTS / seconds(read) for _ in range(ROUNDS)]
+    ray.kill(actor)
+    return rates
 
 
 def read_events(graph: Any) -> tuple[float, float, float]:
@@ -194,6 +231,17 @@ def measure_work(executor: Any) -> Iterator[str]:
     )
 
 
+def _times(once: Callable[[], Any]) -> str:
+    """Return how long something takes, in words, when it has been done a few times."""
+    for _ in range(20):
+        once()
+    took = sorted(seconds(once) * 1e3 for _ in range(CALLS))
+    return (
+        f"median {statistics.median(took):.2f} ms, best tenth {took[CALLS // 10]:.2f} ms, "
+        f"worst tenth {took[-CALLS // 10]:.2f} ms"
+    )
+
+
 def _median(values: list[float], digits: int = 0) -> str:
     return f"{statistics.median(values):,.{digits}f}"
 
@@ -217,6 +265,8 @@ def main(*names: str) -> None:
         object_store_memory=80_000_000,
         log_to_driver=False,
         logging_level="ERROR",
+        # Ray gives its workers less of a busy machine than this process has, by 15.
+        _system_config={"worker_niceness": 0},
     )
     print(f"Python {sys.version.split()[0]}, Ray {ray.__version__}, {os.cpu_count()} processors")
     try:

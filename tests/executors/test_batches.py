@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 
-from millstream.executors.batches import SIZE, Batches
+import pytest
+
+from millstream.executors.batches import LARGEST, SIZE, Batches, size_after
 
 
 def test_what_comes_first_goes_at_once() -> None:
@@ -26,6 +28,21 @@ def test_what_follows_waits_for_more_of_it() -> None:
     batches.end()
 
     assert [*arriving] == [[b"more"] * SIZE]
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "rest", "expected"),
+    [
+        (SIZE, SIZE, 0.001, 2 * SIZE),
+        (LARGEST, LARGEST + 1, 0.001, LARGEST),
+        (2 * SIZE, 2 * SIZE - 1, 0.001, SIZE),  # the time was over, or one was urgent
+        (2 * SIZE, 2 * SIZE, 0.0, SIZE),  # it has not waited
+    ],
+)
+def test_batches_become_larger_while_messages_come_faster_than_they_go(
+    size: int, count: int, rest: float, expected: int
+) -> None:
+    assert size_after(size, count, rest) == expected
 
 
 def test_an_urgent_message_takes_those_before_it_along() -> None:

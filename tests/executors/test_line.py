@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from millstream.drivers.elsewhere import Passed
 from millstream.drivers.executor import Delivery, Reply
 from millstream.errors import GraphInterrupt
 from millstream.executors.line import WINDOW, Line
@@ -20,25 +21,56 @@ def line_to(sent: SimpleQueue[Delivery]) -> Line:
     return line
 
 
-def test_a_task_waits_now_and_then_until_it_was_heard() -> None:
+def test_a_task_is_no_window_ahead_of_what_was_heard() -> None:
     sent: SimpleQueue[Delivery] = SimpleQueue()
     line = line_to(sent)
+    half = WINDOW // 2
 
     def emit() -> None:
-        for index in range(WINDOW + 1):
+        for index in range(2 * WINDOW):
             line.emit(index)  # type: ignore[arg-type]  # anything is carried
 
     thread = threading.Thread(target=emit, daemon=True)
     thread.start()
-    before = [sent.get(timeout=20) for _ in range(WINDOW)]
+    # Two marks are set before the first one is waited for.
+    before = [sent.get(timeout=20) for _ in range(WINDOW + 2)]
 
-    numbers = [delivery.number for delivery in before]
-    assert numbers == [None] * (WINDOW - 1) + [0]
+    assert [delivery.number for delivery in before] == [*[None] * half, 0, *[None] * half, 1]
+    assert [delivery.event for delivery in before if delivery.number is not None] == [Passed()] * 2
+    assert thread.is_alive()
     assert sent.empty()
 
     line.reply(Reply(0))
+    after = [sent.get(timeout=20) for _ in range(half + 1)]
+    assert [delivery.number for delivery in after] == [*[None] * half, 2]
+    assert sent.empty()
+
+    line.reply(Reply(1))
+    line.reply(Reply(2))
     thread.join(20)
-    assert sent.get(timeout=20) == Delivery(WINDOW, None)  # type: ignore[arg-type]
+    assert not thread.is_alive()
+
+
+def test_a_task_that_is_stopped_does_not_wait_to_be_heard() -> None:
+    sent: SimpleQueue[Delivery] = SimpleQueue()
+    line, raised = line_to(sent), []
+
+    def emit() -> None:
+        try:
+            for index in range(2 * WINDOW):
+                line.emit(index)  # type: ignore[arg-type]  # anything is carried
+        except RunAbandoned as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=emit, daemon=True)
+    thread.start()
+    for _ in range(WINDOW + 2):
+        sent.get(timeout=20)
+    line.stop()
+    thread.join(20)
+
+    assert len(raised) == 1
+    assert sent.empty()
 
 
 def test_what_comes_of_an_event_is_told() -> None:

@@ -283,6 +283,14 @@ class Alive(NodeEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class Passed(NodeEvent):
+    """The node wants to know when all that it did before has been carried out."""
+
+    async def deliver(self, context: TaskContext) -> None:
+        """Do nothing: it is told."""
+
+
+@dataclass(frozen=True, slots=True)
 class DrainRequested(NodeEvent):
     """The node asked its run to stop."""
 

@@ -185,8 +185,14 @@ class Execution:
 
     def put(self, item: Item) -> None:
         """Add what comes from the task; an outcome is the last."""
+        self.put_all((item,))
+
+    def put_all(self, items: Sequence[Item]) -> None:
+        """Add what comes from the task together."""
+        if not items:
+            return
         with self._lock:
-            self._items.append(item)
+            self._items.extend(items)
             # Taken away with the item, under the lock: who waits is woken once.
             wake, self._wake = self._wake, None
         if wake is not None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, TypeAlias
 from millstream.drivers.executor import TaskOutcome
 from millstream.errors import UnpicklableError
 from millstream.executors.line import WINDOW, Line
-from millstream.executors.messages import ended, read_order
+from millstream.executors.messages import ended, read_order, said
 from millstream.executors.node_run import perform
-from millstream.executors.pickling import dumps, packed
+from millstream.executors.pickling import dumps
 from millstream.outbox.abandoned import RunAbandoned
 
 if TYPE_CHECKING:
@@ -62,9 +62,8 @@ class Attempt:
         self.line.end()
 
     def _emit(self, delivery: Delivery) -> None:
-        node, what = self.node, getattr(delivery.event, "what", "what it emits")
-        data = packed(delivery, node, what, self._dump)
+        data = said(delivery, self.node, self._dump)
         with self._lock:
             if not self._is_open:
-                raise RunAbandoned(node)
+                raise RunAbandoned(self.node)
             self._send(data, delivery.number is not None)

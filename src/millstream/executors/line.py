@@ -8,6 +8,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
+from millstream.drivers.elsewhere import Passed
 from millstream.drivers.executor import Delivery, Reply
 from millstream.outbox.abandoned import RunAbandoned
 
@@ -31,25 +32,38 @@ class Line:
         self._replies: dict[int, Callable[[Reply | None], None]] = {}
         self._lock = threading.Lock()
         self._ahead = 0
-        """How many events were sent since it was known that all were carried out."""
+        """How many events were sent since the last mark."""
+        self._mark: SimpleQueue[Reply | None] | None = None
+        """Tells that all has been carried out that was sent before the last mark."""
         self._is_stopped = False
         self._stops: list[Callable[[], None]] = []
 
     def emit(self, event: TaskEvent) -> None:
         """Send an event; `RunAbandoned` when the task has been stopped.
 
-        Waits now and then until what was sent has been carried out, so that a task does not run
-        away from a slow reader.
+        Waits now and then until what was sent some time ago has been carried out, so that a task
+        does not run away from a slow reader.
         """
-        self._ahead += 1
-        # Counted without a lock: several threads may miscount a little, and wait a little later.
-        if self._ahead >= self._window:
-            self._ahead = 0
-            self.ask(event)
-            return
         if self._is_stopped:
             raise RunAbandoned
         self.send(Delivery(event))
+        self._ahead += 1
+        # Counted without a lock: several threads may miscount a little, and wait a little later.
+        if self._ahead >= self._window // 2:
+            self._ahead = 0
+            self._set_mark()
+
+    def _set_mark(self) -> None:
+        """Wait until the run has come to the last mark, and set another one here.
+
+        So half of the events of a window are on their way while the others are carried out.
+        """
+        answer = SimpleQueue[Reply | None]()
+        self.begin(Passed(), answer.put)
+        with self._lock:
+            last, self._mark = self._mark, answer
+        if last is not None and last.get() is None:
+            raise RunAbandoned
 
     def ask(self, event: TaskEvent) -> Any:
         """Send an event and wait for what comes of it; see `emit`."""

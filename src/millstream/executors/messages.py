@@ -11,6 +11,7 @@ import traceback
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from millstream.drivers.elsewhere import Emitted
 from millstream.drivers.executor import Delivery, Reply, TaskOutcome
 from millstream.errors import NodeError, UnpicklableError
 from millstream.executors.pickling import dumps, named, packed, portable, refusal
@@ -127,6 +128,18 @@ def read_answer(number: int, data: bytes, node: str) -> Reply:
     return reply
 
 
+def said(delivery: Delivery, node: str, dump: Dumps = dumps) -> bytes:
+    """Return what a task does, as bytes; `UnpicklableError` says why it cannot be sent."""
+    event = delivery.event
+    if type(event) is Emitted and delivery.number is None:
+        try:
+            # What is said most often, without the names of classes.
+            return dump((event.namespace, event.item))
+        except Exception:
+            pass  # which part of it is refused is found below
+    return packed(delivery, node, getattr(event, "what", "what it emits"), dump)
+
+
 def ended(outcome: TaskOutcome, node: str, dump: Dumps = dumps) -> bytes:
     """Return how a task ended, as bytes, whatever it ended with."""
     error = outcome.error
@@ -148,6 +161,8 @@ def read(data: bytes, node: str) -> Delivery | TaskOutcome:
         message: Any = pickle.loads(data)
     except Exception as error:
         raise UnpicklableError(node, "what it emits or returns", str(error)) from error
+    if isinstance(message, tuple):
+        return Delivery(Emitted(*message))
     if isinstance(message, Delivery):
         return message
     outcome: TaskOutcome = message.outcome

@@ -112,6 +112,13 @@ class Pool:
             keeper.is_idle = False
             return self._waiting.popleft() if self._waiting else None
 
+    def release(self, keeper: Keeper, *, is_alive: bool) -> None:
+        """Note that a task of a worker has ended, and who is alive is free for another."""
+        with self._change:
+            keeper.calls.clear()
+            keeper.is_idle = is_alive
+            self._change.notify_all()
+
     def drop(self, assignment: Assignment) -> None:
         """Forget a task that no worker has taken."""
         with self._change, suppress(ValueError):
@@ -123,13 +130,10 @@ class Pool:
             keeper.calls.add(number)
             self._assign()
 
-    def forget_calls(self, keeper: Keeper, number: int | None = None) -> None:
-        """Note that a call of a node has ended, or all of them."""
+    def forget_call(self, keeper: Keeper, number: int) -> None:
+        """Note that a call of a node has ended."""
         with self._change:
-            if number is None:
-                keeper.calls.clear()
-            else:
-                keeper.calls.discard(number)
+            keeper.calls.discard(number)
             self._change.notify_all()
 
     def part(self, keeper: Keeper, error: BaseException | None) -> None:
@@ -178,6 +182,8 @@ class Keeper:
         self.thread = threading.Thread(target=self._keep, name="millstream-ray", daemon=True)
         self._pool = pool
         self._worker: Any = None
+        self._begin: Any = None
+        """Has the worker perform a task; returns what it says."""
         self._pid: int | None = None
         self._numbers = itertools.count()
         self._assignment: Assignment | None = None
@@ -198,7 +204,7 @@ class Keeper:
 
     def reply(self, number: int, node: str, reply: Reply) -> None:
         """Tell an attempt what came of an event."""
-        self._pool.forget_calls(self, reply.number)
+        self._pool.forget_call(self, reply.number)
         self._say("reply", number, reply.number, node, answer(reply, node, dumps))
 
     def kill(self) -> None:
@@ -212,7 +218,7 @@ class Keeper:
         # That a worker has died is noticed elsewhere.
         if ray.is_initialized():
             with suppress(Exception):
-                getattr(self._worker, method).options(concurrency_group="telling").remote(*args)
+                getattr(self._worker, method).remote(*args)
 
     # Called in its thread.
 
@@ -239,10 +245,12 @@ class Keeper:
                 "num_cpus": terms.num_cpus,
                 "num_gpus": terms.num_gpus,
                 "resources": terms.resources,
-                "concurrency_groups": {"telling": 1},
+                # It is told things while it is at work; groups of Ray's for that take longer.
+                "max_concurrency": 2,
             }
         )(RayWorker)
         self._worker = kind.remote([os.path.abspath(path) for path in sys.path])
+        self._begin = self._worker.perform.options(num_returns="streaming").remote
         # Closed before there was something to be killed.
         if self._pool.is_closed:
             self.kill()
@@ -255,36 +263,48 @@ class Keeper:
         # Closed before it was known what is to be stopped.
         if self._pool.is_closed:
             assignment.execution.stop()
-        error: Exception | None = None
+        outcome, is_alive = None, False
         try:
             if assignment.begin(self, number):
-                self._hear(assignment, number)
+                outcome = self._hear(assignment, number)
+            is_alive = True
         except UnpicklableError as refused:
-            error = refused  # whatever the task does now, nobody follows
+            outcome = TaskOutcome(error=refused)  # whatever the task does now, nobody follows
         # Of Ray, of many kinds, or its end.
         except Exception as lost:
-            error = WorkerDiedError(node, self._pid, None)
-            error.__cause__ = lost
+            died = WorkerDiedError(node, self._pid, None)
+            died.__cause__ = lost
+            outcome = TaskOutcome(error=died)
+        if outcome is None:
+            unsaid = RuntimeError(f"The worker of node '{node}' has not said how it ended")
+            outcome = TaskOutcome(error=unsaid)
         self._assignment = None
-        self._pool.forget_calls(self)
-        # Which counts if nothing has been said before.
-        unsaid = RuntimeError(f"The worker of node '{node}' has not said how it ended")
-        assignment.end(TaskOutcome(error=error or unsaid))
-        return error is None
+        # Before anybody knows that it has ended: the task that comes next finds a worker free.
+        self._pool.release(self, is_alive=is_alive)
+        assignment.end(outcome)
+        return is_alive
 
-    def _hear(self, assignment: Assignment, number: int) -> None:
+    def _hear(self, assignment: Assignment, number: int) -> TaskOutcome | None:
+        """Pass on what a task does, and return how it ended; None if that was not said.
+
+        Nothing follows an outcome, so the end of the stream is not waited for.
+        """
         asked = assignment.order
-        perform = self._worker.perform.options(num_returns="streaming")
-        for batch in perform.remote(number, asked.node, asked.request):
-            for data in ray.get(batch):
-                item = read(data, asked.node)
-                if isinstance(item, TaskOutcome):
-                    assignment.end(item)
-                    continue
-                if isinstance(item.event, TaskCalled):
-                    assert item.number is not None, "whoever calls is told of the end"
-                    self._pool.note_call(self, item.number)
-                assignment.put(item)
+        for batch in self._begin(number, asked.node, asked.request):
+            heard: list[Delivery] = []
+            try:
+                for data in ray.get(batch):
+                    item = read(data, asked.node)
+                    if isinstance(item, TaskOutcome):
+                        return item
+                    if isinstance(item.event, TaskCalled):
+                        assert item.number is not None, "whoever calls is told of the end"
+                        self._pool.note_call(self, item.number)
+                    heard.append(item)
+            # Also what comes before something that cannot be read.
+            finally:
+                assignment.execution.put_all(heard)
+        return None
 
 
 class Assignment:
@@ -306,10 +326,6 @@ class Assignment:
         with self._lock:
             self._keeper, self._number = keeper, number
             return not self._has_ended
-
-    def put(self, item: Delivery) -> None:
-        """Pass on what the task does."""
-        self.execution.put(item)
 
     def end(self, outcome: TaskOutcome) -> bool:
         """Say how it ended; return whether that was not known yet."""

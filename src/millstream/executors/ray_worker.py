@@ -6,11 +6,13 @@ own, because a node waits for replies and may have to be stopped.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from queue import SimpleQueue
 from typing import Final
 
 from millstream.executors.attempt import Attempt
@@ -21,6 +23,7 @@ from millstream.executors.messages import CLUSTER_WORKER, Perform, read_answer
 WINDOW: Final = 16 * SIZE
 """How many events a task may be ahead of its run: as many as are said while one goes there and what
 comes of it goes back."""
+logger = logging.getLogger(__name__)
 
 
 class RayWorker:
@@ -36,6 +39,9 @@ class RayWorker:
         self._attempt: Attempt | None = None
         self._stopped = -1
         """The last attempt that was to be stopped."""
+        self._attempts = SimpleQueue[tuple[Attempt, Batches]]()
+        # One for all nodes: to start a thread takes longer than many a node.
+        threading.Thread(target=self._work, name="millstream-node", daemon=True).start()
 
     def ready(self) -> int:
         """Say which process this is."""
@@ -50,15 +56,19 @@ class RayWorker:
             is_stopped = self._stopped == number
         if is_stopped:
             attempt.line.stop()
+        self._attempts.put((attempt, batches))
+        yield from batches
 
-        def work() -> None:
+    def _work(self) -> None:
+        while True:
+            attempt, batches = self._attempts.get()
             try:
                 attempt.perform()
+            except BaseException:  # not of the node, whose errors are its outcome
+                logger.exception("How node '%s' ended could not be said", attempt.node)
             finally:
                 batches.end()
-
-        threading.Thread(target=work, name=f"millstream-{node}", daemon=True).start()
-        yield from batches
+            del attempt, batches  # held by nobody while nothing comes
 
     def stop(self, number: int) -> None:
         """Stop an attempt, which may not have come yet."""
