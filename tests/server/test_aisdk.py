@@ -208,6 +208,27 @@ def test_a_message_is_stopped(served: Running, gate: threading.Event) -> None:
     assert parts[-1] == {"type": "abort", "reason": "cancelled"}
 
 
+def test_what_is_said_next_is_not_stopped(served: Running, gate: threading.Event) -> None:
+    gate.clear()
+    chat = str(uuid.uuid4())
+    body = {"id": chat, "messages": [user("hi")]}
+    with served.http.stream("POST", "/ai-sdk/gated", json=body) as response:
+        up_to('"It "', response.iter_text())
+        # Pages say that they stop, and send what comes next without waiting for an answer.
+        next_run = {
+            "assistant_id": "gated",
+            "input": {"messages": "go on"},
+            "stream_mode": ["messages-tuple"],
+        }
+        made = httpx.post(f"{served.url}/threads/{chat}/runs", json=next_run, timeout=30).json()
+        httpx.delete(f"{served.url}/ai-sdk/gated/{chat}/stream", timeout=30)
+    gate.set()
+    served.http.get(f"/threads/{chat}/runs/{made['run_id']}/join")
+
+    runs = served.http.get(f"/threads/{chat}/runs").json()
+    assert sorted(run["status"] for run in runs) == ["interrupted", "success"]
+
+
 def test_a_run_may_end_with_its_reader(served: Running, gate: threading.Event) -> None:
     gate.clear()
     chat = str(uuid.uuid4())

@@ -154,14 +154,16 @@ async def source_from_the_beginning(call: Call, run: Mapping[str, Any]) -> Sourc
 
 
 async def stop(call: Call, thread_id: str) -> None:
-    """Cancel the runs of a thread that are under way, and wait until they have stopped."""
+    """Cancel the run of a thread that is under way, and wait until it has stopped.
+
+    Runs that wait behind it begin then: they are what the client has said since.
+    """
+    run = await run_under_way(call, thread_id)
+    if run is None:
+        return
+    run_id = str(run["run_id"])
+    path = "/threads/{thread_id}/runs/{run_id}/cancel"
+    own = await as_operation(call, "POST", path, thread_id=thread_id, run_id=run_id)
     scheduler = call.service.scheduler
-    while (run := await run_under_way(call, thread_id)) is not None:
-        run_id = str(run["run_id"])
-        path = "/threads/{thread_id}/runs/{run_id}/cancel"
-        own = await as_operation(call, "POST", path, thread_id=thread_id, run_id=run_id)
-        if not await scheduler.cancel(
-            "interrupted", own.filters, thread_id=thread_id, run_ids=[run_id]
-        ):
-            return
+    if await scheduler.cancel("interrupted", own.filters, thread_id=thread_id, run_ids=[run_id]):
         await scheduler.stopped([run_id])
