@@ -9,6 +9,7 @@ const PAGES = {
   usechat: "AI SDK: useChat",
   usestream: "LangGraph SDK: useStream",
   langchain: "@langchain/react: useStream",
+  assistant: "assistant-ui with the AI SDK",
 };
 
 const html = (title, body) => `<!doctype html>

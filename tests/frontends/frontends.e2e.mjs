@@ -17,6 +17,7 @@ const PAGES = {
   usechat: {},
   usestream: {},
   langchain: {},
+  assistant: {},
 };
 
 const counted = (upto) => Array.from({ length: upto }, (_, at) => at + 1).join(" ");
