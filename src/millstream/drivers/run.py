@@ -29,7 +29,7 @@ from millstream.drivers.recorded import emit_custom_to, end_recording
 from millstream.drivers.run_request import Replay
 from millstream.drivers.run_scope import RunScope
 from millstream.drivers.subgraphs import EmitEnd, emit_started
-from millstream.drivers.taps import taps_of, tool_taps_of
+from millstream.drivers.taps import ears_of, taps_of, tool_taps_of
 from millstream.errors import GraphDrained, GraphInterrupt, is_invalid_resume, recursion_error
 from millstream.modes.names import CUSTOM, GRAPHS, VALUES
 from millstream.modes.projectors import RunView, both, observe
@@ -234,6 +234,7 @@ class Run(RunScope):
                 tape, self, self.emit_custom, has_subgraphs=subscription.has_subgraphs
             )
         self.taps = taps_of(self, emit_from_task)
+        self.ears = ears_of(self.taps)
         if tool_taps := tool_taps_of(self, emit_from_task):
             self.tool_taps = tool_taps
         self.writer = self._make_writer()

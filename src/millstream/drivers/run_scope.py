@@ -12,7 +12,7 @@ from millstream.runtime import _no_op_stream_writer
 from millstream.saving.untracked import Untracked
 
 if TYPE_CHECKING:
-    from langchain_core.callbacks import BaseCallbackManager
+    from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
     from langchain_core.runnables import RunnableConfig
     from langgraph.cache.base import BaseCache
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -79,6 +79,8 @@ class RunScope:
     """The graph's own run in LangChain's callbacks, None when nobody listens."""
     taps: tuple[MessageTap, ...]
     """The consumers of `messages` that hear this run."""
+    ears: tuple[BaseCallbackHandler, ...]
+    """What LangChain tells of models for the taps to hear it: they themselves, or one for all."""
     tool_taps: tuple[ToolTap, ...]
     """The consumers of `tools` that hear this run."""
     writer: StreamWriter
@@ -136,7 +138,7 @@ class RunScope:
         self.clock = request.clock
         self.waits = waits
         self.writer = _no_op_stream_writer
-        self.taps = self.tool_taps = self.forwards = ()
+        self.taps = self.ears = self.tool_taps = self.forwards = ()
         self.listener = self.callbacks = self.emit_custom = self.buffer_limit = None
         self.recorder = self.ahead = self.stamps = self.saved_parent = self.resumed_step = None
         self._user_metadata = self._enclosing = self._public = None

@@ -12,6 +12,7 @@ from millstream.modes.names import MESSAGES, TOOLS
 from millstream.outbox.abandoned import RunAbandoned
 
 if TYPE_CHECKING:
+    from langchain_core.callbacks import BaseCallbackHandler
     from langchain_core.messages import BaseMessage
 
     from millstream.drivers.context import TaskContext
@@ -36,6 +37,15 @@ def taps_of(run: RunScope, emit: Emit) -> tuple[MessageTap, ...]:
     if run.request.recording is not None:
         own = (*_recorded_messages(run, run.request.recording), *own)
     return _with_own(run, above, own) if above else own
+
+
+def ears_of(taps: tuple[MessageTap, ...]) -> tuple[BaseCallbackHandler, ...]:
+    """Return what LangChain tells of models, for these taps to hear it: one for all if recorded."""
+    if not any(tap.is_recording for tap in taps):
+        return taps
+    from millstream.recording.listener import Listener
+
+    return (Listener(taps),)
 
 
 def tool_taps_of(run: RunScope, emit: Emit) -> tuple[ToolTap, ...]:
@@ -75,13 +85,13 @@ def _tool_tap(run: RunScope, emit: Emit) -> ToolTap:
 def _recorded_messages(run: RunScope, tape: Tape) -> tuple[MessageTap, ...]:
     from millstream.recording.taps import recorded_messages
 
-    return recorded_messages(tape.emit, run.namespace, run.shape)
+    return recorded_messages(tape, run.namespace, run.shape)
 
 
 def _recorded_tools(run: RunScope, tape: Tape) -> ToolTap:
     from millstream.recording.taps import recorded_tools
 
-    return recorded_tools(tape.emit, run.namespace, run.shape)
+    return recorded_tools(tape, run.namespace, run.shape)
 
 
 def record_input(context: TaskContext) -> None:

@@ -109,7 +109,7 @@ def task_callbacks(context: TaskContext, metadata: dict[str, Any]) -> BaseCallba
     Never none: `dispatch_custom_event` refuses to work without a run above it.
     """
     run = context.run
-    taps: list[BaseCallbackHandler] = [*run.taps, *run.tool_taps]
+    taps: list[BaseCallbackHandler] = [*run.ears, *run.tool_taps]
     if (heartbeats := context.heartbeats) is not None:
         taps.append(heartbeats.handler)
     if context.callbacks is None:

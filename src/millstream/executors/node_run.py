@@ -338,6 +338,7 @@ class RemoteScope(RunScope):
             _message_tap(self, ear, _relay(line, MESSAGES, index))
             for index, ear in enumerate(request.messages)
         )
+        self.ears = self.taps
         self.tool_taps = tuple(
             _tool_tap(self, ear, _relay(line, TOOLS, index))
             for index, ear in enumerate(request.tools)

@@ -42,6 +42,10 @@ class BlockTap(MessageTap):
         self._latest_message: tuple[UUID, OpenMessage] | tuple[None, None] = NOBODY
         """The one that began last; see `tap.NOBODY`."""
 
+    def opened(self, run_id: UUID) -> OpenMessage | None:
+        """Return the message that a model is saying."""
+        return self._open_messages.get(run_id)
+
     def emit_new(self, message: BaseMessage, metadata: Metadata) -> None:
         """Send a whole message whose id was not sent before; one without id is given one."""
         # Run streams have what tools answer in a view of its own, by `tools`.

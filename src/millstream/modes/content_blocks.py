@@ -98,26 +98,27 @@ class BlockWriter:
     def feed(self, chunk: BaseMessage) -> list[MessagesData]:
         """Return the events that a chunk causes; what is no chunk of a model causes none."""
         # The short way of nearly all tokens: text, after text, with nothing new beside it.
-        block = self._text
-        if block is not None and _is_plain(chunk):
-            text = chunk.content
-            metadata = chunk.response_metadata
-            # A provider's translator may make something else of text, depending on the metadata:
-            # only those are let through with which it has left text alone before.
-            if not metadata or (text and metadata == self._plain_metadata):
-                if not text:
-                    return []
-                block.parts.append(cast("str", text))
-                return [
-                    {
-                        "event": "content-block-delta",
-                        "index": block.index,
-                        "delta": {"type": "text-delta", "text": cast("str", text)},
-                    }
-                ]
+        block = self.growing_with(chunk)
+        if block is not None:
+            text = cast("str", chunk.content)
+            if not text:
+                return []
+            block.parts.append(text)
+            return [block.delta(text)]
         if not isinstance(chunk, AIMessageChunk):
             return []
         return list(self._feed(chunk))
+
+    def growing_with(self, chunk: BaseMessage) -> Block | None:
+        """Return the block of text that grows by a chunk, if that is all that the chunk causes."""
+        block = self._text
+        if block is None or not _is_plain(chunk):
+            return None
+        # A provider's translator may make something else of text, depending on the metadata: only
+        # those are let through with which it has left text alone before.
+        metadata = chunk.response_metadata
+        is_known = not metadata or (chunk.content and metadata == self._plain_metadata)
+        return block if is_known else None
 
     def _feed(self, chunk: AIMessageChunk) -> Iterator[MessagesData]:
         if not self.is_started:
@@ -226,6 +227,14 @@ class Block:
         content = _announced(self._fields)
         event = {"event": "content-block-start", "index": self.index, "content": content}
         return cast("MessagesData", event)
+
+    def delta(self, text: str) -> MessagesData:
+        """Return the event for a piece of text."""
+        return {
+            "event": "content-block-delta",
+            "index": self.index,
+            "delta": {"type": "text-delta", "text": text},
+        }
 
     def finish(self) -> MessagesData:
         """Return the event that has the whole block."""

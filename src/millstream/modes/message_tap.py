@@ -42,6 +42,8 @@ class MessageTap(Tap):
     mode = MESSAGES
     has_blocks: ClassVar[bool] = False
     """Models are heard as events of content blocks."""
+    is_recording: ClassVar[bool] = False
+    """What is heard goes into a recording; then LangChain tells its taps by a `Listener`."""
     ignore_llm = False
     ignore_chat_model = False
 
@@ -80,6 +82,19 @@ class MessageTap(Tap):
         for message in messages_of(value):
             if message.id is not None:
                 self._seen.add(message.id)
+
+    @property
+    def namespace(self) -> Namespace:
+        """Where the run is that is heard."""
+        return self._namespace
+
+    def heard(self, run_id: UUID) -> Metadata | None:
+        """Return the metadata of a model that is being heard."""
+        return self._models.get(run_id)
+
+    def note(self, id: str | None) -> None:
+        """Take note that the consumer has received the message with an id, or some of it."""
+        self._seen.add(id)
 
     def messages_in(self, value: Any) -> list[BaseMessage]:
         """Return the messages in what a node returned."""

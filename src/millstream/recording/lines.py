@@ -4,7 +4,9 @@
 |---|---|
 | the first | `recording`, the version of the format; `started`; what is known of the run |
 | an event | `at`, microseconds since `started`; `ns`, `mode`, `data` |
+| a token | `at`; `of`, the number of a template; `text` |
 | a definition | `define`, a number; `value`, what `{"$ref": number}` stands for from here on |
+| a template | a definition whose `value` has `ns`, and by mode `data` that lack a text |
 | the last | `at`; `end`, how the run has ended; `events`, how many there were |
 
 docs/recording.md has all of it for who reads files by other means.
@@ -27,6 +29,8 @@ AT: Final = "at"
 END: Final = "end"
 COUNT: Final = "events"
 DEFINE: Final = "define"
+OF: Final = "of"
+TEXT: Final = "text"
 LEFT_OUT: Final = "left_out"
 
 Status: TypeAlias = Literal["success", "interrupted", "error", "cancelled", "drained", "truncated"]

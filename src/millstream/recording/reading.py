@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -21,10 +21,13 @@ from millstream.recording.lines import (
     END,
     FORMAT,
     HEADER,
+    OF,
     STARTED,
+    TEXT,
     Status,
     shown_mode,
 )
+from millstream.recording.tokens import TokenTemplate
 from millstream.recording.values import MARK, Decoder, loads
 from millstream.recording.writing import GZIP
 
@@ -156,56 +159,75 @@ class Reading:
         """When the last part was told, microseconds after the run was started."""
         self.count = 0
         """The events that have been read, of all modes."""
+        self._decoder = Decoder(run._allowed)
+        self._templates: dict[int, TokenTemplate] = {}
+        """The templates of tokens that were read, by their number."""
+        # What `debug` tells again is looked for only if somebody wants to see it.
+        self._told: dict[tuple[tuple[str, ...], str], Any] | None = None
+        if modes is None or DEBUG in modes:
+            self._told = {}
 
     def __iter__(self) -> Iterator[tuple[int, Part]]:
-        run, modes = self._run, self._modes
-        lines, decoder = Lines(run._source), Decoder(run._allowed)
-        decode = decoder.decode
-        # What `debug` tells again is looked for only if somebody wants to see it.
-        told: dict[tuple[tuple[str, ...], str], Any] | None = None
-        if modes is None or DEBUG in modes:
-            told = {}
-        number = 0
+        run = self._run
+        lines = Lines(run._source)
         for number, line in enumerate(lines, 1):
+            if number == 1:
+                continue
             data = run._load(line, number)
             try:
-                if "mode" not in data:
-                    if number > 1 and self._note(data, decoder):
-                        return
-                    continue
-                self.count += 1
-                mode = data["mode"]
-                if type(mode) is not str:
-                    raise TypeError(f"its mode is {mode!r:.80}")
-                is_wanted = modes is None or mode in modes
-                if not is_wanted and (told is None or mode not in (TASKS, CHECKPOINTS)):
-                    continue
-                payload = data["data"]
-                if MARK in line:
-                    payload = decode(payload)
-                namespace = tuple(data["ns"])
-                if told is not None:
-                    payload = _unwrapped(told, namespace, mode, payload)
-                at = self.at = data[AT]
+                parts = self._parts(data, line)
             except Exception as error:
                 raise RecordingError(
                     f"line {number} of {run.name} is no event: {type(error).__name__}: {error}"
                 ) from error
-            if is_wanted:
-                yield at, (namespace, shown_mode(mode), payload, None)
+            if self.status != "truncated":
+                return
+            for part in parts:
+                yield self.at, part
         self.damage = lines.damage or "the end of the run is not in it"
 
-    def _note(self, data: dict[str, Any], decoder: Decoder) -> bool:
-        """Take note of a line that is no event; say whether it is the last."""
-        if DEFINE in data:
-            decoder.defined[data[DEFINE]] = decoder.decode(data["value"])
-        if END not in data:
-            return False
-        self.status, self.ending = data[END], decoder.decode(data)
+    def _parts(self, data: dict[str, Any], line: bytes) -> Sequence[Part]:
+        """Return the parts that a line stands for, those of them that are wanted."""
+        if OF in data:
+            self.count += 2
+            self.at = data[AT]
+            number = data[OF]
+            template = self._templates.get(number)
+            if template is None:
+                found = self._decoder.defined[number]
+                template = self._templates[number] = TokenTemplate(found, self._modes)
+            return template.parts(data[TEXT])
+        if "mode" not in data:
+            self._note(data)
+            return ()
+        self.count += 1
+        told, mode = self._told, data["mode"]
+        if type(mode) is not str:
+            raise TypeError(f"its mode is {mode!r:.80}")
+        is_wanted = self._modes is None or mode in self._modes
+        if not is_wanted and (told is None or mode not in (TASKS, CHECKPOINTS)):
+            return ()
+        payload = data["data"]
+        if MARK in line:
+            payload = self._decoder.decode(payload)
+        namespace = tuple(data["ns"])
+        if told is not None:
+            payload = _unwrapped(told, namespace, mode, payload)
         self.at = data[AT]
-        error = self.ending.get("error")
-        self.error = error if isinstance(error, BaseException) else None
-        return True
+        return ((namespace, shown_mode(mode), payload, None),) if is_wanted else ()
+
+    def _note(self, data: dict[str, Any]) -> None:
+        """Take note of a line that is no event."""
+        decoder = self._decoder
+        if DEFINE in data:
+            number = data[DEFINE]
+            decoder.defined[number] = decoder.decode(data["value"])
+            self._templates.pop(number, None)
+        if END in data:
+            self.status, self.ending = data[END], decoder.decode(data)
+            self.at = data[AT]
+            error = self.ending.get("error")
+            self.error = error if isinstance(error, BaseException) else None
 
 
 def _unwrapped(

@@ -11,7 +11,9 @@ import itertools
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import orjson
 
 from millstream.constants import MISSING
 from millstream.modes.event_listener import EVENTS
@@ -26,7 +28,9 @@ from millstream.recording.lines import (
     FORMAT,
     HEADER,
     LEFT_OUT,
+    OF,
     STARTED,
+    TEXT,
 )
 from millstream.recording.values import dumps, encode, loads
 from millstream.recording.writing import LineWriter, logger
@@ -39,6 +43,9 @@ if TYPE_CHECKING:
     from millstream.recording.lines import Status
     from millstream.recording.recording import Recording
 
+    Said: TypeAlias = tuple[Any, Any]
+    """What a model has said, and its metadata."""
+
 SAID: Final = frozenset((MESSAGES, ALONE, BLOCKS))
 """The modes of what models say, with metadata beside it that are the same for a whole message."""
 WRAPPED: Final = frozenset((TASKS, CHECKPOINTS))
@@ -46,7 +53,7 @@ WRAPPED: Final = frozenset((TASKS, CHECKPOINTS))
 KEPT: Final = (HEADER, STARTED, AT, END, COUNT)
 """What is written of the first and the last line if a filter leaves them out."""
 KNOWN: Final = 64
-"""How many metadata are remembered."""
+"""How many metadata are remembered, and how many templates."""
 MANY_PREFIXES: Final = 4096
 
 
@@ -74,7 +81,11 @@ class Tape:
         self._numbers = itertools.count(1)
         self._known: OrderedDict[int, tuple[Any, Any, bytes]] = OrderedDict()
         """Metadata that have a number, by identity; as they were, for they may be changed."""
+        self._templates: OrderedDict[bytes, bytes] = OrderedDict()
+        """Templates that have a number, and what lines say of them."""
         self._count = itertools.count()
+        self._tokens = itertools.count()
+        """Tokens that were written as their text: each is two events."""
         self._ending: dict[str, Any] = {END: "cancelled"}
 
     def open(self) -> None:
@@ -133,15 +144,58 @@ class Tape:
         known = self._known.get(id(metadata))
         if known is not None and known[0] is metadata and known[1] == metadata:
             return known[2]
-        number, value = next(self._numbers), encode(metadata)
-        # First what it stands for, then who may use it.
-        self._put(b'{"%b":%d,"value":%b}\n' % (DEFINE.encode(), number, value), is_event=False)
-        reference = b'{"$ref":%d}' % number
+        reference = b'{"$ref":%d}' % self._define(encode(metadata))
         kept = metadata.copy() if type(metadata) is dict else metadata
         self._known[id(metadata)] = metadata, kept, reference
         while len(self._known) > KNOWN:
             self._known.popitem(last=False)
         return reference
+
+    def _define(self, value: bytes) -> int:
+        number = next(self._numbers)
+        # First what it stands for, then who may use it.
+        self._put(b'{"%b":%d,"value":%b}\n' % (DEFINE.encode(), number, value), is_event=False)
+        return number
+
+    @property
+    def has_templates(self) -> bool:
+        """Say whether tokens are written as their text: a filter is shown events alone."""
+        return self._recording.filter is None
+
+    def template(self, namespace: Namespace, message: Said, block: Said) -> bytes:
+        """Return what `say` is told of tokens that are like this one but for their text.
+
+        `message` is a chunk of a message, `block` the event of its content block, without a text,
+        and with their metadata.
+        """
+        of_message, of_block = encode(message[0]), encode(block[0])
+        value = b'{"ns":%b,"%b":{"$tuple":[%b,%b]},"%b":{"$tuple":[%b,%b]}}' % (
+            dumps([*namespace]),
+            MESSAGES.encode(),
+            of_message,
+            self._reference(message[1]),
+            BLOCKS.encode(),
+            of_block,
+            self._reference(block[1]),
+        )
+        template = self._templates.get(value)
+        if template is None:
+            template = b',"%b":%d,"%b":' % (OF.encode(), self._define(value), TEXT.encode())
+            self._templates[value] = template
+            while len(self._templates) > KNOWN:
+                self._templates.popitem(last=False)
+        return template
+
+    def say(self, template: bytes, text: str) -> None:
+        """Take a token that a template stands for but for its text."""
+        if self._is_open:
+            at = self._nanos() // 1000 - self._started
+            next(self._tokens)
+            try:
+                data = orjson.dumps(text)
+            except TypeError:
+                data = dumps(text)
+            self._writer.put(b'{"at":%d%b%b}\n' % (at, template, data))
 
     def _put(self, line: bytes, *, is_event: bool = True) -> None:
         if self._recording.filter is not None:
@@ -197,7 +251,8 @@ class Tape:
             return
         self._is_open = False
         at = self._nanos() // 1000 - self._started
-        last = {AT: at, **self._ending, COUNT: next(self._count)}
+        count = next(self._count) + 2 * next(self._tokens)
+        last = {AT: at, **self._ending, COUNT: count}
         self._put(b"{%b}\n" % b",".join(_items(last)), is_event=False)
         self._writer.close()
 

@@ -2,6 +2,7 @@
 
 A stream with nested graphs and one without show other whole messages: what was seen below is not
 repeated above. A recording has to give both, and the events of content blocks for run streams.
+LangChain tells them by a `Listener`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from millstream.recording.lines import ALONE, BLOCKS
 
 if TYPE_CHECKING:
     from millstream.modes.message_tap import Metadata
-    from millstream.modes.parts import Emit, Namespace, Part, Shape
+    from millstream.modes.parts import Namespace, Part, Shape
+    from millstream.recording.tape import Tape
 
 
 class _SeenBelow:
@@ -46,15 +48,18 @@ class _SeenBelow:
 class RecordedMessages(MessageTap):
     """Tells a recording what is said in one run, for streams with nested graphs and without."""
 
+    is_recording = True
+
     def __init__(
-        self, *args: Any, only_below: set[str | None] | None = None, **kwargs: Any
+        self, *args: Any, tape: Tape, only_below: set[str | None] | None = None, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
+        self.tape = tape
         self._only_below = only_below
         """Ids that were seen in nested graphs alone; None for the tap of one."""
 
     def _shared(self) -> dict[str, Any]:
-        shared = super()._shared()
+        shared = {**super()._shared(), "tape": self.tape}
         if self._only_below is not None:
             shared["seen"] = _SeenBelow(self._seen, self._only_below)
         return shared
@@ -85,20 +90,35 @@ class RecordedMessages(MessageTap):
         super().relay(namespace, payload)
 
 
+class RecordedBlocks(BlockTap):
+    """Tells a recording what models say in one run as events of content blocks."""
+
+    is_recording = True
+
+    def __init__(self, *args: Any, tape: Tape, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.tape = tape
+
+    def _shared(self) -> dict[str, Any]:
+        return {**super()._shared(), "tape": self.tape}
+
+
 def recorded_messages(
-    emit: Emit, namespace: Namespace, shape: Shape | None
-) -> tuple[MessageTap, MessageTap]:
+    tape: Tape, namespace: Namespace, shape: Shape | None
+) -> tuple[RecordedMessages, RecordedBlocks]:
     """Return what hears the messages of a run that is recorded."""
+    emit = tape.emit
 
     def emit_block(part: Part) -> None:
         emit((part[0], BLOCKS, part[2], part[3]))
 
+    known: dict[str, Any] = {"has_subgraphs": True, "tape": tape}
     return (
-        RecordedMessages(emit, namespace, shape, has_subgraphs=True, only_below=set()),
-        BlockTap(emit_block, namespace, shape, has_subgraphs=True),
+        RecordedMessages(emit, namespace, shape, **known, only_below=set()),
+        RecordedBlocks(emit_block, namespace, shape, **known),
     )
 
 
-def recorded_tools(emit: Emit, namespace: Namespace, shape: Shape | None) -> ToolTap:
+def recorded_tools(tape: Tape, namespace: Namespace, shape: Shape | None) -> ToolTap:
     """Return what hears the tools of a run that is recorded."""
-    return ToolTap(emit, namespace, shape, has_subgraphs=True)
+    return ToolTap(tape.emit, namespace, shape, has_subgraphs=True)

@@ -14,6 +14,7 @@ import json
 import math
 from base64 import b64decode, b64encode
 from collections.abc import Collection, Mapping
+from copy import deepcopy
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import orjson
 from langchain_core import messages
 from langchain_core.messages import BaseMessage
+from pydantic import BaseModel
 
 from millstream import errors
 from millstream._base.texts import safe_str
@@ -267,14 +269,44 @@ def _message(cls: type[BaseMessage], fields: Mapping[str, Any]) -> BaseMessage:
             values[name] = fields[name]
         elif default is not MISSING:
             values[name] = default.copy() if type(default) in (dict, list) else default
-    message = cls.__new__(cls)
-    set_on = object.__setattr__  # pydantic's own checks
-    set_on(message, "__dict__", values)
-    set_on(message, "__pydantic_fields_set__", {*fields} & values.keys())
-    set_on(message, "__pydantic_private__", None)
     extra = {name: value for name, value in fields.items() if name not in values}
-    set_on(message, "__pydantic_extra__", extra)
+    return _made(cls, values, {*fields} & values.keys(), extra)
+
+
+def with_content(message: BaseMessage) -> Callable[[str], BaseMessage]:
+    """Return a function that makes messages which differ from this one in their content."""
+    cls, known = type(message), {**message.__dict__}
+    extra, named = message.__pydantic_extra__ or {}, message.__pydantic_fields_set__
+    # As many as are made, each has lists and dicts of its own.
+    own = [(name, value) for name, value in known.items() if type(value) in (dict, list)]
+
+    def make(content: str) -> BaseMessage:
+        values = known.copy()
+        values["content"] = content
+        for name, value in own:
+            values[name] = deepcopy(value) if value else type(value)()
+        return _made(cls, values, named.copy(), extra.copy())
+
+    return make
+
+
+def _made(
+    cls: type[BaseMessage], values: dict[str, Any], named: set[str], extra: dict[str, Any]
+) -> BaseMessage:
+    message = cls.__new__(cls)
+    # As `object.__setattr__` would; pydantic's own checks.
+    _SET_VALUES(message, values)
+    _SET_NAMED(message, named)
+    _SET_PRIVATE(message, None)
+    _SET_EXTRA(message, extra)
     return message
+
+
+_SET_VALUES: Final = BaseModel.__dict__["__dict__"].__set__
+_SET_NAMED: Final = BaseModel.__dict__["__pydantic_fields_set__"].__set__
+_SET_PRIVATE: Final = BaseModel.__dict__["__pydantic_private__"].__set__
+_SET_EXTRA: Final = BaseModel.__dict__["__pydantic_extra__"].__set__
+"""What sets what a message is made of."""
 
 
 def _error(data: Mapping[str, Json]) -> BaseException:

@@ -106,6 +106,8 @@ describe("a file", () => {
       { recording: 1, started: FIRST * 1000, graph: "g", configurable: { run_id: "r" }, drawing: null, versions: {} },
       { define: 1, value: { langgraph_node: "speak" } },
       { at: 2_000, ns: ["team:1"], mode: "messages", data: { $tuple: [{ $message: "AIMessageChunk", content: "hi", id: "m" }, { $ref: 1 }] } },
+      { define: 2, value: { ns: ["team:1"], messages: { $tuple: [{ $message: "AIMessageChunk", content: "", id: "m" }, { $ref: 1 }] } } },
+      { at: 2_500, of: 2, text: " there" },
       { at: 3_000, ns: [], mode: "tasks", data: { id: "1", name: "ask", result: { $dict: [[1, 2]] }, error: null, interrupts: [{ $interrupt: { value: "?", id: "q" } }] } },
       { at: 4_000, ns: [], mode: "custom", data: { a: { $stored: ["msgpack", "…"], text: "Point(1)", class: "Point" } } },
       { at: 5_000, end: "error", error: { $error: { class: "builtins.ValueError", text: "x" } }, events: 3 },
@@ -113,6 +115,7 @@ describe("a file", () => {
     expect(found).toMatchObject({ status: "error", note: "", graphId: "g", runId: "r" });
     expect(found.events).toEqual([
       { at: FIRST + 2, event: "messages|team:1", data: [{ type: "AIMessageChunk", content: "hi", id: "m" }, { langgraph_node: "speak" }] },
+      { at: FIRST + 2.5, event: "messages|team:1", data: [{ type: "AIMessageChunk", content: " there", id: "m" }, { langgraph_node: "speak" }] },
       { at: FIRST + 3, event: "tasks", data: { id: "1", name: "ask", result: { 1: 2 }, error: null, interrupts: [{ value: "?", id: "q" }] } },
       { at: FIRST + 4, event: "custom", data: { a: "Point(1)" } },
       { at: FIRST + 4, event: "error", data: { error: "builtins.ValueError", message: "x" } },

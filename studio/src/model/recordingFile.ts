@@ -53,6 +53,7 @@ export class RecordingReader {
       this.#header = object(this.#plain(data, 0));
       this.#started = Number(data.started ?? 0) / 1000;
     } else if ("define" in data) this.#defined.set(Number(data.define), this.#plain(data.value ?? null, 0));
+    else if ("of" in data) this.#events.push(this.#tokenOf(data));
     else if ("end" in data) this.#end = data;
     else if (typeof data.mode === "string") this.#events.push(this.#toldOf(data));
     return true;
@@ -82,11 +83,21 @@ export class RecordingReader {
   #toldOf(data: JsonObject): Told {
     // What a server has put together is as the API says it, but for messages.
     const isMarked = this.#header?.source !== "server" || data.mode === "messages";
-    const namespace = Array.isArray(data.ns) ? data.ns.map(text) : [];
     return {
       at: this.#started + Number(data.at ?? 0) / 1000,
-      event: [text(data.mode), ...namespace].join("|"),
+      event: [text(data.mode), ...namesOf(data.ns)].join("|"),
       data: isMarked ? this.#plain(data.data ?? null, 0) : (data.data ?? null),
+    };
+  }
+
+  /** Returns a token, of which the file has no more than what it does not share with others. */
+  #tokenOf(data: JsonObject): Told {
+    const template = object(this.#defined.get(Number(data.of)) ?? null);
+    const [message = null, metadata = null] = Array.isArray(template.messages) ? template.messages : [];
+    return {
+      at: this.#started + Number(data.at ?? 0) / 1000,
+      event: ["messages", ...namesOf(template.ns)].join("|"),
+      data: [{ ...object(message), content: text(data.text) }, metadata],
     };
   }
 
@@ -150,6 +161,10 @@ function marked(value: Json): Json {
     return { $message: CLASSES[text(type)] ?? text(type), ...fields };
   }
   return entries.some(([key]) => key.startsWith("$")) ? { $dict: entries } : Object.fromEntries(entries);
+}
+
+function namesOf(namespace: Json | undefined): string[] {
+  return Array.isArray(namespace) ? namespace.map(text) : [];
 }
 
 function keyAndValue(pair: Json): [string, Json] {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from millstream.constants import CONFIG_KEY_THREAD_ID
@@ -44,6 +45,7 @@ def _draw(graph: Any) -> Any:
     return graph.get_graph(xray=True).to_json()
 
 
+@lru_cache(maxsize=1)
 def _versions() -> dict[str, str]:
     packages = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {"millstream": __version__, "python": platform.python_version(), **packages}
