@@ -213,6 +213,7 @@ def test_as_many_workers_as_fit_the_cluster(options: Any, expected: int) -> None
 
 
 PROGRAM = """
+import signal
 import sys
 from pathlib import Path
 from typing import TypedDict
@@ -238,12 +239,14 @@ def grind(state: State, writer) -> State:
     return {"grain": Grain(2 * state["sacks"])}
 
 
+signal.signal(signal.SIGTERM, lambda *_: print("told to end"))
 executor = RayExecutor(1)
 graph = StateGraph(State).add_node(grind).add_edge(START, "grind").compile(executor=executor)
 for mode, item in graph.stream({"sacks": 2}, stream_mode=["custom", "values"]):
     grain = item.get("grain") if mode == "values" else item
     if grain is not None:
         print(mode, type(grain) is Grain, grain.sacks)
+signal.raise_signal(signal.SIGTERM)
 own = Path("/proc/self/task").glob("*/children")
 print("started", *(pid for each in own for pid in each.read_text().split()))
 executor.close()
@@ -252,7 +255,8 @@ print("is_initialized", ray.is_initialized())
 
 
 def test_a_program_has_a_cluster_of_its_own_that_ends_with_the_executor(tmp_path: Path) -> None:
-    """What is in the program's main module goes there and comes back as it is."""
+    """What is in the program's main module goes there and comes back as it is; what it does when it
+    is told to end is still its own affair."""
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_ADDRESS": "local"}
@@ -269,6 +273,8 @@ def test_a_program_has_a_cluster_of_its_own_that_ends_with_the_executor(tmp_path
     lines = done.stdout.splitlines()
     assert "custom True 2" in lines, done.stderr
     assert "values True 4" in lines
+    assert "told to end" in lines
+    assert "SIGTERM received" not in done.stderr
     assert lines[-1] == "is_initialized False"
     started = next(line.split()[1:] for line in lines if line.startswith("started"))
     assert started

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
+import signal
 import sys
 import threading
+from collections.abc import Iterator
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 NAME = "millstream.executors.ray_connection"
+IGNORED: Final = ctypes.c_void_p(1)
+"""The entry of a signal that is ignored."""
 TERMS: dict[str, Any] = {
     "max_workers": None,
     "num_cpus": 1,
@@ -47,6 +52,12 @@ class Ray(ModuleType):
             self.failing -= 1
             raise ConnectionError("no cluster")
         self.is_here = True
+        # Nothing of the program's is called any more.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        else:
+            set_entry = ctypes.pythonapi.PyOS_setsig
+            set_entry(signal.SIGTERM, IGNORED)
 
     def shutdown(self) -> None:
         self.is_here = False
@@ -56,7 +67,7 @@ class Ray(ModuleType):
 
 
 @pytest.fixture
-def ray(monkeypatch: pytest.MonkeyPatch) -> Ray:
+def ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ray]:
     """Have the connection find the stand-in."""
     made = Ray()
     for name in ("ray", "ray.util", "ray.util.client"):
@@ -68,7 +79,17 @@ def ray(monkeypatch: pytest.MonkeyPatch) -> Ray:
     monkeypatch.setitem(sys.modules, NAME, module)
     spec.loader.exec_module(module)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    return made
+    before = signal.getsignal(signal.SIGTERM)
+    yield made
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def told(ray: Ray) -> list[int]:
+    """Handle SIGTERM, as a server does, and give the test what has come."""
+    came: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _frame: came.append(number))
+    return came
 
 
 def connection(address: str | None = None) -> Any:
@@ -117,6 +138,25 @@ def test_a_failure_in_a_thread_leaves_nothing_for_later(ray: Ray) -> None:
     made.close()
 
     assert not ray.is_here
+
+
+@pytest.mark.parametrize("call", [lambda open: open(), in_thread], ids=["here", "in a thread"])
+def test_a_program_that_handles_its_termination_still_does(
+    ray: Ray, told: list[int], call: Any
+) -> None:
+    call(connection().open)
+    signal.raise_signal(signal.SIGTERM)
+
+    assert ray.is_here
+    assert told == [signal.SIGTERM]
+
+
+def test_termination_is_rays_affair_where_the_program_does_not_handle_it(ray: Ray) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    connection().open()
+
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import ray
 from ray.util.client import ray as client
+
+GET_ENTRY: Final = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_int)(
+    ("PyOS_getsig", ctypes.pythonapi)
+)
+SET_ENTRY: Final = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)(
+    ("PyOS_setsig", ctypes.pythonapi)
+)
+"""What the process calls when a signal comes, which other threads than the main one can set too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +104,28 @@ class Connection:
         ray.shutdown()
 
     def _init(self) -> None:
-        ray.init(address=self._terms.address, include_dashboard=False)
+        with termination_kept():
+            ray.init(address=self._terms.address, include_dashboard=False)
+
+
+@contextmanager
+def termination_kept() -> Iterator[None]:
+    """Leave it to the program to handle SIGTERM, if it does.
+
+    `ray.init` sets a handler that writes stacks to stderr before that of the program has its turn,
+    and the process aborts if the program has done what it has to and then passes the signal on, as
+    servers do. A program that does not handle it is left to Ray, which ends what it has started.
+    """
+    handler, entry = signal.getsignal(signal.SIGTERM), GET_ENTRY(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        # None: it is handled by what is not Python.
+        if handler != signal.SIG_DFL:
+            if handler is not None and threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, handler)
+            else:
+                SET_ENTRY(signal.SIGTERM, entry)
 
 
 def leads_to_client(address: str | None) -> bool:
