@@ -10,6 +10,7 @@ const PAGES = {
   usestream: "LangGraph SDK: useStream",
   langchain: "@langchain/react: useStream",
   assistant: "assistant-ui with the AI SDK",
+  assistant_langgraph: "assistant-ui with LangGraph's runtime",
 };
 
 const html = (title, body) => `<!doctype html>

@@ -18,6 +18,9 @@ const PAGES = {
   usestream: {},
   langchain: {},
   assistant: {},
+  assistant_langgraph: {
+    lacks: { "is loaded anew while something is being said": "the runtime cannot go on reading a run: it ends with the page" },
+  },
 };
 
 const counted = (upto) => Array.from({ length: upto }, (_, at) => at + 1).join(" ");
