@@ -7,7 +7,14 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage, BaseMessage, ToolMessage
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    AnyMessage,
+    BaseMessage,
+    RemoveMessage,
+    ToolMessage,
+)
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.tools import tool
 from typing_extensions import TypedDict
@@ -17,7 +24,7 @@ from millstream.config import get_stream_writer
 from millstream.graph import END, START, StateGraph
 from millstream.graph.message import add_messages
 from millstream.prebuilt import ToolNode, ToolRuntime
-from millstream.types import Command, RetryPolicy, interrupt
+from millstream.types import Command, RetryPolicy, Send, interrupt
 
 PIXEL = "iVBORw0KGgo="
 USAGE = {"input_tokens": 7, "output_tokens": 5, "total_tokens": 12}
@@ -174,6 +181,99 @@ def make_reviewed() -> Any:
         "agent", lambda state: "review" if state["messages"][-1].tool_calls else END
     )
     return builder.compile(checkpointer=InMemorySaver())
+
+
+class Planned(State, total=False):
+    plan: list[dict[str, Any]]
+    notes: str
+
+
+def plan(state: Planned) -> dict[str, Any]:
+    tasks = [{"task": f"grind sack {n} of the rye", "is_done": False} for n in range(9)]
+    return {"plan": tasks, "notes": "The rye is dry, and the wind is from the west."}
+
+
+def work(state: Planned) -> dict[str, Any]:
+    first, *others = state["plan"]
+    return {"plan": [{**first, "is_done": True}, *others, {"task": "sweep", "is_done": False}]}
+
+
+def make_planning() -> Any:
+    """Return a graph whose state is a plan, of which a little changes at a time."""
+    builder = StateGraph(Planned).add_node(plan).add_node(work).add_edge(START, "plan")
+    return builder.add_edge("plan", "work").compile()
+
+
+ACTIVITY = {"messageId": "milling", "activityType": "progress"}
+
+
+def show(state: State) -> None:
+    write = get_stream_writer()
+    write({"type": "ACTIVITY_SNAPSHOT", **ACTIVITY, "content": {"sacks": 0}})
+    change = {"op": "replace", "path": "/sacks", "value": 1}
+    write({"type": "ACTIVITY_DELTA", **ACTIVITY, "patch": [change]})
+    write({"type": "ACTIVITY_DELTA", **ACTIVITY, "messageId": "unknown", "patch": [change]})
+    write({"type": "ACTIVITY_DELTA", **ACTIVITY, "patch": [{"op": "add", "path": "sacks"}]})
+    write({"type": "RAW", "event": {"id": "evt-1"}, "source": "a mill"})
+    write({"name": "org.example.mill", "payload": 7})
+    write("It turns.")
+
+
+def make_showing() -> Any:
+    """Return a graph whose nested graph shows an activity, and passes on a provider's event."""
+    inner = StateGraph(State).add_node(show).add_edge(START, "show").compile(name="shower")
+    return StateGraph(State).add_node("inner", inner).add_edge(START, "inner").compile()
+
+
+def forget(state: State) -> dict[str, Any]:
+    return {"messages": [RemoveMessage(id=str(state["messages"][0].id))]}
+
+
+def make_forgetful() -> Any:
+    """Return a graph that says something, and forgets what it was asked."""
+    builder = StateGraph(State).add_node("say", speaking(chunk("It turns.")))
+    return builder.add_node(forget).add_edge(START, "say").add_edge("say", "forget").compile()
+
+
+@tool
+def photograph() -> list[Any]:
+    """Make a picture."""
+    return [{"type": "text", "text": "The mill:"}, {"type": "image", "base64": PIXEL}]
+
+
+def make_photographing() -> Any:
+    """Return a graph one of whose tools returns a picture."""
+
+    def call(state: State) -> dict[str, Any]:
+        made = {"name": "photograph", "args": {}, "id": "call-1", "type": "tool_call"}
+        return {"messages": [AIMessage("", id="calls", tool_calls=[made])]}
+
+    builder = StateGraph(State).add_node(call).add_node("tools", ToolNode([photograph]))
+    return builder.add_edge(START, "call").add_edge("call", "tools").compile()
+
+
+def make_milling() -> Any:
+    """Return a graph with a node of which several tasks run at the same time."""
+
+    def spread(state: State) -> list[Send]:
+        return [Send("grind", {"topic": str(n)}) for n in range(3)]
+
+    builder = StateGraph(State).add_node("grind", lambda state: None)
+    return builder.add_conditional_edges(START, spread, ["grind"]).compile()
+
+
+def make_relapsing() -> Any:
+    """Return a graph whose nested graph fails, and is tried again."""
+    attempts = iter([ValueError("stuck"), None])
+
+    def turn(state: State) -> None:
+        if error := next(attempts):
+            raise error
+
+    inner = StateGraph(State).add_node(turn).add_edge(START, "turn").compile(name="inner")
+    policy = RetryPolicy(initial_interval=0, jitter=False, retry_on=ValueError)
+    builder = StateGraph(State).add_node("mill", inner, retry_policy=policy)
+    return builder.add_edge(START, "mill").compile()
 
 
 def fail(state: State) -> None:

@@ -28,12 +28,19 @@ def lines_of(graph: Any, input: Any = HI, **options: Any) -> str:
 
 def said(graph: Any, input: Any = HI, **options: Any) -> list[dict[str, Any]]:
     """Return the events of a run, each checked."""
-    lines = lines_of(graph, input, **options).removesuffix("\n\n").split("\n\n")
-    events = [json.loads(line.removeprefix("data: ")) for line in lines]
+    events = checked(lines_of(graph, input, **options))
+    assert events[0]["type"] == "RUN_STARTED"
+    return events
+
+
+def checked(lines: str) -> list[dict[str, Any]]:
+    """Return the events of lines, which are those of the protocol, field by field."""
+    events = [
+        json.loads(line.removeprefix("data: ")) for line in lines.removesuffix("\n\n").split("\n\n")
+    ]
     for event in events:
         known = EVENTS.validate_python(event)
         assert not known.model_extra, f"{known.model_extra} is in no {event['type']}"
-    assert events[0]["type"] == "RUN_STARTED"
     return events
 
 
@@ -75,7 +82,10 @@ def test_an_agent_thinks_calls_tools_and_answers() -> None:
     assert failed["metadata"] == {"status": "error"}
     (file,) = only(events, "ACTIVITY_SNAPSHOT")
     assert file["content"]["mediaType"] == "image/png"
-    assert [e["name"] for e in only(events, "CUSTOM")] == ["tool-output-delta", "source"]
+    assert [e["name"] for e in only(events, "CUSTOM")] == [
+        "millstream.tool-output-delta",
+        "millstream.source",
+    ]
     end = events[-1]
     assert end["outcome"] == {"type": "success"}
     assert end["usage"][0]["totalTokens"] == 24
@@ -158,7 +168,7 @@ def test_how_a_run_ends_is_told() -> None:
     encoder = agui.Encoder("t", "r")
 
     assert said(scripted.make_failing())[-1] == {
-        "type": "RUN_ERROR", "message": "ValueError: the wheel is stuck",
+        "type": "RUN_ERROR", "message": "ValueError: the wheel is stuck", "code": "ValueError",
     }  # fmt: skip
     assert json.loads(encoder.end(is_cancelled=True)[6:])["outcome"] == {"type": "cancelled"}
 

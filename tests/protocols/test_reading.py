@@ -116,7 +116,7 @@ def test_a_question_is_told_once_and_by_the_outermost_graph() -> None:
     values = event("values", {"n": 1, "__interrupt__": [question]})
 
     assert told(inner, outer, values) == [
-        facts.Asked("q", "Shall it turn?"),
+        facts.Asked("q", "Shall it turn?", namespace=("miller:1",)),
         facts.StateChanged({"n": 1}),
     ]
 

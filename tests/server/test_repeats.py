@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from millstream.modes.names import CHECKPOINTS, DEBUG, TASKS, UPDATES, VALUES
+from millstream.modes.names import CHECKPOINTS, DEBUG, STEPS, TASKS, UPDATES, VALUES
 from millstream.server.log.repeats import LIFECYCLE, Repeats
 from millstream.server.log.run_log import RunLog
 from millstream.server.sse import event_name
@@ -39,6 +39,14 @@ def test_tasks_and_checkpoints_are_told_once() -> None:
     assert not repeats.covers(TASKS, ROOT, {"id": "2", "triggers": []})
     assert not repeats.covers(CHECKPOINTS, ROOT, told)
     assert not repeats.covers(DEBUG, ROOT, {"type": "checkpoint", "payload": told})
+
+
+def test_a_task_whose_step_was_told_is_not_told_again() -> None:
+    step = {"event": "started", "id": "1", "name": "a"}
+    repeats = after((STEPS, ROOT, step), (STEPS, ROOT, {**step, "event": "ended", "id": "2"}))
+
+    assert repeats.covers(TASKS, ROOT, {"id": "1", "triggers": []})
+    assert not repeats.covers(TASKS, ROOT, {"id": "2", "triggers": []})
 
 
 def test_what_a_task_has_come_to_is_told_each_time() -> None:

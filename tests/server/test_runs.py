@@ -97,6 +97,8 @@ def test_trap_01_a_run_has_ended_when_its_stream_has(server: Running) -> None:
         (["updates"], ["updates"] * 3),
         (["custom"], ["custom"] * 2),
         (["tasks"], ["tasks"] * 6),
+        (["steps"], ["steps"] * 6),
+        (["steps", "tasks"], ["tasks"] * 6),
         (["checkpoints"], ["checkpoints"] * 5),
         (["messages-tuple"], ["messages"] * 4),
         (["messages", "messages-tuple"], ["messages"] * 4),

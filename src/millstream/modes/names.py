@@ -20,6 +20,9 @@ CUSTOM: Final = "custom"
 TOOLS: Final = "tools"
 GRAPHS: Final = "graphs"
 """For run streams alone, see `modes.subgraph_events`: nobody can ask for it by this name."""
+STEPS: Final = "steps"
+"""Made of `TASKS` by run streams and by the server, see `protocols.steps`: the engine has no such
+mode."""
 
 
 class PublicMode(NamedTuple):

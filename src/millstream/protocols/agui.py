@@ -23,29 +23,37 @@ Nested graphs are subagents, questions are interrupts, and answers come in `resu
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from langchain_core.utils.uuid import uuid7
 
 from millstream.protocols import facts
+from millstream.protocols.agui_interrupts import interrupts_of
+from millstream.protocols.agui_messages import (
+    agent_messages,
+    file_id,
+    result_id,
+    result_of,
+    waiting_calls,
+)
 from millstream.protocols.agui_requests import AgentRequest, read
-from millstream.protocols.approvals import approval_id, calls_to_approve
+from millstream.protocols.agui_state import MESSAGES, AgentEvent, KnownState
+from millstream.protocols.agui_written import PROGRESS, SOURCE, Written
+from millstream.protocols.contents import attribute
 from millstream.protocols.lines import HEADERS, dumps, line
 from millstream.protocols.reading import Reader
 from millstream.protocols.running import Describe, alines, describe, lines
+from millstream.protocols.steps import StepTransformer
 from millstream.protocols.usage import Usage
 
 if TYPE_CHECKING:
     from millstream.modes.protocol_events import ProtocolEvent
 
-__all__ = ("HEADERS", "AgentRequest", "Encoder", "astream", "read", "stream")
+__all__ = ("HEADERS", "MESSAGES", "AgentRequest", "Encoder", "astream", "read", "stream")
 
 VERSION: Final = "1.0"
-MESSAGES: Final = "messages"
-"""The key of the state that is not shown as such: it is what the other events tell."""
-
-AgentEvent = dict[str, Any]
 
 
 def stream(
@@ -74,7 +82,7 @@ def stream(
     Raises:
         TypeError: An option that run streams decide themselves, such as `stream_mode`.
     """
-    return lines(graph, input, config, encoder or Encoder(), describe, options)
+    return lines(graph, input, config, encoder or Encoder(), describe, _with_steps(options))
 
 
 def astream(
@@ -87,7 +95,11 @@ def astream(
     **options: Any,
 ) -> AsyncIterator[str]:
     """Run a graph in the event loop, and yield the lines of its AG-UI events: see `stream`."""
-    return alines(graph, input, config, encoder or Encoder(), describe, options)
+    return alines(graph, input, config, encoder or Encoder(), describe, _with_steps(options))
+
+
+def _with_steps(options: dict[str, Any]) -> dict[str, Any]:
+    return {**options, "transformers": [StepTransformer, *(options.get("transformers") or ())]}
 
 
 class Encoder:
@@ -98,39 +110,62 @@ class Encoder:
         thread_id: str | None = None,
         run_id: str | None = None,
         *,
+        parent_run_id: str | None = None,
         calls: Mapping[str, str] | None = None,
+        known: Any = None,
     ) -> None:
         """Begin a run.
 
         Args:
             thread_id: Its thread, as the client calls it; a new name by default.
             run_id: Its id, as the client calls it; a new one by default.
+            parent_run_id: The run that it was started by, where the client says so.
             calls: The calls of tools in the thread that wait for an answer: id -> name.
+            known: The state that the thread has before, with its messages, for a client that has
+                none of it: it is told first.
         """
         self._ids = {"threadId": thread_id or str(uuid7()), "runId": run_id or str(uuid7())}
+        self._parent = {} if parent_run_id is None else {"parentRunId": parent_run_id}
         self._reader = Reader(calls)
-        self._usage = Usage()
+        self._usage: dict[tuple[str | None, str | None], Usage] = {}
+        """The tokens by provider and model."""
         self._made: dict[str, tuple[str, Any]] = {}
         """The calls that were made and wait: id -> name and arguments."""
         self._interrupts: list[AgentEvent] = []
         self._subagents: dict[tuple[str, ...], str] = {}
-        """The nested graphs that go on: namespace -> id."""
+        """The nested graphs that have begun: namespace -> id of their last time."""
+        self._open: set[tuple[str, ...]] = set()
+        """The nested graphs that go on."""
+        self._begun = 0
+        self._steps: dict[tuple[tuple[str, ...], str], set[str]] = {}
+        """The tasks that run of a node, by its graph and name."""
         self._of_message: dict[str, str] = {}
         """Which subagent says a message."""
+        self._of_call: dict[str, str] = {}
+        """Which subagent makes a call."""
         self._texts: dict[str, str] = {}
         """The pieces of text that grow -> the message they are for the client."""
         self._said: set[str] = set()
         """The messages that have text."""
-        self._state: Any = None
+        self._files: Counter[str] = Counter()
+        self._state = KnownState()
+        self._written = Written()
+        self._known = known
 
     @classmethod
     def of(cls, asked: AgentRequest) -> Encoder:
         """Return the encoder of the answer to a request."""
-        return cls(asked.thread_id, asked.run_id, calls=asked.calls)
+        return cls(
+            asked.thread_id, asked.run_id, parent_run_id=asked.parent_run_id, calls=asked.calls
+        )
 
     def begin(self) -> str:
-        """Return the line that begins the run."""
-        return line({"type": "RUN_STARTED", **self._ids, "protocolVersion": VERSION})
+        """Return the lines that begin the run."""
+        began = {"type": "RUN_STARTED", **self._ids, **self._parent, "protocolVersion": VERSION}
+        said = line(began)
+        if isinstance(self._known, Mapping):
+            said += "".join(map(line, self._tell_all(self._known)))
+        return said
 
     def encode(self, event: ProtocolEvent) -> str:
         """Return the lines for an event of the run's stream, often none."""
@@ -141,21 +176,38 @@ class Encoder:
         for fact in self._reader.read(event):
             yield from _HANDLERS[type(fact)](self, fact)
 
+    def ask(self, questions: Iterable[Any]) -> None:
+        """Take note of what a thread asks that has no run: the end tells it."""
+        for one in questions:
+            id, value, schema = (
+                attribute(one, name) for name in ("id", "value", "response_schema")
+            )
+            self._note_question(facts.Asked(str(id), value, schema))
+
     def restart(self) -> str:
         """Return the lines that end what was not complete: the run begins anew."""
-        return "".join(map(line, self._close("begun again")))
+        return "".join(map(line, self._close_messages("begun again")))
 
-    def end(self, error: str | None = None, *, is_cancelled: bool = False) -> str:
+    def end(
+        self, error: str | None = None, *, code: str | None = None, is_cancelled: bool = False
+    ) -> str:
         """Return the lines that end the run.
 
         Args:
             error: Why it has failed.
+            code: The class of the error.
             is_cancelled: Somebody has stopped it.
         """
         said = "".join(map(line, self._close(error)))
-        usage: AgentEvent = {"usage": [self._usage.in_camel_case()]} if self._usage else {}
+        counted = [
+            {**_told(provider=provider, model=model), **usage.in_camel_case()}
+            for (provider, model), usage in self._usage.items()
+            if usage
+        ]
+        usage: AgentEvent = {"usage": counted} if counted else {}
         if error is not None:
-            return said + line({"type": "RUN_ERROR", "message": error, **usage})
+            told = {"type": "RUN_ERROR", "message": error, **_told(code=code)}
+            return said + line({**told, **usage})
         if is_cancelled:
             outcome: AgentEvent = {"type": "cancelled"}
         elif self._interrupts:
@@ -166,19 +218,34 @@ class Encoder:
                 outcome["pendingToolCallIds"] = list(self._made)
         return said + line({"type": "RUN_FINISHED", **self._ids, "outcome": outcome, **usage})
 
-    def _close(self, error: str | None) -> Iterator[AgentEvent]:
+    def _close_messages(self, error: str | None) -> Iterator[AgentEvent]:
         for fact in self._reader.close(error):
             yield from _HANDLERS[type(fact)](self, fact)
-        for path in sorted(self._subagents, key=len, reverse=True):
+
+    def _close(self, error: str | None) -> Iterator[AgentEvent]:
+        yield from self._close_messages(error)
+        for path in sorted(self._open, key=len, reverse=True):
             yield from self._end_graph(facts.GraphEnded(path, "", "failed"))
+        yield from self._end_steps(())
+
+    def _tell_all(self, state: Mapping[str, Any]) -> Iterator[AgentEvent]:
+        """Yield what a client is told that has nothing of a thread yet."""
+        self._state.has_lost_messages(state)
+        messages = state.get(MESSAGES)
+        if isinstance(messages, Sequence) and not isinstance(messages, str):
+            yield {"type": "MESSAGES_SNAPSHOT", "messages": agent_messages(messages)}
+            self._made.update(waiting_calls(messages))
+        if told := self._state.tell(state):
+            yield told
 
     def _begin_message(self, fact: facts.MessageBegan) -> Iterator[AgentEvent]:
         if subagent := self._around(fact.namespace):
-            self._of_message[fact.message_id] = subagent
+            # Of a message that is said again the first owner stays.
+            self._of_message.setdefault(fact.message_id, subagent)
         return iter(())
 
     def _end_message(self, fact: facts.MessageEnded) -> Iterator[AgentEvent]:
-        self._usage.add(fact.usage)
+        self._usage.setdefault((fact.provider, fact.model), Usage()).add(fact.usage)
         return iter(())
 
     def _begin_block(self, fact: facts.BlockBegan) -> Iterator[AgentEvent]:
@@ -216,6 +283,8 @@ class Encoder:
             yield self._by(fact, {"type": "TEXT_MESSAGE_END", "messageId": id})
 
     def _begin_call(self, fact: facts.CallBegan) -> Iterator[AgentEvent]:
+        if owner := self._of_message.get(str(fact.message_id)):
+            self._of_call[fact.call_id] = owner
         start: AgentEvent = {
             "type": "TOOL_CALL_START",
             "toolCallId": fact.call_id,
@@ -241,28 +310,30 @@ class Encoder:
 
     def _progress(self, fact: facts.CallProgressed) -> Iterator[AgentEvent]:
         value = {"toolCallId": fact.call_id, "delta": fact.data}
-        yield {"type": "CUSTOM", "name": "tool-output-delta", "value": value}
+        yield {"type": "CUSTOM", "name": PROGRESS, "value": value}
 
     def _answer_call(self, fact: facts.CallAnswered) -> Iterator[AgentEvent]:
         self._made.pop(fact.call_id, None)
-        output = fact.output if fact.error is None else fact.error
         told: AgentEvent = {
             "type": "TOOL_CALL_RESULT",
-            "messageId": f"{fact.call_id}:result",
+            "messageId": result_id(fact.call_id),
             "toolCallId": fact.call_id,
-            "content": output if isinstance(output, str) else dumps(output),
+            "content": result_of(fact.output if fact.error is None else fact.error),
             "role": "tool",
+            **_told(subagentRunId=self._of_call.get(fact.call_id)),
         }
         yield told if fact.error is None else {**told, "metadata": {"status": "error"}}
 
     def _show_file(self, fact: facts.FileShown) -> Iterator[AgentEvent]:
         # Messages of assistants are text alone.
         content = {"mediaType": fact.media_type, "url": fact.url}
+        number = self._files[fact.message_id]
+        self._files[fact.message_id] += 1
         yield self._by(
             fact,
             {
                 "type": "ACTIVITY_SNAPSHOT",
-                "messageId": str(uuid7()),
+                "messageId": file_id(fact.message_id, number),
                 "activityType": "file",
                 "content": content,
             },
@@ -270,37 +341,41 @@ class Encoder:
 
     def _show_source(self, fact: facts.SourceShown) -> Iterator[AgentEvent]:
         value = {"messageId": fact.message_id, "url": fact.url, "title": fact.title}
-        yield self._by(fact, {"type": "CUSTOM", "name": "source", "value": value})
+        yield self._by(fact, {"type": "CUSTOM", "name": SOURCE, "value": value})
 
     def _show_state(self, fact: facts.StateChanged) -> Iterator[AgentEvent]:
-        values = fact.values
-        if isinstance(values, Mapping):
-            values = {key: value for key, value in values.items() if key != MESSAGES}
-        text = dumps(values)
-        if text != self._state:
-            self._state = text
-            yield {"type": "STATE_SNAPSHOT", "snapshot": values}
+        if self._state.has_lost_messages(fact.values):
+            messages = agent_messages(fact.values[MESSAGES], self._of_message)
+            yield {"type": "MESSAGES_SNAPSHOT", "messages": messages}
+        if told := self._state.tell(fact.values):
+            yield told
 
     def _write(self, fact: facts.Written) -> Iterator[AgentEvent]:
-        data, name = fact.data, "custom"
-        if isinstance(data, Mapping) and data.keys() == {"name", "payload"}:
-            name, data = str(data["name"]), data["payload"]
-        told = {"type": "CUSTOM", "name": name, "value": data}
-        subagent = self._around(fact.namespace)
-        yield {**told, "subagentRunId": subagent} if subagent else told
+        yield self._written.tell(fact.data, self._around(fact.namespace))
 
     def _begin_graph(self, fact: facts.GraphBegan) -> Iterator[AgentEvent]:
-        id = "|".join(fact.namespace)
+        path = fact.namespace
+        if path in self._open:
+            return
+        # One that begins again, as its node is tried again, is another one.
+        self._begun += path in self._subagents
+        id = "|".join(path) + (f"#{self._begun}" if path in self._subagents else "")
         told = {"type": "SUBAGENT_STARTED", "subagentRunId": id, "name": fact.name}
-        if outer := self._around(fact.namespace[:-1]):
-            told["parentSubagentRunId"] = outer
-        self._subagents[fact.namespace] = id
+        outer = next(
+            (path[:n] for n in range(len(path) - 1, 0, -1) if path[:n] in self._open), None
+        )
+        if outer is not None:
+            told["parentSubagentRunId"] = self._subagents[outer]
+        self._subagents[path] = id
+        self._open.add(path)
         yield told
 
     def _end_graph(self, fact: facts.GraphEnded) -> Iterator[AgentEvent]:
-        id = self._subagents.pop(fact.namespace, None)
-        if id is None:
+        if fact.namespace not in self._open:
             return
+        yield from self._end_steps(fact.namespace)
+        self._open.remove(fact.namespace)
+        id = self._subagents[fact.namespace]
         if fact.status == "failed":
             message = f"{fact.name or 'the graph'} has failed"
             yield {"type": "SUBAGENT_ERROR", "subagentRunId": id, "message": message}
@@ -308,31 +383,39 @@ class Encoder:
         outcome = "success" if fact.status == "completed" else "suspended"
         yield {"type": "SUBAGENT_FINISHED", "subagentRunId": id, "outcome": {"type": outcome}}
 
+    def _begin_step(self, fact: facts.StepBegan) -> Iterator[AgentEvent]:
+        key = fact.namespace, fact.name
+        if key not in self._steps:
+            # Tasks of the same node that run at the same time are one step.
+            self._steps[key] = set()
+            yield self._step("STEP_STARTED", *key)
+        self._steps[key].add(fact.task_id)
+
+    def _end_step(self, fact: facts.StepEnded) -> Iterator[AgentEvent]:
+        key = fact.namespace, fact.name
+        running = self._steps.get(key, set())
+        if fact.task_id in running:
+            running.remove(fact.task_id)
+            if not running:
+                del self._steps[key]
+                yield self._step("STEP_FINISHED", *key)
+
+    def _end_steps(self, path: tuple[str, ...]) -> Iterator[AgentEvent]:
+        """Yield the ends of the steps of a graph, and of those in it."""
+        for key in [key for key in self._steps if key[0][: len(path)] == path]:
+            del self._steps[key]
+            yield self._step("STEP_FINISHED", *key)
+
+    def _step(self, type: str, path: tuple[str, ...], name: str) -> AgentEvent:
+        return {"type": type, "stepName": name, **_told(subagentRunId=self._subagents.get(path))}
+
     def _ask(self, fact: facts.Asked) -> Iterator[AgentEvent]:
-        calls = calls_to_approve(fact.value, self._made)
-        for number, call_id in enumerate(calls):
-            action = fact.value["action_requests"][number]
-            asked: AgentEvent = {
-                "id": approval_id(fact.question_id, number),
-                "reason": "tool_call",
-                "toolCallId": call_id,
-                "metadata": {"value": action},
-            }
-            if isinstance(text := action.get("description"), str):
-                asked["message"] = text
-            self._interrupts.append(asked)
-        if not calls:
-            asked = {
-                "id": fact.question_id,
-                "reason": "input_required",
-                "metadata": {"value": fact.value},
-            }
-            if isinstance(fact.value, str):
-                asked["message"] = fact.value
-            if isinstance(fact.schema, Mapping):
-                asked["responseSchema"] = fact.schema
-            self._interrupts.append(asked)
+        self._note_question(fact)
         return iter(())
+
+    def _note_question(self, fact: facts.Asked) -> None:
+        asker = _told(subagentRunId=self._around(fact.namespace))
+        self._interrupts.extend({**one, **asker} for one in interrupts_of(fact, self._made))
 
     def _by(self, fact: Any, told: AgentEvent) -> AgentEvent:
         """Return an event with the subagent that its message is from."""
@@ -344,6 +427,11 @@ class Encoder:
         lengths = range(len(namespace), 0, -1)
         found = (self._subagents.get(namespace[:length]) for length in lengths)
         return next(filter(None, found), None)
+
+
+def _told(**fields: str | None) -> dict[str, str]:
+    """Return the fields that there are: the protocol has no null."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 _HANDLERS: Final = cast(
@@ -366,6 +454,8 @@ _HANDLERS: Final = cast(
         facts.Written: Encoder._write,
         facts.GraphBegan: Encoder._begin_graph,
         facts.GraphEnded: Encoder._end_graph,
+        facts.StepBegan: Encoder._begin_step,
+        facts.StepEnded: Encoder._end_step,
         facts.Asked: Encoder._ask,
     },
 )

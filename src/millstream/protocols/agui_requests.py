@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from millstream.protocols.agui_messages import result_id
 from millstream.protocols.approvals import approved_call, decision, in_order
 from millstream.protocols.conversation import Conversation, Message
+from millstream.types import Command
 
 SPOKEN: Final = ("developer", "system", "user", "assistant", "tool")
 """The roles of messages that a graph is given; the others are what was shown beside."""
@@ -30,6 +32,15 @@ class AgentRequest(Conversation):
     """What the client says of itself: objects with `description` and `value`."""
     forwarded: Any = None
     """`forwardedProps`: what it sends besides."""
+    parent_run_id: str | None = None
+    """The run that has started this one, where the client says so."""
+
+    @property
+    def input(self) -> Any:
+        """What a graph with a thread is given: the answers to its questions, or what is new."""
+        if self.answers:
+            return Command(resume=dict(self.answers))
+        return {"messages": [message for message in self.new if not is_told(message)]}
 
 
 def read(body: Any) -> AgentRequest:
@@ -66,7 +77,13 @@ def read(body: Any) -> AgentRequest:
         tools=[_tool(tool) for tool in _list(body.get("tools")) if isinstance(tool, Mapping)],
         context=_list(body.get("context")),
         forwarded=body.get("forwardedProps"),
+        parent_run_id=_text(body.get("parentRunId")),
     )
+
+
+def is_told(message: Message) -> bool:
+    """Say whether a message is the result of a call that the client was told of by a run."""
+    return bool(message["role"] == "tool" and message["id"] == result_id(message["tool_call_id"]))
 
 
 def message_of(message: Mapping[str, Any]) -> Message:
@@ -141,6 +158,10 @@ def _waiting(spoken: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
     known = {"name": tool.get("name"), "description": tool.get("description") or ""}
     return {"type": "function", "function": {**known, "parameters": tool.get("parameters") or {}}}
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _list(value: Any) -> list[Any]:

@@ -164,11 +164,14 @@ class Encoder:
         left = [part for fact in self._reader.close("begun again") for part in self._say(fact)]
         return "".join(map(line, left))
 
-    def end(self, error: str | None = None, *, is_cancelled: bool = False) -> str:
+    def end(
+        self, error: str | None = None, *, code: str | None = None, is_cancelled: bool = False
+    ) -> str:
         """Return the lines that end the message.
 
         Args:
             error: Why the run has failed.
+            code: Its class, for which the protocol has no place.
             is_cancelled: Somebody has stopped it.
         """
         return "".join(map(line, self._ending(error, is_cancelled))) + DONE
@@ -329,6 +332,8 @@ _HANDLERS: Final = cast(
         facts.Written: Encoder._write,
         facts.GraphBegan: Encoder._tell_graph,
         facts.GraphEnded: Encoder._tell_graph,
+        facts.StepBegan: Encoder._pass_by,
+        facts.StepEnded: Encoder._pass_by,
         facts.Asked: Encoder._ask,
     },
 )

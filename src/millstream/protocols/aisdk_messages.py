@@ -5,29 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from langchain_core.messages import (
-    AIMessage,
-    BaseMessage,
-    HumanMessage,
-    SystemMessage,
-    ToolMessage,
-)
-from pydantic import ValidationError
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from millstream.protocols.approvals import approval_id, calls_to_approve
-from millstream.protocols.contents import as_data, attribute, file_of
+from millstream.protocols.contents import as_data, as_message, attribute, blocks_of, file_of
 
 Part = dict[str, Any]
 
-CLASSES: Final[Mapping[str, type[BaseMessage]]] = {
-    "human": HumanMessage,
-    "system": SystemMessage,
-    "ai": AIMessage,
-    "tool": ToolMessage,
-    "user": HumanMessage,
-    "assistant": AIMessage,
-}
-"""The classes of messages, by their types or by the roles of JSON."""
 ROLES: Final = {"human": "user", "system": "system"}
 
 
@@ -43,7 +27,7 @@ def ui_messages(messages: Iterable[Any], interrupts: Iterable[Any] = ()) -> list
     """
     found: list[dict[str, Any]] = []
     calls: dict[str, Part] = {}
-    for message in filter(None, map(_message, messages)):
+    for message in filter(None, map(as_message, messages)):
         if isinstance(message, ToolMessage):
             _answer(calls.get(message.tool_call_id), message)
         elif isinstance(message, AIMessage):
@@ -62,18 +46,6 @@ def ui_messages(messages: Iterable[Any], interrupts: Iterable[Any] = ()) -> list
     return found
 
 
-def _message(given: Any) -> BaseMessage | None:
-    if isinstance(given, BaseMessage):
-        return given if given.type in CLASSES else None
-    kind = CLASSES.get(str(attribute(given, "type") or attribute(given, "role")))
-    if kind is None:
-        return None
-    try:
-        return kind.model_validate(given)
-    except ValidationError:
-        return None
-
-
 def _assistant(found: list[dict[str, Any]], message: BaseMessage) -> list[Part]:
     """Return the parts of the message that one of a model belongs to."""
     if not found or found[-1]["role"] != "assistant":
@@ -84,12 +56,7 @@ def _assistant(found: list[dict[str, Any]], message: BaseMessage) -> list[Part]:
 
 def _parts(message: BaseMessage) -> list[Part]:
     parts: list[Part] = []
-    try:
-        blocks = message.content_blocks
-    except Exception:  # not what LangChain can read
-        blocks = []
-    for block in blocks:
-        fields: Mapping[str, Any] = dict(block)
+    for fields in blocks_of(message):
         if fields.get("type") in ("text", "reasoning"):
             if text := fields.get(fields["type"]):
                 parts.append({"type": fields["type"], "text": text, "state": "done"})

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
+from pydantic import ValidationError
 
 from millstream.protocols.facts import FileShown, SourceShown
 
@@ -17,6 +25,15 @@ MEDIA: Final = {
     "text-plain": "text/plain",
 }
 """The types of block that are files -> what they are where nobody says it."""
+CLASSES: Final[Mapping[str, type[BaseMessage]]] = {
+    "human": HumanMessage,
+    "system": SystemMessage,
+    "ai": AIMessage,
+    "tool": ToolMessage,
+    "user": HumanMessage,
+    "assistant": AIMessage,
+}
+"""The classes of messages, by their types or by the roles of JSON."""
 
 
 def attribute(value: Any, name: str) -> Any:
@@ -24,6 +41,27 @@ def attribute(value: Any, name: str) -> Any:
     if isinstance(value, Mapping):
         return value.get(name)
     return getattr(value, name, None)
+
+
+def as_message(given: Any) -> BaseMessage | None:
+    """Return a message of a state, which may be JSON; None for what is none of a conversation."""
+    if isinstance(given, BaseMessage):
+        return given if given.type in CLASSES else None
+    kind = CLASSES.get(str(attribute(given, "type") or attribute(given, "role")))
+    if kind is None:
+        return None
+    try:
+        return kind.model_validate(given)
+    except ValidationError:
+        return None
+
+
+def blocks_of(message: BaseMessage) -> Sequence[Mapping[str, Any]]:
+    """Return the content blocks of a message; none if LangChain cannot read its content."""
+    try:
+        return [dict(block) for block in message.content_blocks]
+    except Exception:  # whatever a provider's translator stumbles over
+        return []
 
 
 def as_data(output: Any) -> Any:

@@ -1,7 +1,7 @@
 """Facts: what a run can say to somebody who talks with it, in the order in which it is said.
 
-They are what the protocols of front ends have in common, and less than a run says: plans, steps
-and checkpoints are nobody's business who reads a chat. Of a message one piece of text or reasoning
+They are what the protocols of front ends have in common, and less than a run says: plans and
+checkpoints are nobody's business who reads a chat. Of a message one piece of text or reasoning
 is open at a time, whatever order its model keeps; pieces of a call add up to its arguments; and all
 that has begun ends.
 """
@@ -38,6 +38,9 @@ class MessageEnded:
     """Why the model has stopped, in its provider's word."""
     error: str | None = None
     """Why it will not be finished."""
+    provider: str | None = None
+    model: str | None = None
+    """Who has said it, where LangChain knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +189,25 @@ class GraphEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class StepBegan:
+    """A node begins to run. It is told where it was asked for."""
+
+    namespace: Namespace
+    """The graph that it is a node of."""
+    task_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnded:
+    """A node has run, has failed, or asks something."""
+
+    namespace: Namespace
+    task_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """The run asks something, and ends when it can do nothing else."""
 
@@ -193,6 +215,8 @@ class Asked:
     value: Any
     schema: Any = None
     """The JSON schema of its answer, where the graph says it."""
+    namespace: Namespace = ()
+    """The graph that asks, where it was told there first."""
 
 
 Fact: TypeAlias = (
@@ -213,5 +237,7 @@ Fact: TypeAlias = (
     | Written
     | GraphBegan
     | GraphEnded
+    | StepBegan
+    | StepEnded
     | Asked
 )

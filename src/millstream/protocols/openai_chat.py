@@ -102,11 +102,14 @@ class ChatEncoder:
         """Return the chunks of what is complete: the run begins anew."""
         return "".join(map(self._delta, self._pieces(self._reader.close("begun again"))))
 
-    def end(self, error: str | None = None, *, is_cancelled: bool = False) -> str:
+    def end(
+        self, error: str | None = None, *, code: str | None = None, is_cancelled: bool = False
+    ) -> str:
         """Return the chunks that end the completion.
 
         Args:
             error: Why the run has failed: clients raise it.
+            code: Its class, for which the protocol has no place.
             is_cancelled: Somebody has stopped it, which clients raise, too.
         """
         said = "".join(map(self._delta, self._pieces(self._reader.close())))

@@ -110,11 +110,14 @@ class ResponsesEncoder:
         """Return the events that end what was not complete: the run begins anew."""
         return self._said(self._reader.close("begun again"))
 
-    def end(self, error: str | None = None, *, is_cancelled: bool = False) -> str:
+    def end(
+        self, error: str | None = None, *, code: str | None = None, is_cancelled: bool = False
+    ) -> str:
         """Return the events that end the response.
 
         Args:
             error: Why the run has failed.
+            code: Its class, for which the protocol has no place.
             is_cancelled: Somebody has stopped it.
         """
         said = self._said(self._reader.close())

@@ -30,6 +30,8 @@ from millstream.protocols.facts import (
     MessageBegan,
     MessageEnded,
     StateChanged,
+    StepBegan,
+    StepEnded,
     Written,
 )
 from millstream.protocols.messages import OpenMessage
@@ -58,6 +60,8 @@ class Reader:
         """Calls of which all was told -> the message that has made them."""
         self._graphs: dict[tuple[str, ...], str] = {}
         self._asked: set[str] = set()
+        self._askers: dict[str, tuple[str, ...]] = {}
+        """The innermost graphs that ask, by their questions."""
         self._readers: dict[str, Callable[[tuple[str, ...], Any], Iterator[Fact]]] = {
             names.MESSAGES: self._read_message,
             names.TOOLS: self._read_tool,
@@ -65,6 +69,7 @@ class Reader:
             names.VALUES: self._read_values,
             names.CUSTOM: self._read_custom,
             "lifecycle": self._read_lifecycle,
+            names.STEPS: self._read_step,
         }
 
     @property
@@ -124,7 +129,7 @@ class Reader:
         else:
             del self._open[key]
             yield from self._news(known, known.end())
-            yield _end_of(known.message_id, event)
+            yield _end_of(known.message_id, event, metadata)
 
     def _finish_block(
         self, message: OpenMessage, index: int, content: Mapping[str, Any]
@@ -227,11 +232,13 @@ class Reader:
             yield from self._ask(namespace, question)
 
     def _ask(self, namespace: tuple[str, ...], question: Any) -> Iterator[Fact]:
-        # Graphs around the one that asks tell it too.
+        # Graphs around the one that asks tell it too, and after it.
         id = str(attribute(question, "id"))
+        asker = self._askers.setdefault(id, namespace)
         if not namespace and id not in self._asked:
             self._asked.add(id)
-            yield Asked(id, attribute(question, "value"), attribute(question, "response_schema"))
+            schema = attribute(question, "response_schema")
+            yield Asked(id, attribute(question, "value"), schema, asker)
 
     def _read_custom(self, namespace: tuple[str, ...], data: Any) -> Iterator[Fact]:
         yield Written(namespace, data)
@@ -247,14 +254,23 @@ class Reader:
         elif path in self._graphs:
             yield GraphEnded(path, self._graphs.pop(path), status)
 
+    def _read_step(self, namespace: tuple[str, ...], data: Any) -> Iterator[Fact]:
+        told = StepBegan if data["event"] == "started" else StepEnded
+        path = tuple(data.get("namespace") or namespace)
+        yield told(path, str(data["id"]), str(data["name"]))
 
-def _end_of(message_id: str, event: Mapping[str, Any]) -> MessageEnded:
+
+def _end_of(message_id: str, event: Mapping[str, Any], metadata: Mapping[str, Any]) -> MessageEnded:
     if event["event"] == "error":
         return MessageEnded(message_id, {}, error=event.get("message") or "the model has failed")
     told = event.get("metadata") or {}
     reason = told.get("finish_reason") or told.get("stop_reason") or told.get("done_reason")
     return MessageEnded(
-        message_id, event.get("usage") or {}, None if reason is None else str(reason)
+        message_id,
+        event.get("usage") or {},
+        None if reason is None else str(reason),
+        provider=metadata.get("ls_provider"),
+        model=metadata.get("ls_model_name"),
     )
 
 

@@ -32,8 +32,13 @@ class Encoder(Protocol):
     def restart(self) -> str:
         """Return what is said when the run begins anew: what was not complete is said again."""
 
-    def end(self, error: str | None = None, *, is_cancelled: bool = False) -> str:
-        """Return what ends the stream: why the run has failed, or that somebody has stopped it."""
+    def end(
+        self, error: str | None = None, *, code: str | None = None, is_cancelled: bool = False
+    ) -> str:
+        """Return what ends the stream: why the run has failed, or that somebody has stopped it.
+
+        `code` is the class of the error, for protocols that have a word for programs, too.
+        """
 
 
 def describe(error: BaseException) -> str:
@@ -103,4 +108,6 @@ def _failed(encoder: Encoder, error: Exception, tell: Describe) -> str:
         return encoder.end(is_cancelled=True)
     # Whoever reads the stream is told, and so is who runs the program: nobody else raises it.
     logger.error("a run has failed whose stream goes to a front end", exc_info=error)
-    return encoder.end(tell(error))
+    # Who describes errors in words of their own may not want to tell more than these.
+    code = type(error).__name__ if tell is describe else None
+    return encoder.end(tell(error), code=code)

@@ -17,6 +17,10 @@ class Usage:
         """Of the output."""
         self.cached = 0
         """Of the input, what the provider had read before."""
+        self.written = 0
+        """Of the input, what the provider has kept for another time."""
+        self._told: set[str] = set()
+        """The parts that somebody has counted: what nobody has is unknown, not zero."""
 
     def __bool__(self) -> bool:
         return self.total > 0
@@ -26,15 +30,28 @@ class Usage:
         self.input += usage.get("input_tokens") or 0
         self.output += usage.get("output_tokens") or 0
         self.total += usage.get("total_tokens") or 0
-        self.reasoning += (usage.get("output_token_details") or {}).get("reasoning") or 0
-        self.cached += (usage.get("input_token_details") or {}).get("cache_read") or 0
+        given = usage.get("input_token_details") or {}
+        self.reasoning += self._part(usage.get("output_token_details") or {}, "reasoning")
+        self.cached += self._part(given, "cache_read")
+        self.written += self._part(given, "cache_creation")
+
+    def _part(self, details: Mapping[str, Any], name: str) -> int:
+        count = details.get(name)
+        if count is None:
+            return 0
+        self._told.add(name)
+        return int(count)
 
     def in_camel_case(self) -> dict[str, int]:
-        """Return all of it, as JavaScript's front ends name it."""
+        """Return all that was counted, as JavaScript's front ends name it."""
+        parts = {
+            "reasoningTokens": ("reasoning", self.reasoning),
+            "cachedInputTokens": ("cache_read", self.cached),
+            "cacheWriteInputTokens": ("cache_creation", self.written),
+        }
         return {
             "inputTokens": self.input,
             "outputTokens": self.output,
             "totalTokens": self.total,
-            "reasoningTokens": self.reasoning,
-            "cachedInputTokens": self.cached,
+            **{name: count for name, (told, count) in parts.items() if told in self._told},
         }

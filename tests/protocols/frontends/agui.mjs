@@ -2,6 +2,7 @@
 // `node agui.mjs URL` to talk with a server. Prints what the client has come to, and what is wrong.
 import { text } from "node:stream/consumers";
 import { AbstractAgent, HttpAgent } from "@ag-ui/client";
+import { EventType } from "@ag-ui/core";
 import { EventSchemas } from "@ag-ui/core/schemas";
 import { from } from "rxjs";
 
@@ -32,6 +33,7 @@ async function tell(agent, parameters = {}) {
     messages: agent.messages,
     state: agent.state,
     interrupts: agent.pendingInterrupts,
+    types: Object.values(EventType),
   };
 }
 

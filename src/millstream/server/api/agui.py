@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from millstream.modes.names import VALUES
+from millstream.modes.names import STEPS, VALUES
 from millstream.protocols import agui
 from millstream.server.api.assistants import assistant
 from millstream.server.api.bodies.frontends import AgentBody, nothing_of
@@ -37,7 +37,7 @@ async def run_agent(call: Call, body: AgentBody) -> Response:
         options,
         await _given(call, asked, thread_id),
         config=of_client(options.config, client_tools=asked.tools, client_context=asked.context),
-        stream_mode=[*MODES, VALUES],
+        stream_mode=[*MODES, VALUES, STEPS],
         stream_resumable=True,
     )
     delegated = await Delegated.of(call, run, thread_id)

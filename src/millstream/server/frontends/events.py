@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from langchain_core.messages import AIMessage
 from pydantic import ValidationError
 
-from millstream.modes.names import CUSTOM, MESSAGES, TOOLS, UPDATES, VALUES
+from millstream.modes.names import CUSTOM, MESSAGES, STEPS, TOOLS, UPDATES, VALUES
 from millstream.server.log.repeats import LIFECYCLE
 from millstream.server.runs.wire import MESSAGES_TUPLE
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MODES: Final = (MESSAGES_TUPLE, UPDATES, CUSTOM, TOOLS, LIFECYCLE)
 """The stream modes of runs that a front end asks for. Beside `lifecycle`, messages are told as
 events of their blocks."""
-_AS_THEY_ARE: Final = frozenset((VALUES, UPDATES, CUSTOM, TOOLS, LIFECYCLE))
+_AS_THEY_ARE: Final = frozenset((VALUES, UPDATES, CUSTOM, TOOLS, LIFECYCLE, STEPS))
 
 
 def protocol_events(name: str, data: Any) -> Iterator[ProtocolEvent]:

@@ -24,6 +24,7 @@ class Telling:
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._error: str | None = None
+        self._code: str | None = None
         self._is_done = False
         """It has come to its end, or to a question: nobody has stopped it."""
 
@@ -34,6 +35,7 @@ class Telling:
     def tell(self, name: str, data: Any) -> str:
         """Return what an event of the run says."""
         if name == ERROR:
+            self._code = data.get("error")
             self._error = f"{data.get('error', 'Error')}: {data.get('message', '')}"
         elif name == METADATA and data.get("attempt", 1) > 1:
             return self._encoder.restart()
@@ -44,7 +46,7 @@ class Telling:
     def end(self) -> str:
         """Return what is said when the run has ended."""
         is_cancelled = self._error is None and not self._is_done
-        return self._encoder.end(self._error, is_cancelled=is_cancelled)
+        return self._encoder.end(self._error, code=self._code, is_cancelled=is_cancelled)
 
 
 async def follow(events: AsyncIterator[tuple[str, Any]], encoder: Encoder) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from millstream.constants import INTERRUPT
-from millstream.modes.names import CHECKPOINTS, DEBUG, TASKS, UPDATES, VALUES
+from millstream.modes.names import CHECKPOINTS, DEBUG, STEPS, TASKS, UPDATES, VALUES
 from millstream.server import sse
 from millstream.server.encoding import dumps
 from millstream.server.log.run_log import PROTOCOL
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from millstream.server.log.run_log import Entry
 
 LIFECYCLE: Final = "lifecycle"
-STATE_MODES: Final = (VALUES, UPDATES, TASKS, CHECKPOINTS, DEBUG, LIFECYCLE)
+STATE_MODES: Final = (VALUES, UPDATES, TASKS, STEPS, CHECKPOINTS, DEBUG, LIFECYCLE)
 """The modes that tell the state, and what has become of tasks and graphs."""
 _CACHED: Final = "__metadata__"
 """What the results of tasks have beside them that had ended before."""
@@ -165,6 +165,9 @@ def _facts(mode: str, namespace: Namespace, data: Any) -> Iterator[tuple[Any, ..
             yield TASKS, namespace, data["id"]
         for question in data.get("interrupts") or ():
             yield INTERRUPT, TASKS, namespace, question["id"]
+    elif mode == STEPS:
+        if data["event"] == "started":
+            yield TASKS, namespace, data["id"]
     elif mode == UPDATES and isinstance(data, Mapping) and INTERRUPT in data:
         for question in data[INTERRUPT]:
             id = question["id"] if isinstance(question, Mapping) else question.id

@@ -2,8 +2,8 @@
 
 A run is asked for modes as clients know them and is carried out with those of the engine:
 `messages` and `messages-tuple` are two forms of one, `lifecycle` is what run streams know of nested
-graphs, and `events` are LangChain's, of which those about the graph's own stream are the other
-modes.
+graphs, `steps` says of tasks that they begin and end, and `events` are LangChain's, of which those
+about the graph's own stream are the other modes.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from millstream.modes.names import (
     DEBUG,
     GRAPHS,
     MESSAGES,
+    STEPS,
     TASKS,
     TOOLS,
     UPDATES,
     VALUES,
 )
 from millstream.modes.parts import Namespace, RunStreamMode
+from millstream.protocols.steps import step_of
 from millstream.server.encoding import dumps, error_of
 from millstream.server.log.repeats import LIFECYCLE, STATE_MODES
 from millstream.server.log.run_log import COMMAND, ERROR, METADATA
@@ -72,6 +74,8 @@ def engine_modes(modes: Sequence[str]) -> list[str]:
         wanted.append(MESSAGES)
     if LIFECYCLE in modes:
         wanted.append(RunStreamMode(GRAPHS))
+    if STEPS in modes and TASKS not in modes:
+        wanted.append(TASKS)
     return wanted
 
 
@@ -96,6 +100,9 @@ class Wire:
             self._writers[MESSAGES] = self._write_message
         if self._has_lifecycle:
             self._writers[GRAPHS] = self._write_subgraph
+        # Whoever also asks for tasks is told the same by these, and more.
+        if STEPS in modes and TASKS not in modes:
+            self._writers[TASKS] = self._write_step
         if EVENTS in modes:
             self._writers[EVENTS] = self._writer(EVENTS)
         self._partial: dict[str, BaseMessageChunk] = {}
@@ -201,6 +208,10 @@ class Wire:
         if isinstance(message, AIMessageChunk) and message.chunk_position == "last":
             del self._partial[id]
         self._append(MESSAGES, "messages/partial", dumps([message_chunk_to_message(so_far)]))
+
+    def _write_step(self, namespace: Namespace, task: Mapping[str, Any]) -> None:
+        """Write that a node has begun or ended."""
+        self._append(STEPS, event_name(STEPS, namespace), dumps(step_of(task)))
 
     def _write_subgraph(self, namespace: Namespace, event: SubgraphEvent) -> None:
         """Write that a nested graph has begun or ended."""

@@ -23,6 +23,7 @@ StreamMode = Literal[
     "custom",
     "tools",
     "lifecycle",
+    "steps",
 ]
 Breakpoints = Literal["*"] | ListOf[str]
 CancelAction = Literal["interrupt", "rollback"]
