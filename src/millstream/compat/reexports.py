@@ -265,7 +265,7 @@ _HOMES: Final = {
     "millstream.managed.base": "ManagedValue ManagedValueSpec is_managed_value",
     "millstream.pregel.debug": "get_bolded_text get_colored_text",
     "millstream.pregel.main": "Pregel",
-    "millstream.pregel._structure.compiling": "validate_graph",
+    "millstream.pregel._structure.declared": "validate_graph",
     "millstream.pregel._structure.nodes": "PregelNode",
     "millstream.pregel.protocol": "PregelProtocol StreamChunk StreamProtocol",
     "millstream._base.runnable": """

@@ -12,7 +12,7 @@ from millstream.channels import EphemeralValue, LastValue
 from millstream.constants import END, PREVIOUS, START
 from millstream.func._task import _renamed_retry
 from millstream.pregel import Pregel
-from millstream.pregel._structure.compiling import as_policies
+from millstream.pregel._structure.declared import as_policies
 from millstream.pregel._structure.nodes import ChannelWriteEntry, PregelNode, entries_writer
 from millstream.saving.places import saver_of
 from millstream.types import CachePolicy, RetryPolicy, TimeoutPolicy

@@ -17,7 +17,7 @@ from millstream._base.runnable import callable_name, is_async_callable
 from millstream.config import get_task_context
 from millstream.drivers import caching
 from millstream.drivers.call_nodes import call_node
-from millstream.pregel._structure.compiling import as_policies
+from millstream.pregel._structure.declared import as_policies
 from millstream.types import CachePolicy, RetryPolicy, TimeoutPolicy
 from millstream.warnings import LangGraphDeprecatedSinceV05, warn_caller
 

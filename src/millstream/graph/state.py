@@ -31,8 +31,7 @@ from millstream.graph._builder.edge_checks import check_sources, check_targets
 from millstream.graph._builder.node_spec import NodeDefaults, StateNodeSpec, declarations, size_of
 from millstream.graph._builder.state_channels import schema_fields
 from millstream.graph._checking.certain import warn_of_certain
-from millstream.pregel._structure.compiling import breakpoint_names
-from millstream.saving.places import saver_of
+from millstream.pregel._structure.declared import breakpoint_names
 from millstream.types import TimeoutPolicy, ensure_valid_checkpointer
 from millstream.typing import ContextT, InputT, OutputT, StateT
 
@@ -465,6 +464,8 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             >>> len(graph.invoke({"messages": "Still there?"}, thread)["messages"])
             4
         """
+        from millstream.saving.places import saver_of
+
         saver = ensure_valid_checkpointer(saver_of(checkpointer))
         before, after = breakpoint_names(interrupt_before), breakpoint_names(interrupt_after)
         named = [] if before == "*" else list(before)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from millstream.drivers import caching
-from millstream.pregel._running.request import merge_configs
 from millstream.pregel._running.starting import StartableGraph
 from millstream.pregel._structure.nodes import NodeBuilder
 from millstream.typing import ConfigLike, ContextT, InputT, OutputT, StateT
@@ -27,6 +25,8 @@ class Pregel(StartableGraph[StateT, ContextT, InputT, OutputT]):
 
     def with_config(self, config: ConfigLike | None = None, **kwargs: Any) -> Self:
         """Return a copy whose config is merged into that of every call."""
+        from millstream.pregel._running.request import merge_configs
+
         merged = merge_configs([layer for layer in (self.config, config, kwargs) if layer])
         merged.setdefault("configurable", {})
         return self.copy({"config": merged})
@@ -45,6 +45,8 @@ class Pregel(StartableGraph[StateT, ContextT, InputT, OutputT]):
         return self.cache
 
     def _cache_namespaces(self, nodes: Sequence[str] | None) -> list[tuple[str, ...]]:
+        from millstream.drivers import caching
+
         bodies = self.spec.nodes
         return [
             caching.namespace_of(bodies[name].body, name)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from millstream.constants import END, START
-from millstream.drivers.routes import route_error
 from millstream.graph._builder.node_spec import declarations
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from millstream.errors import InvalidRouteError
     from millstream.graph._builder.branches import BranchSpec
     from millstream.graph._builder.node_spec import NodeDefaults, StateNodeSpec
 
@@ -44,7 +46,7 @@ def check_sources(builder: Wiring) -> None:
     unknown = sources - builder.nodes.keys() - {START}
     if unknown:
         start = min(unknown)
-        raise route_error(
+        raise _route_error(
             f"Found edge starting at unknown node '{start}'", start, builder.nodes, start
         )
     if START not in sources:
@@ -61,7 +63,7 @@ def check_targets(builder: Wiring, defaults: NodeDefaults, default_handler: str)
             for end in (branch.ends or {}).values():
                 if end not in known:
                     problem = f"At '{source}' node, '{name}' branch found unknown target '{end}'"
-                    raise route_error(problem, end, builder.nodes, source)
+                    raise _route_error(problem, end, builder.nodes, source)
     unknown = sorted(
         ((start, end) for start, end in builder.edges if end not in known), key=lambda e: e[::-1]
     )
@@ -71,4 +73,13 @@ def check_targets(builder: Wiring, defaults: NodeDefaults, default_handler: str)
     unknown += [(name, end) for name in ends for end in ends[name] if end not in known]
     for start, end in unknown[:1]:
         problem = f"Found edge ending at unknown node `{end}`, starting at '{start}'"
-        raise route_error(problem, end, builder.nodes, start)
+        raise _route_error(problem, end, builder.nodes, start)
+
+
+def _route_error(
+    problem: str, target: Any, known: Collection[Any], source: str
+) -> InvalidRouteError:
+    # Imported with the first wrong edge: runs have such errors too.
+    from millstream.drivers.routes import route_error
+
+    return route_error(problem, target, known, source)

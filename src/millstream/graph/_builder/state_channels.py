@@ -212,3 +212,8 @@ def _named(name: str, channel: BaseChannel[Any, Any, Any]) -> BaseChannel[Any, A
     # For its messages: which key it was that got two writes.
     channel.key = name
     return channel
+
+
+def other_names(builder: Any) -> dict[str, str]:
+    """Return the aliases of a builder's keys that are no keys themselves -> the keys."""
+    return {alias: key for alias, key in builder.aliases.items() if alias not in builder.channels}

@@ -10,14 +10,15 @@ import logging
 from collections.abc import Collection, Iterator
 from itertools import islice
 from types import CodeType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from millstream._base.bounded import BoundedDict
 from millstream._base.runnable import functions_called, plain_code
 from millstream.constants import ROOT
-from millstream.graph._checking.findings import Finding
-from millstream.saving.capabilities import has_async_methods
 from millstream.warnings import GraphWarning, warn_caller
+
+if TYPE_CHECKING:
+    from millstream.graph._checking.findings import Finding
 
 MOST: Final = 3
 """How many nodes and keys are warned of: whoever has more of these has made them by a program."""
@@ -108,6 +109,8 @@ def _needs_other_saver(graph: Any) -> bool:
     saver = graph.checkpointer
     if saver is None or isinstance(saver, bool):
         return False
+    from millstream.saving.capabilities import has_async_methods
+
     return not has_async_methods(saver)
 
 

@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
-from millstream.drivers import event_stream
-from millstream.pregel._running.opening import CallOptions, open_events
+from millstream.pregel import _engine as engine
 from millstream.pregel._running.overrides import is_overridden
 from millstream.pregel._saved_state.saved_graph import SavedGraph
 from millstream.typing import ConfigLike, ContextT, InputT, OutputT, StateT
@@ -93,8 +92,10 @@ class EventStreamGraph(SavedGraph[StateT, ContextT, InputT, OutputT]):
             return super().astream_events(
                 input, cast("RunnableConfig", config), version=version, **wanted, **kwargs
             )
-        options = CallOptions.of(kwargs)
-        return event_stream.drive(partial(open_events, self, input, config, options, wanted))
+        opening = engine.opening
+        options = opening.CallOptions.of(kwargs)
+        prepare = partial(opening.open_events, self, input, config, options, wanted)
+        return engine.event_stream.drive(prepare)
 
     def stream_events(  # type: ignore[override]  # what version v3 returns
         self,

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, overl
 
 from typing_extensions import TypedDict
 
-from millstream.drivers import aio, sync
+from millstream.pregel import _engine as engine
 from millstream.pregel._running.event_streams import EventStreamGraph
-from millstream.pregel._running.opening import CallOptions, open_call
 from millstream.pregel._running.overrides import ainvoke_overridden, invoke_overridden
-from millstream.pregel._running.results import final_output
 from millstream.typing import ConfigLike, ContextT, InputT, OutputT, StateT
 
 if TYPE_CHECKING:
@@ -144,7 +142,7 @@ class InvokableGraph(EventStreamGraph[StateT, ContextT, InputT, OutputT]):
             custom thinking
             updates ['answer']
         """
-        options = CallOptions(
+        options = engine.opening.CallOptions(
             context,
             stream_mode,
             print_mode,
@@ -160,7 +158,7 @@ class InvokableGraph(EventStreamGraph[StateT, ContextT, InputT, OutputT]):
             record,
             kwargs,
         )
-        return sync.drive(partial(open_call, self, input, config, options))
+        return engine.sync.drive(partial(engine.opening.open_call, self, input, config, options))
 
     @overload  # type: ignore[override]  # named options instead of **kwargs
     def astream(
@@ -212,7 +210,7 @@ class InvokableGraph(EventStreamGraph[StateT, ContextT, InputT, OutputT]):
         have not been read, and so do sync nodes, which are in threads. A call of the writer from an
         async node cannot wait; `await asyncio.to_thread(writer, item)` does.
         """
-        options = CallOptions(
+        options = engine.opening.CallOptions(
             context,
             stream_mode,
             print_mode,
@@ -228,7 +226,7 @@ class InvokableGraph(EventStreamGraph[StateT, ContextT, InputT, OutputT]):
             record,
             kwargs,
         )
-        return aio.drive(partial(open_call, self, input, config, options))
+        return engine.aio.drive(partial(engine.opening.open_call, self, input, config, options))
 
     @overload  # type: ignore[override]  # named options instead of **kwargs
     def invoke(  # type: ignore[overload-overlap]  # text is a sequence, too
@@ -326,7 +324,7 @@ class InvokableGraph(EventStreamGraph[StateT, ContextT, InputT, OutputT]):
             >>> builder.compile().invoke({"word": "mill"}, version="v2").value["word"]
             'MILL'
         """
-        options = CallOptions(
+        options = engine.opening.CallOptions(
             context,
             stream_mode,
             print_mode,
@@ -347,9 +345,12 @@ class InvokableGraph(EventStreamGraph[StateT, ContextT, InputT, OutputT]):
         cls = type(graph)
         if cls.stream is not cls._own_stream or "stream" in graph.__dict__:
             return invoke_overridden(graph, input, config, options)
-        request, driver = open_call(graph, input, config, options), sync.SyncDriver()
+        request = engine.opening.open_call(graph, input, config, options)
+        driver = engine.sync.SyncDriver()
         items = list(driver.items(lambda: request))
-        return final_output(driver.run, version) if options.is_result_wanted else items
+        if not options.is_result_wanted:
+            return items
+        return engine.results.final_output(driver.run, version)
 
     @overload  # type: ignore[override]  # named options instead of **kwargs
     async def ainvoke(  # type: ignore[overload-overlap]  # text is a sequence, too
@@ -412,7 +413,7 @@ class InvokableGraph(EventStreamGraph[StateT, ContextT, InputT, OutputT]):
         **kwargs: Any,
     ) -> Any:
         """Run the graph and return its final state; see `invoke`."""
-        options = CallOptions(
+        options = engine.opening.CallOptions(
             context,
             stream_mode,
             print_mode,
@@ -433,9 +434,12 @@ class InvokableGraph(EventStreamGraph[StateT, ContextT, InputT, OutputT]):
         cls = type(graph)
         if cls.astream is not cls._own_astream or "astream" in graph.__dict__:
             return await ainvoke_overridden(graph, input, config, options)
-        request, driver = open_call(graph, input, config, options), aio.AsyncDriver()
+        request = engine.opening.open_call(graph, input, config, options)
+        driver = engine.aio.AsyncDriver()
         items = [item async for item in driver.items(lambda: request)]
-        return final_output(driver.run, version) if options.is_result_wanted else items
+        if not options.is_result_wanted:
+            return items
+        return engine.results.final_output(driver.run, version)
 
     # What tells that somebody has replaced one of them, in a subclass or from outside.
     _own_stream: Final = stream

@@ -45,7 +45,7 @@ from millstream.pregel._running.request import (
 )
 from millstream.pregel._running.results import RESULT
 from millstream.pregel._saved_state.locations import saver_of
-from millstream.pregel._structure.compiling import breakpoint_names
+from millstream.pregel._structure.declared import breakpoint_names
 from millstream.runtime import RunControl
 from millstream.typing import ConfigLike
 from millstream.warnings import LangGraphDeprecatedSinceV10, warn_caller

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from millstream.config import filled
 from millstream.constants import INTERRUPT
-from millstream.modes.names import UPDATES
-from millstream.pregel._running.results import RESULT
+from millstream.modes.names import UPDATES, VALUES
 from millstream.types import GraphOutput
 from millstream.typing import ConfigLike
 
@@ -70,7 +69,7 @@ def stream_arguments(
     mode: Any = call.stream_mode
     if call.is_result_wanted:
         # Questions come with `updates`, the state with `values`.
-        mode = [UPDATES, RESULT] if call.version == "v1" else RESULT
+        mode = [UPDATES, VALUES] if call.version == "v1" else VALUES
     elif call.subgraphs:
         given["subgraphs"] = True
     if call.version != "v1":
@@ -95,7 +94,7 @@ def result_of(items: Iterable[Any], version: str) -> Any:
             interrupts += item.get("interrupts") or ()
             continue
         mode, payload = item
-        if mode == RESULT:
+        if mode == VALUES:
             value = payload
         # Of `updates`, in which only the questions count.
         elif isinstance(payload, dict) and INTERRUPT in payload:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from millstream.constants import INTERRUPT
 from millstream.core.state import RunStatus
 from millstream.drivers import aio, sync
+from millstream.drivers.switch import RunSwitch
 from millstream.modes.encoders import coerce
 from millstream.modes.names import UPDATES
-from millstream.modes.parts import as_modes, check_modes
+from millstream.modes.parts import VERSION_OF_EVENTS, as_modes, check_modes
+from millstream.outbox.write_ahead import WriteAheadLog
 from millstream.pregel._running.opening import CallOptions, open_logged
 from millstream.pregel._running.overrides import is_overridden, stream_arguments
 from millstream.pregel._running.request import scope_of
@@ -24,9 +26,10 @@ if TYPE_CHECKING:
     from millstream.drivers.run import Run
     from millstream.drivers.run_request import RunRequest
     from millstream.modes.parts import Part
-    from millstream.outbox.write_ahead import WriteAheadLog
+    from millstream.pregel._running.log_streams import LogStreams
     from millstream.pregel._structure.definition import GraphDefinition
     from millstream.runs.life import Source
+    from millstream.runs.log import EventLog
 
 
 def open_source(
@@ -44,6 +47,42 @@ def open_source(
     if is_overridden(graph, method):
         return OverriddenSource(graph, input, config, options)
     return OwnSource(open_logged(graph, input, config, options, ahead))
+
+
+def open_started(
+    graph: GraphDefinition[Any, Any, Any, Any],
+    method: str,
+    input: Any,
+    config: ConfigLike | None,
+    stream_mode: Any,
+    version: str | None,
+    log: EventLog | None,
+    options: dict[str, Any],
+) -> tuple[Source, RunSwitch, LogStreams | None]:
+    """Open a run that is going to be started, and say how its owner reaches it."""
+    if "max_buffered" in options:
+        raise TypeError("start and astart have no max_buffered: events are kept as they are")
+    modes = (stream_mode,) if isinstance(stream_mode, str) else tuple(stream_mode)
+    streams = None
+    if version is not None:
+        if version != VERSION_OF_EVENTS:
+            raise TypeError(
+                f"start and astart have no version {version!r}: events are kept as they are, "
+                "and with 'v3' there are run streams of them"
+            )
+        # Imported with the first one: slow to import.
+        from millstream.pregel._running.log_streams import LogStreams
+
+        check_modes(modes)
+        streams = LogStreams(graph, modes)
+        modes, options["subgraphs"] = tuple(streams.modes), True
+    switch = RunSwitch(options.get("control"))
+    call = CallOptions.of({**options, "stream_mode": modes, "control": switch})
+    ahead = log if isinstance(log, WriteAheadLog) else None
+    source = open_source(graph, input, config, call, method, ahead)
+    if streams is not None:
+        streams.scope = source.scope
+    return source, switch, streams
 
 
 class OwnSource:

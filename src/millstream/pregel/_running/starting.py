@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from millstream.drivers.switch import RunSwitch
 from millstream.modes.names import CUSTOM, MESSAGES, UPDATES
-from millstream.modes.parts import VERSION_OF_EVENTS, check_modes
-from millstream.outbox.write_ahead import WriteAheadLog
 from millstream.pregel._running.invoking import InvokableGraph
-from millstream.pregel._running.opening import CallOptions
 from millstream.typing import ConfigLike, ContextT, InputT, OutputT, StateT
 
 if TYPE_CHECKING:
@@ -19,7 +15,7 @@ if TYPE_CHECKING:
     from millstream.pregel._running.invoking import InvokeOptions
     from millstream.pregel._running.log_streams import LogStreams
     from millstream.runs.handle import RunHandle
-    from millstream.runs.life import Life, Source
+    from millstream.runs.life import Life
     from millstream.runs.log import EventLog
     from millstream.types import Command, StreamMode
 
@@ -74,10 +70,11 @@ class StartableGraph(InvokableGraph[StateT, ContextT, InputT, OutputT]):
             2 updates
             Hello! success
         """
+        from millstream.pregel._running.sources import open_started
         from millstream.runs.life import ThreadLife
 
-        source, switch, streams = self._open(
-            "stream", input, config, stream_mode, version, log, dict(options)
+        source, switch, streams = open_started(
+            self, "stream", input, config, stream_mode, version, log, dict(options)
         )
         return _begun(ThreadLife(source, switch, log), streams)
 
@@ -96,49 +93,13 @@ class StartableGraph(InvokableGraph[StateT, ContextT, InputT, OutputT]):
         `async with await graph.astart(...) as run` cancels what still runs, nested graphs included,
         and returns when it has stopped.
         """
+        from millstream.pregel._running.sources import open_started
         from millstream.runs.life import TaskLife
 
-        source, switch, streams = self._open(
-            "astream", input, config, stream_mode, version, log, dict(options)
+        source, switch, streams = open_started(
+            self, "astream", input, config, stream_mode, version, log, dict(options)
         )
         return _begun(TaskLife(source, switch, log), streams)
-
-    def _open(
-        self,
-        method: str,
-        input: Any,
-        config: ConfigLike | None,
-        stream_mode: Any,
-        version: str | None,
-        log: EventLog | None,
-        options: dict[str, Any],
-    ) -> tuple[Source, RunSwitch, LogStreams | None]:
-        """Open the run, which has not begun, and say how its owner reaches it."""
-        from millstream.pregel._running.sources import open_source
-
-        if "max_buffered" in options:
-            raise TypeError("start and astart have no max_buffered: events are kept as they are")
-        modes = (stream_mode,) if isinstance(stream_mode, str) else tuple(stream_mode)
-        streams = None
-        if version is not None:
-            if version != VERSION_OF_EVENTS:
-                raise TypeError(
-                    f"start and astart have no version {version!r}: events are kept as they are, "
-                    "and with 'v3' there are run streams of them"
-                )
-            # Imported with the first one: slow to import.
-            from millstream.pregel._running.log_streams import LogStreams
-
-            check_modes(modes)
-            streams = LogStreams(self, modes)
-            modes, options["subgraphs"] = tuple(streams.modes), True
-        switch = RunSwitch(options.get("control"))
-        call = CallOptions.of({**options, "stream_mode": modes, "control": switch})
-        ahead = log if isinstance(log, WriteAheadLog) else None
-        source = open_source(self, input, config, call, method, ahead)
-        if streams is not None:
-            streams.scope = source.scope
-        return source, switch, streams
 
 
 def _begun(life: Life, streams: LogStreams | None) -> RunHandle[Any]:

@@ -85,6 +85,12 @@ class StateLocation:
         """Say whether one checkpoint is named, rather than wherever the thread is."""
         return bool(self.configurable.get(CONFIG_KEY_CHECKPOINT_ID))
 
+    @property
+    def history_config(self) -> Any:
+        """The config by which a saver lists the checkpoints of this place."""
+        named: Mapping[str, Any] = {**self.configurable, CONFIG_KEY_CHECKPOINT_NS: self.ns}
+        return {**self.config, CONF: named}
+
     def at(self, config: Mapping[str, Any]) -> StateLocation:
         """Return the site of another checkpoint of the same graph."""
         moved = {**self.config, CONF: {**self.configurable, **config[CONF]}}
@@ -108,6 +114,11 @@ class StateLocation:
         ns = without_ids(task.ns) if is_stateful else task.ns
         thread = self.configurable[CONFIG_KEY_THREAD_ID]
         return {CONF: {CONFIG_KEY_THREAD_ID: thread, CONFIG_KEY_CHECKPOINT_NS: ns}}
+
+
+def named(config: ConfigLike | None) -> Any:
+    """Return a caller's config of a checkpoint with the texts that savers know it by."""
+    return config and {**config, CONF: with_texts(config.get(CONF) or {})}
 
 
 def locate(

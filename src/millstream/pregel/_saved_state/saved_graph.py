@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from millstream.constants import CONF
-from millstream.drivers.metadata import with_texts
-from millstream.drivers.requests import carry_out, completed
-from millstream.drivers.waits import AWAITING, BLOCKING, finish
-from millstream.pregel._saved_state.locations import StateLocation, locate
-from millstream.pregel._saved_state.snapshots import read_state, show_saved
-from millstream.pregel._saved_state.updates import checked, update_state
+from millstream.pregel import _engine as engine
 from millstream.pregel._structure.inspection import InspectableGraph
 from millstream.types import StateUpdate
 from millstream.typing import ConfigLike, ContextT, InputT, OutputT, StateT
@@ -62,16 +56,21 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
             >>> graph.get_state(thread).next
             ('answer',)
         """
-        location = locate(self, config)
-        return finish(
-            carry_out, read_state(location, with_nested=subgraphs), location.saver, BLOCKING
+        location = engine.locations.locate(self, config)
+        return engine.waits.finish(
+            engine.requests.carry_out,
+            engine.snapshots.read_state(location, with_nested=subgraphs),
+            location.saver,
+            engine.waits.BLOCKING,
         )
 
     async def aget_state(self, config: ConfigLike, *, subgraphs: bool = False) -> StateSnapshot:
         """Return the state of a thread; see `get_state`."""
-        location = locate(self, config)
-        return await carry_out(
-            read_state(location, with_nested=subgraphs), location.saver, AWAITING
+        location = engine.locations.locate(self, config)
+        return await engine.requests.carry_out(
+            engine.snapshots.read_state(location, with_nested=subgraphs),
+            location.saver,
+            engine.waits.AWAITING,
         )
 
     def get_state_history(
@@ -86,12 +85,14 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
 
         `filter` names metadata they must have, `before` a checkpoint they must be older than.
         """
-        location = locate(self, config)
-        where, older = _history_config(location), _before(before)
+        location = engine.locations.locate(self, config)
+        where, older = location.history_config, engine.locations.named(before)
         # All at once: a saver must not hold its cursor while somebody else reads or writes.
         for saved in list(location.saver.list(where, before=older, limit=limit, filter=filter)):
-            whole = finish(completed, location.saver, saved, self.spec, BLOCKING)
-            yield show_saved(location, whole)
+            whole = engine.waits.finish(
+                engine.requests.completed, location.saver, saved, self.spec, engine.waits.BLOCKING
+            )
+            yield engine.snapshots.show_saved(location, whole)
 
     async def aget_state_history(
         self,
@@ -102,12 +103,14 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
         limit: int | None = None,
     ) -> AsyncIterator[StateSnapshot]:
         """Yield the checkpoints of a thread, the newest first; see `get_state_history`."""
-        location = locate(self, config)
-        where, older = _history_config(location), _before(before)
+        location = engine.locations.locate(self, config)
+        where, older = location.history_config, engine.locations.named(before)
         found = location.saver.alist(where, before=older, limit=limit, filter=filter)
         for saved in [saved async for saved in found]:
-            whole = await completed(location.saver, saved, self.spec, AWAITING)
-            yield show_saved(location, whole)
+            whole = await engine.requests.completed(
+                location.saver, saved, self.spec, engine.waits.AWAITING
+            )
+            yield engine.snapshots.show_saved(location, whole)
 
     def update_state(
         self,
@@ -173,23 +176,21 @@ class SavedGraph(InspectableGraph[StateT, ContextT, InputT, OutputT]):
         The updates of one superstep are applied together, each in the name of its `as_node`.
         Returns the config of the last checkpoint; see `update_state`.
         """
-        location = locate(self, config, must_exist=True)
-        steps = checked(location.graph.spec, supersteps)
-        return finish(carry_out, update_state(location, steps), location.saver, BLOCKING)
+        location = engine.locations.locate(self, config, must_exist=True)
+        steps = engine.updates.checked(location.graph.spec, supersteps)
+        return engine.waits.finish(
+            engine.requests.carry_out,
+            engine.updates.update_state(location, steps),
+            location.saver,
+            engine.waits.BLOCKING,
+        )
 
     async def abulk_update_state(
         self, config: ConfigLike, supersteps: Sequence[Sequence[StateUpdate]]
     ) -> RunnableConfig:
         """Write to the state of a thread several times; see `bulk_update_state`."""
-        location = locate(self, config, must_exist=True)
-        steps = checked(location.graph.spec, supersteps)
-        return await carry_out(update_state(location, steps), location.saver, AWAITING)
-
-
-def _history_config(location: StateLocation) -> Any:
-    named: Mapping[str, Any] = {**location.configurable, "checkpoint_ns": location.ns}
-    return {**location.config, CONF: named}
-
-
-def _before(config: ConfigLike | None) -> Any:
-    return config and {**config, CONF: with_texts(config.get(CONF) or {})}
+        location = engine.locations.locate(self, config, must_exist=True)
+        steps = engine.updates.checked(location.graph.spec, supersteps)
+        return await engine.requests.carry_out(
+            engine.updates.update_state(location, steps), location.saver, engine.waits.AWAITING
+        )

@@ -2,55 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from millstream._base.runnable import runs_in_thread
-from millstream.channels.base import BaseChannel
 from millstream.channels.delta import DeltaChannel
 from millstream.channels.ephemeral_value import EphemeralValue
-from millstream.constants import RESERVED, SIGNAL_PREFIX, START, TASKS
+from millstream.constants import SIGNAL_PREFIX, START
 from millstream.core.spec import GraphSpec, NodeSpec, Read, of_class
 from millstream.core.tasks import reader
 from millstream.drivers.nodecall import Call, NodeCall, sync_timeout_error
-from millstream.managed.base import is_managed_value
-from millstream.pregel._structure.nodes import PregelNode, is_passthrough
+from millstream.pregel._structure.declared import as_list, as_policies, split_channels, visible
+from millstream.pregel._structure.nodes import is_passthrough
 from millstream.saving.message_ids import writer_with_message_ids
-from millstream.types import CachePolicy, RetryPolicy
 
-INTERNAL_PREFIXES: Final = (SIGNAL_PREFIX, "join:")
-
-
-def as_policies(policy: RetryPolicy | Sequence[RetryPolicy] | None) -> tuple[RetryPolicy, ...]:
-    """Return retry policies as a tuple; a single one is itself a tuple of numbers."""
-    if policy is None:
-        return ()
-    return (policy,) if isinstance(policy, RetryPolicy) else tuple(policy)
-
-
-def breakpoint_names(names: str | Sequence[str] | None) -> str | list[str]:
-    """Return breakpoints as a list of names, or `"*"` for all nodes."""
-    if isinstance(names, str):
-        return "*" if names == "*" else [names]
-    return list(names or ())
-
-
-def split_channels(
-    channels: Mapping[str, Any],
-) -> tuple[dict[str, BaseChannel[Any, Any, Any]], dict[str, Any]]:
-    """Separate real channels from values that are computed from the run."""
-    managed = {name: c for name, c in channels.items() if is_managed_value(c)}
-    real = {name: c for name, c in channels.items() if name not in managed}
-    return real, managed
-
-
-def visible(channels: Collection[str]) -> tuple[str, ...]:
-    """Return the channels that hold state, in their order."""
-    return tuple(
-        name
-        for name in channels
-        if name not in (START, TASKS) and not name.startswith(INTERNAL_PREFIXES)
-    )
+if TYPE_CHECKING:
+    from millstream.channels.base import BaseChannel
+    from millstream.pregel._structure.nodes import PregelNode
+    from millstream.types import CachePolicy, RetryPolicy
 
 
 def compile_graph(
@@ -125,7 +94,7 @@ def _signals(
     channels: Mapping[str, BaseChannel[Any, Any, Any]], nodes: Mapping[str, PregelNode]
 ) -> frozenset[str]:
     """Return the channels that only trigger nodes: unguarded, for one step, read by nobody."""
-    read = set[str]().union(*{tuple(_as_list(node.channels)) for node in nodes.values()})
+    read = set[str]().union(*{tuple(as_list(node.channels)) for node in nodes.values()})
     return frozenset(
         name
         for name, channel in channels.items()
@@ -181,55 +150,3 @@ def _node_call(
         executor=executor,
         runnable=None if executor is None else node.bound,
     )
-
-
-def validate_graph(
-    nodes: Mapping[str, PregelNode],
-    channels: Mapping[str, Any],
-    input_channels: str | Sequence[str],
-    output_channels: str | Sequence[str],
-    stream_channels: str | Sequence[str] | None,
-    interrupts: Sequence[str | Sequence[str]],
-) -> None:
-    """Refuse a graph whose parts do not fit together, naming the part."""
-    for name in channels:
-        # Here and for nodes: names under which tasks write for the record, and would be taken for
-        # it.
-        if name in RESERVED and name != TASKS:
-            raise ValueError(f"Channel name '{name}' is reserved")
-    for name, node in nodes.items():
-        if name in RESERVED and name != START:
-            raise ValueError(f"Node name '{name}' is reserved")
-        for channel in (*node.triggers, *_as_list(node.channels)):
-            if channel not in channels:
-                raise _unknown_channel(channel, channels, f"Node {name} reads channel")
-    _check_inputs(nodes, channels, input_channels)
-    for channel in (*_as_list(output_channels), *_as_list(stream_channels or ())):
-        if channel not in channels:
-            raise _unknown_channel(channel, channels, "Output channel")
-    for names in interrupts:
-        for name in () if names == "*" else names:
-            if name not in nodes:
-                raise ValueError(f"Node {name} not in nodes")
-
-
-def _check_inputs(
-    nodes: Mapping[str, PregelNode], channels: Mapping[str, Any], inputs: str | Sequence[str]
-) -> None:
-    subscribed = {trigger for node in nodes.values() for trigger in node.triggers}
-    for channel in _as_list(inputs):
-        if channel not in channels:
-            raise _unknown_channel(channel, channels, "Input channel")
-    if not subscribed.isdisjoint(_as_list(inputs)):
-        return
-    if isinstance(inputs, str):
-        raise ValueError(f"Input channel {inputs} is not subscribed to by any node")
-    raise ValueError(f"None of the input channels {list(inputs)} are subscribed to by any node")
-
-
-def _unknown_channel(channel: str, channels: Mapping[str, Any], what: str) -> ValueError:
-    return ValueError(f"{what} '{channel}' not in known channels: '{sorted(channels)}'")
-
-
-def _as_list(names: str | Sequence[str]) -> Sequence[str]:
-    return (names,) if isinstance(names, str) else names

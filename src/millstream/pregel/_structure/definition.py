@@ -11,10 +11,8 @@ from millstream._base.state_classes import NO_ALIASES
 from millstream._base.texts import counted
 from millstream.channels.topic import Topic
 from millstream.constants import TASKS
-from millstream.modes.parts import Shape
-from millstream.pregel._structure.compiling import (
+from millstream.pregel._structure.declared import (
     as_policies,
-    compile_graph,
     split_channels,
     validate_graph,
     visible,
@@ -22,7 +20,6 @@ from millstream.pregel._structure.compiling import (
 from millstream.pregel._structure.nodes import NodeBuilder, PregelNode
 from millstream.pregel._structure.subgraphs import find_subgraph
 from millstream.pregel.protocol import PregelProtocol
-from millstream.saving.allowlist import declared_classes, is_strict
 from millstream.types import Send
 from millstream.typing import ContextT, InputT, OutputT, StateT
 
@@ -100,6 +97,8 @@ class GraphDefinition(PregelProtocol[StateT, ContextT, InputT, OutputT]):
         name: str = "LangGraph",
         stream_transformers: Sequence[Callable[[tuple[str, ...]], Any]] | None = None,
     ) -> None:
+        from millstream.modes.parts import Shape
+
         self.nodes: dict[str, PregelNode] = {
             key: node.build() if isinstance(node, NodeBuilder) else node
             for key, node in nodes.items()
@@ -146,6 +145,9 @@ class GraphDefinition(PregelProtocol[StateT, ContextT, InputT, OutputT]):
     def spec(self) -> GraphSpec:
         """The compiled form, computed once, when the graph is validated or first run."""
         if self._spec is None:
+            # Imported with the first graph that is compiled: it knows what nodes are run by.
+            from millstream.pregel._structure.compiling import compile_graph
+
             for node in self.nodes.values():
                 if not node.subgraphs and (found := find_subgraph(node.bound)) is not None:
                     node.subgraphs = (found,)
@@ -207,11 +209,15 @@ class GraphDefinition(PregelProtocol[StateT, ContextT, InputT, OutputT]):
 
         Only what `LANGGRAPH_STRICT_MSGPACK` asks for: empty when it is not set.
         """
+        from millstream.saving.allowlist import is_strict
+
         return self.state_classes() if is_strict() else frozenset()
 
     def state_classes(self) -> frozenset[tuple[str, str]]:
         """Return module and name of the classes that this graph declares for its state."""
         if self._stored_classes is None:
+            from millstream.saving.allowlist import declared_classes
+
             types = [kind for c in self.channels.values() for kind in _stored_types(c)]
             self._stored_classes = declared_classes([*types, *self._declared_schemas()])
         return self._stored_classes

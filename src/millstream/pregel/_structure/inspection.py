@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from millstream.constants import NS_SEP
-from millstream.pregel._structure.compiling import split_channels
+from millstream.pregel._structure.declared import split_channels
 from millstream.pregel._structure.definition import GraphDefinition
 from millstream.pregel.protocol import PregelProtocol
 from millstream.typing import ConfigLike, ContextT, InputT, OutputT, StateT
