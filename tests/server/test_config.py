@@ -53,6 +53,17 @@ def test_a_graph_that_is_named_needs_no_file(here: Path) -> None:
     assert config.file_beside("threads") == here / ".millstream" / "server-threads.db"
 
 
+def test_a_graph_that_is_named_by_its_file_alone_has_no_id_yet(here: Path) -> None:
+    (here / "app.py").write_text("")
+
+    config = load("app.py", "pkg.mod")
+
+    assert {id: source.target for id, source in config.graphs.items()} == {
+        "app.py": f"{here}/app.py",
+        "pkg.mod": "pkg.mod",
+    }
+
+
 def test_langgraph_json_is_found_with_all_its_keys(here: Path) -> None:
     content = {
         "$schema": "https://langgra.ph/schema.json",
@@ -150,7 +161,9 @@ def test_it_says_what_to_do_where_nothing_is() -> None:
         load()
     with pytest.raises(ConfigError, match="no such file"):
         load(path="other.json")
-    with pytest.raises(ConfigError, match="names no graph"):
+    with pytest.raises(ConfigError, match=r"TARGET 'app\.py:' does not name a graph; write "):
+        load("app.py:")
+    with pytest.raises(ConfigError, match=r"no such file: app\.py; write "):
         load("app.py")
     with pytest.raises(ConfigError, match="MILLSTREAM_PORT in the environment is a number"):
         load_config(None, "a:b", environment={"MILLSTREAM_PORT": "x"})

@@ -14,9 +14,11 @@ import pytest
 from langchain_core.runnables import RunnableConfig
 from langgraph_sdk.runtime import ServerRuntime
 
+from millstream.cli.failures import UsageError
+from millstream.cli.target import load_graph
 from millstream.journal import MemoryJournal
 from millstream.server.config import GraphSource
-from millstream.server.errors import ApiError
+from millstream.server.errors import ApiError, ConfigError
 from millstream.server.graphs import GraphCatalog
 from server.graphs import make_chat
 
@@ -76,6 +78,63 @@ def test_a_file_in_a_package_is_a_module_of_it(tmp_path: Path, module: str) -> N
 
     assert graphs.load() == {}
     assert nodes(graphs, "a") == ["two"]
+
+
+def test_the_only_graph_of_a_file_or_a_module_needs_no_name(tmp_path: Path, module: str) -> None:
+    (tmp_path / f"{module}.py").write_text(FILE.format(text="a", node="one"))
+    (tmp_path / f"{module}_b.py").write_text("def other(config) -> 'StateGraph': ...\n")
+    sources = {"app.py": f"{tmp_path}/{module}.py", "b": f"{module}_b"}
+    graphs = catalog(tmp_path, **sources, chat=make_chat())
+
+    assert graphs.load() == {}
+    assert graphs.ids() == ["graph", "other", "chat"]
+    assert nodes(graphs, "graph") == ["one"]
+
+    assert graphs.reload() == {}
+    assert graphs.ids() == ["graph", "other", "chat"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x = 1", FILE.format(text="a", node="one") + "other = graph.copy()\n"],
+    ids=["none", "two"],
+)
+def test_which_graph_of_a_file_is_meant_is_asked_as_by_the_command_that_runs_one(
+    tmp_path: Path, module: str, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = f"{module}.py"
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UsageError) as told:
+        load_graph(name)
+
+    with pytest.raises(ConfigError) as caught:
+        catalog(tmp_path, **{name: f"{tmp_path}/{name}"}).load()
+
+    assert str(caught.value) == str(told.value)
+
+
+def test_a_file_that_cannot_be_imported_has_no_graph_to_be_named(
+    tmp_path: Path, module: str
+) -> None:
+    (tmp_path / f"{module}.py").write_text("graph = 1 / 0\n")
+
+    with pytest.raises(ConfigError) as caught:
+        catalog(tmp_path, **{"app.py": f"{tmp_path}/{module}.py"}).load()
+
+    assert str(caught.value) == (
+        "importing app.py failed: ZeroDivisionError: division by zero; correct it and try again"
+    )
+
+
+def test_two_graphs_cannot_have_the_name_of_one(tmp_path: Path, module: str) -> None:
+    for each in (f"{module}.py", f"{module}_b.py"):
+        (tmp_path / each).write_text(FILE.format(text="a", node="one"))
+
+    with pytest.raises(
+        ConfigError, match=r"^two graphs are called 'graph', .*: rename one of them"
+    ):
+        catalog(tmp_path, a=f"{module}", b=f"{module}_b").load()
 
 
 def test_a_graph_that_cannot_be_imported_says_so_and_the_others_go_on(

@@ -86,7 +86,8 @@ def write(here: Path, node: str, text: str = APP) -> None:
 @pytest.mark.long
 def test_dev_serves_what_changes_and_threads_survive(tmp_path: Path) -> None:
     write(tmp_path, "one")
-    with serving(tmp_path, "dev", "app.py:graph", "--port", "0") as server:
+    # The only graph of the file, whose name is its id then.
+    with serving(tmp_path, "dev", "app.py", "--port", "0") as server:
         assert "serves graph on http://127.0.0.1:" in server.line
         assert server.nodes() == ["one"]
         thread: dict[str, Any] = server.http.post("/threads", json={}).json()
@@ -119,6 +120,8 @@ def test_bad_usage_is_said_in_one_line(
 
     assert main([command]) == 2
     assert "name a graph, as in `millstream dev app.py:graph`" in capsys.readouterr().err
+    assert main([command, "app.py"]) == 2
+    assert "no such file: app.py; write path/to/file.py:name" in capsys.readouterr().err
     assert main([command, "app.py:graph", "--port", "70000"]) == 2
     assert "port is a number from 0 to 65535" in capsys.readouterr().err
 

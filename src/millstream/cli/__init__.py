@@ -107,6 +107,12 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _call(arguments: list[str]) -> int:
+    if arguments in (["-V"], ["--version"]):
+        # There is nothing to be parsed, which takes most of the time of a command.
+        from millstream.version import __version__
+
+        Output(sys.stdout).write(f"millstream {__version__}\n")
+        return DONE
     import typer
 
     from millstream.cli.commands import app

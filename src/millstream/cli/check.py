@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from millstream._base.naming import FORMS
 from millstream._base.texts import counted, visible
 from millstream.cli.failures import DONE, FAILED, UsageError, text_of
 from millstream.cli.output import Output, to_json
-from millstream.cli.target import FORMS, load_graph, targets_in
+from millstream.cli.target import load_graph, targets_in
 
 if TYPE_CHECKING:
     from millstream.checking import Finding, Place

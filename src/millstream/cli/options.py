@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from millstream._base.naming import FORMS
 from millstream.cli.failures import UsageError
-from millstream.cli.target import FORMS
 from millstream.modes.names import PUBLIC_MODES
 
 Target = Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from millstream._base.naming import FORMS
 from millstream.cli.failures import DONE, UsageError
 from millstream.cli.installing import installing
 
@@ -20,7 +21,7 @@ Targets = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[TARGET]...",
-        help="Graphs: path/to/file.py:name or package.module:name. Without, those of --config.",
+        help=f"Graphs: {FORMS}; no name means the only one. Without, those of --config.",
     ),
 ]
 ConfigFile = Annotated[

@@ -18,6 +18,7 @@ from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 import orjson
 
+from millstream._base.naming import NamingError, check_file, split_target
 from millstream.server.config import GraphSource, ServerConfig
 from millstream.server.errors import ConfigError
 
@@ -78,7 +79,7 @@ def load_config(
     if found is not None:
         values = {"directory": found.parent, **_read(found)}
     if targets:
-        values["graphs"] = {_id_of(target): GraphSource(_placed(target)) for target in targets}
+        values["graphs"] = dict(map(_named, targets))
     if needs_graphs and not values.get("graphs"):
         raise ConfigError(f"{found}: graphs names no graph; write {{'chat': './app.py:graph'}}")
     given = os.environ if environment is None else environment
@@ -243,14 +244,18 @@ def _number(key: str, text: str, variable: str) -> Any:
     return int(text)
 
 
-def _id_of(target: str) -> str:
-    source, colon, name = target.rpartition(":")
-    if not colon or not source or not name:
-        raise ConfigError(f"{target!r} names no graph; write path/to/file.py:name")
-    return name
+def _named(target: str) -> tuple[str, GraphSource]:
+    """Return the id of a graph that is named by whoever starts the server, and where it is.
 
-
-def _placed(target: str) -> str:
-    # What the command line names is named from here, wherever the configuration is.
-    source, _, name = target.rpartition(":")
-    return f"{Path(source).absolute()}:{name}" if source.endswith(".py") else target
+    One that is named by its file or module alone has that as its id until it is imported.
+    """
+    try:
+        source, name = split_target(target)
+        # What the command line names is named from here, wherever the configuration is.
+        placed = str(Path(source).absolute()) if source.endswith(".py") else source
+        if name is None:
+            check_file(source, placed)
+            return target, GraphSource(placed)
+    except NamingError as error:
+        raise ConfigError(str(error)) from None
+    return name, GraphSource(f"{placed}:{name}")

@@ -5,18 +5,20 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import millstream
 from millstream._base.modules import import_source
+from millstream._base.naming import NamingError, only_name, split_target
 from millstream._base.texts import safe_str
 from millstream.server.errors import ConfigError
 
 if TYPE_CHECKING:
-    from millstream.server.config import ServerConfig
+    from millstream.server.config import GraphSource, ServerConfig
 
 T = TypeVar("T")
 
@@ -64,6 +66,39 @@ def import_target(target: str, directory: Path) -> Any:
     for part in name.split("."):
         value = getattr(value, part)
     return value
+
+
+def named_sources(sources: Mapping[str, GraphSource], directory: Path) -> dict[str, GraphSource]:
+    """Return graphs by their ids, where some are named by a file or a module that has one graph.
+
+    Those are imported: what else they have tells which name is meant, which is the id from then on.
+    `ConfigError` where it cannot be told.
+    """
+    named: dict[str, GraphSource] = {}
+    for id, given in sources.items():
+        key, source = id, given
+        if isinstance(given.target, str) and split_target(given.target)[1] is None:
+            key = _only_name(id, given.target, directory)
+            source = replace(given, target=f"{given.target}:{key}")
+        if key in named:
+            both = f"{named[key].target} and {source.target}"
+            raise ConfigError(f"two graphs are called {key!r}, {both}: rename one of them")
+        named[key] = source
+    return named
+
+
+def _only_name(called: str, source: str, directory: Path) -> str:
+    try:
+        module = import_source(source, directory)
+    except (Exception, SystemExit) as error:
+        raise ConfigError(
+            f"importing {called} failed: {type(error).__name__}: {safe_str(error)}; correct it and "
+            "try again"
+        ) from error
+    try:
+        return only_name(called, module)
+    except NamingError as error:
+        raise ConfigError(str(error)) from None
 
 
 def forget_modules(folders: Sequence[Path]) -> dict[str, ModuleType]:

@@ -20,7 +20,12 @@ from millstream._base.texts import safe_str
 from millstream.server.config import GraphSource
 from millstream.server.errors import ApiError
 from millstream.server.executors import run_on
-from millstream.server.graph_files import forget_modules, import_target, make_importable
+from millstream.server.graph_files import (
+    forget_modules,
+    import_target,
+    make_importable,
+    named_sources,
+)
 
 if TYPE_CHECKING:
     from millstream.drivers.executor import Executor
@@ -80,9 +85,14 @@ class GraphCatalog:
         self._executor = executor
 
     def load(self) -> dict[str, str]:
-        """Import all graphs; return what is wrong with those that cannot be."""
+        """Import all graphs; return what is wrong with those that cannot be.
+
+        Raises:
+            ConfigError: A file or a module is to have one graph, and has none or several.
+        """
         make_importable(self.folders)
         self._others = {*sys.modules}
+        self._sources = named_sources(self._sources, self._directory)
         self._loaded = {id: self._load(source) for id, source in self._sources.items()}
         return {id: graph.fault for id, graph in self._loaded.items() if graph.fault is not None}
 
