@@ -109,11 +109,13 @@ check-quick:
 bench:
 	@scripts/setup-env .venv dev
 	@scripts/setup-bench
+	@scripts/setup-env build/ray test,ray || echo "measuring without a Ray cluster"
 	@scripts/services.sh run -- .venv/bin/python -m benchmarks
 
 bench-quick:
 	@scripts/setup-env .venv dev
 	@scripts/setup-bench
+	@scripts/setup-env build/ray test,ray || echo "measuring without a Ray cluster"
 	@scripts/services.sh run -- .venv/bin/python -m benchmarks --quick
 
 bench-server:

@@ -33,6 +33,7 @@ from benchmarks import (
     nested,
     record,
     recordings,
+    remote,
     report,
     results,
     runs,
@@ -72,6 +73,7 @@ AREAS: Final[dict[str, Callable[[], list[Group]]]] = {
     "journals": journals.groups,
     "conversations": conversations.groups,
     "durability": durability.groups,
+    "remote": remote.groups,
 }
 FOLDER: Final = ROOT / "build/benchmarks"
 

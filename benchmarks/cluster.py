@@ -2,8 +2,7 @@
 
 `build/ray/bin/python -m benchmarks.cluster` (`make test-ray` makes the environment) prints a table;
 names of parts (`calls events cancel kills work`) measure these alone. `floor` is what Ray itself
-takes for the same, with an actor that does nothing else. No area of `make bench`: Ray has an
-environment of its own.
+takes for the same, with an actor that does nothing else. `make bench` has less of it, in `remote`.
 """
 
 from __future__ import annotations
@@ -92,7 +91,8 @@ class Bare:
     def stream(self, count: int, size: int) -> Iterator[list[bytes]]:
         """Say many things, in batches of a size."""
         for begin in range(0, count, size):
-            yield [pickle.dumps(((), index)) for index in range(begin, begin + size)]
+            end = min(begin + size, count)
+            yield [pickle.dumps(((), index)) for index in range(begin, end)]
 
 
 def graph_of(node: Any, executor: Any, count: int | None = None, **options: Any) -> Any:
@@ -255,12 +255,12 @@ PARTS: Final = {
 }
 
 
-def main(*names: str) -> None:
-    """Measure on a cluster of this machine that has so many processors."""
+def connect(processors: int) -> None:
+    """Start a cluster of this machine that has so many processors; it ends with the process."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray.init(
         address="local",
-        num_cpus=PROCESSORS,
+        num_cpus=processors,
         include_dashboard=False,
         object_store_memory=80_000_000,
         log_to_driver=False,
@@ -268,6 +268,11 @@ def main(*names: str) -> None:
         # Ray gives its workers less of a busy machine than this process has, by 15.
         _system_config={"worker_niceness": 0},
     )
+
+
+def main(*names: str) -> None:
+    """Measure what is named, or all."""
+    connect(PROCESSORS)
     print(f"Python {sys.version.split()[0]}, Ray {ray.__version__}, {os.cpu_count()} processors")
     try:
         with RayExecutor(PROCESSORS, idle=600.0) as executor:

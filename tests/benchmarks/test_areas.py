@@ -28,6 +28,7 @@ from benchmarks import (
     keys,
     nested,
     recordings,
+    remote,
     runs,
     saving,
     started,
@@ -40,9 +41,12 @@ from benchmarks import (
 
 ONCE = Effort(seconds=0.0, rounds=1, sample=0.0, supersteps=20)
 
-SLOW = ("concurrency", "backpressure", "durability", "conversations", "journals")
-"""Areas that start many processes, for which `startup` stands in every session of tests, or fill
-databases, for which `saving` does."""
+OURS = ("started", "recordings", "view", "remote")
+"""Areas of what langgraph does not have."""
+
+SLOW = ("concurrency", "backpressure", "durability", "conversations", "journals", "remote")
+"""Areas that start many processes or a cluster, for which `startup` stands in every session of
+tests, or fill databases, for which `saving` does."""
 
 SMALL = {
     "chain": lambda: chain.groups(3),
@@ -67,6 +71,7 @@ SMALL = {
     "journals": lambda: journals.groups(3),
     "conversations": lambda: conversations.groups(20, 2, 3),
     "durability": lambda: durability.groups(("sync",)),
+    "remote": lambda: remote.groups(items=3, numbers=3),
 }
 
 
@@ -100,7 +105,7 @@ def test_every_row_measures_its_contenders(
                 continue
             names = [contender.name for contender in row.contenders]
             assert MILLSTREAM in names
-            is_ours = area in ("started", "recordings", "view") or row.title == "millstream --help"
+            is_ours = area in OURS or row.title == "millstream --help"
             assert LANGGRAPH in names or is_ours
             assert all(results[row.title, name].best > 0 for name in names)
 
