@@ -40,6 +40,13 @@ CONDITIONS: Final[Sequence[Mapping[str, str]]] = (
 NEEDED: Final = ("millstream/py.typed", "millstream/testing/plugin.py")
 """What the wheel has to have besides its code: what only other programs look for."""
 
+STRICT: Final = (
+    *("-W", "error"),
+    # LangSmith, when it is imported on Python 3.14
+    *("-W", "ignore:'asyncio.iscoroutinefunction' is deprecated:DeprecationWarning"),
+)
+"""What has Python fail at a warning."""
+
 PROGRAM: Final = """\
 import millstream
 from millstream.graph import START, MessagesState, StateGraph
@@ -221,14 +228,14 @@ def tried_with(name: str, python: str, wheel: Path, version: str) -> str:
     steps: list[tuple[Sequence[str | Path], str | None]] = [
         ([*pip, "install", wheel], None),
         ([*pip, "check"], None),
-        ([own, "-I", "-W", "error", "-c", PROGRAM], f"{version} Hello\n"),
+        ([own, "-I", *STRICT, "-c", PROGRAM], f"{version} Hello\n"),
         ([folder / "bin" / "millstream", "--version"], f"millstream {version}\n"),
         ([own, "-I", "-m", "millstream", "--version"], f"millstream {version}\n"),
         ([*pip, "install", "--dry-run", f"{wheel}[{extras}]"], None),
         ([*pip, "install", "-c", ROOT / "constraints.txt", "pytest"], None),
-        ([own, "-m", "pytest", "-q", "-W", "error", "test_it.py"], None),
+        ([own, "-m", "pytest", "-q", *STRICT, "test_it.py"], None),
         # There millstream is imported before pytest.
-        ([own, "-m", "millstream", "exec", "-m", "pytest", "-q", "-W", "error"], None),
+        ([own, "-m", "millstream", "exec", "-m", "pytest", "-q", *STRICT], None),
     ]
     subprocess.run([python, "-m", "venv", "--clear", folder], check=True)
     empty = folder / "empty"
