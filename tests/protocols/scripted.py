@@ -238,7 +238,8 @@ def make_forgetful() -> Any:
 @tool
 def photograph() -> list[Any]:
     """Make a picture."""
-    return [{"type": "text", "text": "The mill:"}, {"type": "image", "base64": PIXEL}]
+    image = {"type": "image", "base64": PIXEL, "mime_type": "image/png"}
+    return [{"type": "text", "text": "The mill:"}, image]
 
 
 def make_photographing() -> Any:

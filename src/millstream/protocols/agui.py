@@ -230,7 +230,6 @@ class Encoder:
 
     def _tell_all(self, state: Mapping[str, Any]) -> Iterator[AgentEvent]:
         """Yield what a client is told that has nothing of a thread yet."""
-        self._state.has_lost_messages(state)
         messages = state.get(MESSAGES)
         if isinstance(messages, Sequence) and not isinstance(messages, str):
             yield {"type": "MESSAGES_SNAPSHOT", "messages": agent_messages(messages)}

@@ -8,10 +8,9 @@ from typing import Any, Final
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
-from millstream.protocols.contents import as_message, blocks_of, file_of
+from millstream.protocols.contents import ROLES, as_message, blocks_of, file_of
 from millstream.protocols.lines import dumps
 
-ROLES: Final = {"human": "user", "system": "system"}
 KINDS: Final = {"file": "document"}
 """The types of files in content blocks -> those of parts, where they have another name."""
 MEDIA: Final = ("image", "audio", "video", "file")

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from millstream.protocols.approvals import approval_id, calls_to_approve
-from millstream.protocols.contents import as_data, as_message, attribute, blocks_of, file_of
+from millstream.protocols.contents import (
+    ROLES,
+    as_data,
+    as_message,
+    attribute,
+    blocks_of,
+    file_of,
+)
 
 Part = dict[str, Any]
-
-ROLES: Final = {"human": "user", "system": "system"}
 
 
 def ui_messages(messages: Iterable[Any], interrupts: Iterable[Any] = ()) -> list[dict[str, Any]]:

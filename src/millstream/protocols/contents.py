@@ -32,8 +32,11 @@ CLASSES: Final[Mapping[str, type[BaseMessage]]] = {
     "tool": ToolMessage,
     "user": HumanMessage,
     "assistant": AIMessage,
+    "developer": SystemMessage,
 }
 """The classes of messages, by their types or by the roles of JSON."""
+ROLES: Final = {"human": "user", "system": "system"}
+"""The roles of messages that no model and no tool has said, by their types."""
 
 
 def attribute(value: Any, name: str) -> Any:

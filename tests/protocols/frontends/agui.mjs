@@ -16,12 +16,20 @@ class Said extends AbstractAgent {
   }
 }
 
-async function tell(agent, parameters = {}) {
+// A client that comes back: what it is told first, the endpoint beside that of the runs says.
+class Returning extends HttpAgent {
+  connect(input) {
+    return new HttpAgent({ url: `${this.url}/connect` }).run(input);
+  }
+}
+
+async function tell(agent, parameters = {}, run = "runAgent") {
   const wrong = [];
   const custom = [];
   let error = null;
-  await agent
-    .runAgent(parameters, {
+  let outcome = null;
+  await agent[run](parameters, {
+      onRunFinishedEvent: ({ event }) => (outcome = event.outcome),
       onRunErrorEvent: ({ event }) => (error = event.message),
       onCustomEvent: ({ event }) => custom.push([event.name, event.value]),
     })
@@ -33,11 +41,19 @@ async function tell(agent, parameters = {}) {
     messages: agent.messages,
     state: agent.state,
     interrupts: agent.pendingInterrupts,
+    outcome,
     types: Object.values(EventType),
   };
 }
 
 const url = process.argv[2];
+const hi = { id: "u1", role: "user", content: "hi" };
+const options = (name, thread) => ({
+  url: `${url}/ag-ui/${name}`,
+  threadId: `${thread ?? name} of a page`,
+});
+const agent = (name, thread) => new HttpAgent({ ...options(name, thread), initialMessages: [hi] });
+const returning = (name) => new Returning(options(name));
 const told = [];
 if (url === undefined) {
   for (const { lines, messages } of JSON.parse(await text(process.stdin))) {
@@ -48,9 +64,6 @@ if (url === undefined) {
     told.push(await tell(new Said(events, { threadId: "t", initialMessages: messages ?? [] })));
   }
 } else {
-  const hi = { id: "u1", role: "user", content: "hi" };
-  const agent = (name) =>
-    new HttpAgent({ url: `${url}/ag-ui/${name}`, threadId: `${name} of a page`, initialMessages: [hi] });
   const chat = agent("chat");
   await tell(chat);
   chat.addMessage({ id: "u2", role: "user", content: "again" });
@@ -64,7 +77,48 @@ if (url === undefined) {
       status: "resolved",
       payload: payloads[n],
     }));
-    told.push(asked, await tell(asking, { resume }));
+    if (name === "asking") told.push(asked, await tell(returning(name), {}, "connectAgent"));
+    else told.push(asked);
+    told.push(await tell(asking, { resume }));
   }
+  told.push(await stopped("gated"), await answered("routing"), await both("chat"));
+}
+
+// Two clients follow the same run, one of which has come back in its midst, and one stops it.
+async function stopped(name) {
+  const first = agent(name);
+  const second = returning(name);
+  const said = (agent) =>
+    new Promise((resolve) => agent.subscribe({ onTextMessageContentEvent: () => resolve() }));
+  const begun = said(first);
+  const running = tell(first);
+  await begun;
+  const known = said(second);
+  const following = tell(second, {}, "connectAgent");
+  await known;
+  await fetch(`${url}/ag-ui/${name}/${encodeURIComponent(first.threadId)}/stream`, {
+    method: "DELETE",
+  });
+  return [await running, await following];
+}
+
+// The graph calls a tool of the client, which answers it, with a picture.
+async function answered(name) {
+  const caller = agent(name);
+  const tools = [{ name: "locate", description: "Find it.", parameters: { type: "object" } }];
+  const called = await tell(caller, { tools });
+  const source = { type: "data", value: "iVBORw0KGgo=", mimeType: "image/png" };
+  for (const id of called.outcome.pendingToolCallIds) {
+    const content = [{ type: "text", text: "here" }, { type: "image", source }];
+    caller.addMessage({ id: `answer to ${id}`, role: "tool", toolCallId: id, content });
+  }
+  return [called, await tell(caller, { tools })];
+}
+
+// Two clients send something at the same time.
+async function both(name) {
+  const [one, other] = [agent(name, "twice"), agent(name, "twice")];
+  other.messages = [{ ...other.messages[0], id: "u2" }];
+  return Promise.all([tell(one), tell(other)]);
 }
 process.stdout.write(JSON.stringify(told));

@@ -2,21 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
+import orjson
 from starlette.responses import Response
 
 from millstream.modes.names import STEPS, VALUES
 from millstream.protocols import agui
+from millstream.protocols.agui_messages import waiting_calls
+from millstream.protocols.agui_requests import is_told
 from millstream.server.api.assistants import assistant
 from millstream.server.api.bodies.frontends import AgentBody, nothing_of
-from millstream.server.api.chats import asked_by, of_client, run_of, state_of, thread_of
+from millstream.server.api.chats import (
+    FRONT_END,
+    asked_by,
+    messages_in,
+    of_client,
+    run_of,
+    run_under_way,
+    source_from_the_beginning,
+    state_of,
+    stop,
+    thread_now,
+    thread_of,
+    values_of,
+    with_new,
+)
 from millstream.server.api.delegation import Delegated
-from millstream.server.api.routing import Call, operation
+from millstream.server.api.routing import Call, empty, operation, reply
+from millstream.server.encoding import dumps
 from millstream.server.frontends.events import MODES
 from millstream.server.frontends.source import EncodedSource
+from millstream.server.responses import EventStream
+
+CAPABILITIES: Final[Mapping[str, Any]] = {
+    "transport": {"streaming": True, "websocket": False, "httpBinary": False},
+    "state": {"snapshots": True, "deltas": True, "persistentState": True},
+    "humanInTheLoop": {
+        "supported": True,
+        "interrupts": True,
+        "approvals": True,
+        "approveWithEdits": True,
+    },
+}
+"""What every graph can do here. Of all else nothing is declared: graphs do not say it."""
 
 
 @operation(
@@ -32,11 +63,14 @@ async def run_agent(call: Call, body: AgentBody) -> Response:
     found = await assistant(call)
     asked = asked_by(agui.read, body)
     thread_id, options = thread_of(asked.thread_id), body.options
+    # What clients that come back are told of it.
+    told = {"run_id": asked.run_id, "calls": dict(asked.calls)}
     run = run_of(
         found,
         options,
         await _given(call, asked, thread_id),
         config=of_client(options.config, client_tools=asked.tools, client_context=asked.context),
+        metadata={**options.metadata, FRONT_END: told},
         stream_mode=[*MODES, VALUES, STEPS],
         stream_resumable=True,
     )
@@ -44,17 +78,128 @@ async def run_agent(call: Call, body: AgentBody) -> Response:
     return await delegated.creation.stream(partial(EncodedSource, encoder=agui.Encoder.of(asked)))
 
 
+@operation(
+    "POST",
+    "/ag-ui/{assistant_id}/connect",
+    auth=("assistants", "read"),
+    asked=nothing_of,
+    takes_names=True,
+    streams=True,
+)
+async def connect(call: Call, body: AgentBody) -> Response:
+    """Stream what a thread has, and the run that is under way, from its beginning."""
+    await assistant(call)
+    asked = asked_by(agui.read, body)
+    found, run = await _thread_and_run(call, thread_of(asked.thread_id))
+    if run is not None:
+        return await _joined(call, asked.thread_id, found, run)
+    # Of a thread that there is not, nothing is said: what the client has stays.
+    known = None if found is None else values_of(found)
+    encoder = agui.Encoder(asked.thread_id, asked.run_id, known=known)
+    said = encoder.begin()
+    if found is not None:
+        encoder.ask(_questions_of(found))
+    return Response(said + encoder.end(), headers=agui.HEADERS)
+
+
+@operation(
+    "GET",
+    "/ag-ui/{assistant_id}/{thread_id}/stream",
+    auth=("assistants", "read"),
+    takes_names=True,
+)
+async def join_agent(call: Call) -> Response:
+    """Stream what a thread has and its run that is under way, as `connect`; 204 if none is."""
+    await assistant(call)
+    found, run = await _thread_and_run(call, thread_of(call["thread_id"]))
+    return empty() if run is None else await _joined(call, call["thread_id"], found, run)
+
+
+@operation(
+    "DELETE",
+    "/ag-ui/{assistant_id}/{thread_id}/stream",
+    auth=("assistants", "read"),
+    status=204,
+    takes_names=True,
+)
+async def stop_agent(call: Call) -> Response:
+    """Cancel the run of a thread that is under way, and answer when it has stopped."""
+    await assistant(call)
+    await stop(call, thread_of(call["thread_id"]))
+    return empty()
+
+
+@operation(
+    "GET",
+    "/ag-ui/{assistant_id}/capabilities",
+    auth=("assistants", "read"),
+    takes_names=True,
+)
+async def capabilities(call: Call) -> Response:
+    """Return what an assistant declares of itself, in the protocol's form."""
+    found = await assistant(call)
+    identity = {"name": found["name"] or found["graph_id"], "type": "millstream"}
+    if found.get("description"):
+        identity["description"] = found["description"]
+    return reply({"identity": identity, **CAPABILITIES})
+
+
 async def _given(call: Call, asked: agui.AgentRequest, thread_id: str) -> dict[str, Any]:
     """Return the input of a run, or its command."""
-    if asked.answers:
-        return {"command": {"resume": dict(asked.answers)}}
-    if not isinstance(asked.state, Mapping) or not asked.state:
-        return {"input": {"messages": list(asked.new)}}
-    known = await state_of(call, thread_id)
+    sent = asked.state if isinstance(asked.state, Mapping) else {}
+    has_results = any(map(is_told, asked.new))
+    known = await state_of(call, thread_id) if sent or has_results else {}
     # What a client has only been shown is not written again: many keys add up what they are given.
     changed = {
         key: value
-        for key, value in asked.state.items()
+        for key, value in sent.items()
         if key != agui.MESSAGES and (key not in known or known[key] != value)
     }
-    return {"input": {**changed, "messages": list(asked.new)}}
+    if asked.answers:
+        update = {"update": changed} if changed else {}
+        return {"command": {"resume": dict(asked.answers), **update}}
+    new = list(asked.new)
+    if has_results:
+        # A result that the client was told of is in the thread, unless its run was stopped before.
+        waiting = waiting_calls(messages_in(known))
+        new = [one for one in new if not is_told(one) or one["tool_call_id"] in waiting]
+    return {"input": {**changed, "messages": new}}
+
+
+async def _thread_and_run(
+    call: Call, thread_id: str
+) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
+    """Return a thread as it was before its run that is under way, and that run."""
+    run = await run_under_way(call, thread_id)
+    while True:
+        found = await thread_now(call, thread_id)
+        again = await run_under_way(call, thread_id)
+        if (run and run["run_id"]) == (again and again["run_id"]):
+            return found, again
+        # It has ended meanwhile, and the thread may have what it has said.
+        run = again
+
+
+async def _joined(
+    call: Call, thread_id: str, thread: Mapping[str, Any] | None, run: Mapping[str, Any]
+) -> Response:
+    """Return the stream of a run, after what its thread had before it."""
+    known = {} if thread is None else values_of(thread)
+    given = run["kwargs"].get("input")
+    new = messages_in(given) if isinstance(given, Mapping) else ()
+    told = run["metadata"].get(FRONT_END)
+    told = told if isinstance(told, Mapping) else {}
+    calls = told.get("calls")
+    encoder = agui.Encoder(
+        thread_id,
+        str(told.get("run_id") or run["run_id"]),
+        calls={str(id): str(name) for id, name in calls.items()} if isinstance(calls, dict) else {},
+        known={**known, agui.MESSAGES: with_new(messages_in(known), new)},
+    )
+    return EventStream(EncodedSource(await source_from_the_beginning(call, run), encoder))
+
+
+def _questions_of(thread: Mapping[str, Any]) -> Sequence[Any]:
+    asked = [one for many in (thread.get("interrupts") or {}).values() for one in many]
+    questions: Sequence[Any] = orjson.loads(dumps(asked))
+    return questions
