@@ -50,6 +50,7 @@ Cast = Callable[[Part, float], BaseChatModel]
 """Chooses the model for a part, and how much longer than usual its words take."""
 
 PACE = 0.035
+README = Path(__file__).parents[1] / "README.md"
 MANNERS = {
     "supervisor": "Have both colleagues look at the text, then sum up briefly what they found.",
     "counter": "Answer in one sentence what a text is like, by numbers. Use both tools first.",
@@ -217,7 +218,7 @@ def asking(agent: Graph, text: str) -> Callable[[ToolCall], Coroutine[Any, Any, 
 
 def graph() -> Graph:
     """Return the supervisor of two agents that look at `$FILE`, or README.md."""
-    with Path(os.environ.get("FILE") or "README.md").open("rb") as file:
+    with Path(os.environ.get("FILE") or README).open("rb") as file:
         text, _ = decode(file.read(MAX_BYTES))
     return make_graph(text, choose_cast(None, PACE), PACE)
 
@@ -335,7 +336,7 @@ def choose_cast(model: str | None, pace: float) -> Cast:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Watch two agents look at a text.")
-    parser.add_argument("file", nargs="?", default="README.md", help="default: README.md")
+    parser.add_argument("file", nargs="?", default=README, help="default: README.md")
     parser.add_argument("--model", help="such as openai:gpt-4o-mini; default: scripts")
     parser.add_argument("--pace", type=float, default=PACE, help="seconds between two words")
     options = parser.parse_args()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables.config import var_child_runnable_config
 
+from millstream._types.advice import with_advice
 from millstream.constants import CONF, CONFIG_KEY_RUNTIME, CONFIG_KEY_TASK
 
 if TYPE_CHECKING:
@@ -140,7 +141,11 @@ def ambient_config() -> Any:
     """Return the config of the node that is running, without having it made."""
     config = var_child_runnable_config.get()
     if config is None:
-        raise RuntimeError("Called get_config outside of a runnable context")
+        raise with_advice(
+            RuntimeError("Called get_config outside of a runnable context"),
+            "It, `interrupt`, `get_store`, `get_stream_writer` and calls of tasks work only in "
+            "code that a graph runs, such as that of a node or of an `@entrypoint`",
+        )
     return config
 
 

@@ -100,7 +100,7 @@ def test_a_png_without_its_package_names_the_extra(
     outcome = millstream("draw", "graphs:graph", "-o", "graph.png")
 
     assert outcome.code == 2
-    assert "pip install 'millstream[png]'" in outcome.complaint
+    assert f"{sys.executable} -m pip install 'millstream[png]'" in outcome.complaint
 
 
 @pytest.mark.long  # the lowest versions of packages are tested without LangGraph

@@ -179,6 +179,54 @@ def test_a_missing_input_is_said_where_its_key_is_missed(millstream: Any) -> Non
 
 
 @pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ('{"X": 1}', 'do you mean "x"?'),
+        ('{"x": 1, "colour": 2}', "there are x"),
+        ('{"x": 1}', None),
+        ("null", None),
+    ],
+)
+def test_a_key_that_the_graph_does_not_take_is_noted(
+    millstream: Any, given: str, said: str | None
+) -> None:
+    notes = millstream("run", "graphs.py", "-i", given).err.splitlines()
+
+    about = [each for each in notes if "is no key that the graph takes, and is lost" in each]
+    assert [each.rpartition("; ")[2] for each in about] == ([] if said is None else [said])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["state", "graphs.py", "-t", "1"],
+        ["history", "graphs.py", "-t", "1"],
+        ["run", "graphs.py", "-t", "1", "--resume", "true"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_who_reads_threads_makes_no_file(
+    millstream: Any, folder: Path, arguments: list[str]
+) -> None:
+    outcome = millstream(*arguments, "--checkpointer", "threads.db")
+
+    assert outcome.complaint.startswith("--checkpointer threads.db: no such file; ")
+    assert not (folder / "threads.db").exists()
+
+
+def test_an_answer_that_is_no_json_is_quoted_twice(millstream: Any) -> None:
+    outcome = millstream("run", "graphs.py", "-t", "1", "--resume", "yes")
+
+    assert outcome.complaint.endswith("write it like '\"yes\"', with both quotes")
+
+
+def test_a_choice_that_there_is_not_is_said_in_few_words(millstream: Any) -> None:
+    outcome = millstream("draw", "graphs.py", "-f", "gif")
+
+    assert "Value error" not in outcome.complaint
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ["run", "graphs.py", "--checkpointer", "postgresql://nobody@127.0.0.1:1/x"],

@@ -38,8 +38,10 @@ def render(value: Any) -> str:
 
 
 def render_raised(error: BaseException) -> str:
-    """Return a text for an exception that ended a run, with its notes."""
-    notes = [f"note {note}" for note in getattr(error, "__notes__", ())]
+    """Return a text for an exception that ended a run, with the notes that both libraries have."""
+    notes = [
+        f"note {note}" for note in getattr(error, "__notes__", ()) if note.startswith("During task")
+    ]
     return " | ".join([render(error), *notes])
 
 

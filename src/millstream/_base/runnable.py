@@ -31,6 +31,7 @@ from langchain_core.runnables.config import (
 )
 
 from millstream._base.run_trees import inside
+from millstream._types.advice import with_advice
 from millstream.config import replaced_runtime, task_context_of
 from millstream.runtime import Runtime
 
@@ -433,9 +434,11 @@ def coerce_to_runnable(
         return function_runnable(thing, name=name, trace=trace)
     if isinstance(thing, dict):
         return RunnableParallel(thing)
-    raise TypeError(
-        f"Expected a Runnable, callable or dict.Instead got an unsupported type: {type(thing)}"
-    )
+    problem = "Expected a Runnable, callable or dict.Instead got an unsupported type: "
+    advice = "A function is given itself, as `f`, and not called, as `f()`"
+    if hasattr(thing, "compile"):
+        advice = "Compile it first, and give what `compile()` returns"
+    raise with_advice(TypeError(f"{problem}{type(thing)}"), advice)
 
 
 def function_runnable(func: Callable[..., Any], **options: Any) -> RunnableCallable:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import collections.abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final, get_args, get_origin
 
 from typing_extensions import NotRequired, Required
 
+from millstream._types.advice import with_advice
 from millstream.constants import MISSING, OVERWRITE
 from millstream.errors import ErrorCode, create_error_message
 from millstream.types import Overwrite
@@ -65,6 +66,16 @@ def first_value_of(factory: Callable[[], Any]) -> Any:
         return factory()
     except Exception:
         return MISSING
+
+
+def note_reducer(
+    error: Exception, key: str, reducer: Any, value: Any, writes: Sequence[Any]
+) -> None:
+    """Say in the traceback whose reducer has failed, and with what (Python 3.11 and later)."""
+    name = getattr(reducer, "__name__", type(reducer).__name__)
+    there = "no value" if value is MISSING else f"a value of {type(value).__name__}"
+    given = " and ".join(dict.fromkeys(type(write).__name__ for write in writes))
+    with_advice(error, f"The reducer {name!r} of key {key!r} was to combine {there} with {given}")
 
 
 def is_same_value(left: Any, right: Any) -> bool:

@@ -15,6 +15,7 @@ from millstream.channels._reducing import (
     first_value_of,
     is_same_operator,
     is_same_value,
+    note_reducer,
     replacement_in,
 )
 from millstream.channels.base import BaseChannel, Value
@@ -128,13 +129,17 @@ class BinaryOperatorAggregate(BaseChannel[Value, Value, Value], Generic[Value]):
             return False
         reduced = self.value
         operator = self.operator
-        if len(values) == 1 and reduced is not MISSING:
-            # The common case, without the bookkeeping that several writes need.
-            value = values[0]
-            if not isinstance(value, OVERWRITE_TYPES):
-                self.value = operator(reduced, value)
-                return True
-        self.value = self._folded(operator, reduced, values)
+        try:
+            if len(values) == 1 and reduced is not MISSING:
+                # The common case, without the bookkeeping that several writes need.
+                value = values[0]
+                if not isinstance(value, OVERWRITE_TYPES):
+                    self.value = operator(reduced, value)
+                    return True
+            self.value = self._folded(operator, reduced, values)
+        except Exception as error:
+            note_reducer(error, self.key, operator, reduced, values)
+            raise
         return True
 
     @staticmethod

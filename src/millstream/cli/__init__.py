@@ -128,7 +128,8 @@ def _call(arguments: list[str]) -> int:
         describe = getattr(error, "format_message", None)
         if describe is None:
             raise
-        message = describe()
+        # What is wrong with a choice comes from pydantic, which says that first.
+        message = describe().replace(": Value error, ", ": ", 1)
         if message.startswith("Usage: "):
             # No command was given: the message is the help, which says which ones there are.
             Output(sys.stdout).write(f"{message}\n")

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from millstream._base.texts import visible
-from millstream.cli.failures import DONE, UsageError, causes_shown, reason
+from millstream.cli.failures import DONE, UsageError, causes_shown, reason, text_of
+from millstream.cli.installing import in_this_environment
 from millstream.cli.options import Target, WholeTraceback
 from millstream.cli.output import Output
 from millstream.cli.target import load_graph
@@ -64,7 +65,8 @@ def draw(
     try:
         drawn = _drawn(graph, form, xray=xray)
     except ImportError as error:
-        raise UsageError(f"{target} cannot be drawn: {error}") from error
+        text = in_this_environment(text_of(error))
+        raise UsageError(f"{target} cannot be drawn: {text}") from error
     except (Exception, SystemExit) as error:
         raise UsageError(f"{target} cannot be drawn: {reason(error)}") from error
     if output is not None:

@@ -33,6 +33,29 @@ def about_config(config: Mapping[str, Any], known: Collection[str]) -> Iterator[
         yield f'"{key}" in --config is taken for a key of "configurable"{advice}'
 
 
+def about_keys(given: Any, graph: Any) -> Iterator[str]:
+    """Yield a line for each key of the input that the graph does not take."""
+    from millstream.constants import ROOT
+
+    builder: Any = getattr(graph, "builder", None)
+    if not isinstance(given, dict) or builder is None:
+        return
+    known = builder.schemas.get(builder.input_schema, {})
+    # A state of one value has no keys.
+    if ROOT in known:
+        return
+    from millstream.drivers.routes import nearest_names
+
+    for key in given:
+        if key in known or key in getattr(builder, "aliases", ()):
+            continue
+        if nearest := nearest_names(key, known):
+            advice = f'do you mean "{nearest[0]}"?'
+        else:
+            advice = f"there are {', '.join(known)}"
+        yield f'"{key}" in --input is no key that the graph takes, and is lost; {advice}'
+
+
 def about_modes(asked: Sequence[str], shown: Collection[str]) -> Iterator[str]:
     """Yield a line for each stream mode that was asked for and has shown nothing."""
     for mode in asked:

@@ -129,9 +129,8 @@ def read_json(text: str, option: str) -> Any:
     except RecursionError as error:
         raise UsageError(f"{source} is nested too deeply to be read as JSON") from error
     except ValueError as error:
-        raise UsageError(
-            f'{source} is not JSON: {error}; write it like \'{{"key": "value"}}\''
-        ) from error
+        example = "'\"yes\"', with both quotes" if option == "--resume" else '\'{"key": "value"}\''
+        raise UsageError(f"{source} is not JSON: {error}; write it like {example}") from error
 
 
 def _refuse(constant: str) -> None:

@@ -17,7 +17,7 @@ from millstream.cli.failures import (
     print_failure,
     text_of,
 )
-from millstream.cli.notes import about_config, about_engine, about_input, about_modes
+from millstream.cli.notes import about_config, about_engine, about_input, about_keys, about_modes
 from millstream.cli.options import (
     CONFIG_KINDS,
     Checkpointer,
@@ -149,8 +149,8 @@ def _carry_out(order: Order, renderer: Any) -> int:
         with renderer.shown():
             graph = stack.enter_context(lent_graph(order.target, order.config, loop))
         renderer.load("")
-        note = about_engine(graph)
-        if note is not None:
+        notes = [about_engine(graph), *about_keys(order.input, graph)]
+        for note in filter(None, notes):
             complain(note)
         try:
             return _Conversation(order, graph, loop, renderer).hold()
@@ -190,7 +190,7 @@ class _Conversation:
         self._order = order
         self._renderer = renderer
         self._is_attended = is_attended() and not order.is_json
-        graph = with_saver(graph, order.checkpointer)
+        graph = with_saver(graph, order.checkpointer, may_be_new=not order.has_answer)
         self._is_lasting = is_lasting(graph)
         durability = None
         self._has_thread = "thread_id" in (order.config.get("configurable") or {})

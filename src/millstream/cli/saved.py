@@ -115,7 +115,7 @@ def _opened(
         away = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
         with guarded(), away:
             graph = stack.enter_context(lent_graph(target, settings, loop))
-        graph = with_saver(graph, checkpointer)
+        graph = with_saver(graph, checkpointer, may_be_new=False)
         if not has_saver(graph):
             raise UsageError(f"{target} has no saver; give --checkpointer PATH")
         yield graph, loop

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import uuid
 from typing import Any, Final
 
@@ -27,11 +28,15 @@ def is_lasting(graph: Any) -> bool:
     return getattr(saver, "path", None) != ":memory:"
 
 
-def with_saver(graph: Any, place: str | None) -> Any:
+def with_saver(graph: Any, place: str | None, *, may_be_new: bool = True) -> Any:
     """Return the graph with the saver that is at a place, as it is if none is given."""
     if place is None:
         return graph
     from millstream._base.addresses import shown
+
+    # To open a file makes it, and whoever reads would find it empty.
+    if not may_be_new and "://" not in place and not os.path.exists(place):
+        raise UsageError(f"--checkpointer {place}: no such file; give one that keeps threads")
     from millstream.saving.places import journal_at
 
     try:

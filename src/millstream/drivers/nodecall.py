@@ -320,10 +320,3 @@ def sync_timeout_error(name: str) -> ValueError:
         "Node timeouts are only supported for async nodes because sync Python execution "
         f"cannot be safely cancelled in-process. Node '{name}' is sync."
     )
-
-
-def add_task_note(error: BaseException, context: TaskContext) -> None:
-    """Say in the traceback which task the error comes from (Python 3.11 and later)."""
-    if hasattr(error, "add_note"):
-        task = context.task
-        error.add_note(f"During task with name '{task.name}' and id '{task.id}'")

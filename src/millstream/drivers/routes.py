@@ -110,7 +110,7 @@ def route_error(
 ) -> InvalidRouteError:
     """Return an error that says, besides what is wrong, what may be meant."""
     nearest = nearest_names(target, known)
-    message = f"{problem[0].upper()}{problem[1:]}. {_advice(nearest, known)}".rstrip()
+    message = f"{problem[0].upper()}{problem[1:]}. {_advice(target, nearest, known)}".rstrip()
     return InvalidRouteError(message, source=source, target=target, nearest=nearest)
 
 
@@ -124,8 +124,11 @@ def nearest_names(target: Any, known: Collection[Any]) -> tuple[Any, ...]:
     return tuple(names[match] for match in get_close_matches(str(meant).lower(), names))
 
 
-def _advice(nearest: Collection[Any], known: Collection[Any]) -> str:
+def _advice(target: Any, nearest: Collection[Any], known: Collection[Any]) -> str:
     """Say what may be meant, or what there is."""
+    if isinstance(target, str) and target.upper() in ("END", "START") and not nearest:
+        name = target.upper()
+        return f"Did you mean {name}, without quotes? `from millstream.graph import {name}`"
     if nearest:
         return f"Did you mean {' or '.join(map(repr, nearest))}?"
     names = [repr(name) for name in known if not _is_reserved(name)]

@@ -21,7 +21,8 @@ from langchain_core.runnables.config import var_child_runnable_config
 
 from millstream._base.run_trees import inside
 from millstream.drivers import caching, taps, tracing
-from millstream.drivers.nodecall import add_task_note, call_in, sync_timeout_error
+from millstream.drivers.failure_notes import add_task_notes
+from millstream.drivers.nodecall import call_in, sync_timeout_error
 from millstream.drivers.questions import interrupt_in
 from millstream.drivers.timeouts import attempt_in_time, timeout_of
 from millstream.drivers.waits import carried, finish
@@ -235,7 +236,7 @@ def _delay_after(context: TaskContext, error: BaseException) -> float | None:
         raised = carried(error)
         delay = body.retry_delay(context, raised)
         if delay is None:
-            add_task_note(raised, context)
+            add_task_notes(raised, context)
         return delay
     # Code of the node has raised it, and nobody has cancelled the task: to the run that is a
     # failure.

@@ -92,6 +92,10 @@ class entrypoint(Generic[ContextT]):
             )
             schema = kwargs.pop("config_schema")
             context_schema = context_schema if context_schema is not None else schema
+        if inspect.isroutine(checkpointer):
+            raise TypeError(
+                f"write @entrypoint() above {checkpointer.__name__!r}, with parentheses"
+            )
         self.checkpointer = saver_of(checkpointer)
         self.store = store
         self.cache = cache

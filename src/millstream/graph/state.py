@@ -29,7 +29,8 @@ from millstream.graph._builder.branches import BranchSpec
 from millstream.graph._builder.compiled import CompiledStateGraph
 from millstream.graph._builder.edge_checks import check_sources, check_targets
 from millstream.graph._builder.node_spec import NodeDefaults, StateNodeSpec, declarations, size_of
-from millstream.graph._builder.state_channels import schema_fields
+from millstream.graph._builder.state_channels import check_schema, schema_fields
+from millstream.graph._builder.uncompiled import Uncompiled
 from millstream.graph._checking.certain import warn_of_certain
 from millstream.pregel._structure.declared import breakpoint_names
 from millstream.types import TimeoutPolicy, ensure_valid_checkpointer
@@ -54,7 +55,7 @@ DEFAULT_HANDLER: Final = "__default_error_handler__"
 HANDLER_PREFIX: Final = "__error_handler__"
 
 
-class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
+class StateGraph(Uncompiled, Generic[StateT, ContextT, InputT, OutputT]):
     """Build a graph whose nodes read and write a shared state.
 
     `state_schema` is a TypedDict, dataclass, pydantic model or other annotated class; each key may
@@ -98,6 +99,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         return f"<{type(self).__name__} of {name}: {size_of(self)}>"
 
     def _add_schema(self, schema: Any, /, allow_managed: bool = True) -> None:
+        check_schema(schema)
         if schema in self.schemas:
             return
         channels, managed = schema_fields(schema)

@@ -141,6 +141,9 @@ class ToolNode(RunnableCallable):
         self._messages_key = messages_key
         self._wrap_tool_call = wrap_tool_call
         self._awrap_tool_call = awrap_tool_call
+        if isinstance(tools, BaseTool) or callable(tools):
+            single = tools if isinstance(tools, BaseTool) else make_tool(tools)
+            raise TypeError(f"ToolNode takes a list of tools, as in ToolNode([{single.name}])")
         for given in tools:
             tool = given if isinstance(given, BaseTool) else make_tool(given)
             self._tools_by_name[tool.name] = tool

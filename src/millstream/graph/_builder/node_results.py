@@ -9,12 +9,8 @@ from typing import TYPE_CHECKING, Any
 from millstream._base.state_classes import NO_ALIASES, by_name
 from millstream._types.update_fields import annotated_keys, changed_fields
 from millstream.constants import ROOT, SIGNAL_PREFIX
-from millstream.errors import (
-    ErrorCode,
-    InvalidUpdateError,
-    ParentCommand,
-    create_error_message,
-)
+from millstream.errors import ParentCommand
+from millstream.graph._builder.wrong_results import warn_of_lost_result, wrong_result
 from millstream.types import Command, Send
 
 if TYPE_CHECKING:
@@ -59,7 +55,7 @@ def result_writers(
         if type(result) is dict and updates_of is _dict_updates and not aliases:
             writes = [write for write in result.items() if write[0] in known]
         else:
-            writes = updates_of(result, keys, known, aliases)
+            writes = updates_of(result, keys, known, aliases, node)
             writes += _goto_writes(result, routes, node)
         if prepare is not None:
             prepare(writes)
@@ -80,7 +76,11 @@ def picked(
 
 
 def _dict_updates(
-    result: Any, keys: Sequence[str], known: frozenset[str], aliases: Mapping[str, str]
+    result: Any,
+    keys: Sequence[str],
+    known: frozenset[str],
+    aliases: Mapping[str, str],
+    node: str,
 ) -> list[Write]:
     if result is None:
         return []
@@ -91,21 +91,23 @@ def _dict_updates(
         return picked(_command_update(result), known, aliases)
     if _has_commands(result):
         _leave(result)
-        return [write for part in result for write in _dict_updates(part, keys, known, aliases)]
+        rest = (keys, known, aliases, node)
+        return [write for part in result for write in _dict_updates(part, *rest)]
     kind: Any = type(result)
     # An instance of the state class, or of one like it: what was set of it is written.
-    if annotated_keys(kind):
+    if fields := annotated_keys(kind):
+        if known.isdisjoint(fields):
+            warn_of_lost_result(result, node)
         return changed_fields(result, keys)
-    raise InvalidUpdateError(
-        create_error_message(
-            message=f"Expected dict, got {result}",
-            error_code=ErrorCode.INVALID_GRAPH_NODE_RETURN_VALUE,
-        )
-    )
+    raise wrong_result(result, node, keys)
 
 
 def _root_updates(
-    result: Any, keys: Sequence[str], known: frozenset[str], aliases: Mapping[str, str]
+    result: Any,
+    keys: Sequence[str],
+    known: frozenset[str],
+    aliases: Mapping[str, str],
+    node: str,
 ) -> list[Write]:
     if result is None:
         return []
@@ -113,7 +115,8 @@ def _root_updates(
         return [write for write in _command_update(result) if write[0] in known]
     if _has_commands(result):
         _leave(result)
-        return [write for part in result for write in _root_updates(part, keys, known, aliases)]
+        rest = (keys, known, aliases, node)
+        return [write for part in result for write in _root_updates(part, *rest)]
     return [(ROOT, result)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Optional, Union, get_args, get_origin
 
@@ -15,6 +15,8 @@ from typing_extensions import NotRequired, ReadOnly, Required, TypeAliasType, ge
 
 from millstream._base.runnable import plain_code
 from millstream._base.state_classes import class_of, declared_hints, first_values, is_state_class
+from millstream._base.texts import safe_repr
+from millstream._types.advice import with_advice
 from millstream.channels.base import BaseChannel
 from millstream.channels.binop import BinaryOperatorAggregate, OptionalAggregate
 from millstream.channels.delta import DeltaChannel
@@ -28,6 +30,15 @@ ALIASES: Final = tuple({TypeAliasType, getattr(typing, "TypeAliasType", TypeAlia
 # Type checkers read a literal `Optional[...]` as an annotation.
 _OPTIONAL: Final[Any] = Optional
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def check_schema(schema: Any) -> None:
+    """Refuse what is no class, and what is easily taken for one."""
+    if isinstance(schema, Mapping):
+        raise with_advice(
+            TypeError(f"unhashable type: {type(schema).__name__!r}"),
+            f"A state is declared by a class, such as a TypedDict; got {safe_repr(schema):.200}",
+        )
 
 
 def schema_fields(schema: Any) -> tuple[dict[str, BaseChannel[Any, Any, Any]], dict[str, Any]]:

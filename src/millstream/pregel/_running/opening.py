@@ -14,6 +14,7 @@ from langchain_core.utils.uuid import uuid7
 
 from millstream._base.clock import current
 from millstream._base.state_classes import class_of
+from millstream._types.advice import with_advice
 from millstream.constants import CONFIG_KEY_THREAD_ID
 from millstream.core.protocol import RunLimits
 from millstream.drivers import tracing
@@ -363,9 +364,12 @@ def _saver(graph: GraphDefinition[Any, Any, Any, Any], caller: Caller) -> Any:
     if saver is None or caller.parent is not None:
         return saver
     if not caller.configurable:
-        raise ValueError(
-            "Checkpointer requires one or more of the following 'configurable' keys: "
-            "thread_id, checkpoint_ns, checkpoint_id"
+        raise with_advice(
+            ValueError(
+                "Checkpointer requires one or more of the following 'configurable' keys: "
+                "thread_id, checkpoint_ns, checkpoint_id"
+            ),
+            "Say which thread is meant, as in invoke(..., {'configurable': {'thread_id': '1'}})",
         )
     if caller.configurable.get(CONFIG_KEY_THREAD_ID) is None:
         raise MissingThreadError(CONFIG_KEY_THREAD_ID)

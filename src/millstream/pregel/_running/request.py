@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from langchain_core.runnables.config import CONFIG_KEYS, var_child_runnable_config
 
 from millstream._base.state_classes import by_name
+from millstream._base.texts import safe_repr
 from millstream.config import AmbientConfig, replaced_runtime, task_context_of
 from millstream.constants import (
     CONF,
@@ -102,6 +103,11 @@ def identify_caller(config: ConfigLike | None, bound: RunnableConfig | None) -> 
     A call from inside a task belongs to that task's run, unless it names another thread: then it
     is a root run of its own that shares callbacks, tags and metadata.
     """
+    if config is not None and not hasattr(config, "keys"):
+        raise TypeError(
+            "config is a dict such as {'configurable': {'thread_id': '1'}}, got "
+            f"{type(config).__name__} {safe_repr(config):.200}"
+        )
     ambient = var_child_runnable_config.get()
     own = ambient if config is None else config
     # The config of a task that nobody has looked at: there is nothing in it to be merged, and to

@@ -20,7 +20,15 @@ def as_policies(policy: RetryPolicy | Sequence[RetryPolicy] | None) -> tuple[Ret
     """Return retry policies as a tuple; a single one is itself a tuple of numbers."""
     if policy is None:
         return ()
-    return (policy,) if isinstance(policy, RetryPolicy) else tuple(policy)
+    policies = (policy,) if isinstance(policy, RetryPolicy) else tuple(policy)
+    for each in policies:
+        # Not by its class: LangGraph has one of the same name.
+        if not hasattr(each, "max_attempts"):
+            raise TypeError(
+                "A retry policy is RetryPolicy(max_attempts=3), for example, or a sequence of "
+                f"them; got {type(policy).__name__} {policy!r:.200}"
+            )
+    return policies
 
 
 def breakpoint_names(names: str | Sequence[str] | None) -> str | list[str]:
