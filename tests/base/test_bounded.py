@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypedDict
 
+import pytest
+
 import millstream
 from millstream._base.bounded import BoundedDict
 from millstream.graph import START, StateGraph
+from millstream.graph._checking.sources import _FOUND
 
 SOURCE = Path(millstream.__file__).parent
 UNBOUNDED = {
@@ -48,6 +51,19 @@ def test_a_graph_keeps_a_bounded_number_of_ways_to_be_looked_at(driver: Any) -> 
         assert driver.invoke(graph, {"a": 1}, output_keys=keys) == {"a": 1, "b": 2}
 
     assert len(graph.subscriptions) <= BoundedDict.size
+
+
+@pytest.mark.filterwarnings("ignore::millstream.warnings.GraphWarning")
+def test_what_was_read_of_functions_that_a_program_makes_is_forgotten(tmp_path: Path) -> None:
+    """Programs may make functions, and graphs of them, for ever."""
+    for number in range(_FOUND.size + 2):
+        file = tmp_path / f"{number}.py"
+        file.write_text("def node(state):\n    return {'c': 1}\n")
+        module: dict[str, Any] = {}
+        exec(compile(file.read_text(), str(file), "exec"), module)
+        StateGraph(State).add_node(module["node"]).add_edge(START, "node").compile()
+
+    assert len(_FOUND) == _FOUND.size
 
 
 def caches() -> Iterator[tuple[str, str]]:

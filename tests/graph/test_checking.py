@@ -547,6 +547,30 @@ def test_compile_names_three_nodes_at_most() -> None:
     assert len(caught) == 3
 
 
+@pytest.mark.parametrize(
+    "node",
+    [lambda state: {"answr": "x"}, lambda state: {"answer": "x"}],
+    ids=["a key that is lost", "a node that is"],
+)
+def test_compiling_again_reads_no_file_again(node: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Graphs may be made for each request, and whoever is warned may not mind."""
+    builder = StateGraph(State).add_node("node", node).add_node("lost", node)
+    builder.add_edge(START, "node")
+    with pytest.warns(GraphWarning) as first:
+        builder.compile()
+
+    def fail(*arguments: Any) -> Any:
+        raise AssertionError("a file is read again")
+
+    monkeypatch.setattr("ast.parse", fail)
+    with pytest.warns(GraphWarning) as again:
+        builder.compile()
+
+    assert [str(warning.message) for warning in again] == [
+        str(warning.message) for warning in first
+    ]
+
+
 @pytest.mark.filterwarnings("error::millstream.warnings.GraphWarning")
 def test_compile_does_not_warn_of_what_is_only_probable() -> None:
     one_node(calling_a_function)

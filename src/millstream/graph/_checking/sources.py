@@ -11,12 +11,24 @@ from dataclasses import replace
 from types import CodeType, FunctionType
 from typing import Any, Final, TypeAlias
 
+from millstream._base.bounded import BoundedDict
 from millstream._base.distributions import is_installed
+from millstream.constants import MISSING
 from millstream.graph._checking.findings import OF_GRAPHS, Finding, Place
 
 FunctionTree: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 _COMMENT: Final = re.compile(r"#.*\bmillstream: ignore(\[(?P<codes>[^\]]*)\])?")
+
+
+class _Trees(BoundedDict[tuple[str, CodeType], "FunctionTree | None"]):
+    size = 128
+
+
+_FOUND: Final = _Trees()
+"""File and code of functions -> their trees: a program may compile graphs of the same functions
+again and again, and to read a file of 600 lines takes as long as to compile 150 small graphs. What
+was read first is nearer to the code than what its file is by now."""
 
 
 class Sources:
@@ -29,9 +41,14 @@ class Sources:
     def function(self, func: FunctionType) -> FunctionTree | None:
         """Return the tree of a function, None if its source cannot be had or is another by now."""
         code = func.__code__
-        found = self._functions_in(code.co_filename).get(code.co_firstlineno, [])
-        fitting = [tree for tree in found if _fits(tree, code)]
-        return fitting[0] if len(fitting) == 1 else None
+        # The file too: code of two files is equal where it does the same in the same place.
+        key = (code.co_filename, code)
+        tree = _FOUND.get(key, MISSING)
+        if tree is MISSING:
+            found = self._functions_in(code.co_filename).get(code.co_firstlineno, [])
+            fitting = [tree for tree in found if _fits(tree, code)]
+            tree = _FOUND[key] = fitting[0] if len(fitting) == 1 else None
+        return tree
 
     def key_place(self, schema: Any, key: str) -> Place | None:
         """Return where a state class, or the base that it has it from, declares a key."""
