@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import shutil
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -12,35 +10,22 @@ from ag_ui.core import EventType
 
 from millstream.protocols import agui
 from protocols import scripted
+from protocols.documented import never, rows
 from protocols.judges import judge
 from protocols.test_agui import HI, checked, lines_of, only, said
 
-DOCS: Final = Path(__file__).parents[2] / "docs" / "frontends.md"
 GRAPHS: Final = (
     "team", "planning", "showing", "forgetful", "photographing", "milling", "relapsing", "failing",
 )  # fmt: skip
 """Graphs whose runs together tell all that is ever told."""
-NEVER: Final = {
-    "TEXT_MESSAGE_CHUNK": "another spelling of what has a beginning and an end",
-    "TOOL_CALL_CHUNK": "another spelling of what has a beginning and an end",
-    "REASONING_MESSAGE_CHUNK": "another spelling of what has a beginning and an end",
-    "REASONING_ENCRYPTED_VALUE": "the thread keeps what a provider wants to have again",
-}
 
 
 def test_every_event_of_the_protocol_is_told_by_a_run_or_never() -> None:
+    table = rows("Every event")
     told = {event["type"] for name in GRAPHS for event in said(getattr(scripted, f"make_{name}")())}
 
-    assert told.isdisjoint(NEVER)
-    assert told | NEVER.keys() == {each.value for each in EventType}
-
-
-def test_the_docs_have_a_row_for_every_event() -> None:
-    table = DOCS.read_text().partition("### Every event")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| `([A-Z_]+)` \| (.+) \|$", table, re.MULTILINE)
-
-    assert [name for name, _ in rows] == [each.value for each in EventType]
-    assert {name for name, why in rows if why.startswith("never: ")} == NEVER.keys()
+    assert list(table) == [each.value for each in EventType]
+    assert told == table.keys() - never(table)
 
 
 def test_a_state_is_told_whole_and_then_what_has_changed() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from millstream.protocols import aisdk
 from protocols import scripted
+from protocols.documented import rows
 from protocols.judges import judge
 
 pytestmark = [
@@ -18,7 +19,7 @@ pytestmark = [
 ]
 HI = {"messages": "hi"}
 AT = {"configurable": {"thread_id": "1"}}
-MAKERS = ("team", "failing", "stumbling", "chorus", "asking", "reviewed")
+MAKERS = ("team", "failing", "stumbling", "chorus", "asking", "reviewed", "cut")
 versions = pytest.mark.parametrize("version", [6, 7])
 
 
@@ -35,7 +36,7 @@ def lines_of(graph: Any, version: Any, input: Any = HI, **options: Any) -> str:
 def test_every_part_is_one_that_the_client_knows(version: Any) -> None:
     graphs = [getattr(scripted, f"make_{name}")() for name in MAKERS]
     told = read(version, *({"lines": lines_of(graph, version)} for graph in graphs))
-    team, failing, stumbling, chorus, asking, reviewed = told
+    team, failing, stumbling, chorus, asking, reviewed, _ = told
 
     assert [one["wrong"] for one in told] == [[]] * len(MAKERS)
     assert failing["errors"] == ["ValueError: the wheel is stuck"]
@@ -56,6 +57,22 @@ def test_every_part_is_one_that_the_client_knows(version: Any) -> None:
     assert asking["message"]["parts"][0]["type"] == "data-interrupt"
     states = [part.get("state") for part in reviewed["message"]["parts"]]
     assert states[-3:-1] == ["approval-requested"] * 2
+
+
+@versions
+def test_every_part_of_the_stream_is_told_by_a_run_or_never(version: Any) -> None:
+    table, other = rows("Every part"), "7: " if version == 6 else "6: "
+    own = {name: told for name, told in table.items() if not told.startswith(other)}
+    lines = [lines_of(getattr(scripted, f"make_{name}")(), version) for name in MAKERS]
+    lines.append(aisdk.Encoder("m", version=version).end(is_cancelled=True))
+    told = {
+        type for one in read(version, *({"lines": each} for each in lines)) for type in one["types"]
+    }
+
+    assert sorted(own) == sorted(read(version))
+    assert {"data-*" if type.startswith("data-") else type for type in told} == {
+        name for name, when in own.items() if "never: " not in when
+    }
 
 
 @versions

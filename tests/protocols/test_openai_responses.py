@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import Any, get_args
 
 import pytest
 from langchain_core.messages import AIMessage
 from openai.types.responses import Response, ResponseStreamEvent
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from millstream.graph import START, StateGraph
 from millstream.protocols import openai
 from protocols import scripted
+from protocols.documented import never, rows
 
 HI = {"messages": "hi"}
 AT = {"configurable": {"thread_id": "1"}}
@@ -27,8 +30,22 @@ def events_in(text: str) -> list[dict[str, Any]]:
         events.append(json.loads(data.removeprefix("data: ")))
         assert name == f"event: {events[-1]['type']}"
     for event in events:
-        EVENTS.validate_python(event)
+        known = EVENTS.validate_python(event, strict=True)
+        # The types of the client in JavaScript have a name there.
+        is_named = event["type"] == "response.function_call_arguments.done"
+        assert list(unknown(known)) == (["name"] if is_named else [])
     return events
+
+
+def unknown(value: Any) -> Iterator[str]:
+    """Yield the fields of an object, and of those in it, that its type does not have."""
+    if isinstance(value, BaseModel):
+        yield from value.model_extra or ()
+        for name in value.model_fields_set & type(value).model_fields.keys():
+            yield from unknown(getattr(value, name))
+    elif isinstance(value, list):
+        for each in value:
+            yield from unknown(each)
 
 
 def said(
@@ -46,16 +63,13 @@ def test_an_agent_is_a_model_whose_tools_are_its_own() -> None:
     response = Response.model_validate(result)
 
     assert events[-1]["response"] == result
-    assert [(item.type, item.status) for item in response.output] == [  # type: ignore[union-attr]
-        ("reasoning", "completed"),
-        ("message", "completed"),
-        ("mcp_call", "completed"),
-        ("mcp_call", "failed"),
-        ("message", "completed"),
-        ("image_generation_call", "completed"),
-    ]
+    items = [(item.type, item.status) for item in response.output]  # type: ignore[union-attr]
+    assert items[:2] == [("reasoning", "completed"), ("message", "completed")]
+    # Tools of one superstep run side by side.
+    assert sorted(items[2:4]) == [("mcp_call", "completed"), ("mcp_call", "failed")]
+    assert items[4:] == [("message", "completed"), ("image_generation_call", "completed")]
     assert response.output_text == "I weigh them.A hundred kilos."
-    weighed = result["output"][2]
+    weighed = next(item for item in result["output"] if item.get("name") == "weigh")
     assert (weighed["name"], weighed["arguments"], weighed["output"]) == (
         "weigh", '{"sacks":2}', '{"kilos": 100}',
     )  # fmt: skip
@@ -64,6 +78,19 @@ def test_an_agent_is_a_model_whose_tools_are_its_own() -> None:
     assert note["url"] == "https://example.org/mill"
     assert response.usage is not None
     assert response.usage.total_tokens == 24
+
+
+def test_every_event_of_the_api_is_told_by_a_run_or_never() -> None:
+    table = rows("Every event of a response")
+    unions = get_args(get_args(ResponseStreamEvent)[0])
+    types = {get_args(each.model_fields["type"].annotation)[0] for each in unions}
+    fitting = {type: [row for row in table if fnmatchcase(type, row)] for type in types}
+    graphs = [getattr(scripted, f"make_{name}")() for name in ("agent", "failing", "routing")]
+    told = {event["type"] for graph in graphs for event in said(graph, HI, AT)[0]}
+
+    assert {type: len(found) for type, found in fitting.items()} == dict.fromkeys(types, 1)
+    assert {row for found in fitting.values() for row in found} == table.keys()
+    assert told == {type for type, (row,) in fitting.items() if row not in never(table)}
 
 
 def test_text_and_reasoning_come_in_pieces() -> None:

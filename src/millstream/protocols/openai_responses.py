@@ -280,7 +280,10 @@ class ResponsesEncoder:
         counted = self._usage
         return {
             "input_tokens": counted.input,
-            "input_tokens_details": {"cached_tokens": counted.cached, "cache_write_tokens": 0},
+            "input_tokens_details": {
+                "cached_tokens": counted.cached,
+                "cache_write_tokens": counted.written,
+            },
             "output_tokens": counted.output,
             "output_tokens_details": {"reasoning_tokens": counted.reasoning},
             "total_tokens": counted.total,
