@@ -1,6 +1,6 @@
 /** Builds a page of each file of `pages/` into `dist/`, and a list of them. */
 
-import { copyFile, mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 
 import { build } from "esbuild";
 
@@ -11,16 +11,18 @@ const PAGES = {
   langchain: "@langchain/react: useStream",
   assistant: "assistant-ui with the AI SDK",
   assistant_langgraph: "assistant-ui with LangGraph's runtime",
+  copilotkit: "CopilotKit",
+  agui: "AG-UI: HttpAgent",
 };
 
-const html = (title, body) => `<!doctype html>
+const html = (title, style, body) => `<!doctype html>
 <html lang="en">
   <head>
     <meta charset="utf-8" />
     <meta name="viewport" content="width=device-width" />
     <title>${title}</title>
     <link rel="icon" href="data:," />
-    <link rel="stylesheet" href="style.css" />
+    <link rel="stylesheet" href="${style}.css" />
   </head>
   <body>
 ${body}
@@ -32,7 +34,7 @@ process.chdir(new URL(".", import.meta.url).pathname);
 await rm("dist", { recursive: true, force: true });
 await mkdir("dist");
 await build({
-  entryPoints: Object.keys(PAGES).map((name) => `pages/${name}.jsx`),
+  entryPoints: ["pages/style.css", ...Object.keys(PAGES).map((name) => `pages/${name}.jsx`)],
   outdir: "dist",
   bundle: true,
   // What pages have in common, React above all, is loaded once.
@@ -41,12 +43,13 @@ await build({
   target: "es2022",
   jsx: "automatic",
   minify: true,
+  // Fonts of formulas: one format is enough.
+  loader: { ".woff2": "file", ".woff": "empty", ".ttf": "empty" },
   define: { "process.env.NODE_ENV": '"production"' },
   logLevel: "warning",
 });
-await copyFile("pages/style.css", "dist/style.css");
 for (const [name, title] of Object.entries(PAGES)) {
-  await writeFile(`dist/${name}.html`, html(title, `    <div id="root"></div>\n    <script type="module" src="${name}.js"></script>`));
+  await writeFile(`dist/${name}.html`, html(title, name, `    <div id="root"></div>\n    <script type="module" src="${name}.js"></script>`));
 }
 const links = Object.entries(PAGES).map(([name, title]) => `      <li><a href="${name}.html">${title}</a></li>`);
-await writeFile("dist/index.html", html("Front ends", `    <h1>Front ends of one graph</h1>\n    <ul>\n${links.join("\n")}\n    </ul>`));
+await writeFile("dist/index.html", html("Front ends", "style", `    <h1>Front ends of one graph</h1>\n    <ul>\n${links.join("\n")}\n    </ul>`));

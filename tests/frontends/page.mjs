@@ -19,11 +19,21 @@ export function launch() {
   });
 }
 
-/** Keeps every text that the last message of the log has had; runs in the page, before its scripts. */
-function watch() {
+/** Where a page has what; some front ends bring their own. */
+const PLACES = {
+  log: '[role="log"]',
+  user: '[data-role="user"]',
+  assistant: '[data-role="assistant"]',
+  input: '[aria-label="Message"]',
+  send: "button:text-is('Send')",
+  stop: "button:text-is('Stop')",
+};
+
+/** Keeps every text that the last message has had; runs in the page, before its scripts. */
+function watch(assistant) {
   globalThis.seen = [];
   const look = () => {
-    const text = [...document.querySelectorAll('[data-role="assistant"]')].at(-1)?.textContent ?? "";
+    const text = [...document.querySelectorAll(assistant)].at(-1)?.textContent ?? "";
     if (text !== globalThis.seen.at(-1)) globalThis.seen.push(text);
   };
   new MutationObserver(look).observe(document, { subtree: true, childList: true, characterData: true });
@@ -34,23 +44,27 @@ export class Page {
   foreign = [];
   faults = [];
 
-  static async open(browser, url, name) {
+  static async open(browser, url, name, places) {
     const page = new Page();
+    page.places = { ...PLACES, ...places };
     page.context = await browser.newContext();
     page.context.setDefaultTimeout(PATIENCE);
     page.context.on("request", (request) => {
       if (!request.url().startsWith(`${url}/`) && !/^(data|blob):/.test(request.url())) page.foreign.push(request.url());
     });
     page.context.on("weberror", (error) => page.faults.push(String(error.error())));
-    await page.context.addInitScript(watch);
+    await page.context.addInitScript(watch, page.places.assistant);
     page.tab = await page.context.newPage();
     await page.tab.goto(`${url}/pages/${name}.html`);
     return page;
   }
 
-  /** Closes it; nothing may have been asked of other hosts, and nothing thrown. */
-  async close() {
-    await this.context.close();
+  close() {
+    return this.context.close();
+  }
+
+  /** Asserts that nothing was asked of other hosts, and nothing thrown. */
+  check() {
     assert.deepEqual(this.foreign, []);
     assert.deepEqual(this.faults, []);
   }
@@ -62,27 +76,35 @@ export class Page {
     await this.tab.screenshot({ path, timeout: 5_000 }).catch(() => undefined);
   }
 
+  place(name) {
+    return this.tab.locator(this.places[name]);
+  }
+
   async send(text) {
-    await this.tab.getByRole("textbox", { name: "Message" }).fill(text);
-    await this.button("Send").click();
+    await this.place("input").fill(text);
+    await this.place("send").click();
+  }
+
+  stop() {
+    return this.place("stop").click();
+  }
+
+  /** Waits until nothing is being said. */
+  rests() {
+    return this.place("stop").waitFor({ state: "detached" });
   }
 
   button(name) {
     return this.tab.getByRole("button", { name, exact: true });
   }
 
-  /** Waits until the log has a text, which a pattern or its beginning names. */
+  /** Waits until the log has a text, or one of a pattern. */
   async shows(text) {
-    await this.tab.getByRole("log").getByText(text).first().waitFor();
+    await this.place("log").getByText(text).first().waitFor();
   }
 
   async alerts(text) {
     await this.tab.getByRole("alert").getByText(text).waitFor();
-  }
-
-  /** Waits until nothing is being said. */
-  async rests() {
-    await this.button("Send").waitFor();
   }
 
   reload() {
@@ -90,8 +112,8 @@ export class Page {
   }
 
   /** Returns the texts that messages of a role have. */
-  texts(role) {
-    return this.tab.locator(`[data-role="${role}"]`).allTextContents();
+  async texts(role) {
+    return (await this.place(role).allTextContents()).map((text) => text.trim());
   }
 
   /** Returns each text that the last message has had, since the page was loaded. */

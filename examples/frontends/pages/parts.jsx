@@ -3,6 +3,8 @@
 import { useState } from "react";
 import { createRoot } from "react-dom/client";
 
+import "./style.css";
+
 /** Returns the thread that the address names: so a page that is loaded anew goes on. */
 export function threadNamed() {
   return new URL(location.href).searchParams.get("thread");
