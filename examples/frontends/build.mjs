@@ -13,6 +13,8 @@ const PAGES = {
   assistant_langgraph: "assistant-ui with LangGraph's runtime",
   copilotkit: "CopilotKit",
   agui: "AG-UI: HttpAgent",
+  completions: "openai: chat completions",
+  responses: "openai: responses",
 };
 
 const html = (title, style, body) => `<!doctype html>

@@ -32,6 +32,14 @@ const PAGES = {
     },
   },
   agui: {},
+  completions: {
+    lacks: {
+      "shows a call of a tool, and what it returns": "the protocol has no form for the tools of a server",
+      "is loaded anew while something is being said": "the protocol has no word for it",
+      "is loaded anew, and asks again": "the page keeps the conversation",
+    },
+  },
+  responses: {},
 };
 
 const counted = (upto) => Array.from({ length: upto }, (_, at) => at + 1).join(" ");
