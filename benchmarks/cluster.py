@@ -1,8 +1,9 @@
 """Nodes on a Ray cluster of this machine: what they cost, and what they bring.
 
 `build/ray/bin/python -m benchmarks.cluster` (`make test-ray` makes the environment) prints a table;
-names of parts (`calls events cancel kills work`) measure these alone. `floor` is what Ray itself
-takes for the same, with an actor that does nothing else. `make bench` has less of it, in `remote`.
+names of parts (`calls events tokens cancel kills work`) measure these alone. `floor` is what Ray
+itself takes for the same, with an actor that does nothing else. `make bench` has less of it, in
+`remote`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from functools import partial
 from typing import Annotated, Any, Final
 
 import ray
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage
 from typing_extensions import TypedDict
 
 from millstream.executors import ProcessExecutor, RayExecutor
@@ -32,6 +35,7 @@ from millstream.types import RetryPolicy, Send, StreamWriter
 PROCESSORS: Final = 2
 CALLS: Final = 400
 EVENTS: Final = 100_000
+TOKENS: Final = 10_000
 CANCELS: Final = 30
 TASKS: Final = 8
 ROUNDS: Final = 3
@@ -55,6 +59,13 @@ def write(state: State, writer: StreamWriter) -> State:
     for index in range(state["n"]):
         writer(index)
     return {"results": [time.process_time() - begin]}
+
+
+def speak(state: State) -> State:
+    """Have a model say many tokens: words, and what is between them."""
+    words = AIMessage(" ".join(["flour"] * (state["n"] // 2)))
+    GenericFakeChatModel(messages=iter([words])).invoke("How much?")
+    return {}
 
 
 async def wait(state: State, writer: StreamWriter) -> State:
@@ -180,6 +191,21 @@ def read_events(graph: Any) -> tuple[float, float, float]:
     return time.perf_counter() - begin, time.process_time() - own, there
 
 
+def measure_tokens(executor: Any) -> Iterator[str]:
+    """Yield how many tokens of a model come in a second."""
+    for name, chosen in (("here", None), ("on the cluster", executor)):
+        read = partial(read_tokens, graph_of(speak, chosen))
+        read()
+        rates = [TOKENS / seconds(read) for _ in range(ROUNDS)]
+        yield f"{TOKENS} tokens of a model {name}: {max(rates):,.0f}/s at best"
+
+
+def read_tokens(graph: Any) -> None:
+    """Read all tokens."""
+    seen = sum(1 for _ in graph.stream({"n": TOKENS}, stream_mode="messages"))
+    assert seen >= TOKENS - 1
+
+
 def measure_cancel(executor: Any) -> Iterator[str]:
     """Yield how long a run takes to end that is cancelled while a node waits."""
     graph = graph_of(wait, executor)
@@ -249,6 +275,7 @@ def _median(values: list[float], digits: int = 0) -> str:
 PARTS: Final = {
     "calls": measure_calls,
     "events": measure_events,
+    "tokens": measure_tokens,
     "cancel": measure_cancel,
     "kills": measure_kills,
     "work": measure_work,
