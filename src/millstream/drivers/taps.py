@@ -104,6 +104,12 @@ def record_input(context: TaskContext) -> None:
         tap.record_seen(given)
 
 
+def end_attempt(context: TaskContext) -> None:
+    """Tell that a task has failed and is tried again."""
+    for tap in context.run.taps:
+        tap.end_attempt(context.ns)
+
+
 def emit_result(context: TaskContext, result: Any) -> None:
     """Send the messages among what a node returned."""
     if context.task.node.is_hidden:

@@ -75,6 +75,8 @@ async def execute(context: TaskContext) -> None:
         # Code of the attempt that is still at work has nothing more to say while the next one
         # waits.
         context.is_over = True
+        if run.taps:
+            taps.end_attempt(context)
         await run.waits.sleep(run, delay)
         context.next_attempt()
 

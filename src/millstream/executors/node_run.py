@@ -148,6 +148,8 @@ class RemoteContext(NodeContext):
         # Messages that the node was given are known where the run is; here they must be, too.
         for tap in run.taps:
             tap.record_seen(request.input)
+            for _ in range(1, request.attempt):
+                tap.end_attempt(self.ns)
 
     def find_answer(self, value: Any, strand: Strand | None = None) -> Question:
         """Ask for the answer, and for the number of the question."""

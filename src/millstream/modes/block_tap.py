@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from uuid import UUID
 
 from langchain_core.messages import ToolMessage
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
     from langchain_core.outputs import LLMResult
 
+CHECKPOINT_NS: Final = "langgraph_checkpoint_ns"
+"""The namespace of the task that says something, in the metadata."""
+ATTEMPT: Final = "node_attempt"
+
 OpenMessage: TypeAlias = "tuple[BlockWriter, Metadata]"
 """A message that is being said, and what is known of the model that says it."""
 
@@ -27,20 +31,35 @@ class BlockTap(MessageTap):
     """Sends what is said in one run to its run stream.
 
     What comes in chunks is sent as events, `(event, metadata)`; the metadata have a `run_id`, by
-    which the events of one message are told from those of others. A whole message is sent as it
-    is, `(message, metadata)`. What tools answer is not sent when a node returns it.
+    which the events of one message are told from those of others, and from the second attempt of a
+    task on a `node_attempt`. A whole message is sent as it is, `(message, metadata)`. What tools
+    answer is not sent when a node returns it.
 
     Models run and return what they would without it.
     """
 
     has_blocks = True
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, failures: dict[str, int] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._failures: dict[str, int] = {} if failures is None else failures
+        """How often tasks have failed and were tried again, by their namespace."""
         self._open_messages: dict[UUID, OpenMessage] = {}
         """The messages that are being said, by their LangChain run."""
         self._latest_message: tuple[UUID, OpenMessage] | tuple[None, None] = NOBODY
         """The one that began last; see `tap.NOBODY`."""
+
+    def _shared(self) -> dict[str, Any]:
+        return {**super()._shared(), "failures": self._failures}
+
+    def end_attempt(self, ns: str) -> None:
+        """Take note that a task is tried again: what it says from now on has a higher number."""
+        self._failures[ns] = self._failures.get(ns, 0) + 1
+
+    def _of_attempt(self, metadata: Metadata) -> Metadata:
+        """Return metadata with the attempt of the task that they are of, if it is not the first."""
+        failures = self._failures.get(metadata.get(CHECKPOINT_NS, "")) if self._failures else None
+        return {**metadata, ATTEMPT: failures + 1} if failures else metadata
 
     def opened(self, run_id: UUID) -> OpenMessage | None:
         """Return the message that a model is saying."""
@@ -50,7 +69,7 @@ class BlockTap(MessageTap):
         """Send a whole message whose id was not sent before; one without id is given one."""
         # Run streams have what tools answer in a view of its own, by `tools`.
         if not isinstance(message, ToolMessage):
-            super().emit_new(message, metadata)
+            super().emit_new(message, self._of_attempt(metadata))
 
     def on_chat_model_start(
         self,
@@ -64,6 +83,7 @@ class BlockTap(MessageTap):
         super().on_chat_model_start(serialized, messages, run_id=run_id, **kwargs)
         heard = self._models.get(run_id)
         if heard is not None:
+            heard = self._models[run_id] = self._of_attempt(heard)
             # The id that LangChain gives a message whose chunks have none.
             opened = BlockWriter(f"lc_run--{run_id}-0"), {**heard, "run_id": str(run_id)}
             self._open_messages[run_id] = opened

@@ -96,6 +96,9 @@ class MessageTap(Tap):
         """Take note that the consumer has received the message with an id, or some of it."""
         self._seen.add(id)
 
+    def end_attempt(self, ns: str) -> None:
+        """Take note that a task, by its namespace, is tried again: nothing, here."""
+
     def messages_in(self, value: Any) -> list[BaseMessage]:
         """Return the messages in what a node returned."""
         return messages_in(value)

@@ -13,6 +13,7 @@ from langchain_core.messages import AIMessage
 
 from millstream.constants import INTERRUPT
 from millstream.modes import names
+from millstream.modes.block_tap import ATTEMPT, CHECKPOINT_NS
 from millstream.modes.content_blocks import message_events
 from millstream.prebuilt import ToolCallTransformer
 from millstream.protocols.contents import attribute, file_of, sources_of
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 TRANSFORMERS: Final = (UpdatesTransformer, CustomTransformer, ToolCallTransformer)
 """What a run stream has to have for a reader, besides what all have."""
 NAMED: Final = "custom:"
+TRIED_AGAIN: Final = "what has made the call has failed, and was tried again"
 
 
 class Reader:
@@ -58,6 +60,12 @@ class Reader:
         """Calls that have begun -> the message that makes them."""
         self._made: dict[str, str | None] = {}
         """Calls of which all was told -> the message that has made them."""
+        self._starts = 0
+        """How often the run has begun again."""
+        self._attempts: dict[str, tuple[int, int]] = {}
+        """Which attempt of a task has spoken last, by its namespace; of which start of the run."""
+        self._tasks: dict[str, str] = {}
+        """Messages -> the task that they are from."""
         self._graphs: dict[tuple[str, ...], str] = {}
         self._asked: set[str] = set()
         self._askers: dict[str, tuple[str, ...]] = {}
@@ -95,6 +103,7 @@ class Reader:
             yield from self._news(message, message.end())
             yield MessageEnded(message.message_id, {}, error=error)
         self._open.clear()
+        self._starts += 1
 
     def _read_message(self, namespace: tuple[str, ...], data: Any) -> Iterator[Fact]:
         if not isinstance(data, (tuple, list)) or len(data) != 2:
@@ -114,6 +123,7 @@ class Reader:
         if kind == "message-start":
             if event.get("role", "ai") == "ai":
                 message = self._open[key] = OpenMessage(event.get("id") or key)
+                yield from self._begin_attempt(message.message_id, metadata)
                 node = str(metadata.get("langgraph_node", ""))
                 yield MessageBegan(message.message_id, namespace, node)
             return
@@ -130,6 +140,23 @@ class Reader:
             del self._open[key]
             yield from self._news(known, known.end())
             yield _end_of(known.message_id, event, metadata)
+
+    def _begin_attempt(self, message_id: str, metadata: Mapping[str, Any]) -> Iterator[Fact]:
+        """Yield the ends of calls that earlier attempts of a task have made.
+
+        Nobody answers them: what an attempt that has failed was about to do is not done.
+        """
+        task = str(metadata.get(CHECKPOINT_NS) or "")
+        number = metadata.get(ATTEMPT)
+        attempt = self._starts, number if isinstance(number, int) else 1
+        if task and self._attempts.get(task, attempt) < attempt:
+            for call_id in list(self._waiting):
+                if self._tasks.get(self._made.get(call_id) or "") == task:
+                    yield from self._answer(call_id, None, TRIED_AGAIN)
+            self._tasks = {id: each for id, each in self._tasks.items() if each != task}
+        if task:
+            self._attempts[task] = max(attempt, self._attempts.get(task, attempt))
+            self._tasks[message_id] = task
 
     def _finish_block(
         self, message: OpenMessage, index: int, content: Mapping[str, Any]
