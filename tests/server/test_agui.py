@@ -260,6 +260,14 @@ def test_an_answer_may_come_with_a_state_that_the_client_has_changed(served: Run
     assert (kept["mill"], kept["sacks"]) == ("water", [7])
 
 
+def test_answers_to_what_nobody_has_asked_are_passed_by(served: Running) -> None:
+    resume = [{"interruptId": "of nobody", "status": "resolved", "payload": 7}]
+    events = ask(served, "chat", HI, resume=resume)
+
+    assert texts(events)
+    assert events[-1]["outcome"] == {"type": "success"}
+
+
 def test_pictures_are_content_of_messages(served: Running) -> None:
     thread = str(uuid.uuid4())
     source = {"type": "data", "value": scripted.PIXEL, "mimeType": "image/png"}

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from millstream.protocols.agui_messages import result_id
 from millstream.protocols.approvals import approved_call, decision, in_order
-from millstream.protocols.conversation import Conversation, Message
+from millstream.protocols.conversation import Conversation, Message, checked
 from millstream.types import Command
 
 SPOKEN: Final = ("developer", "system", "user", "assistant", "tool")
@@ -69,7 +69,7 @@ def read(body: Any) -> AgentRequest:
     return AgentRequest(
         thread_id=body["threadId"],
         run_id=body["runId"],
-        new=[message_of(one) for one in messages[last:]],
+        new=checked([message_of(one) for one in messages[last:]]),
         history=[message_of(one) for one in spoken],
         answers=_answers(resume),
         calls=_waiting(spoken),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from millstream.protocols.approvals import approved_call, decision, in_order
-from millstream.protocols.conversation import Conversation, Message
+from millstream.protocols.conversation import Conversation, Message, checked
 
 ANSWERED: Final = ("output-available", "output-error", "output-denied")
 KINDS: Final = ("image", "audio", "video")
@@ -58,7 +58,7 @@ def read(body: Any) -> ChatRequest:
     is_again = body.get("trigger") == "regenerate-message" or body.get("messageId") is not None
     return ChatRequest(
         chat_id=_text(body.get("id")),
-        new=_new(messages),
+        new=checked(_new(messages)),
         history=[one for message in messages for one in messages_of(message)],
         message_id=_text(last.get("id")) if last is not None and goes_on else None,
         replaces=_text(messages[place].get("id"))

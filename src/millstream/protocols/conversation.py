@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from langchain_core.messages import convert_to_messages
+
 from millstream.types import Command
 
 Message: TypeAlias = dict[str, Any]
@@ -34,3 +36,20 @@ class Conversation:
     def whole_input(self) -> Any:
         """What a graph without a thread is given: the whole conversation."""
         return {"messages": list(self.history)}
+
+
+def checked(messages: Sequence[Message]) -> Sequence[Message]:
+    """Return messages of a request; `ValueError` if there is one that no graph can be given."""
+    for message in messages:
+        _check(message)
+    return messages
+
+
+def _check(message: Message) -> None:
+    try:
+        convert_to_messages([message])
+    except Exception as error:  # what LangChain stumbles over is of many classes
+        what = f"{type(error).__name__}: {error}"
+        raise ValueError(
+            f"a message of the role {message.get('role')!r} cannot be read: {what}"
+        ) from error

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from millstream.protocols.conversation import Conversation, Message
+from millstream.protocols.conversation import Conversation, Message, checked
 
 QUESTION: Final = "interrupt"
 """The name of the function that a question is a call of."""
@@ -51,7 +51,7 @@ def read_chat(body: Any) -> CompletionRequest:
     new, answers = split(messages)
     return CompletionRequest(
         model=body["model"],
-        history=[_plain(message) for message in messages],
+        history=checked([_plain(message) for message in messages]),
         new=[_plain(message) for message in new],
         thread_id=thread_in(body),
         answers=answers,

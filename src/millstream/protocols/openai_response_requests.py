@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from millstream.protocols.conversation import Conversation, Message
+from millstream.protocols.conversation import Conversation, Message, checked
 from millstream.protocols.openai_requests import answer_of
 
 QUESTION_ID: Final = "interrupt_"
@@ -62,7 +62,7 @@ def read_response(body: Any) -> ResponseRequest:
     if not isinstance(tools, list):
         raise ValueError("`tools` must be a list")
     instructions = body.get("instructions")
-    messages = [message for item in items for message in _messages_of(item)]
+    messages = checked([message for item in items for message in _messages_of(item)])
     return ResponseRequest(
         model=body["model"],
         new=messages,

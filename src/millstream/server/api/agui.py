@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -17,9 +17,11 @@ from millstream.server.api.assistants import assistant
 from millstream.server.api.bodies.frontends import AgentBody, nothing_of
 from millstream.server.api.chats import (
     FRONT_END,
+    answers_in,
     asked_by,
     messages_in,
     of_client,
+    questions_of,
     run_of,
     run_under_way,
     source_from_the_beginning,
@@ -98,7 +100,7 @@ async def connect(call: Call, body: AgentBody) -> Response:
     encoder = agui.Encoder(asked.thread_id, asked.run_id, known=known)
     said = encoder.begin()
     if found is not None:
-        encoder.ask(_questions_of(found))
+        encoder.ask(orjson.loads(dumps(questions_of(found))))
     return Response(said + encoder.end(), headers=agui.HEADERS)
 
 
@@ -155,9 +157,10 @@ async def _given(call: Call, asked: agui.AgentRequest, thread_id: str) -> dict[s
         for key, value in sent.items()
         if key != agui.MESSAGES and (key not in known or known[key] != value)
     }
-    if asked.answers:
+    # Answers to what nobody has asked are passed by: the protocol wants the run to go on.
+    if asked.answers and (answers := await answers_in(call, thread_id, asked.answers)):
         update = {"update": changed} if changed else {}
-        return {"command": {"resume": dict(asked.answers), **update}}
+        return {"command": {"resume": answers, **update}}
     new = list(asked.new)
     if has_results:
         # A result that the client was told of is in the thread, unless its run was stopped before.
@@ -197,9 +200,3 @@ async def _joined(
         known={**known, agui.MESSAGES: with_new(messages_in(known), new)},
     )
     return EventStream(EncodedSource(await source_from_the_beginning(call, run), encoder))
-
-
-def _questions_of(thread: Mapping[str, Any]) -> Sequence[Any]:
-    asked = [one for many in (thread.get("interrupts") or {}).values() for one in many]
-    questions: Sequence[Any] = orjson.loads(dumps(asked))
-    return questions

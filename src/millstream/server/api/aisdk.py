@@ -18,6 +18,7 @@ from millstream.server.api.chats import (
     asked_by,
     messages_in,
     messages_of,
+    questions_of,
     run_of,
     run_under_way,
     source_from_the_beginning,
@@ -103,8 +104,7 @@ async def messages(call: Call) -> Response:
         given = run["kwargs"].get("input")
         new = messages_in(given) if isinstance(given, Mapping) else ()
         return reply(aisdk.ui_messages(with_new(known, new)))
-    asked = [one for many in (found.get("interrupts") or {}).values() for one in many]
-    return reply(aisdk.ui_messages(known, orjson.loads(dumps(asked))))
+    return reply(aisdk.ui_messages(known, orjson.loads(dumps(questions_of(found)))))
 
 
 @operation(

@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 
 import orjson
 
+from millstream.protocols.contents import attribute
 from millstream.server.api.bodies.runs import JoinQuery, RunCreate
 from millstream.server.api.delegation import as_operation
 from millstream.server.api.runs import source_of
@@ -143,6 +144,28 @@ async def run_under_way(call: Call, thread_id: str) -> Mapping[str, Any] | None:
             run: Mapping[str, Any] = found[0]
             return run
     return None
+
+
+async def answers_in(call: Call, thread_id: str, answers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the answers to what a thread asks; all, while a run is under way that may ask it."""
+    if await run_under_way(call, thread_id) is not None:
+        return dict(answers)
+    found = await thread_now(call, thread_id)
+    asked = {str(attribute(one, "id")) for one in questions_of(found or {})}
+    return {id: answer for id, answer in answers.items() if id in asked}
+
+
+async def resumed(call: Call, thread_id: str, answers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the command that answers what a thread asks; raises `ApiError` if it asks nothing."""
+    known = await answers_in(call, thread_id, answers)
+    if not known:
+        raise ApiError(422, f"The thread {thread_id} asks none of {sorted(answers)}")
+    return {"command": {"resume": known}}
+
+
+def questions_of(thread: Mapping[str, Any]) -> list[Any]:
+    """Return what a thread asks."""
+    return [one for many in (thread.get("interrupts") or {}).values() for one in many]
 
 
 async def source_from_the_beginning(call: Call, run: Mapping[str, Any]) -> Source:

@@ -13,7 +13,7 @@ from millstream.protocols import openai
 from millstream.protocols.openai_requests import names_of
 from millstream.server.api.assistants import as_assistant_id
 from millstream.server.api.bodies.frontends import CompletionBody, nothing_of
-from millstream.server.api.chats import asked_by, of_client, run_of, thread_of
+from millstream.server.api.chats import asked_by, of_client, resumed, run_of, thread_of
 from millstream.server.api.delegation import Delegated, as_operation, newest_assistants
 from millstream.server.api.routing import Call, operation, reply
 from millstream.server.errors import ApiError
@@ -57,7 +57,7 @@ async def complete(call: Call, body: CompletionBody) -> Response:
     messages = asked.history if thread_id is None else asked.new
     given: dict[str, Any] = {"input": {"messages": list(messages)}}
     if asked.answers and thread_id is not None:
-        given = {"command": {"resume": dict(asked.answers)}}
+        given = await resumed(call, thread_id, asked.answers)
     config = of_client(body.config, client_tools=asked.tools)
     # Which thread it is stands in the run, with the id that it has here.
     metadata = {key: value for key, value in body.metadata.items() if key != "thread_id"}

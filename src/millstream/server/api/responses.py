@@ -17,6 +17,7 @@ from millstream.server.api.chats import (
     FRONT_END,
     asked_by,
     of_client,
+    resumed,
     run_of,
     source_from_the_beginning,
     thread_of,
@@ -60,7 +61,7 @@ async def respond(call: Call, body: ResponseBody) -> Response:
     thread_id = _thread(asked)
     given: dict[str, Any] = {"input": {"messages": list(asked.new)}}
     if asked.answers and thread_id is not None:
-        given = {"command": {"resume": dict(asked.answers)}}
+        given = await resumed(call, thread_id, asked.answers)
     instructions = [] if asked.instructions is None else [asked.instructions]
     config = of_client(body.config, client_tools=asked.tools, client_instructions=instructions)
     told = {
