@@ -19,6 +19,8 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphin
 html_theme = "furo"
 html_title = f"millstream {version}"
 html_show_copyright = False
+html_static_path = ["static"]
+html_css_files = ["narrow.css"]
 html_copy_source = False
 
 # Headings have the anchors that they have where the pages are read as files.
