@@ -214,6 +214,18 @@ def test_several_graphs_are_named_and_none_says_what_to_do(millstream: Any, fold
     )
 
 
+@pytest.mark.parametrize("target", [".", "langgraph.json", "notes.ipynb:graph"])
+def test_what_is_no_python_file_is_not_taken_for_a_module(
+    millstream: Any, folder: Path, target: str
+) -> None:
+    for name in ("langgraph.json", "notes.ipynb"):
+        (folder / name).write_text("{}")
+
+    complaint = millstream("draw", target).complaint
+
+    assert complaint.startswith(f"{target.partition(':')[0]} is not a Python file; write path/to/")
+
+
 def test_a_file_in_a_package_may_import_from_it(millstream: Any, folder: Path) -> None:
     (folder / "mill" / "parts").mkdir(parents=True)
     (folder / "mill" / "__init__.py").touch()

@@ -42,6 +42,9 @@ def check_file(source: str, path: str | os.PathLike[str]) -> None:
             raise NamingError(f"no such file: {source}; write {FORMS}")
         if not source.endswith(".py"):
             raise NamingError(f"{source} is not a Python file; write {FORMS}")
+    # A folder, a configuration or a notebook, which would be taken for a module of that name.
+    elif "." in source and os.path.exists(path):
+        raise NamingError(f"{source} is not a Python file; write {FORMS}")
 
 
 def only_name(source: str, module: ModuleType) -> str:
