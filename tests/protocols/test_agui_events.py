@@ -107,6 +107,23 @@ def test_a_graph_that_begins_again_under_its_name_has_another_id() -> None:
     ]
 
 
+def test_a_run_that_begins_again_goes_on_with_its_graphs_and_steps() -> None:
+    encoder = agui.Encoder("t", "r")
+    step = {"event": "started", "id": "1", "name": "grind", "namespace": ["mill:1"]}
+    lines = encoder.begin() + encoder.encode(life("started")) + encoder.encode(steps(step))
+    lines += encoder.restart() + encoder.encode(life("started")) + encoder.encode(steps(step))
+    lines += encoder.encode(life("completed")) + encoder.end()
+
+    assert [event["type"] for event in checked(lines)] == [
+        "RUN_STARTED", "SUBAGENT_STARTED", "STEP_STARTED", "STEP_FINISHED", "SUBAGENT_FINISHED",
+        "RUN_FINISHED",
+    ]  # fmt: skip
+
+
+def steps(told: Any) -> Any:
+    return {"method": "steps", "params": {"namespace": [], "timestamp": 0, "data": told}}
+
+
 def life(status: str) -> Any:
     data = {"event": status, "namespace": ["mill:1"], "graph_name": "mill"}
     return {"method": "lifecycle", "params": {"namespace": [], "timestamp": 0, "data": data}}

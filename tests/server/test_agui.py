@@ -8,6 +8,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import Annotated, Any
 
 import httpx
@@ -321,16 +322,22 @@ def test_a_client_talks_with_a_graph(served: Running, gate: threading.Event) -> 
     told = judge("agui.mjs", served.url)
     gate.set()
     chat, failing, asked, returned, answered, reviewed, decided, *more = told
-    (stopped, followed), (called, located), both = more
+    (stopped, followed), (called, located), both, shown = more
+    team, planning, counted, again, _ = shown
 
-    right = (chat, asked, returned, answered, reviewed, decided, *more[1], *more[0], *both)
+    right = [chat, asked, returned, answered, reviewed, decided, *chain.from_iterable(more)]
     assert [one["wrong"] for one in right] == [[]] * len(right)
     assert returned["interrupts"] == asked["interrupts"]
     assert stopped["outcome"] == followed["outcome"] == {"type": "cancelled"}
     assert [one["content"] for one in followed["messages"]] == ["hi", "It "]
     assert called["outcome"]["pendingToolCallIds"] == ["Route", "locate"]
     assert [one["role"] for one in located["messages"]][:4] == ["user", "assistant", "tool", "tool"]
-    assert [one["outcome"]["type"] for one in both] == ["success"] * 2
+    assert [one["outcome"]["type"] for one in (*both, *shown)] == ["success"] * 7
+    roles = [one["role"] for one in team["messages"]]
+    assert roles == ["user", "reasoning", "assistant", "tool", "tool", "assistant", "activity"]
+    assert len({one.get("subagentRunId") for one in team["messages"][1:]}) == 1
+    assert [each["is_done"] for each in planning["state"]["plan"]] == [True] + [False] * 9
+    assert (counted["state"]["mill"], again["state"]["mill"]) == ("wind", "water")
     assert [message["role"] for message in chat["messages"]] == [
         "user", "assistant", "user", "assistant",
     ]  # fmt: skip

@@ -81,7 +81,7 @@ if (url === undefined) {
     else told.push(asked);
     told.push(await tell(asking, { resume }));
   }
-  told.push(await stopped("gated"), await answered("routing"), await both("chat"));
+  told.push(await stopped("gated"), await answered("routing"), await both("chat"), await shown());
 }
 
 // Two clients follow the same run, one of which has come back in its midst, and one stops it.
@@ -113,6 +113,18 @@ async function answered(name) {
     caller.addMessage({ id: `answer to ${id}`, role: "tool", toolCallId: id, content });
   }
   return [called, await tell(caller, { tools })];
+}
+
+// Nested graphs and reasoning, changes of the state, a state that the client changes, a picture.
+async function shown() {
+  const counting = agent("counting");
+  counting.setState({ mill: "wind" });
+  const counted = await tell(counting);
+  counting.setState({ ...counting.state, mill: "water" });
+  const source = { type: "data", value: "iVBORw0KGgo=", mimeType: "image/png" };
+  const seeing = agent("chat", "picture");
+  seeing.messages = [{ ...hi, content: [{ type: "text", text: "See:" }, { type: "image", source }] }];
+  return [await tell(agent("team")), await tell(agent("planning")), counted, await tell(counting), await tell(seeing)];
 }
 
 // Two clients send something at the same time.
