@@ -2,7 +2,8 @@
 
 Everything at full length becomes RESULTS.md and results.svg beside this file; what is quick, or not
 all of it, becomes the same in build/benchmarks. The numbers are kept there as JSON: `--render`
-writes the page and the chart again without measuring.
+writes the page and the chart again without measuring. `--later` puts what some areas have reached
+at the end of RESULTS.md, which the next run of everything writes anew.
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ AREAS: Final[dict[str, Callable[[], list[Group]]]] = {
     "remote": remote.groups,
 }
 FOLDER: Final = ROOT / "build/benchmarks"
+PAGE: Final = ROOT / "benchmarks/RESULTS.md"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -92,6 +94,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = _measure(console, options.areas or list(AREAS), QUICK if options.quick else FULL)
         record.save(found, numbers)
     missed = report.show_summary(console, found.parts)
+    if options.later:
+        page = results.with_later(PAGE.read_text(encoding="utf-8"), options.areas, found)
+        PAGE.write_text(page, encoding="utf-8")
+        console.print(f"Added a section to {PAGE}")
+        return 1 if missed and options.strict else 0
     if is_all or options.render:
         folder = ROOT / "benchmarks" if is_all else FOLDER
         (folder / "RESULTS.md").write_text(results.page(found), encoding="utf-8")
@@ -123,7 +130,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--render", action="store_true", help="measure nothing; write what was measured last"
     )
+    parser.add_argument(
+        "--later", action="store_true", help="add what the areas have reached to RESULTS.md"
+    )
     options = parser.parse_args(arguments)
+    if options.later and (options.quick or not options.areas):
+        parser.error("--later is for some areas at full length: name them, without --quick")
     for area in options.areas:
         if area not in AREAS:
             parser.error(f"unknown area {area!r}; choose from {', '.join(AREAS)}")

@@ -31,12 +31,18 @@ def facts() -> dict[str, Any]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "versions": {**{name: version(name) for name in LIBRARIES}, **foreign.versions()},
         "load": load(),
+        "niceness": niceness(),
     }
 
 
 def load() -> float:
     """Return how many processes wanted to run in the last minute, on average."""
     return round(os.getloadavg()[0], 1)
+
+
+def niceness() -> int:
+    """Return how far the process stands behind others, or before them where it is below zero."""
+    return os.getpriority(os.PRIO_PROCESS, 0) if hasattr(os, "getpriority") else 0
 
 
 def _processor() -> str:

@@ -93,9 +93,6 @@ NOTES: Final = {
     "100 concurrent runs of 100 steps: p99 lag of a 1 ms ticker": _AT_ONCE,
     "build and compile 1000 nodes": _SMALL_OBJECTS,
     "compile 1000 nodes": _SMALL_OBJECTS,
-    "import millstream.graph": (
-        "About 40 dataclasses take 20 ms of it here: Python writes and compiles their methods."
-    ),
     "Send x 1000, async": (
         "About 700 bytecodes for a task, and the garbage collector, which looks at what a thousand "
         "of them hold."

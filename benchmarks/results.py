@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from benchmarks.harness import judge
@@ -20,6 +20,8 @@ goals are judged by. In the columns of others, the number is their minimum, and 
 millstream's minimum is of it: 1/30 is a thirtieth, 2.00x is twice. CONTRIBUTING.md says what the
 programs and the floors are.
 """
+LATER: Final = "## Measured later"
+"""What the headings of runs begin with that have measured some areas anew."""
 COLUMNS: Final = (
     "work", "per", "median", "minimum", "langgraph", "best peer", "floor", "goal", "reached",
 )  # fmt: skip
@@ -27,9 +29,7 @@ COLUMNS: Final = (
 
 def page(record: Record) -> str:
     """Return the whole page."""
-    rows = [(row, part) for part in record.parts for row in part.group.rows]
-    aimed = [(row, part) for row, part in rows if row.goals]
-    rest = [(row, part) for row, part in rows if not row.goals]
+    aimed, rest = _rows(record)
     found = [verdict for part in record.parts for _, verdict in part.verdicts()]
     met = sum(verdict.is_met for verdict in found)
     return "\n".join(
@@ -55,11 +55,41 @@ def page(record: Record) -> str:
     )
 
 
+def with_later(page: str, areas: Sequence[str], record: Record) -> str:
+    """Return a page with a run of some areas at its end, in the place of an older one of these."""
+    heading = f"{LATER}: {', '.join(areas)}"
+    sections = page.split(f"\n{LATER}")
+    kept = [part for part in sections[1:] if not f"{LATER}{part}".startswith(f"{heading}\n")]
+    aimed, rest = _rows(record)
+    new = [
+        heading,
+        "",
+        "A run of its own, which counts where the tables above have the same work.",
+        "",
+        *_facts(record),
+        "",
+        *(_table(COLUMNS, (_cells(row, part) for row, part in (*aimed, *rest)))),
+        "",
+        *_missed(aimed),
+    ]
+    whole = [sections[0], *(f"{LATER}{part}" for part in kept), "\n".join(new)]
+    return "\n\n".join(part.strip("\n") for part in whole) + "\n"
+
+
+def _rows(record: Record) -> tuple[list[tuple[Row, Measured]], list[tuple[Row, Measured]]]:
+    """Return the rows that have goals, and the others."""
+    rows = [(row, part) for part in record.parts for row in part.group.rows]
+    return [each for each in rows if each[0].goals], [each for each in rows if not each[0].goals]
+
+
 def _facts(record: Record) -> list[str]:
     facts = record.facts
+    # Those of older runs do not say.
+    niceness = facts.get("niceness", 0)
     return [
         f"- {facts['date']}" + (f", commit {facts['commit']}" if facts["commit"] else ""),
-        f"- {facts['machine']}; load before: {facts['load']}, after: {facts['load after']}",
+        f"- {facts['machine']}; load before: {facts['load']}, after: {facts['load after']}"
+        + (f"; at niceness {niceness}" if niceness else ""),
         f"- {facts['python']}; "
         + ", ".join(f"{name} {version}" for name, version in facts["versions"].items()),
         f"- {BASIS}",

@@ -37,10 +37,6 @@ def groups(imports: Mapping[str, str] = IMPORTS) -> list[Group]:
     importing = tuple(
         Contender(name, importer(module), kind=Kind.SOLO) for name, module in imports.items()
     )
-    command = (
-        Contender(MILLSTREAM, process(COMMAND, "--help"), kind=Kind.SOLO),
-        Contender(FLOOR, process(sys.executable, "-c", "pass"), kind=Kind.SOLO),
-    )
     return [
         Group(
             f"imports in fresh processes; floor = {imports[FLOOR]} alone",
@@ -48,9 +44,17 @@ def groups(imports: Mapping[str, str] = IMPORTS) -> list[Group]:
         ),
         Group(
             "commands; floor = Python alone",
-            (Row("millstream --help", "process", 1, command, (ceiling(150, "ms"),), "ms"),),
+            (_command("--help"), _command("-V")),
         ),
     ]
+
+
+def _command(option: str) -> Row:
+    contenders = (
+        Contender(MILLSTREAM, process(COMMAND, option), kind=Kind.SOLO),
+        Contender(FLOOR, process(sys.executable, "-c", "pass"), kind=Kind.SOLO),
+    )
+    return Row(f"millstream {option}", "process", 1, contenders, (ceiling(150, "ms"),), "ms")
 
 
 def importer(module: str) -> Callable[[int], float]:

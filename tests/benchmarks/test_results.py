@@ -221,6 +221,41 @@ def test_render_writes_the_page_without_measuring(
     assert not (tmp_path / "results.svg").exists()
 
 
+def test_what_some_areas_reach_later_is_a_section_that_the_next_one_replaces(
+    measured: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "RESULTS.md"
+    page.write_text(results.page(measured), encoding="utf-8")
+    monkeypatch.setattr(program, "PAGE", page)
+    monkeypatch.setattr(program, "FOLDER", tmp_path)
+    chains = Record({**FACTS, "niceness": -10}, measured.parts[:1])
+    others = Record(FACTS, measured.parts[1:])
+
+    for areas, found in ((["chain"], others), (["runs"], others), (["chain"], chains)):
+        record.save(found, tmp_path / "part.json")
+        assert program.main(["--render", "--later", *areas]) == 0
+
+    text = page.read_text(encoding="utf-8")
+    whole, runs, chain = text.split(f"\n{results.LATER}: ")
+    assert whole == results.page(measured)
+    assert (runs.split("\n")[0], chain.split("\n")[0]) == ("runs", "chain")
+    assert "| plain |" in runs
+    assert "| chain |" in chain
+    assert "| plain |" not in chain
+    assert "load before: 0.1, after: 1.5; at niceness -10\n" in chain
+    assert "niceness" not in runs
+
+
+@pytest.mark.parametrize("arguments", [["--later"], ["--later", "--quick", "chain"]])
+def test_later_is_for_areas_at_full_length(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        program.main(arguments)
+
+    assert "name them, without --quick" in capsys.readouterr().err
+
+
 def test_notes_are_about_rows_there_are() -> None:
     page = (ROOT / "benchmarks/RESULTS.md").read_text(encoding="utf-8")
 
