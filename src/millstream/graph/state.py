@@ -27,11 +27,9 @@ from millstream.graph._builder.arguments import (
 )
 from millstream.graph._builder.branches import BranchSpec
 from millstream.graph._builder.compiled import CompiledStateGraph
-from millstream.graph._builder.edge_checks import check_sources, check_targets
 from millstream.graph._builder.node_spec import NodeDefaults, StateNodeSpec, declarations, size_of
 from millstream.graph._builder.state_channels import check_schema, schema_fields
 from millstream.graph._builder.uncompiled import Uncompiled
-from millstream.graph._checking.certain import warn_of_certain
 from millstream.pregel._structure.declared import breakpoint_names
 from millstream.types import TimeoutPolicy, ensure_valid_checkpointer
 from millstream.typing import ContextT, InputT, OutputT, StateT
@@ -407,6 +405,8 @@ class StateGraph(Uncompiled, Generic[StateT, ContextT, InputT, OutputT]):
 
     def validate(self, interrupt: Sequence[str] | None = None) -> Self:
         """Check that all edges connect known nodes and that there is a way in."""
+        from millstream.graph._builder.edge_checks import check_sources, check_targets
+
         check_sources(self)
         check_targets(self, self._node_defaults, DEFAULT_HANDLER)
         for name in self.nodes:
@@ -466,6 +466,7 @@ class StateGraph(Uncompiled, Generic[StateT, ContextT, InputT, OutputT]):
             >>> len(graph.invoke({"messages": "Still there?"}, thread)["messages"])
             4
         """
+        from millstream.graph._checking.certain import warn_of_certain
         from millstream.saving.places import saver_of
 
         saver = ensure_valid_checkpointer(saver_of(checkpointer))

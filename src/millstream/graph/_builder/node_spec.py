@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from langchain_core.runnables import Runnable
 
@@ -17,7 +17,6 @@ from millstream.graph._builder.state_channels import (
     state_class,
 )
 from millstream.pregel._structure.nodes import name_of
-from millstream.types import Command
 
 if TYPE_CHECKING:
     from millstream.drivers.executor import Executor
@@ -89,11 +88,10 @@ def may_lead_anywhere(action: Any) -> bool:
     hints = _hints(func)
     if "return" in hints:
         returned = hints["return"]
-        candidates = (returned, *get_args(returned))
-        return any(get_origin(one) is Command or one is Command for one in candidates)
+        return any(_is_command(one) for one in (returned, *get_args(returned)))
     code = plain_code(func)
     # Without an annotation: whoever returns commands mentions the class.
-    return code is not None and Command.__name__ in code.co_names
+    return code is not None and "Command" in code.co_names
 
 
 def _hints(func: Any) -> dict[str, Any]:
@@ -110,9 +108,15 @@ def _command_ends(hints: Mapping[str, Any]) -> tuple[str, ...]:
     named = [
         name
         for candidate in (returned, *get_args(returned))
-        if cast("Any", get_origin(candidate)) is Command
+        if _is_command(candidate)
         for argument in get_args(candidate)
         if get_origin(argument) is Literal
         for name in get_args(argument)
     ]
     return tuple(dict.fromkeys(named))
+
+
+def _is_command(hint: Any) -> bool:
+    from millstream.types import Command
+
+    return hint is Command or get_origin(hint) is Command

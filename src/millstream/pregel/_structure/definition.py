@@ -18,7 +18,6 @@ from millstream.pregel._structure.declared import (
     visible,
 )
 from millstream.pregel._structure.nodes import NodeBuilder, PregelNode
-from millstream.pregel._structure.subgraphs import find_subgraph
 from millstream.pregel.protocol import PregelProtocol
 from millstream.types import Send
 from millstream.typing import ContextT, InputT, OutputT, StateT
@@ -147,6 +146,7 @@ class GraphDefinition(PregelProtocol[StateT, ContextT, InputT, OutputT]):
         if self._spec is None:
             # Imported with the first graph that is compiled: it knows what nodes are run by.
             from millstream.pregel._structure.compiling import compile_graph
+            from millstream.pregel._structure.subgraphs import find_subgraph
 
             for node in self.nodes.values():
                 if not node.subgraphs and (found := find_subgraph(node.bound)) is not None:
