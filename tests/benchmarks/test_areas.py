@@ -58,7 +58,7 @@ SMALL = {
     "nested": lambda: nested.groups(2),
     "steps": lambda: steps.groups(2, 1, 5),
     "concurrency": lambda: concurrency.groups(3, 2, 2, 3),
-    "startup": lambda: startup.groups({MILLSTREAM: "json", LANGGRAPH: "csv", FLOOR: "string"}),
+    "startup": lambda: startup.groups({MILLSTREAM: "json", LANGGRAPH: "csv", FLOOR: "string"}, 1),
     "events": lambda: events.groups(3),
     "tokens": lambda: tokens.groups(3),
     "view": lambda: view.groups(3),
