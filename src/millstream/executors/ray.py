@@ -42,9 +42,9 @@ class RayExecutor(Executor):
         resources: What else of the cluster's each worker takes, by name: `{"tpu": 1}`.
         options: Any other options of Ray's actors: `runtime_env`, `memory`, `scheduling_strategy`.
         address: The cluster to go to where the program has not called `ray.init`, for example
-            `"auto"` or `"host:6379"`; the one that `RAY_ADDRESS` names by default, else one of this
-            machine's own. The program has to run on a machine of the cluster: with Ray's client
-            (`"ray://host:10001"`) no node can be heard.
+            `"auto"` or `"host:6379"`; the one that `RAY_ADDRESS` names by default, else one that
+            runs on this machine, else a new one, as with `"local"`. The program has to run on a
+            machine of the cluster: with Ray's client (`"ray://host:10001"`) no node can be heard.
         grace: Seconds that a node has to end by itself when its run is left or cancelled, before
             its worker is killed.
         idle: Seconds after which a worker without a task gives back what it has of the cluster.
