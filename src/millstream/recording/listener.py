@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from millstream.modes.message_tap import MessageTap
-    from millstream.recording.tape import Tape
+    from millstream.recording.tape import Say
 
 T = TypeVar("T")
 
@@ -34,13 +34,10 @@ T = TypeVar("T")
 class SpokenMessage:
     """A message that a model is saying, of which tokens are recorded as their text."""
 
-    __slots__ = ("_fields", "_parts", "_tape", "_template")
+    __slots__ = ("_fields", "_parts", "_say")
 
-    def __init__(
-        self, tape: Tape, template: bytes, message: AIMessageChunk, parts: list[str]
-    ) -> None:
-        self._tape = tape
-        self._template = template
+    def __init__(self, say: Say, message: AIMessageChunk, parts: list[str]) -> None:
+        self._say = say
         self._fields = {**message.__dict__}
         """What a token must have that the template stands for; but for its text."""
         self._parts = parts
@@ -59,7 +56,7 @@ class SpokenMessage:
         if not text or type(text) is not str or fields != mine or message.__pydantic_extra__:
             return False
         self._parts.append(text)
-        self._tape.say(self._template, text)
+        self._say(text)
         return True
 
 
@@ -144,10 +141,10 @@ class Listener(BaseCallbackHandler):
             return False
         blank = message.model_copy(update={"content": ""})
         said = (blank, metadata), (block.delta(""), metadata_of_blocks)
-        template = self._tape.template(self._messages.namespace, *said)
+        say = self._tape.open_message(self._messages.namespace, *said)
         self._messages.note(message.id)
         self._blocks.note(message.id)
-        spoken = SpokenMessage(self._tape, template, message, block.parts)
+        spoken = SpokenMessage(say, message, block.parts)
         self._spoken[run_id] = spoken
         self._latest = run_id, spoken
         return spoken.take(message)

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     Said: TypeAlias = tuple[Any, Any]
     """What a model has said, and its metadata."""
+    Say: TypeAlias = Callable[[str], None]
 
 SAID: Final = frozenset((MESSAGES, ALONE, BLOCKS))
 """The modes of what models say, with metadata beside it that are the same for a whole message."""
@@ -162,12 +163,30 @@ class Tape:
         """Say whether tokens are written as their text: a filter is shown events alone."""
         return self._recording.filter is None
 
-    def template(self, namespace: Namespace, message: Said, block: Said) -> bytes:
-        """Return what `say` is told of tokens that are like this one but for their text.
+    def open_message(self, namespace: Namespace, message: Said, block: Said) -> Say:
+        """Return what takes tokens that are like this one but for their text, by that.
 
         `message` is a chunk of a message, `block` the event of its content block, without a text,
         and with their metadata.
         """
+        template = self._template(namespace, message, block)
+        # What happens once per token is said in names of its own, which are found soonest.
+        nanos, started, tokens, put = self._nanos, self._started, self._tokens, self._writer.put
+        to_json = orjson.dumps
+
+        def say(text: str) -> None:
+            if not self._is_open:
+                return
+            try:
+                data = to_json(text)
+            except TypeError:
+                data = dumps(text)
+            next(tokens)
+            put(b'{"at":%d%b%b}\n' % (nanos() // 1000 - started, template, data))
+
+        return say
+
+    def _template(self, namespace: Namespace, message: Said, block: Said) -> bytes:
         of_message, of_block = encode(message[0]), encode(block[0])
         value = b'{"ns":%b,"%b":{"$tuple":[%b,%b]},"%b":{"$tuple":[%b,%b]}}' % (
             dumps([*namespace]),
@@ -185,17 +204,6 @@ class Tape:
             while len(self._templates) > KNOWN:
                 self._templates.popitem(last=False)
         return template
-
-    def say(self, template: bytes, text: str) -> None:
-        """Take a token that a template stands for but for its text."""
-        if self._is_open:
-            at = self._nanos() // 1000 - self._started
-            next(self._tokens)
-            try:
-                data = orjson.dumps(text)
-            except TypeError:
-                data = dumps(text)
-            self._writer.put(b'{"at":%d%b%b}\n' % (at, template, data))
 
     def _put(self, line: bytes, *, is_event: bool = True) -> None:
         if self._recording.filter is not None:
