@@ -55,6 +55,17 @@ def test_what_is_inline_anywhere_is_named() -> None:
     assert one_line(b"x", 80) == "b'x'"
 
 
+def test_emoji_and_letters_that_are_joined_stay_so() -> None:
+    family, persian = "\U0001f469\u200d\U0001f467", "\u0645\u06cc\u200c\u062e\u0648"
+
+    assert one_line({"a": family, "b": HumanMessage(persian)}, 80) == (
+        f"{{'a': '{family}', 'b': human: '{persian}'}}"
+    )
+    assert one_line(f"{family}\x1b", 80) == f"'{family}\\x1b'"
+    # Text that only looks like one.
+    assert one_line("a\\u200d", 80) == r"'a\\u200d'"
+
+
 def test_a_value_that_cannot_be_shown_is_named() -> None:
     class Odd(dict):  # type: ignore[type-arg]
         def __repr__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
@@ -22,6 +23,8 @@ MEDIA: Final = {
     "document": "file",
 }
 """Type of a content block -> what it is called."""
+_JOINER: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u(200[cd])")
+"""What `repr` makes of the characters that join emoji to one, and keep letters of Persian apart."""
 _DEPTH: Final = 4
 _ITEMS: Final = 50
 _PLACES: Final = (
@@ -49,7 +52,7 @@ def one_line(value: Any, room: int) -> str:
         )
     except Exception:  # whatever a class of the program raises, or a value that changes meanwhile
         text = safe_repr(value)[: 4 * room]
-    return " ".join(text.split("\n"))
+    return _JOINER.sub(lambda found: found[1] + chr(int(found[2], 16)), " ".join(text.split("\n")))
 
 
 def media_in(content: Any) -> Iterator[str]:
