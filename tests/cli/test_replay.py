@@ -118,3 +118,69 @@ def test_what_cannot_be_replayed_is_said_in_a_line(
     assert outcome.code == 2
     assert message in outcome.err
     assert len(outcome.err.splitlines()) == 1
+
+
+def data_of(text: str) -> list[Any]:
+    """Return the data of lines of server-sent events."""
+    lines = [line.removeprefix("data: ") for line in text.splitlines() if line[:6] == "data: "]
+    return [json.loads(line) for line in lines if line != "[DONE]"]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "first", "last"),
+    [
+        ("ag-ui", {"type": "RUN_STARTED"}, {"type": "RUN_FINISHED"}),
+        ("ai-sdk", {"type": "start"}, {"type": "finish"}),
+        ("openai", {"object": "chat.completion.chunk"}, {"object": "chat.completion.chunk"}),
+        ("openai-responses", {"type": "response.created"}, {"type": "response.completed"}),
+        ("langchain", {"method": "values"}, {"method": "values"}),
+        ("sse", {"add": {"x": 2}}, {"add": {"x": 2}}),
+    ],
+)
+def test_it_is_shown_as_front_ends_get_it(
+    millstream: Any, record: Any, protocol: str, first: Any, last: Any
+) -> None:
+    outcome = millstream("replay", record("graph", {"x": 1}), "--protocol", protocol)
+
+    events = data_of(outcome.out)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert {key: events[0].get(key) for key in first} == first
+    assert {key: events[-1].get(key) for key in last} == last
+
+
+def test_frames_of_the_server_have_modes(millstream: Any, record: Any) -> None:
+    options = ("--protocol", "sse", "-m", "values", "-m", "updates", "--subgraphs")
+    outcome = millstream("replay", record("graph", {"x": 1}), *options)
+
+    names = [line for line in outcome.out.splitlines() if line.startswith("event: ")]
+    assert set(names) == {"event: values", "event: updates"}
+
+
+@pytest.mark.parametrize("protocol", ["ag-ui", "sse"])
+def test_a_run_that_failed_fails_in_a_protocol_too(
+    millstream: Any, record: Any, protocol: str
+) -> None:
+    outcome = millstream("replay", record("failing", {"x": 1}), "--protocol", protocol)
+
+    assert outcome.code == 1
+    assert "ZeroDivisionError" in outcome.err
+    assert outcome.err.count("division by zero") == 1
+    if protocol == "ag-ui":
+        assert data_of(outcome.out)[-1]["type"] == "RUN_ERROR"
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--protocol", "soap"], "--protocol must be one of ag-ui, ai-sdk, openai"),
+        (["--protocol", "ag-ui", "-m", "values"], "has no stream modes"),
+        (["--protocol", "sse", "--json"], "two forms"),
+    ],
+)
+def test_protocols_that_there_are_not_are_refused(
+    millstream: Any, record: Any, options: list[str], complaint: str
+) -> None:
+    outcome = millstream("replay", record("graph", {"x": 1}), *options)
+
+    assert outcome.code == 2
+    assert complaint in outcome.err

@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn, TextIO
 
 from millstream._base.texts import BIDIRECTIONAL, visible
 
-_ESCAPES: Final = {code: f"\\u{code:04x}" for code in (0x7F, *range(0x80, 0xA0), *BIDIRECTIONAL)}
+ESCAPES: Final = {code: f"\\u{code:04x}" for code in (0x7F, *range(0x80, 0xA0), *BIDIRECTIONAL)}
 
 
 class ReaderGoneError(Exception):
@@ -29,7 +29,7 @@ def to_json(value: Any, encoding: str | None) -> str:
     """Return JSON in one line that a stream of this encoding can hold and a terminal can show."""
     is_unicode = (encoding or "").lower().replace("-", "").replace("_", "") == "utf8"
     text = json.dumps(value, ensure_ascii=not is_unicode)
-    return text.translate(_ESCAPES)
+    return text.translate(ESCAPES)
 
 
 def complain(message: str) -> None:

@@ -14,6 +14,8 @@ from millstream.cli.options import EventsAsJson, StreamModes, Subgraphs, check_m
 from millstream.cli.output import OutputError, ReaderGoneError, complain
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from millstream.cli.render import Renderer
     from millstream.replaying.replay import Replay
 
@@ -24,6 +26,15 @@ def replay(
     stream_mode: StreamModes = None,
     subgraphs: Subgraphs = False,
     as_json: EventsAsJson = False,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            "--protocol",
+            metavar="NAME",
+            help="Print what a front end gets: ag-ui, ai-sdk, openai, openai-responses, "
+            "langchain, or sse, which is what a client of the server gets.",
+        ),
+    ] = None,
     speed: Annotated[
         str | None,
         typer.Option(
@@ -36,10 +47,15 @@ def replay(
     """Show the run that FILE has recorded; nothing of it runs."""
     modes = None if stream_mode is None else check_modes(stream_mode)
 
+    from millstream.cli import framed
     from millstream.cli.views import choose_view
 
+    if protocol is not None:
+        framed.check(protocol, has_modes=modes is not None, as_json=as_json)
     is_watched = not as_json and sys.stdout is not None and sys.stdout.isatty()
     recorded = _open(file, _speed(speed, is_watched=is_watched))
+    if protocol is not None:
+        return _print_lines(recorded, protocol, modes, has_subgraphs=subgraphs)
     renderer = choose_view(modes, has_subgraphs=subgraphs, as_json=as_json)
     renderer.load("")
     try:
@@ -50,6 +66,22 @@ def replay(
         raise
     except BaseException as error:
         renderer.stop()
+        print_failure(error)
+        return FAILED
+    return DONE
+
+
+def _print_lines(
+    recorded: Replay, protocol: str, modes: Sequence[str] | None, *, has_subgraphs: bool
+) -> int:
+    from millstream.cli import framed
+
+    try:
+        with _truncation_told():
+            framed.show(recorded, protocol, modes, has_subgraphs)
+    except (KeyboardInterrupt, UsageError, ReaderGoneError, OutputError):
+        raise
+    except BaseException as error:
         print_failure(error)
         return FAILED
     return DONE

@@ -1,0 +1,114 @@
+"""`--protocol`: a recorded run as the lines that a front end or a client of the server gets."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from millstream.cli.failures import UsageError
+from millstream.cli.output import ESCAPES, Output
+
+if TYPE_CHECKING:
+    from millstream.replaying.replay import Replay
+
+
+def show(recorded: Replay, protocol: str, modes: Collection[str] | None, subgraphs: bool) -> None:
+    """Print the lines of a run; raise what the run raised, after the line that says so."""
+    out = Output(sys.stdout)
+    lines: Any
+    if protocol == SSE:
+        lines = _frames(recorded, modes, has_subgraphs=subgraphs)
+    else:
+        lines = PROTOCOLS[protocol](recorded)
+    with closing(lines), _errors_told_once():
+        for line in lines:
+            # As UTF-8, which these protocols are in; what a terminal obeys is escaped as in JSON.
+            out.write_bytes(line.translate(ESCAPES).encode("utf-8", "replace"))
+    if (error := recorded.error) is not None:
+        raise error
+
+
+@contextmanager
+def _errors_told_once() -> Iterator[None]:
+    """Have errors of the run not logged: the lines tell them, and the command does."""
+    logger = logging.getLogger("millstream.protocols")
+    was_disabled, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = was_disabled
+
+
+def check(protocol: str, *, has_modes: bool, as_json: bool) -> None:
+    """Refuse what is no protocol, and options that say nothing in one."""
+    if protocol not in PROTOCOLS:
+        known = ", ".join(PROTOCOLS)
+        raise UsageError(f"--protocol must be one of {known}, not {protocol!r:.80}")
+    if as_json:
+        raise UsageError("--json and --protocol are two forms: leave one of them out")
+    if has_modes and protocol != SSE:
+        raise UsageError(f"--protocol {protocol} has no stream modes: leave --stream-mode out")
+
+
+def _agui(recorded: Replay) -> Iterator[str]:
+    from millstream.protocols import agui
+
+    return agui.stream(recorded, None)
+
+
+def _aisdk(recorded: Replay) -> Iterator[str]:
+    from millstream.protocols import aisdk
+
+    return aisdk.stream(recorded, None)
+
+
+def _openai_chat(recorded: Replay) -> Iterator[str]:
+    from millstream.protocols import openai
+
+    return openai.stream_chat(recorded, None)
+
+
+def _openai_responses(recorded: Replay) -> Iterator[str]:
+    from millstream.protocols import openai
+
+    return openai.stream_response(recorded, None)
+
+
+def _langchain(recorded: Replay) -> Iterator[str]:
+    from millstream.protocols.lines import line
+    from millstream.stream.transformers import CustomTransformer, UpdatesTransformer
+
+    transformers = (UpdatesTransformer, CustomTransformer)
+    with recorded.stream_events(transformers=transformers) as run:
+        for event in run:
+            yield line(event)
+
+
+SSE: Final = "sse"
+
+
+def _frames(
+    recorded: Replay, modes: Collection[str] | None = None, *, has_subgraphs: bool = False
+) -> Iterator[str]:
+    """Yield the items of modes as the server frames them: `mode|namespace`, and data."""
+    from millstream.modes.parts import as_modes
+    from millstream.protocols.lines import named_line
+
+    shown = as_modes(modes or recorded.header.get("stream_mode") or "updates")
+    for item in recorded.stream(stream_mode=list(shown), subgraphs=has_subgraphs):
+        namespace, mode, data = item if has_subgraphs else ((), *item)
+        yield named_line("|".join((mode, *namespace)), data)
+
+
+PROTOCOLS: Final[Mapping[str, Callable[[Replay], Iterator[str]]]] = {
+    "ag-ui": _agui,
+    "ai-sdk": _aisdk,
+    "openai": _openai_chat,
+    "openai-responses": _openai_responses,
+    "langchain": _langchain,
+    SSE: _frames,
+}
+"""What makes the lines, by the name of the protocol."""
