@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import pytest
+from langchain_core.callbacks import BaseCallbackHandler, CallbackManager
+from langsmith import get_current_run_tree
 from langsmith.utils import get_env_var
 from typing_extensions import TypedDict
 
+from millstream._base.run_trees import inside
 from millstream.drivers.tracing import is_observed
 from millstream.graph import END, START, StateGraph
 
@@ -123,6 +128,29 @@ def test_tracing_is_switched_on_by_the_environment(
         heard.append(is_observed(None))
 
     assert heard == [False, True]
+
+
+def half_imported(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Have a module be as other threads see it whose import has just begun."""
+    monkeypatch.setitem(sys.modules, name, ModuleType(name))
+
+
+def test_hooks_that_another_thread_is_about_to_import_are_nobodys(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    half_imported(environment, "langchain_core.tracers.context")
+
+    assert is_observed(None) is False
+
+
+def test_no_run_has_a_tracer_that_another_thread_is_about_to_import(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    manager = CallbackManager([BaseCallbackHandler()]).on_chain_start(None, {})
+    half_imported(environment, "langchain_core.tracers.langchain")
+
+    with inside(manager):
+        assert get_current_run_tree() is None
 
 
 @pytest.mark.parametrize("subgraphs", [None, 0, 2, [], "yes"])

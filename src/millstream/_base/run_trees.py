@@ -45,9 +45,11 @@ def inside(run: BaseRunManager) -> Iterator[None]:
 def _tree_of(run: BaseRunManager) -> Any:
     """Return what LangSmith's tracer has made of a run, None if there is no such tracer."""
     tracers = sys.modules.get("langchain_core.tracers.langchain")
-    if tracers is None:
+    # Another thread may be about to import it: then there is no tracer of its kind yet.
+    kind = getattr(tracers, "LangChainTracer", None)
+    if kind is None:
         return None
     for handler in run.handlers:
-        if isinstance(handler, tracers.LangChainTracer):
+        if isinstance(handler, kind):
             return handler.run_map.get(str(run.run_id))
     return None

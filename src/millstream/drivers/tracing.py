@@ -145,7 +145,8 @@ def _is_traced() -> bool:
     and it is LangSmith that remembers them.
     """
     tracers = sys.modules.get("langchain_core.tracers.context")
-    if tracers is None:
+    # Without hooks another thread is about to import it, and it is there for nobody yet.
+    if tracers is None or not hasattr(tracers, "_configure_hooks"):
         if _is_asked_for():
             return True
         if "langsmith.run_helpers" in sys.modules:
