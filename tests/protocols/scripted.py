@@ -334,11 +334,25 @@ def make_chorus() -> Any:
     return builder.compile()
 
 
-def make_gated(gate: threading.Event) -> Any:
-    """Return a graph whose model says half of what it says before a gate is open."""
+def halting(gate: threading.Event) -> Any:
+    """Return a node whose model says half of what it says before a gate is open."""
 
     async def speak(state: State) -> dict[str, Any]:
         model = Scripted(chunks=[chunk("It "), lambda: gate.wait(30), chunk("turns.")])
         return {"messages": [await model.ainvoke("go on")]}
 
-    return StateGraph(State).add_node(speak).add_edge(START, "speak").compile()
+    return speak
+
+
+def make_gated(gate: threading.Event) -> Any:
+    """Return a graph whose model says half of what it says before a gate is open."""
+    builder = StateGraph(State).add_node("speak", halting(gate))
+    return builder.add_edge(START, "speak").compile()
+
+
+def make_attended(gate: threading.Event) -> Any:
+    """Return a graph that says something, asks, and goes on with half of what it says."""
+    builder = StateGraph(State).add_node("greet", speaking(chunk("I ask.", id="greeting")))
+    builder.add_node(ask).add_node("speak", halting(gate))
+    builder.add_edge(START, "greet").add_edge("greet", "ask").add_edge("ask", "speak")
+    return builder.compile()

@@ -7,6 +7,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, ToolMessage
 
 from millstream.protocols import aisdk
+from millstream.protocols.aisdk_messages import said_again
 
 CALLS = [
     {"name": name, "args": {"sacks": n}, "id": f"c{n}", "type": "tool_call"}
@@ -83,3 +84,35 @@ def test_questions_are_parts_of_the_last_message() -> None:
     assert message["parts"][5]["approval"] == {"id": "q:0"}
     assert message["parts"][-1] == {"type": "data-interrupt", "id": "q", "data": question}
     assert aisdk.ui_messages([], [question])[0]["role"] == "assistant"
+
+
+def test_a_message_is_said_again_as_it_was_said() -> None:
+    call = {"toolCallId": "1", "input": {"sacks": 2}}
+    parts = [
+        {"type": "step-start"},
+        {"type": "text", "text": "I look.", "state": "done"},
+        {"type": "tool-weigh", "state": "output-available", **call, "output": {"kilos": 100}},
+        {"type": "step-start"},
+        {"type": "tool-burn", "state": "output-error", **call, "errorText": "no"},
+        {"type": "tool-grind", "state": "input-available", **call},
+        {"type": "data-interrupt", "id": "q", "data": {"id": "q", "value": "?"}},
+    ]
+
+    said = list(said_again(parts))
+
+    assert [part["type"] for part in said] == [
+        "start-step",
+        "text-start",
+        "text-delta",
+        "text-end",
+        "tool-input-available",
+        "tool-output-available",
+        "finish-step",
+        "start-step",
+        "tool-input-available",
+        "tool-output-error",
+        "tool-input-available",
+        "data-interrupt",
+        "finish-step",
+    ]
+    assert said[4] == {"type": "tool-input-available", "toolName": "weigh", **call}

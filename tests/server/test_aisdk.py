@@ -36,6 +36,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, gate: threading.Event) -> I
             for name in ("team", "failing", "chorus", "asking", "reviewed")
         },
         "gated": scripted.make_gated(gate),
+        "attended": scripted.make_attended(gate),
     }
     with running(config_of(graphs, tmp_path_factory.mktemp("server"))) as server:
         yield server
@@ -183,6 +184,29 @@ def test_a_page_that_is_loaded_anew_gets_all_of_the_message(
     assert [one["role"] for one in meanwhile] == ["user"]
     assert [one["role"] for one in kept] == ["user", "assistant"]
     assert kept[1]["parts"][-1]["text"] == "It turns."
+
+
+def test_a_page_that_is_loaded_anew_goes_on_with_the_message_that_has_asked(
+    served: Running, gate: threading.Event
+) -> None:
+    gate.clear()
+    chat = str(uuid.uuid4())
+    parts = ask(served, "attended", user("hi"), id=chat)
+    question = next(part["id"] for part in parts if part["type"] == "data-interrupt")
+    said = {"id": parts[0]["messageId"], "role": "assistant", "parts": []}
+    body = {"id": chat, "messages": [user("hi"), said], "resume": {question: "yes"}}
+    with served.http.stream("POST", "/ai-sdk/attended", json=body) as response:
+        up_to('"It "', response.iter_text())
+    known = served.http.get(f"/ai-sdk/attended/{chat}/messages").json()
+    with served.http.stream("GET", f"/ai-sdk/attended/{chat}/stream") as again:
+        pieces = again.iter_text()
+        so_far = up_to('"It "', pieces)
+        gate.set()
+        said_again = parts_in(so_far + "".join(pieces))
+
+    assert [one["id"] for one in known] == ["u1"]
+    assert said_again[0] == parts[0]
+    assert texts(said_again) == ["I ask.", "You said yes.", "It ", "turns."]
 
 
 def up_to(text: str, pieces: Iterator[str]) -> str:

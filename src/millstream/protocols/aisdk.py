@@ -23,13 +23,13 @@ step of it, whichever graph has said it. `docs/frontends.md` has the table of pa
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 from langchain_core.utils.uuid import uuid7
 
 from millstream.protocols import facts
-from millstream.protocols.aisdk_messages import ui_messages
+from millstream.protocols.aisdk_messages import said_again, ui_messages
 from millstream.protocols.aisdk_requests import ChatRequest, read
 from millstream.protocols.approvals import approval_id, calls_to_approve
 from millstream.protocols.contents import as_data
@@ -121,6 +121,7 @@ class Encoder:
         *,
         version: Version = 6,
         calls: Mapping[str, str] | None = None,
+        said: Iterable[Mapping[str, Any]] = (),
     ) -> None:
         """Begin a message, or go on with one.
 
@@ -128,9 +129,12 @@ class Encoder:
             message_id: The id of the message; a new one by default.
             version: The major version of the page's `ai`. Parts that only 7 has are sent to 7.
             calls: The calls of tools in that message that wait for an answer: id -> name.
+            said: The parts that it has already, as in `ui_messages`, for a page that does not have
+                them.
         """
         self._message_id = message_id or str(uuid7())
         self._version = version
+        self._said = said
         self._reader = Reader(calls)
         self._made: dict[str, tuple[str, Any]] = {}
         """The calls that were made and wait: id -> name and arguments."""
@@ -147,8 +151,9 @@ class Encoder:
         return cls(asked.message_id, version=version, calls=asked.calls)
 
     def begin(self) -> str:
-        """Return the line that begins the message."""
-        return line({"type": "start", "messageId": self._message_id})
+        """Return the lines that begin the message."""
+        parts = ({"type": "start", "messageId": self._message_id}, *said_again(self._said))
+        return "".join(map(line, parts))
 
     def encode(self, event: ProtocolEvent) -> str:
         """Return the lines for an event of the run's stream, often none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
@@ -104,3 +104,36 @@ def _ask(found: list[dict[str, Any]], calls: Mapping[str, Part], question: Any) 
             "state": "approval-requested",
             "approval": {"id": approval_id(id, number)},
         }
+
+
+def said_again(parts: Iterable[Mapping[str, Any]]) -> Iterator[Part]:
+    """Yield the parts of a stream that make these parts of a message."""
+    has_step = False
+    for number, part in enumerate(parts):
+        kind = part["type"]
+        if kind == "step-start":
+            if has_step:
+                yield {"type": "finish-step"}
+            has_step = True
+            yield {"type": "start-step"}
+        elif kind in ("text", "reasoning"):
+            id = f"said-{number}"
+            yield {"type": f"{kind}-start", "id": id}
+            yield {"type": f"{kind}-delta", "id": id, "delta": part["text"]}
+            yield {"type": f"{kind}-end", "id": id}
+        elif "toolCallId" in part:
+            yield from _called_again(part)
+        else:
+            yield dict(part)
+    if has_step:
+        yield {"type": "finish-step"}
+
+
+def _called_again(part: Mapping[str, Any]) -> Iterator[Part]:
+    call = {"toolCallId": part["toolCallId"]}
+    name = part["type"].removeprefix("tool-")
+    yield {"type": "tool-input-available", **call, "toolName": name, "input": part["input"]}
+    if part["state"] == "output-available":
+        yield {"type": "tool-output-available", **call, "output": part["output"]}
+    elif part["state"] == "output-error":
+        yield {"type": "tool-output-error", **call, "errorText": part["errorText"]}

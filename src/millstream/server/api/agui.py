@@ -23,11 +23,10 @@ from millstream.server.api.chats import (
     of_client,
     questions_of,
     run_of,
-    run_under_way,
     source_from_the_beginning,
     state_of,
     stop,
-    thread_now,
+    thread_and_run,
     thread_of,
     values_of,
     with_new,
@@ -92,7 +91,7 @@ async def connect(call: Call, body: AgentBody) -> Response:
     """Stream what a thread has, and the run that is under way, from its beginning."""
     await assistant(call)
     asked = asked_by(agui.read, body)
-    found, run = await _thread_and_run(call, thread_of(asked.thread_id))
+    found, run = await thread_and_run(call, thread_of(asked.thread_id))
     if run is not None:
         return await _joined(call, asked.thread_id, found, run)
     # Of a thread that there is not, nothing is said: what the client has stays.
@@ -113,7 +112,7 @@ async def connect(call: Call, body: AgentBody) -> Response:
 async def join_agent(call: Call) -> Response:
     """Stream what a thread has and its run that is under way, as `connect`; 204 if none is."""
     await assistant(call)
-    found, run = await _thread_and_run(call, thread_of(call["thread_id"]))
+    found, run = await thread_and_run(call, thread_of(call["thread_id"]))
     return empty() if run is None else await _joined(call, call["thread_id"], found, run)
 
 
@@ -167,20 +166,6 @@ async def _given(call: Call, asked: agui.AgentRequest, thread_id: str) -> dict[s
         waiting = waiting_calls(messages_in(known))
         new = [one for one in new if not is_told(one) or one["tool_call_id"] in waiting]
     return {"input": {**changed, "messages": new}}
-
-
-async def _thread_and_run(
-    call: Call, thread_id: str
-) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
-    """Return a thread as it was before its run that is under way, and that run."""
-    run = await run_under_way(call, thread_id)
-    while True:
-        found = await thread_now(call, thread_id)
-        again = await run_under_way(call, thread_id)
-        if (run and run["run_id"]) == (again and again["run_id"]):
-            return found, again
-        # It has ended meanwhile, and the thread may have what it has said.
-        run = again
 
 
 async def _joined(

@@ -20,10 +20,9 @@ from millstream.server.api.chats import (
     messages_of,
     questions_of,
     run_of,
-    run_under_way,
     source_from_the_beginning,
     stop,
-    thread_now,
+    thread_and_run,
     thread_of,
     values_of,
     with_new,
@@ -73,12 +72,14 @@ async def chat(call: Call, body: ChatBody) -> Response:
 async def go_on(call: Call) -> Response:
     """Stream the message that is being said in a chat, from its beginning; 204 if none is."""
     await assistant(call)
-    run = await run_under_way(call, thread_of(call["chat_id"]))
+    found, run = await thread_and_run(call, thread_of(call["chat_id"]))
     told = None if run is None else run["metadata"].get(FRONT_END)
     if run is None or not isinstance(told, Mapping):
         return empty()
+    _, said = _told_before(found, run)
     source = await source_from_the_beginning(call, run)
-    return EventStream(EncodedSource(source, _encoder(str(run["run_id"]), told)), HEADERS)
+    encoder = _encoder(str(run["run_id"]), told, said=said)
+    return EventStream(EncodedSource(source, encoder), HEADERS)
 
 
 @operation(
@@ -93,17 +94,12 @@ async def messages(call: Call) -> Response:
     The one that is being said is not among them: the page gets it as a stream.
     """
     await assistant(call)
-    thread_id = thread_of(call["chat_id"])
-    found = await thread_now(call, thread_id)
+    found, run = await thread_and_run(call, thread_of(call["chat_id"]))
+    if run is not None:
+        return reply(_told_before(found, run)[0])
     if found is None:
         return reply([])
     known: Sequence[Any] = messages_in(values_of(found))
-    run = await run_under_way(call, thread_id)
-    if run is not None:
-        # What it says is in the state when it has ended.
-        given = run["kwargs"].get("input")
-        new = messages_in(given) if isinstance(given, Mapping) else ()
-        return reply(aisdk.ui_messages(with_new(known, new)))
     return reply(aisdk.ui_messages(known, orjson.loads(dumps(questions_of(found)))))
 
 
@@ -136,7 +132,28 @@ async def _given(call: Call, asked: aisdk.ChatRequest, thread_id: str) -> dict[s
     return {"input": {"messages": [*gone, *new]}}
 
 
-def _encoder(run_id: str, told: Mapping[str, Any]) -> aisdk.Encoder:
+def _told_before(
+    thread: Mapping[str, Any] | None, run: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]], Sequence[Mapping[str, Any]]]:
+    """Return the messages of a page before the one that a run says, and what that has already.
+
+    What a run says is in the state when it has ended. If it goes on with a message, the page gets
+    all of that as a stream: it reads one that is resumed into an empty message.
+    """
+    given = run["kwargs"].get("input")
+    new = messages_in(given) if isinstance(given, Mapping) else ()
+    known = () if thread is None else messages_in(values_of(thread))
+    found = aisdk.ui_messages(with_new(known, new))
+    told = run["metadata"].get(FRONT_END)
+    goes_on = isinstance(told, Mapping) and told.get("message_id")
+    if not goes_on or not found or found[-1]["role"] != "assistant":
+        return found, ()
+    return found[:-1], found[-1]["parts"]
+
+
+def _encoder(
+    run_id: str, told: Mapping[str, Any], *, said: Sequence[Mapping[str, Any]] = ()
+) -> aisdk.Encoder:
     # A page that is loaded anew finds the message by its id: so it is the same. Metadata are what
     # clients say, of runs that were asked for elsewhere too.
     calls = told.get("calls")
@@ -144,4 +161,5 @@ def _encoder(run_id: str, told: Mapping[str, Any]) -> aisdk.Encoder:
         str(told.get("message_id") or run_id),
         version=7 if told.get("version") == 7 else 6,
         calls={str(id): str(name) for id, name in calls.items()} if isinstance(calls, dict) else {},
+        said=said,
     )

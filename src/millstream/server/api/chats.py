@@ -168,6 +168,20 @@ def questions_of(thread: Mapping[str, Any]) -> list[Any]:
     return [one for many in (thread.get("interrupts") or {}).values() for one in many]
 
 
+async def thread_and_run(
+    call: Call, thread_id: str
+) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
+    """Return a thread as it was before its run that is under way, and that run."""
+    run = await run_under_way(call, thread_id)
+    while True:
+        found = await thread_now(call, thread_id)
+        again = await run_under_way(call, thread_id)
+        if (run and run["run_id"]) == (again and again["run_id"]):
+            return found, again
+        # It has ended meanwhile, and the thread may have what it has said.
+        run = again
+
+
 async def source_from_the_beginning(call: Call, run: Mapping[str, Any]) -> Source:
     """Return all that a run has said, and what it says from now on."""
     ids = {"thread_id": str(run["thread_id"]), "run_id": str(run["run_id"])}
