@@ -10,6 +10,7 @@ sluice" fails.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
@@ -19,7 +20,7 @@ from langchain_core.tools import tool
 
 from actor import Actor
 from millstream.graph import END, START, MessagesState, StateGraph
-from millstream.prebuilt import ToolNode
+from millstream.prebuilt import ToolNode, ToolRuntime
 from millstream.types import Command, interrupt
 from rulebook import call, words
 
@@ -37,8 +38,11 @@ def weigh(sacks: int) -> dict[str, int]:
 
 
 @tool
-def grind(sacks: int) -> str:
+async def grind(sacks: int, runtime: ToolRuntime) -> str:
     """Grind sacks of grain to flour."""
+    for number in range(1, sacks + 1):
+        runtime.emit_output_delta(f"sack {number}")
+        await asyncio.sleep(PACE)
     return f"{sacks} sacks of flour"
 
 

@@ -94,6 +94,11 @@ export class Page {
     return this.place("stop").waitFor({ state: "detached" });
   }
 
+  /** Waits until something is being said, or done. */
+  working() {
+    return this.place("stop").waitFor();
+  }
+
   button(name) {
     return this.tab.getByRole("button", { name, exact: true });
   }

@@ -18,6 +18,12 @@ function Chat() {
     },
   });
   const question = stream.interrupts[0];
+  const stop = async () => {
+    await stream.stop();
+    // It knows no run that this page has not begun itself.
+    const { runs } = stream.client;
+    for (const { run_id } of await runs.list(threadId, { status: "running" })) await runs.cancel(threadId, run_id);
+  };
   return (
     <>
       <h1>useStream of @langchain/react</h1>
@@ -30,7 +36,7 @@ function Chat() {
       <Composer
         isBusy={stream.isLoading}
         onSend={(content) => stream.submit({ messages: [{ type: "human", content }] })}
-        onStop={() => stream.stop()}
+        onStop={stop}
       />
     </>
   );
