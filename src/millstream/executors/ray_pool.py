@@ -124,16 +124,16 @@ class Pool:
         with self._change, suppress(ValueError):
             self._waiting.remove(assignment)
 
-    def note_call(self, keeper: Keeper, number: int) -> None:
+    def note_call(self, keeper: Keeper, call: tuple[int, int]) -> None:
         """Note that a node waits for a call: what it calls may have to run here too."""
         with self._change:
-            keeper.calls.add(number)
+            keeper.calls.add(call)
             self._assign()
 
-    def forget_call(self, keeper: Keeper, number: int) -> None:
+    def forget_call(self, keeper: Keeper, call: tuple[int, int]) -> None:
         """Note that a call of a node has ended."""
         with self._change:
-            keeper.calls.discard(number)
+            keeper.calls.discard(call)
             self._change.notify_all()
 
     def part(self, keeper: Keeper, error: BaseException | None) -> None:
@@ -177,8 +177,9 @@ class Keeper:
 
     def __init__(self, pool: Pool) -> None:
         self.has_started = self.is_idle = False
-        self.calls: set[int] = set()
-        """The calls of its task that have not ended."""
+        self.calls: set[tuple[int, int]] = set()
+        """The calls of its task that have not ended, each with the number of the attempt: an answer
+        may come when the next one has begun."""
         self.thread = threading.Thread(target=self._keep, name="millstream-ray", daemon=True)
         self._pool = pool
         self._worker: Any = None
@@ -204,7 +205,7 @@ class Keeper:
 
     def reply(self, number: int, node: str, reply: Reply) -> None:
         """Tell an attempt what came of an event."""
-        self._pool.forget_call(self, reply.number)
+        self._pool.forget_call(self, (number, reply.number))
         self._say("reply", number, reply.number, node, answer(reply, node, dumps))
 
     def kill(self) -> None:
@@ -299,7 +300,7 @@ class Keeper:
                         return item
                     if isinstance(item.event, TaskCalled):
                         assert item.number is not None, "whoever calls is told of the end"
-                        self._pool.note_call(self, item.number)
+                        self._pool.note_call(self, (number, item.number))
                     heard.append(item)
             # Also what comes before something that cannot be read.
             finally:
