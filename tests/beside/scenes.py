@@ -395,7 +395,12 @@ def frontends(at: Side) -> None:
     at.ask("ai-sdk again", "GET", "/ai-sdk/nobody/chat/stream")
     at.ask("ai-sdk messages", "GET", "/ai-sdk/nobody/chat/messages")
     at.ask("ai-sdk stop", "DELETE", "/ai-sdk/nobody/chat/stream")
-    at.ask("ag-ui", "POST", "/ag-ui/nobody", {"threadId": "t", "runId": "r", "messages": []})
+    asked = {"threadId": "t", "runId": "r", "messages": []}
+    at.ask("ag-ui", "POST", "/ag-ui/nobody", asked)
+    at.ask("ag-ui connect", "POST", "/ag-ui/nobody/connect", asked)
+    at.ask("ag-ui again", "GET", "/ag-ui/nobody/chat/stream")
+    at.ask("ag-ui stop", "DELETE", "/ag-ui/nobody/chat/stream")
+    at.ask("ag-ui capabilities", "GET", "/ag-ui/nobody/capabilities")
     at.ask("openai", "POST", "/openai/v1/chat/completions", {"model": "x", "messages": []})
     at.ask("openai response", "POST", "/openai/v1/responses", {"model": "x", "input": "hi"})
     at.ask("openai retrieve", "GET", "/openai/v1/responses/resp_1")

@@ -59,6 +59,7 @@ BODIES: Final[dict[str, Any]] = {
     "POST /threads/{thread_id}/runs/crons": {**RUN, "schedule": "0 0 1 1 *"},
     "POST /runs/cancel": {"thread_id": "{thread_id}", "run_ids": ["{run_id}"]},
     "POST /ag-ui/{assistant_id}": {"threadId": "{thread_id}", "runId": "r", "messages": []},
+    "POST /ag-ui/{assistant_id}/connect": {"threadId": "{thread_id}", "runId": "r", "messages": []},
     "POST /ai-sdk/{assistant_id}": {"id": "{thread_id}", "messages": []},
     "POST /openai/v1/chat/completions": {
         "model": "{assistant_id}",
@@ -328,7 +329,7 @@ def test_front_ends_show_nobody_what_is_not_theirs(owned: Running) -> None:
     bobs = owned.http.post("/assistants", json={"graph_id": "chat"}, headers=BOB).json()
     mine = bobs["assistant_id"]
     response = f"/openai/v1/responses/resp_{UUID(thread_id).hex}{UUID(run_id).hex}"
-    chat = f"/ai-sdk/{mine}"
+    chat, agent = f"/ai-sdk/{mine}", f"/ag-ui/{mine}"
     said = {"role": "user", "content": "hi"}
     page = {"id": "m", "role": "user", "parts": [{"type": "text", "text": "hi"}]}
     asked: list[tuple[str, str, Any]] = [
@@ -337,9 +338,11 @@ def test_front_ends_show_nobody_what_is_not_theirs(owned: Running) -> None:
         ("DELETE", f"{chat}/{thread_id}/stream", None),
         ("POST", chat, {"id": thread_id, "messages": [page]}),
         ("POST", chat, {"id": thread_id, "messages": [page], "trigger": "regenerate-message"}),
+        ("GET", f"{agent}/{thread_id}/stream", None),
+        ("DELETE", f"{agent}/{thread_id}/stream", None),
         (
             "POST",
-            f"/ag-ui/{mine}",
+            agent,
             {
                 "threadId": thread_id,
                 "runId": "r",
@@ -372,9 +375,15 @@ def test_front_ends_show_nobody_what_is_not_theirs(owned: Running) -> None:
 
     assert told == {}
     assert state_of(owned, theirs) == before
+    # A client that comes back to what is not its own is told as much as of what there is not.
+    back = {"threadId": thread_id, "runId": "r", "messages": []}
+    connected = {"method": "POST", "url": f"{agent}/connect", "content": json.dumps(back)}
+    assert answer(owned, connected, BOB)[1].count("data: ") == 2
     # She herself is shown it.
     own = {"method": "GET", "url": f"/ai-sdk/{ids['assistant_id']}/{thread_id}/messages"}
     assert SECRET in answer(owned, {**own, "content": ""}, ALICE)[1]
+    connected["url"] = f"/ag-ui/{ids['assistant_id']}/connect"
+    assert SECRET in answer(owned, connected, ALICE)[1]
 
 
 BYPASSES: Final = {
