@@ -253,6 +253,30 @@ def make_photographing() -> Any:
     return builder.add_edge(START, "call").add_edge("call", "tools").compile()
 
 
+def make_delegating() -> Any:
+    """Return a graph one of whose tools runs another one, as agents of LangChain do."""
+    inner = StateGraph(State).add_node("say", speaking(chunk("It turns.")))
+    miller = inner.add_edge(START, "say").compile()
+    miller = miller.with_config({"metadata": {"lc_agent_name": "miller"}})
+
+    @tool
+    def delegate() -> str:
+        """Ask the miller."""
+        return str(miller.invoke({"messages": "go on"})["messages"][-1].text)
+
+    def call(state: State) -> dict[str, Any]:
+        made = {"name": "delegate", "args": {}, "id": "call-1", "type": "tool_call"}
+        return {"messages": [AIMessage("", id="calls", tool_calls=[made])]}
+
+    def spread(state: State) -> list[Send]:
+        return [Send("tools", [made]) for made in state["messages"][-1].tool_calls]
+
+    builder = StateGraph(State).add_node(call).add_node("tools", ToolNode([delegate]))
+    return (
+        builder.add_edge(START, "call").add_conditional_edges("call", spread, ["tools"]).compile()
+    )
+
+
 def make_milling() -> Any:
     """Return a graph with a node of which several tasks run at the same time."""
 

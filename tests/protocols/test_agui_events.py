@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pytest
 from ag_ui.core import EventType
+from langchain_core.messages import AIMessage
 
 from millstream.protocols import agui
 from protocols import scripted
@@ -16,6 +17,7 @@ from protocols.test_agui import HI, checked, lines_of, only, said
 
 GRAPHS: Final = (
     "team", "planning", "showing", "forgetful", "photographing", "milling", "relapsing", "failing",
+    "delegating",
 )  # fmt: skip
 """Graphs whose runs together tell all that is ever told."""
 
@@ -89,6 +91,15 @@ def test_a_nested_graph_that_is_tried_again_is_another_subagent() -> None:
     assert [e["type"] for e in only(events, "SUBAGENT_ERROR", "SUBAGENT_FINISHED")] == [
         "SUBAGENT_ERROR", "SUBAGENT_FINISHED",
     ]  # fmt: skip
+
+
+def test_an_agent_that_a_tool_runs_is_a_subagent_of_its_call() -> None:
+    events = said(scripted.make_delegating())
+    (began,) = only(events, "SUBAGENT_STARTED")
+    (text,) = only(events, "TEXT_MESSAGE_CONTENT")
+
+    assert (began["name"], began["parentToolCallId"]) == ("miller", "call-1")
+    assert text["subagentRunId"] == began["subagentRunId"]
 
 
 def test_a_graph_that_begins_again_under_its_name_has_another_id() -> None:
@@ -186,6 +197,28 @@ def test_a_client_that_has_nothing_is_told_all_of_a_thread_first() -> None:
     assert ids == {one["id"] for one in messages[1:]}
     assert events[2]["snapshot"] == {"topic": "sacks"}
     assert events[-1]["outcome"]["interrupts"][0]["message"] == "Shall the mill turn?"
+
+
+def test_a_call_of_the_thread_is_answered_for_a_client_that_comes_back() -> None:
+    call = {"name": "weigh", "args": {"sacks": 2}, "id": "call-1", "type": "tool_call"}
+    encoder = agui.Encoder("t", "r", known={"messages": [AIMessage("", tool_calls=[call])]})
+    begun = checked(encoder.begin())
+    answer = {"type": "tool", "tool_call_id": "call-1", "content": "heavy"}
+    update = {"namespace": [], "timestamp": 0, "data": {"tools": {"messages": [answer]}}}
+    told = checked(encoder.encode({"method": "updates", "params": update}) + encoder.end())  # type: ignore[typeddict-item]
+
+    assert begun[1]["messages"][0]["toolCalls"][0]["id"] == "call-1"
+    assert [event["type"] for event in told] == ["TOOL_CALL_RESULT", "RUN_FINISHED"]
+    assert told[-1]["outcome"] == {"type": "success"}
+
+
+def test_messages_without_ids_are_not_missed() -> None:
+    encoder = agui.Encoder("t", "r")
+    said = [{"type": "human", "content": text} for text in ("hi", "again")]
+    states = [{"messages": said}, {"messages": said[1:]}, {"messages": "hi"}]
+    events = [event for state in states for event in encoder.events(values(state))]
+
+    assert [event["type"] for event in events] == ["STATE_SNAPSHOT"]
 
 
 def test_answers_of_tools_that_a_run_has_told_are_not_new() -> None:

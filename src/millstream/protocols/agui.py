@@ -126,11 +126,13 @@ class Encoder:
         """
         self._ids = {"threadId": thread_id or str(uuid7()), "runId": run_id or str(uuid7())}
         self._parent = {} if parent_run_id is None else {"parentRunId": parent_run_id}
-        self._reader = Reader(calls)
+        self._known = known
+        self._made = waiting_calls(_messages_in(known) or ())
+        """The calls that were made and wait: id -> name and arguments."""
+        waiting = {id: name for id, (name, _) in self._made.items()}
+        self._reader = Reader({**waiting, **(calls or {})})
         self._usage: dict[tuple[str | None, str | None], Usage] = {}
         """The tokens by provider and model."""
-        self._made: dict[str, tuple[str, Any]] = {}
-        """The calls that were made and wait: id -> name and arguments."""
         self._interrupts: list[AgentEvent] = []
         self._subagents: dict[tuple[str, ...], str] = {}
         """The nested graphs that have begun: namespace -> id of their last time."""
@@ -150,7 +152,6 @@ class Encoder:
         self._files: Counter[str] = Counter()
         self._state = KnownState()
         self._written = Written()
-        self._known = known
 
     @classmethod
     def of(cls, asked: AgentRequest) -> Encoder:
@@ -163,7 +164,7 @@ class Encoder:
         """Return the lines that begin the run."""
         began = {"type": "RUN_STARTED", **self._ids, **self._parent, "protocolVersion": VERSION}
         said = line(began)
-        if isinstance(self._known, Mapping):
+        if self._known is not None:
             said += "".join(map(line, self._tell_all(self._known)))
         return said
 
@@ -200,9 +201,9 @@ class Encoder:
         """
         said = "".join(map(line, self._close(error)))
         counted = [
-            {**_told(provider=provider, model=model), **usage.in_camel_case()}
-            for (provider, model), usage in self._usage.items()
-            if usage
+            {**_told(provider=provider, model=model), **tokens.in_camel_case()}
+            for (provider, model), tokens in self._usage.items()
+            if tokens
         ]
         usage: AgentEvent = {"usage": counted} if counted else {}
         if error is not None:
@@ -228,12 +229,10 @@ class Encoder:
             yield from self._end_graph(facts.GraphEnded(path, "", "failed"))
         yield from self._end_steps(())
 
-    def _tell_all(self, state: Mapping[str, Any]) -> Iterator[AgentEvent]:
+    def _tell_all(self, state: Any) -> Iterator[AgentEvent]:
         """Yield what a client is told that has nothing of a thread yet."""
-        messages = state.get(MESSAGES)
-        if isinstance(messages, Sequence) and not isinstance(messages, str):
+        if (messages := _messages_in(state)) is not None:
             yield {"type": "MESSAGES_SNAPSHOT", "messages": agent_messages(messages)}
-            self._made.update(waiting_calls(messages))
         if told := self._state.tell(state):
             yield told
 
@@ -360,6 +359,7 @@ class Encoder:
         self._begun += path in self._subagents
         id = "|".join(path) + (f"#{self._begun}" if path in self._subagents else "")
         told = {"type": "SUBAGENT_STARTED", "subagentRunId": id, "name": fact.name}
+        told |= _told(parentToolCallId=fact.call_id)
         outer = next(
             (path[:n] for n in range(len(path) - 1, 0, -1) if path[:n] in self._open), None
         )
@@ -376,7 +376,7 @@ class Encoder:
         self._open.remove(fact.namespace)
         id = self._subagents[fact.namespace]
         if fact.status == "failed":
-            message = f"{fact.name or 'the graph'} has failed"
+            message = f"{fact.name} has failed" if fact.name else "its run has ended before it"
             yield {"type": "SUBAGENT_ERROR", "subagentRunId": id, "message": message}
             return
         outcome = "success" if fact.status == "completed" else "suspended"
@@ -426,6 +426,11 @@ class Encoder:
         lengths = range(len(namespace), 0, -1)
         found = (self._subagents.get(namespace[:length]) for length in lengths)
         return next(filter(None, found), None)
+
+
+def _messages_in(state: Any) -> Sequence[Any] | None:
+    messages = state.get(MESSAGES) if isinstance(state, Mapping) else None
+    return messages if isinstance(messages, (list, tuple)) else None
 
 
 def _told(**fields: str | None) -> dict[str, str]:

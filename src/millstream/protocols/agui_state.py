@@ -53,8 +53,9 @@ class KnownState:
         messages = values.get(MESSAGES) if isinstance(values, Mapping) else None
         if not isinstance(messages, Sequence) or isinstance(messages, str):
             return False
-        before, now = self._messages, {str(attribute(one, "id")): one for one in messages}
-        self._messages = now
+        ids = (attribute(one, "id") for one in messages)
+        now = {str(id): one for id, one in zip(ids, messages, strict=True) if id is not None}
+        before, self._messages = self._messages, now
         if before is None:
             return False
         found = ((now.get(id), one) for id, one in before.items())

@@ -176,6 +176,8 @@ class GraphBegan:
 
     namespace: Namespace
     name: str
+    call_id: str | None = None
+    """The call of the tool that runs it, where that is known: of LangChain's agents."""
 
 
 @dataclass(frozen=True, slots=True)

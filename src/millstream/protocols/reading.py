@@ -277,9 +277,15 @@ class Reader:
             return
         if status == "started":
             name = self._graphs[path] = data.get("graph_name") or ""
-            yield GraphBegan(path, name)
+            yield GraphBegan(path, name, self._call_around(data))
         elif path in self._graphs:
             yield GraphEnded(path, self._graphs.pop(path), status)
+
+    def _call_around(self, data: Mapping[str, Any]) -> str | None:
+        """Return the call of the tool that runs a graph; what begins others is their task."""
+        cause = data.get("cause")
+        told = cause.get("tool_call_id") if cause else data.get("trigger_call_id")
+        return str(told) if str(told) in self._made else None
 
     def _read_step(self, namespace: tuple[str, ...], data: Any) -> Iterator[Fact]:
         told = StepBegan if data["event"] == "started" else StepEnded
