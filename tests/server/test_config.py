@@ -165,6 +165,8 @@ def test_it_says_what_to_do_where_nothing_is() -> None:
         load("app.py:")
     with pytest.raises(ConfigError, match=r"no such file: app\.py; write "):
         load("app.py")
+    with pytest.raises(ConfigError, match=r"^two graphs are called 'c', a:c and b:c: rename one "):
+        load("a:c", "b:c")
     with pytest.raises(ConfigError, match="MILLSTREAM_PORT in the environment is a number"):
         load_config(None, "a:b", environment={"MILLSTREAM_PORT": "x"})
 

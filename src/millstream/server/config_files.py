@@ -21,6 +21,7 @@ import orjson
 from millstream._base.naming import NamingError, check_file, split_target
 from millstream.server.config import GraphSource, ServerConfig
 from millstream.server.errors import ConfigError
+from millstream.server.graph_files import put_source
 
 _BUILDING: Final = {
     "$schema", "python_version", "node_version", "base_image", "image_distro", "dockerfile_lines",
@@ -79,7 +80,9 @@ def load_config(
     if found is not None:
         values = {"directory": found.parent, **_read(found)}
     if targets:
-        values["graphs"] = dict(map(_named, targets))
+        values["graphs"] = {}
+        for target in targets:
+            put_source(values["graphs"], *_named(target))
     if needs_graphs and not values.get("graphs"):
         raise ConfigError(f"{found}: graphs names no graph; write {{'chat': './app.py:graph'}}")
     given = os.environ if environment is None else environment

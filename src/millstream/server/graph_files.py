@@ -80,11 +80,18 @@ def named_sources(sources: Mapping[str, GraphSource], directory: Path) -> dict[s
         if isinstance(given.target, str) and split_target(given.target)[1] is None:
             key = _only_name(id, given.target, directory)
             source = replace(given, target=f"{given.target}:{key}")
-        if key in named:
-            both = f"{named[key].target} and {source.target}"
-            raise ConfigError(f"two graphs are called {key!r}, {both}: rename one of them")
-        named[key] = source
+        put_source(named, key, source)
     return named
+
+
+def put_source(sources: dict[str, GraphSource], id: str, source: GraphSource) -> None:
+    """Add a graph by its id; `ConfigError` where another one has it."""
+    known = sources.setdefault(id, source)
+    if known.target != source.target:
+        raise ConfigError(
+            f"two graphs are called {id!r}, {known.target} and {source.target}: rename one of "
+            "them, or give them ids in langgraph.json"
+        )
 
 
 def _only_name(called: str, source: str, directory: Path) -> str:
