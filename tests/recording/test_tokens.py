@@ -344,6 +344,21 @@ def test_messages_made_of_tokens_share_nothing_but_their_metadata() -> None:
     assert isinstance(first + second, AIMessage)
 
 
+def test_a_file_that_is_cut_is_read_to_its_last_whole_token() -> None:
+    asking(Speaker(chunks=words("abcdefghij"))).invoke({}, record=(file := io.BytesIO()))
+    whole = gzip.decompress(file.getvalue())
+    parts = [repr(part) for _, part in RecordedRun(file).read()]
+
+    tokens = range(whole.index(b',"of":'), whole.rindex(b',"of":') + 40, 7)
+    for size in tokens:
+        reading = RecordedRun(io.BytesIO(gzip.compress(whole[:size], 1))).read()
+        got = [repr(part) for _, part in reading]
+        assert got == parts[: len(got)]
+        lines = whole[:size].count(b"\n")
+        events = [json.loads(line) for line in whole.split(b"\n")[:lines]]
+        assert len(got) == sum(2 if "of" in line else "mode" in line for line in events)
+
+
 HEADER = {"recording": 1, "started": 1_700_000_000_000_000}
 MESSAGE = {"$message": "AIMessageChunk", "content": ""}
 EVENT = {"event": "content-block-delta", "index": 0, "delta": {"type": "text-delta", "text": ""}}
