@@ -148,13 +148,17 @@ def test_a_conversation_is_read_whole_or_from_where_a_thread_is() -> None:
 
 
 def test_an_answer_to_no_call_answers_no_question() -> None:
-    messages = [
+    question = {"id": "c", "type": "function", "function": {"name": "interrupt", "arguments": "{}"}}
+    messages: list[dict[str, Any]] = [
         {"role": "user", "content": "hi"},
-        {"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "interrupt"}}]},
-        {"role": "tool", "tool_call_id": {}, "content": "yes"},
+        {"role": "assistant", "tool_calls": [question]},
+        {"role": "tool", "tool_call_id": "other", "content": "yes"},
     ]
 
     assert openai.read_chat({"model": "mill", "messages": messages}).answers == {}
+    messages[-1]["tool_call_id"] = {}
+    with pytest.raises(ValueError, match="a message of the role 'tool' cannot be read"):
+        openai.read_chat({"model": "mill", "messages": messages})
 
 
 @pytest.mark.parametrize(
