@@ -10,6 +10,7 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 
 import millstream
+from millstream.checkpoint.memory import InMemorySaver
 from millstream.graph import START, StateGraph
 from millstream.protocols import agui, aisdk, facts, openai
 from millstream.protocols.reading import TRANSFORMERS, TRIED_AGAIN, Reader
@@ -47,6 +48,23 @@ def trying(*, is_whole: bool = False) -> Any:
     return builder.add_node(agent, retry_policy=AGAIN).add_edge(START, "agent").compile()
 
 
+def calling(saver: Any = None) -> Any:
+    """Return a graph whose nested one calls a tool, fails behind that, and is called again."""
+    calls, failures = iter(["c1", "c2"]), iter([ValueError("not yet")])
+
+    def agent(state: scripted.State) -> dict[str, Any]:
+        return {"messages": [scripted.Scripted(chunks=[called(next(calls))]).invoke("hi")]}
+
+    def check(state: scripted.State) -> None:
+        for failure in failures:
+            raise failure
+
+    inner = StateGraph(scripted.State).add_sequence([agent, check]).add_edge(START, "agent")
+    builder = StateGraph(scripted.State)
+    builder.add_node("inner", inner.compile(), retry_policy=AGAIN).add_edge(START, "inner")
+    return builder.compile(saver)
+
+
 def told(graph: Any, **options: Any) -> list[facts.Fact]:
     """Return the facts of a run."""
     reader = Reader()
@@ -59,15 +77,64 @@ def ends(found: list[facts.Fact]) -> list[facts.Fact]:
     return [fact for fact in found if isinstance(fact, facts.CallAnswered)]
 
 
+def said(id: str, task: str, *namespace: str) -> list[Any]:
+    """Return the events of a message of a task that calls a tool, as the server has them."""
+    metadata = {"run_id": id, "langgraph_checkpoint_ns": task}
+    call = {"type": "tool_call", "id": f"of-{id}", "name": "weigh", "args": {}}
+
+    def event(kind: str, **more: Any) -> Any:
+        data = {"event": kind, "id": id, **more}, metadata
+        return {"method": "messages", "params": {"namespace": namespace, "data": data}}
+
+    return [
+        event("message-start", role="ai"),
+        event("content-block-finish", index=0, content=call),
+        event("message-finish"),
+    ]
+
+
 OVER = [facts.CallAnswered("c1", "weigh", None, TRIED_AGAIN)]
 
 
-@pytest.mark.parametrize("make", [trying, lambda: trying(is_whole=True)])
+@pytest.mark.parametrize("make", [trying, lambda: trying(is_whole=True), calling])
 def test_calls_of_a_failed_attempt_are_answered_by_that(make: Any) -> None:
     file = io.BytesIO()
 
     assert ends(told(make(), record=file)) == OVER
     assert ends(told(millstream.replay(file))) == OVER
+
+
+@pytest.mark.parametrize("saver", [None, InMemorySaver()], ids=["", "saved"])
+def test_calls_of_a_graph_that_has_failed_are_over_when_it_is_called_again(saver: Any) -> None:
+    found = told(calling(saver), config={"configurable": {"thread_id": "1"}})
+    marks = [fact for fact in found if isinstance(fact, (facts.GraphBegan, facts.CallAnswered))]
+
+    assert [type(fact) for fact in marks] == [
+        facts.GraphBegan, facts.CallAnswered, facts.GraphBegan,
+    ]  # fmt: skip
+    assert marks[1:2] == OVER
+
+
+def test_a_graph_that_fails_leaves_calls_of_others_alone() -> None:
+    def graph(event: str, *path: str) -> Any:
+        data = {"event": event, "graph_name": "mill"}
+        return {"method": "lifecycle", "params": {"namespace": path, "data": data}}
+
+    reader = Reader()
+    for event in (
+        graph("started", "a:1"),
+        graph("started", "a:1", "1"),
+        graph("started", "b:2"),
+        *said("one", "a:1|x:1", "a:1"),
+        *said("two", "a:1|1|x:2", "a:1", "1"),
+        *said("three", "b:2|x:3", "b:2"),
+        graph("failed", "a:1"),
+        graph("failed", "b:2"),
+        graph("started", "a:1", "2"),
+    ):
+        list(reader.read(event))
+
+    assert list(reader.waiting) == ["of-two", "of-three"]
 
 
 def test_calls_of_two_models_in_one_attempt_wait_both() -> None:
@@ -81,19 +148,6 @@ def test_calls_of_two_models_in_one_attempt_wait_both() -> None:
 
 
 def test_a_run_that_begins_again_ends_calls_of_tasks_that_speak_again() -> None:
-    def event(kind: str, id: str, task: str, **more: Any) -> Any:
-        metadata = {"run_id": id, "langgraph_checkpoint_ns": task}
-        data = {"event": kind, "id": id, **more}, metadata
-        return {"method": "messages", "params": {"namespace": [], "data": data}}
-
-    def said(id: str, task: str) -> list[Any]:
-        call = {"type": "tool_call", "id": f"of-{id}", "name": "weigh", "args": {}}
-        return [
-            event("message-start", id, task, role="ai"),
-            event("content-block-finish", id, task, index=0, content=call),
-            event("message-finish", id, task),
-        ]
-
     reader = Reader()
     for each in (*said("one", "a:1"), *said("two", "b:2")):
         list(reader.read(each))

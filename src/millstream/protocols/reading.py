@@ -66,7 +66,11 @@ class Reader:
         """Which attempt of a task has spoken last, by its namespace; of which start of the run."""
         self._tasks: dict[str, str] = {}
         """Messages -> the task that they are from."""
+        self._said_in: dict[str, tuple[str, ...]] = {}
+        """Messages of nested graphs -> the graph."""
         self._graphs: dict[tuple[str, ...], str] = {}
+        self._failed: dict[tuple[str, ...], tuple[str, ...]] = {}
+        """Nested graphs that have failed -> the task that has called them."""
         self._asked: set[str] = set()
         self._askers: dict[str, tuple[str, ...]] = {}
         """The innermost graphs that ask, by their questions."""
@@ -124,6 +128,8 @@ class Reader:
             if event.get("role", "ai") == "ai":
                 message = self._open[key] = OpenMessage(event.get("id") or key)
                 yield from self._begin_attempt(message.message_id, metadata)
+                if namespace:
+                    self._said_in[message.message_id] = namespace
                 node = str(metadata.get("langgraph_node", ""))
                 yield MessageBegan(message.message_id, namespace, node)
             return
@@ -276,9 +282,12 @@ class Reader:
         if not path or status == "running":
             return
         if status == "started":
+            yield from self._call_again(path)
             name = self._graphs[path] = data.get("graph_name") or ""
             yield GraphBegan(path, name, self._call_around(data))
         elif path in self._graphs:
+            if status == "failed":
+                self._failed[path] = _caller_of(path)
             yield GraphEnded(path, self._graphs.pop(path), status)
 
     def _call_around(self, data: Mapping[str, Any]) -> str | None:
@@ -287,10 +296,30 @@ class Reader:
         told = cause.get("tool_call_id") if cause else data.get("trigger_call_id")
         return str(told) if str(told) in self._made else None
 
+    def _call_again(self, path: tuple[str, ...]) -> Iterator[Fact]:
+        """Yield the ends of calls in graphs that have failed, and whose task calls one again."""
+        caller = _caller_of(path)
+        for failed in [each for each, by in self._failed.items() if by == caller]:
+            del self._failed[failed]
+            for call_id in list(self._waiting):
+                place = self._said_in.get(self._made.get(call_id) or "", ())
+                # Another call of a graph has a number behind the names of the first.
+                if place[: len(failed)] == failed and not _is_number(place[len(failed) :]):
+                    yield from self._answer(call_id, None, TRIED_AGAIN)
+
     def _read_step(self, namespace: tuple[str, ...], data: Any) -> Iterator[Fact]:
         told = StepBegan if data["event"] == "started" else StepEnded
         path = tuple(data.get("namespace") or namespace)
         yield told(path, str(data["id"]), str(data["name"]))
+
+
+def _caller_of(path: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of the task that calls a graph, which may have called others before."""
+    return path[:-1] if _is_number(path[-1:]) else path
+
+
+def _is_number(rest: tuple[str, ...]) -> bool:
+    return bool(rest) and rest[0].isdigit()
 
 
 def _end_of(message_id: str, event: Mapping[str, Any], metadata: Mapping[str, Any]) -> MessageEnded:
