@@ -68,6 +68,17 @@ def test_a_graph_is_found_in_a_file_and_in_a_module(tmp_path: Path, module: str)
     assert nodes(graphs, "a") == nodes(graphs, "b") == ["one"]
 
 
+@pytest.mark.parametrize("broken", ["./app.py:", ":graph", ""])
+def test_a_target_that_names_nothing_is_a_fault_of_its_graph(
+    tmp_path: Path, module: str, broken: str
+) -> None:
+    (tmp_path / f"{module}.py").write_text(FILE.format(text="a", node="one"))
+    graphs = catalog(tmp_path, a=f"./{module}.py:graph", b=broken)
+
+    assert list(graphs.load()) == ["b"]
+    assert nodes(graphs, "a") == ["one"]
+
+
 def test_a_file_in_a_package_is_a_module_of_it(tmp_path: Path, module: str) -> None:
     package = tmp_path / module
     package.mkdir()

@@ -77,11 +77,18 @@ def named_sources(sources: Mapping[str, GraphSource], directory: Path) -> dict[s
     named: dict[str, GraphSource] = {}
     for id, given in sources.items():
         key, source = id, given
-        if isinstance(given.target, str) and split_target(given.target)[1] is None:
+        if isinstance(given.target, str) and _is_without_name(given.target):
             key = _only_name(id, given.target, directory)
             source = replace(given, target=f"{given.target}:{key}")
         put_source(named, key, source)
     return named
+
+
+def _is_without_name(target: str) -> bool:
+    try:
+        return split_target(target)[1] is None
+    except NamingError:  # which is said where the graph is imported
+        return False
 
 
 def put_source(sources: dict[str, GraphSource], id: str, source: GraphSource) -> None:
