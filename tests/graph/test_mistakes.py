@@ -125,14 +125,30 @@ def test_nothing_is_noted_of_what_is_not_the_state(driver: Any, node: Any) -> No
     assert len(notes_of(driver, of_one(node), {"topic": "mills"})) == 1
 
 
+class Nameless:
+    """A key that cannot say what it is."""
+
+    def __repr__(self) -> str:
+        raise ValueError("no name")
+
+
 @with_notes
-def test_a_key_that_was_not_sent_is_noted(driver: Any) -> None:
+@pytest.mark.parametrize(
+    ("sent", "has"),
+    [
+        ({"topic": 1}, "'topic'"),
+        ({}, "no keys"),
+        ({Nameless(): 1}, "<Nameless whose repr failed with ValueError>"),
+        (dict.fromkeys(range(1000)), "0, 1, 2, 3, 4, 5, 6, 7, ..."),
+    ],
+)
+def test_a_key_that_was_not_sent_is_noted(driver: Any, sent: dict[Any, Any], has: str) -> None:
     builder = StateGraph(State).add_node("joke", lambda given: {"jokes": [given["subject"]]})
-    builder.add_conditional_edges(START, lambda state: [Send("joke", {"topic": 1})], ["joke"])
+    builder.add_conditional_edges(START, lambda state: [Send("joke", sent)], ["joke"])
 
     _, about = notes_of(driver, builder.compile(), {"topic": "mills"})
 
-    assert about == "The node was sent a dict without 'subject'; it has 'topic'"
+    assert about == f"The node was sent a dict without 'subject'; it has {has}"
 
 
 @with_notes
@@ -207,9 +223,10 @@ def test_a_tool_is_given_in_a_list() -> None:
         """Add two numbers."""
         return a + b
 
-    one: Any = add
-    with pytest.raises(TypeError, match=r"as in ToolNode\(\[add\]\)"):
-        ToolNode(one)
+    one: Any
+    for one in (add, add.func, lambda a: a):
+        with pytest.raises(TypeError, match=r"as in ToolNode\(\[(add|<lambda>)\]\)"):
+            ToolNode(one)
 
 
 @pytest.mark.parametrize("config", ["thread-1", 2])

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
 
+from millstream._base.texts import safe_repr
 from millstream._types.advice import with_advice
 from millstream.drivers.routes import nearest_names
 
 if TYPE_CHECKING:
     from millstream.drivers.context import TaskContext
+
+MOST: Final = 8
+"""How many keys of a dict are named: one that was sent may have thousands."""
 
 
 def add_task_notes(error: BaseException, context: TaskContext) -> None:
@@ -41,7 +46,7 @@ def about_state(
     if not isinstance(key, str) or key in given:
         return None
     if is_sent:
-        return f"The node was sent a dict without {key!r}; it has {', '.join(map(repr, given))}"
+        return f"The node was sent a dict without {key!r}; it has {_shown(given)}"
     if key in declared:
         return (
             f"The state has no {key!r} yet, because neither the input nor a node has written it; "
@@ -50,3 +55,9 @@ def about_state(
     if nearest := nearest_names(key, declared):
         return f"The state has no key {key!r}. Did you mean {' or '.join(map(repr, nearest))}?"
     return None
+
+
+def _shown(given: Mapping[Any, Any]) -> str:
+    """Return the first keys of a dict, whose classes may be anybody's."""
+    first = [safe_repr(key) for key in islice(given, MOST)]
+    return ", ".join([*first, *(["..."] if len(given) > MOST else [])]) or "no keys"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 from langchain_core.messages import AIMessage, AnyMessage, ToolCall, ToolMessage
@@ -23,7 +23,7 @@ from langchain_core.tools import BaseTool
 from langchain_core.tools import tool as make_tool
 from pydantic import BaseModel, ValidationError
 
-from millstream._base.runnable import RunnableCallable
+from millstream._base.runnable import RunnableCallable, callable_name
 from millstream.config import task_context_of
 from millstream.constants import CONF, CONFIG_KEY_READ, CONFIG_KEY_READ_STATE
 from millstream.drivers.current_strand import await_in_strand, call_in_strand
@@ -141,9 +141,10 @@ class ToolNode(RunnableCallable):
         self._messages_key = messages_key
         self._wrap_tool_call = wrap_tool_call
         self._awrap_tool_call = awrap_tool_call
-        if isinstance(tools, BaseTool) or callable(tools):
-            single = tools if isinstance(tools, BaseTool) else make_tool(tools)
-            raise TypeError(f"ToolNode takes a list of tools, as in ToolNode([{single.name}])")
+        # Tools are models of pydantic, which can be iterated: over their fields.
+        if isinstance(tools, BaseTool) or (callable(tools) and not isinstance(tools, Iterable)):
+            named = tools.name if isinstance(tools, BaseTool) else callable_name(tools)
+            raise TypeError(f"ToolNode takes a list of tools, as in ToolNode([{named}])")
         for given in tools:
             tool = given if isinstance(given, BaseTool) else make_tool(given)
             self._tools_by_name[tool.name] = tool
