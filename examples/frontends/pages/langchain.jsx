@@ -19,10 +19,12 @@ function Chat() {
   });
   const question = stream.interrupts[0];
   const stop = async () => {
-    await stream.stop();
-    // It knows no run that this page has not begun itself.
+    // Its own `stop` cancels only a run that this page has begun itself. What is sent next is not to be stopped.
     const { runs } = stream.client;
-    for (const { run_id } of await runs.list(threadId, { status: "running" })) await runs.cancel(threadId, run_id);
+    const running = await runs.list(threadId, { status: "running" });
+    await stream.disconnect();
+    // One that cannot be cancelled has ended meanwhile.
+    await Promise.allSettled(running.map(({ run_id }) => runs.cancel(threadId, run_id)));
   };
   return (
     <>
