@@ -115,9 +115,10 @@ const SCENES = {
   "is loaded anew while a tool works that was approved": async (page) => {
     await page.send(`grind ${LONG} sacks`);
     await page.button("Approve").click();
-    await page.working();
+    await page.goesOn();
     await page.reload();
-    await page.working();
+    await page.tab.locator(".tool").first().waitFor();
+    await page.place("stop").waitFor();
     assert.equal(await page.tab.locator(".tool").count(), 1);
     assert.equal(await page.button("Approve").count(), 0);
     assert.equal(await page.tab.getByRole("alert").count(), 0);

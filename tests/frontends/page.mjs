@@ -94,9 +94,14 @@ export class Page {
     return this.place("stop").waitFor({ state: "detached" });
   }
 
-  /** Waits until something is being said, or done. */
-  working() {
-    return this.place("stop").waitFor();
+  /** Waits until the server carries out the second run of the thread: pages are busy before that. */
+  async goesOn() {
+    const thread = new URL(this.tab.url()).searchParams.get("thread");
+    const hasBegun = async (id) => {
+      const runs = await (await fetch(`/threads/${id}/runs`)).json();
+      return runs.length === 2 && runs.some(({ status }) => status === "running");
+    };
+    await this.tab.waitForFunction(hasBegun, thread, { polling: 200 });
   }
 
   button(name) {
