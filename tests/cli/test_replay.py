@@ -174,6 +174,7 @@ def test_a_run_that_failed_fails_in_a_protocol_too(
     [
         (["--protocol", "soap"], "--protocol must be one of ag-ui, ai-sdk, openai"),
         (["--protocol", "ag-ui", "-m", "values"], "has no stream modes"),
+        (["--protocol", "ai-sdk", "--subgraphs"], "leave --subgraphs out"),
         (["--protocol", "sse", "--json"], "two forms"),
     ],
 )

@@ -42,7 +42,7 @@ def _errors_told_once() -> Iterator[None]:
         logger.disabled = was_disabled
 
 
-def check(protocol: str, *, has_modes: bool, as_json: bool) -> None:
+def check(protocol: str, *, has_modes: bool, has_subgraphs: bool, as_json: bool) -> None:
     """Refuse what is no protocol, and options that say nothing in one."""
     if protocol not in PROTOCOLS:
         known = ", ".join(PROTOCOLS)
@@ -51,6 +51,8 @@ def check(protocol: str, *, has_modes: bool, as_json: bool) -> None:
         raise UsageError("--json and --protocol are two forms: leave one of them out")
     if has_modes and protocol != SSE:
         raise UsageError(f"--protocol {protocol} has no stream modes: leave --stream-mode out")
+    if has_subgraphs and protocol != SSE:
+        raise UsageError(f"--protocol {protocol} has no such choice: leave --subgraphs out")
 
 
 def _agui(recorded: Replay) -> Iterator[str]:

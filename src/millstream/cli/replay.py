@@ -51,7 +51,9 @@ def replay(
     from millstream.cli.views import choose_view
 
     if protocol is not None:
-        framed.check(protocol, has_modes=modes is not None, as_json=as_json)
+        framed.check(
+            protocol, has_modes=modes is not None, has_subgraphs=subgraphs, as_json=as_json
+        )
     is_watched = not as_json and sys.stdout is not None and sys.stdout.isatty()
     recorded = _open(file, _speed(speed, is_watched=is_watched))
     if protocol is not None:
