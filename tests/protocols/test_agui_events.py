@@ -44,6 +44,18 @@ def test_a_state_is_told_whole_and_then_what_has_changed() -> None:
     ]
 
 
+def test_keys_of_a_state_are_what_json_has_of_them() -> None:
+    class Nameless:
+        def __str__(self) -> str:
+            raise ValueError("no name")
+
+    encoder = agui.Encoder("t", "r")
+    (told,) = encoder.events(values({1: "a", Nameless(): "b"}))
+
+    assert [*told["snapshot"].values()] == ["a", "b"]
+    assert next(iter(told["snapshot"])) == "1"
+
+
 def test_what_a_client_refuses_to_patch_is_told_whole() -> None:
     encoder = agui.Encoder("t", "r")
     long = "x" * 100

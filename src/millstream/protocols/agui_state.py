@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from millstream.modes.jsonable import to_jsonable
 from millstream.protocols.contents import attribute
 from millstream.protocols.lines import dumps
 from millstream.protocols.patches import Operation, patch, pointer
@@ -33,7 +34,9 @@ class KnownState:
     def tell(self, values: Any) -> AgentEvent | None:
         """Return the event that tells what has changed; None if nothing has."""
         if isinstance(values, Mapping):
-            values = {str(key): value for key, value in values.items() if key != MESSAGES}
+            if not all(type(key) is str for key in values):
+                values = to_jsonable(values)
+            values = {key: value for key, value in values.items() if key != MESSAGES}
             now: Any = {key: dumps(value) for key, value in values.items()}
         else:
             now = dumps(values)
