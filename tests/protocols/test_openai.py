@@ -161,6 +161,20 @@ def test_an_answer_to_no_call_answers_no_question() -> None:
         openai.read_chat({"model": "mill", "messages": messages})
 
 
+def test_a_question_that_is_a_text_is_answered_in_its_thread() -> None:
+    function = {"name": "interrupt", "arguments": '"Shall the mill turn?"'}
+    messages = [
+        {
+            "role": "assistant",
+            "tool_calls": [{"id": "c", "type": "function", "function": function}],
+        },
+        {"role": "tool", "tool_call_id": "c", "content": "yes"},
+    ]
+    body = {"model": "mill", "messages": messages, "metadata": {"thread_id": "t"}}
+
+    assert openai.read_chat(body).answers == {"c": "yes"}
+
+
 @pytest.mark.parametrize(
     ("body", "complaint"),
     [

@@ -49,11 +49,14 @@ def read_chat(body: Any) -> CompletionRequest:
     options = body.get("stream_options")
     tools = body.get("tools")
     new, answers = split(messages)
+    thread_id = thread_in(body)
+    history = [_plain(message) for message in messages]
     return CompletionRequest(
         model=body["model"],
-        history=checked([_plain(message) for message in messages]),
-        new=[_plain(message) for message in new],
-        thread_id=thread_in(body),
+        # What a thread has, no graph is given again: calls may be in it that are none of a tool.
+        history=history if thread_id is not None else checked(history),
+        new=checked([_plain(message) for message in new]),
+        thread_id=thread_id,
         answers=answers,
         tools=tools if isinstance(tools, list) else (),
         is_streamed=body.get("stream") is True,
