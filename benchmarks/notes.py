@@ -43,8 +43,8 @@ _COLD: Final = (
     "Processor time on a busy machine, 1,000 messages: 16 ms beyond loading, 14 for langgraph with "
     "the same journal. Building and compiling the graph takes 1.3, opening the file and its first "
     "statements 3, the row that names 2,000 pieces 1.6, fetching and joining those 5.5, what the "
-    "first loading takes more than the next 1.5, and looking for garbage among what is new 2. By the "
-    "clock it is 13 to 19 here, 14 to 25 for langgraph, in a process that has called a graph "
+    "first loading takes more than the next 1.5, and looking for garbage among what is new 2. By "
+    "the clock it is 13 to 19 here, 14 to 25 for langgraph, in a process that has called a graph "
     "before; where this is the first call, importing what runs graphs adds about 25."
 )
 
