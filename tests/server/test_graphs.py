@@ -94,7 +94,7 @@ def test_a_file_in_a_package_is_a_module_of_it(tmp_path: Path, module: str) -> N
 def test_the_only_graph_of_a_file_or_a_module_needs_no_name(tmp_path: Path, module: str) -> None:
     (tmp_path / f"{module}.py").write_text(FILE.format(text="a", node="one"))
     (tmp_path / f"{module}_b.py").write_text("def other(config) -> 'StateGraph': ...\n")
-    sources = {"app.py": f"{tmp_path}/{module}.py", "b": f"{module}_b"}
+    sources = {name: name for name in (f"{tmp_path}/{module}.py", f"{module}_b")}
     graphs = catalog(tmp_path, **sources, chat=make_chat())
 
     assert graphs.load() == {}
@@ -145,7 +145,20 @@ def test_two_graphs_cannot_have_the_name_of_one(tmp_path: Path, module: str) -> 
     with pytest.raises(
         ConfigError, match=r"^two graphs are called 'graph', .*: rename one of them"
     ):
-        catalog(tmp_path, a=f"{module}", b=f"{module}_b").load()
+        catalog(tmp_path, **{name: name for name in (module, f"{module}_b")}).load()
+
+
+def test_a_graph_that_was_given_an_id_keeps_it_when_its_file_tells_its_name(
+    tmp_path: Path, module: str
+) -> None:
+    for each in (f"{module}.py", f"{module}_b.py"):
+        (tmp_path / each).write_text(FILE.format(text="a", node="one"))
+    graphs = catalog(tmp_path, chat=f"./{module}.py", other=f"{module}_b")
+
+    assert graphs.load() == {}
+
+    assert graphs.ids() == ["chat", "other"]
+    assert nodes(graphs, "chat") == ["one"]
 
 
 def test_a_graph_that_cannot_be_imported_says_so_and_the_others_go_on(

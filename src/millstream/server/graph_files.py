@@ -71,15 +71,18 @@ def import_target(target: str, directory: Path) -> Any:
 def named_sources(sources: Mapping[str, GraphSource], directory: Path) -> dict[str, GraphSource]:
     """Return graphs by their ids, where some are named by a file or a module that has one graph.
 
-    Those are imported: what else they have tells which name is meant, which is the id from then on.
-    `ConfigError` where it cannot be told.
+    Those are imported: what else they have tells which name is meant, which is the id from then on
+    where nobody has given it one. `ConfigError` where it cannot be told.
     """
     named: dict[str, GraphSource] = {}
     for id, given in sources.items():
         key, source = id, given
         if isinstance(given.target, str) and _is_without_name(given.target):
-            key = _only_name(id, given.target, directory)
-            source = replace(given, target=f"{given.target}:{key}")
+            name = _only_name(id, given.target, directory)
+            source = replace(given, target=f"{given.target}:{name}")
+            # On the command line a graph is called what it was named by, until its name is known.
+            if given.target in (id, str(Path(id).absolute())):
+                key = name
         put_source(named, key, source)
     return named
 
