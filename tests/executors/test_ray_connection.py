@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from types import ModuleType
 from typing import Any, Final
 
@@ -144,10 +145,11 @@ def test_a_failure_in_a_thread_leaves_nothing_for_later(ray: Ray) -> None:
 def test_a_program_that_handles_its_termination_still_does(
     ray: Ray, told: list[int], call: Any
 ) -> None:
-    call(connection().open)
-    signal.raise_signal(signal.SIGTERM)
+    with closing(connection()) as made:
+        call(made.open)
+        signal.raise_signal(signal.SIGTERM)
 
-    assert ray.is_here
+        assert ray.is_here
     assert told == [signal.SIGTERM]
 
 
