@@ -86,7 +86,10 @@ class Typist:
         ):
             words += self._option(option)
         if self._random.random() < 0.15:
-            words.insert(self._random.randrange(len(words) + 1), self._random.choice(VALUES))
+            place = self._random.randrange(len(words) + 1)
+            # A server that got another port would begin.
+            place += words[place - 1 : place] == ["--port"]
+            words.insert(place, self._random.choice(VALUES))
         if names == [] or names == ["threads"]:
             # The name of a command that there is may come by chance; it then gets what it gets.
             words = [word for word in words if word not in PASSED_BY]

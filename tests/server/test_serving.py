@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -148,3 +149,17 @@ def test_a_port_that_is_taken_is_named(capsys: pytest.CaptureFixture[str]) -> No
         assert main(["serve", "app.py:graph", "--port", port]) == 2
 
     assert f"cannot listen on 127.0.0.1, port {port}" in capsys.readouterr().err
+
+
+def test_a_langgraph_that_is_loaded_already_is_named_and_the_port_is_free_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "langgraph.pregel", ModuleType("langgraph.pregel"))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+
+    assert main(["serve", "app.py:graph", "--port", str(port)]) == 2
+
+    told = capsys.readouterr().err
+    assert re.fullmatch(r"millstream: .*langgraph\.pregel.* are loaded.*\n", told)
+    socket.create_server(("127.0.0.1", port)).close()

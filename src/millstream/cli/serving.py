@@ -189,13 +189,17 @@ def _check_installed() -> None:
 
 
 def _serve(config: ServerConfig, *, reload: bool, browser: bool) -> int:
-    from millstream import install_as_langgraph
+    from millstream.compat.finder import TooLateError, install
     from millstream.server.errors import ConfigError
     from millstream.server.serving import run
 
     listening = _listen(config.host, config.port)
-    # Before any graph is imported: programs for LangGraph mean millstream.
-    install_as_langgraph()
+    try:
+        # Before any graph is imported: programs for LangGraph mean millstream.
+        install()
+    except TooLateError as error:
+        listening.close()
+        raise UsageError(str(error)) from error
     if reload:
         # Two changes within a second look the same to compiled files.
         sys.dont_write_bytecode = True
