@@ -44,8 +44,9 @@ scene("a thread is begun with an assistant", async (stage) => {
   await stage.visit(`#/assistants/${id}`);
   await page.getByRole("button", { name: "New thread" }).click();
   await page.waitForURL(/#\/threads\/.+/);
-  await page.locator(".thread").getByRole("combobox", { name: "Graph" }).getByText("For a thread").waitFor({ state: "attached" });
-  assert.equal(await page.locator(".thread").getByRole("combobox", { name: "Graph" }).inputValue(), id);
+  const graph = page.locator(".thread").getByRole("combobox", { name: "Graph" });
+  await graph.locator("option:checked", { hasText: "For a thread" }).waitFor({ state: "attached" });
+  assert.equal(await graph.inputValue(), id);
 });
 
 scene("a cron is made, paused and deleted", async (stage) => {

@@ -43,7 +43,8 @@ export function ThreadView({ api, route, assistants }: { api: Api; route: Route;
   const assistant =
     assistants.find((each) => each.assistant_id === (chosen ?? known)) ??
     assistants.find((each) => each.graph_id === thread?.metadata.graph_id) ??
-    assistants[0];
+    // Which one a thread was begun with is not known before the thread is.
+    (thread === undefined && error === null ? undefined : assistants[0]);
   const { data: drawn = null } = useQuery({
     queryKey: ["graph", assistant?.assistant_id],
     queryFn: () => api.graph(assistant!.assistant_id),
