@@ -19,6 +19,8 @@ from millstream.server.api.chats import (
     FRONT_END,
     answers_in,
     asked_by,
+    calls_told,
+    given_to,
     messages_in,
     of_client,
     questions_of,
@@ -173,15 +175,12 @@ async def _joined(
 ) -> Response:
     """Return the stream of a run, after what its thread had before it."""
     known = {} if thread is None else values_of(thread)
-    given = run["kwargs"].get("input")
-    new = messages_in(given) if isinstance(given, Mapping) else ()
     told = run["metadata"].get(FRONT_END)
     told = told if isinstance(told, Mapping) else {}
-    calls = told.get("calls")
     encoder = agui.Encoder(
         thread_id,
         str(told.get("run_id") or run["run_id"]),
-        calls={str(id): str(name) for id, name in calls.items()} if isinstance(calls, dict) else {},
-        known={**known, agui.MESSAGES: with_new(messages_in(known), new)},
+        calls=calls_told(told),
+        known={**known, agui.MESSAGES: with_new(messages_in(known), given_to(run))},
     )
     return EventStream(EncodedSource(await source_from_the_beginning(call, run), encoder))

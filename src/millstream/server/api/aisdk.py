@@ -16,6 +16,8 @@ from millstream.server.api.bodies.frontends import ChatBody, nothing_of
 from millstream.server.api.chats import (
     FRONT_END,
     asked_by,
+    calls_told,
+    given_to,
     messages_in,
     messages_of,
     questions_of,
@@ -140,10 +142,8 @@ def _told_before(
     What a run says is in the state when it has ended. If it goes on with a message, the page gets
     all of that as a stream: it reads one that is resumed into an empty message.
     """
-    given = run["kwargs"].get("input")
-    new = messages_in(given) if isinstance(given, Mapping) else ()
     known = () if thread is None else messages_in(values_of(thread))
-    found = aisdk.ui_messages(with_new(known, new))
+    found = aisdk.ui_messages(with_new(known, given_to(run)))
     told = run["metadata"].get(FRONT_END)
     goes_on = isinstance(told, Mapping) and told.get("message_id")
     if not goes_on or not found or found[-1]["role"] != "assistant":
@@ -156,10 +156,9 @@ def _encoder(
 ) -> aisdk.Encoder:
     # A page that is loaded anew finds the message by its id: so it is the same. Metadata are what
     # clients say, of runs that were asked for elsewhere too.
-    calls = told.get("calls")
     return aisdk.Encoder(
         str(told.get("message_id") or run_id),
         version=7 if told.get("version") == 7 else 6,
-        calls={str(id): str(name) for id, name in calls.items()} if isinstance(calls, dict) else {},
+        calls=calls_told(told),
         said=said,
     )

@@ -114,6 +114,21 @@ def messages_in(values: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     return [one for one in known if isinstance(one, Mapping)] if isinstance(known, list) else []
 
 
+def given_to(run: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Return the messages in the input of a run."""
+    given = run["kwargs"].get("input")
+    return messages_in(given) if isinstance(given, Mapping) else ()
+
+
+def calls_told(told: Mapping[str, Any]) -> dict[str, str]:
+    """Return the calls, id -> name, in what a front end has to be told again of a run.
+
+    It is metadata, which clients may have said too.
+    """
+    calls = told.get("calls")
+    return {str(id): str(name) for id, name in calls.items()} if isinstance(calls, dict) else {}
+
+
 def without_after(message_id: str, known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return what removes the messages of a thread that come after one of them."""
     ids = [one.get("id") for one in known]
