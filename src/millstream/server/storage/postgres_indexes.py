@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from millstream.server.storage.postgres_engine import Address, import_psycopg, is_direct
+from millstream.server.storage.postgres_turn import turn
 
 logger = logging.getLogger("millstream.server")
 
@@ -60,16 +61,9 @@ def complete(address: Address, schema: str) -> None:
     """
     psycopg = import_psycopg()
     try:
-        with address.connect() as guard, address.connect() as connection:
-            # Those who make an index wait for everybody who may see rows as they were: the guard
-            # sees nothing between its statements, sent as one message that leaves no portal behind.
-            guard.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-            with guard.transaction():
-                guard.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-                lock = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
-                cursor = psycopg.ClientCursor(guard)
-                [is_alone] = cursor.execute(lock, (f"millstream.indexes {schema}",)).fetchone()
-                if is_alone:
+        with turn(address, f"millstream.indexes {schema}", waits=False) as is_ours:
+            if is_ours:
+                with address.connect() as connection:
                     _make(connection, schema, missing(connection, schema))
     except psycopg.Error as error:
         logger.warning(

@@ -16,7 +16,8 @@ from sqlalchemy import Connection, text
 from millstream._base.patience import Patience
 from millstream.server.errors import ConfigError
 from millstream.server.storage import migrations
-from millstream.server.storage.postgres_engine import import_psycopg, is_direct
+from millstream.server.storage.postgres_engine import is_direct
+from millstream.server.storage.postgres_turn import turn
 
 if TYPE_CHECKING:
     from millstream.server.storage.postgres_engine import Address
@@ -34,7 +35,7 @@ JOIN pg_catalog.pg_class ON pg_class.oid = indexrelid
 JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
 WHERE nspname = %s AND relname = %s AND NOT indisvalid
 """
-_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended({}, 0))"
+_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"
 
 
 def bring_up_to_date(write: Callable[..., Any], address: Address, name: str, schema: str) -> None:
@@ -75,7 +76,7 @@ def _next(connection: Connection, name: str, schema: str) -> str | None:
 def _take(connection: Connection, name: str, schema: str, step: str) -> None:
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
     # Who comes second waits here, and then sees that nothing is left to do.
-    connection.execute(text(_LOCK.format(":name")), {"name": f"millstream.server {schema}"})
+    connection.execute(text(_LOCK), {"name": f"millstream.server {schema}"})
     if _next(connection, name, schema) != step:
         return
     if not _has_schema(connection, schema):
@@ -92,25 +93,20 @@ def _make_indexes(address: Address, schema: str, step: str) -> None:
     wanted = migrations.indexes(step)
     if not wanted:
         return
-    psycopg = import_psycopg()
     place = _quoted(schema)
-    with address.connect() as guard, address.connect() as connection:
-        # As in `postgres_indexes`: it holds a lock, and nobody who makes an index waits for it.
-        guard.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-        with guard.transaction():
-            named = [f"millstream.server indexes {schema}"]
-            psycopg.ClientCursor(guard).execute(_LOCK.format("%s"), named)
-            if is_direct(connection):
-                # Through a pooler the session is somebody else's later.
-                connection.execute("SET statement_timeout = 0")
-                connection.execute(f"SET lock_timeout = '{PATIENCE:g} s'")
-            for name, on in wanted.items():
-                [is_half] = connection.execute(_HALF, [schema, name]).fetchone()
-                if is_half:
-                    connection.execute(f"DROP INDEX CONCURRENTLY {place}.{name}")
-                connection.execute(
-                    f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {name} ON {place}.{on}"
-                )
+    with (
+        turn(address, f"millstream.server indexes {schema}"),
+        address.connect() as connection,
+    ):
+        if is_direct(connection):
+            # Through a pooler the session is somebody else's later.
+            connection.execute("SET statement_timeout = 0")
+            connection.execute(f"SET lock_timeout = '{PATIENCE:g} s'")
+        for name, on in wanted.items():
+            [is_half] = connection.execute(_HALF, [schema, name]).fetchone()
+            if is_half:
+                connection.execute(f"DROP INDEX CONCURRENTLY {place}.{name}")
+            connection.execute(f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {name} ON {place}.{on}")
 
 
 def _has_schema(connection: Connection, schema: str) -> bool:
