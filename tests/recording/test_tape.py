@@ -19,7 +19,7 @@ import waiting
 from millstream.checkpoint.memory import InMemorySaver
 from millstream.errors import GraphRecursionError
 from millstream.graph import START, StateGraph
-from millstream.recording import Recording
+from millstream.recording import Recording, writing
 from millstream.recording.reading import RecordedRun
 from millstream.runtime import RunControl
 from millstream.types import StreamWriter, interrupt
@@ -303,3 +303,32 @@ def test_metadata_of_a_message_are_written_once() -> None:
     assert defined == [1, 2]  # one for chunks, one for events of content blocks
     assert len(said) == 2  # the first and the last; what comes between is text alone
     assert {line["data"]["$tuple"][1]["$ref"] for line in said} == {1}
+
+
+def test_lines_that_are_written_while_others_are_counted_take_no_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(writing, "MANY", 100)
+    monkeypatch.setattr(writing, "TOO_MANY", 100)
+    written = threading.Event()
+
+    class File(io.BytesIO):
+        def write(self, data: Any) -> int:
+            count = super().write(data)
+            written.set()
+            return count
+
+    class Counted(bytes):
+        def __len__(self) -> int:
+            written.wait()
+            return super().__len__()
+
+    writer = writing.LineWriter(File(), "run", is_owner=False)
+    writer.start()
+    writer.put(b"1" * 90)
+    teller = threading.Thread(target=writer.put, args=(Counted(b"2" * 20),), daemon=True)
+    teller.start()
+    teller.join(20)
+
+    assert not teller.is_alive()
+    writer.close()

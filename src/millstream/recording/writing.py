@@ -35,7 +35,8 @@ class LineWriter:
         self._is_owner = is_owner
         self._lines: deque[bytes] = deque()
         self._size = 0
-        """Bytes of lines that wait, roughly: threads may count at once."""
+        """Bytes of lines that wait, roughly: threads may count at once, so it begins anew whenever
+        there are none."""
         self._news = threading.Event()
         self._hurry = threading.Event()
         self._room = threading.Event()
@@ -104,9 +105,10 @@ class LineWriter:
             self._file.close()
 
     def _write(self, compressor: zlib._Compress, how: int) -> None:
-        lines = [self._lines.popleft() for _ in range(len(self._lines))]
-        text = b"".join(lines)
-        self._size -= len(text)
+        text = b"".join([self._lines.popleft() for _ in range(len(self._lines))])
+        # Not less what was taken: a thread that counts just now would put back what there was, and
+        # in the end all would wait for room that there is.
+        self._size = 0
         if self.error is not None:
             return
         try:
