@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import threading
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from langchain_core.messages import AIMessageChunk
 from rich.console import Console
 
 from millstream.cli.live.activity import Activity, path_of
-from millstream.cli.live.dots import DottedOutput
+from millstream.cli.live.dots import DottedOutput, DottedView
 from millstream.cli.live.events import take_task, take_words, words_of
 from millstream.cli.live.paper import Paper, cut, width_of, wrap
 from millstream.cli.live.picture import Moment, duration, picture
@@ -208,6 +209,45 @@ def test_what_programs_print_is_told_line_by_line() -> None:
     assert len(lines) == 4
     with pytest.raises(TypeError, match="must be str, not int"):
         stream.write(1)  # type: ignore[arg-type]
+
+
+def test_what_threads_print_while_a_line_is_told_is_not_lost() -> None:
+    lines: list[str] = []
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        if line == "one":
+            other = threading.Thread(target=stream.write, args=("two",))
+            other.start()
+            other.join()
+
+    stream = Printed(tell, None)
+    stream.write("one\n")
+    stream.end()
+
+    assert lines == ["one", "two"]
+
+
+def test_what_threads_print_stands_beside_an_event_where_there_are_dots() -> None:
+    stream = io.StringIO()
+    console = Console(file=stream)
+    view = DottedView(DottedOutput(stream), Paper(console), ["custom"], has_subgraphs=False)
+    threads: list[threading.Thread] = []
+
+    class Odd:
+        def __repr__(self) -> str:
+            # The thread cannot end before the event is written, so nothing more can be waited for.
+            threads.append(threading.Thread(target=view._print, args=("printed",)))
+            threads[-1].start()
+            threads[-1].join(0.1)
+            return "odd"
+
+    view.show((), "custom", {"key": Odd()})
+    for thread in threads:
+        thread.join()
+
+    assert threads
+    assert stream.getvalue().index("odd") < stream.getvalue().index("printed")
 
 
 def test_dots_have_lines_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:

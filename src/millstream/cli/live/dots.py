@@ -70,6 +70,8 @@ class DottedView:
         self.has_subgraphs = True
         self._shows_nested = has_subgraphs
         self._events = BlockRenderer(out)
+        self._printing = threading.RLock()
+        """Guards the events: nodes that print in threads end the line of a message."""
         self._activity = Activity()
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -101,7 +103,8 @@ class DottedView:
                 message, metadata = payload
                 take_words(words_of(self._activity, namespace, metadata), message)
         if mode in self._asked and (self._shows_nested or not namespace):
-            self._events.show(namespace, mode, payload)
+            with self._printing:
+                self._events.show(namespace, mode, payload)
 
     def finish(self) -> None:
         """Print how often each node ran, how long, and with how many tokens."""
@@ -115,8 +118,9 @@ class DottedView:
         self._events.stop()
 
     def _print(self, line: str) -> None:
-        self._events.stop()
-        self._out.write(f"{self._paper.clean(line)}\n")
+        with self._printing:
+            self._events.stop()
+            self._out.write(f"{self._paper.clean(line)}\n")
 
     def _take_retry(self, path: Path, attempt: Any, trouble: str) -> None:
         with self._lock:

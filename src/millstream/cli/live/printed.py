@@ -6,6 +6,7 @@ import codecs
 import io
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import (
     AbstractContextManager,
@@ -33,6 +34,8 @@ class Printed(io.TextIOBase):
         self._tell = tell
         self._real = real
         self._line = ""
+        self._lock = threading.RLock()
+        """Guards the line: nodes print in threads."""
         self.buffer = _Bytes(self)
 
     @property
@@ -53,18 +56,21 @@ class Printed(io.TextIOBase):
         """Take text; tell of the lines that end in it."""
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        *lines, rest = (self._line + text).replace("\r\n", "\n").split("\n")
+        with self._lock:
+            *lines, rest = (self._line + text).replace("\r\n", "\n").split("\n")
+            # What ends with a return may be followed by a newline yet.
+            self._line = rest
+        # Without the lock: who is told may wait for a thread that prints.
         for line in lines:
             self._tell(line)
-        # What ends with a return may be followed by a newline yet.
-        self._line = rest
         if len(rest) > _LONGEST:
             self.end()
         return len(text)
 
     def end(self) -> None:
         """Tell of a line that has not ended."""
-        line, self._line = self._line, ""
+        with self._lock:
+            line, self._line = self._line, ""
         if line:
             self._tell(line)
 
