@@ -130,6 +130,16 @@ def test_optional_parts_may_be_left_out() -> None:
     assert hold(answer(schema), "x", "n")[0] == {"a": "x", "b": False}
 
 
+@pytest.mark.parametrize("items", [{"const": "a"}, {"default": "a"}, {"enum": ["a"]}])
+def test_items_that_are_known_before_are_not_asked_for_one_by_one(items: Any) -> None:
+    schema = {"type": "array", "items": {"type": "string", **items}}
+
+    made, said = hold(answer(schema), '["a", "a"]')
+
+    assert made == ["a", "a"]
+    assert said == ["answer (JSON)"]
+
+
 @pytest.mark.parametrize(
     "schema",
     [

@@ -110,7 +110,9 @@ class _Form:
 
     def _is_scalar(self, schema: Any) -> bool:
         plain, _ = self._plain(schema)
-        return plain.get("type") in ("string", "integer", "number") and "enum" not in plain
+        # What is known before it is asked for, and what nothing stands for, would have no end.
+        is_open = not plain.keys() & {"enum", "const", "default"}
+        return is_open and plain.get("type") in ("string", "integer", "number")
 
     def _one_of(self, variants: Sequence[Any], label: str, depth: int) -> Conversation[Any]:
         names = [_name_of(self._plain(each)[0]) for each in variants]
