@@ -1,8 +1,8 @@
 """Reading a recording: lines, and what they say.
 
 A file may come from anybody, and may have been cut anywhere: what is read is checked, and a file
-ends with its last whole line. `RecordedRun` reads as it goes, so a recording of any size takes no
-memory but that of a line.
+ends with its last whole line. `RecordedRun` reads as it goes: a recording takes the memory of a
+line, and of what it defines, which is something for each message.
 """
 
 from __future__ import annotations
