@@ -149,7 +149,7 @@ def test_calls_are_approved_one_by_one() -> None:
 
     assert [part["toolCallId"] for part in approvals] == ["call-1", "call-2"]
     assert answered[0] == {"type": "start", "messageId": "m"}
-    assert {"type": "tool-output-error", "toolCallId": "call-2", "errorText": "no fire"} in answered
+    assert {"type": "tool-output-denied", "toolCallId": "call-2"} in answered
     assert {
         "type": "tool-output-available", "toolCallId": "call-1", "output": {"kilos": 100}
     } in answered  # fmt: skip

@@ -32,6 +32,21 @@ def lines_of(graph: Any, version: Any, input: Any = HI, **options: Any) -> str:
     return "".join(aisdk.stream(graph, input, AT, encoder=encoder))
 
 
+def decided(version: Any) -> tuple[Any, str]:
+    """Return a message with a call that was approved and one that was not, and what follows."""
+    graph = scripted.make_reviewed()
+    (asked,) = read(version, {"lines": lines_of(graph, version)})
+    message = asked["message"]
+    for part in message["parts"]:
+        if part.get("state") == "approval-requested":
+            decision = {"approved": part["type"] == "tool-weigh", "reason": "Not today."}
+            approval = {"id": part["approval"]["id"], **decision}
+            part |= {"state": "approval-responded", "approval": approval}
+    request = aisdk.read({"messages": [message]})
+    encoder = aisdk.Encoder.of(request, version=version)
+    return message, "".join(aisdk.stream(graph, request.input, AT, encoder=encoder))
+
+
 @versions
 def test_every_part_is_one_that_the_client_knows(version: Any) -> None:
     graphs = [getattr(scripted, f"make_{name}")() for name in MAKERS]
@@ -65,9 +80,9 @@ def test_every_part_of_the_stream_is_told_by_a_run_or_never(version: Any) -> Non
     own = {name: told for name, told in table.items() if not told.startswith(other)}
     lines = [lines_of(getattr(scripted, f"make_{name}")(), version) for name in MAKERS]
     lines.append(aisdk.Encoder("m", version=version).end(is_cancelled=True))
-    told = {
-        type for one in read(version, *({"lines": each} for each in lines)) for type in one["types"]
-    }
+    message, answered = decided(version)
+    cases = [{"lines": each} for each in lines] + [{"lines": answered, "message": message}]
+    told = {type for one in read(version, *cases) for type in one["types"]}
 
     assert sorted(own) == sorted(read(version))
     assert {"data-*" if type.startswith("data-") else type for type in told} == {
@@ -77,22 +92,13 @@ def test_every_part_of_the_stream_is_told_by_a_run_or_never(version: Any) -> Non
 
 @versions
 def test_a_message_goes_on_where_it_has_asked(version: Any) -> None:
-    graph = scripted.make_reviewed()
-    (asked,) = read(version, {"lines": lines_of(graph, version)})
-    message = asked["message"]
-    for part in message["parts"]:
-        if part.get("state") == "approval-requested":
-            is_approved = part["type"] == "tool-weigh"
-            part |= {
-                "state": "approval-responded",
-                "approval": {"id": part["approval"]["id"], "approved": is_approved},
-            }
-    request = aisdk.read({"messages": [message]})
-    lines = lines_of(graph, version, request.input, calls=request.calls)
+    message, lines = decided(version)
     (answered,) = read(version, {"lines": lines, "message": message})
 
     assert answered["wrong"] == answered["errors"] == []
     parts = answered["message"]["parts"]
     states = {part["type"]: part["state"] for part in parts if part["type"].startswith("tool-")}
-    assert states == {"tool-weigh": "output-available", "tool-burn": "output-error"}
+    assert states == {"tool-weigh": "output-available", "tool-burn": "output-denied"}
+    burn = next(part for part in parts if part["type"] == "tool-burn")
+    assert burn["approval"]["reason"] == "Not today."
     assert [part["text"] for part in parts if part["type"] == "text"][-1] == "A hundred kilos."

@@ -150,7 +150,7 @@ def test_calls_are_approved_in_their_message(served: Running) -> None:
         for part in answered
         if part["type"].startswith("tool-output") and not part.get("preliminary")
     }
-    assert outputs == {"call-1": "tool-output-available", "call-2": "tool-output-error"}
+    assert outputs == {"call-1": "tool-output-available", "call-2": "tool-output-denied"}
 
 
 def test_a_run_that_fails_says_so(served: Running) -> None:

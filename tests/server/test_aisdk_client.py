@@ -51,7 +51,7 @@ def test_a_page_talks_with_a_graph(version: int, tmp_path: Path) -> None:
     assert told["again"] == [told["turns"], True]
     (_, (role, parts)) = told["reviewed"]
     assert role == "assistant"
-    assert parts[2:4] == ["output-available", "output-error"]
+    assert parts[2:4] == ["output-available", "output-denied"]
     assert "A hundred kilos." in parts
     first, second = told["read"]
     assert first == second

@@ -23,7 +23,7 @@ step of it, whichever graph has said it. `docs/frontends.md` has the table of pa
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 from langchain_core.utils.uuid import uuid7
@@ -122,6 +122,7 @@ class Encoder:
         version: Version = 6,
         calls: Mapping[str, str] | None = None,
         said: Iterable[Mapping[str, Any]] = (),
+        denied: Collection[str] = (),
     ) -> None:
         """Begin a message, or go on with one.
 
@@ -131,10 +132,12 @@ class Encoder:
             calls: The calls of tools in that message that wait for an answer: id -> name.
             said: The parts that it has already, as in `ui_messages`, for a page that does not have
                 them.
+            denied: The calls that were not approved on the page, which knows why.
         """
         self._message_id = message_id or str(uuid7())
         self._version = version
         self._said = said
+        self._denied = denied
         self._reader = Reader(calls)
         self._made: dict[str, tuple[str, Any]] = {}
         """The calls that were made and wait: id -> name and arguments."""
@@ -148,7 +151,7 @@ class Encoder:
     @classmethod
     def of(cls, asked: ChatRequest, *, version: Version = 6) -> Encoder:
         """Return the encoder of the answer to a request."""
-        return cls(asked.message_id, version=version, calls=asked.calls)
+        return cls(asked.message_id, version=version, calls=asked.calls, denied=asked.denied)
 
     def begin(self) -> str:
         """Return the lines that begin the message."""
@@ -275,7 +278,9 @@ class Encoder:
     def _answer_call(self, fact: facts.CallAnswered) -> Iterator[Part]:
         self._made.pop(fact.call_id, None)
         part: Part = {"toolCallId": fact.call_id}
-        if fact.error is not None:
+        if fact.error is not None and fact.call_id in self._denied:
+            part["type"] = "tool-output-denied"
+        elif fact.error is not None:
             part |= {"type": "tool-output-error", "errorText": fact.error}
         else:
             part |= {"type": "tool-output-available", "output": as_data(fact.output)}

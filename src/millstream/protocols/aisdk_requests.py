@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -27,6 +27,8 @@ class ChatRequest(Conversation):
     to be made again."""
     calls: Mapping[str, str] = field(default_factory=dict)
     """The calls in the message that is gone on with that nobody has answered: id -> name."""
+    denied: Collection[str] = ()
+    """Those of them that were not approved on the page."""
 
 
 def read(body: Any) -> ChatRequest:
@@ -66,6 +68,7 @@ def read(body: Any) -> ChatRequest:
         else None,
         answers={**(_answers(last) if last is not None and goes_on else {}), **(resume or {})},
         calls=_waiting(last) if last is not None and goes_on else {},
+        denied=frozenset(_denied(last)) if last is not None and goes_on else (),
     )
 
 
@@ -117,7 +120,7 @@ def _answer(part: Mapping[str, Any]) -> Message | None:
         output = part.get("output")
         content = output if isinstance(output, str) else json.dumps(output)
     else:
-        content = str(part.get("errorText") or "denied")
+        content = str(part.get("errorText") or _approval(part).get("reason") or "denied")
     return {
         "role": "tool",
         # The same whenever it is sent: a thread that has it takes it once.
@@ -133,14 +136,26 @@ def _answers(message: Mapping[str, Any]) -> dict[str, Any]:
     """Return the decisions about calls, by the questions that asked for them."""
     found: dict[tuple[str, int], Any] = {}
     for part in message["parts"]:
-        approval = part.get("approval") if part.get("state") == "approval-responded" else None
-        if not isinstance(approval, Mapping):
-            continue
+        approval = _approval(part) if part.get("state") == "approval-responded" else {}
         call = approved_call(str(approval.get("id")))
         if call is not None:
             is_approved = bool(approval.get("approved"))
-            found[call] = decision(is_approved=is_approved, reason=approval.get("reason"))
+            reason = _text(approval.get("reason"))
+            found[call] = decision(is_approved=is_approved, reason=reason)
     return in_order(found)
+
+
+def _approval(part: Mapping[str, Any]) -> Mapping[str, Any]:
+    approval = part.get("approval")
+    return approval if isinstance(approval, Mapping) else {}
+
+
+def _denied(message: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the calls that were not approved: only of these does the page know that, and why."""
+    for part in message["parts"]:
+        is_answered = _is_call(part) and part.get("state") == "approval-responded"
+        if is_answered and _approval(part).get("approved") is False:
+            yield part["toolCallId"]
 
 
 def _waiting(message: Mapping[str, Any]) -> dict[str, str]:

@@ -61,7 +61,7 @@ async def chat(call: Call, body: ChatBody) -> Response:
     run = run_of(found, body, given, metadata=metadata, stream_resumable=True)
     delegated = await Delegated.of(call, run, thread_id)
     creation = delegated.creation
-    encoder = _encoder(creation.run_id, told)
+    encoder = _encoder(creation.run_id, told, denied=asked.denied)
     return await creation.stream(partial(EncodedSource, encoder=encoder), HEADERS)
 
 
@@ -151,14 +151,12 @@ def _told_before(
     return found[:-1], found[-1]["parts"]
 
 
-def _encoder(
-    run_id: str, told: Mapping[str, Any], *, said: Sequence[Mapping[str, Any]] = ()
-) -> aisdk.Encoder:
+def _encoder(run_id: str, told: Mapping[str, Any], **more: Any) -> aisdk.Encoder:
     # A page that is loaded anew finds the message by its id: so it is the same. Metadata are what
     # clients say, of runs that were asked for elsewhere too.
     return aisdk.Encoder(
         str(told.get("message_id") or run_id),
         version=7 if told.get("version") == 7 else 6,
         calls=calls_told(told),
-        said=said,
+        **more,
     )
