@@ -235,6 +235,20 @@ def make_forgetful() -> Any:
     return builder.add_node(forget).add_edge(START, "say").add_edge("say", "forget").compile()
 
 
+def make_consulting(*, is_forgetful: bool = True) -> Any:
+    """Return a graph that asks an agent, keeps nothing of what that says, and forgets something."""
+    miller = make_agent()
+
+    def consult(state: State) -> None:
+        miller.invoke({"messages": "How heavy are two sacks?"})
+        get_stream_writer()({"type": "ACTIVITY_SNAPSHOT", **ACTIVITY, "content": {"sacks": 2}})
+
+    builder = StateGraph(State).add_node("say", speaking(chunk("It turns."))).add_node(consult)
+    builder.add_node("forget", forget if is_forgetful else lambda state: None)
+    builder.add_edge(START, "say").add_edge("say", "consult").add_edge("consult", "forget")
+    return builder.compile()
+
+
 @tool
 def photograph() -> list[Any]:
     """Make a picture."""

@@ -10,6 +10,7 @@ from ag_ui.core import EventType
 from langchain_core.messages import AIMessage
 
 from millstream.protocols import agui
+from millstream.protocols.agui_held import HeldMessages
 from protocols import scripted
 from protocols.documented import never, rows
 from protocols.judges import judge
@@ -20,6 +21,7 @@ GRAPHS: Final = (
     "delegating",
 )  # fmt: skip
 """Graphs whose runs together tell all that is ever told."""
+HUMAN: Final = {"type": "human", "content": "hi", "id": "u1"}
 
 
 def test_every_event_of_the_protocol_is_told_by_a_run_or_never() -> None:
@@ -171,6 +173,56 @@ def test_messages_that_are_gone_from_the_state_are_gone_for_the_client() -> None
     assert told["messages"] == [{"id": "said", "role": "assistant", "content": "It turns."}]
 
 
+def test_what_a_nested_graph_keeps_for_itself_stays_when_messages_go() -> None:
+    events = said(scripted.make_consulting(), {"messages": [HUMAN]})
+    (told,) = only(events, "MESSAGES_SNAPSHOT")
+    (began,) = only(events, "SUBAGENT_STARTED")
+
+    said_by_root, *nested = told["messages"]
+    assert said_by_root == {"id": "said", "role": "assistant", "content": "It turns."}
+    assert [(one["id"], one["role"]) for one in nested] == [
+        ("calls:0", "reasoning"), ("calls", "assistant"), ("call-1:result", "tool"),
+        ("call-2:result", "tool"), ("answer", "assistant"), ("answer:file-0", "activity"),
+    ]  # fmt: skip
+    assert {one["subagentRunId"] for one in nested} == {began["subagentRunId"]}
+    assert nested[0]["content"] == "Sacks have weight."
+    assert [call["function"]["arguments"] for call in nested[1]["toolCalls"]] == [
+        '{"sacks": 2}', "{}",
+    ]  # fmt: skip
+
+
+def test_what_nested_graphs_have_said_in_earlier_runs_stays_too() -> None:
+    owner = {"subagentRunId": "miller:1"}
+    held = {"id": "m1", "role": "assistant", "content": "Heavy.", **owner}
+    of_state = {"id": "a1", "role": "assistant", "content": "It stands.", **owner}
+    wrong = [
+        {**held, "id": "m2", "toolCalls": [None]},
+        {**held, "id": "m3", "toolCalls": 5},
+        {**held, "id": "m4", "subagentRunId": None},
+    ]
+    messages = [of_state, held, *wrong, {"id": "u2", "role": "user", "content": "again"}]
+    encoder = agui.Encoder.of(agui.read({"threadId": "t", "runId": "r", "messages": messages}))
+    kept = [{"type": "human", "content": "again", "id": "u2"}]
+    before = [{"type": "ai", "content": "It stands.", "id": "a1"}, *kept]
+    events = [e for each in (before, kept) for e in encoder.events(values({"messages": each}))]
+
+    assert [event["type"] for event in events] == ["STATE_SNAPSHOT", "MESSAGES_SNAPSHOT"]
+    assert [one["id"] for one in events[1]["messages"]] == ["m1", "u2"]
+    assert events[1]["messages"][0] == held
+
+
+def test_a_tool_result_without_its_call_is_not_told_again() -> None:
+    call = {"name": "weigh", "args": {}, "id": "c1", "type": "tool_call"}
+    held = HeldMessages()
+    held.follow({"type": "TOOL_CALL_START", "toolCallId": "c1", "toolCallName": "weigh",
+                 "parentMessageId": "a1"})  # fmt: skip
+    held.know([AIMessage("", id="a1", tool_calls=[call])])
+    held.follow({"type": "TOOL_CALL_RESULT", "messageId": "c1:result", "toolCallId": "c1",
+                 "content": "heavy", "role": "tool"})  # fmt: skip
+
+    assert held.beside([]) == []
+
+
 def test_a_tool_that_returns_a_picture_answers_with_parts() -> None:
     (result,) = only(said(scripted.make_photographing()), "TOOL_CALL_RESULT")
     source = {"type": "data", "value": scripted.PIXEL, "mimeType": "image/png"}
@@ -263,12 +315,22 @@ def test_the_client_follows_every_event() -> None:
         {"id": "said", "role": "assistant", "content": "It turns."}
     ]
     (activity,) = told["showing"]["messages"]
+    forgetful, whole = judge("agui.mjs", given=[
+        {"lines": lines_of(scripted.make_consulting(is_forgetful=each), {"messages": [HUMAN]}),
+         "messages": [{"id": "u1", "role": "user", "content": "hi"}]} for each in (True, False)
+    ])  # fmt: skip
+    assert shown(forgetful["messages"]) == shown(whole["messages"][1:])
+    assert len(forgetful["messages"]) == 8
     assert activity["content"] == {"sacks": 1}
     assert told["known"]["state"] == {"topic": "sacks"}
     assert [one["role"] for one in told["known"]["messages"]][:3] == [
         "user", "reasoning", "assistant",
     ]  # fmt: skip
     assert told["planning"]["types"] == [each.value for each in EventType]
+
+
+def shown(messages: Any) -> Any:
+    return [{key: one[key] for key in one if key != "subagentRunId"} for one in messages]
 
 
 def final(graph: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import httpx
 import pytest
 from ag_ui.core import AgentCapabilities
+from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig
 
 from millstream.graph import START, StateGraph
@@ -42,19 +43,46 @@ def ask_twice(state: Counted) -> dict[str, Any]:
     return {"sacks": [interrupt(f"How many sacks for the {state['mill']} mill?")]}
 
 
+def tell(state: Counted) -> dict[str, Any]:
+    return {"messages": [AIMessage("Ready.", id="ready")]}
+
+
+def make_turning(gate: threading.Event) -> Any:
+    """Return a graph of which a nested one says something for itself before a gate is open."""
+    said = scripted.chunk("Now ", id="now"), lambda: gate.wait(30), scripted.chunk("go.", id="now")
+    inner = StateGraph(Counted).add_node("speak", scripted.speaking(*said))
+    inner.add_edge(START, "speak")
+    aside = inner.compile()
+
+    def turn(state: Counted) -> dict[str, Any]:
+        aside.invoke({"messages": "go on"})
+        return {"sacks": [1]}
+
+    return StateGraph(Counted).add_node(turn).add_edge(START, "turn").compile()
+
+
 @pytest.fixture(scope="module")
 def gate() -> threading.Event:
     return threading.Event()
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, gate: threading.Event) -> Iterator[Running]:
+def later() -> threading.Event:
+    return threading.Event()
+
+
+@pytest.fixture(scope="module")
+def served(
+    tmp_path_factory: pytest.TempPathFactory, gate: threading.Event, later: threading.Event
+) -> Iterator[Running]:
     """Give a server with the graphs that say everything; use threads of your own."""
     names = ("team", "failing", "asking", "reviewed", "planning", "photographing", "routing")
     graphs = {
         **make_graphs(),
         **{name: getattr(scripted, f"make_{name}")() for name in names},
         "gated": scripted.make_gated(gate),
+        "turning": make_turning(later),
+        "telling": StateGraph(Counted).add_node(tell).add_edge(START, "tell").compile(),
         "pondering": StateGraph(Counted).add_node(ask_twice).add_edge(START, "ask_twice").compile(),
         "counting": StateGraph(Counted).add_node(count).add_edge(START, "count").compile(),
     }
@@ -178,6 +206,42 @@ def test_a_client_that_comes_back_gets_all_of_a_run_after_what_was_before(
     assert texts(events) == ["It ", "turns."]
     assert events[-1]["outcome"] == {"type": "success"}
     assert after.status_code == 204
+
+
+def test_a_client_that_comes_back_gets_the_runs_that_wait_too(
+    served: Running, gate: threading.Event, later: threading.Event
+) -> None:
+    gate.clear()
+    later.clear()
+    thread = str(uuid.uuid4())
+    asked = {"threadId": thread, "messages": [HI]}
+    more = {"runId": "r2", "messages": [{**HI, "id": "u2", "content": "and now?"}]}
+    last = {"runId": "r3", "messages": [{**HI, "id": "u3"}]}
+    with (
+        served.http.stream("POST", "/ag-ui/turning", json={**asked, "runId": "r1"}) as first,
+        served.http.stream("POST", "/ag-ui/gated", json={**asked, **more}),
+        served.http.stream("POST", "/ag-ui/telling", json={**asked, **last}),
+        served.http.stream("GET", f"/ag-ui/gated/{thread}/stream") as joined,
+    ):
+        up_to('"Now "', first.iter_text())
+        pieces = joined.iter_text()
+        so_far = up_to('"Now "', pieces)
+        later.set()
+        so_far += up_to('"It "', pieces)
+        gate.set()
+        events = events_in(so_far + "".join(pieces))
+
+    begun = only(events, "RUN_STARTED", "RUN_FINISHED")
+    assert [(event["type"], event["runId"]) for event in begun] == [
+        (type, f"r{n}") for n in (1, 2, 3) for type in ("RUN_STARTED", "RUN_FINISHED")
+    ]
+    second, third = only(events, "MESSAGES_SNAPSHOT")[1:]
+    # What the first has said for itself, the client keeps.
+    assert [one["id"] for one in second["messages"]] == ["u1", "now", "u2"]
+    assert second["messages"][1]["content"] == "Now go."
+    # The last may have ended before anybody looked for it.
+    told = [one.get("content") for one in third["messages"]] + texts(events)
+    assert told.count("Ready.") == 1
 
 
 def test_a_client_that_comes_back_finds_what_its_thread_asks(served: Running) -> None:

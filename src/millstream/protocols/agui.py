@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from langchain_core.utils.uuid import uuid7
 
 from millstream.protocols import facts
+from millstream.protocols.agui_held import SCOPE, HeldMessages
 from millstream.protocols.agui_interrupts import interrupts_of
 from millstream.protocols.agui_messages import (
     agent_messages,
@@ -113,6 +114,7 @@ class Encoder:
         parent_run_id: str | None = None,
         calls: Mapping[str, str] | None = None,
         known: Any = None,
+        held: HeldMessages | None = None,
     ) -> None:
         """Begin a run.
 
@@ -123,10 +125,13 @@ class Encoder:
             calls: The calls of tools in the thread that wait for an answer: id -> name.
             known: The state that the thread has before, with its messages, for a client that has
                 none of it: it is told first.
+            held: The messages that the client has, and the state does not have.
         """
         self._ids = {"threadId": thread_id or str(uuid7()), "runId": run_id or str(uuid7())}
         self._parent = {} if parent_run_id is None else {"parentRunId": parent_run_id}
         self._known = known
+        self.held = HeldMessages() if held is None else held
+        """The messages that the client has, and the state does not have."""
         self._made = waiting_calls(_messages_in(known) or ())
         """The calls that were made and wait: id -> name and arguments."""
         waiting = {id: name for id, (name, _) in self._made.items()}
@@ -157,7 +162,11 @@ class Encoder:
     def of(cls, asked: AgentRequest) -> Encoder:
         """Return the encoder of the answer to a request."""
         return cls(
-            asked.thread_id, asked.run_id, parent_run_id=asked.parent_run_id, calls=asked.calls
+            asked.thread_id,
+            asked.run_id,
+            parent_run_id=asked.parent_run_id,
+            calls=asked.calls,
+            held=HeldMessages(asked.held),
         )
 
     def begin(self) -> str:
@@ -175,7 +184,9 @@ class Encoder:
     def events(self, event: ProtocolEvent) -> Iterator[AgentEvent]:
         """Yield the AG-UI events that an event of the run's stream makes."""
         for fact in self._reader.read(event):
-            yield from _HANDLERS[type(fact)](self, fact)
+            for told in _HANDLERS[type(fact)](self, fact):
+                self.held.follow(told)
+                yield told
 
     def ask(self, questions: Iterable[Any]) -> None:
         """Take note of what a thread asks that has no run: the end tells it."""
@@ -232,9 +243,14 @@ class Encoder:
     def _tell_all(self, state: Any) -> Iterator[AgentEvent]:
         """Yield what a client is told that has nothing of a thread yet."""
         if (messages := _messages_in(state)) is not None:
-            yield {"type": "MESSAGES_SNAPSHOT", "messages": agent_messages(messages)}
+            self.held.know(messages)
+            yield self._snapshot(messages)
         if told := self._state.tell(state):
             yield told
+
+    def _snapshot(self, messages: Sequence[Any]) -> AgentEvent:
+        told = self.held.beside(agent_messages(messages, self._of_message))
+        return {"type": "MESSAGES_SNAPSHOT", "messages": told, "metadata": SCOPE}
 
     def _begin_message(self, fact: facts.MessageBegan) -> Iterator[AgentEvent]:
         if subagent := self._around(fact.namespace):
@@ -342,9 +358,10 @@ class Encoder:
         yield self._by(fact, {"type": "CUSTOM", "name": SOURCE, "value": value})
 
     def _show_state(self, fact: facts.StateChanged) -> Iterator[AgentEvent]:
-        if self._state.has_lost_messages(fact.values):
-            messages = agent_messages(fact.values[MESSAGES], self._of_message)
-            yield {"type": "MESSAGES_SNAPSHOT", "messages": messages}
+        if (messages := _messages_in(fact.values)) is not None:
+            self.held.know(messages)
+            if self._state.has_lost_messages(messages):
+                yield self._snapshot(messages)
         if told := self._state.tell(fact.values):
             yield told
 

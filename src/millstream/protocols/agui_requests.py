@@ -14,6 +14,8 @@ from millstream.types import Command
 SPOKEN: Final = ("developer", "system", "user", "assistant", "tool")
 """The roles of messages that a graph is given; the others are what was shown beside."""
 OF_CLIENT: Final = ("developer", "system", "user", "tool")
+HELD: Final = ("assistant", "reasoning", "tool", "activity")
+"""The roles of what subagents say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,8 @@ class AgentRequest(Conversation):
     """`forwardedProps`: what it sends besides."""
     parent_run_id: str | None = None
     """The run that has started this one, where the client says so."""
+    held: Sequence[Message] = ()
+    """The messages of the client that subagents have said, which the state may not have."""
 
     @property
     def input(self) -> Any:
@@ -78,6 +82,7 @@ def read(body: Any) -> AgentRequest:
         context=_list(body.get("context")),
         forwarded=body.get("forwardedProps"),
         parent_run_id=_text(body.get("parentRunId")),
+        held=[dict(one) for one in messages if _is_of_subagent(one)],
     )
 
 
@@ -173,6 +178,16 @@ def _is_message(message: Any) -> bool:
         isinstance(message, Mapping)
         and isinstance(message.get("role"), str)
         and isinstance(message.get("id"), str)
+    )
+
+
+def _is_of_subagent(message: Mapping[str, Any]) -> bool:
+    calls = message.get("toolCalls", [])
+    return (
+        isinstance(message.get("subagentRunId"), str)
+        and message["role"] in HELD
+        and isinstance(calls, list)
+        and all(isinstance(call, Mapping) and isinstance(call.get("id"), str) for call in calls)
     )
 
 

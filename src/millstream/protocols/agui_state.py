@@ -51,11 +51,8 @@ class KnownState:
                 return {"type": "STATE_DELTA", "delta": operations}
         return {"type": "STATE_SNAPSHOT", "snapshot": values}
 
-    def has_lost_messages(self, values: Any) -> bool:
+    def has_lost_messages(self, messages: Sequence[Any]) -> bool:
         """Say whether messages that were in the state have gone from it, or have become others."""
-        messages = values.get(MESSAGES) if isinstance(values, Mapping) else None
-        if not isinstance(messages, Sequence) or isinstance(messages, str):
-            return False
         ids = (attribute(one, "id") for one in messages)
         now = {str(id): one for id, one in zip(ids, messages, strict=True) if id is not None}
         before, self._messages = self._messages, now

@@ -62,28 +62,27 @@ class LongResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send everything, and return when that is done or the client has gone."""
-        signal = self._signal()
         loop = asyncio.get_running_loop()
         timer: asyncio.TimerHandle | None = None
 
         def beat() -> None:
             nonlocal timer
             self._is_due = True
-            signal.ring()
+            self._signal().ring()
             timer = loop.call_at(self._next_beat(loop.time()), beat)
 
         async def watch() -> None:
             while (await receive())["type"] != "http.disconnect":
                 pass
             self._is_gone = True
-            signal.ring()
+            self._signal().ring()
 
         watcher = loop.create_task(watch())
         timer = loop.call_at(self._next_beat(loop.time()), beat)
         try:
             head = {"status": self.status_code, "headers": self.raw_headers}
             await send({"type": "http.response.start", **head})
-            await self._send(send, signal)
+            await self._send(send)
             if not self._is_gone:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         except OSError:
@@ -105,9 +104,10 @@ class LongResponse(Response):
         return (now + self._beat) // grain * grain
 
     def _signal(self) -> Signal:
+        """Return what is rung when there may be something: that of what is read now."""
         raise NotImplementedError
 
-    async def _send(self, send: Send, signal: Signal) -> None:
+    async def _send(self, send: Send) -> None:
         raise NotImplementedError
 
     def _close(self) -> bool:
@@ -157,10 +157,10 @@ class EventStream(LongResponse):
     def _signal(self) -> Signal:
         return self._source.signal
 
-    async def _send(self, send: Send, signal: Signal) -> None:
+    async def _send(self, send: Send) -> None:
         source = self._source
         while not self._is_gone:
-            signal.clear()
+            source.signal.clear()
             is_over = source.is_over  # asked first: what came before the end is there then
             try:
                 body = await source.take()
@@ -175,8 +175,10 @@ class EventStream(LongResponse):
                 await send({"type": "http.response.body", "body": body, "more_body": True})
             elif is_over:
                 return
-            elif not source.is_over:  # else it has found out just now, and nobody rings for that
-                await signal.wait()
+            elif not source.is_over and not self._is_gone:
+                # Else it has found out just now, and nobody rings for that; nor for who has gone
+                # while the source went on to what has another signal.
+                await source.signal.wait()
 
     def _close(self) -> bool:
         is_over = self._source.is_over
@@ -207,7 +209,8 @@ class AwaitedJson(LongResponse):
     def _signal(self) -> Signal:
         return self._waited
 
-    async def _send(self, send: Send, signal: Signal) -> None:
+    async def _send(self, send: Send) -> None:
+        signal = self._waited
         task = self._task = asyncio.ensure_future(self._result())
         task.add_done_callback(lambda _: signal.ring())
         while not self._is_gone:

@@ -148,17 +148,26 @@ def with_new(
 
 
 async def run_under_way(call: Call, thread_id: str) -> Mapping[str, Any] | None:
-    """Return the run of a thread that goes on, or waits to begin; None if there is none."""
+    """Return the run of a thread that goes on, or is the next to begin; None if there is none."""
+    for status in ("running", "pending"):
+        found = await _first_run(call, thread_id, status=status, is_oldest_first=True)
+        if found is not None:
+            return found
+    return None
+
+
+async def last_run(call: Call, thread_id: str) -> Mapping[str, Any] | None:
+    """Return the run of a thread that was asked for last; None if there is none."""
+    return await _first_run(call, thread_id, status=None)
+
+
+async def _first_run(call: Call, thread_id: str, **which: Any) -> Mapping[str, Any] | None:
     path = "/threads/{thread_id}/runs"
     own = await as_operation(call, "GET", path, thread_id=thread_id)
-    for status in ("running", "pending"):
-        found = await call.service.db.read(
-            rows.list_runs, thread_id, own.filters, status=status, limit=1, offset=0
-        )
-        if found:
-            run: Mapping[str, Any] = found[0]
-            return run
-    return None
+    found: list[dict[str, Any]] | None = await call.service.db.read(
+        rows.list_runs, thread_id, own.filters, limit=1, offset=0, **which
+    )
+    return found[0] if found else None
 
 
 async def answers_in(call: Call, thread_id: str, answers: Mapping[str, Any]) -> dict[str, Any]:

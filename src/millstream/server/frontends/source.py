@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from millstream.constants import INTERRUPT
@@ -111,3 +111,41 @@ class EncodedSource:
     def _said(self, frames: bytes) -> bytes:
         tell = self._telling.tell
         return "".join(tell(name, data) for name, data in events_in(frames)).encode()
+
+
+class Successive:
+    """Runs of a thread one after the other, as the lines of a protocol that has a form for that."""
+
+    def __init__(self, first: Source, then: Callable[[], Awaitable[Source | None]]) -> None:
+        """Show a run, and those that `then` returns when the one before has ended."""
+        self._source = first
+        self._then = then
+        self._has_ended = False
+
+    @property
+    def signal(self) -> Signal:
+        """What is rung when there may be something; each run has its own."""
+        return self._source.signal
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing more: the end of the last one was said, too."""
+        return self._has_ended
+
+    async def take(self) -> bytes:
+        """Return lines that are there now, nothing if there are none."""
+        while not self._has_ended:
+            said = await self._source.take()
+            if said or not self._source.is_over:
+                return said
+            following = await self._then()
+            self._source.close()
+            if following is None:
+                self._has_ended = True
+            else:
+                self._source = following
+        return b""
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._source.close()

@@ -383,6 +383,7 @@ def list_runs(
     status: str | None,
     limit: int,
     offset: int,
+    is_oldest_first: bool = False,
 ) -> list[dict[str, Any]] | None:
     """Return the runs of a thread, the newest first; None if the caller may not see it."""
     thread = _first(connection, select(threads.c.metadata).where(threads.c.thread_id == thread_id))
@@ -391,7 +392,8 @@ def list_runs(
     query = select(*_SHOWN).where(runs.c.thread_id == thread_id)
     if status is not None:
         query = query.where(runs.c.status == status)
-    query = query.order_by(runs.c.created_at.desc(), runs.c.run_id.desc())
+    order = runs.c.created_at, runs.c.run_id
+    query = query.order_by(*(order if is_oldest_first else (each.desc() for each in order)))
     rows = connection.execute(query.limit(limit).offset(offset)).all()
     return [shown(row) for row in rows]
 
