@@ -12,7 +12,7 @@ import pytest
 
 from millstream.outbox.write_ahead import Place
 from millstream.server.clock import Clock
-from millstream.server.log import holds
+from millstream.server.log import holds, thread_channel
 from millstream.server.log.event_ids import format_id, parse_id
 from millstream.server.log.hub import Logs
 from millstream.server.log.run_log import (
@@ -20,10 +20,11 @@ from millstream.server.log.run_log import (
     HELD_EVENTS,
     KEPT_BYTES,
     KEPT_EVENTS,
+    Entry,
     RunLog,
     RunReader,
 )
-from millstream.server.log.thread_channel import ThreadReader
+from millstream.server.log.thread_channel import ThreadChannel, ThreadReader
 from millstream.server.runs.reading import RunSource
 
 
@@ -330,6 +331,29 @@ def test_trap_27_a_thread_is_read_by_lifecycle_or_state_alone() -> None:
         ["state"],
         ["begun", "state"],
     ]
+
+
+def test_a_reader_of_a_thread_that_keeps_up_is_not_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thread_channel, "MAX_BACKLOG", 300)
+
+    async def main() -> bool:
+        channel = ThreadChannel("t")
+        reader = ThreadReader(channel)
+
+        class Counted(bytes):
+            def __len__(self) -> int:
+                # As another thread does that reads while this event is counted.
+                if reader._waiting:
+                    reader.take()
+                return super().__len__()
+
+        for seq in range(1, 20, 2):
+            channel.follow(Entry(seq, 1, "custom", b"x" * 60))
+            channel.follow(Entry(seq + 1, 1, "custom", Counted(b"x" * 60)))
+            reader.take()
+        return reader.is_over
+
+    assert not asyncio.run(main())
 
 
 def test_what_is_stored_of_a_resumable_run_is_read_and_no_more() -> None:
