@@ -167,6 +167,55 @@ def test_a_run_that_failed_fails_in_a_protocol_too(
     assert outcome.err.count("division by zero") == 1
     if protocol == "ag-ui":
         assert data_of(outcome.out)[-1]["type"] == "RUN_ERROR"
+    else:
+        error = {"error": "ZeroDivisionError", "message": "division by zero"}
+        assert data_of(outcome.out)[-1] == error
+        assert outcome.out.splitlines()[-3] == "event: error"
+
+
+def test_frames_say_that_a_recording_was_cut(millstream: Any, record: Any) -> None:
+    file = Path(record("graph", {"x": 1}))
+    lines = gzip.decompress(file.read_bytes()).splitlines(keepends=True)
+    file.write_bytes(gzip.compress(b"".join(lines[:-1])))
+
+    outcome = millstream("replay", str(file), "--protocol", "sse")
+
+    assert data_of(outcome.out)[-1]["error"] == "TruncatedRecordingWarning"
+    assert "ends before the run does" in outcome.err
+    assert outcome.code == 0
+
+
+HEADER = {"recording": 1, "started": 1_700_000_000_000_000}
+SENSELESS = [
+    {"at": 1, "ns": [], "mode": "updates", "data": [1]},
+    {"at": 1, "ns": [], "mode": "messages", "data": 5},
+    {"at": 1, "ns": [], "mode": "updates", "data": {"$message": "Nobody"}},
+    {"at": 1, "ns": [], "mode": "debug", "data": {"type": 5}},
+    {"at": 1, "ns": 7, "mode": "tasks", "data": {}},
+    {"at": 1, "ns": ["a|b:\n"], "mode": "tasks", "data": {"id": {}}},
+    {"end": "success"},
+    "x",
+]
+
+
+@pytest.mark.parametrize("line", SENSELESS, ids=repr)
+@pytest.mark.parametrize("protocol", [None, "sse", "ag-ui", "langchain"])
+def test_a_line_without_sense_is_no_traceback(
+    millstream: Any, tmp_path: Path, protocol: str | None, line: Any
+) -> None:
+    file = tmp_path / "run.jsonl.gz"
+    lines = [HEADER, line, {"at": 2, "end": "success", "events": 1}]
+    file.write_bytes(gzip.compress("".join(f"{json.dumps(each)}\n" for each in lines).encode()))
+    in_modes = ("-m", "updates", "-m", "messages", "-m", "debug", "-m", "tasks", "--subgraphs")
+    chosen = ("--protocol", protocol) if protocol else ()
+
+    outcome = millstream(
+        "replay", str(file), *chosen, *(in_modes if protocol in (None, "sse") else ())
+    )
+
+    assert outcome.code in (0, 2)
+    assert "Traceback" not in outcome.err
+    assert len(outcome.err.splitlines()) == (outcome.code == 2)
 
 
 @pytest.mark.parametrize(

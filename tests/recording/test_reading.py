@@ -130,6 +130,16 @@ def test_what_is_no_recording_is_refused(content: bytes, message: str) -> None:
         {**EVENT, "data": {"$nothing": 1}},
         {"mode": "debug", "at": 1, "ns": [], "data": {"type": "task"}},
         {"mode": ["custom"], "at": 1, "ns": [], "data": 1},
+        {**EVENT, "ns": "ab"},
+        {**EVENT, "ns": [1]},
+        {**EVENT, "at": "5"},
+        {**EVENT, "at": 1 << 60},
+        {**EVENT, "at": None},
+        {"at": 5, "of": 1, "text": "x"},
+        {"define": [], "value": 1},
+        {"end": "somehow", "at": 1},
+        {"end": [], "at": 1},
+        {"end": "success", "at": 1.5},
     ],
     ids=json.dumps,
 )
@@ -137,6 +147,30 @@ def test_a_line_that_is_no_event_is_named(line: dict[str, Any]) -> None:
     file = compressed(HEADER, EVENT, line, END)
 
     with pytest.raises(RecordingError, match="line 3 of BytesIO is no event"):
+        list(RecordedRun(file).read())
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {**HEADER, "namespace": 5},
+        {**HEADER, "namespace": [5]},
+        {**HEADER, "input": {"$message": "Nobody"}},
+        {"$tuple": [], **HEADER},
+        {**HEADER, "started": 1 << 60},
+    ],
+    ids=json.dumps,
+)
+def test_a_first_line_that_says_nothing_is_named(header: dict[str, Any]) -> None:
+    with pytest.raises(RecordingError, match="line 1 of BytesIO is no beginning"):
+        RecordedRun(compressed(header, END))
+
+
+def test_definitions_that_refer_to_each_other_do_not_fill_the_memory() -> None:
+    twice = [{"define": n, "value": [{"$ref": n - 1}] * 2} for n in range(2, 40)]
+    file = compressed(HEADER, {"define": 1, "value": "x" * 100}, *twice, END)
+
+    with pytest.raises(RecordingError, match="with what it refers to it has more than"):
         list(RecordedRun(file).read())
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import enum
 import math
+import pickle
 import sys
+import traceback
 from collections import OrderedDict
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -188,7 +191,53 @@ def test_errors_come_back_as_themselves_where_they_are_known() -> None:
     assert [repr(error) for error in got[:3]] == [repr(error) for error in errors[:3]]
     assert [type(error) for error in got[:3]] == [KeyError, FileNotFoundError, GraphRecursionError]
     assert isinstance(got[3], RecordedError)
-    assert str(got[3]).endswith("Own: mine")
+    assert repr(got[3]) == "Own('mine')"
+
+
+class Torn(Exception):
+    """An error that wants other arguments than it keeps."""
+
+    def __init__(self, *, sack: int) -> None:
+        super().__init__("torn", sack)
+        self.sack = sack
+
+    def __str__(self) -> str:
+        return f"sack {self.sack} is torn"
+
+
+def test_other_errors_are_called_as_they_were() -> None:
+    torn = Torn(sack=3)
+
+    got: Any = again(torn)
+
+    assert isinstance(got, RecordedError)
+    assert traceback.format_exception_only(got) == traceback.format_exception_only(torn)
+    assert got.args == ("torn", 3)
+    for copied in (copy.copy(got), pickle.loads(pickle.dumps(got))):
+        assert traceback.format_exception_only(copied) == traceback.format_exception_only(torn)
+
+
+def test_known_errors_of_which_not_everything_is_kept_are_caught_as_themselves() -> None:
+    errors = [FileNotFoundError(2, "no such file", "mill.txt"), ValueError([1]), KeyError((1, 2))]
+
+    got: Any = [again(error) for error in errors]
+
+    assert [str(error) for error in got] == [str(error) for error in errors]
+    for error, was in zip(got, errors, strict=True):
+        assert isinstance(error, (type(was), RecordedError))
+        assert type(error).__name__ == type(was).__name__
+
+
+def test_errors_that_are_shown_by_their_parts_have_their_text() -> None:
+    errors = [
+        SyntaxError("no", ("mill.py", 1, 2, "x")),
+        UnicodeDecodeError("ascii", b"x", 0, 1, "y"),
+    ]
+
+    got: Any = [again(error) for error in errors]
+
+    assert [str(error) for error in got] == [str(error) for error in errors]
+    assert [type(error).__name__ for error in got] == ["SyntaxError", "UnicodeDecodeError"]
 
 
 def test_events_that_know_an_error_keep_it() -> None:
@@ -260,6 +309,10 @@ HOSTILE = [
     {"$error": {"class": "builtins.SystemExit", "text": "x", "args": [1]}},
     {"$error": {"class": "os.system", "text": "x", "args": ["true"]}},
     {"$error": {"class": "builtins.eval", "text": "x", "args": ["1"]}},
+    {"$error": {"class": "builtins.ExceptionGroup", "text": "x", "args": ["1"]}},
+    {"$error": {"class": "a.B", "text": ["x"]}},
+    {"$error": {"class": "a.\ud800", "text": "x"}},
+    {"$error": {"class": ["a"], "text": "x"}},
     {"$eval": "1"},
 ]
 

@@ -18,8 +18,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 import waiting
+from millstream.protocols.stream_modes import TOKEN_NOISE
 from millstream.server.config import AuthConfig, HttpConfig
-from millstream.server.runs.wire import TOKEN_NOISE
 from server.recordings import Part, Recording, Replay, load
 from server.streams import Event, live
 

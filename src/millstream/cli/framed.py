@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from millstream._base.texts import safe_str
 from millstream.cli.failures import UsageError
 from millstream.cli.output import ESCAPES, Output
 
@@ -95,14 +96,33 @@ SSE: Final = "sse"
 def _frames(
     recorded: Replay, modes: Collection[str] | None = None, *, has_subgraphs: bool = False
 ) -> Iterator[str]:
-    """Yield the items of modes as the server frames them: `mode|namespace`, and data."""
+    """Yield what a client of the server gets of a run that streams these modes.
+
+    First which run it is, where the recording says so; items as `mode|namespace` and data; at last
+    the error that it has failed with, or that the recording ends before.
+    """
     from millstream.modes.parts import as_modes
     from millstream.protocols.lines import named_line
+    from millstream.protocols.stream_modes import shown
+    from millstream.recording.reading import TruncatedRecordingWarning
 
-    shown = as_modes(modes or recorded.header.get("stream_mode") or "updates")
-    for item in recorded.stream(stream_mode=list(shown), subgraphs=has_subgraphs):
-        namespace, mode, data = item if has_subgraphs else ((), *item)
-        yield named_line("|".join((mode, *namespace)), data)
+    run_id = recorded.header.get("configurable", {}).get("run_id")
+    if run_id is not None:
+        yield named_line("metadata", {"run_id": run_id, "attempt": 1})
+    wanted = as_modes(modes or recorded.header.get("stream_mode") or "updates")
+    try:
+        for item in recorded.stream(stream_mode=list(wanted), subgraphs=has_subgraphs):
+            namespace, mode, data = item if has_subgraphs else ((), *item)
+            yield named_line("|".join((mode, *namespace)), shown(mode, data))
+    except Exception as error:
+        yield named_line("error", _told(type(error), safe_str(error)))
+        raise
+    if (shortfall := recorded.shortfall) is not None:
+        yield named_line("error", _told(TruncatedRecordingWarning, shortfall))
+
+
+def _told(kind: type[Exception], message: str) -> dict[str, str]:
+    return {"error": kind.__name__, "message": message}
 
 
 PROTOCOLS: Final[Mapping[str, Callable[[Replay], Iterator[str]]]] = {

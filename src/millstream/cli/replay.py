@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millstream.cli.failures import DONE, FAILED, UsageError, print_failure
+from millstream.cli.failures import DONE, FAILED, UsageError, print_failure, reason
 from millstream.cli.options import EventsAsJson, StreamModes, Subgraphs, check_modes
 from millstream.cli.output import OutputError, ReaderGoneError, complain
 
@@ -57,7 +57,7 @@ def replay(
     is_watched = not as_json and sys.stdout is not None and sys.stdout.isatty()
     recorded = _open(file, _speed(speed, is_watched=is_watched))
     if protocol is not None:
-        return _print_lines(recorded, protocol, modes, has_subgraphs=subgraphs)
+        return _print_lines(file, recorded, protocol, modes, has_subgraphs=subgraphs)
     renderer = choose_view(modes, has_subgraphs=subgraphs, as_json=as_json)
     renderer.load("")
     try:
@@ -68,13 +68,12 @@ def replay(
         raise
     except BaseException as error:
         renderer.stop()
-        print_failure(error)
-        return FAILED
+        return _fail(file, recorded, error)
     return DONE
 
 
 def _print_lines(
-    recorded: Replay, protocol: str, modes: Sequence[str] | None, *, has_subgraphs: bool
+    file: str, recorded: Replay, protocol: str, modes: Sequence[str] | None, *, has_subgraphs: bool
 ) -> int:
     from millstream.cli import framed
 
@@ -84,9 +83,25 @@ def _print_lines(
     except (KeyboardInterrupt, UsageError, ReaderGoneError, OutputError):
         raise
     except BaseException as error:
-        print_failure(error)
-        return FAILED
+        return _fail(file, recorded, error)
     return DONE
+
+
+def _fail(file: str, recorded: Replay, error: BaseException) -> int:
+    """Show the error that the run has ended with; any other is a fault of the file."""
+    from millstream.errors import RunCancelledError
+    from millstream.recording.reading import RecordingError
+
+    if isinstance(error, RecordingError):
+        raise UsageError(str(error)) from error
+    try:
+        is_of_run = isinstance(error, RunCancelledError) or error is recorded.error
+    except Exception:  # its end cannot be read either
+        is_of_run = False
+    if not is_of_run:
+        raise UsageError(f"{file} cannot be shown: {reason(error)}") from error
+    print_failure(error)
+    return FAILED
 
 
 def _show(recorded: Replay, renderer: Renderer) -> None:

@@ -10,6 +10,8 @@ from millstream._base.texts import safe_str
 from millstream.errors import RunCancelledError
 from millstream.pregel._running.run_streams import check_arguments
 from millstream.protocols.reading import TRANSFORMERS
+from millstream.recording.reading import TruncatedRecordingWarning
+from millstream.replaying.replay import Replay
 
 if TYPE_CHECKING:
     from millstream.modes.protocol_events import ProtocolEvent
@@ -69,7 +71,7 @@ def lines(
     except Exception as error:
         last = _failed(encoder, error, tell)
     else:
-        last = encoder.end()
+        last = _ended(encoder, graph, tell)
     yield last
 
 
@@ -95,12 +97,21 @@ async def alines(
     except Exception as error:
         last = _failed(encoder, error, tell)
     else:
-        last = encoder.end()
+        last = _ended(encoder, graph, tell)
     yield last
 
 
 def _transformers(options: dict[str, Any]) -> Sequence[Any]:
     return [*TRANSFORMERS, *(options.pop("transformers", None) or ())]
+
+
+def _ended(encoder: Encoder, graph: Any, tell: Describe) -> str:
+    # Whoever sees a run again is not to take what was cut for all that there was.
+    shortfall = graph.shortfall if isinstance(graph, Replay) else None
+    if shortfall is None:
+        return encoder.end()
+    code = TruncatedRecordingWarning.__name__ if tell is describe else None
+    return encoder.end(shortfall, code=code)
 
 
 def _failed(encoder: Encoder, error: Exception, tell: Describe) -> str:

@@ -14,7 +14,7 @@ docs/recording.md has all of it for who reads files by other means.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from millstream.modes.names import GRAPHS, MESSAGES, MODES
 
@@ -35,6 +35,10 @@ LEFT_OUT: Final = "left_out"
 
 Status: TypeAlias = Literal["success", "interrupted", "error", "cancelled", "drained", "truncated"]
 """How a run has ended; `truncated`, which stands in no file, if its recording does not say."""
+STATUSES: Final = frozenset(get_args(Status)) - {"truncated"}
+"""How the last line may say that a run has ended."""
+MAX_LINE: Final = 1 << 28
+"""Bytes of a line, with what it refers to: a small file can be made that has lines without end."""
 
 ALONE: Final = f"{MESSAGES}-without-subgraphs"
 """Whole messages that only streams without `subgraphs` show: with it, they were seen below."""

@@ -21,8 +21,10 @@ from millstream.recording.lines import (
     END,
     FORMAT,
     HEADER,
+    MAX_LINE,
     OF,
     STARTED,
+    STATUSES,
     TEXT,
     Status,
     shown_mode,
@@ -32,8 +34,8 @@ from millstream.recording.values import MARK, Decoder, loads
 from millstream.recording.writing import GZIP
 
 CHUNK: Final = 1 << 16
-MAX_LINE: Final = 1 << 28
-"""Bytes of a line: a small file can be made that has lines without end."""
+LATEST: Final = 1 << 53
+"""Microseconds that every reader can count, 285 years."""
 _WRAPPED: Final = {"task": TASKS, "task_result": TASKS, "checkpoint": CHECKPOINTS}
 """What `debug` tells again, by the type that it gives it."""
 
@@ -125,8 +127,15 @@ class RecordedRun:
                 f"{self.name} has version {header[HEADER]} of the format, and versions up to "
                 f"{FORMAT} are known: read it with a later version of millstream"
             )
-        decoded: dict[str, Any] = Decoder(self._allowed).decode(header)
-        return decoded
+        try:
+            decoded = Decoder(self._allowed).decode_line(header, len(line))
+            _check_time(decoded[STARTED])
+            _check_namespace(decoded.get("namespace") or [])
+        except Exception as error:
+            raise RecordingError(
+                f"line 1 of {self.name} is no beginning: {type(error).__name__}: {error}"
+            ) from error
+        return dict(decoded)
 
     def _load(self, line: bytes, number: int) -> dict[str, Any]:
         try:
@@ -154,7 +163,7 @@ class Reading:
         self.ending: dict[str, Any] = {}
         """The last line."""
         self.damage: str | None = None
-        """Why the end of the run was not found."""
+        """Why the end of the run was not found; None if it was."""
         self.at = 0
         """When the last part was told, microseconds after the run was started."""
         self.count = 0
@@ -186,11 +195,21 @@ class Reading:
                 yield self.at, part
         self.damage = lines.damage or "the end of the run is not in it"
 
+    @property
+    def shortfall(self) -> str | None:
+        """What is to be said of a recording that ends before its run does; None if it does not."""
+        if self.damage is None:
+            return None
+        return (
+            f"{self._run.name} ends before the run does, after {self.count} events and "
+            f"{self.at / 1e6:.1f} s ({self.damage}): what followed is not known"
+        )
+
     def _parts(self, data: dict[str, Any], line: bytes) -> Sequence[Part]:
         """Return the parts that a line stands for, those of them that are wanted."""
         if OF in data:
             self.count += 2
-            self.at = data[AT]
+            self.at = _check_time(data[AT])
             number = data[OF]
             template = self._templates.get(number)
             if template is None:
@@ -198,7 +217,7 @@ class Reading:
                 template = self._templates[number] = TokenTemplate(found, self._modes)
             return template.parts(data[TEXT])
         if "mode" not in data:
-            self._note(data)
+            self._note(data, len(line))
             return ()
         self.count += 1
         told, mode = self._told, data["mode"]
@@ -209,25 +228,41 @@ class Reading:
             return ()
         payload = data["data"]
         if MARK in line:
-            payload = self._decoder.decode(payload)
-        namespace = tuple(data["ns"])
+            payload = self._decoder.decode_line(payload, len(line))
+        namespace = _check_namespace(data["ns"])
         if told is not None:
             payload = _unwrapped(told, namespace, mode, payload)
-        self.at = data[AT]
+        self.at = _check_time(data[AT])
         return ((namespace, shown_mode(mode), payload, None),) if is_wanted else ()
 
-    def _note(self, data: dict[str, Any]) -> None:
+    def _note(self, data: dict[str, Any], size: int) -> None:
         """Take note of a line that is no event."""
         decoder = self._decoder
         if DEFINE in data:
             number = data[DEFINE]
-            decoder.defined[number] = decoder.decode(data["value"])
+            decoder.define(number, data["value"], size)
             self._templates.pop(number, None)
         if END in data:
-            self.status, self.ending = data[END], decoder.decode(data)
-            self.at = data[AT]
+            if data[END] not in STATUSES:
+                raise ValueError(f"its end is {data[END]!r:.80}")
+            self.status, self.ending = data[END], decoder.decode_line(data, size)
+            self.at = _check_time(data[AT])
             error = self.ending.get("error")
             self.error = error if isinstance(error, BaseException) else None
+
+
+def _check_time(at: Any) -> int:
+    """Return a time of a file, which is to be counted with."""
+    if type(at) is not int or not -LATEST < at < LATEST:
+        raise ValueError(f"its time is {at!r:.80}")
+    return at
+
+
+def _check_namespace(segments: Any) -> tuple[str, ...]:
+    """Return a namespace of a file."""
+    if type(segments) is not list or not all(type(each) is str for each in segments):
+        raise TypeError(f"its namespace is {segments!r:.80}")
+    return tuple(segments)
 
 
 def _unwrapped(
@@ -240,7 +275,7 @@ def _unwrapped(
     if mode in (TASKS, CHECKPOINTS):
         told[namespace, mode] = payload
     elif mode == DEBUG and "payload" not in payload:
-        return {**payload, "payload": told[namespace, _WRAPPED[payload["type"]]]}
+        return {**payload, "payload": told.pop((namespace, _WRAPPED[payload["type"]]))}
     return payload
 
 

@@ -9,7 +9,6 @@ of classes that its reader allows.
 
 from __future__ import annotations
 
-import builtins
 import json
 import math
 from base64 import b64decode, b64encode
@@ -24,13 +23,13 @@ from langchain_core import messages
 from langchain_core.messages import BaseMessage
 from pydantic import BaseModel
 
-from millstream import errors
-from millstream._base.texts import safe_str
 from millstream.constants import MISSING
 from millstream.modes.content_blocks import ErrorEvent
 from millstream.modes.subgraph_events import SubgraphEvent
+from millstream.recording.errors import decode_error, encode_error
+from millstream.recording.lines import MAX_LINE
 from millstream.stimuli import values as stimuli
-from millstream.stimuli.values import CONVERTERS, MAX_DEPTH, RecordedError, as_stored, as_text
+from millstream.stimuli.values import CONVERTERS, MAX_DEPTH, as_stored, as_text
 from millstream.types import Interrupt
 
 if TYPE_CHECKING:
@@ -61,20 +60,6 @@ _DEFAULTS: Final[Mapping[type[BaseMessage], Mapping[str, Any]]] = {
     for cls in MESSAGES.values()
 }
 """What a message of the class has in a field that is not written."""
-
-ERRORS: Final[Mapping[str, type[BaseException]]] = {
-    f"{cls.__module__}.{cls.__qualname__}": cls
-    for cls in (
-        *(each for each in vars(builtins).values() if isinstance(each, type)),
-        errors.EmptyChannelError,
-        errors.EmptyInputError,
-        errors.GraphDrained,
-        errors.GraphRecursionError,
-        errors.InvalidUpdateError,
-    )
-    if issubclass(cls, Exception)
-}
-"""The errors that are raised again as themselves, by name; others as a `RecordedError`."""
 
 
 def encode(value: Any) -> bytes:
@@ -145,7 +130,7 @@ def _converter(value: Any) -> Converter:
     if (known := _CONVERTERS.get(kind)) is not None:
         return known
     if isinstance(value, BaseException):
-        return _from_error
+        return encode_error
     # As what it is, if its reader allows that.
     if isinstance(value, (Enum, BaseMessage)) or hasattr(kind, "_fields"):
         return _from_other
@@ -166,14 +151,6 @@ def _from_message(value: BaseMessage, convert: Callable[[Any], Json]) -> Json:
     for name, field in (value.__pydantic_extra__ or {}).items():
         data[name] = convert(field)
     return data
-
-
-def _from_error(value: BaseException, convert: Callable[[Any], Json]) -> Json:
-    kind = type(value)
-    data = {"class": f"{kind.__module__}.{kind.__qualname__}", "text": safe_str(value)}
-    if data["class"] in ERRORS and all(type(each) in _ATOMS for each in value.args):
-        data["args"] = convert(list(value.args))
-    return {"$error": data}
 
 
 def _from_interrupt(value: Interrupt[Any], convert: Callable[[Any], Json]) -> Json:
@@ -228,6 +205,27 @@ class Decoder(stimuli.Decoder):
         super().__init__(allowed)
         self.defined: dict[int, Any] = {}
         """What has a number, by that."""
+        self._sizes: dict[int, int] = {}
+        """How many bytes each of them would have, if all that it refers to stood in it."""
+        self._size = 0
+        """How many the line has that is decoded."""
+
+    def decode_line(self, data: Json, size: int) -> Any:
+        """Return the value in a line of so many bytes."""
+        self._size = size
+        return self.decode(data)
+
+    def define(self, number: int, data: Json, size: int) -> None:
+        """Take note of what a number stands for from now on, in a line of so many bytes."""
+        self.defined[number] = self.decode_line(data, size)
+        self._sizes[number] = self._size
+
+    def _referred(self, number: int) -> Any:
+        # Definitions that refer to each other, twice each, double with every line.
+        self._size += self._sizes.get(number, 0)
+        if self._size > MAX_LINE:
+            raise ValueError(f"with what it refers to it has more than {MAX_LINE} bytes")
+        return self.defined.get(number)
 
     def _unmark(self, mark: str, content: Json, data: Mapping[str, Json]) -> Any:
         decode = self.decode
@@ -235,7 +233,7 @@ class Decoder(stimuli.Decoder):
             case "$tuple", [*items]:
                 return tuple([decode(item) for item in items])
             case "$ref", number:
-                return self.defined.get(number)
+                return self._referred(number)
             case "$message", name:
                 fields = {key: decode(item) for key, item in data.items() if key != mark}
                 return _message(MESSAGES[name], fields)
@@ -247,7 +245,7 @@ class Decoder(stimuli.Decoder):
             case "$bytes", text:
                 return b64decode(text)
             case "$error", {"class": _, "text": _}:
-                return _error(content)
+                return decode_error(content["class"], content["text"], content.get("args"))
             case "$failed", error:
                 return ErrorEvent(decode(error))
             case "$graph", {"namespace": namespace, "within": within}:
@@ -307,13 +305,3 @@ _SET_NAMED: Final = BaseModel.__dict__["__pydantic_fields_set__"].__set__
 _SET_PRIVATE: Final = BaseModel.__dict__["__pydantic_private__"].__set__
 _SET_EXTRA: Final = BaseModel.__dict__["__pydantic_extra__"].__set__
 """What sets what a message is made of."""
-
-
-def _error(data: Mapping[str, Json]) -> BaseException:
-    kind = ERRORS.get(data["class"])
-    if kind is None or "args" not in data:
-        return RecordedError(f"{data['class']}: {data['text']}")
-    # Not by calling the class, which may want other arguments than it keeps.
-    error: BaseException = kind.__new__(kind, *data["args"])
-    error.args = tuple(data["args"])
-    return error

@@ -17,6 +17,7 @@ from collections.abc import (
 )
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from millstream.errors import RunCancelledError
 from millstream.modes.encoders import encode_protocol_at, encoder
 from millstream.modes.event_listener import EVENTS, EventFilter
 from millstream.modes.names import VALUES
@@ -87,6 +88,11 @@ class Replay:
         """What the run raised."""
         return self._whole().error
 
+    @property
+    def shortfall(self) -> str | None:
+        """What is to be said of a recording that ends before its run; None if it does not."""
+        return self._whole().shortfall
+
     def _whole(self) -> Reading:
         if self._last is None:
             reading = self._run.read(())
@@ -126,13 +132,16 @@ class Replay:
         return self._aitems(reading, encode, self._pace(speed), has_subgraphs=subgraphs)
 
     def invoke(self, input: Any = None, config: Any = None, **_: Any) -> Any:
-        """Return the final state, as far as it was recorded; raise what the run raised."""
+        """Return the final state, as far as it was recorded; raise what the run raised.
+
+        A `RunCancelledError` if it was cancelled, or its reader had left it.
+        """
         reading = self._run.read((VALUES,))
         output: Any = None
         for _at, part in reading:
             if part[0] == self._run.namespace:
                 output = part[2]
-        self._finish(reading)
+        self._finish(reading, is_output_wanted=True)
         return reading.ending.get("output", output)
 
     async def ainvoke(self, input: Any = None, config: Any = None, **_: Any) -> Any:
@@ -241,14 +250,14 @@ class Replay:
         for at, part in reading:
             pace.wait(at)
             yield self._protocol_event(at, part)
-        self._finish(reading)
+        self._finish(reading, is_output_wanted=True)
 
     async def _aprotocol_events(self, mux: StreamMux, pace: Pace) -> AsyncIterator[ProtocolEvent]:
         reading = self._run.read(modes_of_run_stream(mux.modes))
         for at, part in reading:
             await pace.await_(at)
             yield self._protocol_event(at, part)
-        self._finish(reading)
+        self._finish(reading, is_output_wanted=True)
 
     def _protocol_event(self, at: int, part: Part) -> ProtocolEvent:
         return encode_protocol_at(self._shown(part), (self._run.started + at) // 1000)
@@ -268,18 +277,18 @@ class Replay:
             )
         self._finish(reading)
 
-    def _finish(self, reading: Reading) -> None:
-        """Say how the run has ended: raise what it raised, warn if that is not known."""
+    def _finish(self, reading: Reading, *, is_output_wanted: bool = False) -> None:
+        """Say how the run has ended: raise what it raised, warn if that is not known.
+
+        Who read the stream of a run that was cancelled had left it, and was told nothing.
+        """
         self._last = reading
-        if reading.damage is not None:
-            warnings.warn(
-                f"{self._run.name} ends before the run does, after {reading.count} events and "
-                f"{reading.at / 1e6:.1f} s ({reading.damage}): what followed is not known",
-                TruncatedRecordingWarning,
-                stacklevel=3,
-            )
+        if (shortfall := reading.shortfall) is not None:
+            warnings.warn(shortfall, TruncatedRecordingWarning, stacklevel=3)
         if reading.error is not None:
             raise reading.error
+        if is_output_wanted and reading.status == "cancelled":
+            raise RunCancelledError(self.name)
 
 
 def _kind(event: Mapping[str, Any]) -> str:

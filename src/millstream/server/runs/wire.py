@@ -28,6 +28,7 @@ from millstream.modes.names import (
 )
 from millstream.modes.parts import Namespace, RunStreamMode
 from millstream.protocols.steps import step_of
+from millstream.protocols.stream_modes import debug_of, token_metadata
 from millstream.server.encoding import dumps, error_of
 from millstream.server.log.repeats import LIFECYCLE, STATE_MODES
 from millstream.server.log.run_log import COMMAND, ERROR, METADATA
@@ -46,25 +47,6 @@ _PLAIN: Final = (VALUES, UPDATES, CUSTOM, TASKS, CHECKPOINTS, DEBUG, TOOLS)
 """The modes that have the same name and data in the engine and on the wire."""
 BESIDE_PROTOCOL: Final = frozenset((VALUES, UPDATES, CUSTOM, TASKS, CHECKPOINTS, TOOLS))
 """The modes that a run can have which also tells protocol events: messages have one form."""
-TOKEN_NOISE: Final = frozenset(
-    {
-        "assistant_id",
-        "checkpoint_ns",
-        "created_by",
-        "graph_id",
-        "langgraph_auth_user_id",
-        "langgraph_path",
-        "langgraph_request_id",
-        "lc_versions",
-        "ls_integration",
-        "ls_model_type",
-        "run_attempt",
-        "thread_id",
-        "user_id",
-    }
-)
-"""What is not sent with each token: it is the same for the whole run, which clients have, or
-repeats what is said beside it."""
 
 
 def engine_modes(modes: Sequence[str]) -> list[str]:
@@ -170,7 +152,7 @@ class Wire:
     def _writer(self, mode: str) -> Callable[[Namespace, Any], None]:
         """Return what writes a mode whose data go out as they are."""
         append = self._append
-        prepare = _debug if mode == DEBUG else None
+        prepare = debug_of if mode == DEBUG else None
 
         def write(namespace: Namespace, payload: Any) -> None:
             name = event_name(mode, namespace) if namespace else mode
@@ -184,7 +166,7 @@ class Wire:
         known, encoded = self._metadata
         # The same for all chunks of a message.
         if known is not metadata:
-            encoded = dumps(_of_token(metadata))
+            encoded = dumps(token_metadata(metadata))
             self._metadata = metadata, encoded
         data = b"[%b,%b]" % (dumps(message), encoded)
         self._append(MESSAGES_TUPLE, event_name(MESSAGES, namespace), data)
@@ -196,7 +178,7 @@ class Wire:
         id = str(message.id)
         if id not in self._announced:
             self._announced.add(id)
-            told = {id: {"metadata": _of_token(metadata)}}
+            told = {id: {"metadata": token_metadata(metadata)}}
             self._append(MESSAGES, "messages/metadata", dumps(told))
         if not isinstance(message, BaseMessageChunk):
             self._append(MESSAGES, "messages/complete", dumps([message]))
@@ -232,40 +214,3 @@ class Wire:
 
 def _phase(event: SubgraphEvent) -> str:
     return "interrupted" if event.status == "drained" else event.status
-
-
-def _of_token(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in metadata.items() if key not in TOKEN_NOISE}
-
-
-def _debug(payload: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what `debug` says with the checkpoints as clients name them."""
-    if payload["type"] != "checkpoint":
-        return payload
-    inner = payload["payload"]
-    return {
-        **payload,
-        "payload": {
-            **inner,
-            "tasks": [_debug_task(task) for task in inner["tasks"]],
-            "checkpoint": checkpoint_of(inner["config"]),
-            "parent_checkpoint": checkpoint_of(inner["parent_config"]),
-        },
-    }
-
-
-def _debug_task(task: Mapping[str, Any]) -> Mapping[str, Any]:
-    state = task.get("state")
-    if not isinstance(state, Mapping) or "configurable" not in state:
-        return task
-    shown = {key: value for key, value in task.items() if key != "state"}
-    return {**shown, "checkpoint": state["configurable"]}
-
-
-def checkpoint_of(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return where a config points to, as clients name checkpoints."""
-    if not config:
-        return None
-    configurable = config["configurable"]
-    names = ("checkpoint_id", "thread_id", "checkpoint_ns", "checkpoint_map")
-    return {name: configurable[name] for name in names if name in configurable}
