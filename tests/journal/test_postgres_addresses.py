@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import traceback
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from journal.states import States, Thread
 from journal.test_postgres import ask
 from millstream.journal import PostgresJournal
 from millstream.journal.exchange.postgres import PostgresTables
-from millstream.journal.postgres_connections import checked_address, greeting
+from millstream.journal.postgres_connections import Connections, checked_address, greeting
 from pooling import PROGRAM, pooled
 
 psycopg = pytest.importorskip("psycopg")
@@ -119,6 +120,21 @@ def test_each_connection_has_the_server_notice_that_it_is_gone(postgres: str) ->
             for connection in (first, second):
                 found = connection.execute("SHOW tcp_keepalives_idle").fetchone()
                 assert found == ("20",)
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_a_connection_that_takes_too_long_is_closed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        address = f"postgresql://me@127.0.0.1:{silent.getsockname()[1]}/database?connect_timeout=2"
+        connections = Connections(address, most=1, timeout=60)
+        with pytest.raises(psycopg.errors.ConnectionTimeout), connections.connection():
+            pass
+        accepted, _ = silent.accept()
+        with accepted:
+            accepted.settimeout(60)
+            while accepted.recv(4096):
+                pass
 
 
 def test_a_server_without_tls_is_not_spoken_to_where_tls_is_wanted(postgres: str) -> None:

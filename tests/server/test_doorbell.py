@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ psycopg = pytest.importorskip("psycopg")
 from millstream.server.doorbell import doorbell  # noqa: E402  # it needs psycopg
 from millstream.server.doorbell.doorbell import Doorbell  # noqa: E402
 from millstream.server.doorbell.news import MOST_BYTES, MOST_IDS, News, read  # noqa: E402
+from millstream.server.storage.postgres_engine import Address  # noqa: E402
 
 
 class Replica:
@@ -94,7 +96,8 @@ def test_a_replica_hears_what_others_ring_for_and_not_itself(postgres: str) -> N
             # What it has rung for itself came before that.
             assert not one.has_heard("events")
             assert all(each for replica in (one, other, third) for each in replica.heard)
-        assert connections(postgres) == 0
+        # The server takes a moment to see that they are closed.
+        assert await waiting.auntil(lambda: connections(postgres) == 0)
 
     run(main)
 
@@ -145,7 +148,7 @@ def test_after_its_connections_were_lost_a_replica_looks_at_everything(postgres:
             assert await waiting.auntil(lambda: one.times == other.times == 2)
             one.bell.ring("runs")
             assert await waiting.auntil(lambda: other.has_heard("runs"))
-        assert connections(postgres) == 0
+        assert await waiting.auntil(lambda: connections(postgres) == 0)
 
     run(main)
 
@@ -197,6 +200,29 @@ def test_a_replica_that_was_never_connected_ends(monkeypatch: pytest.MonkeyPatch
         await replica.bell.start()
         await replica.bell.close()
         assert replica.heard == []
+
+    run(main)
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_connections_that_take_too_long_are_closed() -> None:
+    """Each attempt would leave one, at a server that is slow to make them."""
+
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            silent.setblocking(False)
+            address = f"postgresql://me@127.0.0.1:{silent.getsockname()[1]}/name?connect_timeout=2"
+            replica = Replica(address)
+            await replica.bell.start()
+            with pytest.raises(psycopg.errors.ConnectionTimeout):
+                await asyncio.to_thread(Address(address).connect)
+            # Of those who ring, of those who listen, and the one that was asked for here.
+            loop = asyncio.get_running_loop()
+            for accepted in [(await loop.sock_accept(silent))[0] for _ in range(3)]:
+                while await loop.sock_recv(accepted, 4096):
+                    pass
+                accepted.close()
+            await replica.bell.close()
 
     run(main)
 

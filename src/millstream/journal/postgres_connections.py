@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+import traceback
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -101,6 +102,21 @@ def greeting(address: str) -> str:
     return "; ".join(f"SET {name} = {int(value)}" for name, value in known.items())
 
 
+@contextmanager
+def letting_go() -> Iterator[None]:
+    """Let go of a connection that psycopg has begun to make and that took too long.
+
+    Otherwise it is open until the collector comes by, and the server may have a session for it:
+    one more with each attempt, where it is slow to make them.
+    """
+    try:
+        yield
+    except import_psycopg().errors.ConnectionTimeout as error:
+        # It is in no error, but in a frame of psycopg's that the error refers to, and that to it.
+        traceback.clear_frames(error.__traceback__)
+        raise
+
+
 def _refusal(address: str) -> str:
     is_readable = "://" in address and "@" in address
     what = repr(shown(address)) if is_readable else "What was given (it may have a password)"
@@ -178,9 +194,10 @@ class Connections:
         try:
             return self._idle.pop()
         except IndexError:
-            connection: psycopg.Connection[Any] = self._psycopg.connect(
-                self._address, autocommit=True, client_encoding="utf8"
-            )
+            with letting_go():
+                connection: psycopg.Connection[Any] = self._psycopg.connect(
+                    self._address, autocommit=True, client_encoding="utf8"
+                )
             self._open.add(connection)
             try:
                 if self._is_direct:

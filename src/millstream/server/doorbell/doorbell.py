@@ -18,7 +18,7 @@ import psycopg
 from sqlalchemy.exc import DBAPIError
 
 from millstream._base.cancellation import within
-from millstream.journal.postgres_connections import checked_address
+from millstream.journal.postgres_connections import checked_address, letting_go
 from millstream.server.doorbell.listening import Ear
 from millstream.server.doorbell.news import News, read
 from millstream.server.doorbell.pauses import Pauses
@@ -268,4 +268,6 @@ async def _is_direct(connection: Any) -> bool:
 
 async def _connect(address: str) -> Any:
     # Through a pooler the next transaction may be on another connection of the server.
-    return await psycopg.AsyncConnection.connect(address, autocommit=True, prepare_threshold=None)
+    options: dict[str, Any] = {"autocommit": True, "prepare_threshold": None}
+    with letting_go():
+        return await psycopg.AsyncConnection.connect(address, **options)

@@ -16,7 +16,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import InvalidatePoolError
 
-from millstream.journal.postgres_connections import checked_address, greeting
+from millstream.journal.postgres_connections import checked_address, greeting, letting_go
 from millstream.server.clock import Clock
 from millstream.server.errors import ConfigError
 from millstream.server.storage.nul import hidden, shown
@@ -80,7 +80,8 @@ class Address:
         psycopg = import_psycopg()
         name = f"millstream {socket.gethostname()} {os.getpid()}"
         named = {"application_name": name, **options}
-        return psycopg.connect(self._text, **named, autocommit=True, client_encoding="utf8")
+        with letting_go():
+            return psycopg.connect(self._text, **named, autocommit=True, client_encoding="utf8")
 
     @property
     def greeting(self) -> str:
