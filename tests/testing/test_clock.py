@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from typing import Any
 
 import pytest
 
 from millstream._base.clock import SYSTEM, current
+from millstream.graph import START, MessagesState, StateGraph
 from millstream.testing import FakeClock, fake_clock
+from millstream.types import RetryPolicy
 
 
 def test_runs_and_loops_have_the_clock_inside_and_not_after() -> None:
@@ -63,6 +66,24 @@ def test_in_a_loop_of_real_time_it_passes_at_once() -> None:
     loop.close()
 
     assert clock.slept == [3600]
+
+
+def test_a_retry_is_one_sleep(driver: Any) -> None:
+    attempts: list[int] = []
+
+    def fail(state: MessagesState) -> None:
+        attempts.append(1)
+        if len(attempts) < 3:
+            raise ConnectionError("not yet")
+
+    builder = StateGraph(MessagesState)
+    builder.add_node("fail", fail, retry_policy=RetryPolicy(initial_interval=60, max_interval=90))
+    graph = builder.add_edge(START, "fail").compile()
+
+    with fake_clock() as clock:
+        driver.invoke(graph, {"messages": "Go on."})
+
+    assert clock.slept == pytest.approx([60, 90], abs=1)
 
 
 def test_sleeps_of_threads_add_up() -> None:

@@ -52,6 +52,15 @@ class Clock:
         """Block this thread for so long."""
         time.sleep(seconds)
 
+    def sleep_unless(self, is_over: Callable[[], bool], seconds: float, *, look: float) -> None:
+        """Block this thread for so long, or until something is over.
+
+        There are `look` seconds between two looks at that.
+        """
+        end = self.monotonic() + seconds
+        while (remaining := end - self.monotonic()) > 0 and not is_over():
+            self.sleep(min(remaining, look))
+
     async def asleep(self, seconds: float) -> None:
         """Give others the loop for so long."""
         await asyncio.sleep(seconds)

@@ -262,13 +262,14 @@ class Blocking:
 
     async def sleep(self, run: Leavable, seconds: float) -> None:
         """Sleep, looking up now and then."""
-        clock = run.clock
-        end = clock.monotonic() + seconds
-        while (remaining := end - clock.monotonic()) > 0:
-            # In pieces, for the same reason.
-            clock.sleep(min(remaining, LEAVE_CHECK))
-            if run.is_left or run.is_abandoned:
-                raise RunAbandoned(run.name)
+
+        def is_over() -> bool:
+            return run.is_left or run.is_abandoned
+
+        # In pieces, for the same reason.
+        run.clock.sleep_unless(is_over, seconds, look=LEAVE_CHECK)
+        if is_over():
+            raise RunAbandoned(run.name)
 
     async def give_turn(self) -> None:
         """Do nothing: other threads go on by themselves."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -46,6 +46,10 @@ class FakeClock(Clock):
         """Let the time pass at once."""
         self.slept.append(seconds)
         self._pass(seconds)
+
+    def sleep_unless(self, is_over: Callable[[], bool], seconds: float, *, look: float) -> None:
+        """Let the time pass at once: nothing happens meanwhile that would end the sleep."""
+        self.sleep(seconds)
 
     async def asleep(self, seconds: float) -> None:
         """Let the time pass: at once, or in a loop of this clock beside what else waits there."""
