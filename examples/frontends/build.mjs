@@ -1,21 +1,26 @@
-/** Builds a page of each file of `pages/` into `dist/`, and a list of them. */
+/** Builds a page of each file of `pages/` into `dist/`, and a list of them; with ALL=1 that of `copilotkit/` as well. */
 
 import { mkdir, rm, writeFile } from "node:fs/promises";
 
 import { build } from "esbuild";
 
-/** The pages: their files, and what they are made with. */
+/** The pages: their names, and what they are made with. */
 const PAGES = {
   usechat: "AI SDK: useChat",
   usestream: "LangGraph SDK: useStream",
   langchain: "@langchain/react: useStream",
   assistant: "assistant-ui with the AI SDK",
   assistant_langgraph: "assistant-ui with LangGraph's runtime",
-  copilotkit: "CopilotKit",
   agui: "AG-UI: HttpAgent",
   completions: "openai: chat completions",
   responses: "openai: responses",
 };
+/** The file of each page. */
+const files = Object.fromEntries(Object.keys(PAGES).map((name) => [name, `pages/${name}.jsx`]));
+if (process.env.ALL) {
+  PAGES.copilotkit = "CopilotKit";
+  files.copilotkit = "copilotkit/copilotkit.jsx";
+}
 
 const html = (title, style, body) => `<!doctype html>
 <html lang="en">
@@ -36,11 +41,13 @@ process.chdir(new URL(".", import.meta.url).pathname);
 await rm("dist", { recursive: true, force: true });
 await mkdir("dist");
 await build({
-  entryPoints: ["pages/style.css", ...Object.keys(PAGES).map((name) => `pages/${name}.jsx`)],
+  entryPoints: { style: "pages/style.css", ...files },
   outdir: "dist",
   bundle: true,
   // What pages have in common, React above all, is loaded once.
   splitting: true,
+  // Also by the page whose packages are in a folder of its own.
+  alias: { react: "./node_modules/react", "react-dom": "./node_modules/react-dom" },
   format: "esm",
   target: "es2022",
   jsx: "automatic",

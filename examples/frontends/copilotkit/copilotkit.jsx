@@ -4,7 +4,7 @@ import { CopilotChat, CopilotKitProvider, HttpAgent, useDefaultRenderTool, useIn
 import "@copilotkit/react-core/v2/styles.css";
 import { useState } from "react";
 
-import { show, threadOfAddress, ToolCall } from "./parts.jsx";
+import { show, threadOfAddress, ToolCall } from "../pages/parts.jsx";
 
 const threadId = threadOfAddress();
 
