@@ -20,6 +20,7 @@ from typing_extensions import TypedDict
 
 from cli.conftest import Millstream
 from journal.test_encryption import Cipher
+from millstream.cli.threads import opening
 from millstream.graph import START, StateGraph
 from millstream.journal import PostgresJournal, SqliteJournal
 from millstream.journal.exchange.sqlite import SqliteTables
@@ -428,3 +429,19 @@ def test_what_cannot_be_exchanged_is_said_in_a_line(millstream: Millstream, fold
     ):
         assert millstream("threads", *arguments).complaint
     assert not Path("target.db").exists()
+
+
+def test_a_database_that_says_nothing_is_not_waited_for_without_an_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    psycopg = pytest.importorskip("psycopg")
+    asked: list[str] = []
+
+    def connect(address: str, **options: Any) -> None:
+        asked.append(address)
+        raise psycopg.OperationalError("away")
+
+    monkeypatch.setattr(psycopg, "connect", connect)
+    with pytest.raises(psycopg.OperationalError):
+        opening._has_journal("postgresql://nobody@localhost/none", "millstream")
+    assert "connect_timeout=10" in asked[0]

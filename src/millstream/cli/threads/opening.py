@@ -107,9 +107,9 @@ def _has_journal(database: str, schema: str) -> bool:
     import sqlite3
 
     if "://" in database:
-        from millstream.journal.postgres_connections import import_psycopg
+        from millstream.journal.postgres_connections import checked_address, import_psycopg
 
-        with import_psycopg().connect(database) as connection:
+        with import_psycopg().connect(checked_address(database)) as connection:
             query = (
                 "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
                 "WHERE n.nspname = %s AND c.relname = 'journal_lines'"
