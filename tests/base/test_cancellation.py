@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from millstream._base.cancellation import within
+from millstream._base.cancellation import in_thread, within
 from millstream.server.clock import Chore, Clock
 
 
@@ -72,5 +73,37 @@ def test_a_chore_that_is_woken_when_it_ends_ends(between: int) -> None:
         nap.wake()
         await turns(between)
         await within(60, nap.close())
+
+    asyncio.run(main())
+
+
+def test_what_was_made_for_somebody_who_was_cancelled_is_undone() -> None:
+    undone: list[str] = []
+    begun = threading.Event()
+
+    def make(is_left: threading.Event) -> str:
+        begun.set()
+        assert is_left.wait(60)
+        return "made"
+
+    async def main() -> None:
+        making = asyncio.create_task(in_thread(make, undo=undone.append))
+        await asyncio.to_thread(begun.wait, 60)
+        making.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await making
+        assert undone == ["made"]
+
+    asyncio.run(main())
+
+
+def test_what_a_thread_makes_or_raises_is_its_result() -> None:
+    def fail(is_left: threading.Event) -> None:
+        raise ValueError("no")
+
+    async def main() -> None:
+        assert await in_thread(lambda is_left: is_left.is_set()) is False
+        with pytest.raises(ValueError, match="no"):
+            await in_thread(fail)
 
     asyncio.run(main())

@@ -129,8 +129,8 @@ def test_nobody_waits_while_a_step_waits_for_those_who_use_a_table(
     make_indexes = postgres_migrations._make_indexes
     has_tried = threading.Event()
 
-    def noting(address: Address, schema: str, step: str) -> None:
-        make_indexes(address, schema, step)
+    def noting(address: Address, schema: str, step: str, *others: Any) -> None:
+        make_indexes(address, schema, step, *others)
         tries.append(step)
         if len(tries) > 2:
             has_tried.set()

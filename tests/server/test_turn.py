@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import os
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 import pytest
 
+import waiting
 from millstream.server.storage import migrations, postgres_migrations, postgres_turn
 from millstream.server.storage.postgres import PostgresDatabase
-from millstream.server.storage.postgres_engine import SCHEMA, WRITES, Address, make_engine
-from millstream.server.storage.postgres_turn import turn
+from millstream.server.storage.postgres_engine import (
+    SCHEMA,
+    WRITES,
+    Address,
+    let_take_long,
+    make_engine,
+)
+from millstream.server.storage.postgres_turn import TurnLeftError, in_turn, turn
 
 _SLOW: Final = f"{postgres_turn._TRY} FROM pg_sleep(0.2)"
 """Who asks for a turn so is nearly always in a statement."""
@@ -77,11 +88,11 @@ def test_servers_that_start_at_once_make_the_index_of_a_step_once(
     make_indexes = postgres_migrations._make_indexes
     met: set[str] = set()
 
-    def together(address: Address, schema: str, step: str) -> None:
+    def together(address: Address, schema: str, step: str, *others: Any) -> None:
         if step not in met:
             all_are_here.wait()
             met.add(step)
-        make_indexes(address, schema, step)
+        make_indexes(address, schema, step, *others)
 
     monkeypatch.setattr(postgres_migrations, "_make_indexes", together)
     with ThreadPoolExecutor(4) as pool:
@@ -95,3 +106,115 @@ def test_servers_that_start_at_once_make_the_index_of_a_step_once(
             [f"{SCHEMA}.ix_runs_going_on"],
         ).fetchone()
     assert found == (1,)
+
+
+def test_who_is_told_to_end_does_not_wait_for_a_turn(empty_database: str) -> None:
+    address, is_left = Address(empty_database), threading.Event()
+
+    def wait() -> None:
+        with turn(address, "test", is_left=is_left):
+            raise AssertionError("another one has it")
+
+    with ThreadPoolExecutor(1) as pool, turn(address, "test"):
+        waiting_too = pool.submit(wait)
+        is_left.set()
+        with pytest.raises(TurnLeftError):
+            waiting_too.result(60)
+
+
+def test_who_is_cancelled_has_no_turn_whether_it_waited_or_not(
+    empty_database: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_turn, "_TOLD_AFTER", 0.0)
+    address = Address(empty_database)
+
+    async def have(is_ours: asyncio.Event) -> None:
+        async with in_turn(address, "test"):
+            is_ours.set()
+            await asyncio.Event().wait()
+
+    async def main() -> None:
+        first = asyncio.Event()
+        having = asyncio.create_task(have(first))
+        await first.wait()
+        second = asyncio.Event()
+        waits = asyncio.create_task(have(second))
+        assert await waiting.auntil(lambda: caplog.records)
+        for each in (waits, having):
+            each.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await each
+        assert not second.is_set()
+
+    with caplog.at_level(logging.WARNING, "millstream.server"):
+        asyncio.run(main())
+    [told] = [record.getMessage() for record in caplog.records]
+    assert told.startswith(f"another server prepares the database {address!r} (test), and is")
+    with turn(address, "test", waits=False) as is_ours:
+        assert is_ours
+
+
+def test_a_turn_that_came_when_its_owner_was_cancelled_is_given_back(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = Address(empty_database)
+    asks, goes_on = threading.Event(), threading.Event()
+    connect = Address.connect
+
+    def late(self: Address, **options: Any) -> Any:
+        asks.set()
+        assert goes_on.wait(60)
+        return connect(self, **options)
+
+    async def have() -> None:
+        async with in_turn(address, "test"):
+            raise AssertionError("it was cancelled before")
+
+    async def main() -> None:
+        having = asyncio.create_task(have())
+        await asyncio.to_thread(asks.wait, 60)
+        having.cancel()
+        await asyncio.sleep(0)
+        goes_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await having
+
+    with monkeypatch.context() as slow:
+        slow.setattr(Address, "connect", late)
+        asyncio.run(main())
+    with turn(address, "test", waits=False) as is_ours:
+        assert is_ours
+
+
+def test_an_index_that_nobody_waits_for_any_more_is_not_made(empty_database: str) -> None:
+    address = Address(empty_database)
+
+    def make(connection: Any) -> None:
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("CREATE INDEX CONCURRENTLY ix_filled ON filled (n)")
+
+    with (
+        psycopg.connect(empty_database, autocommit=True) as other,
+        psycopg.connect(empty_database) as using,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        other.execute("CREATE TABLE filled AS SELECT generate_series(1, 10) AS n")
+        # It is waited for until this one is over.
+        using.execute("LOCK TABLE filled IN ROW EXCLUSIVE MODE")
+        connection = address.connect()
+        let_take_long(connection, 30)
+        at = connection.info.backend_pid
+
+        def is_at_it() -> bool:
+            look = "SELECT query FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock'"
+            return other.execute(look, [at]).fetchone() is not None
+
+        making = pool.submit(make, connection)
+        assert waiting.until(is_at_it)
+        # As the end of a process does.
+        with socket.socket(fileno=os.dup(connection.pgconn.socket)) as line:
+            line.shutdown(socket.SHUT_RDWR)
+        making.result(60)
+        connection.close()
+        assert waiting.until(lambda: not is_at_it(), 20)
+        using.rollback()

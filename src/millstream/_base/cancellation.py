@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Collection
+import contextvars
+import threading
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -30,7 +32,7 @@ async def within(seconds: float, awaited: Awaitable[T]) -> T:
 
 
 async def wait_through_cancellation(
-    tasks: Collection[asyncio.Task[Any]],
+    tasks: Collection[asyncio.Future[Any]],
 ) -> asyncio.CancelledError | None:
     """Wait for the tasks; return a cancellation that came meanwhile instead of raising it."""
     try:
@@ -38,3 +40,26 @@ async def wait_through_cancellation(
     except asyncio.CancelledError as error:
         return error
     return None
+
+
+async def in_thread(
+    make: Callable[[threading.Event], T], *, undo: Callable[[T], object] = lambda made: None
+) -> T:
+    """Return what a function makes in a thread of the event loop; who is cancelled leaves nothing.
+
+    A thread cannot be stopped from outside. So the function is given an event, which is set when
+    nobody waits for it any more: where it waits itself, it looks at that. Its end is waited for,
+    and what it has made nevertheless is given to `undo`.
+    """
+    is_left = threading.Event()
+    loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+    # No task, which the end of the loop would cancel, while the thread goes on.
+    making = loop.run_in_executor(None, context.run, make, is_left)
+    cancelled = await wait_through_cancellation([making])
+    if cancelled is None:
+        return making.result()
+    is_left.set()
+    await wait_through_cancellation([making])
+    if making.done() and making.exception() is None:
+        await loop.run_in_executor(None, context.run, undo, making.result())
+    raise cancelled

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import sqlite3
 import sys
@@ -11,7 +10,6 @@ from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
     AsyncExitStack,
-    ExitStack,
     closing,
 )
 from typing import Any, Final
@@ -37,7 +35,7 @@ from millstream.server.graph_files import import_target, prepare_imports
 from millstream.server.runs.active import attempt_here, change_here
 from millstream.server.shared_store import MAX_KEY_IN_POSTGRES, SharedStore
 from millstream.server.storage.postgres_engine import SCHEMA, Address, within_lease
-from millstream.server.storage.postgres_turn import turn
+from millstream.server.storage.postgres_turn import in_turn
 
 _STORE_CONNECTIONS: Final = 4
 _GOES_ON: Final = "run_id = %s::text AND attempt = %s::integer AND status = 'running'"
@@ -136,11 +134,11 @@ async def _open_store(config: ServerConfig, stack: AsyncExitStack) -> BaseStore:
             "sweep_interval_minutes": max(1, round(ttl.sweep_interval_minutes)),
         }
     store: Any = await stack.enter_async_context(_known_store(config, options))
-    with ExitStack() as waiting:
+    async with AsyncExitStack() as alone:
         if config.postgres is not None:
             # It makes its tables step by step, and trips over another one that does.
-            ours = turn(Address(config.postgres), "millstream.store")
-            await asyncio.to_thread(waiting.enter_context, ours)
+            ours = in_turn(Address(config.postgres), "millstream.store")
+            await alone.enter_async_context(ours)
         await store.setup()
     if ttl is not None:
         stack.push_async_callback(store.stop_ttl_sweeper)

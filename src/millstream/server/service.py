@@ -13,6 +13,7 @@ from typing import Any, Final
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.store.base import BaseStore
 
+from millstream._base.cancellation import in_thread
 from millstream._base.clock import SYSTEM
 from millstream.server.auth.guard import Guard
 from millstream.server.auth.loading import load_guard
@@ -122,7 +123,7 @@ class Service:
         async with AsyncExitStack() as stack:
             await _own(config, stack)
             sealer = await _open_sealer(config, stack)
-            db = await asyncio.to_thread(open_database, config, sealer, clock)
+            db = await _open_database(config, sealer, clock)
             stack.push_async_callback(asyncio.to_thread, db.close)
             run_loop, journal, store, catalog = await _open_graphs(config, stack, sealer, clock)
             guard = await asyncio.to_thread(load_guard, config)
@@ -180,12 +181,21 @@ class Service:
 
 async def _own(config: ServerConfig, stack: AsyncExitStack) -> None:
     owning = owning_database(config)
-    await asyncio.to_thread(owning.__enter__)
 
     async def leave(*error: Any) -> None:
         await asyncio.to_thread(owning.__exit__, *error)
 
+    await in_thread(
+        lambda is_left: owning.__enter__(), undo=lambda _: owning.__exit__(None, None, None)
+    )
     stack.push_async_exit(leave)
+
+
+async def _open_database(config: ServerConfig, sealer: Sealer | None, clock: Clock) -> Database:
+    return await in_thread(
+        lambda is_left: open_database(config, sealer, clock, is_left=is_left),
+        undo=lambda opened: opened.close(),
+    )
 
 
 def _start(stack: AsyncExitStack, *chores: Chore) -> None:

@@ -14,7 +14,7 @@ import webbrowser
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from starlette.applications import Starlette
@@ -68,7 +68,7 @@ def run(
         named = ", ".join(f"{name}: {page}" for name, page in pages.items())
         say(f"millstream {__version__} serves {graphs} on {url} ({named})")
         if browser:
-            await asyncio.to_thread(webbrowser.open, next(iter(pages.values())))
+            _show(next(iter(pages.values())))
         try:
             with little_collecting():
                 yield
@@ -96,7 +96,7 @@ def run(
     logging.getLogger("uvicorn.error").addFilter(_is_no_cut)
     seconds = {"grace": config.grace_seconds, "drain": config.drain_seconds}
     server = _Server(options, application, closing, **seconds)
-    with listening, writing(config.log_format, config.log_level), _refusing(application):
+    with listening, writing(config.log_format, config.log_level), _refusing(application, server):
         try:
             server.run(sockets=[listening])
         finally:
@@ -122,23 +122,51 @@ class _Server(SleepingServer):
         self._closing = closing
         self._grace = grace
         self._drain = drain
+        self._starting: asyncio.Task[Any] | None = None
+        """What waits until all is open."""
         self.is_over: Final = threading.Event()
         """Nothing is left of it."""
 
+    @property
+    def is_given_up(self) -> bool:
+        """Whether it was told to end before it served."""
+        return self.told_by is not None and not self.started
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """End in order when told once, at once when told again."""
+        """End in order when told once, at once when told again, or before it serves."""
         if self.told_by is not None:
             _leave(sig)
         super().handle_exit(sig, frame)
+        if self.is_given_up and self._loop is not None:
+            # Not here: a thread that is started while another one is being started waits for ever.
+            self._loop.call_soon_threadsafe(self._give_up)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve, unless the process is told to end before that.
+
+        Who starts may wait for others for long, and nobody waits for who has not started: what has
+        begun is undone when the loop ends.
+        """
+        self._loop, self._starting = asyncio.get_running_loop(), asyncio.current_task()
+        try:
+            if not self.should_exit:
+                await super().startup(sockets)
+        except asyncio.CancelledError:
+            if self.told_by is None:
+                raise
+        finally:
+            self._starting = None
+
+    def _give_up(self) -> None:
+        if self._starting is not None:
+            self._end_within(PATIENCE)
+            self._starting.cancel()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer while runs go on, for the grace; then end what does not end by itself."""
         service = self._application.state.service
         kept = KEPT if service.has_heirs else 0
-        seconds = max(self._grace, self._drain + kept) + kept + LAST
-        end = threading.Thread(target=self._end, args=(seconds,), name="millstream-end")
-        end.daemon = True
-        end.start()
+        self._end_within(max(self._grace, self._drain + kept) + kept + LAST)
         service.drain()
         self._closing.begin()
         handing_over = asyncio.ensure_future(service.hand_over())
@@ -156,16 +184,22 @@ class _Server(SleepingServer):
             await no_longer_kept(self, KEPT)
         await super().shutdown(sockets)
 
+    def _end_within(self, seconds: float) -> None:
+        end = threading.Thread(target=self._end, args=(seconds,), name="millstream-end")
+        end.daemon = True
+        end.start()
+
     def _end(self, seconds: float) -> None:
         """End the process when it does not end by itself: the next one goes on with its runs."""
         if self.is_over.wait(seconds):
             return
         logger.warning("Not all has stopped %g s after the signal to end: it is left", seconds)
         time.sleep(0.1)  # until that is written
-        os.kill(os.getpid(), signal.SIGTERM)
+        sig = self.told_by or signal.SIGTERM
+        os.kill(os.getpid(), sig)
         time.sleep(1)
         # Nobody has heard it.
-        os._exit(128 + signal.SIGTERM)
+        os._exit(128 + sig)
 
 
 def _leave(sig: int) -> None:
@@ -177,12 +211,20 @@ def _leave(sig: int) -> None:
     os._exit(128 + sig)
 
 
+def _show(page: str) -> None:
+    """Have a browser show a page; one in the terminal returns when it has, which takes a server."""
+    threading.Thread(target=webbrowser.open, args=(page,), daemon=True).start()
+
+
 @contextmanager
-def _refusing(application: Starlette) -> Iterator[None]:
-    """Have a configuration that cannot be raised as what it is, and not told at length."""
+def _refusing(application: Starlette, server: _Server) -> Iterator[None]:
+    """Have a configuration that cannot be raised as what it is, and not told at length.
+
+    Nor is told at length what a start was at that is given up.
+    """
 
     def is_other(record: logging.LogRecord) -> bool:
-        return not hasattr(application.state, "refusal")
+        return not (hasattr(application.state, "refusal") or server.is_given_up)
 
     told = logging.getLogger("uvicorn.error")
     told.addFilter(is_other)

@@ -9,6 +9,8 @@ from millstream.server.storage.ownership import owning
 from millstream.server.storage.sqlite import SqliteDatabase
 
 if TYPE_CHECKING:
+    import threading
+
     from millstream.server.clock import Clock
     from millstream.server.config import ServerConfig
     from millstream.server.encryption.sealer import Sealer
@@ -16,15 +18,23 @@ if TYPE_CHECKING:
 
 
 def open_database(
-    config: ServerConfig, sealer: Sealer | None, clock: Clock | None = None
+    config: ServerConfig,
+    sealer: Sealer | None,
+    clock: Clock | None = None,
+    *,
+    is_left: threading.Event | None = None,
 ) -> Database:
-    """Open the database that a configuration names; its tables are up to date then."""
+    """Open the database that a configuration names; its tables are up to date then.
+
+    Once `is_left` is set, it does not wait any more for others that bring them up to date.
+    """
     if config.postgres is None:
         return SqliteDatabase(config.database_path, sealer, clock=clock)
     from millstream.server.storage.postgres import PostgresDatabase
     from millstream.server.storage.postgres_engine import Address
 
-    return PostgresDatabase(Address(config.postgres, config.lease_seconds), sealer, clock=clock)
+    address = Address(config.postgres, config.lease_seconds)
+    return PostgresDatabase(address, sealer, clock=clock, is_left=is_left)
 
 
 def owning_database(config: ServerConfig) -> AbstractContextManager[None]:

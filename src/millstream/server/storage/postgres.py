@@ -64,7 +64,9 @@ class PostgresDatabase(Database):
         schema: str = SCHEMA,
         patience: float = _PATIENCE,
         clock: Clock | None = None,
+        is_left: threading.Event | None = None,
     ) -> None:
+        """Open it; `is_left` is set when nobody waits for that any more."""
         clock = clock or Clock()
         engine = make_engine(address, schema, READERS + _WRITERS, clock)
         super().__init__(repr(address), engine, sealer, clock)
@@ -72,7 +74,7 @@ class PostgresDatabase(Database):
         self._is_ending = threading.Event()
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="millstream-writer")
         try:
-            bring_up_to_date(self._write_once, address, self.name, schema)
+            bring_up_to_date(self._write_once, address, self.name, schema, is_left)
             if self._write_once(self._prepare, schema):
                 complete(address, schema)
         except DBAPIError as error:

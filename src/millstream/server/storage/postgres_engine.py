@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final
 
@@ -33,6 +34,8 @@ _IDLE: Final = "SET LOCAL idle_in_transaction_session_timeout = '10s'"
 LEASE: Final = 30.0
 """Seconds after which a server that shows no sign of life is taken for dead, unless others are
 said."""
+_LOOKED_FOR: Final = "1 s"
+"""How often the server looks whether somebody still waits for what takes it long."""
 _PREPARED_AFTER: Final = 5
 """How often a statement is sent before the server is told to keep it."""
 
@@ -171,6 +174,20 @@ def is_direct(connection: Any) -> bool:
     with connection.cursor() as cursor:
         [process] = cursor.execute("SELECT pg_backend_pid()", prepare=False).fetchone()
     return bool(process == connection.info.backend_pid)
+
+
+def let_take_long(connection: Any, patience: float) -> None:
+    """Let a statement take long, but for locks, and end with the process that wants it.
+
+    Through a pooler the session is somebody else's later: then it is left as it is.
+    """
+    if not is_direct(connection):
+        return
+    connection.execute("SET statement_timeout = 0")
+    connection.execute(f"SET lock_timeout = '{patience:g} s'")
+    # Before PostgreSQL 14, and where systems cannot tell, it goes on for nobody.
+    with suppress(import_psycopg().Error):
+        connection.execute(f"SET client_connection_check_interval = '{_LOOKED_FOR}'")
 
 
 @lru_cache(maxsize=1)

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from millstream.server.storage.postgres_engine import Address, import_psycopg, is_direct
+from millstream.server.storage.postgres_engine import Address, import_psycopg, let_take_long
 from millstream.server.storage.postgres_turn import turn
 
 logger = logging.getLogger("millstream.server")
@@ -75,10 +75,7 @@ def complete(address: Address, schema: str) -> None:
 def _make(connection: Any, schema: str, indexes: Sequence[SearchIndex]) -> None:
     from psycopg import sql
 
-    if is_direct(connection):
-        # Through a pooler the session is somebody else's later.
-        connection.execute("SET statement_timeout = 0")
-        connection.execute(f"SET lock_timeout = '{_PATIENCE} s'")
+    let_take_long(connection, _PATIENCE)
     for index in indexes:
         # What an attempt has left that was ended is of no use.
         name = sql.Identifier(schema, index.name)

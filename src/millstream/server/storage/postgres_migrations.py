@@ -16,10 +16,12 @@ from sqlalchemy import Connection, text
 from millstream._base.patience import Patience
 from millstream.server.errors import ConfigError
 from millstream.server.storage import migrations
-from millstream.server.storage.postgres_engine import is_direct
+from millstream.server.storage.postgres_engine import let_take_long
 from millstream.server.storage.postgres_turn import turn
 
 if TYPE_CHECKING:
+    import threading
+
     from millstream.server.storage.postgres_engine import Address
 
 LOCK_TIMEOUT: Final = "500ms"
@@ -38,16 +40,23 @@ WHERE nspname = %s AND relname = %s AND NOT indisvalid
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"
 
 
-def bring_up_to_date(write: Callable[..., Any], address: Address, name: str, schema: str) -> None:
+def bring_up_to_date(
+    write: Callable[..., Any],
+    address: Address,
+    name: str,
+    schema: str,
+    is_left: threading.Event | None = None,
+) -> None:
     """Take the steps that the tables of a schema lack.
 
-    `write` calls a function in a transaction, `name` is what errors call the database.
+    `write` calls a function in a transaction, `name` is what errors call the database. Once
+    `is_left` is set, others are not waited for any more.
     """
-    patience = Patience(PATIENCE)
+    patience = Patience(PATIENCE, is_left)
     while (step := write(_next, name, schema)) is not None:
         try:
             if step != _FIRST:
-                _make_indexes(address, schema, step)
+                _make_indexes(address, schema, step, is_left)
             write(_take, name, schema, step)
         except Exception as error:  # noqa: PERF203
             # psycopg's own where there is no transaction.
@@ -85,7 +94,9 @@ def _take(connection: Connection, name: str, schema: str, step: str) -> None:
     migrations.take(connection, name, step or migrations.HEAD)
 
 
-def _make_indexes(address: Address, schema: str, step: str) -> None:
+def _make_indexes(
+    address: Address, schema: str, step: str, is_left: threading.Event | None = None
+) -> None:
     """Make the indexes of a step, in whatever time that takes; what is half made is made anew.
 
     Nobody waits for that, but it waits for all transactions that may see rows as they were.
@@ -95,13 +106,10 @@ def _make_indexes(address: Address, schema: str, step: str) -> None:
         return
     place = _quoted(schema)
     with (
-        turn(address, f"millstream.server indexes {schema}"),
+        turn(address, f"millstream.server indexes {schema}", is_left=is_left),
         address.connect() as connection,
     ):
-        if is_direct(connection):
-            # Through a pooler the session is somebody else's later.
-            connection.execute("SET statement_timeout = 0")
-            connection.execute(f"SET lock_timeout = '{PATIENCE:g} s'")
+        let_take_long(connection, PATIENCE)
         for name, on in wanted.items():
             [is_half] = connection.execute(_HALF, [schema, name]).fetchone()
             if is_half:
