@@ -16,6 +16,7 @@ from millstream.server.storage import assistants, crons, postgres_indexes, threa
 from millstream.server.storage.postgres import PostgresDatabase
 from millstream.server.storage.postgres_engine import SCHEMA, Address
 from millstream.server.storage.postgres_indexes import INDEXES, missing
+from millstream.server.storage.postgres_turn import turn
 from server.databases import new_postgres
 
 COUNT: Final = 10_000
@@ -40,6 +41,9 @@ CREATE TEMPORARY TABLE known ON COMMIT DROP AS SELECT n, jsonb_build_object(
     'graph_id', 'graph'
 ) AS metadata FROM generate_series(1, {COUNT}) AS n
 """
+
+INDEXES_OF_STEPS: Final = f"millstream.server indexes {SCHEMA}"
+"""The turn of who makes what `migrations.indexes` says."""
 
 
 def fill(connection: Connection) -> None:
@@ -165,6 +169,9 @@ def test_others_write_and_start_while_an_index_is_made(new_database: str) -> Non
                 "WHERE datname = current_database() AND phase LIKE 'waiting for %'"
             )
             assert waiting.until(lambda: writer.execute(query).fetchone() == (1,))
+            # Nor does who takes a step make another index meanwhile: each would wait for the other.
+            with turn(Address(new_database), INDEXES_OF_STEPS, waits=False) as is_free:
+                assert not is_free
             writer.execute(INSERT, ["a"])
             second = PostgresDatabase(Address(new_database))
             assert "ix_threads_metadata" not in valid(new_database)

@@ -61,7 +61,9 @@ def complete(address: Address, schema: str) -> None:
     """
     psycopg = import_psycopg()
     try:
-        with turn(address, f"millstream.indexes {schema}", waits=False) as is_ours:
+        # That of who makes the indexes of a step, and comes here after it: two that are made at
+        # once wait for each other, one for the table and one for the statement of the other.
+        with turn(address, f"millstream.server indexes {schema}", waits=False) as is_ours:
             if is_ours:
                 with address.connect() as connection:
                     _make(connection, schema, missing(connection, schema))
