@@ -23,6 +23,7 @@ from millstream.graph import START, StateGraph
 from millstream.recording import Recording
 from millstream.recording.listener import Listener, Rooms
 from millstream.recording.reading import RecordedRun, RecordingError
+from millstream.testing import RecordedModel
 
 
 class State(TypedDict, total=False):
@@ -184,13 +185,75 @@ def test_tokens_are_written_as_their_text_with_what_they_share_once() -> None:
     graph.invoke({}, record=(file := io.BytesIO()))
 
     lines = lines_of(file)
-    templates = [line for line in lines if "define" in line and "messages" in line["value"]]
+    templates = [line for line in lines if "messages" in line.get("value", ())]
     tokens = [line for line in lines if "of" in line]
 
     assert [line["text"] for line in tokens] == [*"bcdefgh"]  # a message begins with the first
     assert {line["of"] for line in tokens} == {line["define"] for line in templates}
     assert len(templates) == 1
     assert set(tokens[0]) == {"at", "of", "text"}
+
+
+def test_what_tokens_share_is_let_go_when_their_message_is_over() -> None:
+    for model in (Speaker(chunks=words("abc")), Speaker(chunks=words("abc"), fails=True)):
+        asking(model).invoke({}, record=(file := io.BytesIO()))
+
+        lines = lines_of(file)
+        defined = [line["define"] for line in lines if "define" in line]
+        let_go = [number for line in lines for number in line.get("forget", ())]
+
+        assert sorted(let_go) == defined
+        assert len(defined) == 3
+
+
+class Waiting(Speaker):
+    """Says its chunks when all have begun to speak who are to."""
+
+    barrier: Any
+
+    async def _astream(
+        self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        for chunk in self._stream(messages):
+            yield chunk
+            await self.barrier.wait()
+
+
+class Barrier:
+    """Has so many wait for each other, again and again."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.waiting: list[asyncio.Future[None]] = []
+
+    async def wait(self) -> None:
+        """Wait for the others."""
+        self.waiting.append(mine := asyncio.get_running_loop().create_future())
+        if len(self.waiting) == self.count:
+            for each in self.waiting:
+                each.set_result(None)
+            self.waiting = []
+        await mine
+
+
+@pytest.mark.parametrize("filter", [None, lambda line: line], ids=["tokens", "filtered"])
+def test_a_hundred_models_that_speak_at_once_are_told_from_each_other(filter: Any) -> None:
+    count, text = 100, "abc"
+    barrier = Barrier(count)
+
+    async def ask(state: State) -> State:
+        models = [Waiting(chunks=words(text), barrier=barrier) for _ in range(count)]
+        await asyncio.gather(*(model.ainvoke("go") for model in models))
+        return {}
+
+    graph = StateGraph(State).add_node("ask", ask).add_edge(START, "ask").compile()
+    asyncio.run(graph.ainvoke({}, record=Recording(file := io.BytesIO(), filter=filter)))
+
+    lines = lines_of(file)
+    metadata = [line for line in lines if "langgraph_node" in line.get("value", ())]
+    assert len(metadata) == 2 * count
+    model = RecordedModel(file)
+    assert [model.invoke("go").text for _ in range(count)] == [text] * count
 
 
 def test_a_message_whose_tokens_take_turns_has_few_templates() -> None:

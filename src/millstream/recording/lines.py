@@ -7,6 +7,7 @@
 | a token | `at`; `of`, the number of a template; `text` |
 | a definition | `define`, a number; `value`, what `{"$ref": number}` stands for from here on |
 | a template | a definition whose `value` has `ns`, and by mode `data` that lack a text |
+| what is over | `forget`, numbers that nothing stands for any more |
 | the last | `at`; `end`, how the run has ended; `events`, how many there were |
 
 docs/recording.md has all of it for who reads files by other means.
@@ -29,6 +30,7 @@ AT: Final = "at"
 END: Final = "end"
 COUNT: Final = "events"
 DEFINE: Final = "define"
+FORGET: Final = "forget"
 OF: Final = "of"
 TEXT: Final = "text"
 LEFT_OUT: Final = "left_out"

@@ -149,21 +149,26 @@ class Listener(BaseCallbackHandler):
         self._latest = run_id, spoken
         return spoken.take(message)
 
-    def _forget(self, run_id: UUID) -> None:
+    def _forget(self, run_id: UUID) -> Sequence[Any]:
+        """Take tokens no more by the template there is; return the metadata of what is said."""
         if self._spoken.pop(run_id, None) is not None and self._latest[0] == run_id:
             self._latest = NOBODY
+        opened = self._blocks.opened(run_id)
+        return self._messages.heard(run_id), None if opened is None else opened[1]
 
     def on_llm_end(self, response: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Take the end of what a model says."""
-        self._forget(run_id)
+        metadata = self._forget(run_id)
         for tap in self._taps:
             tap.on_llm_end(response, run_id=run_id, **kwargs)
+        self._tape.close_message(*metadata)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Take that a model has failed."""
-        self._forget(run_id)
+        metadata = self._forget(run_id)
         for tap in self._taps:
             tap.on_llm_error(error, run_id=run_id, **kwargs)
+        self._tape.close_message(*metadata)
 
     def tap_output_aiter(self, run_id: UUID, output: AsyncIterator[T]) -> AsyncIterator[T]:
         """Leave the output alone; that this exists makes models stream when they are invoked."""

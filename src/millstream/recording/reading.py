@@ -19,6 +19,7 @@ from millstream.recording.lines import (
     AT,
     DEFINE,
     END,
+    FORGET,
     FORMAT,
     HEADER,
     MAX_LINE,
@@ -241,6 +242,9 @@ class Reading:
         if DEFINE in data:
             number = data[DEFINE]
             decoder.define(number, data["value"], size)
+            self._templates.pop(number, None)
+        for number in data.get(FORGET, ()):
+            decoder.forget(number)
             self._templates.pop(number, None)
         if END in data:
             if data[END] not in STATUSES:

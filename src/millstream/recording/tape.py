@@ -25,6 +25,7 @@ from millstream.recording.lines import (
     COUNT,
     DEFINE,
     END,
+    FORGET,
     FORMAT,
     HEADER,
     LEFT_OUT,
@@ -53,9 +54,25 @@ WRAPPED: Final = frozenset((TASKS, CHECKPOINTS))
 """What `debug` tells again."""
 KEPT: Final = (HEADER, STARTED, AT, END, COUNT)
 """What is written of the first and the last line if a filter leaves them out."""
-KNOWN: Final = 64
-"""How many metadata are remembered, and how many templates."""
+KNOWN: Final = 1024
+"""How many metadata are remembered, of models that speak at once, and of nodes."""
 MANY_PREFIXES: Final = 4096
+
+
+class Known:
+    """Metadata that have a number, and the templates of tokens that have them beside them."""
+
+    __slots__ = ("kept", "metadata", "numbers", "reference", "templates")
+
+    def __init__(self, metadata: Any, number: int) -> None:
+        self.metadata = metadata
+        self.kept = metadata.copy() if type(metadata) is dict else metadata
+        """As they were, for they may be changed."""
+        self.reference = b'{"$ref":%d}' % number
+        self.numbers = [number]
+        """Their own, and those of the templates."""
+        self.templates: dict[bytes, bytes] = {}
+        """The templates, and what lines say of them."""
 
 
 class Tape:
@@ -80,10 +97,8 @@ class Tape:
         self._wrapped: dict[Namespace, Any] = {}
         """What `debug` is about to tell again, by namespace."""
         self._numbers = itertools.count(1)
-        self._known: OrderedDict[int, tuple[Any, Any, bytes]] = OrderedDict()
-        """Metadata that have a number, by identity; as they were, for they may be changed."""
-        self._templates: OrderedDict[bytes, bytes] = OrderedDict()
-        """Templates that have a number, and what lines say of them."""
+        self._known: OrderedDict[int, Known] = OrderedDict()
+        """Metadata that have a number, by identity."""
         self._count = itertools.count()
         self._tokens = itertools.count()
         """Tokens that were written as their text: each is two events."""
@@ -142,15 +157,17 @@ class Tape:
 
     def _reference(self, metadata: Any) -> bytes:
         """Return what stands for metadata that are defined once."""
+        return self._known_as(metadata).reference
+
+    def _known_as(self, metadata: Any) -> Known:
         known = self._known.get(id(metadata))
-        if known is not None and known[0] is metadata and known[1] == metadata:
-            return known[2]
-        reference = b'{"$ref":%d}' % self._define(encode(metadata))
-        kept = metadata.copy() if type(metadata) is dict else metadata
-        self._known[id(metadata)] = metadata, kept, reference
+        if known is not None and known.metadata is metadata and known.kept == metadata:
+            return known
+        known = Known(metadata, self._define(encode(metadata)))
+        self._known[id(metadata)] = known
         while len(self._known) > KNOWN:
             self._known.popitem(last=False)
-        return reference
+        return known
 
     def _define(self, value: bytes) -> int:
         number = next(self._numbers)
@@ -197,13 +214,20 @@ class Tape:
             of_block,
             self._reference(block[1]),
         )
-        template = self._templates.get(value)
+        known = self._known_as(message[1])
+        template = known.templates.get(value)
         if template is None:
-            template = b',"%b":%d,"%b":' % (OF.encode(), self._define(value), TEXT.encode())
-            self._templates[value] = template
-            while len(self._templates) > KNOWN:
-                self._templates.popitem(last=False)
+            known.numbers.append(number := self._define(value))
+            template = b',"%b":%d,"%b":' % (OF.encode(), number, TEXT.encode())
+            known.templates[value] = template
         return template
+
+    def close_message(self, *metadata: Any) -> None:
+        """Take note that nothing more comes with these metadata: readers need not keep them."""
+        found = [self._known.pop(id(each), None) for each in metadata]
+        numbers = [number for known in found if known is not None for number in known.numbers]
+        if numbers and self._is_open:
+            self._put(b'{"%b":%b}\n' % (FORGET.encode(), dumps(numbers)), is_event=False)
 
     def _put(self, line: bytes, *, is_event: bool = True) -> None:
         if self._recording.filter is not None:

@@ -220,6 +220,11 @@ class Decoder(stimuli.Decoder):
         self.defined[number] = self.decode_line(data, size)
         self._sizes[number] = self._size
 
+    def forget(self, number: int) -> None:
+        """Take note that a number stands for nothing any more."""
+        self.defined.pop(number, None)
+        self._sizes.pop(number, None)
+
     def _referred(self, number: int) -> Any:
         # Definitions that refer to each other, twice each, double with every line.
         self._size += self._sizes.get(number, 0)
