@@ -54,11 +54,13 @@ def test_the_command_line_records(millstream: Any, tmp_path: Path) -> None:
     again = millstream("replay", file, "--json")
     twice = millstream("run", "graphs.py:graph", "--record", file)
     nowhere = millstream("run", "graphs.py:graph", "--record", f"{file}/run")
+    never = millstream("run", "graphs.py:graph", "--record", str(tmp_path / ("x" * 256)))
 
     assert (live.code, again.out, again.code) == (0, live.out, 0)
     assert (twice.code, nowhere.code) == (2, 2)
     assert "there is such a file already" in twice.err
     assert "there is no directory" in nowhere.err
+    assert never.complaint.endswith(": it cannot be made: File name too long")
 
 
 def test_runs_that_answer_have_files_of_their_own() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -98,10 +99,17 @@ def check_record(file: str | None) -> str | None:
     if file is None:
         return None
     path = Path(file)
-    if path.exists():
+    # Not the path's own methods: they raise for names that no disk has.
+    if os.path.exists(path):
         raise UsageError(f"--record {file}: there is such a file already; name a new one")
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise UsageError(f"--record {file}: there is no directory {path.parent}")
+    try:
+        # Nothing else tells for all kinds of disks and users whether it can be.
+        path.open("xb").close()
+        path.unlink()
+    except OSError as error:
+        raise UsageError(f"--record {file}: it cannot be made: {error.strerror}") from error
     return file
 
 

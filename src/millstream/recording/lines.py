@@ -39,7 +39,7 @@ Status: TypeAlias = Literal["success", "interrupted", "error", "cancelled", "dra
 """How a run has ended; `truncated`, which stands in no file, if its recording does not say."""
 STATUSES: Final = frozenset(get_args(Status)) - {"truncated"}
 """How the last line may say that a run has ended."""
-MAX_LINE: Final = 1 << 28
+MAX_LINE: Final = 1 << 27
 """Bytes of a line, with what it refers to: a small file can be made that has lines without end."""
 
 ALONE: Final = f"{MESSAGES}-without-subgraphs"
