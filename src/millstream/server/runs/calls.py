@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -47,6 +48,17 @@ class GraphCall:
         }
         return cls(kwargs, config)
 
+    def suit(self, schema: Any) -> None:
+        """Have the context be what the class can be made of that the graph declares for it.
+
+        A class is made of nothing too, as its fields may have defaults. What it has no field for is
+        left out: context and configurable stand for the same, and the other one's readers have it.
+        """
+        names = _fields_of(schema)
+        if names is not None:
+            given = self.options["context"] or {}
+            self.options["context"] = {key: given[key] for key in given if key in names}
+
     @property
     def place(self) -> dict[str, Any]:
         """Return the config that points to the thread as it is now."""
@@ -57,6 +69,16 @@ class GraphCall:
         self.input = None
         for name in ("checkpoint_id", "checkpoint_ns", "checkpoint_map"):
             self.config["configurable"].pop(name, None)
+
+
+def _fields_of(schema: Any) -> set[str] | None:
+    """Return by which names the fields of a class can be given, None if it is no such class."""
+    if dataclasses.is_dataclass(schema):
+        return {field.name for field in dataclasses.fields(schema) if field.init}
+    fields: Mapping[str, Any] | None = getattr(schema, "model_fields", None)
+    if fields is None:
+        return None
+    return {*fields, *(field.alias for field in fields.values() if field.alias)}
 
 
 def _input_of(kwargs: Mapping[str, Any]) -> Any:

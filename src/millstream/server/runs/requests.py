@@ -27,8 +27,12 @@ if TYPE_CHECKING:
 
 Protocol = Literal["only", "too"]
 """Whether a run tells protocol events alone, or beside those of its stream modes."""
-RESERVED: Final = ("run_id", "thread_id", "graph_id", "assistant_id", "user_id")
+RESERVED: Final = ("run_id", "thread_id", "graph_id", "assistant_id", "langgraph_request_id")
 """What a client cannot set in the configurable: whose state a run works on is in its address."""
+PLACE: Final = ("checkpoint_id", "checkpoint_ns", "checkpoint_map")
+"""Where a thread is gone on from."""
+CLIENT: Final = ("client_tools", "client_context", "client_instructions")
+"""What the protocols of front ends say of a client, beside what it says itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,7 @@ def plan_run(
                 "configurable": _configurable(body, run_id, thread_id, assistant, now, asker),
                 "metadata": {**(body.config.get("metadata") or {}), **metadata},
             },
-            "context": {**assistant["context"], **body.context},
+            "context": {**assistant["context"], **body.context, **_settings(body.config)},
             "stream_mode": [] if protocol == "only" else list(dict.fromkeys(body.stream_mode)),
             # Only where it is so: clients see it.
             **({"protocol": protocol} if protocol else {}),
@@ -156,11 +160,12 @@ def plan_run(
 
 def check(body: RunCreate) -> None:
     """Refuse what no run can be made of."""
-    if body.context and body.config.get("configurable"):
-        raise ApiError(400, "Cannot specify both configurable and context. Prefer setting context.")
     for key, kind in (("configurable", dict), ("metadata", dict), ("tags", list)):
         if body.config.get(key) is not None and not isinstance(body.config[key], kind):
             raise ApiError(422, f"config.{key} must be {_KINDS[kind]}")
+    configurable = body.config.get("configurable") or {}
+    if body.context and not {*configurable} <= {*CLIENT}:
+        raise ApiError(400, "Cannot specify both configurable and context. Prefer setting context.")
     limit = body.config.get("recursion_limit")
     if limit is not None and (type(limit) is not int or limit < 1):
         raise ApiError(422, f"config.recursion_limit must be a number of at least 1, not {limit!r}")
@@ -221,16 +226,19 @@ def _configurable(
     checkpoint = {
         key: value
         for key, value in (body.checkpoint or {}).items()
-        if key in ("checkpoint_id", "checkpoint_ns", "checkpoint_map") and value is not None
+        if key in PLACE and value is not None
     }
     if body.checkpoint_id is not None:
         checkpoint["checkpoint_id"] = body.checkpoint_id
     given = {
         **(assistant["config"].get("configurable") or {}),
+        **_settings({"configurable": body.context}),
         **(body.config.get("configurable") or {}),
     }
     return {
         **{key: value for key, value in given.items() if not _is_reserved(key)},
+        # Whoever asks may ask for somebody else; who it was is in `langgraph_auth_user_id`.
+        "user_id": given.get("user_id") or user_id,
         **asker.headers,
         "langgraph_auth_user": user,
         "langgraph_auth_user_id": user_id,
@@ -242,8 +250,21 @@ def _configurable(
         "thread_id": thread_id,
         "graph_id": assistant["graph_id"],
         "assistant_id": assistant["assistant_id"],
-        "user_id": user_id,
         **checkpoint,
+    }
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the configurable of a config says to the graph, for it to be in the context too.
+
+    Both stand for the same: programs read one or the other.
+    """
+    configurable = config.get("configurable") or {}
+    passed_by = {*PLACE, *CLIENT}
+    return {
+        key: value
+        for key, value in configurable.items()
+        if key not in passed_by and not _is_reserved(key)
     }
 
 

@@ -174,6 +174,7 @@ class Runner:
             context=job.kwargs["context"],
         )
         async with opened as graph:
+            call.suit(getattr(graph, "context_schema", None))
             if job.attempt > 1:
                 ended = await self._go_on(graph, call, active)
                 if ended is not None:
