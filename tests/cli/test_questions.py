@@ -272,6 +272,18 @@ def test_a_thread_that_is_not_there_is_said(millstream: Any, command: str) -> No
     assert "has kept nothing of thread 'none'" in missing.complaint
 
 
+@pytest.mark.parametrize("command", ["state", "history"])
+@pytest.mark.parametrize("place", ["threads.db", "postgresql://ada:secret@host/mill"])
+def test_what_keeps_threads_in_the_place_of_the_graph_is_told_from_one(
+    millstream: Any, command: str, place: str
+) -> None:
+    told = millstream(command, place, "-t", "1").complaint
+
+    assert "is no graph, but what keeps threads; give a graph, and this with --checkpointer" in told
+    assert "`millstream threads show " in told
+    assert "secret" not in told
+
+
 def test_a_person_at_a_real_terminal_answers(folder: Path) -> None:
     process = pexpect.spawn(
         sys.executable,

@@ -132,7 +132,8 @@ def test_what_the_environment_says_is_a_text_or_a_number_as_the_key_is(here: Pat
         ({"graphs": []}, "graphs is an object of ids and graphs, not []"),
         ({"graphs": {"a": "app.py"}}, "graphs.a names a graph like './app.py:graph', not 'app.py'"),
         ({"graphs": {"a": {"file": "x"}}}, "graphs.a names a graph"),
-        ({**GRAPHS, "prot": 1}, "there is no key 'prot'"),
+        ({**GRAPHS, "prot": 1}, "there is no key 'prot'; do you mean 'port'? There are graphs, "),
+        ({**GRAPHS, "nothing": 1}, "there is no key 'nothing'; there are graphs, "),
         ({**GRAPHS, "port": "1"}, "port is a number, not '1'"),
         ({**GRAPHS, "port": True}, "port is a number, not True"),
         ({**GRAPHS, "port": 70000}, "port is a number from 0 to 65535, not 70000"),
@@ -143,7 +144,10 @@ def test_what_the_environment_says_is_a_text_or_a_number_as_the_key_is(here: Pat
         ({**GRAPHS, "http": {"cros": {}}}, "http has no key 'cros'"),
         ({**GRAPHS, "http": {"mount_prefix": "api"}}, "http.mount_prefix is like '/api'"),
         ({**GRAPHS, "checkpointer": {"ttl": {"default_ttl": "5"}}}, "checkpointer.ttl.default_ttl"),
-        ({**GRAPHS, "env": "no.env"}, "env names 'no.env', which cannot be read"),
+        (
+            {**GRAPHS, "env": "no.env"},
+            "env names 'no.env', which cannot be read: No such file or directory; make ",
+        ),
         ({**GRAPHS, "encryption": {}}, "encryption.path is missing"),
     ],
 )
@@ -189,7 +193,7 @@ def keys(part: Any = ServerConfig, before: str = "") -> Iterator[tuple[str, Any]
         ]
         if inner is not None and known.name != "graphs":
             yield from keys(inner, f"{before}{known.name}.")
-        elif known.name != "directory":
+        elif known.name not in ("directory", "files"):
             yield f"{before}{known.name}", hint
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gc
 import sys
 import uuid
@@ -202,3 +203,35 @@ def test_a_change_that_cannot_be_looked_at_is_not_the_last_one(
     asyncio.run_coroutine_threadsafe(watching, serving.loop).result(60)
 
     assert said(serving)["word"] == "three"
+
+
+def test_a_configuration_that_has_changed_is_said_and_graphs_are_left_alone(
+    serving: Running, app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import watchfiles
+
+    from millstream.server import reloading
+
+    files = (app.here / "langgraph.json", app.here / "my.env")
+    config = dataclasses.replace(serving.service.config, files=files)
+
+    async def changes(*args: Any, watch_filter: Any, **kwargs: Any) -> Any:
+        for names in (["other.json"], ["my.env", "langgraph.json"], ["langgraph.json", "app.py"]):
+            paths = [str(app.here / name) for name in names]
+            yield {(1, path) for path in paths if watch_filter(watchfiles.Change.modified, path)}
+
+    async def reload(service: Any, names: Any) -> None:
+        reloaded.append(names)
+
+    reloaded: list[Any] = []
+    monkeypatch.setattr(watchfiles, "awatch", changes)
+    monkeypatch.setattr(serving.service, "config", config)
+    monkeypatch.setattr(reloading, "reload", reload)
+    asyncio.run(reloading.reload_on_change(serving.service, asyncio.Event()))
+
+    assert reloaded == [["app.py"]]
+    advice = "changed, which the server reads when it starts: end it, and start it again"
+    assert [record.message for record in caplog.records if "starts" in record.message] == [
+        f"langgraph.json, my.env {advice}",
+        f"langgraph.json {advice}",
+    ]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +22,7 @@ import pytest
 
 import waiting
 from millstream.cli import main
+from millstream.cli import serving as starting
 from server.databases import of_directory
 
 APP = """
@@ -148,7 +152,44 @@ def test_a_port_that_is_taken_is_named(capsys: pytest.CaptureFixture[str]) -> No
         port = str(taken.getsockname()[1])
         assert main(["serve", "app.py:graph", "--port", port]) == 2
 
-    assert f"cannot listen on 127.0.0.1, port {port}" in capsys.readouterr().err
+    told = f"cannot listen on 127.0.0.1, port {port}: {os.strerror(errno.EADDRINUSE)}; choose "
+    assert f"{told}another with --port\n" in capsys.readouterr().err
+
+
+def test_an_address_of_another_machine_is_not_laid_to_the_port(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # From the block that is kept for documents: no machine has it.
+    assert main(["serve", "app.py:graph", "--host", "192.0.2.1", "--port", "0"]) == 2
+
+    assert capsys.readouterr().err.endswith("; choose another with --host or --port\n")
+
+
+class Terminal(io.StringIO):
+    """What is written to a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_start_that_takes_long_says_on_the_terminal_what_it_is_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(starting, "_PATIENCE", 0.0)
+    with starting._patience("loading chat ..."):
+        assert waiting.until(lambda: terminal.getvalue() == "millstream: loading chat ...\n")
+
+    monkeypatch.setattr(starting, "_PATIENCE", 3600.0)
+    before = threading.active_count()
+    with starting._patience("loading chat ...") as is_up:
+        is_up()
+        assert waiting.until(lambda: threading.active_count() == before)
+
+    with starting._patience("loading chat ..."):
+        pass
+    assert waiting.until(lambda: threading.active_count() == before)
 
 
 def test_a_langgraph_that_is_loaded_already_is_named_and_the_port_is_free_again(

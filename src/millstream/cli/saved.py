@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from itertools import islice
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 Thread = Annotated[str, typer.Option("--thread", "-t", metavar="ID", help="The thread.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, a line for each checkpoint.")]
 
+_DATABASES: Final = {".db", ".sqlite", ".sqlite3"}
 _COLUMNS: Final = ("checkpoint_id", "created_at", "source", "step", "next", "questions")
 
 
@@ -109,6 +111,7 @@ def _opened(
     from millstream.cli.live.printed import guarded
     from millstream.cli.savers import has_saver, with_saver
 
+    _refuse_database(target)
     with contextlib.ExitStack() as stack:
         loop = stack.enter_context(EventLoop())
         # What a module prints while it is loaded must not stand between the lines.
@@ -119,6 +122,18 @@ def _opened(
         if not has_saver(graph):
             raise UsageError(f"{target} has no saver; give --checkpointer PATH")
         yield graph, loop
+
+
+def _refuse_database(target: str) -> None:
+    """Refuse what keeps threads in the place of the graph, which says how to read them."""
+    is_address = target.startswith(("postgresql://", "postgres://"))
+    if is_address or os.path.splitext(target)[1] in _DATABASES:
+        # A password may be in an address.
+        shown = "postgresql://..." if is_address else target
+        raise UsageError(
+            f"{shown} is no graph, but what keeps threads; give a graph, and this with "
+            f"--checkpointer, or read it without one: `millstream threads show {shown} ID`"
+        )
 
 
 async def _first(items: AsyncIterator[Any], limit: int | None) -> list[Any]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from millstream._base.naming import FORMS
 from millstream.cli.failures import DONE, UsageError
 from millstream.cli.installing import installing
+from millstream.cli.output import complain
 
 if TYPE_CHECKING:
     import socket
@@ -74,6 +80,9 @@ LogLevel = Annotated[
     str | None,
     typer.Option("--log-level", help="debug, info, warning or error; info has all requests."),
 ]
+
+_PATIENCE: Final = 2.0
+"""Seconds after which it is said what the server is at before it is up."""
 
 
 def dev(
@@ -203,11 +212,30 @@ def _serve(config: ServerConfig, *, reload: bool, browser: bool) -> int:
     if reload:
         # Two changes within a second look the same to compiled files.
         sys.dont_write_bytecode = True
-    try:
-        run(config, listening, reload=reload, browser=browser, say=_say)
-    except ConfigError as error:
-        raise UsageError(str(error)) from error
+    with _patience(f"loading {', '.join(config.graphs)} ...") as is_up:
+
+        def say(line: str) -> None:
+            is_up()
+            typer.echo(line)
+
+        try:
+            run(config, listening, reload=reload, browser=browser, say=say)
+        except ConfigError as error:
+            raise UsageError(str(error)) from error
     return DONE
+
+
+@contextmanager
+def _patience(line: str) -> Iterator[Callable[[], None]]:
+    """Say a line on the terminal if what is waited for takes long; give what ends the waiting."""
+    timer = threading.Timer(_PATIENCE, complain, (line,))
+    timer.daemon = True
+    if sys.stderr is not None and sys.stderr.isatty():
+        timer.start()
+    try:
+        yield timer.cancel
+    finally:
+        timer.cancel()
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -218,11 +246,12 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=2048)
     except (OSError, UnicodeError, OverflowError) as error:
         # Names of hosts have an encoding of their own, ports an end.
+        number = getattr(error, "errno", None) or 0
         reason = getattr(error, "strerror", None) or str(error)
+        if number > 0:
+            # Without what Python adds: the address is told already.
+            reason = os.strerror(number)
+        other = "--port" if number in (errno.EADDRINUSE, errno.EACCES) else "--host or --port"
         raise UsageError(
-            f"cannot listen on {host}, port {port}: {reason}; choose another with --port"
+            f"cannot listen on {host}, port {port}: {reason}; choose another with {other}"
         ) from error
-
-
-def _say(line: str) -> None:
-    typer.echo(line)

@@ -211,6 +211,8 @@ class ServerConfig:
     graphs: Mapping[str, GraphSource] = field(default_factory=dict)
     directory: Path = field(default_factory=Path.cwd)
     """What relative paths begin in: where the configuration is."""
+    files: tuple[Path, ...] = ()
+    """What all this was read from, once."""
     dependencies: tuple[str, ...] = ()
     """Directories whose modules graphs import; what is installed needs no mention."""
     env: Mapping[str, str] = field(default_factory=dict)

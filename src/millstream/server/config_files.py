@@ -13,6 +13,7 @@ import re
 import sys
 import types
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
@@ -114,13 +115,20 @@ def _find(path: str | Path | None, *, needed: bool) -> Path | None:
 def _read(path: Path) -> dict[str, Any]:
     table = _table(path) if path.suffix == ".toml" else _json(path)
     hints = get_type_hints(ServerConfig)
-    known = {name: hints[name] for name in hints if name != "directory"}
-    values: dict[str, Any] = {}
+    known = {name: hints[name] for name in hints if name not in ("directory", "files")}
+    env = table.get("env")
+    values: dict[str, Any] = {
+        "files": (path, path.parent / env) if isinstance(env, str) else (path,)
+    }
     for key, value in table.items():
         if key in _BUILDING:
             continue
         if key not in known:
-            raise ConfigError(f"{path}: there is no key {key!r}; there are {', '.join(known)}")
+            near = get_close_matches(key, known, 1)
+            meant = f"; do you mean {near[0]!r}? There" if near else "; there"
+            raise ConfigError(
+                f"{path}: there is no key {key!r}{meant} are {', '.join(known)}",
+            )
         values[key] = _as(path, key, value, known[key])
     return values
 
@@ -220,7 +228,10 @@ def _env(path: Path, value: Any) -> dict[str, str]:
     try:
         return parse_env((path.parent / value).read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: env names {value!r}, which cannot be read: {error}") from error
+        raise ConfigError(
+            f"{path}: env names {value!r}, which cannot be read: {error.strerror}; "
+            f"make {path.parent / value}, which may be empty, or take env out"
+        ) from error
 
 
 def parse_env(text: str) -> dict[str, str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from millstream.server.collecting import set_apart_anew
 from millstream.server.errors import ConfigError
 
 if TYPE_CHECKING:
+    from watchfiles import Change
+
     from millstream.server.service import Service
 
 logger = logging.getLogger("millstream.server")
@@ -22,18 +25,42 @@ async def reload_on_change(service: Service, stop: asyncio.Event) -> None:
     """Load the graphs anew whenever a Python file beside them has changed, until `stop` is set.
 
     Runs that go on keep the graph that they began with. Where a file cannot be imported, the graphs
-    of before go on serving.
+    of before go on serving. A configuration is not read again: it is said when it has changed.
     """
     from watchfiles import PythonFilter, awatch
 
-    folders = watched(service)
-    async for changes in awatch(*folders, watch_filter=PythonFilter(), stop_event=stop):
-        names = sorted({Path(path).name for _, path in changes})
+    folders, is_python = watched(service), PythonFilter()
+    settings = {*_places(service.config.files)}
+
+    def is_wanted(change: Change, path: str) -> bool:
+        return is_python(change, path) or not settings.isdisjoint(_places([path]))
+
+    async for changes in awatch(*folders, watch_filter=is_wanted, stop_event=stop):
+        paths = {*_places(path for _, path in changes)}
+        read_once = paths & settings
+        if read_once:
+            logger.warning(
+                "%s changed, which the server reads when it starts: end it, and start it again",
+                ", ".join(_names_of(read_once)),
+            )
+        if paths == read_once:
+            continue
+        names = _names_of(paths - read_once)
         try:
             await reload(service, names)
         except Exception:
             # The next change may be the mended one.
             logger.exception("%s changed, and nothing can be loaded anew", ", ".join(names))
+
+
+def _places(paths: Iterable[str | Path]) -> Iterator[str]:
+    """Yield where files are, whichever way leads to them."""
+    return (os.path.realpath(path) for path in paths)
+
+
+def _names_of(paths: Iterable[str]) -> list[str]:
+    """Return what files are called."""
+    return sorted({Path(path).name for path in paths})
 
 
 def watched(service: Service) -> Sequence[Path]:
