@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from millstream.cli import watching
 from millstream.cli.watching import changed, folder_of, look, watch
 
 SAYING = """
@@ -56,6 +58,48 @@ def test_what_nobody_writes_by_hand_is_passed_by(tmp_path: Path, name: str) -> N
         (tmp_path / name / "pyvenv.cfg").touch()
 
     assert look(str(tmp_path), []) == {}
+
+
+class Stuck:
+    """A process that hears no signal."""
+
+    def poll(self) -> None:
+        return None
+
+    def send_signal(self, number: int) -> None: ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        if timeout is not None:
+            raise subprocess.TimeoutExpired("stuck", timeout)
+        return -signal.SIGKILL
+
+    def kill(self) -> None: ...
+
+
+class Terminal(io.StringIO):
+    """What is written to a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("out", "kind", "written"),
+    [
+        (Terminal(), "xterm", "\r\x1b[K\x1b[?7h\x1b[?25h"),
+        (Terminal(), "dumb", "\n"),
+        (io.StringIO(), "xterm", ""),
+    ],
+)
+def test_the_line_of_a_run_that_had_to_be_killed_is_taken_away(
+    monkeypatch: pytest.MonkeyPatch, out: io.StringIO, kind: str, written: str
+) -> None:
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setenv("TERM", kind)
+
+    watching._stop(Stuck())  # type: ignore[arg-type]  # all that is asked of a process
+
+    assert out.getvalue() == written
 
 
 def test_the_folder_is_the_one_that_modules_are_imported_from(folder: Path) -> None:

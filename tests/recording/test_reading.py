@@ -194,3 +194,8 @@ def test_a_path_is_opened_for_each_reading(tmp_path: Path) -> None:
     path.unlink()  # nothing holds it open
     with pytest.raises(FileNotFoundError):
         list(run.read())
+
+
+def test_what_is_no_file_is_named() -> None:
+    with pytest.raises(TypeError, match=r"a recording is a path, or a file .*, not <object object"):
+        Lines(object())  # type: ignore[arg-type]  # as arguments that changed their places

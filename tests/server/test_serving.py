@@ -165,6 +165,18 @@ def test_an_address_of_another_machine_is_not_laid_to_the_port(
     assert capsys.readouterr().err.endswith("; choose another with --host or --port\n")
 
 
+@pytest.mark.long
+def test_a_server_whose_terminal_is_closed_ends_in_order(tmp_path: Path) -> None:
+    write(tmp_path, "one")
+    with serving(tmp_path, "serve", "app.py", "--port", "0") as server:
+        server.http.close()
+        server.process.send_signal(signal.SIGHUP)
+
+        assert server.process.wait(60) == -signal.SIGTERM
+    # A file that was closed in order has no log beside it.
+    assert not (tmp_path / ".millstream" / "server.db-wal").exists()
+
+
 class Terminal(io.StringIO):
     """What is written to a terminal."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -212,7 +213,7 @@ def _serve(config: ServerConfig, *, reload: bool, browser: bool) -> int:
     if reload:
         # Two changes within a second look the same to compiled files.
         sys.dont_write_bytecode = True
-    with _patience(f"loading {', '.join(config.graphs)} ...") as is_up:
+    with _ended_with_its_terminal(), _patience(f"loading {', '.join(config.graphs)} ...") as is_up:
 
         def say(line: str) -> None:
             is_up()
@@ -223,6 +224,24 @@ def _serve(config: ServerConfig, *, reload: bool, browser: bool) -> int:
         except ConfigError as error:
             raise UsageError(str(error)) from error
     return DONE
+
+
+@contextmanager
+def _ended_with_its_terminal() -> Iterator[None]:
+    """Have the server end in order where its terminal is closed, as if it were told by SIGTERM.
+
+    Else its runs would be those of a server that was killed. What `nohup` has set is left alone.
+    """
+    number = getattr(signal, "SIGHUP", None)
+    is_main = threading.current_thread() is threading.main_thread()
+    if number is None or not is_main or signal.getsignal(number) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(number, lambda *_: signal.raise_signal(signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager

@@ -143,3 +143,16 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             return
     process.kill()
     process.wait()
+    _give_terminal_back()
+
+
+def _give_terminal_back() -> None:
+    """Take away the line that a process has begun which was killed, and show the cursor again."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return
+    from millstream.cli.live.screen import REST_OF_LINE, SHOW_CURSOR
+
+    moves = os.environ.get("TERM", "dumb") != "dumb"
+    with suppress(OSError, ValueError):
+        sys.stdout.write(f"\r{REST_OF_LINE}{SHOW_CURSOR}" if moves else "\n")
+        sys.stdout.flush()

@@ -53,6 +53,10 @@ class Lines:
     """The lines of a file, to be iterated once."""
 
     def __init__(self, source: str | os.PathLike[str] | IO[bytes]) -> None:
+        if not isinstance(source, (str, os.PathLike)) and not hasattr(source, "read"):
+            raise TypeError(
+                f"a recording is a path, or a file that is open for reading, not {source!r}"
+            )
         self._source = source
         self.damage: str | None = None
         """Why there are no more lines, if that is not the end of a whole file."""

@@ -14,7 +14,7 @@ _BEGIN: Final = "\x1b[?2026h\x1b[?25l"
 _END: Final = "\x1b[?2026l"
 _UNWRAPPED: Final = "\x1b[?7l"
 _WRAPPED: Final = "\x1b[?7h"
-_REST_OF_LINE: Final = "\x1b[K"
+REST_OF_LINE: Final = "\x1b[K"
 _REST_OF_SCREEN: Final = "\x1b[J"
 SHOW_CURSOR: Final = "\x1b[?7h\x1b[?25h"
 
@@ -39,7 +39,7 @@ class Screen:
             parts += [_REST_OF_SCREEN, above]
         parts += [
             _UNWRAPPED,
-            "\n".join(line + _REST_OF_LINE for line in lines),
+            "\n".join(line + REST_OF_LINE for line in lines),
             _REST_OF_SCREEN,
             _WRAPPED,
             _END,
