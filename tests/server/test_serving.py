@@ -23,6 +23,7 @@ import pytest
 import waiting
 from millstream.cli import main
 from millstream.cli import serving as starting
+from millstream.server.config import AuthConfig, ServerConfig
 from server.databases import of_directory
 
 APP = """
@@ -175,6 +176,29 @@ def test_a_server_whose_terminal_is_closed_ends_in_order(tmp_path: Path) -> None
         assert server.process.wait(60) == -signal.SIGTERM
     # A file that was closed in order has no log beside it.
     assert not (tmp_path / ".millstream" / "server.db-wal").exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "is_open"),
+    [
+        ({}, False),
+        ({"host": "localhost"}, False),
+        ({"host": "::1"}, False),
+        ({"host": "0.0.0.0"}, True),
+        ({"host": "::"}, True),
+        ({"host": "mill.example"}, True),
+        ({"host": "0.0.0.0", "api_key_file": "keys.txt"}, False),
+        ({"host": "0.0.0.0", "auth": AuthConfig(path="./auth.py:auth")}, False),
+        (
+            {"host": "0.0.0.0", "role": "worker", "database": "postgresql://host/mill"},
+            False,
+        ),
+    ],
+)
+def test_a_server_that_everybody_reaches_is_open_unless_it_asks_who_they_are(
+    said: dict[str, Any], is_open: bool
+) -> None:
+    assert starting.is_open(ServerConfig(**said)) == is_open
 
 
 class Terminal(io.StringIO):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import signal
 import sys
@@ -81,6 +82,8 @@ LogLevel = Annotated[
     str | None,
     typer.Option("--log-level", help="debug, info, warning or error; info has all requests."),
 ]
+
+logger = logging.getLogger("millstream.server")
 
 _PATIENCE: Final = 2.0
 """Seconds after which it is said what the server is at before it is up."""
@@ -218,12 +221,31 @@ def _serve(config: ServerConfig, *, reload: bool, browser: bool) -> int:
         def say(line: str) -> None:
             is_up()
             typer.echo(line)
+            if is_open(config):
+                logger.warning(
+                    "Whoever can reach %s, port %d can do everything here, as nobody is asked who "
+                    "they are: give auth.path or --api-key-file, or listen on 127.0.0.1",
+                    config.host,
+                    listening.getsockname()[1],
+                )
 
         try:
             run(config, listening, reload=reload, browser=browser, say=say)
         except ConfigError as error:
             raise UsageError(str(error)) from error
     return DONE
+
+
+def is_open(config: ServerConfig) -> bool:
+    """Say whether others than this machine reach a server that asks nobody who they are."""
+    if config.auth.path or config.api_key_file or config.role == "worker":
+        return False
+    from ipaddress import ip_address
+
+    try:
+        return not ip_address(config.host).is_loopback
+    except ValueError:
+        return config.host != "localhost"
 
 
 @contextmanager
