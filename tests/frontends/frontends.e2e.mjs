@@ -15,14 +15,64 @@ const AT_A_TIME = Number(process.env.AT_A_TIME ?? 4);
 /** Words that are counted for minutes, so that the page is stopped or loaded anew in their midst. */
 const LONG = 5000;
 
+/** What people do with pages on which messages can be changed. */
+const CHANGES = {
+  "has a message changed": async (page) => {
+    await weighs(page, 3);
+    await page.change("weigh 4 sacks");
+    await page.shows("Done: {\"kilos\": 200}.");
+    await page.rests();
+    assert.deepEqual(await page.texts("user"), ["weigh 4 sacks"]);
+    assert.deepEqual(await page.asked(), ["weigh 4 sacks"]);
+  },
+  "has a later message changed": async (page) => {
+    await weighs(page, 3);
+    await weighs(page, 1);
+    await page.change("weigh 4 sacks");
+    await page.shows("Done: {\"kilos\": 200}.");
+    await page.rests();
+    assert.deepEqual(await page.texts("user"), ["weigh 3 sacks", "weigh 4 sacks"]);
+    assert.deepEqual(await page.asked(), ["weigh 3 sacks", "weigh 4 sacks"]);
+  },
+  "has an answer made again": async (page) => {
+    await weighs(page, 3);
+    const [, , , first] = await page.messages();
+    await page.button("Say it again").last().click();
+    await page.saysInstead(first.id);
+    await page.shows("Done: {\"kilos\": 150}.");
+    await page.rests();
+    assert.equal((await page.texts("assistant")).length, 1);
+    assert.deepEqual((await page.messages()).map(({ type }) => type), ["human", "ai", "tool", "ai"]);
+  },
+  "goes on from what a message was before it was changed": async (page) => {
+    await weighs(page, 3);
+    await page.change("weigh 4 sacks");
+    await page.shows("Done: {\"kilos\": 200}.");
+    await page.rests();
+    await page.button("Before").first().click();
+    await page.shows("Done: {\"kilos\": 150}.");
+    await weighs(page, 1);
+    assert.deepEqual(await page.texts("user"), ["weigh 3 sacks", "weigh 1 sacks"]);
+    assert.deepEqual(await page.asked(), ["weigh 3 sacks", "weigh 1 sacks"]);
+  },
+};
+
+async function weighs(page, sacks) {
+  await page.send(`weigh ${sacks} sacks`);
+  await page.shows(`Done: {"kilos": ${50 * sacks}}.`);
+  await page.rests();
+}
+
 /** What people do with each page, and what of it a page cannot do. */
 const PAGES = {
   usechat: {},
   usestream: {},
   langchain: {},
-  assistant: {},
+  assistant: { scenes: CHANGES },
   assistant_langgraph: {
+    scenes: CHANGES,
     lacks: {
+      "goes on from what a message was before it was changed": "the runtime shows only the newest version",
       "is loaded anew while something is being said": "the runtime cannot go on reading a run: it ends with the page",
       "is loaded anew while a tool works that was approved": "as above",
     },
@@ -166,8 +216,8 @@ const wanted = process.env.PAGES?.split(",") ?? known;
 const played = wanted.map((name) => [name, PAGES[name]]);
 
 describe("the front ends", { concurrency: AT_A_TIME }, () => {
-  for (const [name, { places, lacks = {} }] of played) {
-    for (const [title, scene] of Object.entries(SCENES)) {
+  for (const [name, { places, scenes = {}, lacks = {} }] of played) {
+    for (const [title, scene] of Object.entries({ ...SCENES, ...scenes })) {
       if (title in lacks || !title.includes(process.env.SCENE ?? "")) continue;
       it(`${name} ${title}`, { timeout: LONGEST }, () => play(name, places, title, scene));
     }

@@ -94,14 +94,45 @@ export class Page {
     return this.place("stop").waitFor({ state: "detached" });
   }
 
+  /** Has the last message of the user changed, and asks anew. */
+  async change(text) {
+    await this.button("Change").last().click();
+    await this.tab.getByLabel("Changed message").fill(text);
+    await this.button("Ask anew").click();
+  }
+
+  /** Returns the messages that the server has in the thread. */
+  messages() {
+    const state = async (thread) => (await fetch(`/threads/${thread}/state`)).json();
+    return this.tab.evaluate(state, this.thread).then(({ values }) => values.messages);
+  }
+
+  /** Returns what the user has said, as the server has it. */
+  async asked() {
+    return (await this.messages()).filter(({ type }) => type === "human").map(({ content }) => content);
+  }
+
+  /** Waits until the server has another last message, which calls nothing. */
+  async saysInstead(id) {
+    const hasAnother = async ([thread, id]) => {
+      const { values } = await (await fetch(`/threads/${thread}/state`)).json();
+      const { type, content } = values.messages.at(-1);
+      return type === "ai" && content.startsWith("Done") && values.messages.at(-1).id !== id;
+    };
+    await this.tab.waitForFunction(hasAnother, [this.thread, id], { polling: 200 });
+  }
+
+  get thread() {
+    return new URL(this.tab.url()).searchParams.get("thread");
+  }
+
   /** Waits until the server carries out the second run of the thread: pages are busy before that. */
   async goesOn() {
-    const thread = new URL(this.tab.url()).searchParams.get("thread");
     const hasBegun = async (id) => {
       const runs = await (await fetch(`/threads/${id}/runs`)).json();
       return runs.length === 2 && runs.some(({ status }) => status === "running");
     };
-    await this.tab.waitForFunction(hasBegun, thread, { polling: 200 });
+    await this.tab.waitForFunction(hasBegun, this.thread, { polling: 200 });
   }
 
   button(name) {

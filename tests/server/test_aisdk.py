@@ -111,6 +111,59 @@ def test_an_answer_is_made_again(served: Running) -> None:
     assert before[1]["id"] != after[1]["id"]
 
 
+def said(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the message of the assistant that a page has of a stream."""
+    text = [{"type": "text", "text": "".join(texts(parts))}]
+    return {"id": parts[0]["messageId"], "role": "assistant", "parts": text}
+
+
+def test_a_thread_forgets_what_a_page_has_not_that_has_the_whole_conversation(
+    served: Running,
+) -> None:
+    chat = str(uuid.uuid4())
+    page = [user("one")]
+    page.append(said(ask(served, "chat", *page, id=chat, history="page")))
+    ask(served, "chat", *page, user("two", "u2"), id=chat, history="page")
+    before = state_of(served, chat)
+    ask(served, "chat", *page, user("three", "u3"), id=chat, history="page")
+    after = state_of(served, chat)
+
+    assert [one["id"] for one in before[::2]] == ["u1", "u2"]
+    assert after[:2] == before[:2]
+    assert [one["content"] for one in after[::2]] == ["one", "three"]
+    assert [one["type"] for one in after] == ["human", "ai", "human", "ai"]
+
+
+def test_a_page_goes_back_to_a_message_that_its_thread_has_forgotten(served: Running) -> None:
+    chat = str(uuid.uuid4())
+    first = said(ask(served, "chat", user("one"), id=chat, history="page"))
+    ask(served, "chat", user("two", "u2"), id=chat, history="page")
+    changed = state_of(served, chat)
+    ask(served, "chat", user("one"), first, user("more", "u3"), id=chat, history="page")
+    after = state_of(served, chat)
+
+    assert [one["id"] for one in changed][::2] == ["u2"]
+    assert [one["id"] for one in after][::2] == ["u1", "u3"]
+    assert after[1]["content"] == first["parts"][0]["text"]
+    assert [one["type"] for one in after] == ["human", "ai", "human", "ai"]
+
+
+def test_an_answer_is_made_again_for_a_page_that_has_the_whole_conversation(
+    served: Running,
+) -> None:
+    chat = str(uuid.uuid4())
+    first = said(ask(served, "chat", user("one"), id=chat, history="page"))
+    page = [user("one"), first, user("two", "u2")]
+    ask(served, "chat", *page, id=chat, history="page")
+    before = state_of(served, chat)
+    ask(served, "chat", *page, id=chat, history="page", trigger="regenerate-message")
+    after = state_of(served, chat)
+
+    assert after[:3] == before[:3]
+    assert [one["type"] for one in after] == ["human", "ai", "human", "ai"]
+    assert after[3]["id"] != before[3]["id"]
+
+
 def test_a_question_is_answered(served: Running) -> None:
     chat = str(uuid.uuid4())
     asked = ask(served, "asking", user("hi"), id=chat)

@@ -11,8 +11,8 @@ import { show, threadOfAddress } from "./parts.jsx";
 
 const id = threadOfAddress();
 const api = "/ai-sdk/mill";
-// The server says parts that only version 7 knows.
-const transport = new DefaultChatTransport({ api, body: { version: 7 } });
+// The server says parts that only version 7 knows, and keeps the branch of the conversation that is shown.
+const transport = new DefaultChatTransport({ api, body: { version: 7, history: "page" } });
 
 function Chat({ known }) {
   const chat = useChat({

@@ -34,10 +34,21 @@ async function load(externalId) {
   return { messages: values.messages ?? [], interrupts: tasks.flatMap((task) => task.interrupts) };
 }
 
+/** Finds where the thread had these messages and no more: there a message that was changed goes on. */
+async function getCheckpointId(externalId, messages) {
+  const history = await client.threads.getHistory(externalId, { limit: 1000 });
+  const isThere = ({ values }) => {
+    const known = values.messages ?? [];
+    return known.length === messages.length && known.every(({ id }, at) => id === messages[at].id);
+  };
+  return history.find(isThere)?.checkpoint.checkpoint_id ?? null;
+}
+
 function Chat() {
   const runtime = useLangGraphRuntime({
     stream,
     load,
+    getCheckpointId,
     unstable_threadListAdapter: threads,
     initialThreadId: threadNamed() ?? undefined,
     unstable_allowCancellation: true,

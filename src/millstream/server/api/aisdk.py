@@ -15,6 +15,7 @@ from millstream.server.api.assistants import assistant
 from millstream.server.api.bodies.frontends import ChatBody, nothing_of
 from millstream.server.api.chats import (
     FRONT_END,
+    as_on_page,
     asked_by,
     calls_told,
     given_to,
@@ -56,7 +57,7 @@ async def chat(call: Call, body: ChatBody) -> Response:
     asked = asked_by(aisdk.read, body)
     thread_id = str(uuid4()) if asked.chat_id is None else thread_of(asked.chat_id)
     told = {"message_id": asked.message_id, "version": body.version, "calls": dict(asked.calls)}
-    given = await _given(call, asked, thread_id)
+    given = await _given(call, asked, thread_id, is_whole=body.history == "page")
     metadata = {**body.metadata, FRONT_END: told}
     run = run_of(found, body, given, metadata=metadata, stream_resumable=True)
     delegated = await Delegated.of(call, run, thread_id)
@@ -119,15 +120,19 @@ async def stop_chat(call: Call) -> Response:
     return empty()
 
 
-async def _given(call: Call, asked: aisdk.ChatRequest, thread_id: str) -> dict[str, Any]:
-    """Return the input of a run, or its command."""
+async def _given(
+    call: Call, asked: aisdk.ChatRequest, thread_id: str, *, is_whole: bool
+) -> dict[str, Any]:
+    """Return the input of a run, or its command; of a page that `is_whole`, what it lacks goes."""
     if asked.answers:
         return {"command": {"resume": dict(asked.answers)}}
     new = list(asked.new)
     has_answers = any(message["role"] == "tool" for message in new)
-    if asked.replaces is None and not has_answers:
+    if asked.replaces is None and not has_answers and not is_whole:
         return {"input": {"messages": new}}
     known = await messages_of(call, thread_id)
+    if is_whole and not has_answers:
+        return {"input": {"messages": as_on_page(asked.history, len(new), known)}}
     answered = {one.get("tool_call_id") for one in known if one.get("type") == "tool"}
     new = [one for one in new if one.get("tool_call_id") not in answered or one["role"] != "tool"]
     gone = [] if asked.replaces is None else without_after(asked.replaces, known)

@@ -135,7 +135,34 @@ def without_after(message_id: str, known: Sequence[Mapping[str, Any]]) -> list[d
     if message_id not in ids:
         return []
     after = ids[ids.index(message_id) + 1 :]
-    return [{"type": "remove", "id": id, "content": ""} for id in after if id is not None]
+    return [_removed(id) for id in after if id is not None]
+
+
+def as_on_page(
+    page: Sequence[Mapping[str, Any]], new: int, known: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Return what makes the messages of a thread those of a page, the last of which are new.
+
+    What the assistant has said has other ids on a page: so what the user has said is compared. From
+    where that differs, the messages of the thread go. Those of the page come that are new, and
+    those before them that the thread has not, or no longer.
+    """
+    asked = [place for place, one in enumerate(page) if one["role"] == "user"]
+    had = [place for place, one in enumerate(known) if one.get("type") == "human"]
+    first_new = len(page) - new
+    same = 0
+    for there, here in zip(asked, had, strict=False):
+        if there >= first_new or page[there].get("id") != known[here].get("id"):
+            break
+        same += 1
+    comes = page[min([first_new, *asked[same:]]) :]
+    ids = {one.get("id") for one in comes}
+    gone = [one.get("id") for one in known[had[same] :]] if same < len(had) else []
+    return [*(_removed(id) for id in gone if id is not None and id not in ids), *comes]
+
+
+def _removed(id: str) -> dict[str, Any]:
+    return {"type": "remove", "id": id, "content": ""}
 
 
 def with_new(

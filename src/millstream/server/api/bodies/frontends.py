@@ -30,6 +30,7 @@ class ChatBody(RunOptions):
     message_id: Annotated[str | None, Field(alias="messageId")] = None
     resume: dict[str, Any] | None = None
     version: Literal[6, 7] = 6
+    history: Literal["thread", "page"] = "thread"
 
 
 class CompletionBody(RunOptions):
