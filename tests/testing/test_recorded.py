@@ -15,9 +15,12 @@ from millstream.graph import START, MessagesState, StateGraph
 from millstream.prebuilt import ToolNode, tools_condition
 from millstream.testing import (
     RecordedModel,
+    ScriptedModel,
     aassert_runs_as_recorded,
     assert_runs_as_recorded,
+    fake_clock,
 )
+from millstream.types import RetryPolicy
 
 
 @tool
@@ -107,3 +110,45 @@ def test_another_input_is_another_run(recording: Any) -> None:
             input={"messages": "double 22"},
             stream_mode=["values"],
         )
+
+
+@pytest.mark.parametrize("first", [["It ", "is ", ConnectionError("cut")], ConnectionError("cut")])
+def test_a_call_that_has_failed_and_was_made_again_passes(first: Any) -> None:
+    def patient(model: Any) -> Any:
+        def speak(state: MessagesState) -> Any:
+            return {"messages": [model.invoke(state["messages"])]}
+
+        builder = StateGraph(MessagesState).add_node(speak, retry_policy=RetryPolicy())
+        return builder.add_edge(START, "speak").compile()
+
+    file = io.BytesIO()
+    with fake_clock():
+        patient(ScriptedModel(first, "It is 42.")).invoke({"messages": "go"}, record=file)
+        model = RecordedModel(file)
+        assert_runs_as_recorded(file, patient(model))
+
+    model.assert_done()
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_run_that_has_failed_has_to_fail_again(is_async: bool) -> None:
+    file = io.BytesIO()
+    with pytest.raises(TimeoutError):
+        agent(ScriptedModel(["It ", TimeoutError("late")])).invoke({"messages": "go"}, record=file)
+
+    def compare(model: Any) -> None:
+        if is_async:
+            asyncio.run(aassert_runs_as_recorded(file, agent(model)))
+        else:
+            assert_runs_as_recorded(file, agent(model))
+
+    compare(RecordedModel(file))
+    with pytest.raises(AssertionError, match=r"- raises builtins\.TimeoutError: late"):
+        compare(ScriptedModel("It is 42."))
+    with pytest.raises(AssertionError, match=r"\+ raises builtins\.ValueError: odd"):
+        compare(ScriptedModel(ValueError("odd")))
+
+
+def test_a_graph_that_fails_and_did_not_raises_its_error(recording: Any) -> None:
+    with pytest.raises(ValueError, match="odd"):
+        assert_runs_as_recorded(recording, agent(ScriptedModel(ValueError("odd"))))
