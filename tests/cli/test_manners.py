@@ -97,6 +97,20 @@ def test_a_full_disk_is_one_line_for_every_command(
     assert outcome.code == 1
 
 
+def test_a_file_that_cannot_be_used_is_not_taken_for_stdout(
+    millstream: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise NotADirectoryError(errno.ENOTDIR, "Not a directory", "place/of/something")
+
+    monkeypatch.setattr("millstream.cli.target.load_graph", fail)
+    monkeypatch.setattr("millstream.cli.draw.load_graph", fail)
+
+    outcome = millstream("draw", "graphs.py")
+
+    assert (outcome.code, outcome.err) == (1, "millstream: place/of/something: Not a directory\n")
+
+
 def test_the_package_can_be_run() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "millstream", "-V"], capture_output=True, text=True, check=False

@@ -293,6 +293,9 @@ def test_no_backup_is_made_of_what_is_none_or_over_what_is_there(
     with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
         connection.execute("CREATE TABLE x (y)")
 
+    # Not in a directory.
+    with pytest.raises(BackupError, match=r"no backup was made: .*other\.db"):
+        back_up(config, tmp_path / "other.db" / "backups" / "new")
     for given, target, told in (
         (nothing, "new", "there is no database"),
         (config, "backup", "is there already"),

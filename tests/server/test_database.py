@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, event, select, text
 
 from millstream.server.encoding import dumps
+from millstream.server.errors import ConfigError
 from millstream.server.storage import assistants, tables
 from millstream.server.storage.database import Database, DatabaseClosedError
 from millstream.server.storage.migrations import HEAD, NewerDatabaseError
@@ -258,3 +259,12 @@ def test_texts_are_kept_exactly_whatever_is_in_them(db: Database, text: str) -> 
     assert found["config"] == value
     # In their order, and as they were written.
     assert dumps(found["config"]) == dumps(raw) == dumps(value)
+
+
+def test_what_is_no_database_is_refused_by_its_name(tmp_path: Path) -> None:
+    text = tmp_path / "app.py"
+    text.write_text("print('no database, however long this line is')" * 100)
+
+    for path, why in ((text, "file is not a database"), (tmp_path, "unable to open")):
+        with pytest.raises(ConfigError, match=rf"{path.name} cannot be used: {why}"):
+            SqliteDatabase(path)

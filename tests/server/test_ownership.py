@@ -64,3 +64,11 @@ def test_a_database_is_free_when_its_server_has_died(tmp_path: Path) -> None:
 def test_a_database_has_a_name() -> None:
     with pytest.raises(ConfigError, match="is no file"), owning(Path("/")):
         pass
+
+
+def test_a_place_where_no_database_can_be_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+
+    with pytest.raises(ConfigError, match=r"x\.db cannot be made: .*file: "), owning(file / "x.db"):
+        raise AssertionError("nobody can own it")

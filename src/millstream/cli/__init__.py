@@ -94,8 +94,9 @@ def _dispatch(arguments: list[str]) -> int:
         complain(str(error))
         return FAILED
     except OSError as error:
-        # The help and the version are written by typer itself.
-        complain(f"stdout cannot be written: {error.strerror or error}")
+        # The help and the version are written by typer itself; what has a name is another file.
+        place = "stdout cannot be written" if error.filename is None else str(error.filename)
+        complain(f"{place}: {error.strerror or error}")
         return FAILED
     except SystemExit as error:
         # What shows or installs the completion of a shell ends so.

@@ -81,8 +81,11 @@ def back_up(config: ServerConfig, target: Path) -> Backup:
     if target.exists():
         raise BackupError(f"{target} is there already; name a directory that is not")
     there = {name: path for name, path in files.items() if path.exists()}
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(".partial", f"{target.name}.", target.parent))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(".partial", f"{target.name}.", target.parent))
+    except OSError as error:
+        raise BackupError(f"no backup was made: {error}") from error
     try:
         taken_at = datetime.now(timezone.utc).isoformat(timespec="microseconds")
         with one_moment(list(there.values())) as (sources, paused):

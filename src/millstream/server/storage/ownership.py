@@ -31,9 +31,15 @@ def owning(database: Path, *, restores: bool = False) -> Iterator[None]:
         raise ConfigError(
             f"the database {database} is no file: name one, as in {database}server.db"
         )
-    database.parent.mkdir(parents=True, exist_ok=True)
     path = database.with_name(f"{database.name}-owner")
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ConfigError(
+            f"the database {database} cannot be made: {error.filename}: {error.strerror}; name "
+            "another place with --database"
+        ) from error
     try:
         try:
             _lock(file)

@@ -16,9 +16,10 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from millstream.server.clock import Clock
+from millstream.server.errors import ConfigError
 from millstream.server.storage.containment import holds
 from millstream.server.storage.database import READERS, Database
 from millstream.server.storage.migrations import migrate
@@ -61,6 +62,9 @@ class SqliteDatabase(Database):
             with self._writing() as connection, connection.begin():
                 migrate(connection, self.name)
                 self._note_sealing(connection)
+        except DBAPIError as error:
+            self.engine.dispose()
+            raise ConfigError(f"the database {self.name} cannot be used: {error.orig}") from error
         except BaseException:
             self.engine.dispose()
             raise
