@@ -291,6 +291,8 @@ def test_a_question_and_its_answer_are_two_recordings(driver: Any) -> None:
         assert driver.stream(replay, None, stream_mode=ALL) == live
         assert replay.status == status
         assert replay.header["input"] == given
+        # With the question, as the graph itself returns it.
+        assert ("__interrupt__" in replay.invoke()) is (status == "interrupted")
 
 
 class Order(BaseModel):

@@ -17,11 +17,13 @@ from collections.abc import (
 )
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from millstream.constants import INTERRUPT
 from millstream.errors import RunCancelledError
 from millstream.modes.encoders import encode_protocol_at, encoder
 from millstream.modes.event_listener import EVENTS, EventFilter
-from millstream.modes.names import VALUES
+from millstream.modes.names import UPDATES, VALUES
 from millstream.modes.parts import VERSION_OF_EVENTS, as_modes, check_modes, check_version
+from millstream.pregel._running.results import with_questions
 from millstream.pregel._running.run_streams import all_factories
 from millstream.recording.lines import Status, modes_in_file, modes_of_run_stream
 from millstream.recording.reading import (
@@ -132,17 +134,23 @@ class Replay:
         return self._aitems(reading, encode, self._pace(speed), has_subgraphs=subgraphs)
 
     def invoke(self, input: Any = None, config: Any = None, **_: Any) -> Any:
-        """Return the final state, as far as it was recorded; raise what the run raised.
+        """Return the final state, as far as it was recorded, and what is asked, as `invoke` does.
 
-        A `RunCancelledError` if it was cancelled, or its reader had left it.
+        Raises what the run raised, a `RunCancelledError` if it was cancelled or its reader had
+        left it.
         """
-        reading = self._run.read((VALUES,))
+        reading = self._run.read((VALUES, UPDATES))
         output: Any = None
-        for _at, part in reading:
-            if part[0] == self._run.namespace:
-                output = part[2]
+        questions: list[Any] = []
+        for _at, (namespace, mode, payload, _shape) in reading:
+            if namespace != self._run.namespace:
+                continue
+            if mode == VALUES:
+                output = payload
+            elif INTERRUPT in payload:
+                questions += payload[INTERRUPT]
         self._finish(reading, is_output_wanted=True)
-        return reading.ending.get("output", output)
+        return with_questions(reading.ending.get("output", output), questions)
 
     async def ainvoke(self, input: Any = None, config: Any = None, **_: Any) -> Any:
         """Return the final state; see `invoke`."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from millstream.config import filled
 from millstream.constants import INTERRUPT
 from millstream.modes.names import UPDATES, VALUES
+from millstream.pregel._running.results import with_questions
 from millstream.types import GraphOutput
 from millstream.typing import ConfigLike
 
@@ -101,6 +102,4 @@ def result_of(items: Iterable[Any], version: str) -> Any:
             interrupts += payload[INTERRUPT]
     if version != "v1":
         return GraphOutput(value=value, interrupts=tuple(interrupts))
-    if not interrupts:
-        return value
-    return {**(value if isinstance(value, dict) else {}), INTERRUPT: interrupts}
+    return with_questions(value, interrupts)
