@@ -159,12 +159,15 @@ async def set_latest(call: Call, body: VersionChange) -> Response:
 
 async def assistant(call: Call) -> dict[str, Any]:
     """Return the assistant that the path names, by its id or by its graph."""
-    found = await call.service.db.read(
-        rows.get, as_assistant_id(call["assistant_id"]), filters=call.filters
-    )
-    if found is None:
+    named = call["assistant_id"]
+    assistant_id = as_assistant_id(named)
+    found = await call.service.db.read(rows.get, assistant_id, filters=call.filters)
+    if found is not None:
+        return found
+    graphs = call.service.catalog.ids()
+    if assistant_id == named or named in graphs:
         raise ApiError(404, "Not Found")
-    return found
+    raise ApiError(404, f"There is no assistant {named!r}. The graphs are: {', '.join(graphs)}")
 
 
 def as_assistant_id(text: str) -> str:
