@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from millstream.cli.event_loop import EventLoop
-from millstream.cli.installing import installing, requirement_of
+from millstream.cli.installing import how_to_import, installing, requirement_of
 from millstream.cli.target import lent_graph
 
 MAKING = """
@@ -247,6 +247,13 @@ def installed(folder: Path) -> Path:
     site.mkdir()
     (site / "grinder.py").write_text("\nimport langchain_mistralai", encoding="utf-8")
     return site
+
+
+def test_what_a_class_says_that_it_needs_is_what_is_installed() -> None:
+    error = ImportError("RayExecutor needs Ray: pip install 'millstream[ray]'")
+    error.__cause__ = ModuleNotFoundError("No module named 'ray'", name="ray")
+
+    assert how_to_import(error) == f"install it: {installing('millstream[ray]')}"
 
 
 def test_a_missing_package_names_the_users_line_and_what_installs_it(

@@ -235,3 +235,21 @@ def test_a_configuration_that_has_changed_is_said_and_graphs_are_left_alone(
         f"langgraph.json, my.env {advice}",
         f"langgraph.json {advice}",
     ]
+
+
+def test_files_that_cannot_be_watched_leave_a_server_that_serves(
+    serving: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import watchfiles
+
+    from millstream.server import reloading
+
+    async def changes(*args: Any, **kwargs: Any) -> Any:
+        raise OSError("OS file watch limit reached")
+        yield
+
+    monkeypatch.setattr(watchfiles, "awatch", changes)
+    asyncio.run(reloading.reload_on_change(serving.service, asyncio.Event()))
+
+    [told] = [record.message for record in caplog.records if "noticed" in record.message]
+    assert told.startswith("Files that change are not noticed: OS file watch limit reached. Start ")

@@ -93,6 +93,9 @@ def _pip() -> str:
 
 def how_to_import(error: ImportError) -> str:
     """Return what to do about an import that failed."""
+    if isinstance(error.__cause__, ImportError):
+        # Of a package that says what it needs: what is missing is known there.
+        return how_to_import(error.__cause__)
     requirement = requirement_of(error.name or "")
     if requirement is not None and isinstance(error, ModuleNotFoundError):
         return f"install it: {installing(requirement)}"

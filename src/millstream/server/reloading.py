@@ -26,7 +26,20 @@ async def reload_on_change(service: Service, stop: asyncio.Event) -> None:
 
     Runs that go on keep the graph that they began with. Where a file cannot be imported, the graphs
     of before go on serving. A configuration is not read again: it is said when it has changed.
+    Where files cannot be watched that is said, too, and the server goes on.
     """
+    try:
+        await _watch(service, stop)
+    except (OSError, RuntimeError) as error:
+        # Such as the system's limit of watches, of which each folder takes one.
+        logger.error(
+            "Files that change are not noticed: %s. Start the server again after a change; "
+            "where fewer folders are beside the graphs, there are fewer to watch",
+            error,
+        )
+
+
+async def _watch(service: Service, stop: asyncio.Event) -> None:
     from watchfiles import PythonFilter, awatch
 
     folders, is_python = watched(service), PythonFilter()
