@@ -183,6 +183,14 @@ def test_env_files_are_read_as_shells_do(here: Path) -> None:
     assert parse_env("") == {}
 
 
+def test_an_env_file_in_another_encoding_is_refused(here: Path) -> None:
+    (here / "my.env").write_text("A=1", encoding="utf-16")
+    write(here, {**GRAPHS, "env": "my.env"})
+
+    with pytest.raises(ConfigError, match=r"env names 'my\.env', which is no text in UTF-8"):
+        load()
+
+
 def keys(part: Any = ServerConfig, before: str = "") -> Iterator[tuple[str, Any]]:
     """Yield every key of a configuration with what it has to be; parts by their keys."""
     hints = get_type_hints(part)

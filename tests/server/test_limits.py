@@ -71,7 +71,7 @@ def test_who_has_a_key_of_the_file_is_let_in_under_its_name(tmp_path: Path) -> N
         ("ada", "line 1: a key is written as `name: key`"),
         ("# x\nada: short", "line 2: a key has at least 16 characters"),
         ("ada: sha256:12", "line 1: after sha256: there are 64 hexadecimal digits"),
-        (None, "which cannot be read"),
+        (None, "which cannot be read: No such file or directory; write a line `name: key` "),
     ],
 )
 def test_files_without_good_keys_are_refused_without_telling_them(

@@ -227,6 +227,8 @@ def _env(path: Path, value: Any) -> dict[str, str]:
         raise ConfigError(f"{path}: env is an object or the path of a file, not {value!r}")
     try:
         return parse_env((path.parent / value).read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: env names {value!r}, which is no text in UTF-8") from error
     except OSError as error:
         raise ConfigError(
             f"{path}: env names {value!r}, which cannot be read: {error.strerror}; "

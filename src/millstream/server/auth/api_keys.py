@@ -85,8 +85,10 @@ def read_keys(path: Path) -> list[tuple[bytes, User]]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise ConfigError(
-            f"api_key_file is {str(path)!r}, which cannot be read: {error}"
+            f"api_key_file is {str(path)!r}, which cannot be read: {reason}; "
+            "write a line `name: key` for each caller into it"
         ) from error
     keys = []
     for n, line in enumerate(lines, 1):
