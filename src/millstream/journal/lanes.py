@@ -20,6 +20,7 @@ from millstream.journal.carrying import carry_out, carry_out_here
 from millstream.journal.reading import Requests
 from millstream.journal.rows import Batch, Commit
 from millstream.journal.storage import Storage, WouldWait
+from millstream.journal.threads import Threads
 
 ResultT = TypeVar("ResultT")
 
@@ -196,11 +197,15 @@ class SharedLane(_Queue):
     """One lane for all lines of a storage.
 
     `always_waits` says that the storage cannot write without waiting: then it is not tried.
+    `threads` are those in which event loops have others waited for.
     """
 
-    def __init__(self, storage: Storage, *, always_waits: bool = False) -> None:
+    def __init__(
+        self, storage: Storage, *, always_waits: bool = False, threads: Threads | None = None
+    ) -> None:
         super().__init__(storage)
         self._always_waits = always_waits
+        self._threads = threads or Threads()
         self._lock = threading.Lock()
 
     def begin(self, *, may_wait: bool = True) -> bool:
@@ -242,7 +247,7 @@ class SharedLane(_Queue):
                 self.end()
         job = _Job(make)
         self._queue.append(job)
-        await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self._finish, job))
+        await asyncio.shield(self._threads.call(self._finish, job))
         return job.outcome()
 
     def try_now(self, action: Callable[[], object]) -> None:

@@ -15,6 +15,7 @@ import os
 import sys
 import threading
 from collections.abc import Generator, Sequence
+from concurrent.futures import Executor
 from contextlib import nullcontext
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
@@ -43,6 +44,7 @@ from millstream.journal.postgres_schema import (
 from millstream.journal.rows import Commit, Request
 from millstream.journal.saver import Journal
 from millstream.journal.storage import JournalClosedError, Lane, WouldWait
+from millstream.journal.threads import Threads
 from millstream.journal.ttl import TTL
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ class PostgresStorage:
         timeout: float = 30.0,
         prepare: bool | None = None,
         patience: float = 0,
+        threads: Executor | None = None,
     ) -> None:
         if not schema or "\0" in schema:
             raise ValueError(f"schema is the name of a schema, not {schema!r}")
@@ -86,6 +89,7 @@ class PostgresStorage:
         self._timeout = timeout
         self._wants_prepared = prepare
         self._patience = patience
+        self._threads = Threads(threads)
         self.is_closed = False
         self._is_ready = False
         self._begin()
@@ -128,7 +132,7 @@ class PostgresStorage:
 
     async def acarry_out(self, request: Request) -> Any:
         """Return the answer, through a thread."""
-        return await asyncio.get_running_loop().run_in_executor(None, self.carry_out, request)
+        return await self._threads.call(self.carry_out, request)
 
     def is_awaitable(self) -> bool:
         """Say whether there is a connection that nobody uses, and event loops can wait for."""
@@ -167,7 +171,7 @@ class PostgresStorage:
 
     def make_lane(self) -> Lane:
         """Return one lane for all, so that whoever waits for it shares the next round trip."""
-        return SharedLane(self, always_waits=True)
+        return SharedLane(self, always_waits=True, threads=self._threads)
 
     def _may_send_again(self, request: Request, error: Exception, is_broken: bool) -> bool:
         errors = self._psycopg.errors
@@ -413,7 +417,9 @@ class PostgresJournal(Journal):
     schema of their own. `prepare` says whether statements are prepared; None finds out whether a
     pooler such as PgBouncer is in between, and does without if so. `patience` is for how many
     seconds a server is waited for that cannot be reached; async pools do not wait. `guard` says who
-    may store, where another process may have taken over.
+    may store, where another process may have taken over. `threads` is an executor in which async
+    methods wait. Without, they use the event loop's own, where they wait for a thread when sync
+    nodes have all of them.
     """
 
     def __init__(
@@ -429,6 +435,7 @@ class PostgresJournal(Journal):
         prepare: bool | None = None,
         patience: float = 0,
         guard: Guard | None = None,
+        threads: Executor | None = None,
     ) -> None:
         is_async = iscoroutinefunction(getattr(where, "getconn", None))
         if is_async and ttl is not None and ttl.get("sweep_interval_minutes") is not None:
@@ -443,5 +450,6 @@ class PostgresJournal(Journal):
             timeout=timeout,
             prepare=prepare,
             patience=patience,
+            threads=threads,
         )
         super().__init__(storage, serde=serde, on_conflict=on_conflict, ttl=ttl, guard=guard)

@@ -19,6 +19,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from typing import Any, Final, Literal, TypeVar
 
@@ -40,6 +41,7 @@ from millstream.journal.sqlite_commits import APPEND, appended, values_of
 from millstream.journal.sqlite_rows import FREEING, READING, WRITING
 from millstream.journal.sqlite_schema import MASK, is_prepared, prepare
 from millstream.journal.storage import JournalClosedError, Lane, WouldWait
+from millstream.journal.threads import Threads
 from millstream.journal.ttl import TTL
 
 _MOST_IDLE: Final = 8
@@ -88,6 +90,7 @@ class SqliteStorage:
         *,
         synchronous: Literal["normal", "full"] = "normal",
         timeout: float = 30.0,
+        threads: Executor | None = None,
     ) -> None:
         if synchronous not in ("normal", "full"):
             raise ValueError(f"synchronous is 'normal' or 'full', not {synchronous!r}")
@@ -97,6 +100,7 @@ class SqliteStorage:
             self.path = os.path.abspath(self.path)
         self._synchronous = synchronous
         self._timeout = timeout
+        self._threads = Threads(threads)
         self.is_closed = False
         self._begin()
 
@@ -135,7 +139,7 @@ class SqliteStorage:
         if not _is_much(request):
             with suppress(WouldWait):
                 return self.carry_out(request, may_wait=False)
-        return await asyncio.get_running_loop().run_in_executor(None, self.carry_out, request)
+        return await self._threads.call(self.carry_out, request)
 
     def is_awaitable(self) -> bool:
         """Say no: it is carried out at once, or takes a thread."""
@@ -150,7 +154,7 @@ class SqliteStorage:
 
     def make_lane(self) -> Lane:
         """Return one lane for all: one connection writes."""
-        return SharedLane(self)
+        return SharedLane(self, threads=self._threads)
 
     def _read(self, reading: Callable[..., Any], request: Request, may_wait: bool) -> Any:
         with self._reader(may_wait=may_wait) as connection:
@@ -392,6 +396,8 @@ class SqliteJournal(Journal):
 
     `synchronous="full"` waits for the disk with every commit, so that a power failure costs nothing
     that was confirmed. `timeout` is how many seconds to wait for another process that writes.
+    `threads` is an executor in which async methods wait. Without, they use the event loop's own,
+    where they wait for a thread when sync nodes have all of them.
     """
 
     def __init__(
@@ -403,6 +409,7 @@ class SqliteJournal(Journal):
         ttl: TTL | None = None,
         synchronous: Literal["normal", "full"] = "normal",
         timeout: float = 30.0,
+        threads: Executor | None = None,
     ) -> None:
-        storage = SqliteStorage(path, synchronous=synchronous, timeout=timeout)
+        storage = SqliteStorage(path, synchronous=synchronous, timeout=timeout, threads=threads)
         super().__init__(storage, serde=serde, on_conflict=on_conflict, ttl=ttl)

@@ -6,6 +6,7 @@ import inspect
 import sqlite3
 import sys
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -48,9 +49,15 @@ _SERDE: Final = ("allowed_json_modules", "allowed_msgpack_modules", "pickle_fall
 
 
 async def open_saver(
-    config: ServerConfig, stack: AsyncExitStack, sealer: Sealer | None = None
+    config: ServerConfig,
+    stack: AsyncExitStack,
+    sealer: Sealer | None = None,
+    threads: Executor | None = None,
 ) -> Any:
-    """Open what keeps checkpoints; in the loop that graphs run in."""
+    """Open what keeps checkpoints; in the loop that graphs run in.
+
+    `threads` are those in which that waits for what is stored, None for the loop's own.
+    """
     given = config.checkpointer
     if given.path is not None:
         return await _open_theirs(
@@ -59,6 +66,7 @@ async def open_saver(
     options: dict[str, Any] = {
         "serde": aes_serializer(serializer_of(given.serde)),
         "on_conflict": "fork",
+        "threads": threads,
     }
     journal = _journal(
         config, sealer if sealer is not None and sealer.seals_blobs else None, options

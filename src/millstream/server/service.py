@@ -15,6 +15,7 @@ from langgraph.store.base import BaseStore
 
 from millstream._base.cancellation import in_thread
 from millstream._base.clock import SYSTEM
+from millstream._base.workers import MAX_THREADS
 from millstream.server.auth.guard import Guard
 from millstream.server.auth.loading import load_guard
 from millstream.server.clock import Chore, Clock
@@ -280,11 +281,12 @@ async def _open_graphs(
     # When no run goes on any more.
     stack.push_async_callback(asyncio.to_thread, close_executor, executor)
     # Alone it has the time of this machine anyway.
-    run_loop = RunLoop(clock=SYSTEM if config.postgres is None else RunClock(clock))
+    run_clock = SYSTEM if config.postgres is None else RunClock(clock)
+    run_loop = RunLoop(clock=run_clock, threads=MAX_THREADS * max(1, config.slots))
     stack.push_async_callback(asyncio.to_thread, run_loop.close)
     opened = AsyncExitStack()
     stack.push_async_callback(lambda: run_loop.call(opened.aclose()))
-    journal = await run_loop.call(open_saver(config, opened, sealer))
+    journal = await run_loop.call(open_saver(config, opened, sealer, run_loop.storing))
     store = await run_loop.call(open_store(config, opened, sealer))
     catalog = GraphCatalog(
         config.graphs,

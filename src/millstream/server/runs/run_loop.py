@@ -6,7 +6,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from millstream._base.clock import SYSTEM, Clock, given
@@ -16,12 +16,26 @@ T = TypeVar("T")
 
 
 class RunLoop:
-    """A thread with an event loop, for all that calls code of graphs."""
+    """A thread with an event loop, for all that calls code of graphs.
 
-    def __init__(self, name: str = "millstream-runs", clock: Clock = SYSTEM) -> None:
-        """Begin; `clock` is where what is called there has the time from."""
+    Functions that are not async have threads there, and may wait for what another run does, or what
+    this server answers. So there are as many as may be needed, and what is stored has its own: with
+    too few, or the same, all could wait for each other.
+    """
+
+    def __init__(
+        self, name: str = "millstream-runs", clock: Clock = SYSTEM, *, threads: int | None = None
+    ) -> None:
+        """Begin; `clock` is where what is called there has the time from.
+
+        `threads` is how many there are at most for what is not async; a few more than processors
+        unless it is said.
+        """
         self._clock = clock
         self.loop = _new_loop()
+        self.loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix=name))
+        self.storing = ThreadPoolExecutor(thread_name_prefix=f"{name}-storing")
+        """Threads in which it is waited for what is stored."""
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self.watchdog = Watchdog(self.loop, self._thread)
         self._thread.start()
@@ -49,6 +63,7 @@ class RunLoop:
             self.loop.run_until_complete(_end_tasks())
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
             self.loop.run_until_complete(self.loop.shutdown_default_executor())
+            self.storing.shutdown()
         finally:
             asyncio.set_event_loop(None)
             self.loop.close()
