@@ -17,7 +17,7 @@ from millstream.server.application import app
 from millstream.server.config import AuthConfig
 from millstream.server.runs.turns import owner_of
 from millstream.server.service import Service
-from millstream.server.storage.tables import runs, threads
+from millstream.server.storage.tables import crons, runs, threads
 from server.clocks import HandClock
 from server.fixtures import Running, config_of
 from server.graphs import make_graphs
@@ -223,6 +223,29 @@ def test_a_cron_that_cannot_run_is_left_out_once_and_harms_no_other(
     run(tmp_path, script)
 
     assert "cannot run, and is left out" in caplog.text
+
+
+def test_a_cron_in_a_zone_that_the_machine_does_not_have_harms_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def move(connection: Connection, cron_id: str) -> None:
+        moved = crons.update().where(crons.c.cron_id == cron_id).values(timezone="Moon/Tycho")
+        connection.execute(moved)
+
+    async def script(server: Served) -> None:
+        wish = {"schedule": "* * * * *", "on_run_completed": "keep"}
+        lost = await server.post("/runs/crons", **SLOW, **wish, timezone="Europe/Berlin")
+        await server.service.db.write(move, lost["cron_id"])
+        await server.post("/runs/crons", **SLOW, **wish)
+        for _ in range(2):
+            await server.advance(minutes=1)
+        assert len(await server.ran()) == 2
+        dates = {each["next_run_date"] for each in await server.post("/runs/crons/search")}
+        assert dates == {"2026-11-21T00:29:17+00:00", "2026-11-20T23:31:00+00:00"}
+
+    run(tmp_path, script)
+
+    assert "is put off by an hour: Invalid timezone: 'Moon/Tycho'" in caplog.text
 
 
 @pytest.mark.usefixtures("in_files")

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -19,6 +19,7 @@ from langchain_core.utils.uuid import uuid7
 from millstream.server.api.bodies.runs import RunCreate
 from millstream.server.clock import Chore, Clock, stamp
 from millstream.server.encryption.context import enter_context
+from millstream.server.errors import ApiError
 from millstream.server.runs.requests import Asker, NewRun, plan_run
 from millstream.server.schedules import next_after, time_of
 from millstream.server.storage import crons as rows
@@ -33,6 +34,7 @@ logger = logging.getLogger("millstream.server")
 
 _TOGETHER: Final = 100
 """Crons whose runs are stored at a time."""
+_PUT_OFF: Final = timedelta(hours=1)
 
 
 class Crons(Chore):
@@ -69,7 +71,13 @@ class Crons(Chore):
 
     async def _fire(self, cron: Mapping[str, Any], now: datetime) -> None:
         schedule, zone, end_time = cron["schedule"], cron["timezone"], cron["end_time"]
-        following = next_after(now, schedule, zone, end_time)
+        try:
+            following = next_after(now, schedule, zone, end_time)
+        except ApiError as error:
+            # A zone that the machine has no more, or not yet: others must not wait for that.
+            logger.warning("cron %s is put off by an hour: %s", cron["cron_id"], error.detail)
+            await self._db.write(_pass_over, cron, (now + _PUT_OFF).isoformat())
+            return
         to = None if following is None else following.isoformat()
         enter_context(cron["asker"].get("sealing"))
         try:
