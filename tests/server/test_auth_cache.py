@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -72,6 +73,35 @@ def test_who_was_let_in_is_not_asked_about_again_and_others_are() -> None:
 
     assert found == ["ada", "ben", "ada", "ben", "ada", "ada", "ad", "401", "401"]
     assert asked == ["ada", "ben", "ada", "ad", None, None]
+
+
+def test_what_a_request_adds_to_its_caller_is_not_for_the_next() -> None:
+    guard, _ = guarded()
+    lock = threading.Lock()
+
+    async def main() -> list[Any]:
+        found = []
+        for _ in range(3):
+            user = await guard.authenticate(connection(authorization="ada"))
+            assert user is not None
+            found.append((list(user.permissions), sorted(user)))
+            user["permissions"].append("admin")
+            user["lock"] = lock
+        return found
+
+    known = [], ["display_name", "identity", "is_authenticated", "permissions"]
+    assert asyncio.run(main()) == [known] * 3
+
+
+def test_a_caller_that_cannot_be_copied_is_kept_as_well() -> None:
+    cache = UserCache(AuthCacheConfig(), ["authorization"])
+    lock = threading.Lock()
+    cache.put(b"key", as_user({"identity": "ada", "lock": lock}))
+
+    found = cache.get(b"key")
+
+    assert found is not None
+    assert found["lock"] is lock
 
 
 def test_who_was_refused_is_asked_about_again() -> None:

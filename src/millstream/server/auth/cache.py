@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
+from copy import deepcopy
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
@@ -66,10 +67,18 @@ class UserCache:
         found = None if key is None else self._known.get(key)
         if found is None or found[0] <= self._clock():
             return None
-        return User(found[1])
+        return _copied(found[1])
 
     def put(self, key: bytes | None, user: User) -> None:
         """Keep who that is."""
         if key is not None:
             self._known.pop(key, None)  # the youngest goes last
-            self._known[key] = self._clock() + self._ttl, User(user)
+            self._known[key] = self._clock() + self._ttl, _copied(user)
+
+
+def _copied(user: User) -> User:
+    """Return a user of one's own: what one request adds to the permissions is not for the next."""
+    try:
+        return User(deepcopy(dict(user)))
+    except Exception:  # whatever a handler has put into it that cannot be copied
+        return User(user)
