@@ -187,6 +187,23 @@ def test_frames_say_that_a_recording_was_cut(millstream: Any, record: Any) -> No
     assert outcome.code == 0
 
 
+@pytest.mark.parametrize("protocol", ["ag-ui", "ai-sdk", "openai", "openai-responses"])
+def test_a_fault_of_the_file_is_not_only_told_in_the_protocol(
+    millstream: Any, tmp_path: Path, protocol: str
+) -> None:
+    event = {"at": 1, "ns": [], "mode": "values", "data": {"$message": "Nobody"}}
+    file = tmp_path / "run.jsonl.gz"
+    lines = [HEADER, event, {"at": 2, "end": "success", "events": 1}]
+    file.write_bytes(gzip.compress("".join(f"{json.dumps(each)}\n" for each in lines).encode()))
+
+    outcome = millstream("replay", str(file), "--protocol", protocol)
+
+    assert "error" in outcome.out.lower()
+    assert outcome.code == 2
+    assert len(outcome.err.splitlines()) == 1
+    assert "line 2 of" in outcome.err
+
+
 HEADER = {"recording": 1, "started": 1_700_000_000_000_000}
 SENSELESS = [
     {"at": 1, "ns": [], "mode": "updates", "data": [1]},

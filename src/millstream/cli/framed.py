@@ -24,23 +24,34 @@ def show(recorded: Replay, protocol: str, modes: Collection[str] | None, subgrap
         lines = _frames(recorded, modes, has_subgraphs=subgraphs)
     else:
         lines = PROTOCOLS[protocol](recorded)
-    with closing(lines), _errors_told_once():
+    with closing(lines), _errors_told_once() as told:
         for line in lines:
             # As UTF-8, which these protocols are in; what a terminal obeys is escaped as in JSON.
             out.write_bytes(line.translate(ESCAPES).encode("utf-8", "replace"))
-    if (error := recorded.error) is not None:
-        raise error
+    if told:
+        raise told[0]
 
 
 @contextmanager
-def _errors_told_once() -> Iterator[None]:
-    """Have errors of the run not logged: the lines tell them, and the command does."""
+def _errors_told_once() -> Iterator[list[BaseException]]:
+    """Give the errors that a protocol logs, which are not logged: its lines tell them.
+
+    They are the run's, or say what is wrong with the file.
+    """
     logger = logging.getLogger("millstream.protocols")
-    was_disabled, logger.disabled = logger.disabled, True
+    told: list[BaseException] = []
+
+    def keep(record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            told.append(error)
+        return error is None
+
+    logger.addFilter(keep)
     try:
-        yield
+        yield told
     finally:
-        logger.disabled = was_disabled
+        logger.removeFilter(keep)
 
 
 def check(protocol: str, *, has_modes: bool, has_subgraphs: bool, as_json: bool) -> None:
