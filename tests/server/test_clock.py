@@ -200,7 +200,7 @@ def serving(
 ) -> Iterator[Running]:
     """Serve with a clock that is wrong by some seconds."""
     directory.mkdir(exist_ok=True)
-    options = {"lease_seconds": 3, "database": address, **options}
+    options = {"lease_seconds": 30, "database": address, **options}
     config = config_of((gate or Gate(-1)).graphs(), directory, **options)
     with running(config, Clock(lambda: time.time() + away)) as server:
         yield server

@@ -42,8 +42,6 @@ TRACKED: Final = {
     "transaction_read_only",
 }  # fmt: skip
 """Settings that PgBouncer gives each client its own of, and those of a transaction."""
-LONG: Final = {"lease_seconds": 30}
-"""What a busy machine does not end."""
 
 
 def ask(address: str, query: str) -> list[Any]:
@@ -113,7 +111,7 @@ def test_streams_that_wait_have_no_connection_to_the_database(
             writer.close()
         assert await waiting.auntil(lambda: server.service.metrics.streams == 0)
 
-    with serving(new_database, tmp_path / "a", **LONG) as server:
+    with serving(new_database, tmp_path / "a") as server:
         busy(server, 24)
         assert len(states(new_database)) <= MOST
         asyncio.run(main(server))
@@ -149,7 +147,7 @@ def test_servers_need_no_rights_but_to_their_own_tables(
     with app_role(empty_database, makes_schema=makes_schema) as conninfo, ExitStack() as stack:
         parts = psycopg.conninfo.conninfo_to_dict(conninfo)
         address = "postgresql://{user}:{password}@{host}:{port}/{dbname}".format(**parts)
-        one, two = (stack.enter_context(serving(address, tmp_path / name, **LONG)) for name in "ab")
+        one, two = (stack.enter_context(serving(address, tmp_path / name)) for name in "ab")
         # They hear each other, and see that each is connected.
         assert waiting.until(lambda: bool(one.service.membership.others))
         assert waiting.until(lambda: one.service.membership.others[0].is_connected)
@@ -206,7 +204,7 @@ def test_servers_behind_pgbouncer_keep_nothing_in_a_session(
     gate = Gate(3)
     with ExitStack() as stack:
         pooler = stack.enter_context(pooled_at(new_database, tmp_path))
-        options = {"listen_database": new_database, **LONG}
+        options = {"listen_database": new_database}
         leaving = stack.enter_context(ExitStack())
         one = leaving.enter_context(serving(pooler, tmp_path / "a", gate, **options))
         two = stack.enter_context(serving(pooler, tmp_path / "b", **options))
