@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -209,3 +209,25 @@ def test_a_journal_says_who_may_use_its_tables(empty_database: str) -> None:
         PostgresJournal(empty_database) as journal,
     ):
         journal.get_tuple(place)
+
+
+class Ended(Exception):
+    """The server has ended a transaction in which nothing was said for too long."""
+
+    sqlstate = "25P03"
+
+
+def test_a_process_that_was_too_slow_in_a_transaction_begins_it_again() -> None:
+    asked: list[str] = []
+
+    def write(function: Callable[..., Any], *args: Any) -> Any:
+        asked.append(function.__name__)
+        if asked in (["_next"], ["_next", "_next", "_take"]):
+            raise Ended
+        # It has no tables, and has them then.
+        return "" if function is postgres_migrations._next and "_take" not in asked else None
+
+    address = Address("postgresql://localhost/none")
+    postgres_migrations.bring_up_to_date(write, address, "none", "millstream")
+
+    assert asked == ["_next", "_next", "_take", "_take", "_next"]

@@ -31,6 +31,8 @@ _FIRST: Final = ""
 """The step to a database that has no tables: all of them at once."""
 _TAKEN: Final = "55P03"
 """The code of the error of who has waited too long for a lock."""
+_IDLE: Final = "25P03"
+"""That of who has said nothing for too long in a transaction: a process without a processor."""
 _HALF: Final = """
 SELECT count(*) FROM pg_catalog.pg_index
 JOIN pg_catalog.pg_class ON pg_class.oid = indexrelid
@@ -53,14 +55,23 @@ def bring_up_to_date(
     `is_left` is set, others are not waited for any more.
     """
     patience = Patience(PATIENCE, is_left)
-    while (step := write(_next, name, schema)) is not None:
+
+    def write_in_time(function: Callable[..., Any], *args: Any) -> Any:
+        while True:
+            try:
+                return write(function, *args)
+            except Exception as error:  # noqa: PERF203
+                # Modules are imported meanwhile, which is quick when it is done again.
+                if _code(error) != _IDLE or not patience.wait():
+                    raise
+
+    while (step := write_in_time(_next, name, schema)) is not None:
         try:
             if step != _FIRST:
                 _make_indexes(address, schema, step, is_left)
-            write(_take, name, schema, step)
+            write_in_time(_take, name, schema, step)
         except Exception as error:  # noqa: PERF203
-            # psycopg's own where there is no transaction.
-            if getattr(getattr(error, "orig", error), "sqlstate", None) != _TAKEN:
+            if _code(error) != _TAKEN:
                 raise
             if not patience.wait():
                 raise ConfigError(
@@ -68,6 +79,12 @@ def bring_up_to_date(
                     "not be taken: end the transactions that hold them (pg_stat_activity shows "
                     "them), and try again"
                 ) from error
+
+
+def _code(error: Exception) -> str | None:
+    # psycopg's own where there is no transaction.
+    code: str | None = getattr(getattr(error, "orig", error), "sqlstate", None)
+    return code
 
 
 def _next(connection: Connection, name: str, schema: str) -> str | None:
