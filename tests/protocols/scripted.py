@@ -235,6 +235,20 @@ def make_forgetful() -> Any:
     return builder.add_node(forget).add_edge(START, "say").add_edge("say", "forget").compile()
 
 
+def make_refusing() -> Any:
+    """Return a graph whose model refuses, in pieces, and with a block of its provider's own."""
+    blocks = [{"type": "refusal", "refusal": text, "index": 0} for text in ("I will ", "not.")]
+    said = [chunk([block], id="no") for block in blocks]
+    builder = StateGraph(State).add_node("speak", speaking(*said))
+    return builder.add_edge(START, "speak").compile()
+
+
+def make_short() -> Any:
+    """Return a graph whose model is cut off."""
+    said = chunk("It "), chunk(response_metadata={"finish_reason": "length"})
+    return StateGraph(State).add_node("speak", speaking(*said)).add_edge(START, "speak").compile()
+
+
 def make_consulting(*, is_forgetful: bool = True) -> Any:
     """Return a graph that asks an agent, keeps nothing of what that says, and forgets something."""
     miller = make_agent()

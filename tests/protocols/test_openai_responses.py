@@ -85,7 +85,8 @@ def test_every_event_of_the_api_is_told_by_a_run_or_never() -> None:
     unions = get_args(get_args(ResponseStreamEvent)[0])
     types = {get_args(each.model_fields["type"].annotation)[0] for each in unions}
     fitting = {type: [row for row in table if fnmatchcase(type, row)] for type in types}
-    graphs = [getattr(scripted, f"make_{name}")() for name in ("agent", "failing", "routing")]
+    names = ("agent", "failing", "routing", "refusing", "short")
+    graphs = [getattr(scripted, f"make_{name}")() for name in names]
     told = {event["type"] for graph in graphs for event in said(graph, HI, AT)[0]}
 
     assert {type: len(found) for type, found in fitting.items()} == dict.fromkeys(types, 1)

@@ -50,6 +50,7 @@ EMPTY: Final[dict[str, Fields]] = {
     "non_standard": {"value": {}},
 }
 """Heavy fields that a block must not be without."""
+REFUSAL: Final = "refusal"
 ROLES: Final = {"human": "human", "system": "system", "tool": "tool"}
 TEXT_KEY: Final = ("", "text", 0)
 PROVIDER: Final = "model_provider"
@@ -220,7 +221,7 @@ class Block:
             mine["data"] = (mine.get("data") or "") + (fields["data"] or "")
             _merge(mine, fields, but="data")
         else:
-            self._replace(fields)
+            self._replace(_with_refusal(mine, fields))
 
     def start(self) -> MessagesData:
         """Return the event that announces the block, still empty."""
@@ -378,6 +379,16 @@ def _merge(mine: Fields, fields: Fields, *, but: str) -> None:
         if key == "extras" and isinstance(value, dict):
             value = {**(mine.get("extras") or {}), **value}
         mine[key] = value
+
+
+def _with_refusal(mine: Fields, more: Fields) -> Fields:
+    """Return the new version of a block; of a refusal, for which there is no type, the next piece.
+
+    It grows as text does, in a field that is its provider's own.
+    """
+    if more.get("type") != REFUSAL:
+        return more
+    return {**more, REFUSAL: f"{mine.get(REFUSAL) or ''}{more.get(REFUSAL) or ''}"}
 
 
 def _add_usage(total: Fields, usage: Mapping[str, Any]) -> None:

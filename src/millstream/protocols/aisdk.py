@@ -33,6 +33,7 @@ from millstream.protocols.aisdk_messages import said_again, ui_messages
 from millstream.protocols.aisdk_requests import ChatRequest, read
 from millstream.protocols.approvals import approval_id, calls_to_approve
 from millstream.protocols.contents import as_data
+from millstream.protocols.endings import Ending, ending_of
 from millstream.protocols.lines import DONE, line
 from millstream.protocols.lines import HEADERS as EVENTS
 from millstream.protocols.reading import Reader
@@ -53,19 +54,20 @@ HEADERS: Final[Mapping[str, str]] = {
 Version: TypeAlias = Literal[6, 7]
 Part: TypeAlias = dict[str, Any]
 
-REASONS: Final[Mapping[str, str]] = {
+REASONS: Final[Mapping[Ending, str]] = {
     "stop": "stop",
-    "end_turn": "stop",
-    "stop_sequence": "stop",
     "length": "length",
-    "max_tokens": "length",
-    "content_filter": "content-filter",
-    "refusal": "content-filter",
-    "safety": "content-filter",
-    "tool_calls": "tool-calls",
-    "tool_use": "tool-calls",
+    "filtered": "content-filter",
+    "calls": "tool-calls",
+    "other": "other",
 }
-"""Why a model has stopped, in the words of providers, in small letters -> in the AI SDK's."""
+"""Why a model has stopped, in the AI SDK's words."""
+TEXTS: Final[Mapping[facts.BlockKind, str]] = {
+    "text": "text",
+    "reasoning": "reasoning",
+    "refusal": "text",
+}
+"""The kinds of text -> the parts that they are."""
 PASSED_ON: Final = frozenset(("type", "id", "data", "transient"))
 """The fields of a data part."""
 
@@ -194,8 +196,8 @@ class Encoder:
             return
         if error is not None:
             yield {"type": "error", "errorText": error}
-        reason = "error" if error is not None else REASONS.get((self._reason or "stop").lower())
-        finish: Part = {"type": "finish", "finishReason": reason or "other"}
+        reason = "error" if error is not None else REASONS[ending_of(self._reason)]
+        finish: Part = {"type": "finish", "finishReason": reason}
         if self._usage:
             finish["messageMetadata"] = {"usage": self._usage.in_camel_case()}
         yield finish
@@ -223,13 +225,13 @@ class Encoder:
             yield {"type": "reset-step"}
 
     def _begin_block(self, fact: facts.BlockBegan) -> Iterator[Part]:
-        yield {"type": f"{fact.kind}-start", "id": fact.block_id}
+        yield {"type": f"{TEXTS[fact.kind]}-start", "id": fact.block_id}
 
     def _grow_block(self, fact: facts.BlockGrew) -> Iterator[Part]:
-        yield {"type": f"{fact.kind}-delta", "id": fact.block_id, "delta": fact.delta}
+        yield {"type": f"{TEXTS[fact.kind]}-delta", "id": fact.block_id, "delta": fact.delta}
 
     def _end_block(self, fact: facts.BlockEnded) -> Iterator[Part]:
-        yield {"type": f"{fact.kind}-end", "id": fact.block_id}
+        yield {"type": f"{TEXTS[fact.kind]}-end", "id": fact.block_id}
 
     def _begin_call(self, fact: facts.CallBegan) -> Iterator[Part]:
         if fact.message_id is not None:

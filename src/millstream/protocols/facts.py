@@ -14,7 +14,8 @@ from typing import Any, Literal, TypeAlias
 
 from millstream.modes.parts import Namespace
 
-BlockKind = Literal["text", "reasoning"]
+BlockKind = Literal["text", "reasoning", "refusal"]
+"""What a piece is; a refusal is what a model says instead of text, where its provider tells."""
 
 
 @dataclass(frozen=True, slots=True)

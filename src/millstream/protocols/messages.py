@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from millstream.protocols.contents import refusal_of
 from millstream.protocols.facts import (
     BlockBegan,
     BlockEnded,
@@ -19,9 +20,12 @@ from millstream.protocols.facts import (
 )
 
 CALLS: Final = frozenset(("tool_call", "server_tool_call", "invalid_tool_call"))
-CHUNKS: Final = frozenset(("tool_call_chunk", "server_tool_call_chunk"))
+BEGUN: Final = CALLS | {"tool_call_chunk", "server_tool_call_chunk"}
+"""The blocks whose start says which tool is called; some come whole, and end with their message."""
 KINDS: Final[Mapping[str, BlockKind]] = {"text-delta": "text", "reasoning-delta": "reasoning"}
 """The deltas of blocks that are shown while they grow."""
+BESIDE: Final = -1
+"""The index of what is in no block."""
 
 
 class OpenMessage:
@@ -33,6 +37,7 @@ class OpenMessage:
         """The block that grows: its index, kind and id, and what there is of it."""
         self._shown: set[int] = set()
         """The indexes of blocks of which something was shown."""
+        self._has_refused = False
         self._count = 0
         self._calls: dict[int, tuple[str, str, list[str]]] = {}
         """Calls that have begun, by their index: id, name, and the pieces of their arguments."""
@@ -40,7 +45,7 @@ class OpenMessage:
     def begin(self, index: int, content: Mapping[str, Any]) -> Iterator[Fact]:
         """Yield what the start of a block tells."""
         # Text and reasoning begin with their first piece: many models begin with none.
-        if content.get("type") in CHUNKS and content.get("id") and content.get("name"):
+        if content.get("type") in BEGUN and content.get("id") and content.get("name"):
             yield from self._begin_call(index, str(content["id"]), str(content["name"]))
 
     def grow(self, index: int, delta: Mapping[str, Any]) -> Iterator[Fact]:
@@ -64,6 +69,21 @@ class OpenMessage:
                 yield from self._say(index, kind, content[kind])
             if self._open is not None and self._open[0] == index:
                 yield from self.close()
+        elif (refused := refusal_of(content)) is not None:
+            yield from self.refuse(refused, index)
+
+    def refuse(self, text: str, index: int = BESIDE) -> Iterator[Fact]:
+        """Yield what a model says instead of an answer; a provider may tell it twice."""
+        if not self._has_refused:
+            self._has_refused = True
+            yield from self._say(index, "refusal", text)
+            yield from self.close()
+
+    def add(self, text: str) -> Iterator[Fact]:
+        """Yield text that is in no block, if the blocks have shown none."""
+        if not self._shown:
+            yield from self._say(BESIDE, "text", text)
+            yield from self.close()
 
     def close(self) -> Iterator[Fact]:
         """Yield the end of the block that grows, if one does."""

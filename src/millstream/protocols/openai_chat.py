@@ -9,6 +9,7 @@ from langchain_core.utils.uuid import uuid7
 
 from millstream._base.clock import current
 from millstream.protocols import facts
+from millstream.protocols.endings import Ending, ending_of
 from millstream.protocols.lines import DONE, dumps, line
 from millstream.protocols.openai_requests import QUESTION, CompletionRequest, names_of
 from millstream.protocols.reading import Reader
@@ -21,15 +22,9 @@ Chunk = dict[str, Any]
 Piece = tuple[str, str]
 """A field of the delta, and its text."""
 
-REASONS: Final[Mapping[str, str]] = {
-    "length": "length",
-    "max_tokens": "length",
-    "content_filter": "content_filter",
-    "refusal": "content_filter",
-    "safety": "content_filter",
-}
-"""Why a model has stopped, in the words of providers, in small letters -> in OpenAI's."""
-FIELDS: Final = {"text": "content", "reasoning": "reasoning_content"}
+REASONS: Final[Mapping[Ending, str]] = {"length": "length", "filtered": "content_filter"}
+"""Why a model has stopped, in OpenAI's words; else that it has come to its end."""
+FIELDS: Final = {"text": "content", "reasoning": "reasoning_content", "refusal": "refusal"}
 
 
 class ChatEncoder:
@@ -81,8 +76,8 @@ class ChatEncoder:
         """Those of them that are complete."""
         self._last: str | None = None
         """The message of the last text."""
-        self._content: list[str] = []
-        self._reasoning: list[str] = []
+        self._texts: dict[str, list[str]] = {field: [] for field in FIELDS.values()}
+        """All that was said, by the fields of the message."""
         self._error: str | None = None
 
     @classmethod
@@ -128,13 +123,11 @@ class ChatEncoder:
         """Return the whole completion, or the error, after `end`."""
         if self._error is not None:
             return {"error": error_of(self._error)}
-        message: dict[str, Any] = {
-            "role": "assistant",
-            "content": "".join(self._content) or None,
-            "refusal": None,
-        }
-        if self._reasoning:
-            message["reasoning_content"] = "".join(self._reasoning)
+        texts = {field: "".join(pieces) or None for field, pieces in self._texts.items()}
+        message: dict[str, Any] = {"role": "assistant", **texts}
+        if message["reasoning_content"] is None:
+            # It is no field of OpenAI's own.
+            del message["reasoning_content"]
         if calls := self._tool_calls():
             message["tool_calls"] = calls
         choice = {
@@ -160,8 +153,7 @@ class ChatEncoder:
 
     def _show_file(self, fact: facts.FileShown) -> Iterator[Piece]:
         # The message of a completion has text alone: Markdown is what clients make pictures of.
-        sign = "!" if fact.media_type.startswith("image/") else ""
-        text = f"{sign}[{fact.media_type}]({fact.url})"
+        text = markdown_of(fact)
         yield from self._deliver(fact.message_id, ("content", f"\n\n{text}\n\n"))
 
     def _deliver(self, message_id: str, piece: Piece) -> Iterator[Piece]:
@@ -174,7 +166,7 @@ class ChatEncoder:
 
     def _end_message(self, fact: facts.MessageEnded) -> Iterator[Piece]:
         self._usage.add(fact.usage)
-        self._reason = fact.reason or self._reason
+        self._reason = fact.reason
         if fact.message_id != self._speaker:
             self._ended.add(fact.message_id)
             return
@@ -193,9 +185,7 @@ class ChatEncoder:
             if self._last not in (None, message_id):
                 text = f"\n\n{text}"
             self._last = message_id
-            self._content.append(text)
-        else:
-            self._reasoning.append(text)
+        self._texts[field].append(text)
         return field, text
 
     def _make_call(self, fact: facts.CallMade) -> Iterator[Piece]:
@@ -224,7 +214,7 @@ class ChatEncoder:
     def _finish_reason(self) -> str:
         if self._questions or self._calls:
             return "tool_calls"
-        return REASONS.get((self._reason or "stop").lower(), "stop")
+        return REASONS.get(ending_of(self._reason), "stop")
 
     def _usage_told(self) -> Chunk:
         counted = self._usage
@@ -256,6 +246,12 @@ _HANDLERS: Final = cast(
         facts.Asked: ChatEncoder._ask,
     },
 )
+
+
+def markdown_of(file: facts.FileShown) -> str:
+    """Return a picture, or a link to another file."""
+    sign = "!" if file.media_type.startswith("image/") else ""
+    return f"{sign}[{file.media_type}]({file.url})"
 
 
 def error_of(text: str) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from langchain_core.utils.uuid import uuid7
 
 from millstream._base.clock import current
 from millstream.protocols import facts
+from millstream.protocols.endings import Ending, ending_of
 from millstream.protocols.lines import dumps, named_line
-from millstream.protocols.openai_chat import error_of
+from millstream.protocols.openai_chat import error_of, markdown_of
 from millstream.protocols.openai_requests import QUESTION, names_of
 from millstream.protocols.openai_response_requests import QUESTION_ID, ResponseRequest
 from millstream.protocols.reading import Reader
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 Item = dict[str, Any]
 PICTURE: Final = ";base64,"
+REASONS: Final[Mapping[Ending, str]] = {"length": "max_output_tokens", "filtered": "content_filter"}
+"""Why a model has not said all, in OpenAI's words."""
 
 
 class ResponsesEncoder:
@@ -86,6 +89,7 @@ class ResponsesEncoder:
         """What the text of a message quotes."""
         self._made: dict[str, facts.CallMade] = {}
         self._questions: list[facts.Asked] = []
+        self._reason: str | None = None
 
     @classmethod
     def of(cls, asked: ResponseRequest) -> ResponsesEncoder:
@@ -128,9 +132,11 @@ class ResponsesEncoder:
             message = "the run was cancelled" if error is None else error
             response["error"] = {"code": "server_error", "message": message}
             return said + self._event("response.failed", response=self._shown())
-        said += "".join(self._calls())
-        response["status"] = "completed"
-        return said + self._event("response.completed", response=self._shown())
+        calls = "".join(self._calls())
+        reason = None if calls else REASONS.get(ending_of(self._reason))
+        response["status"] = "completed" if reason is None else "incomplete"
+        response["incomplete_details"] = None if reason is None else {"reason": reason}
+        return said + calls + self._event(f"response.{response['status']}", response=self._shown())
 
     def result(self) -> dict[str, Any]:
         """Return the whole response, or the error, after `end`."""
@@ -149,29 +155,25 @@ class ResponsesEncoder:
     def _begin_block(self, fact: facts.BlockBegan) -> Iterator[str]:
         if fact.kind == "reasoning":
             item: Item = {"type": "reasoning", "id": _id("rs", fact.block_id), "summary": []}
-            part: Item = {"type": "reasoning_text", "text": ""}
         else:
             item = {"type": "message", "id": _id("msg", fact.block_id), "role": "assistant"}
-            part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+        part = _part(fact.kind, "")
         place = self._open[fact.block_id] = len(self._response["output"])
         yield self._add({**item, "status": "in_progress", "content": []})
         yield self._of(place, "response.content_part.added", content_index=0, part=part)
 
     def _grow_block(self, fact: facts.BlockGrew) -> Iterator[str]:
         place = self._open[fact.block_id]
-        if fact.kind == "reasoning":
-            told: Item = {}
-        else:
-            told = {"logprobs": []}
+        told: Item = {"logprobs": []} if fact.kind == "text" else {}
         type = f"response.{_PART[fact.kind]}.delta"
         yield self._of(place, type, content_index=0, delta=fact.delta, **told)
 
     def _end_block(self, fact: facts.BlockEnded) -> Iterator[str]:
         place = self._open.pop(fact.block_id)
-        part: Item = {"type": _PART[fact.kind], "text": fact.text}
-        told: Item = {}
+        part = _part(fact.kind, fact.text)
+        told: Item = {_field(fact.kind): fact.text}
         if fact.kind == "text":
-            told = {"logprobs": []}
+            told["logprobs"] = []
             notes = self._notes.pop(fact.message_id, [])
             for index, note in enumerate(notes):
                 note["end_index"] = len(fact.text)
@@ -182,9 +184,9 @@ class ResponsesEncoder:
                     annotation_index=index,
                     annotation=note,
                 )
-            part |= {"annotations": notes, "logprobs": []}
+            part["annotations"] = notes
         type = f"response.{_PART[fact.kind]}.done"
-        yield self._of(place, type, content_index=0, text=fact.text, **told)
+        yield self._of(place, type, content_index=0, **told)
         yield self._of(place, "response.content_part.done", content_index=0, part=part)
         yield self._finish(place, content=[part], status="completed")
 
@@ -208,8 +210,8 @@ class ResponsesEncoder:
             yield self._of(place, "response.image_generation_call.completed")
             yield self._finish(place, result=data, status="completed")
             return
-        # There is no item for other files.
-        text = f"[{fact.media_type}]({fact.url})"
+        # There is no item for other files: Markdown is what clients make links and pictures of.
+        text = markdown_of(fact)
         block_id = f"{fact.message_id}:file-{place}"
         for said in (
             facts.BlockBegan("text", block_id, fact.message_id),
@@ -220,6 +222,7 @@ class ResponsesEncoder:
 
     def _end_message(self, fact: facts.MessageEnded) -> Iterator[str]:
         self._usage.add(fact.usage)
+        self._reason = fact.reason
         return iter(())
 
     def _make_call(self, fact: facts.CallMade) -> Iterator[str]:
@@ -315,7 +318,11 @@ class ResponsesEncoder:
         return {**self._response, "output": list(self._response["output"])}
 
 
-_PART: Final = {"text": "output_text", "reasoning": "reasoning_text"}
+_PART: Final[Mapping[facts.BlockKind, str]] = {
+    "text": "output_text",
+    "reasoning": "reasoning_text",
+    "refusal": "refusal",
+}
 _HANDLERS: Final = cast(
     "Mapping[type[facts.Fact], Callable[[ResponsesEncoder, Any], Iterator[str]]]",
     {
@@ -330,6 +337,17 @@ _HANDLERS: Final = cast(
         facts.Asked: ResponsesEncoder._ask,
     },
 )
+
+
+def _part(kind: facts.BlockKind, text: str) -> Item:
+    """Return a part of the content of an item."""
+    part: Item = {"type": _PART[kind], _field(kind): text}
+    return {**part, "annotations": [], "logprobs": []} if kind == "text" else part
+
+
+def _field(kind: facts.BlockKind) -> str:
+    """Return where the text of a part is."""
+    return "refusal" if kind == "refusal" else "text"
 
 
 def _id(kind: str, id: str) -> str:

@@ -16,7 +16,14 @@ from millstream.modes import names
 from millstream.modes.block_tap import ATTEMPT, CHECKPOINT_NS
 from millstream.modes.content_blocks import message_events
 from millstream.prebuilt import ToolCallTransformer
-from millstream.protocols.contents import attribute, file_of, sources_of
+from millstream.protocols.contents import (
+    attribute,
+    file_of,
+    refusal_in,
+    sound_in,
+    sources_of,
+)
+from millstream.protocols.endings import reason_in
 from millstream.protocols.facts import (
     Asked,
     CallAnswered,
@@ -117,7 +124,10 @@ class Reader:
             yield from self._follow(said, metadata, namespace)
         elif isinstance(said, AIMessage):
             for event in message_events(said):
-                yield from self._follow(event, {**metadata, "run_id": said.id}, namespace)
+                told: dict[str, Any] = {**event}
+                if told["event"] == "message-finish" and said.additional_kwargs:
+                    told["additional_kwargs"] = said.additional_kwargs
+                yield from self._follow(told, {**metadata, "run_id": said.id}, namespace)
 
     def _follow(
         self, event: Mapping[str, Any], metadata: Mapping[str, Any], namespace: tuple[str, ...]
@@ -144,8 +154,19 @@ class Reader:
             yield from self._finish_block(known, event["index"], event["content"])
         else:
             del self._open[key]
+            yield from self._add_beside(known, event.get("additional_kwargs") or {})
             yield from self._news(known, known.end())
             yield _end_of(known.message_id, event, metadata)
+
+    def _add_beside(self, message: OpenMessage, fields: Mapping[str, Any]) -> Iterator[Fact]:
+        """Yield what a provider's message says outside of its content."""
+        if refused := refusal_in(fields):
+            yield from message.refuse(refused)
+        transcript, sound = sound_in(message.message_id, fields)
+        if transcript:
+            yield from message.add(transcript)
+        if sound is not None:
+            yield sound
 
     def _begin_attempt(self, message_id: str, metadata: Mapping[str, Any]) -> Iterator[Fact]:
         """Yield the ends of calls that earlier attempts of a task have made.
@@ -325,12 +346,10 @@ def _is_number(rest: tuple[str, ...]) -> bool:
 def _end_of(message_id: str, event: Mapping[str, Any], metadata: Mapping[str, Any]) -> MessageEnded:
     if event["event"] == "error":
         return MessageEnded(message_id, {}, error=event.get("message") or "the model has failed")
-    told = event.get("metadata") or {}
-    reason = told.get("finish_reason") or told.get("stop_reason") or told.get("done_reason")
     return MessageEnded(
         message_id,
         event.get("usage") or {},
-        None if reason is None else str(reason),
+        reason_in(event.get("metadata") or {}),
         provider=metadata.get("ls_provider"),
         model=metadata.get("ls_model_name"),
     )
