@@ -2,7 +2,7 @@
 
 A file may come from anybody, and may have been cut anywhere: what is read is checked, and a file
 ends with its last whole line. `RecordedRun` reads as it goes: a recording takes the memory of a
-line, and of what it defines, which is something for each message.
+line, and of what is defined and not forgotten, which is something for each model that speaks.
 """
 
 from __future__ import annotations
