@@ -327,7 +327,7 @@ def test_a_run_may_end_with_its_reader(served: Running, gate: threading.Event) -
             404,
             "There is no assistant 'nobody'. The graphs are: ",
         ),
-        (f"/ai-sdk/{uuid.uuid4()}", {"messages": []}, 404, "Not Found"),
+        ("/ai-sdk/00000000-0000-4000-8000-000000000000", {"messages": []}, 404, "Not Found"),
         ("/ai-sdk/chat", {"messages": [{"role": "user"}]}, 422, "a list of `parts`"),
         ("/ai-sdk/chat", {"messages": "hi"}, 422, "messages"),
         ("/ai-sdk/chat", {"id": "x" * 300, "messages": []}, 422, "at most 255 characters"),
