@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import millstream
+from millstream.graph import START, StateGraph
 from millstream.protocols import aisdk
 from protocols import scripted
 from protocols.scripted import PIXEL
@@ -226,3 +227,11 @@ def test_a_cancelled_stream_says_so() -> None:
         {"type": "start", "messageId": "m"},
         {"type": "abort", "reason": "cancelled"},
     ]
+
+
+def test_what_a_model_has_said_before_it_fails_for_good_stays() -> None:
+    cut = scripted.speaking(scripted.chunk("It "), ConnectionError("cut"))
+    graph = StateGraph(scripted.State).add_node("speak", cut).add_edge(START, "speak").compile()
+
+    assert "reset-step" not in types(said(graph, version=7))
+    assert "reset-step" in types(said(scripted.make_stumbling(), version=7))

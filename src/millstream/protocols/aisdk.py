@@ -149,6 +149,8 @@ class Encoder:
         """How many messages are being said."""
         self._has_step = False
         self._step_messages = 0
+        self._is_cut = False
+        """The model of the step has broken off, and nothing has happened since."""
 
     @classmethod
     def of(cls, asked: ChatRequest, *, version: Version = 6) -> Encoder:
@@ -189,6 +191,8 @@ class Encoder:
     def _ending(self, error: str | None, is_cancelled: bool) -> Iterator[Part]:
         for fact in self._reader.close():
             yield from self._say(fact)
+        if self._is_cut and error is None and not is_cancelled:
+            yield {"type": "reset-step"}
         if self._has_step:
             yield {"type": "finish-step"}
         if is_cancelled:
@@ -203,7 +207,11 @@ class Encoder:
         yield finish
 
     def _say(self, fact: facts.Fact) -> Iterator[Part]:
-        return _HANDLERS[type(fact)](self, fact)
+        if self._is_cut and not isinstance(fact, (facts.GraphEnded, facts.StepEnded)):
+            # The run goes on: what its model has broken off is said again.
+            self._is_cut = False
+            yield {"type": "reset-step"}
+        yield from _HANDLERS[type(fact)](self, fact)
 
     def _begin_message(self, fact: facts.MessageBegan) -> Iterator[Part]:
         # Steps do not overlap: messages that are said at the same time are one.
@@ -221,8 +229,9 @@ class Encoder:
         if fact.error is None:
             self._reason = fact.reason
         elif self._version >= 7 and self._step_messages == 1:
-            # A model that is tried again says all of it again.
-            yield {"type": "reset-step"}
+            # If the run fails of it, this is the last that the page has to show.
+            self._is_cut = True
+        return iter(())
 
     def _begin_block(self, fact: facts.BlockBegan) -> Iterator[Part]:
         yield {"type": f"{TEXTS[fact.kind]}-start", "id": fact.block_id}
