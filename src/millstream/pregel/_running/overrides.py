@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from millstream.config import filled
 from millstream.constants import INTERRUPT
 from millstream.modes.names import UPDATES, VALUES
-from millstream.pregel._running.results import with_questions
 from millstream.types import GraphOutput
 from millstream.typing import ConfigLike
 
@@ -87,6 +86,8 @@ def stream_arguments(
 
 def result_of(items: Iterable[Any], version: str) -> Any:
     """Return what the items of a stream add up to: the last state, and the questions asked."""
+    from millstream.pregel._running.results import with_questions
+
     value: Any = None
     interrupts: list[Any] = []
     for item in items:
