@@ -166,10 +166,24 @@ def test_an_address_of_another_machine_is_not_laid_to_the_port(
     assert capsys.readouterr().err.endswith("; choose another with --host or --port\n")
 
 
+@contextmanager
+def hanging_up(handler: signal.Handlers) -> Iterator[None]:
+    """Have processes that start until the block ends treat a closed terminal so."""
+    before = signal.signal(signal.SIGHUP, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.long
 def test_a_server_whose_terminal_is_closed_ends_in_order(tmp_path: Path) -> None:
     write(tmp_path, "one")
-    with serving(tmp_path, "serve", "app.py", "--port", "0") as server:
+    # The tests may have been started by `nohup`.
+    with (
+        hanging_up(signal.SIG_DFL),
+        serving(tmp_path, "serve", "app.py", "--port", "0") as server,
+    ):
         server.http.close()
         server.process.send_signal(signal.SIGHUP)
         server.process.communicate(timeout=60)
@@ -177,6 +191,18 @@ def test_a_server_whose_terminal_is_closed_ends_in_order(tmp_path: Path) -> None
     assert server.process.returncode == -signal.SIGTERM
     # A file that was closed in order has no log beside it.
     assert not (tmp_path / ".millstream" / "server.db-wal").exists()
+
+
+@pytest.mark.long
+def test_a_server_started_by_nohup_outlives_its_terminal(tmp_path: Path) -> None:
+    write(tmp_path, "one")
+    with (
+        hanging_up(signal.SIG_IGN),
+        serving(tmp_path, "serve", "app.py", "--port", "0") as server,
+    ):
+        server.process.send_signal(signal.SIGHUP)
+        assert server.nodes() == ["one"]
+        assert server.end() == 130
 
 
 @pytest.mark.parametrize(
