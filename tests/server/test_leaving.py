@@ -35,6 +35,11 @@ def leave(server: Running) -> None:
     asyncio.run_coroutine_threadsafe(drain(), server.loop).result(30)
 
 
+def look_for_heirs(server: Running, seconds: float) -> None:
+    looking = server.service.look_for_heirs(seconds)
+    asyncio.run_coroutine_threadsafe(looking, server.loop).result(60)
+
+
 def deaths(server: Running, run_id: str) -> int:
     def read(connection: Connection) -> Any:
         return connection.scalar(select(runs.c.deaths).where(runs.c.run_id == run_id))
@@ -66,6 +71,40 @@ def test_what_nobody_reads_goes_on_elsewhere_at_once(new_database: str, tmp_path
         )
         assert held(other, later["run_id"]) == (own(other), 1)
         assert waiting.until(lambda: not other.service.has_heirs)
+
+
+def test_who_ends_looks_for_those_who_have_come_since_it_last_did(
+    new_database: str, tmp_path: Path
+) -> None:
+    with (
+        serving(new_database, tmp_path / "a") as ending,
+        serving(new_database, tmp_path / "b"),
+    ):
+        # As it was when the other one had not come yet.
+        ending.service.membership.others = ()
+        look_for_heirs(ending, 30)
+        assert ending.service.has_heirs
+
+
+def test_who_ends_does_not_wait_for_a_database_that_is_not_there(
+    new_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def is_gone() -> None:
+        asked.append("gone")
+        raise OSError("no database")
+
+    async def is_mute() -> None:
+        asked.append("mute")
+        await asyncio.Event().wait()
+
+    with serving(new_database, tmp_path / "a") as ending:
+        for renew in (is_gone, is_mute):
+            monkeypatch.setattr(ending.service.membership, "renew", renew)
+            look_for_heirs(ending, 0.01)
+        monkeypatch.undo()
+    assert {"gone", "mute"} <= set(asked)
 
 
 @pytest.mark.real_time(reason="leases end by the clock of the database")

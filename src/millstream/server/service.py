@@ -13,7 +13,7 @@ from typing import Any, Final
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.store.base import BaseStore
 
-from millstream._base.cancellation import in_thread
+from millstream._base.cancellation import in_thread, within
 from millstream._base.clock import SYSTEM
 from millstream._base.workers import MAX_THREADS
 from millstream.server.auth.guard import Guard
@@ -104,6 +104,16 @@ class Service:
             await self.scheduler.hand_over()
         except Exception as error:  # they find it when this one has ended
             logger.warning("other servers cannot be told that this one ends: %s", error)
+
+    async def look_for_heirs(self, seconds: float) -> None:
+        """See which other servers there are now: they may have come since this one last looked.
+
+        If that takes longer, what was known before has to do.
+        """
+        try:
+            await within(seconds, self.membership.renew())
+        except Exception as error:  # a database that is gone keeps nobody from ending
+            logger.warning("it is not known which other servers there are: %r", error)
 
     @property
     def has_heirs(self) -> bool:

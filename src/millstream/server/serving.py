@@ -165,10 +165,11 @@ class _Server(SleepingServer):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer while runs go on, for the grace; then end what does not end by itself."""
         service = self._application.state.service
-        kept = KEPT if service.has_heirs else 0
-        self._end_within(max(self._grace, self._drain + kept) + kept + LAST)
         service.drain()
         self._closing.begin()
+        await service.look_for_heirs(PATIENCE)
+        kept = KEPT if service.has_heirs else 0
+        self._end_within(max(self._grace, self._drain + kept) + kept + LAST)
         handing_over = asyncio.ensure_future(service.hand_over())
         idle = asyncio.ensure_future(service.scheduler.wait_idle(self._grace))
         await asyncio.sleep(self._drain)
