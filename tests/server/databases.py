@@ -15,6 +15,7 @@ from typing import Final
 
 import pytest
 
+from millstream.server.storage import migrations
 from millstream.server.storage.sqlite import SqliteDatabase
 
 SERVER: Final = "MILLSTREAM_TEST_POSTGRES"
@@ -140,3 +141,14 @@ def copy_postgres(source: Path, target: Path) -> None:
 
 _ALL: Final = ExitStack()
 atexit.register(_ALL.close)
+
+
+def make_tables_at(address: str, step: str) -> None:
+    """Make the tables in PostgreSQL as a version had them that knew no more than some steps."""
+    from millstream.server.storage.postgres_engine import SCHEMA, WRITES, Address, make_engine
+
+    engine = make_engine(Address(address), SCHEMA, 1)
+    with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
+        connection.exec_driver_sql(f"CREATE SCHEMA {SCHEMA}")
+        migrations.take(connection, "test", step)
+    engine.dispose()

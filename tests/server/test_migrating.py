@@ -22,9 +22,9 @@ from millstream.server.storage.database import Database
 from millstream.server.storage.migrations import HEAD, USABLE_FROM, NewerDatabaseError, is_usable
 from millstream.server.storage.opening import open_database
 from millstream.server.storage.postgres import PostgresDatabase
-from millstream.server.storage.postgres_engine import SCHEMA, WRITES, Address, make_engine
+from millstream.server.storage.postgres_engine import SCHEMA, Address
 from millstream.server.updating import missing
-from server.databases import empty_postgres
+from server.databases import empty_postgres, make_tables_at
 
 NEXT = "9999"
 """A step that is not there."""
@@ -103,15 +103,6 @@ def test_tables_that_cannot_be_used_are_refused_and_left_as_they_are(config: Ser
         missing(config)
 
 
-def made_at(address: str, step: str) -> None:
-    """Make the tables as a version had them that knew no more than some steps."""
-    engine = make_engine(Address(address), SCHEMA, 1)
-    with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
-        connection.exec_driver_sql(f"CREATE SCHEMA {SCHEMA}")
-        migrations.take(connection, "test", step)
-    engine.dispose()
-
-
 def use(connection: psycopg.Connection[Any]) -> None:
     """Have a table as readers have it, until a transaction ends; but see nothing of before.
 
@@ -123,7 +114,7 @@ def use(connection: psycopg.Connection[Any]) -> None:
 def test_nobody_waits_while_a_step_waits_for_those_who_use_a_table(
     empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made_at(empty_database, "0009")
+    make_tables_at(empty_database, "0009")
     monkeypatch.setattr(postgres_migrations, "LOCK_TIMEOUT", "50ms")
     tries: list[str] = []
     make_indexes = postgres_migrations._make_indexes
@@ -177,7 +168,7 @@ def test_nobody_waits_while_a_step_waits_for_those_who_use_a_table(
 def test_tables_that_are_in_use_for_too_long_are_named(
     empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made_at(empty_database, "0009")
+    make_tables_at(empty_database, "0009")
     monkeypatch.setattr(postgres_migrations, "LOCK_TIMEOUT", "20ms")
     monkeypatch.setattr(postgres_migrations, "PATIENCE", 0.2)
     with psycopg.connect(empty_database) as using:

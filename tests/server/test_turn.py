@@ -14,16 +14,15 @@ import psycopg
 import pytest
 
 import waiting
-from millstream.server.storage import migrations, postgres_migrations, postgres_turn
+from millstream.server.storage import postgres_migrations, postgres_turn
 from millstream.server.storage.postgres import PostgresDatabase
 from millstream.server.storage.postgres_engine import (
     SCHEMA,
-    WRITES,
     Address,
     let_take_long,
-    make_engine,
 )
 from millstream.server.storage.postgres_turn import TurnLeftError, in_turn, turn
+from server.databases import make_tables_at
 
 _SLOW: Final = f"{postgres_turn._TRY} FROM pg_sleep(0.2)"
 """Who asks for a turn so is nearly always in a statement."""
@@ -78,11 +77,7 @@ def test_servers_that_start_at_once_make_the_index_of_a_step_once(
     empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = Address(empty_database)
-    engine = make_engine(address, SCHEMA, 1)
-    with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
-        connection.exec_driver_sql(f"CREATE SCHEMA {SCHEMA}")
-        migrations.take(connection, "test", "0009")
-    engine.dispose()
+    make_tables_at(empty_database, "0009")
     monkeypatch.setattr(postgres_turn, "_TRY", _SLOW)
     all_are_here = threading.Barrier(4, timeout=60)
     make_indexes = postgres_migrations._make_indexes

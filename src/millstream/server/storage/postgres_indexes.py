@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from millstream.server.storage.postgres_engine import Address, import_psycopg, let_take_long
-from millstream.server.storage.postgres_turn import turn
+from millstream.server.storage.postgres_turn import INDEXES_TURN, turn
 
 logger = logging.getLogger("millstream.server")
 
@@ -63,7 +63,7 @@ def complete(address: Address, schema: str) -> None:
     try:
         # That of who makes the indexes of a step, and comes here after it: two that are made at
         # once wait for each other, one for the table and one for the statement of the other.
-        with turn(address, f"millstream.server indexes {schema}", waits=False) as is_ours:
+        with turn(address, INDEXES_TURN.format(schema), waits=False) as is_ours:
             if is_ours:
                 with address.connect() as connection:
                     _make(connection, schema, missing(connection, schema))

@@ -17,7 +17,7 @@ from millstream._base.patience import Patience
 from millstream.server.errors import ConfigError
 from millstream.server.storage import migrations
 from millstream.server.storage.postgres_engine import let_take_long
-from millstream.server.storage.postgres_turn import turn
+from millstream.server.storage.postgres_turn import INDEXES_TURN, turn
 
 if TYPE_CHECKING:
     import threading
@@ -123,7 +123,7 @@ def _make_indexes(
         return
     place = _quoted(schema)
     with (
-        turn(address, f"millstream.server indexes {schema}", is_left=is_left),
+        turn(address, INDEXES_TURN.format(schema), is_left=is_left),
         address.connect() as connection,
     ):
         let_take_long(connection, PATIENCE)

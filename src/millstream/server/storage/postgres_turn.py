@@ -15,6 +15,8 @@ from millstream.server.storage.postgres_engine import Address, import_psycopg
 
 logger = logging.getLogger("millstream.server")
 
+INDEXES_TURN: Final = "millstream.server indexes {}"
+"""The turn to make indexes of a schema, whichever they are."""
 _PAUSE: Final = 0.05
 """Seconds between two tries to have a turn."""
 _TOLD_AFTER: Final = 3.0
